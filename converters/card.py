@@ -1,0 +1,138 @@
+"""The model card `model.yaml`: what a .pt file does not say and deployment must know."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from edge.errors import ConfigError
+from edge.preprocess import InputSpec
+
+# In place of a folder: cells drawn by edge.demo, for models that were trained on them too.
+DRAWN: Final = "drawn"
+
+_REQUIRED: Final = ("name", "version", "classes", "input", "unidentified_below")
+_OPTIONAL: Final = ("architecture", "calibration", "validation", "licence", "source")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """The card's content. `calibration` and `validation` are a folder, `drawn` or None."""
+
+    name: str
+    version: str
+    classes: tuple[str, ...]
+    input: InputSpec
+    unidentified_below: float
+    architecture: str | None
+    calibration: Path | str | None
+    validation: Path | str | None
+    licence: str | None
+    source: str | None
+
+
+def find_card(model: Path) -> Path:
+    """The card beside a model file: `model.pt` has `model.yaml`.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    card = model.with_suffix(".yaml")
+    if not card.is_file():
+        raise ConfigError(
+            f"{model.name} has no model card {card.name} beside it, and its classes, input size "
+            "and normalisation are not in the file. Write one or give --card FILE."
+        )
+    return card
+
+
+def read_card(path: Path) -> ModelCard:
+    """Read and check a card; its relative paths start at the card's folder.
+
+    Raises:
+        ConfigError: unreadable, a key missing or unknown, or a value out of range.
+    """
+    values = _parse(path)
+    missing = [key for key in _REQUIRED if key not in values]
+    if missing:
+        raise ConfigError(f"{path.name} has no {', '.join(missing)}; add it to the card.")
+    for key in values:
+        if key not in (*_REQUIRED, *_OPTIONAL):
+            nearest = difflib.get_close_matches(str(key), (*_REQUIRED, *_OPTIONAL), n=1)
+            hint = f" Did you mean {nearest[0]}?" if nearest else ""
+            raise ConfigError(f"{path.name} has an unknown key {key!r}.{hint}")
+    try:
+        return _from_values(values, path.parent)
+    except ConfigError as error:
+        raise ConfigError(f"{path.name}: {error}") from error
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}). Give --card FILE.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        first_line = " ".join(str(error).split())
+        raise ConfigError(f"{path} is not valid YAML: {first_line}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} is not a model card; it needs {', '.join(_REQUIRED)}.")
+    return values
+
+
+def _from_values(values: dict[str, Any], folder: Path) -> ModelCard:
+    return ModelCard(
+        name=_name(values["name"]),
+        version=str(values["version"]),
+        classes=_classes(values["classes"]),
+        input=InputSpec.from_dict(values["input"]),
+        unidentified_below=_fraction("unidentified_below", values["unidentified_below"]),
+        architecture=_text("architecture", values),
+        calibration=image_source(_text("calibration", values), folder),
+        validation=image_source(_text("validation", values), folder),
+        licence=_text("licence", values),
+        source=_text("source", values),
+    )
+
+
+def image_source(value: str | None, folder: Path) -> Path | str | None:
+    """A folder, taken from `folder` where it is relative, or `drawn` or None as they are."""
+    return value if value is None or value == DRAWN else folder / value
+
+
+def _name(value: Any) -> str:
+    # The name becomes a folder's: NAME.edge.
+    if (
+        not isinstance(value, str)
+        or not value
+        or not value.replace("-", "").replace("_", "").replace(".", "").isalnum()
+    ):
+        raise ConfigError(f"name is {value!r}; use letters, digits, '.', '-' and '_'.")
+    return value
+
+
+def _classes(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) < 2:
+        raise ConfigError(f"classes is {value!r}; give the ordered list of at least two names.")
+    if not all(isinstance(name, str) and name for name in value):
+        raise ConfigError("classes holds something that is not a name; quote every name.")
+    if len(set(value)) != len(value):
+        raise ConfigError("classes holds a name twice; every class needs its own name.")
+    return tuple(value)
+
+
+def _fraction(key: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ConfigError(f"{key} is {value!r}; give a confidence from 0 to below 1.")
+    return float(value)
+
+
+def _text(key: str, values: dict[str, Any]) -> str | None:
+    value = values.get(key)
+    if value is not None and not isinstance(value, str):
+        raise ConfigError(f"{key} is {value!r}; give text.")
+    return value

@@ -1,0 +1,116 @@
+"""Write QuantizeLinear and DequantizeLinear nodes: scales, zero points, weights and biases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from converters.calibration import Range
+
+UINT8_MAX: Final = 255
+INT8_MAX: Final = 127
+# Keeps a quantized bias below 2^31 with a margin of one bit.
+BIAS_LIMIT: Final = 2.0**30
+# A tensor that is constant zero still needs a scale.
+MIN_SCALE: Final = 1e-8
+
+
+@dataclass(slots=True)
+class GraphWriter:
+    """The nodes and constants of the graph that is being written, in order."""
+
+    ranges: dict[str, Range]
+    weights: dict[str, NDArray[np.float32]]
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
+    # Activation to the name of its dequantized copy, and to its scale.
+    dequantized: dict[str, str] = field(default_factory=dict)
+    scales: dict[str, float] = field(default_factory=dict)
+    # Activation to the tensor that is quantized in its place.
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def activation(self, name: str) -> str:
+        """The activation's name after its one Q/DQ pair, which all its readers share."""
+        if name not in self.dequantized:
+            scale, zero_point = activation_parameters(self.ranges[name])
+            parameters = self.add_parameters(name, scale, zero_point)
+            source = self.sources.get(name, name)
+            self.nodes += [
+                _node("QuantizeLinear", [source, *parameters], f"{name}_q"),
+                _node("DequantizeLinear", [f"{name}_q", *parameters], f"{name}_dq"),
+            ]
+        return self.dequantized[name]
+
+    def add_parameters(self, name: str, scale: float, zero_point: int) -> list[str]:
+        """Scale and zero point of an activation as constants; returns their names."""
+        # Scalars, not one-element tensors: ONNX Runtime runs additions in integers only then.
+        self.add_constant(f"{name}_scale", np.asarray(scale, np.float32))
+        self.add_constant(f"{name}_zero", np.asarray(zero_point, np.uint8))
+        self.dequantized[name] = f"{name}_dq"
+        self.scales[name] = float(np.float32(scale))
+        return [f"{name}_scale", f"{name}_zero"]
+
+    def weight_and_bias(self, node: onnx.NodeProto, *, input_scale: float) -> None:
+        """Quantize a layer's constants, in place."""
+        weight = self.weights[node.input[1]]
+        bias = self.weights[node.input[2]] if len(node.input) > 2 and node.input[2] else None
+        scales = weight_scales(weight, bias, input_scale)
+        shape = (-1, *(1 for _ in weight.shape[1:]))
+        integers = np.clip(np.rint(weight / scales.reshape(shape)), -INT8_MAX, INT8_MAX)
+        node.input[1] = self._dequantized_constant(
+            f"{node.name}_weight", integers.astype(np.int8), scales
+        )
+        if bias is not None:
+            # ONNX Runtime runs a layer in integers only with a 32-bit bias of this very scale.
+            bias_scales = (np.float32(input_scale) * scales).astype(np.float32)
+            node.input[2] = self._dequantized_constant(
+                f"{node.name}_bias", np.rint(bias / bias_scales).astype(np.int32), bias_scales
+            )
+
+    def add_constant(self, name: str, values: NDArray[np.generic]) -> None:
+        """Add one initializer."""
+        self.constants[name] = numpy_helper.from_array(np.array(values, order="C"), name)
+
+    def _dequantized_constant(
+        self, name: str, integers: NDArray[np.generic], scales: NDArray[np.float32]
+    ) -> str:
+        self.add_constant(f"{name}_q", integers)
+        self.add_constant(f"{name}_scale", scales)
+        self.add_constant(f"{name}_zero", np.zeros(scales.shape, integers.dtype))
+        inputs = [f"{name}_q", f"{name}_scale", f"{name}_zero"]
+        self.nodes.append(_node("DequantizeLinear", inputs, f"{name}_dq", axis=0))
+        return f"{name}_dq"
+
+
+def activation_parameters(limits: Range) -> tuple[float, int]:
+    """Scale and zero point of an unsigned 8-bit activation; zero is represented exactly."""
+    low, high = min(limits[0], 0.0), max(limits[1], 0.0)
+    scale = max((high - low) / UINT8_MAX, MIN_SCALE)
+    return scale, int(np.clip(round(-low / scale), 0, UINT8_MAX))
+
+
+def weight_scales(
+    weight: NDArray[np.float32], bias: NDArray[np.float32] | None, input_scale: float
+) -> NDArray[np.float32]:
+    """Symmetric scale per output channel (axis 0).
+
+    A channel with tiny weights and a large bias gets a larger scale than its weights need, so
+    that the bias fits into 32 bits.
+    """
+    largest = np.abs(weight.reshape(weight.shape[0], -1)).max(axis=1)
+    scales = np.maximum(largest / INT8_MAX, MIN_SCALE)
+    if bias is not None:
+        scales = np.maximum(scales, np.abs(bias) / (input_scale * BIAS_LIMIT))
+    return np.asarray(scales, np.float32)
+
+
+def _node(
+    operator: str, inputs: list[str], output: str, *, axis: int | None = None
+) -> onnx.NodeProto:
+    attributes: dict[str, Any] = {} if axis is None else {"axis": axis}
+    return helper.make_node(operator, inputs, [output], name=output, **attributes)

@@ -1,0 +1,7 @@
+"""Run the command of `converters.reference.cli`."""
+
+import sys
+
+from converters.reference.cli import main
+
+sys.exit(main())

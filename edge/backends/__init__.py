@@ -1,0 +1,1 @@
+"""Inference back ends: one file each, one protocol, one place that chooses."""

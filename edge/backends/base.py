@@ -1,0 +1,44 @@
+"""What every inference back end offers."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class InferenceSession(Protocol):
+    """An opened network.
+
+    Lifecycle: opened by its back end's `open_*` function, used by any number of threads, closed
+    once. After `close`, `infer` must not be called.
+    """
+
+    @property
+    def backend(self) -> str:
+        """Name for sidecars, for example `onnxruntime-cpu`."""
+
+    @property
+    def precision(self) -> str:
+        """`fp32`, `fp16` or `int8`."""
+
+    @property
+    def max_batch(self) -> int:
+        """The most images one call of `infer` takes."""
+
+    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits of a batch.
+
+        Args:
+            images: uint8, shape (batch, height, width, 3), from `edge.preprocess.preprocess`.
+
+        Returns:
+            float32, shape (batch, classes).
+
+        Raises:
+            BackendError: the device or the library failed; the session is not usable any more.
+        """
+
+    def close(self) -> None:
+        """Free the device. Calling it twice does nothing."""

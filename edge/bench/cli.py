@@ -1,0 +1,126 @@
+"""`edge-bench`: latency of a bundle on this machine, stage by stage."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from edge import atomic
+from edge.backends.base import InferenceSession
+from edge.backends.select import BACKENDS, open_session
+from edge.bench import report
+from edge.bench.environment import environment
+from edge.bench.stages import measure_stages
+from edge.bundle import ROLE_MODEL, Bundle, load_bundle
+from edge.demo.analyzer import drawn_images
+from edge.errors import ConfigError, EdgeError
+from edge.progress import Progress
+
+_DRAWN_COUNT = 64
+_DRAWN_SEED = 11
+_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        _run(arguments)
+    except EdgeError as error:
+        if arguments.debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("error: interrupted.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    if arguments.rounds < 1:
+        raise ConfigError(f"--rounds is {arguments.rounds}; give 1 or more.")
+    bundle = load_bundle(arguments.bundle)
+    sessions = _open_sessions(bundle, arguments)
+    facts = environment()
+    with tempfile.TemporaryDirectory(prefix=".edge-bench-", dir=arguments.output) as folder:
+        images = _images(arguments.images, Path(folder))
+        output = Path(folder) / "sidecars"
+        output.mkdir()
+        print(_heading(bundle, facts, arguments, len(images)), file=sys.stderr)
+        with Progress("measuring rounds", sys.stderr) as progress:
+            results = measure_stages(
+                bundle, sessions, images, output, arguments.rounds, on_round=progress.update
+            )
+    print(report.table(results))
+    print()
+    print(report.summary(results))
+    if arguments.json:
+        settings = {
+            "rounds": arguments.rounds,
+            "threads": arguments.threads,
+            "images": len(images),
+            "batch": 1,
+        }
+        content = json.dumps(report.to_dict(bundle, results, facts, settings), indent=1) + "\n"
+        atomic.write_file(arguments.json, content.encode())
+
+
+def _open_sessions(bundle: Bundle, arguments: argparse.Namespace) -> list[InferenceSession]:
+    precisions = [a.precision for a in bundle.artefacts if a.role == ROLE_MODEL and a.precision]
+    return [
+        open_session(
+            bundle, backend=arguments.backend, precision=precision, threads=arguments.threads
+        )
+        for precision in dict.fromkeys(precisions)
+    ]
+
+
+def _images(folder: Path | None, scratch: Path) -> list[Path]:
+    if folder is None:
+        return _draw(scratch)
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES)
+    if not paths:
+        raise ConfigError(f"{folder} holds no .jpg or .png images; give a folder with some.")
+    return paths
+
+
+def _draw(scratch: Path) -> list[Path]:
+    paths = []
+    for number, (_, content) in enumerate(drawn_images(_DRAWN_COUNT, _DRAWN_SEED)):
+        path = scratch / f"{number:04}.jpg"
+        atomic.write_file(path, content)
+        paths.append(path)
+    return paths
+
+
+def _heading(
+    bundle: Bundle, facts: dict[str, str | int], arguments: argparse.Namespace, count: int
+) -> str:
+    source = arguments.images or "drawn cells"
+    return (
+        f"{bundle.name} {bundle.version}, {count} images ({source}), batch 1, "
+        f"{arguments.threads} thread(s) in inference\n"
+        f"{facts['cpu']}, {facts['cores']} cores, INT8 instructions: {facts['int8_instructions']}, "
+        f"ONNX Runtime {facts['onnxruntime']}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="edge-bench", description=__doc__)
+    parser.add_argument("bundle", type=Path, help="folder NAME.edge")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="images (default: drawn cells)")
+    parser.add_argument(
+        "--rounds", type=int, default=60, help="turns of each stage, of 5 timed calls (60)"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="threads inside one inference (1)")
+    parser.add_argument("--backend", choices=BACKENDS, default="auto")
+    parser.add_argument(
+        "--output", type=Path, default=Path(), help="folder on the disk for sidecars (here)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON too")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser

@@ -1,0 +1,45 @@
+"""A benchmark's result as a table and as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge.bench.stages import StageResults
+from edge.bundle import Bundle
+
+JSON_SCHEMA = "edge-bench/1"
+
+
+def table(results: StageResults) -> str:
+    """Stages as rows, percentiles in milliseconds and images per second as columns."""
+    lines = [f"{'stage':17}{'p50 ms':>9}{'p90 ms':>9}{'p99 ms':>9}{'images/s':>10}"]
+    for name, latencies in results.stages.items():
+        percentiles = "".join(f"{latencies.percentile(p):9.2f}" for p in (50, 90, 99))
+        mark = "  unstable" if latencies.is_unstable() else ""
+        lines.append(f"{name:17}{percentiles}{latencies.per_second:10.0f}{mark}")
+    return "\n".join(lines)
+
+
+def summary(results: StageResults) -> str:
+    """INT8 against FP32 in one line, where both were measured."""
+    infer, whole = results.speed_up("infer"), results.speed_up("end to end")
+    if infer is None or whole is None:
+        return f"only {', '.join(results.precisions)} was measured"
+    return f"INT8 is {infer:.2f} times as fast as FP32 in inference, {whole:.2f} times end to end"
+
+
+def to_dict(
+    bundle: Bundle,
+    results: StageResults,
+    environment: dict[str, str | int],
+    settings: dict[str, Any],
+) -> dict[str, Any]:
+    """The JSON report."""
+    return {
+        "schema": JSON_SCHEMA,
+        "bundle": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
+        "environment": environment,
+        "settings": settings,
+        "stages": {name: latencies.to_dict() for name, latencies in results.stages.items()},
+        "int8_speed_up": {s: results.speed_up(s) for s in ("infer", "end to end")},
+    }

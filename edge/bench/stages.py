@@ -1,0 +1,110 @@
+"""The steps of one image's way, measured one by one and end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from edge.backends.base import InferenceSession
+from edge.bench.measure import Latencies, interleave
+from edge.bundle import Bundle
+from edge.golden import open_labeller
+from edge.images import read_image
+from edge.labeller import Labeller, Outcome
+from edge.preprocess import preprocess
+from edge.sidecar import (
+    FORMATS,
+    Origin,
+    model_facts,
+    now,
+    printable_name,
+    sidecar_fields,
+    sidecar_files,
+    write_sidecars,
+)
+
+Stage = Callable[[int], object]
+
+# Enough that no image stays in the processor's cache by itself.
+DISTINCT_IMAGES: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class StageResults:
+    """Latencies by stage; `infer` and `end to end` carry the precision in their name."""
+
+    stages: dict[str, Latencies]
+    precisions: tuple[str, ...]
+
+    def speed_up(self, stage: str) -> float | None:
+        """How many times faster INT8 is than FP32 in a stage, by medians."""
+        if {"fp32", "int8"} - set(self.precisions):
+            return None
+        return self.stages[f"{stage} fp32"].median / self.stages[f"{stage} int8"].median
+
+
+def measure_stages(
+    bundle: Bundle,
+    sessions: list[InferenceSession],
+    images: list[Path],
+    output: Path,
+    rounds: int,
+    *,
+    on_round: Callable[[int, int], None],
+) -> StageResults:
+    """Measure every stage in turn, image after image.
+
+    Args:
+        sessions: one per precision; each passes the golden images first.
+        output: an empty folder on the disk whose durability counts; sidecars are written there.
+    """
+    labellers = [open_labeller(bundle, session) for session in sessions]
+    functions = {
+        **_shared_stages(bundle, labellers[0], images, output),
+        **{f"infer {one.session.precision}": _infer(bundle, one, images) for one in labellers},
+        **{
+            f"end to end {one.session.precision}": _end_to_end(bundle, one, images, output)
+            for one in labellers
+        },
+    }
+    stages = interleave(functions, rounds, on_round=on_round)
+    return StageResults(stages, tuple(session.precision for session in sessions))
+
+
+def _shared_stages(
+    bundle: Bundle, labeller: Labeller, images: list[Path], output: Path
+) -> dict[str, Stage]:
+    """What is the same for every precision."""
+    decoded = [read_image(path) for path in images[:DISTINCT_IMAGES]]
+    outcome = labeller.label(images[0])
+    return {
+        "decode": lambda i: read_image(images[i % len(images)]),
+        "preprocess": lambda i: preprocess(decoded[i % len(decoded)], bundle.input),
+        "sidecar": lambda i: _write(bundle, labeller, images[i % len(images)], outcome, output),
+    }
+
+
+def _infer(bundle: Bundle, labeller: Labeller, images: list[Path]) -> Stage:
+    prepared = [
+        preprocess(read_image(path), bundle.input)[np.newaxis] for path in images[:DISTINCT_IMAGES]
+    ]
+    return lambda i: labeller.session.infer(prepared[i % len(prepared)])
+
+
+def _end_to_end(bundle: Bundle, labeller: Labeller, images: list[Path], output: Path) -> Stage:
+    def label_and_write(round_: int) -> None:
+        path = images[round_ % len(images)]
+        _write(bundle, labeller, path, labeller.label(path), output)
+
+    return label_and_write
+
+
+def _write(bundle: Bundle, labeller: Labeller, image: Path, outcome: Outcome, output: Path) -> None:
+    model = model_facts(bundle, labeller.session)
+    origin = Origin(printable_name(image))
+    fields = sidecar_fields(outcome, origin, model, host="bench", created=now())
+    write_sidecars(sidecar_files(output / image.name, fields, bundle.classes, FORMATS))

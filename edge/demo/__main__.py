@@ -1,0 +1,7 @@
+"""Run the demonstration."""
+
+import sys
+
+from edge.demo.cli import main
+
+sys.exit(main())

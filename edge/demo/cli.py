@@ -1,0 +1,127 @@
+"""`python -m edge.demo`: convert the reference model, run the service, watch it label cells."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from edge.demo import run
+from edge.demo.analyzer import drawn_images, images_in_folder
+from edge.demo.cells import CLASSES
+from edge.errors import ConfigError, EdgeError
+from edge.progress import Progress
+
+_DRAWN_COUNT = 200
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return _run(arguments)
+    except EdgeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("error: interrupted.", file=sys.stderr)
+        return 1
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    workspace = run.Workspace((arguments.out / time.strftime("%Y%m%d-%H%M%S")).resolve())
+    images, total = _images(arguments)
+    workspace.root.mkdir(parents=True)
+    print(f"1. edge-convert {arguments.model.name} --int8", flush=True)
+    run.convert(arguments.model, workspace)
+    run.write_config(workspace)
+    print(f"\n2. edge-daemon run --config {workspace.config}", flush=True)
+    with run.running_daemon(workspace) as daemon:
+        print("3. a simulated analyzer exports images", flush=True)
+        with Progress("labelled", sys.stderr) as progress:
+            labelled = run.export_and_follow(
+                images,
+                total,
+                workspace,
+                daemon,
+                seed=arguments.seed,
+                on_progress=lambda _, done, of: progress.update(done, of),
+            )
+    print()
+    print(_label_table(labelled))
+    print(_latency_table(labelled))
+    print(_whereabouts(labelled, workspace))
+    return 0 if all(one.sidecar for one in labelled) else 1
+
+
+def _images(
+    arguments: argparse.Namespace,
+) -> tuple[Iterable[tuple[str | None, bytes]], int | None]:
+    if arguments.images is None:
+        count = arguments.count or _DRAWN_COUNT
+        return drawn_images(count, arguments.seed), count
+    if not arguments.images.is_dir():
+        raise ConfigError(f"{arguments.images} is no folder; give one with JPEG or PNG images.")
+    images = list(images_in_folder(arguments.images, arguments.count))
+    if not images:
+        raise ConfigError(f"{arguments.images} holds no JPEG or PNG images; give another folder.")
+    return images, len(images)
+
+
+def _label_table(labelled: list[run.LabelledExport]) -> str:
+    counts = run.label_counts(labelled)
+    rows = [name for name in (*CLASSES, "own images") if any(row == name for row, _ in counts)]
+    others = sorted({column for _, column in counts} - set(CLASSES))
+    columns = [name for name in (*CLASSES, *others) if any(c == name for _, c in counts)]
+    widths = [max(len(column), 5) + 2 for column in columns]
+    lines = ["labels (rows: what was drawn, columns: what the daemon said)"]
+    lines.append(" " * 13 + "".join(f"{c:>{w}}" for c, w in zip(columns, widths, strict=True)))
+    for row in rows:
+        cells = [counts.get((row, column), 0) for column in columns]
+        text = "".join(f"{n or '.':>{w}}" for n, w in zip(cells, widths, strict=True))
+        lines.append(f"{row:13}{text}")
+    right = sum(counts.get((name, name), 0) for name in CLASSES)
+    known = sum(n for (row, _), n in counts.items() if row != "own images")
+    if known:
+        lines.append(f"{right} of {known} drawn cells got the class that was drawn")
+    return "\n".join(lines) + "\n"
+
+
+def _latency_table(labelled: list[run.LabelledExport]) -> str:
+    lines = [f"{'milliseconds':28}{'p50':>8}{'p90':>8}{'p99':>8}"]
+    for name, values in run.latencies_ms(labelled).items():
+        if len(values):
+            percentiles = "".join(f"{np.percentile(values, p):8.1f}" for p in (50, 90, 99))
+            lines.append(f"{name:28}{percentiles}")
+    return "\n".join(lines) + "\n"
+
+
+def _whereabouts(labelled: list[run.LabelledExport], workspace: run.Workspace) -> str:
+    lines = [f"sidecars lie beside the images under {workspace.export}"]
+    example = next((one for one in labelled if one.sidecar), None)
+    if example and example.sidecar:
+        short = {
+            key: example.sidecar[key] for key in ("status", "label", "confidence", "sample_id")
+        }
+        name = example.exported.path.relative_to(workspace.export)
+        lines.append(f"for example {name}.json: {json.dumps(short)}")
+    lines.append(f"the daemon's log: {workspace.log}")
+    missing = sum(one.sidecar is None for one in labelled)
+    if missing:
+        lines.append(f"{missing} images got no sidecar; see the log")
+    return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m edge.demo", description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="the model to convert")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="your own images")
+    parser.add_argument("--count", type=int, help=f"images to export ({_DRAWN_COUNT}, or all)")
+    parser.add_argument("--out", type=Path, default=Path("demo-output"), help="where to work")
+    parser.add_argument("--seed", type=int, default=2026)
+    return parser

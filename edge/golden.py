@@ -1,0 +1,63 @@
+"""Golden images: a session proves itself on known images before it labels a patient's."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from edge.backends.base import InferenceSession
+from edge.bundle import Bundle
+from edge.errors import BackendError
+from edge.images import ImageLimits
+from edge.labeller import Labeller, Status
+
+# Share of a golden image's logit range by which another CPU's result may differ. INT8 kernels
+# of different CPUs round and saturate differently; a wrong network is off by far more.
+TOLERANCE: Final = {"fp32": 0.01, "fp16": 0.05, "int8": 0.15}
+
+
+def open_labeller(
+    bundle: Bundle, session: InferenceSession, limits: ImageLimits | None = None
+) -> Labeller:
+    """A labeller whose session has given the expected labels and logits on the golden images.
+
+    Raises:
+        BackendError: it has not; the session is closed.
+    """
+    labeller = Labeller(
+        session,
+        classes=bundle.classes,
+        spec=bundle.input,
+        unidentified_below=bundle.unidentified_below,
+        limits=limits,
+    )
+    try:
+        check_golden(bundle, labeller)
+    except BaseException:
+        session.close()
+        raise
+    return labeller
+
+
+def check_golden(bundle: Bundle, labeller: Labeller) -> None:
+    """Label every golden image.
+
+    Raises:
+        BackendError: a label or a logit differs from what the converter saw.
+    """
+    precision = labeller.session.precision
+    for golden in bundle.golden:
+        outcome = labeller.label(bundle.root / golden.path)
+        expected = golden.logits[precision]
+        if outcome.status is Status.REJECTED or outcome.logits is None:
+            raise BackendError(f"golden image {golden.path} was rejected: {outcome.message}.")
+        deviation = float(np.abs(outcome.logits - expected).max() / np.ptp(expected))
+        if outcome.logits.argmax() != expected.argmax() or deviation > TOLERANCE[precision]:
+            raise BackendError(
+                f"golden image {golden.path} gave {bundle.classes[outcome.logits.argmax()]}, "
+                f"expected {bundle.classes[expected.argmax()]} (logits off by {deviation:.1%} of "
+                f"their range, {TOLERANCE[precision]:.0%} allowed) with {precision} on "
+                f"{labeller.session.backend}. Do not use this machine with this bundle; "
+                "convert the model again here."
+            )

@@ -1,0 +1,160 @@
+"""Read one exported image: whole, bounded and strictly decoded, or refused with a reason.
+
+A half-copied file that decodes to a grey lower half would get a confident wrong label, so a
+file is checked before and after its decoder: start and end markers, no holes in the compressed
+data, size limits from the header before any pixel is allocated.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+from edge.errors import ImageError, RejectReason, TransientError
+from edge.image_header import ImageHeader, read_header
+
+# A shorter side cannot show a cell: the smallest platelets span about 15 px of 360.
+MIN_SIDE_PX: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """What one image may cost. The defaults hold the largest exports of known analyzers."""
+
+    max_bytes: int = 20_000_000
+    max_pixels: int = 16_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """The bytes of one image file and what the file system said of them when they were read."""
+
+    path: Path
+    content: bytes
+    modified: datetime
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the file's bytes, in hexadecimal."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+def read_image(path: Path, limits: ImageLimits | None = None) -> NDArray[np.uint8]:
+    """The pixels of an image file: uint8 RGB, shape (height, width, 3).
+
+    Raises:
+        ImageError: the file can never be labelled; `reason` is its code.
+        TransientError: the file is gone or the storage failed; a later try may succeed.
+    """
+    limits = limits or ImageLimits()
+    return decode_image(read_file(path, limits).content, limits)
+
+
+def read_file(path: Path, limits: ImageLimits) -> ImageFile:
+    """Read a regular file of at most `limits.max_bytes`.
+
+    Raises:
+        ImageError, TransientError: as `read_image`.
+    """
+    try:
+        # O_NONBLOCK: opening a FIFO that nobody writes to must not block the service.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            content, modified_ns = _read_open_file(descriptor, path, limits)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _translate(error, path) from error
+    modified = datetime.fromtimestamp(modified_ns / 1e9, UTC).astimezone()
+    return ImageFile(path, content, modified)
+
+
+def decode_image(content: bytes, limits: ImageLimits) -> NDArray[np.uint8]:
+    """Decode JPEG or PNG bytes to uint8 RGB, shape (height, width, 3).
+
+    An EXIF orientation is not applied: a cell has no up side.
+
+    Raises:
+        ImageError: not an image, not whole, or beyond `limits`.
+    """
+    header = read_header(content)
+    _check_dimensions(header, limits)
+    pixels = _decode_jpeg(content) if header.format == "jpeg" else _decode_png(content)
+    if pixels.shape != (header.height, header.width, 3):
+        raise ImageError(
+            RejectReason.CORRUPT,
+            f"decoded to {pixels.shape}, the header says {header.height} x {header.width}",
+        )
+    return pixels
+
+
+def _decode_jpeg(content: bytes) -> NDArray[np.uint8]:
+    # OpenCV decodes a JPEG whose middle is missing to a picture with a grey part and no error;
+    # libjpeg-turbo behind simplejpeg gives the same pixels and refuses on every warning.
+    try:
+        return np.asarray(simplejpeg.decode_jpeg(content, colorspace="RGB", strict=True), np.uint8)
+    except ValueError as error:
+        if "premature end" in str(error).lower():
+            raise ImageError(RejectReason.TRUNCATED, "compressed data are missing") from error
+        raise ImageError(RejectReason.CORRUPT, f"the JPEG decoder says: {error}") from error
+
+
+def _decode_png(content: bytes) -> NDArray[np.uint8]:
+    try:
+        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error as error:
+        raise ImageError(RejectReason.CORRUPT, "the PNG decoder refused the image") from error
+    if pixels is None:
+        raise ImageError(RejectReason.CORRUPT, "the PNG's compressed data are damaged")
+    return np.asarray(pixels, np.uint8)
+
+
+def _read_open_file(descriptor: int, path: Path, limits: ImageLimits) -> tuple[bytes, int]:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageError(RejectReason.NOT_A_FILE, f"{path.name} is not a regular file")
+    if status.st_size > limits.max_bytes:
+        raise ImageError(
+            RejectReason.TOO_LARGE, f"{status.st_size} bytes, at most {limits.max_bytes} are read"
+        )
+    with os.fdopen(os.dup(descriptor), "rb") as stream:
+        # One byte more than allowed shows a file that grows while it is read.
+        content = stream.read(limits.max_bytes + 1)
+    if len(content) > limits.max_bytes:
+        raise ImageError(RejectReason.TOO_LARGE, f"more than {limits.max_bytes} bytes")
+    if not content:
+        raise ImageError(RejectReason.EMPTY, "the file is empty")
+    return content, status.st_mtime_ns
+
+
+def _check_dimensions(header: ImageHeader, limits: ImageLimits) -> None:
+    if header.height * header.width > limits.max_pixels:
+        raise ImageError(
+            RejectReason.TOO_MANY_PIXELS,
+            f"{header.width} x {header.height} px, at most {limits.max_pixels} px are decoded",
+        )
+    if min(header.height, header.width) < MIN_SIDE_PX:
+        raise ImageError(
+            RejectReason.TOO_SMALL,
+            f"{header.width} x {header.height} px, each side needs {MIN_SIDE_PX} px",
+        )
+
+
+def _translate(error: OSError, path: Path) -> ImageError | TransientError:
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return ImageError(RejectReason.UNREADABLE, "no permission to read the file")
+    if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+        return ImageError(RejectReason.NOT_A_FILE, f"{path.name} is not a regular file")
+    return TransientError(f"{path} could not be read: {error.strerror}")

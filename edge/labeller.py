@@ -1,0 +1,172 @@
+"""Label images: read, decode, preprocess, infer, decide.
+
+The daemon, the benchmark and the converter's accuracy check all call `Labeller`, so that what
+was measured is what runs.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.backends.base import InferenceSession
+from edge.errors import ImageError, RejectReason, TransientError
+from edge.images import ImageLimits, decode_image, read_file
+from edge.postprocess import Decision, decide
+from edge.preprocess import InputSpec, preprocess
+
+
+class Status(StrEnum):
+    """What became of an image. Every image has exactly one."""
+
+    LABELLED = "labelled"
+    UNIDENTIFIED = "unidentified"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What is known of the image file; None where it could not be read or decoded."""
+
+    sha256: str | None = None
+    size_bytes: int | None = None
+    width_px: int | None = None
+    height_px: int | None = None
+    modified: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Milliseconds per step. In a batch `infer` is the batch's time divided by its images."""
+
+    decode: float = 0.0
+    preprocess: float = 0.0
+    infer: float = 0.0
+    total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The one outcome of one image."""
+
+    status: Status
+    image: ImageFacts
+    timing_ms: Timing
+    decision: Decision | None = None
+    logits: NDArray[np.float32] | None = None
+    reason: RejectReason | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedImage:
+    """An image ready for the network: uint8 (height, width, 3) and what is known of its file."""
+
+    pixels: NDArray[np.uint8]
+    facts: ImageFacts
+    decode_ms: float
+    preprocess_ms: float
+
+
+class Labeller:
+    """Labels images with one opened session. Safe to call from several threads."""
+
+    def __init__(
+        self,
+        session: InferenceSession,
+        *,
+        classes: tuple[str, ...],
+        spec: InputSpec,
+        unidentified_below: float,
+        limits: ImageLimits | None = None,
+    ) -> None:
+        self.session = session
+        self._classes = classes
+        self._spec = spec
+        self._unidentified_below = unidentified_below
+        self._limits = limits or ImageLimits()
+
+    def label(self, path: Path) -> Outcome:
+        """Label one image file; an image that cannot be labelled gives a `rejected` outcome.
+
+        Raises:
+            TransientError: the file could not be read now; a later try may succeed.
+            BackendError: the device failed; the image has no outcome yet.
+        """
+        (outcome,) = self.label_batch([path])
+        if isinstance(outcome, TransientError):
+            raise outcome
+        return outcome
+
+    def label_batch(self, paths: list[Path]) -> list[Outcome | TransientError]:
+        """Label images with one inference, in the order of `paths`.
+
+        A file that could not be read now gives its TransientError as a value, so that it does
+        not take the others' outcomes with it.
+
+        Raises:
+            BackendError: the device failed; no image of the batch has an outcome.
+        """
+        prepared = [self._prepare(path) for path in paths]
+        ready = [image for image in prepared if isinstance(image, PreparedImage)]
+        labelled = iter(self._infer(ready))
+        return [next(labelled) if isinstance(p, PreparedImage) else p for p in prepared]
+
+    def _prepare(self, path: Path) -> PreparedImage | Outcome | TransientError:
+        start = time.perf_counter()
+        facts = ImageFacts()
+        try:
+            file = read_file(path, self._limits)
+            facts = ImageFacts(file.sha256, len(file.content), modified=file.modified)
+            pixels = decode_image(file.content, self._limits)
+        except ImageError as error:
+            timing = Timing(decode=_ms_since(start), total=_ms_since(start))
+            return rejected(error.reason, str(error), facts, timing)
+        except TransientError as error:
+            return error
+        decoded = time.perf_counter()
+        height, width = pixels.shape[:2]
+        facts = ImageFacts(facts.sha256, facts.size_bytes, width, height, facts.modified)
+        small = preprocess(pixels, self._spec)
+        return PreparedImage(small, facts, (decoded - start) * 1e3, _ms_since(decoded))
+
+    def _infer(self, images: list[PreparedImage]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for first in range(0, len(images), self.session.max_batch):
+            chunk = images[first : first + self.session.max_batch]
+            start = time.perf_counter()
+            logits = self.session.infer(np.stack([image.pixels for image in chunk]))
+            infer_ms = _ms_since(start) / len(chunk)
+            for image, row in zip(chunk, logits, strict=True):
+                outcomes.append(self._outcome(image, row, infer_ms))
+        return outcomes
+
+    def _outcome(
+        self, image: PreparedImage, logits: NDArray[np.float32], infer_ms: float
+    ) -> Outcome:
+        decision = decide(logits, self._classes, self._unidentified_below)
+        total_ms = image.decode_ms + image.preprocess_ms + infer_ms
+        return Outcome(
+            status=Status.LABELLED if decision.is_identified else Status.UNIDENTIFIED,
+            image=image.facts,
+            timing_ms=Timing(image.decode_ms, image.preprocess_ms, infer_ms, total_ms),
+            decision=decision,
+            logits=logits,
+        )
+
+
+def rejected(
+    reason: RejectReason, message: str, facts: ImageFacts, timing: Timing | None = None
+) -> Outcome:
+    """The outcome of an image that cannot be labelled."""
+    return Outcome(Status.REJECTED, facts, timing or Timing(), reason=reason, message=message)
+
+
+def _ms_since(start: float) -> float:
+    return (time.perf_counter() - start) * 1e3

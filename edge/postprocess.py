@@ -1,0 +1,49 @@
+"""From logits to a label, or to the statement that the cell was not identified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import BackendError
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The most probable class. `is_identified` is False below the card's confidence limit."""
+
+    label: str
+    confidence: float
+    probabilities: dict[str, float]
+    is_identified: bool
+
+
+def decide(
+    logits: NDArray[np.float32], classes: tuple[str, ...], unidentified_below: float
+) -> Decision:
+    """Turn the logits of one image, shape (classes,), into a decision.
+
+    Raises:
+        BackendError: a logit is not finite; no label may come from such a result.
+    """
+    if logits.shape != (len(classes),):
+        raise BackendError(
+            f"the network gave logits of shape {logits.shape}, {len(classes)} classes need "
+            f"({len(classes)},). Convert the model again with the right classes."
+        )
+    if not np.isfinite(logits).all():
+        raise BackendError("the network gave logits that are not finite. Restart or change device.")
+    probabilities = softmax(logits)
+    best = int(probabilities.argmax())
+    confidence = float(probabilities[best])
+    named = {name: float(p) for name, p in zip(classes, probabilities, strict=True)}
+    return Decision(classes[best], confidence, named, confidence >= unidentified_below)
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Probabilities along the last axis, computed in float64."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    exponentials = np.exp(shifted)
+    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True), np.float64)

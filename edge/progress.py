@@ -1,0 +1,71 @@
+"""Progress of a step that a person waits for: one rewritten line, or lines now and then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self, TextIO
+
+# A step that is over before a person looks up needs no line.
+SHOW_AFTER_S: Final = 1.0
+TERMINAL_INTERVAL_S: Final = 0.2
+LOG_INTERVAL_S: Final = 5.0
+
+
+class Progress:
+    """Counts of one step on `stream`: rewritten on a terminal, a line every 5 s elsewhere.
+
+    Use it in a `with` block and call `update`; the last state is printed at the end.
+    """
+
+    def __init__(
+        self, what: str, stream: TextIO, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._what, self._stream, self._clock = what, stream, clock
+        self._is_terminal = stream.isatty()
+        self._start = clock()
+        self._next_s = self._start + SHOW_AFTER_S
+        self._last: tuple[int, int | None] | None = None
+        self._shown = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def update(self, done: int, total: int | None = None) -> None:
+        """Say how far the step is; `total` is None where it is not known."""
+        self._last = (done, total)
+        now = self._clock()
+        if now >= self._next_s:
+            interval = TERMINAL_INTERVAL_S if self._is_terminal else LOG_INTERVAL_S
+            self._next_s = now + interval
+            self._show(now)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._shown:
+            self._show(self._clock())
+            if self._is_terminal:
+                self._stream.write("\n")
+                self._stream.flush()
+
+    def _show(self, now: float) -> None:
+        if self._last is None:
+            return
+        done, total = self._last
+        elapsed_s = now - self._start
+        text = f"{self._what}: {done}" + (f" of {total}" if total is not None else "")
+        if elapsed_s > 0:
+            text += f", {done / elapsed_s:.0f}/s"
+        if total and 0 < done < total:
+            text += f", {elapsed_s / done * (total - done):.0f} s left"
+        if self._is_terminal:
+            self._stream.write(f"\r{text}\x1b[K")
+        else:
+            self._stream.write(f"{text}\n")
+        self._stream.flush()
+        self._shown = True

@@ -1,0 +1,199 @@
+"""Sidecars: the outcome of one image as JSON and CSV files that a LIS reads."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import edge
+from edge import atomic
+from edge.backends.base import InferenceSession
+from edge.bundle import Bundle
+from edge.labeller import Outcome, Status
+
+SCHEMA: Final = "edge-sidecar/1"
+FORMATS: Final = ("json", "csv")
+# Longest file name of ext4, XFS, NTFS and SMB shares, in bytes.
+NAME_MAX_BYTES: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """Which model labelled the image, and on what."""
+
+    name: str
+    version: str
+    bundle_sha256: str
+    precision: str
+    backend: str
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an image came from: its name, and the ids taken from its path."""
+
+    file: str
+    sample_id: str | None = None
+    slide_id: str | None = None
+
+
+def model_facts(bundle: Bundle, session: InferenceSession) -> ModelFacts:
+    """What a sidecar says of the model."""
+    return ModelFacts(
+        name=bundle.name,
+        version=bundle.version,
+        bundle_sha256=bundle.sha256,
+        precision=session.precision,
+        backend=session.backend,
+        classes=bundle.classes,
+    )
+
+
+def sidecar_fields(
+    outcome: Outcome, origin: Origin, model: ModelFacts, *, host: str, created: datetime
+) -> dict[str, Any]:
+    """The sidecar as JSON types. `label` is null unless the cell was identified."""
+    decision = outcome.decision
+    is_labelled = outcome.status is Status.LABELLED
+    image = outcome.image
+    return {
+        "schema": SCHEMA,
+        "status": str(outcome.status),
+        "image": {
+            "file": origin.file,
+            "sha256": image.sha256,
+            "bytes": image.size_bytes,
+            "width": image.width_px,
+            "height": image.height_px,
+            "modified": _rfc3339(image.modified) if image.modified else None,
+        },
+        "sample_id": origin.sample_id,
+        "slide_id": origin.slide_id,
+        "label": decision.label if decision and is_labelled else None,
+        "confidence": round(decision.confidence, 6) if decision else None,
+        "probabilities": {name: round(p, 6) for name, p in decision.probabilities.items()}
+        if decision
+        else None,
+        "reason": str(outcome.reason) if outcome.reason else None,
+        "message": outcome.message,
+        "model": {
+            "name": model.name,
+            "version": model.version,
+            "bundle_sha256": model.bundle_sha256,
+            "precision": model.precision,
+            "backend": model.backend,
+        },
+        "timing_ms": {
+            "decode": round(outcome.timing_ms.decode, 3),
+            "preprocess": round(outcome.timing_ms.preprocess, 3),
+            "infer": round(outcome.timing_ms.infer, 3),
+            "total": round(outcome.timing_ms.total, 3),
+        },
+        "created": _rfc3339(created),
+        "software": f"microscope-edge {edge.__version__}",
+        "host": host,
+    }
+
+
+def to_json(fields: dict[str, Any]) -> bytes:
+    """The JSON sidecar, UTF-8, one field a line so that a person can read it."""
+    return (json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def to_csv(fields: dict[str, Any], classes: tuple[str, ...]) -> bytes:
+    """The CSV sidecar, UTF-8: a header row and one row, columns in the order of `csv_columns`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(csv_columns(classes))
+    writer.writerow(_csv_row(fields, classes))
+    return text.getvalue().encode()
+
+
+def csv_columns(classes: tuple[str, ...]) -> list[str]:
+    """Column names: the JSON fields flattened, nested names joined by an underscore."""
+    return [
+        *("schema", "status", "image_file", "image_sha256", "image_bytes", "image_width"),
+        *("image_height", "image_modified", "sample_id", "slide_id", "label", "confidence"),
+        *(f"probability_{name}" for name in classes),
+        *("reason", "message", "model_name", "model_version", "model_bundle_sha256"),
+        *("model_precision", "model_backend", "timing_ms_decode", "timing_ms_preprocess"),
+        *("timing_ms_infer", "timing_ms_total", "created", "software", "host"),
+    ]
+
+
+def sidecar_files(
+    target: Path, fields: dict[str, Any], classes: tuple[str, ...], formats: tuple[str, ...]
+) -> list[tuple[Path, bytes]]:
+    """Paths and contents of an image's sidecars, in the order in which they are to be written.
+
+    The JSON comes last: whoever sees it finds the CSV complete beside it.
+
+    Args:
+        target: the image's path, or its mirror in the results tree.
+    """
+    files: list[tuple[Path, bytes]] = []
+    if "csv" in formats:
+        files.append((sidecar_path(target, "csv"), to_csv(fields, classes)))
+    if "json" in formats:
+        files.append((sidecar_path(target, "json"), to_json(fields)))
+    return files
+
+
+def sidecar_path(target: Path, format_: str) -> Path:
+    """`IMG.jpg` to `IMG.jpg.json`; a name too long for that is shortened and keeps a hash."""
+    name = os.fsencode(target.name)
+    suffix = f".{format_}".encode()
+    if len(name) + len(suffix) > NAME_MAX_BYTES:
+        digest = b"~" + hashlib.sha256(name).hexdigest()[:16].encode()
+        room = NAME_MAX_BYTES - len(suffix) - len(digest)
+        # A cut inside a UTF-8 character would give a name that some file systems refuse.
+        name = name[:room].decode(errors="ignore").encode() + digest
+    return target.with_name(os.fsdecode(name + suffix))
+
+
+def write_sidecars(files: list[tuple[Path, bytes]]) -> None:
+    """Write sidecars durably, creating the folders of a results tree.
+
+    Raises:
+        StorageError: the disk or share refused.
+    """
+    for folder in {path.parent for path, _ in files}:
+        atomic.make_folder(folder)
+    atomic.write_files(files)
+
+
+def printable_name(path: Path) -> str:
+    r"""The file's name as text; bytes that are not UTF-8 appear as \xNN."""
+    return os.fsencode(path.name).decode("utf-8", "backslashreplace")
+
+
+def now() -> datetime:
+    """The local time with its offset."""
+    return datetime.now(UTC).astimezone()
+
+
+def _csv_row(fields: dict[str, Any], classes: tuple[str, ...]) -> list[Any]:
+    probabilities = fields["probabilities"] or {}
+    image, model, timing = fields["image"], fields["model"], fields["timing_ms"]
+    return [
+        *(fields["schema"], fields["status"]),
+        *(image[key] for key in ("file", "sha256", "bytes", "width", "height", "modified")),
+        *(fields[key] for key in ("sample_id", "slide_id", "label", "confidence")),
+        *(probabilities.get(name) for name in classes),
+        *(fields["reason"], fields["message"]),
+        *(model[key] for key in ("name", "version", "bundle_sha256", "precision", "backend")),
+        *(timing[key] for key in ("decode", "preprocess", "infer", "total")),
+        *(fields[key] for key in ("created", "software", "host")),
+    ]
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")

@@ -1,0 +1,48 @@
+"""The committed weights: drawn cells always, real cells where they are beside the checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import converters.reference
+from converters.cli import main
+from converters.reference.evaluate import evaluate, table
+from converters.reference.pbc import read_manifest
+from edge.bundle import load_bundle
+
+MODEL = Path(converters.reference.__file__).parent / "cells8.pt"
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("reference") / "cells8.edge"
+    assert main([str(MODEL), "--int8", "--out", str(target)]) == 0
+    return target
+
+
+def test_reference_model_is_small_enough_to_be_committed() -> None:
+    assert MODEL.stat().st_size <= 20_000_000
+
+
+def test_reference_model_labels_drawn_cells_in_int8(bundle: Path) -> None:
+    manifest = load_bundle(bundle).manifest
+    assert manifest["evidence"]["origin"] == "drawn cells"
+    assert manifest["evidence"]["int8_accuracy"]["rate"] >= 0.95
+    assert manifest["quantization"]["float_layers"] == []
+
+
+def test_reference_model_on_shared_test_split_reaches_its_figures(bundle: Path, pbc: Path) -> None:
+    found = evaluate(bundle, read_manifest(pbc, "test"), lambda *_: None)
+    print(table(found))  # noqa: T201 (shown when the test fails)
+    assert found["fp32", "native"].share().rate >= 0.985
+    assert found["fp32", "denoised224"].share().rate >= 0.975
+    for cell_class in ("neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte"):
+        share = found["fp32", "native"].share(cell_class)
+        assert share.total == 50
+        assert share.rate >= 0.96
+    both = ("native", "denoised224")
+    right = {p: sum(found[p, kind].share().count for kind in both) for p in ("fp32", "int8")}
+    total = sum(found["fp32", kind].share().total for kind in both)
+    assert 100 * (right["fp32"] - right["int8"]) / total <= 0.5

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from converters.reference.augment import augment, denoise
+from converters.reference.network import EfficientNetLite0, load_imagenet_weights
+from converters.reference.samples import ClassSamples, TrainingSamples, native_share
+from converters.reference.train import (
+    TrainingPlan,
+    batches,
+    learning_rate_factor,
+    train,
+    update_average,
+)
+from edge.preprocess import InputSpec
+
+SPEC = InputSpec(32, 32, "rgb", "area", (0.5,) * 3, (0.5,) * 3)
+PLAN = TrainingPlan(epochs=1, batch_size=4, images_per_epoch=8, seed=5)
+
+
+def samples() -> TrainingSamples:
+    rng = np.random.default_rng(0)
+
+    def some(count: int) -> list[np.ndarray]:
+        return [rng.integers(0, 255, (64, 64, 3)).astype(np.uint8) for _ in range(count)]
+
+    return TrainingSamples([ClassSamples(some(2), some(2), some(2), some(2)) for _ in range(3)])
+
+
+def test_batches_of_the_same_seed_are_equal_and_of_another_epoch_differ() -> None:
+    first, again = (list(batches(samples(), SPEC, PLAN, 0)) for _ in range(2))
+    other = list(batches(samples(), SPEC, PLAN, 1))
+    assert len(first) == 2
+    assert first[0][0].shape == (4, 3, 32, 32)
+    for (images, labels), (images_again, labels_again) in zip(first, again, strict=True):
+        assert torch.equal(images, images_again)
+        assert torch.equal(labels, labels_again)
+    assert not torch.equal(first[0][0], other[0][0])
+
+
+def test_train_of_one_epoch_changes_weights_and_reports() -> None:
+    torch.manual_seed(0)
+    network = EfficientNetLite0(3)
+    before = network.classifier.weight.detach().clone()
+    steps: list[int] = []
+    epochs: list[float] = []
+    trained = train(
+        network,
+        samples(),
+        [],
+        SPEC,
+        PLAN,
+        on_batch=lambda step, total, loss: steps.append(step),  # noqa: ARG005
+        on_epoch=lambda result: epochs.append(result.loss),
+    )
+    assert steps == [1, 2]
+    assert np.isfinite(epochs).all()
+    assert not torch.equal(trained.classifier.weight, before)
+
+
+def test_augment_is_reproducible_and_keeps_the_size() -> None:
+    image = np.random.default_rng(1).integers(0, 255, (60, 60, 3)).astype(np.uint8)
+    for seed in range(30):
+        first, again = (augment(image, np.random.default_rng(seed)) for _ in range(2))
+        assert first.shape == image.shape
+        assert first.dtype == np.uint8
+        assert np.array_equal(first, again)
+
+
+def test_denoise_makes_noise_smaller_at_224_px() -> None:
+    noise = np.random.default_rng(1).normal(128, 12, (363, 360, 3)).clip(0, 255).astype(np.uint8)
+    smooth = denoise(noise, np.random.default_rng(0))
+    assert smooth.shape == (224, 224, 3)
+    assert smooth.std() < noise.std()
+
+
+@pytest.mark.parametrize(
+    ("native", "other", "share"), [(300, 200, 0.6), (10, 320, 0.2), (5, 0, 1.0), (0, 5, 0.0)]
+)
+def test_native_share_is_bounded_for_thin_classes(native: int, other: int, share: float) -> None:
+    assert native_share(native, other) == pytest.approx(share)
+
+
+def test_learning_rate_factor_rises_then_falls_to_zero() -> None:
+    factors = [learning_rate_factor(step, 200) for step in range(200)]
+    assert factors.index(max(factors)) in (9, 10)
+    assert factors[-1] < 0.001
+    assert min(factors) > 0
+
+
+def test_update_average_moves_weights_and_copies_counters() -> None:
+    averaged, network = EfficientNetLite0(2), EfficientNetLite0(2)
+    with torch.no_grad():
+        averaged.classifier.bias.fill_(0)
+        network.classifier.bias.fill_(1)
+    update_average(averaged, network, 0.75)
+    assert averaged.classifier.bias.tolist() == pytest.approx([0.25, 0.25])
+
+
+def test_load_imagenet_weights_of_another_network_is_refused() -> None:
+    with pytest.raises(ValueError, match="EfficientNet-Lite0 has"):
+        load_imagenet_weights(EfficientNetLite0(2), {"a": torch.zeros(1)})

@@ -1,0 +1,263 @@
+"""edge-convert from the outside: what is written, what is said, what is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from converters.cli import main
+from edge.backends.select import open_session
+from edge.bundle import load_bundle
+from edge.golden import open_labeller
+from edge.labeller import Status
+
+
+def convert(folder: Path, *more: str, model: str = "tiny.pt") -> int:
+    return main([str(folder / model), "--out", str(folder / "tiny.edge"), *more])
+
+
+def edit_card(folder: Path, **changes: Any) -> None:
+    card = yaml.safe_load((folder / "tiny.yaml").read_text()) | changes
+    kept = {key: value for key, value in card.items() if value is not None}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(kept))
+
+
+def refused(folder: Path, capsys: pytest.CaptureFixture[str], *more: str, **kw: Any) -> str:
+    """Run a conversion that must fail: one line, no bundle, nothing half-written."""
+    before = sorted(p.name for p in folder.iterdir())
+    code = convert(folder, *more, **kw)
+    lines = [x for x in capsys.readouterr().err.splitlines() if not x.startswith("loading")]
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    assert sorted(p.name for p in folder.iterdir()) == before
+    return f"{code} {lines[0]}"
+
+
+def test_convert_state_dict_writes_a_bundle_that_labels(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert convert(model_folder, "--int8") == 0
+    bundle = load_bundle(model_folder / "tiny.edge")
+    assert sorted(a.path for a in bundle.artefacts if a.role == "model") == [
+        "model.fp32.onnx",
+        "model.int8.onnx",
+    ]
+    assert 8 <= len(bundle.golden) <= 16
+    for precision in ("fp32", "int8"):
+        labeller = open_labeller(bundle, open_session(bundle, precision=precision))
+        outcome = labeller.label(model_folder / "validation" / "green" / "1.jpg")
+        assert outcome.status is Status.LABELLED
+        assert outcome.decision is not None
+        assert outcome.decision.label == "green"
+    said = capsys.readouterr().out
+    assert "accuracy gate passed" in said
+    assert "times as fast as FP32" in said
+
+
+def test_convert_manifest_holds_the_evidence(model_folder: Path) -> None:
+    assert convert(model_folder, "--int8") == 0
+    manifest = json.loads((model_folder / "tiny.edge" / "manifest.json").read_text())
+    assert manifest["source"]["kind"] == "state_dict"
+    assert manifest["quantization"]["calibration"]["images"] == 48
+    assert manifest["quantization"]["quantized_layers"] == 3
+    assert manifest["evidence"]["fp32_accuracy"]["total"] == 48
+    assert manifest["evidence"]["agreement"]["low"] < manifest["evidence"]["agreement"]["high"]
+    assert manifest["versions"]["torch"]
+    evidence = json.loads((model_folder / "tiny.edge/evidence/agreement.json").read_text())
+    assert evidence["per_class"]["red"]["int8"]["total"] == 16
+
+
+def test_convert_torchscript_gives_the_same_model_as_its_state_dict(
+    model_folder: Path, tiny_network: torch.nn.Module
+) -> None:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch deprecates its own TorchScript
+        script = torch.jit.script(tiny_network)
+        torch.jit.save(script, str(model_folder / "script.pt"))
+    edit_card(model_folder, architecture=None)
+    card = str(model_folder / "tiny.yaml")
+    assert convert(model_folder, "--int8", "--card", card, model="script.pt") == 0
+    manifest = json.loads((model_folder / "tiny.edge" / "manifest.json").read_text())
+    assert manifest["source"]["kind"] == "torchscript"
+    assert manifest["evidence"]["int8_accuracy"]["rate"] > 0.95
+
+
+def test_convert_onnx_of_fixed_batch_takes_batches(
+    model_folder: Path, exported_onnx: bytes
+) -> None:
+    (model_folder / "tiny.onnx").write_bytes(exported_onnx)
+    assert convert(model_folder, "--int8", model="tiny.onnx") == 0
+    manifest = json.loads((model_folder / "tiny.edge" / "manifest.json").read_text())
+    assert manifest["source"]["kind"] == "onnx"
+    assert manifest["evidence"]["int8_accuracy"]["rate"] > 0.95
+
+
+def test_convert_without_int8_writes_the_fp32_model_only(model_folder: Path) -> None:
+    edit_card(model_folder, calibration=None)
+    assert convert(model_folder) == 0
+    bundle = load_bundle(model_folder / "tiny.edge")
+    assert [a.precision for a in bundle.artefacts if a.role == "model"] == ["fp32"]
+    assert bundle.default_precision == "fp32"
+
+
+def test_convert_twice_is_refused_without_overwrite_and_keeps_the_bundle(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert convert(model_folder) == 0
+    kept = (model_folder / "tiny.edge" / "manifest.json").read_bytes()
+    capsys.readouterr()
+    assert refused(model_folder, capsys).startswith("2 ")
+    assert (model_folder / "tiny.edge" / "manifest.json").read_bytes() == kept
+    assert convert(model_folder, "--overwrite") == 0
+
+
+def test_convert_without_card_names_the_flag(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (model_folder / "tiny.yaml").unlink()
+    said = refused(model_folder, capsys)
+    assert said.startswith("2 ")
+    assert "tiny.yaml" in said
+    assert "--card" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "said"),
+    [
+        ({"classes": None}, 2, "has no classes"),
+        ({"clases": ["a"]}, 2, "Did you mean classes"),
+        ({"classes": ["red", "green", "blue", "grey"]}, 3, "4 classes"),
+        ({"architecture": None}, 2, "architecture"),
+        ({"architecture": "resnet18"}, 2, "package.module:function"),
+        ({"architecture": "absent.module:build"}, 2, "Is it installed"),
+        ({"calibration": None}, 2, "--calibration"),
+        ({"validation": None}, 2, "--validation"),
+        ({"calibration": "nowhere"}, 2, "no folder"),
+        ({"name": "../up"}, 2, "name is"),
+        ({"unidentified_below": 50}, 2, "unidentified_below"),
+    ],
+)
+def test_convert_with_wrong_card_says_what_is_wrong(
+    model_folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, Any],
+    code: int,
+    said: str,
+) -> None:
+    edit_card(model_folder, **changes)
+    line = refused(model_folder, capsys, "--int8")
+    assert line.startswith(f"{code} ")
+    assert said in line
+
+
+def test_convert_with_unreadable_calibration_image_names_it(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = model_folder / "calibration" / "7.jpg"
+    path.write_bytes(path.read_bytes()[:-40])
+    said = refused(model_folder, capsys, "--int8")
+    assert said.startswith("2 ")
+    assert "7.jpg cannot be used" in said
+
+
+def test_convert_with_too_few_calibration_images_says_how_many_are_needed(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(model_folder, capsys, "--int8", "--calibration-images", "5")
+    assert "5 calibration images" in said
+
+
+def test_convert_with_folder_that_is_no_class_names_it(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (model_folder / "validation" / "red").rename(model_folder / "validation" / "rot")
+    assert "'rot' that is no class" in refused(model_folder, capsys, "--int8")
+
+
+class RunsCode:
+    """A pickle that makes a file when it is loaded."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.marker),)
+
+
+def test_convert_pickled_module_is_refused_and_never_run(
+    model_folder: Path, tmp_path_factory: pytest.TempPathFactory, capsys: Any
+) -> None:
+    marker = tmp_path_factory.mktemp("outside") / "executed"
+    torch.save(RunsCode(marker), model_folder / "tiny.pt")
+    said = refused(model_folder, capsys)
+    assert said.startswith("3 ")
+    assert "run its own code" in said
+    assert "mkdir" in said
+    assert not marker.exists()
+
+
+def test_convert_plain_pickle_is_refused_and_never_run(
+    model_folder: Path, tmp_path_factory: pytest.TempPathFactory, capsys: Any
+) -> None:
+    marker = tmp_path_factory.mktemp("outside") / "executed"
+    (model_folder / "tiny.pt").write_bytes(pickle.dumps(RunsCode(marker), protocol=2))
+    assert refused(model_folder, capsys).startswith("3 ")
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.2, 0.5, 0.9, 0.999])
+def test_convert_truncated_model_says_so(
+    model_folder: Path, capsys: pytest.CaptureFixture[str], kept: float
+) -> None:
+    path = model_folder / "tiny.pt"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * kept)])
+    assert refused(model_folder, capsys).startswith("3 ")
+
+
+def test_convert_truncated_onnx_says_so(
+    model_folder: Path, exported_onnx: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (model_folder / "tiny.onnx").write_bytes(exported_onnx[:-100])
+    assert refused(model_folder, capsys, model="tiny.onnx").startswith("3 ")
+
+
+def test_convert_image_in_place_of_a_model_says_what_it_found(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (model_folder / "tiny.pt").write_bytes((model_folder / "calibration" / "1.jpg").read_bytes())
+    assert "neither a torch file nor ONNX" in refused(model_folder, capsys)
+
+
+def test_convert_onnx_of_other_input_size_names_both(
+    model_folder: Path, exported_onnx: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = yaml.safe_load((model_folder / "tiny.yaml").read_text())
+    edit_card(model_folder, input={**card["input"], "height": 64})
+    (model_folder / "tiny.onnx").write_bytes(exported_onnx)
+    said = refused(model_folder, capsys, model="tiny.onnx")
+    assert "[1, 3, 32, 32]" in said
+    assert "[batch, 3, 64, 32]" in said
+
+
+def test_convert_below_accuracy_gate_exits_4_and_writes_nothing(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Images of the mean colour: all activations near zero, ranges that fit no real image.
+    import numpy as np
+    import simplejpeg
+
+    for path in (model_folder / "calibration").iterdir():
+        path.write_bytes(simplejpeg.encode_jpeg(np.full((64, 64, 3), (124, 116, 104), np.uint8)))
+    said = refused(model_folder, capsys, "--int8")
+    assert said.startswith("4 ")
+    assert "Nothing was written" in said

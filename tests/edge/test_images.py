@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import simplejpeg
+
+from edge.errors import ImageError, RejectReason, TransientError
+from edge.image_header import is_whole
+from edge.images import ImageLimits, decode_image, read_image
+
+JpegMaker = Callable[..., bytes]
+LIMITS = ImageLimits()
+
+
+def reason_of(content: bytes, limits: ImageLimits = LIMITS) -> RejectReason:
+    with pytest.raises(ImageError) as caught:
+        decode_image(content, limits)
+    return caught.value.reason
+
+
+def png(image: np.ndarray) -> bytes:
+    return bytes(cv2.imencode(".png", image)[1])
+
+
+def test_decode_jpeg_gives_rgb(colour_jpeg: JpegMaker) -> None:
+    pixels = decode_image(colour_jpeg("red"), LIMITS)
+    assert pixels.shape == (64, 64, 3)
+    assert pixels.dtype == np.uint8
+    assert pixels[..., 0].mean() > 180
+    assert pixels[..., 2].mean() < 60
+
+
+def test_decode_png_gives_rgb() -> None:
+    bgr = np.zeros((40, 50, 3), np.uint8)
+    bgr[..., 2] = 250
+    pixels = decode_image(png(bgr), LIMITS)
+    assert pixels.shape == (40, 50, 3)
+    assert pixels[..., 0].min() == 250
+
+
+@pytest.mark.parametrize("percent", range(1, 100, 2))
+def test_decode_jpeg_cut_anywhere_is_refused(colour_jpeg: JpegMaker, percent: int) -> None:
+    whole = colour_jpeg("green")
+    cut = whole[: len(whole) * percent // 100]
+    assert reason_of(cut) in {RejectReason.TRUNCATED, RejectReason.UNSUPPORTED_FORMAT}
+
+
+@pytest.mark.parametrize("percent", [10, 30, 50, 70, 90])
+def test_decode_jpeg_with_end_marker_but_missing_middle_is_refused(
+    colour_jpeg: JpegMaker, percent: int
+) -> None:
+    whole = colour_jpeg("blue", side_px=200)
+    start = whole.index(b"\xff\xda") + 20
+    cut = whole[: start + (len(whole) - start) * percent // 100 - 2] + b"\xff\xd9"
+    assert reason_of(cut) in {RejectReason.TRUNCATED, RejectReason.CORRUPT}
+
+
+def test_decode_jpeg_with_hole_of_zeros_is_truncated(colour_jpeg: JpegMaker) -> None:
+    whole = bytearray(colour_jpeg("blue", side_px=200))
+    whole[-400:-200] = bytes(200)
+    assert reason_of(bytes(whole)) is RejectReason.TRUNCATED
+
+
+def test_decode_jpeg_preallocated_with_zero_tail_is_truncated(colour_jpeg: JpegMaker) -> None:
+    whole = colour_jpeg("red")
+    assert reason_of(whole[: len(whole) // 2].ljust(len(whole), b"\0")) is RejectReason.TRUNCATED
+    assert reason_of(bytes(len(whole))) is RejectReason.TRUNCATED
+
+
+def test_decode_jpeg_padded_behind_end_marker_is_labelled(colour_jpeg: JpegMaker) -> None:
+    whole = colour_jpeg("red")
+    assert np.array_equal(decode_image(whole + bytes(100), LIMITS), decode_image(whole, LIMITS))
+
+
+def test_decode_grey_jpeg_is_unsupported_colour() -> None:
+    grey = simplejpeg.encode_jpeg(np.zeros((64, 64, 1), np.uint8), colorspace="GRAY")
+    assert reason_of(bytes(grey)) is RejectReason.UNSUPPORTED_COLOUR
+
+
+def test_decode_16_bit_png_is_unsupported_colour() -> None:
+    assert reason_of(png(np.zeros((64, 64, 3), np.uint16))) is RejectReason.UNSUPPORTED_COLOUR
+
+
+def test_decode_damaged_png_is_refused() -> None:
+    content = bytearray(png(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)))
+    content[len(content) // 2] ^= 0xFF
+    assert reason_of(bytes(content)) is RejectReason.CORRUPT
+
+
+def test_decode_png_cut_in_half_is_truncated() -> None:
+    content = png(np.zeros((64, 64, 3), np.uint8))
+    assert reason_of(content[: len(content) // 2]) is RejectReason.TRUNCATED
+
+
+def test_decode_text_is_unsupported_format() -> None:
+    assert reason_of(b"<html>not an image</html>" * 20) is RejectReason.UNSUPPORTED_FORMAT
+
+
+def test_decode_decompression_bomb_is_refused_by_its_header(colour_jpeg: JpegMaker) -> None:
+    content = bytearray(colour_jpeg("red"))
+    frame = content.index(b"\xff\xc0")
+    content[frame + 5 : frame + 9] = struct.pack(">HH", 60_000, 60_000)
+    assert reason_of(bytes(content)) is RejectReason.TOO_MANY_PIXELS
+
+
+def test_decode_tiny_image_is_too_small(colour_jpeg: JpegMaker) -> None:
+    assert reason_of(colour_jpeg("red", side_px=16)) is RejectReason.TOO_SMALL
+
+
+def test_read_image_of_fifo_is_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(ImageError) as caught:
+        read_image(tmp_path / "a.jpg")
+    assert caught.value.reason is RejectReason.NOT_A_FILE
+
+
+def test_read_image_of_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImageError) as caught:
+        read_image(tmp_path)
+    assert caught.value.reason is RejectReason.NOT_A_FILE
+
+
+def test_read_image_of_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(ImageError) as caught:
+        read_image(tmp_path / "a.jpg")
+    assert caught.value.reason is RejectReason.EMPTY
+
+
+def test_read_image_larger_than_limit_is_refused(tmp_path: Path, colour_jpeg: JpegMaker) -> None:
+    (tmp_path / "a.jpg").write_bytes(colour_jpeg("red"))
+    with pytest.raises(ImageError) as caught:
+        read_image(tmp_path / "a.jpg", ImageLimits(max_bytes=100))
+    assert caught.value.reason is RejectReason.TOO_LARGE
+
+
+def test_read_image_that_is_gone_may_be_tried_again(tmp_path: Path) -> None:
+    with pytest.raises(TransientError, match="could not be read"):
+        read_image(tmp_path / "gone.jpg")
+
+
+def test_is_whole_tells_finished_from_unfinished(colour_jpeg: JpegMaker) -> None:
+    whole = colour_jpeg("red")
+    assert is_whole(whole)
+    assert not is_whole(whole[:-2])
+    assert not is_whole(bytes(1000))
+
+
+def test_read_image_of_every_shared_image_succeeds(pbc: Path) -> None:
+    paths = sorted((pbc / "unlabelled").glob("*.jpg"))[:100]
+    assert len(paths) == 100
+    assert all(read_image(path).shape[2] == 3 for path in paths)

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import io
+
+from edge.progress import Progress
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_of_quick_step_prints_nothing() -> None:
+    stream = io.StringIO()
+    with Progress("labelled", stream, clock=Clock()) as progress:
+        progress.update(5, 5)
+    assert stream.getvalue() == ""
+
+
+def test_progress_in_a_log_prints_whole_lines_now_and_then() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with Progress("labelled", stream, clock=clock) as progress:
+        for second in range(13):
+            clock.now_s = float(second)
+            progress.update(second * 10, 200)
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "labelled: 10 of 200, 10/s, 19 s left"
+    assert lines[-1].startswith("labelled: 120 of 200")
+    assert len(lines) == 4
+
+
+def test_progress_on_a_terminal_rewrites_one_line() -> None:
+    stream, clock = Terminal(), Clock()
+    with Progress("labelled", stream, clock=clock) as progress:
+        for second in range(4):
+            clock.now_s = float(second)
+            progress.update(second)
+    assert stream.getvalue().count("\r") == 4
+    assert stream.getvalue().count("\n") == 1

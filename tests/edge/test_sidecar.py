@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+import edge
+from edge.backends.select import open_session
+from edge.bundle import load_bundle
+from edge.golden import open_labeller
+from edge.sidecar import (
+    ModelFacts,
+    Origin,
+    csv_columns,
+    model_facts,
+    now,
+    printable_name,
+    sidecar_fields,
+    sidecar_files,
+    sidecar_path,
+    write_sidecars,
+)
+
+SCHEMA = json.loads((Path(edge.__file__).parent / "schemas" / "edge-sidecar-1.json").read_text())
+JpegMaker = Callable[..., bytes]
+Fields = Callable[[bytes], dict[str, Any]]
+
+
+@pytest.fixture
+def model(small_bundle: Path) -> ModelFacts:
+    bundle = load_bundle(small_bundle)
+    return model_facts(bundle, open_session(bundle))
+
+
+@pytest.fixture
+def fields_of(small_bundle: Path, tmp_path: Path, model: ModelFacts) -> Fields:
+    bundle = load_bundle(small_bundle)
+    labeller = open_labeller(bundle, open_session(bundle))
+
+    def make(content: bytes) -> dict[str, Any]:
+        path = tmp_path / "cell.jpg"
+        path.write_bytes(content)
+        origin = Origin("cell.jpg", sample_id="S1", slide_id="2")
+        return sidecar_fields(labeller.label(path), origin, model, host="h", created=now())
+
+    return make
+
+
+def test_sidecar_of_labelled_image_is_valid_and_complete(
+    fields_of: Fields, colour_jpeg: JpegMaker
+) -> None:
+    fields = fields_of(colour_jpeg("red"))
+    jsonschema.validate(fields, SCHEMA)
+    assert fields["status"] == "labelled"
+    assert fields["label"] == "red"
+    assert fields["sample_id"] == "S1"
+    assert list(fields["probabilities"]) == ["red", "green", "blue"]
+
+
+def test_sidecar_of_rejected_image_is_valid_and_has_a_reason(
+    fields_of: Fields, colour_jpeg: JpegMaker
+) -> None:
+    fields = fields_of(colour_jpeg("red")[:-9])
+    jsonschema.validate(fields, SCHEMA)
+    assert (fields["status"], fields["reason"], fields["label"]) == ("rejected", "truncated", None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "maybe"},
+        {"label": None},
+        {"created": "2026-01-01T00:00:00"},
+        {"extra": 1},
+        {"reason": "truncated"},
+    ],
+)
+def test_schema_refuses_a_wrong_sidecar(
+    fields_of: Fields, colour_jpeg: JpegMaker, change: dict[str, Any]
+) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**fields_of(colour_jpeg("red")), **change}, SCHEMA)
+
+
+def test_csv_has_one_header_row_and_one_row_with_the_json_fields(
+    fields_of: Fields, colour_jpeg: JpegMaker, model: ModelFacts, tmp_path: Path
+) -> None:
+    fields = fields_of(colour_jpeg("blue"))
+    files = dict(sidecar_files(tmp_path / "cell.jpg", fields, model.classes, ("json", "csv")))
+    rows = list(csv.reader(io.StringIO(files[tmp_path / "cell.jpg.csv"].decode(), newline="")))
+    assert len(rows) == 2
+    assert rows[0] == csv_columns(model.classes)
+    row = dict(zip(rows[0], rows[1], strict=True))
+    assert row["label"] == "blue"
+    assert float(row["probability_blue"]) == fields["probabilities"]["blue"]
+    assert row["image_sha256"] == fields["image"]["sha256"]
+    assert row["reason"] == ""
+
+
+def test_sidecar_files_are_written_json_last(
+    fields_of: Fields, colour_jpeg: JpegMaker, model: ModelFacts, tmp_path: Path
+) -> None:
+    fields = fields_of(colour_jpeg("blue"))
+    files = sidecar_files(tmp_path / "mirror" / "cell.jpg", fields, model.classes, ("json", "csv"))
+    assert [path.suffix for path, _ in files] == [".csv", ".json"]
+    write_sidecars(files)
+    assert json.loads((tmp_path / "mirror" / "cell.jpg.json").read_bytes()) == fields
+
+
+def test_sidecar_path_of_longest_name_stays_within_limit_and_unique(tmp_path: Path) -> None:
+    first = sidecar_path(tmp_path / ("x" * 250 + "1.jpg"), "json")
+    second = sidecar_path(tmp_path / ("x" * 250 + "2.jpg"), "json")
+    assert first != second
+    for path in (first, second):
+        assert len(os.fsencode(path.name)) <= 255
+        path.touch()
+
+
+def test_printable_name_of_undecodable_bytes_is_text() -> None:
+    name = printable_name(Path(os.fsdecode(b"caf\xe9.jpg")))
+    assert name == r"caf\xe9.jpg"
+    json.dumps(name, ensure_ascii=False).encode()
