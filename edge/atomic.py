@@ -11,7 +11,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -32,23 +32,25 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def write_files(files: Iterable[tuple[Path, bytes]]) -> None:
-    """Write several files durably; each folder is synchronised once.
+    """Write several files durably, in the order given, and each folder once.
+
+    All contents are written before the first is synchronised, so that the file system commits
+    them together: about twice as many a second as one after the other.
 
     Raises:
         StorageError: files before the failing one may be there, each of them whole.
     """
-    folders: dict[Path, None] = {}
-    for path, content in files:
-        try:
-            _replace(path, content)
-        except OSError as error:
-            raise _storage_error("write", path, error) from error
-        folders[path.parent] = None
-    for folder in folders:
-        try:
+    with ExitStack() as cleanup:
+        staged = [(_stage(path, content, cleanup), path) for path, content in files]
+        for temporary, path in staged:
+            with _storage_errors("synchronise", path):
+                _sync_file(temporary)
+        for temporary, path in staged:
+            with _storage_errors("write", path):
+                temporary.replace(path)
+    for folder in dict.fromkeys(path.parent for _, path in staged):
+        with _storage_errors("synchronise", folder):
             sync_folder(folder)
-        except OSError as error:
-            raise _storage_error("synchronise", folder, error) from error
 
 
 def make_folder(folder: Path) -> None:
@@ -61,12 +63,10 @@ def make_folder(folder: Path) -> None:
     while not folder.is_dir():
         missing.append(folder)
         folder = folder.parent
-    try:
-        for path in reversed(missing):
+    for path in reversed(missing):
+        with _storage_errors("create", path):
             path.mkdir(exist_ok=True)
             sync_folder(path.parent)
-    except OSError as error:
-        raise _storage_error("create", missing[0], error) from error
 
 
 @contextmanager
@@ -116,20 +116,39 @@ def remove_leftovers(folder: Path, *, older_than_s: float) -> int:
     return removed
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _stage(path: Path, content: bytes, cleanup: ExitStack) -> Path:
+    """Write a temporary file beside `path`; `cleanup` removes it if it is still there."""
     temporary = path.parent / _temporary_name()
+    cleanup.callback(_remove, temporary)
     # 0666 less the umask: a LIS under another user must be able to read the result.
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with (
+        _storage_errors("write", path),
+        os.fdopen(os.open(temporary, flags, 0o666), "wb") as stream,
+    ):
+        stream.write(content)
+    return temporary
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
+
+
+@contextmanager
+def _storage_errors(step: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _storage_error(step, path, error) from error
 
 
 def _swap(staging: Path, target: Path) -> None:
@@ -149,8 +168,7 @@ def _swap(staging: Path, target: Path) -> None:
 def _sync_tree(root: Path) -> None:
     for folder, _, names in os.walk(root):
         for name in names:
-            with (Path(folder) / name).open("rb") as stream:
-                os.fsync(stream.fileno())
+            _sync_file(Path(folder) / name)
         sync_folder(Path(folder))
 
 

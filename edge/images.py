@@ -71,7 +71,7 @@ def read_file(path: Path, limits: ImageLimits) -> ImageFile:
         # O_NONBLOCK: opening a FIFO that nobody writes to must not block the service.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            content, modified_ns = _read_open_file(descriptor, path, limits)
+            content, modified_ns = _read_open_file(descriptor, limits)
         finally:
             os.close(descriptor)
     except OSError as error:
@@ -121,10 +121,10 @@ def _decode_png(content: bytes) -> NDArray[np.uint8]:
     return np.asarray(pixels, np.uint8)
 
 
-def _read_open_file(descriptor: int, path: Path, limits: ImageLimits) -> tuple[bytes, int]:
+def _read_open_file(descriptor: int, limits: ImageLimits) -> tuple[bytes, int]:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
-        raise ImageError(RejectReason.NOT_A_FILE, f"{path.name} is not a regular file")
+        raise ImageError(RejectReason.NOT_A_FILE, "not a regular file")
     if status.st_size > limits.max_bytes:
         raise ImageError(
             RejectReason.TOO_LARGE, f"{status.st_size} bytes, at most {limits.max_bytes} are read"
@@ -156,5 +156,5 @@ def _translate(error: OSError, path: Path) -> ImageError | TransientError:
     if error.errno in (errno.EACCES, errno.EPERM):
         return ImageError(RejectReason.UNREADABLE, "no permission to read the file")
     if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
-        return ImageError(RejectReason.NOT_A_FILE, f"{path.name} is not a regular file")
+        return ImageError(RejectReason.NOT_A_FILE, "not a regular file")
     return TransientError(f"{path} could not be read: {error.strerror}")

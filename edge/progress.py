@@ -60,7 +60,8 @@ class Progress:
         elapsed_s = now - self._start
         text = f"{self._what}: {done}" + (f" of {total}" if total is not None else "")
         if elapsed_s > 0:
-            text += f", {done / elapsed_s:.0f}/s"
+            rate = done / elapsed_s
+            text += f", {rate:.0f}/s" if rate >= 1 else f", {1 / rate:.0f} s each" if done else ""
         if total and 0 < done < total:
             text += f", {elapsed_s / done * (total - done):.0f} s left"
         if self._is_terminal:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,9 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from converters.reference.augment import augment
-from converters.reference.network import EfficientNetLite0
 from converters.reference.samples import TrainingSamples, ValidationSample
 from edge.preprocess import InputSpec, preprocess
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class EpochResult:
 
 
 def train(
-    network: EfficientNetLite0,
+    network: Network,
     samples: TrainingSamples,
     validation: list[ValidationSample],
     spec: InputSpec,
@@ -55,7 +57,7 @@ def train(
     *,
     on_batch: Callable[[int, int, float], None],
     on_epoch: Callable[[EpochResult], None],
-) -> EfficientNetLite0:
+) -> Network:
     """Fine-tune `network` and return the exponential moving average of its weights.
 
     Args:

@@ -13,6 +13,7 @@ from edge.backends.base import InferenceSession
 from edge.backends.select import BACKENDS, open_session
 from edge.bench import report
 from edge.bench.environment import environment
+from edge.bench.service import measure_service
 from edge.bench.stages import measure_stages
 from edge.bundle import ROLE_MODEL, Bundle, load_bundle
 from edge.demo.analyzer import drawn_images
@@ -44,6 +45,9 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.rounds < 1:
         raise ConfigError(f"--rounds is {arguments.rounds}; give 1 or more.")
     bundle = load_bundle(arguments.bundle)
+    if arguments.daemon:
+        _run_daemon(bundle, arguments)
+        return
     sessions = _open_sessions(bundle, arguments)
     facts = environment()
     with tempfile.TemporaryDirectory(prefix=".edge-bench-", dir=arguments.output) as folder:
@@ -66,6 +70,25 @@ def _run(arguments: argparse.Namespace) -> None:
             "batch": 1,
         }
         content = json.dumps(report.to_dict(bundle, results, facts, settings), indent=1) + "\n"
+        atomic.write_file(arguments.json, content.encode())
+
+
+def _run_daemon(bundle: Bundle, arguments: argparse.Namespace) -> None:
+    facts = environment()
+    with tempfile.TemporaryDirectory(prefix=".edge-bench-", dir=arguments.output) as folder:
+        images = _images(arguments.images, Path(folder))
+        print(_heading(bundle, facts, arguments, len(images)), file=sys.stderr)
+        with Progress("rounds", sys.stderr) as progress:
+            results = measure_service(
+                bundle,
+                images,
+                Path(folder) / "service",
+                threads=arguments.threads,
+                on_round=progress.update,
+            )
+    print(report.service_table(results))
+    if arguments.json:
+        content = json.dumps(report.service_dict(bundle, results, facts), indent=1) + "\n"
         atomic.write_file(arguments.json, content.encode())
 
 
@@ -118,6 +141,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--threads", type=int, default=1, help="threads inside one inference (1)")
     parser.add_argument("--backend", choices=BACKENDS, default="auto")
+    parser.add_argument(
+        "--daemon",
+        action="store_true",
+        help="measure edge-daemon once against a bare loop, in images per second",
+    )
     parser.add_argument(
         "--output", type=Path, default=Path(), help="folder on the disk for sidecars (here)"
     )

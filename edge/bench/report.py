@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edge.bench.service import ServiceResults
 from edge.bench.stages import StageResults
 from edge.bundle import Bundle
 
@@ -26,6 +27,35 @@ def summary(results: StageResults) -> str:
     if infer is None or whole is None:
         return f"only {', '.join(results.precisions)} was measured"
     return f"INT8 is {infer:.2f} times as fast as FP32 in inference, {whole:.2f} times end to end"
+
+
+def service_table(results: ServiceResults) -> str:
+    """Images per second of the bare loop and of the daemon, and their ratio, round by round."""
+    lines = [f"{'round':8}{'bare loop':>12}{'edge-daemon':>14}{'ratio':>8}"]
+    rounds = zip(results.bare_per_second, results.daemon_per_second, strict=True)
+    for number, (bare, daemon) in enumerate(rounds, start=1):
+        lines.append(f"{number:<8}{bare:12.0f}{daemon:14.0f}{daemon / bare:8.0%}")
+    lines.append("")
+    lines.append(
+        f"edge-daemon once, with durable JSON and CSV sidecars, reaches {results.ratio:.0%} of a "
+        f"bare decode-and-infer loop (median of {len(results.bare_per_second)} rounds)"
+    )
+    return "\n".join(lines)
+
+
+def service_dict(
+    bundle: Bundle, results: ServiceResults, environment: dict[str, str | int]
+) -> dict[str, Any]:
+    """The JSON report of the service measurement."""
+    return {
+        "schema": JSON_SCHEMA,
+        "bundle": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
+        "environment": environment,
+        "images": results.images,
+        "bare_per_second": [round(value, 1) for value in results.bare_per_second],
+        "daemon_per_second": [round(value, 1) for value in results.daemon_per_second],
+        "ratio": round(results.ratio, 4),
+    }
 
 
 def to_dict(

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from edge import atomic
 from edge.demo import run
 from edge.demo.analyzer import drawn_images, images_in_folder
 from edge.demo.cells import CLASSES
+from edge.demo.sheet import contact_sheet
 from edge.errors import ConfigError, EdgeError
 from edge.progress import Progress
 
@@ -34,6 +36,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.sheet:
+        atomic.write_file(arguments.sheet, contact_sheet(arguments.seed))
+        return 0
+    if arguments.model is None:
+        raise ConfigError("--model is missing; give the model to convert.")
     workspace = run.Workspace((arguments.out / time.strftime("%Y%m%d-%H%M%S")).resolve())
     images, total = _images(arguments)
     workspace.root.mkdir(parents=True)
@@ -119,9 +126,12 @@ def _whereabouts(labelled: list[run.LabelledExport], workspace: run.Workspace) -
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m edge.demo", description=__doc__)
-    parser.add_argument("--model", type=Path, required=True, help="the model to convert")
+    parser.add_argument("--model", type=Path, help="the model to convert")
     parser.add_argument("--images", type=Path, metavar="DIR", help="your own images")
     parser.add_argument("--count", type=int, help=f"images to export ({_DRAWN_COUNT}, or all)")
     parser.add_argument("--out", type=Path, default=Path("demo-output"), help="where to work")
+    parser.add_argument(
+        "--sheet", type=Path, metavar="PNG", help="only draw two cells of each class into a picture"
+    )
     parser.add_argument("--seed", type=int, default=2026)
     return parser

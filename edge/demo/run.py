@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 
 from edge import atomic
+from edge.commands import installed_command
 from edge.demo.analyzer import ExportedImage, export_images
 from edge.errors import BackendError
 from edge.sidecar import sidecar_path
@@ -70,25 +70,13 @@ class LabelledExport:
     waited_s: float
 
 
-def command(name: str) -> str:
-    """The path of one of this installation's commands.
-
-    Raises:
-        BackendError: it is not installed beside this Python.
-    """
-    path = Path(sys.executable).with_name(name)
-    if not path.is_file():
-        raise BackendError(f"{path} is not there; pip install 'microscope-edge[convert]' first.")
-    return str(path)
-
-
 def convert(model: Path, workspace: Workspace) -> None:
     """Run `edge-convert MODEL --int8`; its progress and report go to the person.
 
     Raises:
         BackendError: it failed; it has said why.
     """
-    argv = [command("edge-convert"), str(model), "--int8", "--out", str(workspace.bundle)]
+    argv = [installed_command("edge-convert"), str(model), "--int8", "--out", str(workspace.bundle)]
     if subprocess.run(argv, check=False).returncode != 0:
         raise BackendError("edge-convert failed; its message stands above.")
 
@@ -112,7 +100,7 @@ state_dir: {json.dumps(str(workspace.root / "state"))}
 @contextmanager
 def running_daemon(workspace: Workspace) -> Iterator[subprocess.Popen[bytes]]:
     """`edge-daemon run` for the length of the block, stopped with SIGTERM."""
-    argv = [command("edge-daemon"), "run", "--config", str(workspace.config)]
+    argv = [installed_command("edge-daemon"), "run", "--config", str(workspace.config)]
     with workspace.log.open("wb") as log:
         daemon = subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT)
         try:

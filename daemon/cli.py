@@ -1,0 +1,141 @@
+"""`edge-daemon run | once | status | check-config`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import edge
+from daemon.check_config import check_config
+from daemon.config import Config, load_config
+from daemon.journal import read_summary
+from daemon.logs import open_pseudonyms, start_logging
+from daemon.service import Service
+from daemon.startup import opened_service
+from daemon.status import status_fields, status_text
+from edge.errors import EdgeError
+from edge.progress import Progress
+
+log = logging.getLogger(__name__)
+
+# As the shell has it for a program ended by SIGINT.
+_INTERRUPTED: Final = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code of `edge.errors`."""
+    arguments = _parser().parse_args(argv)
+    try:
+        command: Callable[[Config, argparse.Namespace], int] = arguments.command
+        return command(load_config(arguments.config), arguments)
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the end of the program
+        return _report(error, debug=arguments.debug)
+
+
+def _run(config: Config, _arguments: argparse.Namespace) -> int:
+    start_logging(config.log_level)
+    with opened_service(config) as service:
+        _stop_on_signals(service)
+        log.info("labelling images of %d watch folders", len(config.watch))
+        service.run()
+    log.info("stopped: %s", service.tally.text())
+    return 0
+
+
+def _once(config: Config, arguments: argparse.Namespace) -> int:
+    start_logging(config.log_level)
+    with opened_service(config, is_once=True) as service:
+        was_stopped = _stop_on_signals(service)
+        with Progress("images", sys.stderr) as progress:
+            unsettled = service.once(lambda: progress.update(service.tally.finished))
+    print(json.dumps(service.tally.to_dict()) if arguments.json else service.tally.summary())
+    if unsettled:
+        text = f"{unsettled} files are still being written and were left"
+        print(text, file=sys.stderr)
+    if was_stopped():
+        print("error: stopped before the end; start again to go on", file=sys.stderr)
+        return _INTERRUPTED
+    return 0
+
+
+def _status(config: Config, arguments: argparse.Namespace) -> int:
+    summary = read_summary(config.state_dir)
+    fields = status_fields(summary, open_pseudonyms(config.state_dir))
+    print(json.dumps(fields, indent=1) if arguments.json else status_text(fields))
+    return 0
+
+
+def _check_config(config: Config, _arguments: argparse.Namespace) -> int:
+    for line in check_config(config):
+        print(line)
+    return 0
+
+
+def _stop_on_signals(service: Service) -> Callable[[], bool]:
+    """Stop the service on SIGTERM and SIGINT; the function returned says whether one came."""
+    received: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        service.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    return lambda: bool(received)
+
+
+def _report(error: Exception, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, EdgeError):
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        return error.exit_code
+    kind = type(error).__name__
+    print(f"error: unexpected {kind}: {error}. Run again with --debug.", file=sys.stderr)
+    return EdgeError.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-daemon", description="Label the cell images that an analyzer exports."
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"microscope-edge {edge.__version__}"
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add(commands, "run", _run, "label images until stopped")
+    once = _add(commands, "once", _once, "label the images that are there, then end")
+    once.add_argument("--json", action="store_true", help="print the summary as JSON")
+    status = _add(commands, "status", _status, "show counts and the last rejections")
+    status.add_argument("--json", action="store_true", help="as JSON")
+    _add(commands, "check-config", _check_config, "check everything that a start needs")
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    command: Callable[[Config, argparse.Namespace], int],
+    description: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=description, description=description)
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="edge.yaml")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    parser.set_defaults(command=command)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

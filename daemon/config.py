@@ -1,0 +1,213 @@
+"""The configuration: one YAML file, checked as a whole before anything starts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from daemon.config_block import Block, read_yaml
+from daemon.logs import LEVELS
+from daemon.path_template import PathTemplate
+from daemon.retry import RetryPolicy
+from daemon.roots import names_regex
+from edge.backends.select import BACKENDS
+from edge.errors import ConfigError
+from edge.images import ImageLimits
+from edge.sidecar import FORMATS
+
+PATTERNS: Final = ("*.jpg", "*.jpeg", "*.png")
+POLL_MODES: Final = ("auto", "always", "never")
+PRECISIONS: Final = ("int8", "fp16", "fp32")
+
+# Two workers keep two cores busy and one of them inferring while the other waits for a disk.
+_DEFAULT_WORKERS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class WatchConfig:
+    """A folder that an analyzer exports to."""
+
+    folder: Path
+    patterns: tuple[str, ...]
+    sample: PathTemplate | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsConfig:
+    """Where sidecars go: `folder` None means beside the image."""
+
+    folder: Path | None
+    formats: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchConfig:
+    """How many waiting images one worker takes at once, and how long it waits for more."""
+
+    max_images: int
+    max_wait_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration; paths are absolute."""
+
+    bundle: Path
+    backend: str
+    precision: str | None
+    threads: int
+    workers: int
+    watch: tuple[WatchConfig, ...]
+    results: ResultsConfig
+    settle_s: float
+    rescan_s: float
+    poll: str
+    batch: BatchConfig
+    retry: RetryPolicy
+    limits: ImageLimits
+    state_dir: Path
+    log_level: str
+
+    def results_folder(self, watch: WatchConfig) -> Path:
+        """The folder that mirrors a watch folder, or the watch folder itself.
+
+        Several watch folders get a folder of their own each, or equal paths would meet.
+        """
+        if self.results.folder is None:
+            return watch.folder
+        several = len(self.watch) > 1
+        return self.results.folder / watch.folder.name if several else self.results.folder
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a configuration file. Relative paths are relative to its folder.
+
+    Raises:
+        ConfigError: one line for every problem found.
+    """
+    problems: list[str] = []
+    values = read_yaml(path)
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds no keys; see docs/daemon.md for an example.")
+    config = _read(Block(values, "", problems), path.absolute().parent)
+    _check_folders(config, problems)
+    if problems:
+        raise ConfigError("\n".join(f"{path}: {problem}" for problem in problems))
+    return config
+
+
+def _read(block: Block, base: Path) -> Config:
+    config = Config(
+        bundle=block.path("bundle", base),
+        backend=block.choice("backend", "auto", BACKENDS) or "auto",
+        precision=block.choice("precision", None, PRECISIONS),
+        threads=block.whole("threads", 1, low=1, high=256),
+        workers=block.whole("workers", _default_workers(), low=1, high=64),
+        watch=tuple(_read_watch(watch, base) for watch in block.blocks("watch")),
+        results=_read_results(block.block("results"), base),
+        settle_s=block.number("settle_s", 2.0, low=0.05, high=3600),
+        rescan_s=block.number("rescan_s", 30.0, low=0.1, high=86400),
+        poll=block.choice("poll", "auto", POLL_MODES) or "auto",
+        batch=_read_batch(block.block("batch")),
+        retry=_read_retry(block.block("retry")),
+        limits=_read_limits(block.block("limits")),
+        state_dir=block.path("state_dir", base),
+        log_level=_read_log_level(block.block("log")),
+    )
+    block.must_be_null("metrics", "must be null; this version has no metrics")
+    block.close()
+    return config
+
+
+def _read_watch(block: Block, base: Path) -> WatchConfig:
+    folder = block.path("folder", base)
+    patterns = block.texts("pattern", PATTERNS)
+    sample = None
+    if text := block.text("sample"):
+        try:
+            sample = PathTemplate.parse(text)
+        except ConfigError as error:
+            block.note("sample", f"is wrong: {error}".rstrip("."))
+    # A sidecar that counts as an image would get a sidecar, and so on.
+    if any(names_regex(patterns).match(f"x.jpg.{format_}".encode()) for format_ in FORMATS):
+        block.note("pattern", f"{list(patterns)} matches sidecars too; give image suffixes")
+    block.close()
+    return WatchConfig(folder, patterns, sample)
+
+
+def _read_results(block: Block, base: Path) -> ResultsConfig:
+    folder = block.text("folder")
+    formats = block.texts("formats", FORMATS)
+    unknown = [format_ for format_ in formats if format_ not in FORMATS]
+    if unknown:
+        block.note("formats", f"has {unknown[0]!r}; give some of {', '.join(FORMATS)}")
+    block.close()
+    return ResultsConfig(Path(os.path.normpath(base / folder)) if folder else None, formats)
+
+
+def _read_batch(block: Block) -> BatchConfig:
+    batch = BatchConfig(
+        max_images=block.whole("max_images", 16, low=1, high=1024),
+        max_wait_ms=block.whole("max_wait_ms", 0, low=0, high=60_000),
+    )
+    block.close()
+    return batch
+
+
+def _read_retry(block: Block) -> RetryPolicy:
+    default = RetryPolicy()
+    policy = RetryPolicy(
+        attempts=block.whole("attempts", default.attempts, low=1, high=1000),
+        first_delay_s=block.number("first_delay_s", default.first_delay_s, low=0.01, high=3600),
+        max_delay_s=block.number("max_delay_s", default.max_delay_s, low=0.01, high=86400),
+    )
+    if policy.max_delay_s < policy.first_delay_s:
+        block.note("max_delay_s", f"is {policy.max_delay_s:g}, less than first_delay_s")
+    block.close()
+    return policy
+
+
+def _read_limits(block: Block) -> ImageLimits:
+    default = ImageLimits()
+    limits = ImageLimits(
+        max_bytes=block.whole("max_bytes", default.max_bytes, low=1000, high=10**9),
+        max_pixels=block.whole("max_pixels", default.max_pixels, low=1024, high=10**9),
+    )
+    block.close()
+    return limits
+
+
+def _read_log_level(block: Block) -> str:
+    level = block.choice("level", "info", LEVELS) or "info"
+    block.close()
+    return level
+
+
+def _default_workers() -> int:
+    return min(_DEFAULT_WORKERS, len(os.sched_getaffinity(0)))
+
+
+def _check_folders(config: Config, problems: list[str]) -> None:
+    """Refuse folders that would label an image twice or take results for images."""
+    # Compared without symbolic links: two names of one folder are one folder.
+    real = [(i, Path(os.path.realpath(watch.folder))) for i, watch in enumerate(config.watch)]
+    for i, folder in real:
+        for j, other in real[:i]:
+            if folder == other:
+                problems.append(f"watch[{i}].folder is the same folder as watch[{j}].folder.")
+            elif folder.is_relative_to(other) or other.is_relative_to(folder):
+                problems.append(f"watch[{i}].folder and watch[{j}].folder lie in one another.")
+    state_dir = Path(os.path.realpath(config.state_dir))
+    problems.extend(
+        f"state_dir lies inside watch[{i}].folder; give a folder elsewhere."
+        for i, folder in real
+        if state_dir.is_relative_to(folder)
+    )
+    names = [watch.folder.name for watch in config.watch]
+    if config.results.folder is not None and len(set(names)) < len(names):
+        problems.append(
+            "watch has folders of the same name, whose results would meet in one folder; "
+            "rename one, or leave results.folder null."
+        )

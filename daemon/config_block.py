@@ -1,0 +1,172 @@
+"""Strict reading of a YAML mapping: every problem is collected, so that all are told at once."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from edge.errors import ConfigError
+
+T = TypeVar("T")
+
+
+class Block:
+    """One mapping of the file. Getters note a problem and give the default instead of raising."""
+
+    def __init__(self, values: Any, name: str, problems: list[str]) -> None:
+        self._name = name
+        self.problems = problems
+        self._asked: list[str] = []
+        self._values: dict[Any, Any] = {}
+        if isinstance(values, dict):
+            self._values = values
+        elif values is not None:
+            self._note("", f"is {values!r}; give a block of keys")
+
+    def text(self, key: str, default: str | None = None, *, required: bool = False) -> str | None:
+        """A non-empty text."""
+        value = self._get(key)
+        if value is None and required:
+            self._note(key, "is missing")
+        return default if value is None else self._typed(key, value, str, "a text") or default
+
+    def path(self, key: str, base: Path) -> Path:
+        """A required path, made absolute; a path of its own where it is missing."""
+        text = self.text(key, required=True)
+        return Path(os.path.normpath(base / (text or f"<{self._dotted(key)}>")))
+
+    def choice(self, key: str, default: str | None, allowed: tuple[str, ...]) -> str | None:
+        """One of the allowed words."""
+        value = self._get(key)
+        if value is None or value in allowed:
+            return default if value is None else str(value)
+        self._note(key, f"is {value!r}; give one of {', '.join(allowed)}")
+        return default
+
+    def number(self, key: str, default: float, *, low: float, high: float) -> float:
+        """A number from `low` to `high`."""
+        value = self._get(key)
+        if _is_number(value, float) and low <= value <= high:
+            return float(value)
+        if value is not None:
+            self._note(key, f"is {value!r}; give a number from {low:g} to {high:g}")
+        return default
+
+    def whole(self, key: str, default: int, *, low: int, high: int) -> int:
+        """A whole number from `low` to `high`."""
+        value = self._get(key)
+        if _is_number(value, int) and low <= value <= high:
+            return int(value)
+        if value is not None:
+            self._note(key, f"is {value!r}; give a whole number from {low} to {high}")
+        return default
+
+    def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        """A list of texts, or a single one; not empty."""
+        value = self._get(key)
+        values = [value] if isinstance(value, str) else value
+        if value is None:
+            return default
+        if isinstance(values, list) and values and all(isinstance(v, str) and v for v in values):
+            return tuple(values)
+        self._note(key, f"is {value!r}; give a list of texts")
+        return default
+
+    def block(self, key: str) -> Block:
+        """A nested block; an empty one where the key is absent."""
+        return Block(self._get(key), self._dotted(key), self.problems)
+
+    def blocks(self, key: str) -> list[Block]:
+        """A list of at least one nested block."""
+        values = self._get(key)
+        if isinstance(values, list) and values:
+            named = [(f"{self._dotted(key)}[{i}]", value) for i, value in enumerate(values)]
+            return [Block(value, name, self.problems) for name, value in named]
+        self._note(key, "is missing" if values is None else f"is {values!r}; give a list of blocks")
+        return []
+
+    def must_be_null(self, key: str, message: str) -> None:
+        """A key that is reserved for a later version."""
+        if self._get(key) is not None:
+            self._note(key, message)
+
+    def close(self) -> None:
+        """Note every key that nobody asked for, with the nearest one that is known."""
+        for key in self._values:
+            if key not in self._asked:
+                near = difflib.get_close_matches(str(key), self._asked, n=1, cutoff=0.5)
+                hint = f"did you mean {near[0]!r}" if near else f"known: {', '.join(self._asked)}"
+                self._note(str(key), f"is not a known key; {hint}")
+
+    def note(self, key: str, problem: str) -> None:
+        """Add a problem with a key's value."""
+        self._note(key, problem)
+
+    def _get(self, key: str) -> Any:
+        self._asked.append(key)
+        return self._values.get(key)
+
+    def _typed(self, key: str, value: Any, type_: type[T], what: str) -> T | None:
+        if isinstance(value, type_) and value:
+            return value
+        self._note(key, f"is {value!r}; give {what}")
+        return None
+
+    def _note(self, key: str, problem: str) -> None:
+        name = self._dotted(key) if key else self._name
+        self.problems.append(f"{name} {problem}.")
+
+    def _dotted(self, key: str) -> str:
+        return f"{self._name}.{key}" if self._name else key
+
+
+def _is_number(value: Any, type_: type[float]) -> bool:
+    # YAML's `yes` is a bool, and a bool is an int in Python.
+    return isinstance(value, (type_, int)) and not isinstance(value, bool)
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """The safe loader, with a key given twice being an error instead of the last one winning."""
+
+    def construct_mapping(
+        self,
+        node: yaml.MappingNode,
+        deep: bool = False,  # noqa: FBT001, FBT002 - PyYAML's own
+    ) -> dict[Hashable, Any]:
+        keys: list[Any] = []
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in keys:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is given twice", key_node.start_mark
+                )
+            keys.append(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """Parse a YAML file.
+
+    Raises:
+        ConfigError: it cannot be read or is not YAML; the message names the line.
+    """
+    try:
+        loader = _StrictLoader(path.read_text(encoding="utf-8"))
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text. Save it as UTF-8.") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "it cannot be parsed"
+        raise ConfigError(f"{path}{line} is not valid YAML: {problem}.") from error

@@ -1,0 +1,278 @@
+"""The journal: one row per image version, in SQLite. The queue and the memory of the daemon.
+
+A sidecar is durable before its row is marked done. After a crash at any moment a row is either
+done, and its sidecar is there, or it is waiting again, and an equal sidecar replaces the first.
+
+Rows are `waiting`, `claimed`, `done`, `gone` (the file was removed before it was labelled) or
+`superseded` (the file changed before it was labelled). `is_current` marks the newest of a path.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from daemon import journal_sql as sql
+from daemon.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed, Verdict
+from daemon.settle import Clock
+from edge.errors import StorageError
+
+NAME: Final = "journal.sqlite3"
+# Rejections that a summary lists.
+_RECENT: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An image that has no label, and why."""
+
+    folder: Path
+    path: bytes
+    reason: str
+    finished_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What the journal holds. Times are seconds since 1970."""
+
+    states: dict[str, int]
+    statuses: dict[str, int]
+    labels: dict[str, int]
+    last_finished_at: float | None
+    oldest_waiting_at: float | None
+    rejections: list[Rejection]
+
+
+class Journal:
+    """An open journal. Every method may be called from any thread.
+
+    One connection behind one lock: SQLite has one writer at a time anyhow, and a claim is
+    atomic without a thought about isolation.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock) -> None:
+        self._connection = connection
+        self._path = path
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._served: list[int] = []
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._connection.close()
+
+    def serve(self, folder: Path) -> int:
+        """The number of a watch folder, the same at every start.
+
+        Only images of folders that are served are claimed: those of a folder that was taken
+        out of the configuration stay as they are.
+        """
+        with self._transaction() as db:
+            name = os.fsencode(folder)
+            db.execute("INSERT OR IGNORE INTO root (folder) VALUES (?)", (name,))
+            row = db.execute("SELECT id FROM root WHERE folder = ?", (name,)).fetchone()
+        self._served.append(int(row[0]))
+        return int(row[0])
+
+    def take_back_claims(self) -> list[tuple[int, bytes]]:
+        """Return claims of a process that died to waiting; gives their roots and paths."""
+        with self._transaction() as db:
+            claimed = db.execute("SELECT root, path FROM image WHERE state = 'claimed'").fetchall()
+            db.execute(sql.TAKE_BACK)
+            db.execute(sql.FORGET_TIMES)
+            return [(int(root), bytes(path)) for root, path in claimed]
+
+    def unknown(self, versions: list[ImageVersion]) -> list[ImageVersion]:
+        """Those of `versions` that are not the journal's newest of their path."""
+        with self._transaction(immediate=False) as db:
+            return _unknown(db, versions)
+
+    def record_waiting(self, versions: list[ImageVersion]) -> int:
+        """Add versions that are not known yet; returns how many."""
+        if not versions:
+            return 0
+        with self._transaction() as db:
+            new = _unknown(db, versions)
+            db.executemany(sql.SUPERSEDE, [(v.root, v.path) for v in new])
+            now = time.time()
+            db.executemany(
+                sql.INSERT, [(v.root, v.path, v.size_bytes, v.mtime_ns, now) for v in new]
+            )
+            return len(new)
+
+    def claim(self, limit: int) -> list[ClaimedImage]:
+        """Take up to `limit` waiting images, the oldest first, for the calling worker.
+
+        An image whose batch once failed or ended in a crash is given alone.
+        """
+        with self._transaction(immediate=False) as db:
+            now_s, served = self._clock(), json.dumps(self._served)
+            rows = db.execute(sql.WAITING, (now_s, served, limit)).fetchall()
+            was_interrupted = bool(rows) and rows[0][-1] > 0
+            rows = rows[:1] if was_interrupted else [row for row in rows if row[-1] == 0]
+            db.executemany("UPDATE image SET state = 'claimed' WHERE id = ?", [r[:1] for r in rows])
+            return [ClaimedImage(r[0], ImageVersion(*r[1:5]), r[5], r[6]) for r in rows]
+
+    def conclude(self, verdicts: list[Verdict]) -> None:
+        """Note what became of claimed images, all or none."""
+        with self._transaction() as db:
+            for verdict in verdicts:
+                self._conclude(db, verdict)
+
+    def release(self, images: list[ClaimedImage]) -> None:
+        """Give back claimed images whose batch failed; they count as interrupted."""
+        with self._transaction() as db:
+            db.executemany(sql.RELEASE, [(image.id,) for image in images])
+
+    def has_open_images(self) -> bool:
+        """Whether an image is waiting or claimed."""
+        with self._transaction(immediate=False) as db:
+            row = db.execute(sql.HAS_OPEN, {"roots": json.dumps(self._served)}).fetchone()
+            return bool(row[0])
+
+    def count_waiting(self) -> int:
+        """Number of images that wait."""
+        with self._transaction(immediate=False) as db:
+            query = "SELECT count(*) FROM image WHERE state = 'waiting'"
+            return int(db.execute(query).fetchone()[0])
+
+    def _conclude(self, db: sqlite3.Connection, verdict: Verdict) -> None:
+        match verdict:
+            case Finished():
+                db.execute(sql.FINISH, (*_outcome_columns(verdict), time.time(), verdict.image.id))
+            case Postponed():
+                next_try_s = self._clock() + verdict.delay_s
+                values = (next_try_s, verdict.attempts, verdict.unfinished_since_s)
+                db.execute(sql.POSTPONE, (*values, verdict.image.id))
+            case Dropped():
+                values_ = (verdict.state, verdict.image.id)
+                db.execute("UPDATE image SET state = ? WHERE id = ?", values_)
+
+    @contextmanager
+    def _transaction(self, *, immediate: bool = True) -> Iterator[sqlite3.Connection]:
+        with self._lock, translated(self._path):
+            self._connection.execute("BEGIN IMMEDIATE" if immediate else "BEGIN")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+
+def open_journal(state_dir: Path, *, clock: Clock = time.monotonic) -> Journal:
+    """Open the journal of a state folder, making it at the first start.
+
+    Raises:
+        StorageError: it is damaged, of a newer version, or the disk refuses.
+    """
+    path = state_dir / NAME
+    with translated(path):
+        connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            # NORMAL would lose the last transactions in a power cut, and with them outcomes.
+            connection.execute("PRAGMA synchronous = FULL")
+            if _check_version(connection, path) == 0:
+                connection.executescript(f"BEGIN IMMEDIATE; {sql.SCHEMA} COMMIT;")
+        except BaseException:
+            connection.close()
+            raise
+    return Journal(connection, path, clock)
+
+
+def read_summary(state_dir: Path) -> Summary:
+    """Sum up a journal, also while a daemon is using it.
+
+    Raises:
+        StorageError: there is none, or it cannot be read.
+    """
+    path = state_dir / NAME
+    try:
+        path.stat()
+    except FileNotFoundError as error:
+        raise StorageError(f"{path} is not there: no daemon has run with it yet.") from error
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}. Run as the daemon's user.") from error
+    with translated(path), closing(_open_for_reading(path)) as db:
+        counts = {name: dict(db.execute(query).fetchall()) for name, query in sql.COUNT_BY.items()}
+        rejections = db.execute(sql.REJECTIONS, (_RECENT,)).fetchall()
+        return Summary(
+            **counts,
+            last_finished_at=db.execute(sql.LAST_FINISHED).fetchone()[0],
+            oldest_waiting_at=db.execute(sql.OLDEST_WAITING).fetchone()[0],
+            rejections=[Rejection(Path(os.fsdecode(r[0])), *r[1:]) for r in rejections],
+        )
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into StorageError with what to do."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise StorageError(
+            f"the journal {path} refuses: {error}. Check space, permissions and disk."
+        ) from error
+    except sqlite3.DatabaseError as error:
+        # Only SQLITE_CORRUPT and SQLITE_NOTADB come as this class itself; others are mistakes.
+        if type(error) is not sqlite3.DatabaseError:
+            raise
+        raise StorageError(
+            f"the journal {path} is damaged ({error}). Stop the daemon, move {path.name}* aside "
+            "and start again: every image is then labelled again and its sidecars are replaced."
+        ) from error
+
+
+def _open_for_reading(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    try:
+        _check_version(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > sql.SCHEMA_VERSION:
+        raise StorageError(
+            f"the journal {path} has version {version}, this program reads {sql.SCHEMA_VERSION}. "
+            "Install the newer microscope-edge again, or give another state_dir."
+        )
+    return version
+
+
+def _unknown(db: sqlite3.Connection, versions: list[ImageVersion]) -> list[ImageVersion]:
+    """One of each path whose newest row differs, or was given up without an outcome."""
+    wanted = {(v.root, v.path): v for v in versions}
+    for root in {v.root for v in versions}:
+        paths = [path for root_, path in wanted if root_ == root]
+        query = sql.KNOWN.format(",".join("?" * len(paths)))
+        for row in db.execute(query, (root, *paths)):
+            if wanted.get((root, row[0])) == ImageVersion(root, *row):
+                del wanted[root, row[0]]
+    return list(wanted.values())
+
+
+def _outcome_columns(finished: Finished) -> tuple[object, ...]:
+    outcome, decision = finished.outcome, finished.outcome.decision
+    return (
+        str(outcome.status),
+        decision.label if decision and decision.is_identified else None,
+        decision.confidence if decision else None,
+        str(outcome.reason) if outcome.reason else None,
+        outcome.image.sha256,
+    )

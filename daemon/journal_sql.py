@@ -1,0 +1,106 @@
+"""The journal's schema and its statements."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SCHEMA_VERSION: Final = 1
+
+SCHEMA: Final = """
+CREATE TABLE root (id INTEGER PRIMARY KEY, folder BLOB NOT NULL UNIQUE);
+CREATE TABLE image (
+    id INTEGER PRIMARY KEY,
+    root INTEGER NOT NULL REFERENCES root (id),
+    path BLOB NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    is_current INTEGER NOT NULL DEFAULT 1,
+    state TEXT NOT NULL DEFAULT 'waiting',
+    attempts INTEGER NOT NULL DEFAULT 0,
+    interruptions INTEGER NOT NULL DEFAULT 0,
+    next_try_s REAL NOT NULL DEFAULT 0,
+    unfinished_since_s REAL,
+    status TEXT, label TEXT, confidence REAL, reason TEXT, sha256 TEXT,
+    recorded_at REAL NOT NULL,
+    finished_at REAL
+);
+CREATE UNIQUE INDEX image_current ON image (root, path) WHERE is_current = 1;
+CREATE UNIQUE INDEX image_claimed ON image (root, path) WHERE state = 'claimed';
+CREATE INDEX image_waiting ON image (interruptions, id) WHERE state = 'waiting';
+CREATE INDEX image_finished ON image (finished_at) WHERE state = 'done';
+CREATE INDEX image_rejected ON image (finished_at) WHERE status = 'rejected';
+PRAGMA user_version = 1;
+"""
+
+# A row that was claimed is left alone: its worker sees that the file has changed.
+SUPERSEDE: Final = """
+UPDATE image SET is_current = 0,
+    state = CASE state WHEN 'waiting' THEN 'superseded' ELSE state END
+WHERE root = ? AND path = ? AND is_current = 1
+"""
+
+# Two versions of one path must not be labelled at once, or the older sidecar may come last.
+# Images whose batch failed or ended in a crash come last: should one of them be the cause, the
+# others are labelled first.
+WAITING: Final = """
+SELECT id, root, path, size_bytes, mtime_ns, attempts, unfinished_since_s, interruptions
+FROM image AS waiting
+WHERE state = 'waiting' AND next_try_s <= ? AND root IN (SELECT value FROM json_each(?))
+    AND NOT EXISTS (SELECT 1 FROM image AS other WHERE other.state = 'claimed'
+                    AND other.root = waiting.root AND other.path = waiting.path)
+ORDER BY interruptions, id LIMIT ?
+"""
+
+FINISH: Final = """
+UPDATE image SET state = 'done', status = ?, label = ?, confidence = ?, reason = ?, sha256 = ?,
+    finished_at = ? WHERE id = ?
+"""
+
+POSTPONE: Final = """
+UPDATE image SET state = CASE is_current WHEN 1 THEN 'waiting' ELSE 'superseded' END,
+    next_try_s = ?, attempts = ?, unfinished_since_s = ? WHERE id = ?
+"""
+
+TAKE_BACK: Final = """
+UPDATE image SET interruptions = interruptions + 1,
+    state = CASE is_current WHEN 1 THEN 'waiting' ELSE 'superseded' END
+WHERE state = 'claimed'
+"""
+RELEASE: Final = f"{TAKE_BACK} AND id = ?"
+
+# Retry times are monotonic and mean nothing after a restart.
+FORGET_TIMES: Final = """
+UPDATE image SET next_try_s = 0, unfinished_since_s = NULL
+WHERE state = 'waiting' AND (next_try_s > 0 OR unfinished_since_s IS NOT NULL)
+"""
+
+INSERT: Final = """
+INSERT INTO image (root, path, size_bytes, mtime_ns, recorded_at) VALUES (?, ?, ?, ?, ?)
+"""
+
+# `{}` takes as many question marks as there are paths.
+KNOWN: Final = """
+SELECT path, size_bytes, mtime_ns FROM image
+WHERE is_current = 1 AND root = ? AND path IN ({}) AND state NOT IN ('gone', 'superseded')
+"""
+
+HAS_OPEN: Final = """
+SELECT EXISTS (SELECT 1 FROM image WHERE state = 'waiting'
+               AND root IN (SELECT value FROM json_each(:roots)))
+    OR EXISTS (SELECT 1 FROM image WHERE state = 'claimed')
+"""
+
+COUNT_BY: Final = {
+    "states": "SELECT state, count(*) FROM image GROUP BY state",
+    "statuses": """SELECT status, count(*) FROM image
+        WHERE state = 'done' AND is_current = 1 GROUP BY status""",
+    "labels": """SELECT label, count(*) FROM image
+        WHERE label IS NOT NULL AND is_current = 1 GROUP BY label""",
+}
+
+LAST_FINISHED: Final = "SELECT max(finished_at) FROM image WHERE state = 'done'"
+OLDEST_WAITING: Final = "SELECT min(recorded_at) FROM image WHERE state = 'waiting'"
+REJECTIONS: Final = """
+SELECT folder, path, reason, finished_at FROM image JOIN root ON root.id = image.root
+WHERE status = 'rejected' AND is_current = 1 ORDER BY finished_at DESC LIMIT ?
+"""

@@ -1,0 +1,129 @@
+"""From claimed images to verdicts: label a batch and judge what came of each image."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from daemon.records import ClaimedImage, Dropped, Finished, Postponed, Verdict
+from daemon.retry import RetryPolicy
+from daemon.roots import Root
+from daemon.settle import Clock
+from edge.errors import RejectReason, TransientError
+from edge.labeller import ImageFacts, Labeller, Outcome, rejected
+
+# What an image looks like while it is still being written.
+_UNFINISHED: Final = frozenset(
+    {
+        RejectReason.EMPTY,
+        RejectReason.TRUNCATED,
+        RejectReason.CORRUPT,
+        RejectReason.UNSUPPORTED_FORMAT,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a file that is not whole must be unchanged before it is rejected.
+
+    `once` may trust the file's own mtime, so that it need not wait for files of last week. The
+    service must not: a wrong clock would reject an image that is still being copied.
+    """
+
+    seconds: float
+    trust_mtime: bool = False
+
+
+class LabelJob:
+    """Labels claimed images. Safe to call from several threads."""
+
+    def __init__(
+        self,
+        labeller: Labeller,
+        roots: Mapping[int, Root],
+        policy: RetryPolicy,
+        patience: Patience,
+        *,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._labeller = labeller
+        self._roots = roots
+        self._policy = policy
+        self._patience = patience
+        self._clock = clock
+
+    def label(self, images: list[ClaimedImage]) -> list[Verdict]:
+        """A verdict for each image, in no particular order.
+
+        Raises:
+            BackendError: the device failed; no image has a verdict.
+        """
+        # An export holds files. A link may lead out of it, or to an image labelled already.
+        links = [image for image in images if _is_link(self._path(image))]
+        files = [image for image in images if image not in links]
+        results = self._labeller.label_batch([self._path(image) for image in files])
+        verdicts = [self._judge(*pair) for pair in zip(files, results, strict=True)]
+        return [*map(_reject_link, links), *verdicts]
+
+    def retry(self, image: ClaimedImage, cause: str) -> Finished | Postponed:
+        """Try the image again later, or reject it when it was tried often enough."""
+        failures = image.attempts + 1
+        if self._policy.is_exhausted(failures):
+            message = f"could not be labelled in {failures} attempts: {cause}"
+            return Finished(image, rejected(RejectReason.RETRIES_EXHAUSTED, message, ImageFacts()))
+        return Postponed(image, self._policy.delay_s(failures), failures, cause)
+
+    def _judge(self, image: ClaimedImage, result: Outcome | TransientError) -> Verdict:
+        if isinstance(result, TransientError):
+            return self._judge_failure(image, result)
+        # The file was read between the claim and this look. Only if both saw the same version
+        # is the outcome that version's.
+        if self._root(image).look(image.version.path) != image.version:
+            return Dropped(image, "superseded")
+        if result.reason in _UNFINISHED and not self._is_patience_over(image):
+            since_s = image.unfinished_since_s
+            since_s = self._clock() if since_s is None else since_s
+            return Postponed(
+                image, self._patience.seconds, image.attempts, str(result.reason), since_s
+            )
+        return Finished(image, result)
+
+    def _judge_failure(self, image: ClaimedImage, error: TransientError) -> Verdict:
+        cause = error.__cause__
+        root = self._root(image)
+        if root.identity() is None:
+            # The share is away and all of its images with it: none of them has failed.
+            return Postponed(image, self._policy.first_delay_s, image.attempts, "folder is away")
+        if isinstance(cause, FileNotFoundError | NotADirectoryError):
+            return Dropped(image, "gone")
+        # The error's own text holds the image's path.
+        text = cause.strerror if isinstance(cause, OSError) else None
+        return self.retry(image, text or type(error).__name__)
+
+    def _is_patience_over(self, image: ClaimedImage) -> bool:
+        if image.unfinished_since_s is not None:
+            # The delay ends a hair before the patience in floating point.
+            return self._clock() - image.unfinished_since_s >= self._patience.seconds * 0.99
+        age_s = time.time() - image.version.mtime_ns / 1e9
+        return self._patience.trust_mtime and age_s >= self._patience.seconds
+
+    def _root(self, image: ClaimedImage) -> Root:
+        return self._roots[image.version.root]
+
+    def _path(self, image: ClaimedImage) -> Path:
+        return self._root(image).image(image.version.path)
+
+
+def _is_link(path: Path) -> bool:
+    # Unlike Path.is_symlink, without an exception where the folder cannot be searched.
+    return os.path.islink(path)  # noqa: PTH114
+
+
+def _reject_link(image: ClaimedImage) -> Finished:
+    message = "a symbolic link; only files are labelled"
+    return Finished(image, rejected(RejectReason.NOT_A_FILE, message, ImageFacts()))

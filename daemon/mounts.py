@@ -1,0 +1,48 @@
+"""Does a folder lie on a share, where inotify sees nothing that another machine does?"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+_MOUNTS: Final = Path("/proc/self/mountinfo")
+
+# File systems whose files other machines, or a user-space program, change unseen by inotify.
+# `fuseblk` is not among them: it is a local disk behind a FUSE driver.
+_SHARES: Final = frozenset(
+    {"cifs", "smb3", "smbfs", "nfs", "nfs4", "9p", "afs", "ceph", "fuse", "lustre", "beegfs"}
+    | {"virtiofs", "vboxsf", "vmhgfs", "prl_fs"}
+)
+
+
+def is_on_share(folder: Path, mounts: Path = _MOUNTS) -> bool:
+    """Whether the folder's file system must be polled; a missing folder counts by its parent."""
+    type_ = file_system_type(folder, mounts)
+    return type_ in _SHARES or type_.startswith("fuse.")
+
+
+def file_system_type(folder: Path, mounts: Path = _MOUNTS) -> str:
+    """The kernel's name of the folder's file system, such as `ext4` or `cifs`; empty if unknown.
+
+    Source of the format: proc_pid_mountinfo(5).
+    """
+    path = os.path.realpath(folder)
+    best, best_type = "", ""
+    for line in mounts.read_text(errors="surrogateescape").splitlines():
+        mount, type_ = _parse(line)
+        # A later line covers an earlier one at the same place.
+        if len(mount) >= len(best) and _is_below(path, mount):
+            best, best_type = mount, type_
+    return best_type
+
+
+def _parse(line: str) -> tuple[str, str]:
+    fields = line.split(" ")
+    mount = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[4])
+    return mount, fields[fields.index("-") + 1]
+
+
+def _is_below(path: str, mount: str) -> bool:
+    return path == mount or path.startswith(mount.rstrip("/") + "/")

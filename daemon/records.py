@@ -1,0 +1,64 @@
+"""What the daemon's parts hand to each other about an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from edge.labeller import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class ImageVersion:
+    """One state of one image file. Another size or mtime is another version, labelled anew.
+
+    `root` is the journal's number of the watch folder, `path` the file's path below it.
+    """
+
+    root: int
+    path: bytes
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedImage:
+    """An image that one worker has taken from the journal.
+
+    `unfinished_since_s` is the monotonic time at which it was first seen not to be whole.
+    """
+
+    id: int
+    version: ImageVersion
+    attempts: int = 0
+    unfinished_since_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The image has its outcome; the sidecars are still to be written."""
+
+    image: ClaimedImage
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """The image goes back to waiting and is tried again after `delay_s`."""
+
+    image: ClaimedImage
+    delay_s: float
+    attempts: int
+    cause: str
+    unfinished_since_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """This version of the image no longer exists: nothing is written for it."""
+
+    image: ClaimedImage
+    state: Literal["gone", "superseded"]
+
+
+Verdict: TypeAlias = Finished | Postponed | Dropped

@@ -1,0 +1,72 @@
+"""A watch folder: which files in it are images, and where their sidecars go."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.path_template import PathTemplate
+from daemon.records import ImageVersion
+from edge.sidecar import Origin, printable_name
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """One watch folder. `results` is the folder that holds its tree of sidecars."""
+
+    id: int
+    folder: Path
+    results: Path
+    names: re.Pattern[bytes]
+    sample: PathTemplate | None = None
+
+    def image(self, path: bytes) -> Path:
+        """The image file at a path below the watch folder."""
+        return self.folder / os.fsdecode(path)
+
+    def target(self, path: bytes) -> Path:
+        """What the sidecars are named after: the image, or its mirror in the results tree."""
+        return self.results / os.fsdecode(path)
+
+    def has_image(self, path: bytes) -> bool:
+        """Whether a file at this path is to be labelled."""
+        return not is_hidden(path) and self.names.match(path.rpartition(b"/")[2]) is not None
+
+    def look(self, path: bytes) -> ImageVersion | None:
+        """The file's present version; None where it cannot be seen now."""
+        try:
+            status = os.lstat(os.fsencode(self.folder) + b"/" + path)
+        except OSError:
+            return None
+        return ImageVersion(self.id, path, status.st_size, status.st_mtime_ns)
+
+    def identity(self) -> tuple[int, int] | None:
+        """Device and inode of the watch folder; None where it is not there."""
+        try:
+            status = self.folder.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def origin(self, path: bytes) -> Origin:
+        """What the sidecar says of where the image came from."""
+        sample_id, slide_id = self.sample.ids(path) if self.sample else (None, None)
+        return Origin(printable_name(self.image(path)), sample_id, slide_id)
+
+
+def is_hidden(path: bytes) -> bool:
+    """Whether the file or one of its folders starts with a dot.
+
+    Such names are unfinished copies, AppleDouble twins (`._IMG.jpg`) and a file server's own
+    `.snapshot` folders, which would show every image a second time.
+    """
+    return path.startswith(b".") or b"/." in path
+
+
+def names_regex(patterns: tuple[str, ...]) -> re.Pattern[bytes]:
+    """A regex for file names that match one of the shell patterns in any case."""
+    joined = "|".join(fnmatch.translate(pattern) for pattern in patterns)
+    return re.compile(joined.encode(), re.IGNORECASE)

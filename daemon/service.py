@@ -1,0 +1,265 @@
+"""The daemon at work. Read this file first.
+
+One image's way, from top to bottom of this file:
+
+    found      a hint of the watcher, or the rescan, names the file      _follow_hints, _rescan
+    settled    nobody writes to it any more                              _admit, _record_settled
+    recorded   it stands in the journal as waiting                       _record
+    claimed    a worker takes it, and others with it where many wait     _work
+    labelled   decoded, preprocessed, inferred, judged                   _label
+    durable    its sidecars are on the disk                              _write
+    marked     the journal holds its outcome                             _finish_batch
+
+One thread, the coordinator, does the first three; each worker does the rest for a batch of its
+own. The queue between them is the journal, so that a backlog costs disk and not memory, and
+nothing is lost when the process is killed at any point of the way.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from daemon.bell import Bell
+from daemon.config import Config
+from daemon.hints import Hint, HintKind, Hints
+from daemon.image_log import ImageLog
+from daemon.journal import Journal
+from daemon.label_job import LabelJob
+from daemon.liveness import Heartbeat, Pulse
+from daemon.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed, Verdict
+from daemon.results import ResultsWriter
+from daemon.roots import Root
+from daemon.settle import SettleTracker
+from daemon.source import Source
+from daemon.tally import Tally
+from daemon.watch import listen_for_losses
+from edge.errors import EdgeError
+
+# The coordinator's longest wait: how late it may notice a dead watcher or a stop.
+_TICK_S: Final = 0.5
+# With `once` the wait delays the end of the run.
+_ONCE_TICK_S: Final = 0.05
+# A worker looks this often for images whose time to be tried again has come.
+_IDLE_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a service is made of, opened by `daemon.startup`."""
+
+    config: Config
+    journal: Journal
+    roots: dict[int, Root]
+    job: LabelJob
+    results: ResultsWriter
+    image_log: ImageLog
+    heartbeat: Heartbeat
+    pulse: Pulse
+
+
+class Service:
+    """Labels the images of all watch folders. Used once: `run` or `once`, then closed."""
+
+    def __init__(self, parts: Parts, *, is_once: bool = False) -> None:
+        self.tally = Tally()
+        self._parts = parts
+        self._config = parts.config
+        self._journal = parts.journal
+        self._is_once = is_once
+        self._hints = Hints()
+        self._settle = SettleTracker(parts.config.settle_s)
+        # `once` needs no hints: it looks at everything.
+        poll = "always" if is_once else parts.config.poll
+        self._sources = {
+            id_: Source(root, self._hints, poll=poll, rescan_s=parts.config.rescan_s)
+            for id_, root in parts.roots.items()
+        }
+        self._bell = Bell()
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Label what is there and what arrives, until `stop` is called.
+
+        Raises:
+            EdgeError: the service cannot go on; every image it held is waiting again.
+        """
+        listen_for_losses(self._hints)
+        try:
+            with self._workers():
+                # The first tick watches, then begins to scan. The other way round, a file that
+                # arrives in between would be seen by neither.
+                self._tick()
+                self._parts.heartbeat.ready()
+                while not self._stopping.is_set():
+                    self._tick()
+        finally:
+            for source in self._sources.values():
+                source.stop_watching()
+
+    def once(self, on_progress: Callable[[], None]) -> int:
+        """Label what is there and return; gives the number of files still being written.
+
+        Raises:
+            EdgeError: as `run`.
+        """
+        with self._workers():
+            while not self._stopping.is_set() and not self._is_drained():
+                self._tick()
+                on_progress()
+                for source in self._sources.values():
+                    source.require_folder()
+        return len(self._settle)
+
+    def stop(self) -> None:
+        """Finish the batches in hand and end. Safe in a signal handler and from any thread."""
+        # Set once only: a signal that came during a second `set` would wait for itself.
+        if not self._stopping.is_set():
+            self._stopping.set()
+        self._hints.wake()
+
+    # Found, settled, recorded: the coordinator.
+
+    def _tick(self) -> None:
+        for source in self._sources.values():
+            source.keep_watching()
+        self._follow_hints()
+        self._rescan()
+        self._record_settled()
+        self._report_progress()
+
+    def _follow_hints(self) -> None:
+        for hint in self._hints.take(self._seconds_to_next()):
+            source = self._sources[hint.root]
+            if hint.kind is HintKind.NEW_FOLDER:
+                source.note_new_folder(hint.path)
+            elif version := source.root.look(hint.path):
+                self._admit([version], is_complete=source.is_complete(hint, self._config.limits))
+        if self._hints.take_loss():
+            for source in self._sources.values():
+                source.note_loss()
+
+    def _rescan(self) -> None:
+        for source in self._sources.values():
+            # A tracker that is full makes the scan wait, not the memory grow.
+            if not self._settle.is_full:
+                self._admit(self._journal.unknown(source.next_chunk()))
+
+    def _admit(self, versions: list[ImageVersion], *, is_complete: bool = False) -> None:
+        """Record what is complete or was quiet for long; watch the rest settle."""
+        quiet = [v for v in versions if is_complete or self._settle.looks_old(v)]
+        self._record(quiet)
+        for version in set(versions).difference(quiet):
+            if self._settle.is_full:
+                self._hints.note_loss()
+            else:
+                self._settle.watch(version)
+
+    def _record_settled(self) -> None:
+        sources = self._sources
+        settled = self._settle.take_settled(lambda old: sources[old.root].root.look(old.path))
+        self._record(settled)
+
+    def _record(self, versions: list[ImageVersion]) -> None:
+        if self._journal.record_waiting(versions):
+            self._bell.ring()
+
+    # Claimed, labelled, durable, marked: the workers.
+
+    def _work(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                heard = self._bell.rings
+                claimed = self._journal.claim(self._config.batch.max_images)
+                if claimed:
+                    self._finish_batch(claimed)
+                elif self._bell.wait(heard, _IDLE_S):
+                    self._stopping.wait(self._config.batch.max_wait_ms / 1e3)
+        finally:
+            # A worker that ends, ends the service: systemd starts a whole one.
+            self.stop()
+
+    def _finish_batch(self, claimed: list[ClaimedImage]) -> None:
+        try:
+            with self._parts.pulse.batch():
+                verdicts = self._write(self._label(claimed))
+                self._look_again_at_changed(verdicts)
+                self._journal.conclude(verdicts)
+        except BaseException:
+            self._journal.release(claimed)
+            raise
+        self.tally.add(verdicts)
+        self._parts.image_log.say(verdicts)
+        if all(_is_refused(verdict) for verdict in verdicts):
+            # Perhaps nothing can be read or written now: do not race through the backlog.
+            self._stopping.wait(self._config.retry.first_delay_s)
+
+    def _label(self, claimed: list[ClaimedImage]) -> list[Verdict]:
+        try:
+            return self._parts.job.label(claimed)
+        except EdgeError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the service loop: one image must not end it
+            if len(claimed) > 1:
+                return [verdict for image in claimed for verdict in self._label([image])]
+            self._parts.image_log.say_unexpected(claimed[0], error)
+            return [self._parts.job.retry(claimed[0], type(error).__name__)]
+
+    def _write(self, verdicts: list[Verdict]) -> list[Verdict]:
+        finished = [verdict for verdict in verdicts if isinstance(verdict, Finished)]
+        if self._is_once:
+            self._parts.results.write(finished)
+            return verdicts
+        others = [verdict for verdict in verdicts if not isinstance(verdict, Finished)]
+        return [*others, *self._parts.results.write_or_postpone(finished)]
+
+    def _look_again_at_changed(self, verdicts: list[Verdict]) -> None:
+        # Before the journal lets go of them, or `once` could end in between.
+        for verdict in verdicts:
+            if isinstance(verdict, Dropped) and verdict.state == "superseded":
+                version = verdict.image.version
+                self._hints.put(Hint(version.root, version.path, HintKind.CREATED))
+
+    # Around it.
+
+    @contextmanager
+    def _workers(self) -> Iterator[None]:
+        """Workers run during the block; afterwards the error of one that failed is raised."""
+        with ThreadPoolExecutor(self._config.workers, "worker") as pool:
+            workers = [pool.submit(self._work) for _ in range(self._config.workers)]
+            try:
+                yield
+            finally:
+                self.stop()
+                self._parts.heartbeat.stopping()
+                self._bell.ring()
+        for worker in workers:
+            worker.result()
+
+    def _seconds_to_next(self) -> float:
+        longest_s = _ONCE_TICK_S if self._is_once else _TICK_S
+        scan_s = min(source.seconds_to_next() for source in self._sources.values())
+        return min(longest_s, self._settle.seconds_to_next(), scan_s)
+
+    def _is_drained(self) -> bool:
+        # The journal before the hints: a worker gives a hint before it closes the image.
+        return (
+            all(source.is_scanned for source in self._sources.values())
+            and not self._journal.has_open_images()
+            and self._settle.only_restless()
+            and len(self._hints) == 0
+        )
+
+    def _report_progress(self) -> None:
+        self._parts.heartbeat.beat()
+        if self._parts.heartbeat.status_due():
+            waiting = self._journal.count_waiting()
+            self._parts.heartbeat.status(f"{self.tally.text()}; {waiting} waiting")
+
+
+def _is_refused(verdict: Verdict) -> bool:
+    return isinstance(verdict, Postponed) and verdict.unfinished_since_s is None

@@ -1,0 +1,101 @@
+"""Opens what a service needs, in the order in which a failure costs least, and closes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from daemon.config import Config
+from daemon.image_log import ImageLog
+from daemon.journal import Journal, open_journal
+from daemon.label_job import LabelJob, Patience
+from daemon.liveness import Heartbeat, Notifier, Pulse
+from daemon.logs import open_pseudonyms
+from daemon.results import ResultsWriter
+from daemon.roots import Root, names_regex
+from daemon.service import Parts, Service
+from daemon.settle import PATIENCE_FACTOR
+from daemon.state_dir import owned_state_dir
+from edge.atomic import remove_leftovers
+from edge.backends.base import InferenceSession
+from edge.backends.select import open_session
+from edge.bundle import Bundle, load_bundle
+from edge.golden import open_labeller
+from edge.labeller import Labeller
+from edge.sidecar import model_facts
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A verified bundle, opened, whose golden images gave their labels."""
+
+    bundle: Bundle
+    session: InferenceSession
+    labeller: Labeller
+
+
+def open_model(config: Config) -> Model:
+    """Open the configured model.
+
+    Raises:
+        BundleError, BackendError: it cannot be used here.
+    """
+    bundle = load_bundle(config.bundle)
+    session = open_session(
+        bundle, backend=config.backend, precision=config.precision, threads=config.threads
+    )
+    return Model(bundle, session, open_labeller(bundle, session, config.limits))
+
+
+@contextmanager
+def opened_service(config: Config, *, is_once: bool = False) -> Iterator[Service]:
+    """A service that is ready to `run` or `once`.
+
+    Raises:
+        EdgeError: something it needs is not to be had.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(owned_state_dir(config.state_dir))
+        pseudonyms = open_pseudonyms(config.state_dir)
+        journal = open_journal(config.state_dir)
+        stack.callback(journal.close)
+        model = open_model(config)
+        stack.callback(model.session.close)
+        roots = open_roots(config, journal)
+        tidy_up(journal, roots)
+        pulse = Pulse()
+        patience = Patience(config.settle_s * PATIENCE_FACTOR, trust_mtime=is_once)
+        facts = model_facts(model.bundle, model.session)
+        parts = Parts(
+            config=config,
+            journal=journal,
+            roots=roots,
+            job=LabelJob(model.labeller, roots, config.retry, patience),
+            results=ResultsWriter(roots, facts, config.results.formats, config.retry),
+            image_log=ImageLog(roots, pseudonyms),
+            heartbeat=Heartbeat(Notifier(), pulse),
+            pulse=pulse,
+        )
+        yield Service(parts, is_once=is_once)
+
+
+def open_roots(config: Config, journal: Journal) -> dict[int, Root]:
+    """The watch folders by their numbers in the journal."""
+    roots = {}
+    for watch in config.watch:
+        id_ = journal.serve(watch.folder)
+        names = names_regex(watch.patterns)
+        results = config.results_folder(watch)
+        roots[id_] = Root(id_, watch.folder, results, names, watch.sample)
+    return roots
+
+
+def tidy_up(journal: Journal, roots: dict[int, Root]) -> None:
+    """Take up where a killed process left off.
+
+    Only an image that was claimed can have left a temporary file, beside its sidecars.
+    """
+    claimed = [(roots[id_], path) for id_, path in journal.take_back_claims() if id_ in roots]
+    for folder in {root.target(path).parent for root, path in claimed}:
+        remove_leftovers(folder, older_than_s=0.0)

@@ -1,0 +1,62 @@
+"""The folder that belongs to one daemon: its journal, its log key, and the lock that says so."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from edge.atomic import make_folder
+from edge.errors import StorageError
+
+_LOCK_NAME: Final = "lock"
+
+
+@contextmanager
+def owned_state_dir(folder: Path) -> Iterator[None]:
+    """Hold the state folder for this process, making it where it is missing.
+
+    The kernel drops the lock when the process ends, however it ends.
+
+    Raises:
+        StorageError: another process holds it, or the disk refuses. Not a ConfigError, so that
+            a service that met an `edge-daemon once` is started again by systemd.
+    """
+    if not folder.exists():
+        make_folder(folder)
+        # The journal holds the paths of images, and with them patients' sample ids.
+        folder.chmod(0o700)
+    descriptor = _open_lock(folder / _LOCK_NAME)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StorageError(
+                f"{folder} is in use by {_holder(descriptor)}. Stop that daemon, or give this "
+                "one another state_dir."
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open_lock(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be opened ({error.strerror}).") from error
+
+
+def _holder(descriptor: int) -> str:
+    """Who holds the lock, from /proc/locks, so that nothing need be written to the lock file."""
+    inode = os.fstat(descriptor).st_ino
+    # The hardened service sees no /proc/locks.
+    with suppress(OSError):
+        for line in Path("/proc/locks").read_text().splitlines():
+            fields = line.split()
+            if "FLOCK" in fields and fields[-3].endswith(f":{inode}"):
+                return f"process {fields[-4]}"
+    return "another process"

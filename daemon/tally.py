@@ -1,0 +1,68 @@
+"""Counts of what this process did, for progress, summaries and the status line."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable
+
+from daemon.records import Dropped, Finished, Verdict
+from daemon.settle import Clock
+from edge.labeller import Status
+
+
+class Tally:
+    """Counts by outcome. Safe to use from several threads."""
+
+    def __init__(self, *, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._started_s = clock()
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def add(self, verdicts: Iterable[Verdict]) -> None:
+        """Count images that have left the queue."""
+        with self._lock:
+            for verdict in verdicts:
+                if isinstance(verdict, Finished):
+                    self._counts[verdict.outcome.status] += 1
+                elif isinstance(verdict, Dropped):
+                    self._counts[verdict.state] += 1
+
+    @property
+    def finished(self) -> int:
+        """Images with an outcome."""
+        return sum(self._counts[status] for status in Status)
+
+    def seconds(self) -> float:
+        """Seconds since the count began."""
+        return self._clock() - self._started_s
+
+    def text(self) -> str:
+        """For example `790 labelled, 0 unidentified, 1 rejected`."""
+        outcomes = [f"{self._counts[status]} {status}" for status in Status]
+        gone = self._counts["gone"]
+        return ", ".join([*outcomes, *([f"{gone} gone"] if gone else [])])
+
+    def summary(self) -> str:
+        """The counts, the rate and the time, for a person."""
+        return f"{self.text()}\n{self.rate():.1f} images/s in {self.seconds():.1f} s"
+
+    def to_dict(self) -> dict[str, float]:
+        """The same as JSON types."""
+        with self._lock:
+            counts = {str(status): self._counts[status] for status in Status}
+            gone = self._counts["gone"]
+        seconds = self.seconds()
+        rate = sum(counts.values()) / max(seconds, 1e-9)
+        return {
+            **counts,
+            "gone": gone,
+            "seconds": round(seconds, 3),
+            "images_per_second": round(rate, 1),
+        }
+
+    def rate(self) -> float:
+        """Images with an outcome per second."""
+        return self.finished / max(self.seconds(), 1e-9)

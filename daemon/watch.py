@@ -1,0 +1,187 @@
+"""Hints: the file system tells of new files at once, mostly. The rescan finds the rest.
+
+Nothing here may be needed for an image to be labelled. Whatever fails ends in a lost hint, and
+a lost hint ends in a rescan.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import warnings
+from pathlib import Path
+from typing import ClassVar, Final
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers.inotify import InotifyObserver
+
+from daemon.hints import Hint, HintKind, Hints
+from daemon.mounts import is_on_share
+from daemon.roots import Root
+from daemon.settle import Clock
+
+log = logging.getLogger(__name__)
+
+# How often threads and folder are checked, and how soon a refused watch is asked for again.
+_CHECK_S: Final = 1.0
+_AFTER_FAILURE_S: Final = 30.0
+
+
+class _HintHandler(FileSystemEventHandler):
+    """Turns the events of one watch folder into hints."""
+
+    KINDS: ClassVar[dict[type[FileSystemEvent], HintKind]] = {
+        FileMovedEvent: HintKind.RENAMED_IN,
+        FileClosedEvent: HintKind.CLOSED,
+        FileCreatedEvent: HintKind.CREATED,
+        DirCreatedEvent: HintKind.NEW_FOLDER,
+        DirMovedEvent: HintKind.NEW_FOLDER,
+    }
+
+    def __init__(self, root: Root, folder: Path, hints: Hints) -> None:
+        self._root = root
+        self._prefix = os.fsencode(folder) + b"/"
+        self._hints = hints
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        """Put a hint; anything unexpected counts as a lost one."""
+        kind = self.KINDS.get(type(event))
+        is_move = isinstance(event, FileMovedEvent | DirMovedEvent)
+        path = os.fsencode(event.dest_path if is_move else event.src_path)
+        if kind is None or not path.startswith(self._prefix):
+            return  # for example moved out of the watch folder
+        relative = path[len(self._prefix) :]
+        if kind is HintKind.NEW_FOLDER or self._root.has_image(relative):
+            self._hints.put(Hint(self._root.id, relative, kind))
+
+
+class _Observer(InotifyObserver):
+    """An observer that can say whether all of its threads are alive."""
+
+    def __init__(self) -> None:
+        # Only with full events is a file moved in from elsewhere told from one just created.
+        super().__init__(generate_full_events=True)
+
+    def is_working(self) -> bool:
+        """Whether reader, emitters and dispatcher all run."""
+        threads = (self, self._inotify_fd, *self.emitters)
+        return bool(self.emitters) and all(thread.is_alive() for thread in threads)
+
+
+class RootWatcher:
+    """Watches one folder and starts again whenever it has to."""
+
+    def __init__(
+        self, root: Root, hints: Hints, *, poll: str = "auto", clock: Clock = time.monotonic
+    ) -> None:
+        self._root = root
+        self._hints = hints
+        self._poll = poll
+        self._clock = clock
+        self._next_check_s = 0.0
+        self._observer: _Observer | None = None
+        self._identity: tuple[int, int] | None = None
+        self._has_complained = False
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether hints can be expected."""
+        return self._observer is not None and self._observer.is_working()
+
+    def keep_watching(self) -> bool:
+        """Start again if a thread died or the folder is another one; True: a rescan is due.
+
+        A folder that was deleted and made again, or mounted over, has another device or inode
+        number and sends no events to the old watch.
+        """
+        if self._clock() < self._next_check_s:
+            return False
+        self._next_check_s = self._clock() + _CHECK_S
+        identity = self._root.identity()
+        if self.is_watching and identity == self._identity:
+            return False
+        was_watching = self._observer is not None
+        self.stop()
+        self._identity = identity
+        if identity is None or not self._may_watch():
+            return False
+        if was_watching:
+            log.warning("watching %s again", self._root.folder)
+        return self._start()
+
+    def stop(self) -> None:
+        """Stop watching."""
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join(timeout=5.0)
+            self._observer = None
+
+    def _may_watch(self) -> bool:
+        # Asked at every start: a share may be mounted after the daemon has started.
+        is_auto = self._poll == "auto"
+        return self._poll == "never" or (is_auto and not is_on_share(self._root.folder))
+
+    def _start(self) -> bool:
+        try:
+            self._observer = self._open()
+        except OSError as error:
+            if not self._has_complained:
+                log.warning(
+                    "watch folder %s cannot be watched (%s) and is polled instead; see "
+                    "/proc/sys/fs/inotify for the limits",
+                    self._root.folder,
+                    error.strerror,
+                )
+            self._has_complained = True
+            self._next_check_s = self._clock() + _AFTER_FAILURE_S
+            return False
+        self._has_complained = False
+        return True
+
+    def _open(self) -> _Observer:
+        # inotify does not follow a watch folder that is itself a symbolic link.
+        folder = Path(os.path.realpath(self._root.folder))
+        handler = _HintHandler(self._root, folder, self._hints)
+        observer = _Observer()
+        try:
+            # Opened and closed-without-writing are left out: the daemon's own reads cause them.
+            events = list(_HintHandler.KINDS)
+            observer.schedule(handler, str(folder), recursive=True, event_filter=events)
+            observer.start()
+        except OSError:
+            observer.stop()
+            raise
+        return observer
+
+
+class LossLog(logging.Handler):
+    """Hears watchdog's warnings, which are the only sign of an overflow, and prints none.
+
+    They hold the paths of images, and one of them may be 95 kB long.
+    """
+
+    def __init__(self, hints: Hints) -> None:
+        super().__init__(logging.WARNING)
+        self._hints = hints
+
+    def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002 - its text is not for us
+        """Take any warning as a loss of hints."""
+        self._hints.note_loss()
+
+
+def listen_for_losses(hints: Hints) -> None:
+    """Route what the watchdog library logs to `hints`."""
+    library = logging.getLogger("watchdog")
+    library.handlers = [LossLog(hints)]
+    library.propagate = False
+    # It also warns through `warnings`, of folders that it watches already.
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\.")

@@ -1,0 +1,191 @@
+"""Tests for daemon.label_job: what becomes of an image that is not as it should be."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from daemon.label_job import LabelJob, Patience
+from daemon.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed, Verdict
+from daemon.retry import RetryPolicy
+from daemon.roots import Root, names_regex
+from edge.errors import BackendError, RejectReason
+from edge.labeller import Labeller, Status
+from edge.preprocess import InputSpec
+
+CLASSES = ("red", "green", "blue")
+SPEC = InputSpec(16, 16, "rgb", "area", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
+class FakeSession:
+    """Logits are the mean colour, as the small bundle's network has it."""
+
+    backend = "fake"
+    precision = "fp32"
+    max_batch = 8
+    error: Exception | None = None
+    before_infer: Callable[[], object] = staticmethod(lambda: None)
+
+    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.before_infer()
+        if self.error:
+            raise self.error
+        return np.asarray(images.mean(axis=(1, 2)) * 0.1, np.float32)
+
+    def close(self) -> None:
+        pass
+
+
+class Bench:
+    """A watch folder, a job, and a clock to turn."""
+
+    def __init__(self, folder: Path, *, trust_mtime: bool = False) -> None:
+        self.folder = folder
+        self.now_s = 1000.0
+        self.session = FakeSession()
+        labeller = Labeller(self.session, classes=CLASSES, spec=SPEC, unidentified_below=0.5)
+        self.root = Root(1, folder, folder, names_regex(("*.jpg",)))
+        policy = RetryPolicy(attempts=3, first_delay_s=1.0, max_delay_s=60.0)
+        patience = Patience(20.0, trust_mtime=trust_mtime)
+        roots = {1: self.root}
+        self.job = LabelJob(labeller, roots, policy, patience, clock=lambda: self.now_s)
+
+    def claim(self, name: str, content: bytes, **facts: float) -> ClaimedImage:
+        (self.folder / name).write_bytes(content)
+        version = self.root.look(name.encode())
+        assert version is not None
+        return ClaimedImage(1, version, **facts)  # type: ignore[arg-type]
+
+    def verdict(self, image: ClaimedImage) -> Verdict:
+        (verdict,) = self.job.label([image])
+        return verdict
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    folder = tmp_path / "export"
+    folder.mkdir()
+    return Bench(folder)
+
+
+def reason_of(verdict: Verdict) -> RejectReason | None:
+    assert isinstance(verdict, Finished)
+    return verdict.outcome.reason
+
+
+def test_label_whole_images_get_their_labels(
+    bench: Bench, colour_jpeg: Callable[..., bytes]
+) -> None:
+    images = [bench.claim(f"{name}.jpg", colour_jpeg(name)) for name in CLASSES]
+    verdicts = bench.job.label(images)
+    assert [v.outcome.decision.label for v in verdicts] == list(CLASSES)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"\xff\xd8", "unsupported_format"),
+        (bytes(4000), "truncated"),
+        (b"\xff\xd8\xff\xe0half of it", "truncated"),
+    ],
+)
+def test_label_unfinished_image_is_looked_at_again_before_it_is_rejected(
+    bench: Bench, content: bytes, reason: str
+) -> None:
+    image = bench.claim("a.jpg", content)
+    first = bench.verdict(image)
+    assert first == Postponed(image, 20.0, 0, reason, 1000.0)
+    bench.now_s += 20.0
+    later = ClaimedImage(1, image.version, 0, 1000.0)
+    assert reason_of(bench.verdict(later)) == reason
+
+
+def test_label_old_unfinished_image_is_rejected_at_once_where_mtime_is_trusted(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path, trust_mtime=True)
+    fresh = bench.claim("a.jpg", b"\xff\xd8\xff half")
+    assert isinstance(bench.verdict(fresh), Postponed)
+    os.utime(tmp_path / "a.jpg", (time.time() - 30, time.time() - 30))
+    version = bench.root.look(b"a.jpg")
+    assert version is not None
+    assert reason_of(bench.verdict(ClaimedImage(1, version))) == "truncated"
+
+
+def test_label_image_that_cannot_be_labelled_is_rejected_at_once(
+    bench: Bench, colour_jpeg: Callable[..., bytes]
+) -> None:
+    image = bench.claim("a.jpg", colour_jpeg("red", side_px=16))
+    assert reason_of(bench.verdict(image)) == "too_small"
+
+
+def test_label_image_that_changed_while_it_was_labelled_is_superseded(
+    bench: Bench, colour_jpeg: Callable[..., bytes]
+) -> None:
+    image = bench.claim("a.jpg", colour_jpeg("red"))
+    new = colour_jpeg("blue")
+    bench.session.before_infer = lambda: (bench.folder / "a.jpg").write_bytes(new)
+    assert bench.verdict(image) == Dropped(image, "superseded")
+
+
+def test_label_image_that_is_gone_has_no_outcome(
+    bench: Bench, colour_jpeg: Callable[..., bytes]
+) -> None:
+    gone = bench.claim("a.jpg", colour_jpeg())
+    (bench.folder / "a.jpg").unlink()
+    here = bench.claim("b.jpg", colour_jpeg("green"))
+    verdicts = bench.job.label([gone, here])
+    assert Dropped(gone, "gone") in verdicts
+    assert any(isinstance(v, Finished) and v.outcome.status is Status.LABELLED for v in verdicts)
+
+
+def test_label_image_whose_watch_folder_is_away_waits_without_an_attempt(
+    bench: Bench, colour_jpeg: Callable[..., bytes]
+) -> None:
+    image = bench.claim("a.jpg", colour_jpeg())
+    bench.folder.rename(bench.folder.with_name("unmounted"))
+    assert bench.verdict(image) == Postponed(image, 1.0, 0, "folder is away")
+
+
+def test_label_unreadable_storage_is_tried_again_then_rejected(bench: Bench) -> None:
+    # A name longer than the file system allows fails with an error that is no missing file.
+    version = ImageVersion(1, b"x" * 300 + b".jpg", 1, 1)
+    first = bench.verdict(ClaimedImage(1, version))
+    assert first == Postponed(ClaimedImage(1, version), 1.0, 1, "File name too long")
+    last = bench.verdict(ClaimedImage(1, version, 2))
+    assert reason_of(last) == "retries_exhausted"
+
+
+def test_label_link_is_rejected_and_not_followed(
+    bench: Bench, tmp_path: Path, colour_jpeg: Callable[..., bytes]
+) -> None:
+    (tmp_path / "outside.jpg").write_bytes(colour_jpeg())
+    (bench.folder / "a.jpg").symlink_to(tmp_path / "outside.jpg")
+    version = bench.root.look(b"a.jpg")
+    assert version is not None
+    assert reason_of(bench.verdict(ClaimedImage(1, version))) == "not_a_file"
+
+
+def test_label_fifo_is_rejected(bench: Bench) -> None:
+    os.mkfifo(bench.folder / "a.jpg")
+    version = bench.root.look(b"a.jpg")
+    assert version is not None
+    assert reason_of(bench.verdict(ClaimedImage(1, version))) == "not_a_file"
+
+
+def test_label_device_failure_leaves_images_without_a_verdict(
+    bench: Bench, colour_jpeg: Callable[..., bytes]
+) -> None:
+    image = bench.claim("a.jpg", colour_jpeg())
+    bench.session.error = BackendError("device lost")
+    with pytest.raises(BackendError):
+        bench.job.label([image])
+    bench.session.error = None
+    assert isinstance(bench.verdict(image), Finished)

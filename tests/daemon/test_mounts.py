@@ -1,0 +1,43 @@
+"""Tests for daemon.mounts: on the kernel's format, with shares that are not here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from daemon.mounts import file_system_type, is_on_share
+
+MOUNTS = r"""22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+30 22 0:25 / /mnt/dm96 rw - cifs //pc/export rw
+31 22 0:26 / /mnt/two\040words rw master:1 - nfs4 host:/x rw
+32 22 0:27 / /mnt/ssh rw - fuse.sshfs host: rw
+33 22 0:28 / /mnt/usb rw - fuseblk /dev/sdb1 rw
+34 30 254:1 / /mnt/dm96/local rw - xfs /dev/vdb rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "type_", "is_share"),
+    [
+        ("/somewhere", "ext4", False),
+        ("/mnt/dm96", "cifs", True),
+        ("/mnt/dm96/S1/not/there/yet", "cifs", True),
+        ("/mnt/dm96x", "ext4", False),
+        ("/mnt/dm96/local/x", "xfs", False),
+        ("/mnt/two words/x", "nfs4", True),
+        ("/mnt/ssh", "fuse.sshfs", True),
+        ("/mnt/usb", "fuseblk", False),
+    ],
+)
+def test_file_system_of_a_folder(
+    tmp_path: Path, folder: str, type_: str, *, is_share: bool
+) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(MOUNTS)
+    assert file_system_type(Path(folder), mounts) == type_
+    assert is_on_share(Path(folder), mounts) is is_share
+
+
+def test_file_system_of_this_machine_is_known(tmp_path: Path) -> None:
+    assert file_system_type(tmp_path)

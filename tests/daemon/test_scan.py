@@ -1,0 +1,124 @@
+"""Tests for daemon.scan: which files are images, and when a scan is due."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from daemon.roots import Root, names_regex
+from daemon.scan import CHUNK, RootScan, image_files
+
+
+def root(folder: Path) -> Root:
+    return Root(1, folder, folder, names_regex(("*.jpg", "*.png")))
+
+
+def found(folder: Path, start: bytes = b"") -> set[bytes]:
+    return {file.path for file in image_files(root(folder), lambda *_: None, start)}
+
+
+def put(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+
+
+def drain(scan: RootScan) -> list[bytes]:
+    files = [file.path for file in scan.next_chunk(30.0)]
+    while scan.is_running:
+        files += [file.path for file in scan.next_chunk(30.0)]
+    return files
+
+
+def test_image_files_takes_images_of_every_depth_and_case(tmp_path: Path) -> None:
+    put(tmp_path, "a.jpg", "S1/b.JPG", "S1/slide/c.png", "S1/c.txt", "S1/a.jpg.json")
+    assert found(tmp_path) == {b"a.jpg", b"S1/b.JPG", b"S1/slide/c.png"}
+    assert found(tmp_path, b"S1/slide") == {b"S1/slide/c.png"}
+
+
+def test_image_files_leaves_hidden_names_out(tmp_path: Path) -> None:
+    put(tmp_path, ".a.jpg", "._b.jpg", ".snapshot/c.jpg", "d.jpg")
+    assert found(tmp_path) == {b"d.jpg"}
+
+
+def test_image_files_gives_links_but_does_not_follow_them(tmp_path: Path) -> None:
+    put(tmp_path / "outside", "c.jpg")
+    put(tmp_path / "in", "a.jpg")
+    (tmp_path / "in" / "link.jpg").symlink_to(tmp_path / "outside" / "c.jpg")
+    (tmp_path / "in" / "folder").symlink_to(tmp_path / "outside")
+    assert found(tmp_path / "in") == {b"a.jpg", b"link.jpg"}
+
+
+def test_image_files_name_that_is_not_utf8_is_found(tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/\xff\xfe.jpg"
+    with open(path, "wb") as file:  # noqa: PTH123 - a path of bytes
+        file.write(b"xyz")
+    (version,) = image_files(root(tmp_path), lambda *_: None)
+    assert (version.path, version.size_bytes) == (b"\xff\xfe.jpg", 3)
+
+
+def test_scan_large_folder_comes_in_chunks(tmp_path: Path) -> None:
+    put(tmp_path, *(f"{n}.jpg" for n in range(CHUNK + 10)))
+    scan = RootScan(root(tmp_path))
+    assert len(scan.next_chunk(30.0)) == CHUNK
+    assert scan.is_running
+    assert len(scan.next_chunk(30.0)) == 10
+    assert scan.completed == 1
+    assert scan.next_chunk(30.0) == []
+
+
+def test_scan_interval_and_request_make_it_due(tmp_path: Path) -> None:
+    now_s = 0.0
+    scan = RootScan(root(tmp_path), clock=lambda: now_s)
+    drain(scan)
+    put(tmp_path, "a.jpg")
+    now_s = 29.9
+    assert drain(scan) == []
+    now_s = 30.1
+    assert drain(scan) == [b"a.jpg"]
+    scan.request()
+    assert drain(scan) == [b"a.jpg"]
+
+
+def test_scan_new_folder_is_scanned_a_second_later(tmp_path: Path) -> None:
+    now_s = 0.0
+    scan = RootScan(root(tmp_path), clock=lambda: now_s)
+    drain(scan)
+    put(tmp_path, "S1/a.jpg", "S2/b.jpg")
+    scan.request_folder(b"S1")
+    assert drain(scan) == []
+    assert scan.seconds_to_next() == pytest.approx(1.0)
+    now_s = 1.1
+    assert drain(scan) == [b"S1/a.jpg"]
+
+
+def test_scan_missing_folder_is_said_once_and_found_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "export"
+    scan = RootScan(root(folder))
+    for _ in range(3):
+        scan.request()
+        assert drain(scan) == []
+    put(folder, "a.jpg")
+    scan.request()
+    assert drain(scan) == [b"a.jpg"]
+    messages = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    assert len(messages) == 2
+    assert "it cannot be read (No such file or directory)" in messages[0]
+    assert "can be read again" in messages[1]
+
+
+def test_scan_folder_deleted_while_it_runs_is_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(tmp_path, "S1/a.jpg", *(f"{n}.jpg" for n in range(CHUNK)))
+    scan = RootScan(root(tmp_path))
+    scan.next_chunk(30.0)
+    shutil.rmtree(tmp_path / "S1")
+    drain(scan)
+    assert caplog.records == []

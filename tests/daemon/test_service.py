@@ -1,0 +1,319 @@
+"""Tests for daemon.service: one image's fate, whatever happens on its way."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from daemon import settle, source
+from daemon.startup import opened_service
+from edge.backends.onnx import OnnxSession
+from edge.demo.analyzer import export_images
+from edge.errors import BackendError, StorageError
+from edge.labeller import Labeller
+
+Jpeg = Callable[..., bytes]
+Until = Callable[..., None]
+Digests = Callable[[Path], dict[str, str]]
+COLOURS = ("red", "green", "blue")
+
+
+def once(site: Any) -> int:
+    with opened_service(site.config(), is_once=True) as service:
+        return service.once(lambda: None)
+
+
+def put(path: Path, content: bytes) -> Path:
+    """Write as most programs do: open, write, close."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def test_run_images_of_an_analyzer_are_all_labelled_and_untouched(
+    site: Any, colour_jpeg: Jpeg, until: Until, digests: Digests
+) -> None:
+    images = [(COLOURS[n % 3], colour_jpeg(COLOURS[n % 3], seed=n)) for n in range(60)]
+    with site.running():
+        exported = list(export_images(images, site.export, seed=3, images_per_slide=10))
+        names = {str(image.path.relative_to(site.export)): image for image in exported}
+        until(lambda: all(site.has_sidecar(name) for name in names))
+        until(lambda: all(row[0] == "done" for row in site.outcomes().values()))
+    assert {image.method for image in exported} == {"chunked", "renamed", "preallocated"}
+    for name, image in names.items():
+        fields = site.sidecar(name)
+        assert (fields["label"], fields["image"]["sha256"]) == (image.cell_class, image.sha256)
+        assert fields["sample_id"] == name.split("/")[0]
+        assert site.outcomes()[name] == ("done", "labelled", image.cell_class, None)
+    assert digests(site.export) == {name: image.sha256 for name, image in names.items()}
+
+
+def test_run_without_hints_finds_everything_by_rescan(
+    site: Any, colour_jpeg: Jpeg, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "POLL_S", 0.1)
+    site.settings["poll"] = "always"
+    site.add("S1/1/a.jpg", colour_jpeg("red"))
+    with site.running():
+        until(lambda: site.has_sidecar("S1/1/a.jpg"))
+        put(site.export / "S2" / "1" / "b.jpg", colour_jpeg("blue"))
+        until(lambda: site.has_sidecar("S2/1/b.jpg"))
+    assert site.sidecar("S2/1/b.jpg")["label"] == "blue"
+
+
+def test_run_truncated_image_is_rejected_and_the_next_labelled(
+    site: Any, colour_jpeg: Jpeg, until: Until
+) -> None:
+    whole = colour_jpeg("green")
+    with site.running():
+        put(site.export / "half.jpg", whole[: len(whole) // 2])
+        put(site.export / "next.jpg", whole)
+        until(lambda: site.has_sidecar("next.jpg") and site.has_sidecar("half.jpg"))
+        assert site.sidecar("half.jpg")["reason"] == "truncated"
+        assert site.sidecar("next.jpg")["label"] == "green"
+        # The copy goes on after all: a new version, whose sidecar replaces the first.
+        put(site.export / "half.jpg", whole)
+        until(lambda: site.outcomes()["half.jpg"] == ("done", "labelled", "green", None))
+    assert site.sidecar("half.jpg")["image"]["sha256"] == hashlib.sha256(whole).hexdigest()
+
+
+def test_run_stalled_copy_is_not_labelled_before_it_is_whole(
+    site: Any, colour_jpeg: Jpeg, until: Until
+) -> None:
+    whole = colour_jpeg("blue")
+    with site.running():
+        with (site.export / "slow.jpg").open("wb") as file:
+            file.truncate(len(whole))
+            file.write(whole[:1000])
+            file.flush()
+            # Quiet for longer than settle_s: claimed once and found not to be whole.
+            until(lambda: "slow.jpg" in site.outcomes())
+            put(site.export / "other.jpg", colour_jpeg("red"))
+            until(lambda: site.has_sidecar("other.jpg"))
+            assert not site.has_sidecar("slow.jpg")
+            file.write(whole[1000:])
+        until(lambda: site.has_sidecar("slow.jpg"))
+    assert site.sidecar("slow.jpg")["label"] == "blue"
+
+
+def test_run_image_replaced_in_place_is_labelled_again(
+    site: Any, colour_jpeg: Jpeg, until: Until
+) -> None:
+    with site.running():
+        put(site.export / "a.jpg", colour_jpeg("red"))
+        until(lambda: site.has_sidecar("a.jpg"))
+        put(site.export / "a.jpg", colour_jpeg("blue", seed=5))
+        until(lambda: site.outcomes()["a.jpg"] == ("done", "labelled", "blue", None))
+    # Only now: the CSV is replaced before the JSON, so that in between the two may differ.
+    assert site.sidecar("a.jpg")["label"] == "blue"
+
+
+def test_run_watch_folder_that_goes_and_comes_back_loses_nothing(
+    site: Any, colour_jpeg: Jpeg, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "POLL_S", 0.1)
+    with site.running():
+        put(site.export / "a.jpg", colour_jpeg("red"))
+        until(lambda: site.has_sidecar("a.jpg"))
+        shutil.rmtree(site.export)
+        put(site.export / "S1" / "b.jpg", colour_jpeg("green"))
+        until(lambda: site.has_sidecar("S1/b.jpg"))
+    assert site.sidecar("S1/b.jpg")["label"] == "green"
+
+
+def test_run_results_folder_that_refuses_is_waited_for(
+    site: Any, colour_jpeg: Jpeg, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    # A file in the place of a folder refuses even the superuser.
+    site.results.mkdir()
+    (site.results / "S1").write_bytes(b"in the way")
+    with site.running():
+        put(site.export / "S1" / "a.jpg", colour_jpeg("red"))
+        put(site.export / "S2" / "b.jpg", colour_jpeg("green"))
+        until(lambda: site.has_sidecar("S2/b.jpg"))
+        until(lambda: "sidecars cannot be written" in caplog.text)
+        assert site.outcomes()["S1/a.jpg"][0] in ("waiting", "claimed")
+        (site.results / "S1").unlink()
+        until(lambda: site.has_sidecar("S1/a.jpg"))
+    assert site.sidecar("S1/a.jpg")["label"] == "red"
+    said = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert len(said) == 1
+    assert "S1" not in said[0]
+
+
+def test_once_results_folder_that_refuses_ends_with_images_waiting(
+    site: Any, colour_jpeg: Jpeg
+) -> None:
+    site.results.write_bytes(b"in the way")
+    site.add("a.jpg", colour_jpeg("red"))
+    with pytest.raises(StorageError):
+        once(site)
+    assert site.outcomes()["a.jpg"][0] == "waiting"
+    site.results.unlink()
+    assert once(site) == 0
+    assert site.sidecar("a.jpg")["label"] == "red"
+
+
+def test_run_device_that_fails_stops_the_service_and_gives_the_images_back(
+    site: Any, colour_jpeg: Jpeg, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    infer = OnnxSession.infer
+
+    def fails_on_blue(self: OnnxSession, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        logits = infer(self, images)
+        if (logits.argmax(axis=1) == 2).any():
+            raise BackendError("device lost")
+        return logits
+
+    def run_until_it_fails() -> None:
+        with site.running():
+            monkeypatch.setattr(OnnxSession, "infer", fails_on_blue)
+            put(site.export / "a.jpg", colour_jpeg("blue"))
+            until(lambda: "a.jpg" in site.outcomes())
+            until(lambda: site.outcomes()["a.jpg"][0] == "waiting")
+
+    with pytest.raises(BackendError, match="device lost"):
+        run_until_it_fails()
+    assert not site.has_sidecar("a.jpg")
+    monkeypatch.undo()
+    once(site)
+    assert site.sidecar("a.jpg")["label"] == "blue"
+
+
+def test_once_image_that_breaks_the_program_is_rejected_and_the_others_labelled(
+    site: Any, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label_batch = Labeller.label_batch
+
+    def broken(self: Labeller, paths: list[Path]) -> list[Any]:
+        if any(path.name == "poison.jpg" for path in paths):
+            raise ZeroDivisionError
+        return label_batch(self, paths)
+
+    monkeypatch.setattr(Labeller, "label_batch", broken)
+    for name in ("a", "poison", "z"):
+        site.add(f"{name}.jpg", colour_jpeg("green"))
+    once(site)
+    assert site.sidecar("poison.jpg")["reason"] == "retries_exhausted"
+    assert [site.sidecar(f"{name}.jpg")["label"] for name in "az"] == ["green", "green"]
+
+
+def test_once_old_images_do_not_wait_for_settling(site: Any, colour_jpeg: Jpeg) -> None:
+    site.settings["settle_s"] = 600.0
+    whole = colour_jpeg("red")
+    site.add("a.jpg", whole, age_s=700)
+    site.add("half.jpg", whole[:700], age_s=7000)
+    once(site)
+    assert site.sidecar("a.jpg")["label"] == "red"
+    assert site.sidecar("half.jpg")["reason"] == "truncated"
+
+
+def test_once_fresh_image_is_waited_for(site: Any, colour_jpeg: Jpeg) -> None:
+    put(site.export / "a.jpg", colour_jpeg("red"))
+    assert once(site) == 0
+    assert site.sidecar("a.jpg")["label"] == "red"
+
+
+def test_once_file_that_never_rests_is_left_and_counted(
+    site: Any, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settle, "PATIENCE_FACTOR", 3)
+    path = put(site.export / "a.jpg", colour_jpeg("red")[:900])
+
+    def grow() -> None:
+        with path.open("ab") as file:
+            file.write(b"x")
+
+    with opened_service(site.config(), is_once=True) as service:
+        assert service.once(grow) == 1
+    assert not site.has_sidecar("a.jpg")
+
+
+def test_once_read_only_export_gets_its_results_in_a_mirror_tree(
+    site: Any, colour_jpeg: Jpeg, digests: Digests
+) -> None:
+    for number in range(3):
+        site.add(f"S{number}/slide-1/a.jpg", colour_jpeg(COLOURS[number]))
+    folders = [folder for folder in site.export.rglob("*") if folder.is_dir()]
+    for folder in folders:
+        folder.chmod(0o555)
+    before = digests(site.export)
+    once(site)
+    assert digests(site.export) == before
+    for number in range(3):
+        fields = site.sidecar(f"S{number}/slide-1/a.jpg")
+        assert (fields["label"], fields["sample_id"]) == (COLOURS[number], f"S{number}")
+    for folder in folders:
+        folder.chmod(0o755)
+
+
+def test_once_results_beside_the_images_are_not_taken_for_images(
+    site: Any, colour_jpeg: Jpeg
+) -> None:
+    site.settings["results"] = {"folder": None, "formats": ["json"]}
+    image = site.add("S1/1/a.jpg", colour_jpeg("red"))
+    for _ in range(2):
+        once(site)
+    assert sorted(path.name for path in image.parent.iterdir()) == ["a.jpg", "a.jpg.json"]
+
+
+def test_once_odd_names_are_labelled(site: Any, colour_jpeg: Jpeg) -> None:
+    names = [b"=cmd|x.jpg", b"two\nlines.jpg", b"q'\"u.jpg", b"\xff\xfe.jpg", b"n" * 251 + b".jpg"]
+    for name in names:
+        with open(os.fsencode(site.export) + b"/" + name, "wb") as file:  # noqa: PTH123
+            file.write(colour_jpeg("green"))
+    once(site)
+    assert {row[:3] for row in site.outcomes().values()} == {("done", "labelled", "green")}
+    assert len(list(site.results.glob("*.json"))) == len(names)
+    assert site.sidecar("two\nlines.jpg")["label"] == "green"
+
+
+def test_once_odd_files_are_rejected_with_a_reason_and_the_next_is_labelled(
+    site: Any, colour_jpeg: Jpeg
+) -> None:
+    os.mkfifo(os.fsencode(site.export) + b"/\xff.jpg")
+    (site.export / "link.jpg").symlink_to("/dev/zero")
+    (site.export / "folder.jpg").mkdir()
+    site.add("empty.jpg", b"")
+    site.add("text.jpg", b"not an image")
+    site.add("folder.jpg/good.jpg", colour_jpeg("blue"))
+    moment = time.time() - 60
+    os.utime(os.fsencode(site.export) + b"/\xff.jpg", (moment, moment))
+    once(site)
+    reasons = {name: row[3] for name, row in site.outcomes().items()}
+    assert reasons == {
+        "\udcff.jpg": "not_a_file",
+        "link.jpg": "not_a_file",
+        "empty.jpg": "empty",
+        "text.jpg": "unsupported_format",
+        "folder.jpg/good.jpg": None,
+    }
+    assert site.sidecar("folder.jpg/good.jpg")["label"] == "blue"
+    assert site.sidecar("empty.jpg")["image"]["file"] == "empty.jpg"
+
+
+def test_once_backlog_is_labelled_completely(site: Any, colour_jpeg: Jpeg) -> None:
+    contents = [colour_jpeg(name) for name in COLOURS]
+    for number in range(1200):
+        site.add(f"S{number // 100}/1/{number}.jpg", contents[number % 3])
+    with opened_service(site.config(), is_once=True) as service:
+        service.once(lambda: None)
+    assert service.tally.finished == 1200
+    assert len(list(site.results.rglob("*.json"))) == 1200
+    labels = [site.outcomes()[f"S0/1/{n}.jpg"][2] for n in range(6)]
+    assert labels == [*COLOURS, *COLOURS]
+
+
+def test_once_watch_folder_that_is_not_there_is_an_error(site: Any) -> None:
+    site.export.rmdir()
+    with pytest.raises(StorageError, match="is not there"):
+        once(site)
