@@ -1,4 +1,4 @@
-"""Is the INT8 model as good as the FP32 one? Both label the same images as the daemon would."""
+"""Is a quantized model as good as the FP32 one? Both label the same images as the daemon would."""
 
 from __future__ import annotations
 
@@ -10,151 +10,202 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters import metrics
 from converters.image_set import ImageSet
-from edge.errors import AccuracyGateError, ModelError
+from converters.metrics import Estimate
+from edge.errors import ModelError
 from edge.intervals import Share
 from edge.labeller import Labeller
+from edge.postprocess import softmax
 
-_ADVICE = (
-    "Nothing was written. Calibrate on more images like those of the analyzer, or convert "
-    "without --int8."
-)
+Logits = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """What the INT8 model may lose: percentage points of accuracy, share of equal labels."""
+class Validation:
+    """Images with the index of the class of each, -1 where it is not known."""
 
-    max_drop_points: float = 0.5
-    min_agreement: float = 0.99
-
-
-@dataclass(frozen=True, slots=True)
-class ComparedImage:
-    """One validation image with the logits (classes,) of both models."""
-
-    path: Path
-    label: str | None
-    fp32: NDArray[np.float32]
-    int8: NDArray[np.float32]
+    origin: str
+    sha256: str
+    classes: tuple[str, ...]
+    paths: tuple[Path, ...]
+    labels: NDArray[np.int64]
 
     @property
-    def agrees(self) -> bool:
-        """Whether both models prefer the same class."""
-        return bool(self.fp32.argmax() == self.int8.argmax())
+    def is_labelled(self) -> bool:
+        """Whether every image has a class."""
+        return bool((self.labels >= 0).all())
+
+    @classmethod
+    def from_images(cls, images: ImageSet, classes: tuple[str, ...]) -> Validation:
+        """The images of a set, their labels as indices into `classes`."""
+        labels = [-1 if label is None else classes.index(label) for label, _ in images.files]
+        paths = tuple(path for _, path in images.files)
+        return cls(images.origin, images.sha256, classes, paths, np.asarray(labels, np.int64))
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """FP32 against INT8 on one image set; accuracies are None where it has no labels."""
+    """FP32 against a quantized model: logits (images, classes) of both on the same images.
 
-    origin: str
-    images_sha256: str
-    classes: tuple[str, ...]
-    images: tuple[ComparedImage, ...]
+    What needs labels is None where the images have none.
+    """
+
+    validation: Validation
+    fp32: Logits
+    int8: Logits
 
     @property
     def agreement(self) -> Share:
         """Share of images to which both models give the same class."""
-        return Share(sum(image.agrees for image in self.images), len(self.images))
+        same = self.fp32.argmax(1) == self.int8.argmax(1)
+        return Share(int(same.sum()), len(same))
 
     @property
-    def fp32(self) -> Share | None:
-        """Accuracy of the FP32 model."""
-        return self.accuracy("fp32")
+    def divergence(self) -> Estimate:
+        """Mean divergence of the quantized model's probabilities, in nats."""
+        return metrics.bootstrap_mean(metrics.divergence(self.fp32, self.int8))
 
-    @property
-    def int8(self) -> Share | None:
-        """Accuracy of the INT8 model."""
-        return self.accuracy("int8")
-
-    @property
-    def drop_points(self) -> float | None:
-        """Percentage points of accuracy that INT8 loses; negative where it gains."""
-        if self.fp32 is None or self.int8 is None:
-            return None
-        return 100 * (self.fp32.rate - self.int8.rate)
-
-    def accuracy(self, precision: str, cell_class: str | None = None) -> Share | None:
+    def accuracy(self, precision: str, cell_class: int | None = None) -> Share | None:
         """Share of right labels, over all images or those of one class."""
-        labelled = [i for i in self.images if i.label is not None]
-        if not labelled:
+        if not self.validation.is_labelled:
             return None
-        chosen = [i for i in labelled if cell_class in (None, i.label)]
-        logits = [i.fp32 if precision == "fp32" else i.int8 for i in chosen]
-        right = sum(
-            self.classes[row.argmax()] == image.label
-            for row, image in zip(logits, chosen, strict=True)
+        labels = self.validation.labels
+        chosen = labels >= 0 if cell_class is None else labels == cell_class
+        right = self._right(precision)[chosen]
+        return Share(int(right.sum()), len(right))
+
+    def drop_points(self, cell_class: int | None = None) -> float | None:
+        """Percentage points that quantization costs; negative where it gains."""
+        fp32, int8 = self.accuracy("fp32", cell_class), self.accuracy("int8", cell_class)
+        return None if fp32 is None or int8 is None else 100 * (fp32.rate - int8.rate)
+
+    def balanced_drop_points(self) -> Estimate | None:
+        """Percentage points of balanced accuracy that quantization costs."""
+        if not self.validation.is_labelled:
+            return None
+        labels, fp32, int8 = self.validation.labels, self._right("fp32"), self._right("int8")
+
+        def drop(chosen: NDArray[np.int64]) -> float:
+            before = metrics.balanced_accuracy(labels[chosen], fp32[chosen])
+            return 100 * (before - metrics.balanced_accuracy(labels[chosen], int8[chosen]))
+
+        return metrics.bootstrap(len(labels), drop)
+
+    def balanced_accuracy(self, precision: str) -> Estimate | None:
+        """Mean recall over the classes."""
+        if not self.validation.is_labelled:
+            return None
+        labels, right = self.validation.labels, self._right(precision)
+        return metrics.bootstrap(
+            len(labels), lambda chosen: metrics.balanced_accuracy(labels[chosen], right[chosen])
         )
-        return Share(right, len(chosen))
 
-    def to_dict(self) -> dict[str, Any]:
-        """The manifest's evidence block."""
-        per_class = {
-            name: {p: _share_dict(self.accuracy(p, name)) for p in ("fp32", "int8")}
-            for name in self.classes
+    def calibration_error(self, precision: str) -> Estimate | None:
+        """How far confidence and accuracy are apart."""
+        if not self.validation.is_labelled:
+            return None
+        confidence, right = softmax(self.logits(precision)).max(1), self._right(precision)
+        return metrics.bootstrap(
+            len(right), lambda chosen: metrics.calibration_error(confidence[chosen], right[chosen])
+        )
+
+    def worst_class(self, precision: str) -> tuple[str, Share] | None:
+        """The class with the lowest recall."""
+        if not self.validation.is_labelled:
+            return None
+        shares = {
+            name: share
+            for index, name in enumerate(self.validation.classes)
+            if (share := self.accuracy(precision, index)) is not None and share.total
         }
-        return {
-            "origin": self.origin,
-            "images": len(self.images),
-            "images_sha256": self.images_sha256,
-            "fp32_accuracy": _share_dict(self.fp32),
-            "int8_accuracy": _share_dict(self.int8),
-            "drop_points": None if self.drop_points is None else round(self.drop_points, 4),
-            "agreement": self.agreement.to_dict(),
-            "per_class": per_class if self.fp32 is not None else None,
-            "disagreements": [self._disagreement(i) for i in self.images if not i.agrees],
-        }
+        return min(shares.items(), key=lambda item: item[1].rate)
 
-    def _disagreement(self, image: ComparedImage) -> dict[str, str | None]:
-        return {
-            "file": image.path.name,
-            "label": image.label,
-            "fp32": self.classes[image.fp32.argmax()],
-            "int8": self.classes[image.int8.argmax()],
-        }
+    def paired_p_value(self) -> float | None:
+        """McNemar's exact test that both models are right equally often."""
+        if not self.validation.is_labelled:
+            return None
+        fp32, int8 = self._right("fp32"), self._right("int8")
+        return metrics.mcnemar(int((fp32 & ~int8).sum()), int((int8 & ~fp32).sum()))
+
+    def logits(self, precision: str) -> Logits:
+        """Logits (images, classes) of one of the two models."""
+        return self.fp32 if precision == "fp32" else self.int8
+
+    def _right(self, precision: str) -> NDArray[np.bool_]:
+        return np.asarray(self.logits(precision).argmax(1) == self.validation.labels, np.bool_)
 
 
-def compare(
-    fp32: Labeller,
-    int8: Labeller,
-    images: ImageSet,
-    classes: tuple[str, ...],
-    on_image: Callable[[int, int], None],
-) -> Evidence:
-    """Label every image with both models through the daemon's own function."""
-    compared = []
-    for position, (label, path) in enumerate(images.files):
-        compared.append(ComparedImage(path, label, _logits(fp32, path), _logits(int8, path)))
-        on_image(position + 1, len(images.files))
-    return Evidence(images.origin, images.sha256, classes, tuple(compared))
-
-
-def check_gate(evidence: Evidence, gate: Gate) -> None:
-    """Refuse an INT8 model that lost too much.
+def label_all(
+    labeller: Labeller, validation: Validation, on_image: Callable[[int, int], None]
+) -> Logits:
+    """Logits of every validation image through the daemon's own function.
 
     Raises:
-        AccuracyGateError: which limit was missed and by how much.
+        ModelError: an image was rejected.
     """
-    drop = evidence.drop_points
-    if drop is not None and drop > gate.max_drop_points:
-        raise AccuracyGateError(
-            f"INT8 loses {drop:.2f} points of accuracy on {evidence.origin} (FP32 {evidence.fp32}, "
-            f"INT8 {evidence.int8}), at most {gate.max_drop_points} are allowed. {_ADVICE}"
-        )
-    if evidence.agreement.rate < gate.min_agreement:
-        raise AccuracyGateError(
-            f"INT8 and FP32 agree on {evidence.agreement} of {evidence.origin}, at least "
-            f"{gate.min_agreement:.1%} is needed. {_ADVICE}"
-        )
+    rows = []
+    for position, path in enumerate(validation.paths, start=1):
+        outcome = labeller.label(path)
+        if outcome.logits is None:
+            raise ModelError(f"{path} was rejected while comparing: {outcome.message}.")
+        rows.append(outcome.logits)
+        on_image(position, len(validation.paths))
+    return np.stack(rows)
 
 
-def _logits(labeller: Labeller, path: Path) -> NDArray[np.float32]:
-    outcome = labeller.label(path)
-    if outcome.logits is None:
-        raise ModelError(f"{path} was rejected while comparing: {outcome.message}.")
-    return outcome.logits
+def evidence_fields(evidence: Evidence) -> dict[str, Any]:
+    """One model's comparison with FP32 as JSON types."""
+    fields: dict[str, Any] = {
+        "agreement": evidence.agreement.to_dict(),
+        "divergence": evidence.divergence.to_dict(),
+        "disagreements": _disagreements(evidence),
+    }
+    if evidence.validation.is_labelled:
+        fields |= _labelled_fields(evidence)
+    return fields
 
 
-def _share_dict(share: Share | None) -> dict[str, float | int] | None:
-    return None if share is None else share.to_dict()
+def _labelled_fields(evidence: Evidence) -> dict[str, Any]:
+    classes = evidence.validation.classes
+    both = ("fp32", "int8")
+    balanced_drop = evidence.balanced_drop_points()
+    return {
+        "accuracy": {p: _dict(evidence.accuracy(p)) for p in both},
+        "drop_points": round(evidence.drop_points() or 0.0, 4),
+        "paired_p_value": evidence.paired_p_value(),
+        "balanced_accuracy": {p: _dict(evidence.balanced_accuracy(p)) for p in both},
+        "balanced_drop_points": _dict(balanced_drop),
+        "calibration_error": {p: _dict(evidence.calibration_error(p)) for p in both},
+        "worst_class": {p: (evidence.worst_class(p) or ("", None))[0] for p in both},
+        "per_class": {
+            name: {p: _dict(evidence.accuracy(p, index)) for p in both}
+            for index, name in enumerate(classes)
+        },
+        "confusion": {
+            p: metrics.confusion(
+                evidence.validation.labels, evidence.logits(p).argmax(1), len(classes)
+            )
+            for p in both
+        },
+    }
+
+
+def _disagreements(evidence: Evidence) -> list[dict[str, Any]]:
+    validation = evidence.validation
+    fp32, int8 = softmax(evidence.fp32), softmax(evidence.int8)
+    return [
+        {
+            "file": validation.paths[i].name,
+            "label": None if validation.labels[i] < 0 else validation.classes[validation.labels[i]],
+            "fp32": validation.classes[fp32[i].argmax()],
+            "int8": validation.classes[int8[i].argmax()],
+            "fp32_confidence": round(float(fp32[i].max()), 4),
+            "int8_confidence": round(float(int8[i].max()), 4),
+        }
+        for i in np.flatnonzero(evidence.fp32.argmax(1) != evidence.int8.argmax(1))
+    ]
+
+
+def _dict(value: Share | Estimate | None) -> dict[str, float | int] | None:
+    return None if value is None else dict(value.to_dict())

@@ -1,48 +1,70 @@
-"""Activation ranges of a network on calibration images, in one pass and bounded memory."""
+"""Activation histograms of a network on calibration images, in one pass and bounded memory."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import onnx
 import onnxruntime as ort
 
+from converters.histogram import Histogram
 from converters.image_set import ImageSet, image_batches
-from edge.errors import ConfigError
+from edge.errors import ConfigError, ModelError
 from edge.preprocess import InputSpec
 
 # Fewer images leave the tails of the activations to chance.
 MIN_IMAGES: Final = 32
-# All intermediate results of one batch are in memory at once.
-BATCH_SIZE: Final = 4
-Range = tuple[float, float]
+# Ranges move by less than a percent beyond about this many images of single cells.
+GOOD_IMAGES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Ranges:
-    """Smallest and largest value of each activation tensor over all calibration images."""
+class Calibration:
+    """What one pass over the calibration images saw.
 
-    by_tensor: dict[str, Range]
+    `predicted` counts images by the index of the class that the FP32 model prefers.
+    """
+
+    histograms: dict[str, Histogram]
+    predicted: dict[int, int]
     image_count: int
     images_sha256: str
-    method: str = "min-max"
+
+    def warnings(self, classes: tuple[str, ...]) -> list[str]:
+        """What a person should know of this set of images."""
+        found = []
+        if self.image_count < GOOD_IMAGES:
+            found.append(
+                f"only {self.image_count} calibration images; {GOOD_IMAGES} or more fix the "
+                "ranges better"
+            )
+        if len(self.predicted) == 1 and len(classes) > 1:
+            (only,) = self.predicted
+            found.append(
+                f"all calibration images look like {classes[only]}; the ranges may not fit the "
+                "other classes. Give images of all classes"
+            )
+        return found
 
 
 def calibrate(
     model: onnx.ModelProto,
+    tensors: list[str],
     images: ImageSet,
     spec: InputSpec,
     on_image: Callable[[int, int], None],
-) -> Ranges:
-    """Run the FP32 model on every image and keep each activation's extremes.
+) -> Calibration:
+    """Run the FP32 model on every image and count the values of `tensors`.
 
-    The result does not depend on the order of the images: minima and maxima commute.
+    Images run one by one: the result is bit-identical for any order, and the memory is that of
+    one image's activations.
 
     Raises:
         ConfigError: too few images.
+        ModelError: an activation is not finite.
     """
     total = len(images.files)
     if total < MIN_IMAGES:
@@ -50,38 +72,38 @@ def calibrate(
             f"{images.origin} holds {total} calibration images, {MIN_IMAGES} are needed. "
             "Give a folder with some hundred exported images."
         )
-    session, names = _open_with_all_outputs(model)
-    extremes: dict[str, Range] = {}
+    session = _open_with_outputs(model, tensors)
+    logits_name = model.graph.output[0].name
+    histograms = {name: Histogram() for name in tensors}
+    predicted: Counter[int] = Counter()
     input_name = session.get_inputs()[0].name
-    done = 0
-    for batch in image_batches(images, spec, BATCH_SIZE):
-        results = session.run(names, {input_name: batch})
-        for name, values in zip(names, results, strict=True):
-            low, high = extremes.get(name, (np.inf, -np.inf))
-            extremes[name] = (min(low, float(values.min())), max(high, float(values.max())))
-        done += len(batch)
+    for done, image in enumerate(image_batches(images, spec, 1), start=1):
+        logits, *activations = session.run([logits_name, *tensors], {input_name: image})
+        predicted[int(logits[0].argmax())] += 1
+        for name, values in zip(tensors, activations, strict=True):
+            _count(histograms[name], values, name)
         on_image(done, total)
-    return Ranges(extremes, total, images.sha256)
+    return Calibration(histograms, dict(predicted), total, images.sha256)
 
 
-def _open_with_all_outputs(model: onnx.ModelProto) -> tuple[ort.InferenceSession, list[str]]:
-    """A session that returns every float activation of the model."""
+def _count(histogram: Histogram, values: object, name: str) -> None:
+    try:
+        histogram.add(values)  # type: ignore[arg-type]  # ONNX Runtime has no types
+    except ValueError as error:
+        raise ModelError(
+            f"the model computes values that are not finite at {name}. Its weights are damaged; "
+            "export or copy it again."
+        ) from error
+
+
+def _open_with_outputs(model: onnx.ModelProto, tensors: list[str]) -> ort.InferenceSession:
     extended = onnx.ModelProto()
     extended.CopyFrom(model)
-    known = {value.name: value for value in (*model.graph.value_info, *model.graph.output)}
-    floats = [
-        name
-        for node in model.graph.node
-        for name in node.output
-        if name in known and known[name].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
-    ]
-    del extended.graph.output[:]
-    extended.graph.output.extend(known[name] for name in floats)
+    known = {value.name: value for value in model.graph.value_info}
+    present = {value.name for value in model.graph.output}
+    extended.graph.output.extend(known[name] for name in tensors if name not in present)
     options = ort.SessionOptions()
-    # Optimised graphs fuse the tensors away whose ranges are wanted.
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
-    session = ort.InferenceSession(
+    return ort.InferenceSession(
         extended.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    return session, floats

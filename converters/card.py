@@ -57,14 +57,14 @@ def read_card(path: Path) -> ModelCard:
         ConfigError: unreadable, a key missing or unknown, or a value out of range.
     """
     values = _parse(path)
-    missing = [key for key in _REQUIRED if key not in values]
-    if missing:
-        raise ConfigError(f"{path.name} has no {', '.join(missing)}; add it to the card.")
     for key in values:
         if key not in (*_REQUIRED, *_OPTIONAL):
             nearest = difflib.get_close_matches(str(key), (*_REQUIRED, *_OPTIONAL), n=1)
             hint = f" Did you mean {nearest[0]}?" if nearest else ""
             raise ConfigError(f"{path.name} has an unknown key {key!r}.{hint}")
+    missing = [key for key in _REQUIRED if key not in values]
+    if missing:
+        raise ConfigError(f"{path.name} has no {', '.join(missing)}; add it to the card.")
     try:
         return _from_values(values, path.parent)
     except ConfigError as error:

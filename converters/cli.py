@@ -38,18 +38,24 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    print("loading torch and onnx ...", file=sys.stderr)
+    print("loading onnx ...", file=sys.stderr)
     try:
-        from converters.agreement import Gate
+        from converters.calibration import MIN_IMAGES
+        from converters.calibration_cache import default_cache_folder
         from converters.card import find_card, image_source, read_card
         from converters.convert import Request, convert
+        from converters.gate import Gate, read_gate
         from converters.report import describe
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"edge-convert needs {error.name}; pip install 'microscope-edge[convert]'."
         ) from error
 
-    if not arguments.model.is_file():
+    if arguments.calibration_images < MIN_IMAGES:
+        raise ConfigError(
+            f"--calibration-images is {arguments.calibration_images}; give {MIN_IMAGES} or more."
+        )
+    if not arguments.model.exists():
         raise ConfigError(f"{arguments.model} is no file; give a model.pt or model.onnx.")
     card = read_card(arguments.card or find_card(arguments.model))
     target = arguments.out or Path(f"{card.name}.edge")
@@ -64,12 +70,21 @@ def _run(arguments: argparse.Namespace) -> int:
         validation=image_source(arguments.validation, Path()),
         calibration_limit=arguments.calibration_images,
         overwrite=arguments.overwrite,
-        gate=Gate(arguments.max_drop, arguments.min_agreement),
+        trust_pickle=arguments.trust_pickle,
+        strict=arguments.strict,
+        cache=None if arguments.no_cache else default_cache_folder(),
+        gate=Gate(**_limits(arguments, read_gate(arguments.gate) if arguments.gate else {})),
     )
     with _StepProgress() as progress:
         report = convert(request, progress.update)
     print(describe(report))
     return 0
+
+
+def _limits(arguments: argparse.Namespace, limits: dict[str, float]) -> dict[str, float]:
+    """A gate file's limits, and over them the flags."""
+    flags = {"max_drop_points": arguments.max_drop, "min_agreement": arguments.min_agreement}
+    return {**limits, **{name: value for name, value in flags.items() if value is not None}}
 
 
 class _StepProgress(ExitStack):
@@ -89,7 +104,7 @@ class _StepProgress(ExitStack):
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="edge-convert", description=__doc__)
-    parser.add_argument("model", type=Path, help="state dict (.pt), TorchScript or ONNX file")
+    parser.add_argument("model", type=Path, help="model file of any kind: .pt, .pt2, ONNX ...")
     parser.add_argument("--int8", action="store_true", help="quantize to INT8")
     parser.add_argument("--card", type=Path, help="model card (default: MODEL.yaml beside it)")
     parser.add_argument("--out", type=Path, help="bundle to write (default: NAME.edge here)")
@@ -102,10 +117,22 @@ def _parser() -> argparse.ArgumentParser:
         "--validation", metavar="DIR", help="one folder of images per class, or 'drawn'"
     )
     parser.add_argument(
-        "--max-drop", type=float, default=0.5, metavar="POINTS", help="accuracy to lose (0.5)"
+        "--max-drop", type=float, metavar="POINTS", help="accuracy that INT8 may lose (0.5)"
     )
     parser.add_argument(
-        "--min-agreement", type=float, default=0.99, metavar="SHARE", help="equal labels (0.99)"
+        "--min-agreement", type=float, metavar="SHARE", help="labels equal to FP32's (0.99)"
+    )
+    parser.add_argument("--gate", type=Path, metavar="FILE", help="all limits of the accuracy gate")
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="write nothing where INT8 misses the gate, in place of an FP32 bundle",
+    )
+    parser.add_argument("--no-cache", action="store_true", help="calibrate anew in any case")
+    parser.add_argument(
+        "--trust-pickle",
+        metavar="sha256:HEX",
+        help="let the code run that is pickled in the model file of this hash",
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser

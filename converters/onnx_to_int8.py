@@ -1,27 +1,20 @@
-"""FP32 ONNX and activation ranges to INT8 ONNX in the Q/DQ form that is fast on x86 CPUs.
-
-Activations are unsigned and asymmetric, per tensor; weights are signed, per output channel.
-On CPUs with VNNI this runs about three times as fast as signed activations (docs/conversion.md).
-"""
+"""FP32 ONNX and activation ranges to INT8 ONNX in the Q/DQ form that a target wants."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from converters.calibration import Ranges
+from converters.normalisation import CHANNELS_FIRST, NORMALISED, image_parameters
+from converters.placement import WEIGHTED, Placement
 from converters.qdq import GraphWriter
-from converters.torch_to_onnx import CHANNELS_FIRST, NORMALISED
+from converters.ranges import Range
 from edge.preprocess import InputSpec
-
-WEIGHTED: Final = frozenset({"Conv", "Gemm"})
-ARITHMETIC: Final = frozenset({"Add", "GlobalAveragePool", "AveragePool", "MaxPool", "Concat"})
-# These change no value; left in float they would put two conversions between integer layers.
-MOVING: Final = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
-QUANTIZABLE: Final = WEIGHTED | ARITHMETIC | MOVING
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +26,39 @@ class Int8Model:
     float_layers: tuple[str, ...]
 
 
-def quantize(model: onnx.ModelProto, ranges: Ranges, spec: InputSpec) -> Int8Model:
-    """Put the inputs of every layer of a type in `QUANTIZABLE` behind Q/DQ pairs.
+def quantize(
+    model: onnx.ModelProto,
+    ranges: dict[str, Range],
+    spec: InputSpec,
+    placement: Placement,
+    *,
+    kept_float: Collection[str] = (),
+) -> Int8Model:
+    """Put Q/DQ pairs where `placement` wants them and the ranges are known.
 
     Args:
         model: folded FP32, as `source_to_onnx` gives it.
         ranges: of the activations of that same model.
         spec: the network's input.
+        placement: the target's rules.
+        kept_float: names of nodes that stay in float.
     """
-    weights = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-    writer = GraphWriter(ranges.by_tensor, weights)
+    writer = GraphWriter(placement, ranges, _constants(model))
     # Nodes are known by their first output: protobuf hands out a new object at every access.
-    chosen = {n.output[0] for n in model.graph.node if _is_quantizable(writer, n)}
-    writer.sources = _saturating_activations(model, writer, chosen)
+    chosen = {
+        node.output[0]: inputs
+        for node in model.graph.node
+        if node.name not in kept_float
+        and (inputs := _quantized_inputs(model, writer, node)) is not None
+    }
+    if not placement.symmetric:
+        writer.sources = _saturating_activations(model, writer, set(chosen))
     for node in model.graph.node:
         if node.output[0] in chosen:
-            writer.nodes.append(_quantized_copy(writer, node))
+            writer.nodes.append(_quantized_copy(writer, node, chosen[node.output[0]]))
         elif node.output[0] not in writer.sources:
             writer.nodes.append(node)
-        if node.output[0] == CHANNELS_FIRST:
+        if node.output[0] == CHANNELS_FIRST and not placement.symmetric:
             _read_image_bytes(writer, spec)
     weighted = [node for node in model.graph.node if node.op_type in WEIGHTED]
     return Int8Model(
@@ -61,17 +68,23 @@ def quantize(model: onnx.ModelProto, ranges: Ranges, spec: InputSpec) -> Int8Mod
     )
 
 
-def image_parameters(spec: InputSpec) -> tuple[float, int] | None:
-    """Scale and zero point under which image bytes are the quantized network input already.
+def quantizable_tensors(model: onnx.ModelProto, *placements: Placement) -> list[str]:
+    """Activations whose ranges the placements may need, in the order of the graph."""
+    constants = _constants(model)
+    operators = frozenset[str]().union(*(p.quantizable for p in placements))
+    known = {value.name: value.type.tensor_type.elem_type for value in model.graph.value_info}
+    names = (
+        name
+        for node in model.graph.node
+        if node.op_type in operators
+        for name in node.input
+        if name and name not in constants and known.get(name) == onnx.TensorProto.FLOAT
+    )
+    return list(dict.fromkeys(names))
 
-    (x / 255 - mean) / std equals (x - zero_point) * scale where 255 * mean is a whole number and
-    the channels agree; None otherwise.
-    """
-    zero_point = 255 * spec.mean[0]
-    agree = len(set(spec.mean)) == len(set(spec.std)) == 1
-    if not agree or abs(zero_point - round(zero_point)) > 1e-6:
-        return None
-    return 1 / (255 * spec.std[0]), round(zero_point)
+
+def _constants(model: onnx.ModelProto) -> dict[str, NDArray[np.float32]]:
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
 def _read_image_bytes(writer: GraphWriter, spec: InputSpec) -> None:
@@ -84,16 +97,29 @@ def _read_image_bytes(writer: GraphWriter, spec: InputSpec) -> None:
     writer.nodes.append(helper.make_node("DequantizeLinear", inputs, [output], name=output))
 
 
-def _is_quantizable(writer: GraphWriter, node: onnx.NodeProto) -> bool:
-    if node.op_type not in QUANTIZABLE:
-        return False
+def _quantized_inputs(
+    model: onnx.ModelProto, writer: GraphWriter, node: onnx.NodeProto
+) -> list[str] | None:
+    """The activations that a node reads quantized, None where it stays in float."""
+    placement = writer.placement
     activations = [name for name in node.input if name and name not in writer.weights]
-    if not activations or any(name not in writer.ranges for name in activations):
-        return False
-    if node.op_type in MOVING:
-        return activations == [node.input[0]]
-    if node.op_type in ARITHMETIC:
-        return len(activations) == len(node.input)
+    is_known = bool(activations) and all(name in writer.ranges for name in activations)
+    if not is_known:
+        return None
+    if node.op_type in WEIGHTED:
+        return activations if _has_constant_weights(writer, node, activations) else None
+    if node.op_type == "Add" and not placement.both_sides_of_add:
+        return [_identity(model, activations)] if len(activations) == len(node.input) else None
+    if node.op_type in placement.moving:
+        return activations if activations == [node.input[0]] else None
+    if node.op_type in placement.arithmetic:
+        return activations if len(activations) == len(node.input) else None
+    return None
+
+
+def _has_constant_weights(
+    writer: GraphWriter, node: onnx.NodeProto, activations: list[str]
+) -> bool:
     # Weights computed at run time have no fixed scale.
     has_weights = activations == [node.input[0]] and node.input[1] in writer.weights
     return has_weights and (node.op_type == "Conv" or _is_linear(node))
@@ -107,14 +133,27 @@ def _is_linear(node: onnx.NodeProto) -> bool:
     return {**defaults, **found} == plain
 
 
+def _identity(model: onnx.ModelProto, inputs: list[str]) -> str:
+    """Of the inputs of a residual addition the one that skipped the block.
+
+    It is the one that others read too; in a block that changes the shape, where both come out of
+    a convolution, the one whose convolution came first in the graph's order is the block's.
+    """
+    readers = {name: sum(name in node.input for node in model.graph.node) for name in inputs}
+    if readers[inputs[0]] != readers[inputs[1]]:
+        return max(inputs, key=lambda name: readers[name])
+    order = {output: i for i, node in enumerate(model.graph.node) for output in node.output}
+    return max(inputs, key=lambda name: order.get(name, -1))
+
+
 def _saturating_activations(
     model: onnx.ModelProto, writer: GraphWriter, chosen: set[str]
 ) -> dict[str, str]:
     """Relu and Clip outputs that are only read quantized, with the tensor they are made of.
 
-    Unsigned quantization with zero point 0 saturates at 0 and at the largest calibrated value,
-    which is what the node does; ONNX Runtime merges a layer with its output's quantization
-    only when nothing stands between them.
+    Unsigned quantization with zero point 0 saturates at 0 and at the top of its range, which is
+    what the node does; ONNX Runtime merges a layer with its output's quantization only when
+    nothing stands between them.
     """
     readers: dict[str, list[str]] = {}
     for node in model.graph.node:
@@ -139,11 +178,13 @@ def _is_clamped_at_zero(writer: GraphWriter, node: onnx.NodeProto) -> bool:
     return lower is not None and float(lower) == 0.0
 
 
-def _quantized_copy(writer: GraphWriter, node: onnx.NodeProto) -> onnx.NodeProto:
+def _quantized_copy(
+    writer: GraphWriter, node: onnx.NodeProto, quantized: list[str]
+) -> onnx.NodeProto:
     copy = onnx.NodeProto()
     copy.CopyFrom(node)
     for position, name in enumerate(node.input):
-        if name and name not in writer.weights:
+        if name in quantized:
             copy.input[position] = writer.activation(name)
     if node.op_type in WEIGHTED:
         writer.weight_and_bias(copy, input_scale=writer.scales[node.input[0]])

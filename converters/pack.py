@@ -8,14 +8,16 @@ import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 import edge
-from converters.agreement import ComparedImage, Evidence
 from converters.card import ModelCard
 from converters.checkpoint import SourceModel
+from converters.evidence import evidence_document
+from converters.judging import Judging
 from edge import atomic
 from edge.bundle import (
     GOLDEN_NAME,
@@ -27,28 +29,32 @@ from edge.bundle import (
 )
 from edge.sidecar import now
 
+if TYPE_CHECKING:
+    from converters.convert import Quantized
+
 # Enough to show every class twice, few enough to run within a tenth of a second at start.
 GOLDEN_COUNT: Final = 16
-_PACKAGES: Final = (
-    "microscope-edge",
-    "torch",
-    "onnx",
-    "onnxruntime",
-    "numpy",
-    "opencv-python-headless",
-)
+_PACKAGES: Final = ("microscope-edge", "torch", "onnx", "onnxruntime", "numpy")
+
+# Precision and needs of each model file, by its name in the bundle.
+_MODEL_FACTS: Final[dict[str, dict[str, Any]]] = {
+    "fp32": {"precision": "fp32", "requires": {"backend": "onnxruntime"}},
+    "int8": {"precision": "int8", "requires": {"backend": "onnxruntime", "cpu": "vnni"}},
+    "int8.7bit": {"precision": "int8", "requires": {"backend": "onnxruntime", "cpu": "any"}},
+    "int8.trt": {"precision": "int8", "requires": {"backend": "tensorrt"}},
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What goes into a bundle. `models` maps a precision to a serialised ONNX model."""
+    """What goes into a bundle. `models` maps a name to a serialised ONNX model."""
 
     card: ModelCard
     source: SourceModel
     models: dict[str, bytes]
     default_precision: str
-    quantization: dict[str, Any] | None
-    evidence: Evidence
+    judging: Judging
+    quantized: Quantized | None
 
 
 @dataclass(slots=True)
@@ -75,50 +81,51 @@ def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
     Raises:
         StorageError: it exists already, or the disk refuses.
     """
+    evidence = evidence_document(contents.judging, contents.quantized)
     with atomic.new_directory(target, overwrite=overwrite) as folder:
         staging = _Staging(folder, [])
-        for precision, content in contents.models.items():
-            staging.add(
-                f"model.{precision}.onnx",
-                content,
-                ROLE_MODEL,
-                precision=precision,
-                requires={"backend": "onnxruntime"},
-            )
+        for name, content in contents.models.items():
+            staging.add(f"model.{name}.onnx", content, ROLE_MODEL, **_MODEL_FACTS[name])
         _add_golden(staging, contents)
-        evidence = contents.evidence.to_dict()
-        staging.add("evidence/agreement.json", _json(evidence), ROLE_EVIDENCE)
+        staging.add("evidence/evidence.json", _json(evidence), ROLE_EVIDENCE)
         manifest = _manifest(contents, staging.artefacts, evidence)
         atomic.write_file(folder / MANIFEST_NAME, _json(manifest))
 
 
-def choose_golden(evidence: Evidence, count: int = GOLDEN_COUNT) -> list[ComparedImage]:
+def choose_golden(
+    fp32: NDArray[np.float32], other: NDArray[np.float32], count: int = GOLDEN_COUNT
+) -> list[int]:
     """Images on which both models are surest, spread over the predicted classes.
 
     A sure image keeps its label on any sound machine, so a changed label means a broken one.
     """
-    by_class: dict[int, list[ComparedImage]] = {}
-    for image in sorted(evidence.images, key=_margin, reverse=True):
-        if image.agrees:
-            by_class.setdefault(int(image.fp32.argmax()), []).append(image)
-    chosen: list[ComparedImage] = []
+    margins = np.minimum(_margins(fp32), _margins(other))
+    by_class: dict[int, list[int]] = {}
+    for image in np.argsort(-margins, kind="stable"):
+        if fp32[image].argmax() == other[image].argmax():
+            by_class.setdefault(int(fp32[image].argmax()), []).append(int(image))
+    chosen: list[int] = []
     while len(chosen) < count and any(by_class.values()):
         chosen.extend(images.pop(0) for images in by_class.values() if images)
     return chosen[:count]
 
 
-def _margin(image: ComparedImage) -> float:
-    margins = (np.diff(np.sort(logits)[-2:])[0] for logits in (image.fp32, image.int8))
-    return float(min(margins))
+def _margins(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    ordered = np.sort(logits, axis=1)
+    return np.asarray(ordered[:, -1] - ordered[:, -2], np.float32)
 
 
 def _add_golden(staging: _Staging, contents: Contents) -> None:
+    judging = contents.judging
+    logits = {"fp32": judging.fp32}
+    if contents.quantized and "int8" in contents.models:
+        logits["int8"] = contents.quantized.solutions["x86"].evidence.int8
     entries = []
-    for number, image in enumerate(choose_golden(contents.evidence)):
-        path = f"golden/{number:02}{image.path.suffix.lower()}"
-        staging.add(path, image.path.read_bytes(), ROLE_GOLDEN)
-        logits = {"fp32": image.fp32, "int8": image.int8}
-        kept = {p: [round(float(v), 5) for v in logits[p]] for p in contents.models}
+    for number, image in enumerate(choose_golden(logits["fp32"], logits.get("int8", judging.fp32))):
+        source = judging.validation.paths[image]
+        path = f"golden/{number:02}{source.suffix.lower()}"
+        staging.add(path, source.read_bytes(), ROLE_GOLDEN)
+        kept = {p: [round(float(v), 5) for v in rows[image]] for p, rows in logits.items()}
         entries.append({"path": path, "logits": kept})
     staging.add(GOLDEN_NAME, _json(entries), ROLE_GOLDEN)
 
@@ -137,14 +144,59 @@ def _manifest(
         "default_precision": contents.default_precision,
         "licence": card.licence,
         "credit": card.source,
-        "source": {"file": source.path.name, "kind": str(source.kind), "sha256": source.sha256},
-        "quantization": contents.quantization,
-        "evidence": {k: v for k, v in evidence.items() if k not in ("per_class", "disagreements")},
+        "source": {
+            "file": source.path.name,
+            "kind": str(source.kind),
+            "sha256": source.sha256,
+            **source.facts,
+        },
+        "quantization": _quantization_facts(contents.quantized),
+        "evidence": _summary(evidence),
         "artefacts": artefacts,
-        "created": now().isoformat(timespec="seconds"),
         "software": f"microscope-edge {edge.__version__}",
         "versions": {"python": platform.python_version(), **_versions()},
+        "times": _times(contents.quantized),
     }
+
+
+def _quantization_facts(quantized: Quantized | None) -> dict[str, Any] | None:
+    if quantized is None:
+        return None
+    return {
+        "calibration": {
+            "origin": quantized.origin,
+            "images": quantized.calibration.image_count,
+            "sha256": quantized.calibration.images_sha256,
+        },
+        "graphs": {
+            name: {
+                "passed": found.holds,
+                "method": found.method,
+                "int8_share_of_macs": round(found.int8_share, 4),
+                "quantized_layers": len(found.int8.quantized_layers),
+                "float_layers": list(found.int8.float_layers),
+                "kept_float_by_rescue": [step.kept_float for step in found.steps],
+            }
+            for name, found in quantized.solutions.items()
+        },
+    }
+
+
+def _summary(evidence: dict[str, Any]) -> dict[str, Any]:
+    """What the manifest repeats of the evidence."""
+    kept = ("agreement", "divergence", "accuracy", "drop_points", "paired_p_value", "passed")
+    graphs = {
+        name: {key: found[key] for key in kept if key in found}
+        for name, found in evidence["graphs"].items()
+    }
+    return {"validation": evidence["validation"], "fp32": evidence["fp32"], "graphs": graphs}
+
+
+def _times(quantized: Quantized | None) -> dict[str, Any]:
+    times: dict[str, Any] = {"created": now().isoformat(timespec="seconds")}
+    for name, found in quantized.solutions.items() if quantized else ():
+        times[f"{name}_seconds"] = round(found.seconds, 1)
+    return times
 
 
 def _versions() -> dict[str, str]:

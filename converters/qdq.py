@@ -10,7 +10,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from converters.calibration import Range
+from converters.placement import Placement
+from converters.ranges import Range
 
 UINT8_MAX: Final = 255
 INT8_MAX: Final = 127
@@ -24,6 +25,7 @@ MIN_SCALE: Final = 1e-8
 class GraphWriter:
     """The nodes and constants of the graph that is being written, in order."""
 
+    placement: Placement
     ranges: dict[str, Range]
     weights: dict[str, NDArray[np.float32]]
     nodes: list[onnx.NodeProto] = field(default_factory=list)
@@ -37,8 +39,10 @@ class GraphWriter:
     def activation(self, name: str) -> str:
         """The activation's name after its one Q/DQ pair, which all its readers share."""
         if name not in self.dequantized:
-            scale, zero_point = activation_parameters(self.ranges[name])
-            parameters = self.add_parameters(name, scale, zero_point)
+            if self.placement.symmetric:
+                parameters = self.add_parameters(name, *signed_parameters(self.ranges[name]))
+            else:
+                parameters = self.add_parameters(name, *unsigned_parameters(self.ranges[name]))
             source = self.sources.get(name, name)
             self.nodes += [
                 _node("QuantizeLinear", [source, *parameters], f"{name}_q"),
@@ -49,8 +53,9 @@ class GraphWriter:
     def add_parameters(self, name: str, scale: float, zero_point: int) -> list[str]:
         """Scale and zero point of an activation as constants; returns their names."""
         # Scalars, not one-element tensors: ONNX Runtime runs additions in integers only then.
+        type_ = np.int8 if self.placement.symmetric else np.uint8
         self.add_constant(f"{name}_scale", np.asarray(scale, np.float32))
-        self.add_constant(f"{name}_zero", np.asarray(zero_point, np.uint8))
+        self.add_constant(f"{name}_zero", np.asarray(zero_point, type_))
         self.dequantized[name] = f"{name}_dq"
         self.scales[name] = float(np.float32(scale))
         return [f"{name}_scale", f"{name}_zero"]
@@ -59,13 +64,18 @@ class GraphWriter:
         """Quantize a layer's constants, in place."""
         weight = self.weights[node.input[1]]
         bias = self.weights[node.input[2]] if len(node.input) > 2 and node.input[2] else None
-        scales = weight_scales(weight, bias, input_scale)
-        shape = (-1, *(1 for _ in weight.shape[1:]))
-        integers = np.clip(np.rint(weight / scales.reshape(shape)), -INT8_MAX, INT8_MAX)
-        node.input[1] = self._dequantized_constant(
-            f"{node.name}_weight", integers.astype(np.int8), scales
-        )
-        if bias is not None:
+        is_integer_bias = bias is not None and self.placement.integer_bias
+        steps = self.placement.weight_steps
+        scales = weight_scales(weight, steps, bias if is_integer_bias else None, input_scale)
+        if self.placement.float_weights:
+            node.input[1] = self._fake_quantized_weight(node, scales)
+        else:
+            shape = (-1, *(1 for _ in weight.shape[1:]))
+            integers = np.clip(np.rint(weight / scales.reshape(shape)), -steps, steps)
+            node.input[1] = self._dequantized_constant(
+                f"{node.name}_weight", integers.astype(np.int8), scales
+            )
+        if bias is not None and is_integer_bias:
             # ONNX Runtime runs a layer in integers only with a 32-bit bias of this very scale.
             bias_scales = (np.float32(input_scale) * scales).astype(np.float32)
             node.input[2] = self._dequantized_constant(
@@ -80,37 +90,57 @@ class GraphWriter:
         self, name: str, integers: NDArray[np.generic], scales: NDArray[np.float32]
     ) -> str:
         self.add_constant(f"{name}_q", integers)
-        self.add_constant(f"{name}_scale", scales)
-        self.add_constant(f"{name}_zero", np.zeros(scales.shape, integers.dtype))
-        inputs = [f"{name}_q", f"{name}_scale", f"{name}_zero"]
-        self.nodes.append(_node("DequantizeLinear", inputs, f"{name}_dq", axis=0))
+        parameters = self._add_channel_parameters(name, scales, integers.dtype)
+        self.nodes.append(_node("DequantizeLinear", [f"{name}_q", *parameters], f"{name}_dq", 0))
         return f"{name}_dq"
 
+    def _fake_quantized_weight(self, node: onnx.NodeProto, scales: NDArray[np.float32]) -> str:
+        name = f"{node.name}_weight"
+        parameters = self._add_channel_parameters(name, scales, np.dtype(np.int8))
+        self.nodes += [
+            _node("QuantizeLinear", [node.input[1], *parameters], f"{name}_q", 0),
+            _node("DequantizeLinear", [f"{name}_q", *parameters], f"{name}_dq", 0),
+        ]
+        return f"{name}_dq"
 
-def activation_parameters(limits: Range) -> tuple[float, int]:
+    def _add_channel_parameters(
+        self, name: str, scales: NDArray[np.float32], type_: np.dtype[Any]
+    ) -> list[str]:
+        self.add_constant(f"{name}_scale", scales)
+        self.add_constant(f"{name}_zero", np.zeros(scales.shape, type_))
+        return [f"{name}_scale", f"{name}_zero"]
+
+
+def unsigned_parameters(limits: Range) -> tuple[float, int]:
     """Scale and zero point of an unsigned 8-bit activation; zero is represented exactly."""
     low, high = min(limits[0], 0.0), max(limits[1], 0.0)
     scale = max((high - low) / UINT8_MAX, MIN_SCALE)
     return scale, int(np.clip(round(-low / scale), 0, UINT8_MAX))
 
 
+def signed_parameters(limits: Range) -> tuple[float, int]:
+    """Scale of a signed 8-bit activation with zero point 0."""
+    return max(max(-limits[0], limits[1]) / INT8_MAX, MIN_SCALE), 0
+
+
 def weight_scales(
-    weight: NDArray[np.float32], bias: NDArray[np.float32] | None, input_scale: float
+    weight: NDArray[np.float32],
+    steps: int,
+    bias: NDArray[np.float32] | None,
+    input_scale: float,
 ) -> NDArray[np.float32]:
     """Symmetric scale per output channel (axis 0).
 
     A channel with tiny weights and a large bias gets a larger scale than its weights need, so
-    that the bias fits into 32 bits.
+    that a 32-bit bias holds it.
     """
     largest = np.abs(weight.reshape(weight.shape[0], -1)).max(axis=1)
-    scales = np.maximum(largest / INT8_MAX, MIN_SCALE)
+    scales = np.maximum(largest / steps, MIN_SCALE)
     if bias is not None:
         scales = np.maximum(scales, np.abs(bias) / (input_scale * BIAS_LIMIT))
     return np.asarray(scales, np.float32)
 
 
-def _node(
-    operator: str, inputs: list[str], output: str, *, axis: int | None = None
-) -> onnx.NodeProto:
+def _node(operator: str, inputs: list[str], output: str, axis: int | None = None) -> onnx.NodeProto:
     attributes: dict[str, Any] = {} if axis is None else {"axis": axis}
     return helper.make_node(operator, inputs, [output], name=output, **attributes)

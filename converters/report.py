@@ -2,42 +2,75 @@
 
 from __future__ import annotations
 
-from converters.convert import Report
+from converters.convert import Quantized, Report
+from converters.quantization import Solution
 
 
 def describe(report: Report) -> str:
-    """The report as text: sizes, accuracy, speed, what was calibrated on."""
+    """The report as text: sizes, accuracy, speed, what was calibrated on, what was refused."""
     lines = [f"wrote {report.target} from {report.source.path.name} ({report.source.kind})", ""]
-    lines.append(f"{'':6}{'size':>9}  {'ms/image':>8}  {'images/s':>8}  accuracy")
-    for precision, size in report.sizes_bytes.items():
-        latency = report.latencies[precision]
-        accuracy = report.evidence.accuracy(precision)
-        lines.append(
-            f"{precision:6}{size / 1e6:6.1f} MB  {latency.median:8.2f}  {latency.per_second:8.0f}  "
-            f"{accuracy if accuracy is not None else 'no labels to compare with'}"
-        )
-    lines.append("")
-    lines.append(f"validated on {len(report.evidence.images)} images of {report.evidence.origin}")
-    if report.calibration:
-        lines += _int8_lines(report)
+    lines += _table(report)
+    lines += ["", _validated(report)]
+    if report.quantized:
+        lines += _quantized_lines(report, report.quantized)
     if any(latency.is_unstable() for latency in report.latencies.values()):
         lines.append("note: the machine was busy; run edge-bench for steadier times")
+    lines += [f"warning: {text}" for text in report.warnings]
     return "\n".join(lines)
 
 
-def _int8_lines(report: Report) -> list[str]:
-    speed_up = report.latencies["fp32"].median / report.latencies["int8"].median
-    drop = report.evidence.drop_points
-    layers = f"{report.quantized_layers} layers in INT8, {len(report.float_layers)} in float"
-    lines = [
-        f"INT8 is {speed_up:.2f} times as fast as FP32 here (one thread, batch 1, interleaved)",
-        f"agreement {report.evidence.agreement}",
-        "accuracy gate passed" + ("" if drop is None else f": INT8 loses {drop:.2f} points"),
-        f"calibrated on {report.calibration}; {layers}",
-    ]
-    if speed_up < 1:
-        lines.append("note: FP32 is faster here and is the bundle's default precision")
-    if "drawn" in (report.calibration or ""):
+def _table(report: Report) -> list[str]:
+    lines = [f"{'':10}{'size':>9}  {'ms/image':>8}  {'images/s':>8}  accuracy"]
+    for name, size in report.sizes_bytes.items():
+        latency = report.latencies.get(name)
+        speed = (
+            f"{latency.median:8.2f}  {latency.per_second:8.0f}" if latency else f"{'':8}  {'':8}"
+        )
+        lines.append(f"{name:10}{size / 1e6:6.1f} MB  {speed}  {_accuracy(report, name)}".rstrip())
+    return lines
+
+
+def _accuracy(report: Report, name: str) -> str:
+    placements = {"int8": "x86", "int8.7bit": "x86-7bit", "int8.trt": "tensorrt"}
+    solutions = report.quantized.solutions if report.quantized else {}
+    if name in placements:
+        found = solutions[placements[name]].evidence.accuracy("int8")
+    elif solutions:
+        found = next(iter(solutions.values())).evidence.accuracy("fp32")
+    else:
+        return ""
+    return "no labels to compare with" if found is None else str(found)
+
+
+def _validated(report: Report) -> str:
+    validation = report.judging.validation
+    return f"validated on {len(validation.paths)} images of {validation.origin}"
+
+
+def _quantized_lines(report: Report, quantized: Quantized) -> list[str]:
+    count = quantized.calibration.image_count
+    lines = [f"calibrated on {count} images of {quantized.origin}"]
+    if "int8" in report.latencies:
+        speed_up = report.latencies["fp32"].median / report.latencies["int8"].median
+        lines.append(
+            f"INT8 is {speed_up:.2f} times as fast as FP32 here (one thread, batch 1, interleaved)"
+        )
+        if speed_up < 1:
+            lines.append("note: FP32 is faster here and is the bundle's default precision")
+    lines += [_verdict(found) for found in quantized.solutions.values()]
+    if quantized.origin == "drawn cells":
         lines.append("note: drawn cells show that the conversion works; for use at a microscope")
         lines.append("      calibrate and validate on images of your own analyzer")
     return lines
+
+
+def _verdict(solution: Solution) -> str:
+    drop = solution.evidence.drop_points()
+    verdict = "accuracy gate passed" if solution.holds else "accuracy gate refused"
+    lost = "" if drop is None else f", {drop:.2f} points lost"
+    kept = f", {len(solution.steps)} layers put back in float" if solution.steps else ""
+    agreement, share = solution.evidence.agreement.rate, solution.int8_share
+    return (
+        f"{solution.placement.name}: {verdict}{lost}, agreement {agreement:.1%}, "
+        f"{share:.0%} of the arithmetic in INT8{kept}, ranges by {solution.method}"
+    )

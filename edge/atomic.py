@@ -60,9 +60,11 @@ def make_folder(folder: Path) -> None:
         StorageError: the folder is not there.
     """
     missing = []
-    while not folder.is_dir():
-        missing.append(folder)
-        folder = folder.parent
+    with _storage_errors("create", folder):
+        # A folder above it that may not be searched refuses already this question.
+        while not folder.is_dir():
+            missing.append(folder)
+            folder = folder.parent
     for path in reversed(missing):
         with _storage_errors("create", path):
             path.mkdir(exist_ok=True)

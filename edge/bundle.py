@@ -64,21 +64,35 @@ class Bundle:
     golden: tuple[GoldenImage, ...]
     manifest: dict[str, Any]
 
-    def model(self, backend: str, precision: str) -> Artefact:
+    def precisions(self, backend: str) -> tuple[str, ...]:
+        """The precisions that the bundle holds for a back end."""
+        found = (a.precision for a in self._models() if a.requires.get("backend") == backend)
+        return tuple(dict.fromkeys(precision for precision in found if precision))
+
+    def model(self, backend: str, precision: str, *, has_vnni: bool = True) -> Artefact:
         """The model file for a back end and a precision.
+
+        Args:
+            has_vnni: whether the processor multiplies 8-bit integers without saturating; a file
+                that needs that is passed over where it does not.
 
         Raises:
             BundleError: the bundle holds none; the message lists what it holds.
         """
-        models = [a for a in self.artefacts if a.role == ROLE_MODEL]
+        models = self._models()
         for artefact in models:
-            if artefact.requires.get("backend") == backend and artefact.precision == precision:
+            needs = artefact.requires
+            is_runnable = has_vnni or needs.get("cpu") != "vnni"
+            if (needs.get("backend"), artefact.precision) == (backend, precision) and is_runnable:
                 return artefact
         held = ", ".join(f"{a.requires.get('backend')} {a.precision}" for a in models)
         raise BundleError(
             f"{self.root.name} holds no {precision} model for {backend} (it holds: {held}). "
             "Choose one of these or convert the model again."
         )
+
+    def _models(self) -> list[Artefact]:
+        return [artefact for artefact in self.artefacts if artefact.role == ROLE_MODEL]
 
     def read(self, path: str) -> bytes:
         """The bytes of an artefact, checked against its hash in the same read.

@@ -64,9 +64,6 @@ def is_whole(content: bytes) -> bool:
 
 
 def _read_jpeg(content: bytes) -> ImageHeader:
-    # Some exporters pad to a block size; zeros behind the end marker hide nothing.
-    if not content.rstrip(b"\0").endswith(JPEG_END):
-        raise ImageError(RejectReason.TRUNCATED, "the JPEG has no end marker")
     header: ImageHeader | None = None
     offset = 2
     while True:
@@ -81,7 +78,11 @@ def _read_jpeg(content: bytes) -> ImageHeader:
         offset += length
     if header is None:
         raise ImageError(RejectReason.CORRUPT, "the JPEG has no frame header")
-    if HOLE in content[offset:].rstrip(b"\0"):
+    # Compressed data hold no end marker. What exporters append behind it hides nothing.
+    end = content.rfind(JPEG_END, offset)
+    if end < 0:
+        raise ImageError(RejectReason.TRUNCATED, "the JPEG has no end marker")
+    if HOLE in content[offset:end]:
         raise ImageError(RejectReason.TRUNCATED, "a hole of zeros in the compressed data")
     return header
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -126,6 +126,7 @@ class Labeller:
             facts = ImageFacts(file.sha256, len(file.content), modified=file.modified)
             pixels = decode_image(file.content, self._limits)
         except ImageError as error:
+            facts = facts if facts.sha256 else _facts_of_unread(path)
             timing = Timing(decode=_ms_since(start), total=_ms_since(start))
             return rejected(error.reason, str(error), facts, timing)
         except TransientError as error:
@@ -166,6 +167,16 @@ def rejected(
 ) -> Outcome:
     """The outcome of an image that cannot be labelled."""
     return Outcome(Status.REJECTED, facts, timing or Timing(), reason=reason, message=message)
+
+
+def _facts_of_unread(path: Path) -> ImageFacts:
+    """Size and time of a file whose content was not taken; nothing where it is gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ImageFacts()
+    modified = datetime.fromtimestamp(status.st_mtime, UTC).astimezone()
+    return ImageFacts(size_bytes=status.st_size, modified=modified)
 
 
 def _ms_since(start: float) -> float:

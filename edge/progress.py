@@ -27,7 +27,7 @@ class Progress:
         self._start = clock()
         self._next_s = self._start + SHOW_AFTER_S
         self._last: tuple[int, int | None] | None = None
-        self._shown = False
+        self._shown: tuple[int, int | None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -48,7 +48,8 @@ class Progress:
         traceback: TracebackType | None,
     ) -> None:
         if self._shown:
-            self._show(self._clock())
+            if self._shown != self._last:
+                self._show(self._clock())
             if self._is_terminal:
                 self._stream.write("\n")
                 self._stream.flush()
@@ -69,4 +70,4 @@ class Progress:
         else:
             self._stream.write(f"{text}\n")
         self._stream.flush()
-        self._shown = True
+        self._shown = self._last

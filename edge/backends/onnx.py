@@ -51,12 +51,15 @@ class OnnxSession:
         self._session = None
 
 
-def open_onnx(model: bytes, precision: str, *, threads: int = 1) -> OnnxSession:
+def open_onnx(
+    model: bytes, precision: str, *, threads: int = 1, optimise: bool = True
+) -> OnnxSession:
     """Open a serialised ONNX model.
 
     Args:
         threads: threads inside one inference. One leaves the other cores to decoding and
             storage and gives the most images per second; more shorten a single inference.
+        optimise: off, the graph is computed node by node, as it is written.
 
     Raises:
         BundleError: ONNX Runtime cannot load the model.
@@ -64,7 +67,8 @@ def open_onnx(model: bytes, precision: str, *, threads: int = 1) -> OnnxSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    levels = ort.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimise else levels.ORT_DISABLE_ALL
     options.log_severity_level = 3
     # Spinning threads would take the cores that decode images and write results.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

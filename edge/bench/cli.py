@@ -15,7 +15,7 @@ from edge.bench import report
 from edge.bench.environment import environment
 from edge.bench.service import measure_service
 from edge.bench.stages import measure_stages
-from edge.bundle import ROLE_MODEL, Bundle, load_bundle
+from edge.bundle import Bundle, load_bundle
 from edge.demo.analyzer import drawn_images
 from edge.errors import ConfigError, EdgeError
 from edge.progress import Progress
@@ -38,12 +38,17 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("error: interrupted.", file=sys.stderr)
         return 1
+    except Exception as error:
+        if arguments.debug:
+            raise
+        kind = type(error).__name__
+        print(f"error: unexpected {kind}: {error}. Run again with --debug.", file=sys.stderr)
+        return 1
     return 0
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    if arguments.rounds < 1:
-        raise ConfigError(f"--rounds is {arguments.rounds}; give 1 or more.")
+    _check(arguments)
     bundle = load_bundle(arguments.bundle)
     if arguments.daemon:
         _run_daemon(bundle, arguments)
@@ -73,6 +78,16 @@ def _run(arguments: argparse.Namespace) -> None:
         atomic.write_file(arguments.json, content.encode())
 
 
+def _check(arguments: argparse.Namespace) -> None:
+    for name in ("rounds", "threads"):
+        if getattr(arguments, name) < 1:
+            raise ConfigError(f"--{name} is {getattr(arguments, name)}; give 1 or more.")
+    for name, folder in (("output", arguments.output), ("json", arguments.json)):
+        place = folder.parent if name == "json" and folder else folder
+        if place is not None and not place.is_dir():
+            raise ConfigError(f"--{name}: {place} is no folder; make it first.")
+
+
 def _run_daemon(bundle: Bundle, arguments: argparse.Namespace) -> None:
     facts = environment()
     with tempfile.TemporaryDirectory(prefix=".edge-bench-", dir=arguments.output) as folder:
@@ -93,12 +108,11 @@ def _run_daemon(bundle: Bundle, arguments: argparse.Namespace) -> None:
 
 
 def _open_sessions(bundle: Bundle, arguments: argparse.Namespace) -> list[InferenceSession]:
-    precisions = [a.precision for a in bundle.artefacts if a.role == ROLE_MODEL and a.precision]
     return [
         open_session(
             bundle, backend=arguments.backend, precision=precision, threads=arguments.threads
         )
-        for precision in dict.fromkeys(precisions)
+        for precision in bundle.precisions("onnxruntime")
     ]
 
 

@@ -155,7 +155,9 @@ def latencies_ms(labelled: list[LabelledExport]) -> dict[str, np.ndarray[Any, np
     sidecars = [one.sidecar for one in labelled if one.sidecar is not None]
     return {
         "decode, preprocess, infer": np.array([s["timing_ms"]["total"] for s in sidecars]),
-        "file written to labelled": np.array([_age_ms(s) for s in sidecars]),
+        "file written to labelled": np.array(
+            [_age_ms(s) for s in sidecars if s["image"]["modified"]]
+        ),
     }
 
 

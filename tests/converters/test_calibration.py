@@ -7,33 +7,105 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converters.calibration import calibrate
+from converters.calibration import Calibration, calibrate
+from converters.calibration_cache import cache_key, cached
 from converters.card import read_card
-from converters.checkpoint import open_model
+from converters.checkpoint import SourceModel
 from converters.image_set import ImageSet, draw_images, load_images
+from converters.onnx_to_int8 import quantizable_tensors
+from converters.placement import TENSORRT, X86
 from converters.torch_to_onnx import source_to_onnx
 from edge.errors import ConfigError
 
+Progress = Callable[[int, int], None]
 
-def test_calibrate_in_any_order_gives_the_same_ranges(model_folder: Path) -> None:
+
+@pytest.fixture
+def run(model_folder: Path, tiny_source: SourceModel) -> Callable[..., Calibration]:
+    """Calibrate the small network on a set of images."""
     card = read_card(model_folder / "tiny.yaml")
-    model = source_to_onnx(open_model(model_folder / "tiny.pt", card), card.input)
+    model = source_to_onnx(tiny_source, card.input)
+    tensors = quantizable_tensors(model, X86, TENSORRT)
+
+    def calibrate_on(images: ImageSet, on_image: Progress = lambda *_: None) -> Calibration:
+        return calibrate(model, tensors, images, card.input, on_image)
+
+    return calibrate_on
+
+
+def assert_same(first: Calibration, second: Calibration) -> None:
+    assert first.predicted == second.predicted
+    assert first.image_count == second.image_count
+    assert list(first.histograms) == list(second.histograms)
+    for one, other in zip(first.histograms.values(), second.histograms.values(), strict=True):
+        assert (one.exponent, one.low, one.high) == (other.exponent, other.low, other.high)
+        assert np.array_equal(one.counts, other.counts)
+
+
+def test_calibrate_in_any_order_is_bit_identical(
+    model_folder: Path, run: Callable[..., Calibration]
+) -> None:
     images = load_images(model_folder / "calibration")
-    shuffled = replace(images, files=images.files[::-1])
-    first, second = (calibrate(model, s, card.input, lambda *_: None) for s in (images, shuffled))
-    assert first == second
-    assert first.image_count == 48
-    low, high = first.by_tensor["normalised"]
-    assert -2.2 < low < high < 2.7
+    found = run(images)
+    assert_same(found, run(replace(images, files=images.files[::-1])))
+    assert found.image_count == 48
+    assert sum(found.predicted.values()) == 48
+    normalised = found.histograms["normalised"]
+    assert -2.2 < normalised.low < normalised.high < 2.7
 
 
-def test_calibrate_reports_progress_to_the_end(model_folder: Path) -> None:
-    card = read_card(model_folder / "tiny.yaml")
-    model = source_to_onnx(open_model(model_folder / "tiny.pt", card), card.input)
+def test_calibrate_reports_progress_to_the_end(
+    model_folder: Path, run: Callable[..., Calibration]
+) -> None:
     seen: list[tuple[int, int]] = []
-    images = load_images(model_folder / "calibration")
-    calibrate(model, images, card.input, lambda done, total: seen.append((done, total)))
+    run(load_images(model_folder / "calibration"), lambda *state: seen.append(state))
     assert seen[-1] == (48, 48)
+
+
+def test_calibration_of_few_or_one_sided_images_warns(
+    model_folder: Path, run: Callable[..., Calibration]
+) -> None:
+    images = load_images(model_folder / "calibration")
+    several = run(images)
+    assert len(several.warnings(("red", "green", "blue"))) == 1  # fewer than a hundred
+    alike = tuple(images.files[:1] * 40)
+    text = " ".join(run(replace(images, files=alike)).warnings(("red", "green", "blue")))
+    assert "all calibration images look like red" in text
+
+
+def test_cached_returns_what_was_stored_and_computes_once(
+    tmp_path: Path, model_folder: Path, run: Callable[..., Calibration]
+) -> None:
+    images = load_images(model_folder / "calibration")
+    calls: list[int] = []
+
+    def compute() -> Calibration:
+        calls.append(1)
+        return run(images)
+
+    first, second = (cached(tmp_path / "cache", "key", compute) for _ in range(2))
+    assert len(calls) == 1
+    assert_same(first, second)
+    cached(tmp_path / "cache", "other key", compute)
+    cached(None, "key", compute)
+    assert len(calls) == 3
+
+
+def test_cache_key_changes_with_model_images_and_preprocessing(
+    model_folder: Path, tiny_source: SourceModel
+) -> None:
+    spec = read_card(model_folder / "tiny.yaml").input
+    model = source_to_onnx(tiny_source, spec)
+    other_model = source_to_onnx(tiny_source, replace(spec, mean=(0.5, 0.5, 0.5)))
+    keys = {
+        cache_key(model, ["a"], "digest", spec),
+        cache_key(other_model, ["a"], "digest", spec),
+        cache_key(model, ["b"], "digest", spec),
+        cache_key(model, ["a"], "other", spec),
+        cache_key(model, ["a"], "digest", replace(spec, crop=0.5)),
+    }
+    assert len(keys) == 5
+    assert cache_key(model, ["a"], "digest", spec) in keys
 
 
 def test_load_images_with_limit_takes_them_evenly(model_folder: Path) -> None:

@@ -8,7 +8,9 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import simplejpeg
 import torch
 import yaml
 
@@ -47,7 +49,9 @@ def test_convert_state_dict_writes_a_bundle_that_labels(
     bundle = load_bundle(model_folder / "tiny.edge")
     assert sorted(a.path for a in bundle.artefacts if a.role == "model") == [
         "model.fp32.onnx",
+        "model.int8.7bit.onnx",
         "model.int8.onnx",
+        "model.int8.trt.onnx",
     ]
     assert 8 <= len(bundle.golden) <= 16
     for precision in ("fp32", "int8"):
@@ -66,12 +70,16 @@ def test_convert_manifest_holds_the_evidence(model_folder: Path) -> None:
     manifest = json.loads((model_folder / "tiny.edge" / "manifest.json").read_text())
     assert manifest["source"]["kind"] == "state_dict"
     assert manifest["quantization"]["calibration"]["images"] == 48
-    assert manifest["quantization"]["quantized_layers"] == 3
-    assert manifest["evidence"]["fp32_accuracy"]["total"] == 48
-    assert manifest["evidence"]["agreement"]["low"] < manifest["evidence"]["agreement"]["high"]
+    assert manifest["quantization"]["graphs"]["x86"]["quantized_layers"] == 3
+    assert manifest["quantization"]["graphs"]["tensorrt"]["int8_share_of_macs"] == 1.0
+    assert manifest["evidence"]["fp32"]["accuracy"]["total"] == 48
+    agreement = manifest["evidence"]["graphs"]["x86"]["agreement"]
+    assert agreement["low"] < agreement["high"]
     assert manifest["versions"]["torch"]
-    evidence = json.loads((model_folder / "tiny.edge/evidence/agreement.json").read_text())
-    assert evidence["per_class"]["red"]["int8"]["total"] == 16
+    evidence = json.loads((model_folder / "tiny.edge/evidence/evidence.json").read_text())
+    assert evidence["schema"] == "edge-evidence/1"
+    assert evidence["graphs"]["x86"]["per_class"]["red"]["int8"]["total"] == 16
+    assert all(check["holds"] for check in evidence["graphs"]["x86"]["checks"])
 
 
 def test_convert_torchscript_gives_the_same_model_as_its_state_dict(
@@ -88,7 +96,7 @@ def test_convert_torchscript_gives_the_same_model_as_its_state_dict(
     assert convert(model_folder, "--int8", "--card", card, model="script.pt") == 0
     manifest = json.loads((model_folder / "tiny.edge" / "manifest.json").read_text())
     assert manifest["source"]["kind"] == "torchscript"
-    assert manifest["evidence"]["int8_accuracy"]["rate"] > 0.95
+    assert manifest["evidence"]["graphs"]["x86"]["accuracy"]["int8"]["rate"] > 0.95
 
 
 def test_convert_onnx_of_fixed_batch_takes_batches(
@@ -98,7 +106,7 @@ def test_convert_onnx_of_fixed_batch_takes_batches(
     assert convert(model_folder, "--int8", model="tiny.onnx") == 0
     manifest = json.loads((model_folder / "tiny.edge" / "manifest.json").read_text())
     assert manifest["source"]["kind"] == "onnx"
-    assert manifest["evidence"]["int8_accuracy"]["rate"] > 0.95
+    assert manifest["evidence"]["graphs"]["x86"]["accuracy"]["int8"]["rate"] > 0.95
 
 
 def test_convert_without_int8_writes_the_fp32_model_only(model_folder: Path) -> None:
@@ -172,8 +180,11 @@ def test_convert_with_unreadable_calibration_image_names_it(
 def test_convert_with_too_few_calibration_images_says_how_many_are_needed(
     model_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    for path in sorted((model_folder / "calibration").iterdir())[5:]:
+        path.unlink()
+    assert "holds 5 calibration images, 32 are needed" in refused(model_folder, capsys, "--int8")
     said = refused(model_folder, capsys, "--int8", "--calibration-images", "5")
-    assert "5 calibration images" in said
+    assert "--calibration-images is 5; give 32 or more" in said
 
 
 def test_convert_with_folder_that_is_no_class_names_it(
@@ -249,15 +260,81 @@ def test_convert_onnx_of_other_input_size_names_both(
     assert "[batch, 3, 64, 32]" in said
 
 
-def test_convert_below_accuracy_gate_exits_4_and_writes_nothing(
-    model_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    # Images of the mean colour: all activations near zero, ranges that fit no real image.
-    import numpy as np
-    import simplejpeg
-
+@pytest.fixture
+def grey_calibration(model_folder: Path) -> Path:
+    """Images of the mean colour: all activations near zero, ranges that fit no real image."""
+    grey = np.full((64, 64, 3), (124, 116, 104), np.uint8)
     for path in (model_folder / "calibration").iterdir():
-        path.write_bytes(simplejpeg.encode_jpeg(np.full((64, 64, 3), (124, 116, 104), np.uint8)))
-    said = refused(model_folder, capsys, "--int8")
+        path.write_bytes(simplejpeg.encode_jpeg(grey))
+    return model_folder
+
+
+def test_convert_strict_below_accuracy_gate_exits_4_and_writes_nothing(
+    grey_calibration: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(grey_calibration, capsys, "--int8", "--strict")
     assert said.startswith("4 ")
     assert "Nothing was written" in said
+
+
+def test_convert_below_accuracy_gate_falls_back_to_fp32_and_says_so(
+    grey_calibration: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert convert(grey_calibration, "--int8") == 0
+    bundle = load_bundle(grey_calibration / "tiny.edge")
+    assert bundle.precisions("onnxruntime") == ("fp32",)
+    assert bundle.default_precision == "fp32"
+    assert open_session(bundle).precision == "fp32"
+    graphs = bundle.manifest["quantization"]["graphs"]
+    assert not graphs["x86"]["passed"]
+    said = capsys.readouterr().out
+    assert "x86: accuracy gate refused" in said
+    assert "warning: no INT8 graph for x86" in said
+    assert "warning: all calibration images look like" in said
+
+
+def test_convert_twice_gives_byte_identical_files(model_folder: Path) -> None:
+    assert convert(model_folder, "--int8", "--no-cache") == 0
+    first = {p.name: p.read_bytes() for p in (model_folder / "tiny.edge").rglob("*.*")}
+    assert convert(model_folder, "--int8", "--no-cache", "--overwrite") == 0
+    second = {p.name: p.read_bytes() for p in (model_folder / "tiny.edge").rglob("*.*")}
+    manifests = [json.loads(files.pop("manifest.json")) for files in (first, second)]
+    assert first == second
+    for manifest in manifests:
+        del manifest["times"]
+        # Which precision is faster on a busy machine is no property of the inputs.
+        del manifest["default_precision"]
+    assert manifests[0] == manifests[1]
+
+
+def test_convert_with_warm_cache_gives_the_same_model(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(model_folder / "cache"))
+    models = []
+    for _ in range(2):
+        assert convert(model_folder, "--int8", "--overwrite") == 0
+        models.append((model_folder / "tiny.edge" / "model.int8.onnx").read_bytes())
+    assert models[0] == models[1]
+    (stored,) = (model_folder / "cache").rglob("*.npz")
+    stored.write_bytes(b"damaged")
+    assert convert(model_folder, "--int8", "--overwrite") == 0
+    assert (model_folder / "tiny.edge" / "model.int8.onnx").read_bytes() == models[0]
+
+
+def test_convert_with_gate_file_uses_its_limits(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (model_folder / "gate.yaml").write_text("max_divergence: 0.0\n")
+    gate = str(model_folder / "gate.yaml")
+    said = refused(model_folder, capsys, "--int8", "--strict", "--gate", gate)
+    assert said.startswith("4 ")
+    assert "diverge" in said
+
+
+def test_convert_without_labels_checks_agreement_and_warns(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit_card(model_folder, validation="calibration")
+    assert convert(model_folder, "--int8") == 0
+    assert "has no labels" in capsys.readouterr().out

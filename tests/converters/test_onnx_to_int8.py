@@ -1,46 +1,98 @@
-"""The INT8 graph: what ONNX Runtime makes of it, and how close it stays."""
+"""The INT8 graphs: where Q/DQ pairs stand, what ONNX Runtime makes of them, how close they stay."""
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+import torch
 from numpy.typing import NDArray
+from onnx import numpy_helper
 
-from converters.calibration import Ranges, calibrate
-from converters.card import ModelCard, read_card
-from converters.checkpoint import open_model
-from converters.image_set import load_images
-from converters.onnx_to_int8 import Int8Model, image_parameters, quantize
-from converters.qdq import activation_parameters, weight_scales
-from converters.torch_to_onnx import normalise, source_to_onnx
+from converters import metrics
+from converters.calibration import calibrate
+from converters.checkpoint import SourceKind, SourceModel
+from converters.fp16 import to_fp16
+from converters.image_set import draw_images, image_batches
+from converters.loading.samples import normalise
+from converters.macs import int8_share, layer_macs
+from converters.normalisation import image_parameters
+from converters.onnx_to_int8 import Int8Model, quantizable_tensors, quantize
+from converters.placement import TENSORRT, X86, X86_7BIT, Placement
+from converters.qdq import signed_parameters, unsigned_parameters, weight_scales
+from converters.ranges import Range, choose_ranges
+from converters.reference.network import efficientnet_lite0
+from converters.torch_to_onnx import source_to_onnx
 from edge.backends.onnx import open_onnx
 from edge.preprocess import InputSpec
+from tests.support.networks import NETWORKS
+
+SPEC = InputSpec(64, 64, "rgb", "area", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 0.65)
+ALL = {**NETWORKS, "efficientnet_lite0": efficientnet_lite0}
 
 
-@pytest.fixture
-def card(model_folder: Path) -> ModelCard:
-    return read_card(model_folder / "tiny.yaml")
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """An exported network with the ranges of its activations and images to try it on."""
+
+    source: SourceModel
+    fp32: onnx.ModelProto
+    ranges: Callable[[bool], dict[str, Range]]
+    images: NDArray[np.uint8]
+
+    def quantized(self, placement: Placement, **options: object) -> Int8Model:
+        ranges = self.ranges(placement.symmetric)
+        return quantize(self.fp32, ranges, SPEC, placement, **options)  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def fp32(model_folder: Path, card: ModelCard) -> onnx.ModelProto:
-    return source_to_onnx(open_model(model_folder / "tiny.pt", card), card.input)
+@pytest.fixture(scope="module", params=sorted(ALL))
+def net(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Calibrated:
+    return calibrated(request.param, tmp_path_factory.mktemp(request.param))
 
 
-@pytest.fixture
-def ranges(model_folder: Path, card: ModelCard, fp32: onnx.ModelProto) -> Ranges:
-    images = load_images(model_folder / "calibration")
-    return calibrate(fp32, images, card.input, lambda *_: None)
+@pytest.fixture(scope="module")
+def resnet(tmp_path_factory: pytest.TempPathFactory) -> Calibrated:
+    return calibrated("resnet", tmp_path_factory.mktemp("resnet"))
 
 
-@pytest.fixture
-def int8(fp32: onnx.ModelProto, ranges: Ranges, card: ModelCard) -> Int8Model:
-    return quantize(fp32, ranges, card.input)
+def calibrated(name: str, folder: Path) -> Calibrated:
+    torch.manual_seed(1)
+    network = ALL[name](8).train()
+    images = draw_images(32, 5, folder / "images")
+    batch = np.concatenate(list(image_batches(images, SPEC, 32)))
+    with torch.no_grad():  # gives the batch norms real statistics
+        for _ in range(8):
+            network(torch.from_numpy(normalise(batch, SPEC)))
+    source = exported(network.eval(), batch, folder)
+    fp32 = source_to_onnx(source, SPEC)
+    tensors = quantizable_tensors(fp32, X86, TENSORRT)
+    histograms = calibrate(fp32, tensors, images, SPEC, lambda *_: None).histograms
+    return Calibrated(
+        source,
+        fp32,
+        lambda symmetric: choose_ranges(histograms, "max", symmetric=symmetric),
+        batch,
+    )
+
+
+def exported(network: torch.nn.Module, batch: NDArray[np.uint8], folder: Path) -> SourceModel:
+    floats = torch.from_numpy(normalise(batch, SPEC))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network, (floats[:2],), folder / "net.onnx", dynamo=False, opset_version=17
+        )
+    with torch.inference_mode():
+        logits = network(floats).numpy()
+    graph = onnx.load(folder / "net.onnx")
+    return SourceModel(folder / "net.onnx", SourceKind.ONNX, "", graph, logits, {})
 
 
 def operators_at_run_time(model: onnx.ModelProto, folder: Path) -> Counter[str]:
@@ -51,63 +103,145 @@ def operators_at_run_time(model: onnx.ModelProto, folder: Path) -> Counter[str]:
     return Counter(n.op_type for n in onnx.load(folder / "optimised.onnx").graph.node)
 
 
-def test_source_to_onnx_equals_the_source_on_bytes(
-    model_folder: Path, card: ModelCard, fp32: onnx.ModelProto, images: NDArray[np.uint8]
-) -> None:
-    source = open_model(model_folder / "tiny.pt", card)
-    expected = source.reference(normalise(images, card.input))
-    found = open_onnx(fp32.SerializeToString(), "fp32").infer(images)
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+def producers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
+    return {name: node for node in model.graph.node for name in node.output}
 
 
-def test_source_to_onnx_holds_no_mean_over_space_and_no_batch_norm(
-    fp32: onnx.ModelProto,
-) -> None:
-    operators = {node.op_type for node in fp32.graph.node}
+def constants(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:
+    return {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+
+
+def test_source_to_onnx_equals_the_source_on_bytes(net: Calibrated) -> None:
+    found = open_onnx(net.fp32.SerializeToString(), "fp32").infer(net.images)
+    np.testing.assert_allclose(found, net.source.sample_logits, atol=2e-4, rtol=1e-3)
+
+
+def test_source_to_onnx_holds_no_mean_over_space_and_no_batch_norm(net: Calibrated) -> None:
+    operators = {node.op_type for node in net.fp32.graph.node}
     assert "GlobalAveragePool" in operators
     assert not operators & {"ReduceMean", "BatchNormalization"}
 
 
-def test_quantize_makes_every_layer_run_in_integers(int8: Int8Model, tmp_path: Path) -> None:
+def test_x86_makes_every_layer_run_in_integers(net: Calibrated, tmp_path: Path) -> None:
+    int8 = net.quantized(X86)
     operators = operators_at_run_time(int8.model, tmp_path)
-    assert operators["QLinearConv"] == 2
-    assert operators["QLinearAdd"] == 1
-    assert operators["QLinearGlobalAveragePool"] == 1
+    assert operators["QLinearConv"] == sum(n.op_type == "Conv" for n in net.fp32.graph.node)
     assert operators["QGemm"] == 1
-    assert not {"Conv", "FusedConv", "Gemm", "Relu", "Clip"} & set(operators)
+    # The addition that normalises the image stays in float.
+    assert operators["QLinearAdd"] == sum(n.op_type == "Add" for n in net.fp32.graph.node) - 1
+    assert not {"Conv", "FusedConv", "Gemm", "Relu"} & set(operators)
     assert int8.float_layers == ()
+    assert int8_share(net.fp32, int8.quantized_layers) == 1.0
 
 
-def test_quantize_stays_close_to_float(
-    int8: Int8Model, fp32: onnx.ModelProto, model_folder: Path, card: ModelCard
-) -> None:
-    from converters.image_set import image_batches
-
-    (batch,) = image_batches(load_images(model_folder / "calibration"), card.input, 64)
-    exact = open_onnx(fp32.SerializeToString(), "fp32").infer(batch)
-    found = open_onnx(int8.model.SerializeToString(), "int8").infer(batch)
-    assert np.abs(found - exact).max() / np.ptp(exact) < 0.03
-
-
-def test_quantize_without_range_leaves_the_layer_in_float_and_says_so(
-    fp32: onnx.ModelProto, ranges: Ranges, card: ModelCard, images: NDArray[np.uint8]
-) -> None:
-    gemm = next(node for node in fp32.graph.node if node.op_type == "Gemm")
-    known = {k: v for k, v in ranges.by_tensor.items() if k != gemm.input[0]}
-    result = quantize(fp32, Ranges(known, 48, ""), card.input)
-    assert result.float_layers == (gemm.name,)
-    assert len(result.quantized_layers) == 2
-    open_onnx(result.model.SerializeToString(), "int8").infer(images)
+def test_tensorrt_quantizes_the_inputs_of_weighted_layers_symmetrically(net: Calibrated) -> None:
+    model = net.quantized(TENSORRT).model
+    made_by, values = producers(model), constants(model)
+    for node in model.graph.node:
+        if node.op_type in ("Conv", "Gemm"):
+            for name in node.input[:2]:
+                dequantize = made_by[name]
+                assert dequantize.op_type == "DequantizeLinear"
+                assert made_by[dequantize.input[0]].op_type == "QuantizeLinear"
+            weight = values[made_by[node.input[1]].input[1]]
+            assert weight.shape == (values[node_weight(made_by, node)].shape[0],)
+            assert made_by[node.input[1]].attribute[0].i == 0  # per channel on axis 0
+            # The bias is a float constant.
+            assert len(node.input) < 3 or node.input[2] in values
+        if node.op_type == "QuantizeLinear":
+            zero = values[node.input[2]]
+            assert zero.dtype == np.int8
+            assert not zero.any()
 
 
-def test_quantize_twice_gives_the_same_bytes(
-    fp32: onnx.ModelProto, ranges: Ranges, card: ModelCard
-) -> None:
+def node_weight(made_by: dict[str, onnx.NodeProto], node: onnx.NodeProto) -> str:
+    return made_by[made_by[node.input[1]].input[0]].input[0]
+
+
+def test_tensorrt_quantizes_nothing_else_but_the_identity_of_an_addition(net: Calibrated) -> None:
+    model = net.quantized(TENSORRT).model
+    made_by = producers(model)
+    additions = 0
+    for node in model.graph.node:
+        quantized = [
+            name
+            for name in node.input
+            if name in made_by and made_by[name].op_type == "DequantizeLinear"
+        ]
+        if node.op_type == "Add" and node.name != "normalise_add":
+            additions += 1
+            assert len(quantized) == 1
+        elif node.op_type not in ("Conv", "Gemm", "DequantizeLinear"):
+            assert quantized == []
+    assert additions == sum(n.op_type == "Add" for n in net.fp32.graph.node) - 1
+
+
+def test_tensorrt_identity_shares_the_scale_of_the_block_that_reads_it(resnet: Calibrated) -> None:
+    model = resnet.quantized(TENSORRT).model
+    readers = Counter(name for node in model.graph.node for name in node.input)
+    shared = [
+        name
+        for node in model.graph.node
+        if node.op_type == "Add"
+        for name in node.input
+        if name.endswith("_dq") and readers[name] > 1
+    ]
+    # Four of eight blocks keep the shape: their identity is also their first layer's input.
+    assert len(shared) >= 4
+
+
+def test_every_activation_has_one_quantizer_whatever_its_readers(net: Calibrated) -> None:
+    for placement in (X86, TENSORRT):
+        model = net.quantized(placement).model
+        sources = [n.input[0] for n in model.graph.node if n.op_type == "QuantizeLinear"]
+        assert len(sources) == len(set(sources))
+
+
+@pytest.mark.parametrize("placement", [X86, X86_7BIT, TENSORRT], ids=lambda p: p.name)
+def test_quantized_graph_stays_close_to_float(net: Calibrated, placement: Placement) -> None:
+    model = net.quantized(placement).model
+    if placement.half_floats:
+        model = to_fp16(model)
+    session = open_onnx(model.SerializeToString(), "int8", optimise=not placement.symmetric)
+    logits = session.infer(net.images)
+    assert metrics.divergence(net.source.sample_logits, logits).mean() < 0.05
+
+
+def test_seven_bit_weights_use_seven_bits(resnet: Calibrated) -> None:
+    for placement, limit in ((X86, 127), (X86_7BIT, 63)):
+        values = constants(resnet.quantized(placement).model)
+        weights = [v for name, v in values.items() if name.endswith("_weight_q")]
+        assert max(int(np.abs(w.astype(int)).max()) for w in weights) == limit
+
+
+def test_fp16_graph_holds_no_float_constants_and_gives_float_logits(resnet: Calibrated) -> None:
+    half = to_fp16(resnet.quantized(TENSORRT).model)
+    assert {str(v.dtype) for v in constants(half).values()} == {"float16", "int8", "int64"}
+    assert half.graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    assert half.opset_import[0].version == 19
+
+
+def test_kept_float_layers_stay_in_float_and_are_named(resnet: Calibrated) -> None:
+    layers = [n.name for n in resnet.fp32.graph.node if n.op_type == "Conv"]
+    int8 = resnet.quantized(X86, kept_float=layers[:3])
+    assert int8.float_layers == tuple(layers[:3])
+    assert 0 < int8_share(resnet.fp32, int8.quantized_layers) < 1
+    open_onnx(int8.model.SerializeToString(), "int8").infer(resnet.images)
+
+
+@pytest.mark.parametrize("placement", [X86, TENSORRT], ids=lambda p: p.name)
+def test_quantize_twice_gives_the_same_bytes(resnet: Calibrated, placement: Placement) -> None:
     first, second = (
-        quantize(fp32, ranges, card.input).model.SerializeToString(deterministic=True)
-        for _ in range(2)
+        resnet.quantized(placement).model.SerializeToString(deterministic=True) for _ in range(2)
     )
     assert first == second
+
+
+def test_layer_macs_of_resnet_match_the_formula(resnet: Calibrated) -> None:
+    macs = layer_macs(resnet.fp32)
+    first, last = list(macs.values())[0], list(macs.values())[-1]  # noqa: RUF015
+    assert first == 32 * 32 * 32 * 3 * 7 * 7
+    assert last == 256 * 8
 
 
 def test_image_parameters_are_exact_where_the_mean_is_a_whole_level() -> None:
@@ -120,13 +254,13 @@ def test_image_parameters_are_exact_where_the_mean_is_a_whole_level() -> None:
     np.testing.assert_allclose((pixels - zero_point) * scale, exact, atol=1e-12)
 
 
-def test_image_parameters_of_imagenet_normalisation_are_none(card: ModelCard) -> None:
-    assert image_parameters(card.input) is None
+def test_image_parameters_of_imagenet_normalisation_are_none() -> None:
+    assert image_parameters(SPEC) is None
 
 
 @pytest.mark.parametrize("limits", [(0.0, 6.0), (-1.0, 3.0), (2.0, 5.0), (-4.0, -1.0), (0.0, 0.0)])
-def test_activation_parameters_represent_zero_exactly(limits: tuple[float, float]) -> None:
-    scale, zero_point = activation_parameters(limits)
+def test_unsigned_parameters_represent_zero_exactly(limits: Range) -> None:
+    scale, zero_point = unsigned_parameters(limits)
     assert scale > 0
     assert 0 <= zero_point <= 255
     low, high = -zero_point * scale, (255 - zero_point) * scale
@@ -134,8 +268,12 @@ def test_activation_parameters_represent_zero_exactly(limits: tuple[float, float
     assert high >= max(limits[1], 0) - scale / 2
 
 
+def test_signed_parameters_cover_the_larger_side_with_zero_point_zero() -> None:
+    assert signed_parameters((-1.27, 0.5)) == pytest.approx((0.01, 0))
+
+
 def test_weight_scales_with_large_bias_keep_the_bias_within_32_bits() -> None:
     weight = np.full((2, 1, 1, 1), 1e-9, np.float32)
     bias = np.array([5.0, 0.0], np.float32)
-    scales = weight_scales(weight, bias, input_scale=0.01)
+    scales = weight_scales(weight, 127, bias, input_scale=0.01)
     assert np.abs(bias / (scales * 0.01)).max() <= 2**30

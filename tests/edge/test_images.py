@@ -73,9 +73,12 @@ def test_decode_jpeg_preallocated_with_zero_tail_is_truncated(colour_jpeg: JpegM
     assert reason_of(bytes(len(whole))) is RejectReason.TRUNCATED
 
 
-def test_decode_jpeg_padded_behind_end_marker_is_labelled(colour_jpeg: JpegMaker) -> None:
+@pytest.mark.parametrize("trailer", [bytes(100), b"\n", b"VENDOR\x00\xff trailer", b"\xff\xd9"])
+def test_decode_jpeg_with_bytes_behind_end_marker_gives_the_same_pixels(
+    colour_jpeg: JpegMaker, trailer: bytes
+) -> None:
     whole = colour_jpeg("red")
-    assert np.array_equal(decode_image(whole + bytes(100), LIMITS), decode_image(whole, LIMITS))
+    assert np.array_equal(decode_image(whole + trailer, LIMITS), decode_image(whole, LIMITS))
 
 
 def test_decode_grey_jpeg_is_unsupported_colour() -> None:

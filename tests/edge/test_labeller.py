@@ -67,6 +67,14 @@ def test_label_batch_with_bad_images_labels_the_others_in_order(
     assert last.decision.label == "blue"
 
 
+def test_label_of_empty_file_keeps_its_size_and_time(labeller: Labeller, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    outcome = labeller.label(tmp_path / "a.jpg")
+    assert outcome.reason is RejectReason.EMPTY
+    assert outcome.image.size_bytes == 0
+    assert outcome.image.modified is not None
+
+
 def test_label_batch_larger_than_the_session_takes_is_split(
     labeller: Labeller, tmp_path: Path, colour_jpeg: JpegMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

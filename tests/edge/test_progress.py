@@ -43,5 +43,5 @@ def test_progress_on_a_terminal_rewrites_one_line() -> None:
         for second in range(4):
             clock.now_s = float(second)
             progress.update(second)
-    assert stream.getvalue().count("\r") == 4
+    assert stream.getvalue().count("\r") == 3
     assert stream.getvalue().count("\n") == 1

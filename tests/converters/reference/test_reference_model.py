@@ -28,9 +28,11 @@ def test_reference_model_is_small_enough_to_be_committed() -> None:
 
 def test_reference_model_labels_drawn_cells_in_int8(bundle: Path) -> None:
     manifest = load_bundle(bundle).manifest
-    assert manifest["evidence"]["origin"] == "drawn cells"
-    assert manifest["evidence"]["int8_accuracy"]["rate"] >= 0.95
-    assert manifest["quantization"]["float_layers"] == []
+    assert manifest["evidence"]["validation"]["origin"] == "drawn cells"
+    for graph in ("x86", "x86-7bit", "tensorrt"):
+        assert manifest["evidence"]["graphs"][graph]["accuracy"]["int8"]["rate"] >= 0.95
+        assert manifest["quantization"]["graphs"][graph]["passed"]
+        assert manifest["quantization"]["graphs"][graph]["int8_share_of_macs"] == 1.0
 
 
 def test_reference_model_on_shared_test_split_reaches_its_figures(bundle: Path, pbc: Path) -> None:

@@ -64,6 +64,8 @@ def test_bench_on_own_images_uses_them(
         (["absent.edge"], 3),
         (["{bundle}", "--images", "absent"], 2),
         (["{bundle}", "--rounds", "0"], 2),
+        (["{bundle}", "--threads", "0"], 2),
+        (["{bundle}", "--json", "/nonexistent/x.json"], 2),
     ],
 )
 def test_bench_with_wrong_arguments_says_so_in_one_line(

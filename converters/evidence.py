@@ -1,0 +1,107 @@
+"""The evidence that goes into a bundle: everything the verdict rests on, without times."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.agreement import Evidence, evidence_fields
+from converters.gate import check_fields
+from converters.histogram import HALF_BINS, Histogram
+from converters.judging import Judging
+from converters.quantization import Solution
+
+if TYPE_CHECKING:
+    from converters.convert import Quantized
+
+SCHEMA: Final = "edge-evidence/1"
+# Layers whose range is shown, and bars of each histogram.
+WORST_TENSORS: Final = 6
+BARS: Final = 64
+
+
+def evidence_document(judging: Judging, quantized: Quantized | None) -> dict[str, Any]:
+    """`evidence/evidence.json`, schema `edge-evidence/1`."""
+    validation = judging.validation
+    fp32 = Evidence(validation, judging.fp32, judging.fp32).accuracy("fp32")
+    histograms = quantized.calibration.histograms if quantized else {}
+    solutions = quantized.solutions if quantized else {}
+    return {
+        "schema": SCHEMA,
+        "classes": list(validation.classes),
+        "validation": {
+            "origin": validation.origin,
+            "images": len(validation.paths),
+            "sha256": validation.sha256,
+            "labelled": validation.is_labelled,
+        },
+        "gate": asdict(judging.gate),
+        "fp32": {"accuracy": None if fp32 is None else fp32.to_dict()},
+        "graphs": {name: _graph_fields(found, histograms) for name, found in solutions.items()},
+    }
+
+
+def _graph_fields(solution: Solution, histograms: dict[str, Histogram]) -> dict[str, Any]:
+    return {
+        "passed": solution.holds,
+        "method": solution.method,
+        "method_divergence": {k: round(v, 6) for k, v in solution.method_divergence.items()},
+        "int8_share_of_macs": round(solution.int8_share, 4),
+        "checks": check_fields(solution.checks),
+        "naive_checks": check_fields(solution.naive_checks),
+        "layer_effects": [
+            {"name": effect.name, "divergence": round(effect.divergence, 6)}
+            for effect in solution.effects
+        ],
+        "rescue_steps": [asdict(step) for step in solution.steps],
+        "worst_tensors": worst_tensors(solution, histograms),
+        **evidence_fields(solution.evidence),
+    }
+
+
+def worst_tensors(solution: Solution, histograms: dict[str, Histogram]) -> list[dict[str, Any]]:
+    """The activations that the chosen ranges clip or blur most, with their histograms."""
+    errors = {
+        name: quantization_noise(histogram, solution.ranges[name])
+        for name, histogram in histograms.items()
+    }
+    worst = sorted(errors, key=lambda name: errors[name], reverse=True)[:WORST_TENSORS]
+    return [
+        {
+            "name": name,
+            "range": [round(v, 6) for v in solution.ranges[name]],
+            "seen": [round(histograms[name].low, 6), round(histograms[name].high, 6)],
+            "noise": round(errors[name], 6),
+            "histogram": _bars(histograms[name]),
+        }
+        for name in worst
+    ]
+
+
+def quantization_noise(histogram: Histogram, range_: tuple[float, float]) -> float:
+    """Root mean squared error of 8 bits over the range, as a share of the values' own size."""
+    low, high = range_
+    step = max((high - low) / 255, 1e-12)
+    values, counts = histogram.centres, histogram.counts
+    quantized = np.clip(np.rint((values - low) / step), 0, 255) * step + low
+    error = (counts * (values - quantized) ** 2).sum()
+    size = (counts * values**2).sum()
+    return float(np.sqrt(error / max(size, 1e-12)))
+
+
+def _bars(histogram: Histogram) -> dict[str, Any]:
+    """The used part of a histogram in at most `BARS` bars."""
+    used = np.flatnonzero(histogram.counts)
+    first, last = int(used[0]), int(used[-1]) + 1
+    per_bar = -(-(last - first) // BARS)
+    padded = np.zeros(per_bar * BARS, dtype=np.int64)
+    padded[: last - first] = histogram.counts[first:last]
+    counts: NDArray[np.int64] = padded.reshape(BARS, per_bar).sum(axis=1)
+    return {
+        "start": round((first - HALF_BINS) * histogram.width, 6),
+        "bar_width": round(per_bar * histogram.width, 8),
+        "counts": [int(n) for n in counts],
+    }

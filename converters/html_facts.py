@@ -1,0 +1,79 @@
+"""What the report reads out of the evidence, so that its sections agree on it."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Any, Final
+
+# What onnx_to_int8 builds first and the daemon runs on most workstations.
+DEFAULT_GRAPH: Final = "x86"
+# The origin that image_set.draw_images gives.
+DRAWN_ORIGIN: Final = "drawn cells"
+
+_TARGETS: Final = {
+    "x86": "CPUs with VNNI",
+    "x86-7bit": "CPUs without VNNI",
+    "tensorrt": "NVIDIA GPUs",
+}
+
+Fields = dict[str, Any]
+
+
+def default_graph(evidence: Fields) -> str | None:
+    """The graph that is shown in full; None where nothing was quantized."""
+    names = list(evidence["graphs"])
+    return DEFAULT_GRAPH if DEFAULT_GRAPH in names else next(iter(names), None)
+
+
+def graph_title(name: str) -> str:
+    """A graph's name and the machines that it is for."""
+    return f"{name} ({_TARGETS[name]})" if name in _TARGETS else name
+
+
+def rescued(graph: Fields) -> list[str]:
+    """The layers that went back to float."""
+    return [step["kept_float"] for step in graph.get("rescue_steps", ())]
+
+
+def missed(graph: Fields) -> list[Fields]:
+    """The limits that do not hold."""
+    return [check for check in graph["checks"] if not check["holds"]]
+
+
+def calibration(facts: Fields) -> Fields | None:
+    """The images that the ranges come from."""
+    found: Fields | None = (facts.get("quantization") or {}).get("calibration")
+    return found
+
+
+def empty_classes(evidence: Fields) -> list[str]:
+    """The classes of which a labelled validation set has no image."""
+    name = default_graph(evidence)
+    per_class = evidence["graphs"][name].get("per_class") or {} if name else {}
+    return [cell_class for cell_class, found in per_class.items() if not found["fp32"]["total"]]
+
+
+def drop_interval(graph: Fields) -> tuple[float, float] | None:
+    """95 % interval of the percentage points lost; None without labels.
+
+    The adjusted Wald interval for paired proportions (Bonett and Price, Journal of Educational and
+    Behavioral Statistics 37:479, 2012). Resampling would call a set without disagreements certain.
+    """
+    if "accuracy" not in graph:
+        return None
+    total = graph["accuracy"]["fp32"]["total"] + 2
+    found = graph["disagreements"]
+    lost = (sum(was_lost(image) for image in found) + 1) / total
+    gained = (sum(was_gained(image) for image in found) + 1) / total
+    half = 1.959964 * sqrt((lost + gained - (lost - gained) ** 2) / total)
+    return 100 * (lost - gained - half), 100 * (lost - gained + half)
+
+
+def was_lost(image: Fields) -> bool:
+    """Whether FP32 was right where INT8 is not."""
+    return bool(image["fp32"] == image["label"] != image["int8"])
+
+
+def was_gained(image: Fields) -> bool:
+    """Whether INT8 is right where FP32 was not."""
+    return bool(image["int8"] == image["label"] != image["fp32"])

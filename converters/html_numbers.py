@@ -1,0 +1,59 @@
+"""Numbers as the report writes them, each with its unit."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+NOT_KNOWN: Final = "not known"
+
+
+def percent(rate: float, digits: int = 1) -> str:
+    """`99.5%` of 0.995."""
+    return _signed(f"{100 * rate:.{digits}f}") + "%"
+
+
+def points(value: float, digits: int = 2) -> str:
+    """Percentage points, without a unit."""
+    return _signed(f"{value:.{digits}f}")
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A value of any size with so many significant digits."""
+    # Exponents are for engineers; most values here have none.
+    plain = 1e-4 <= abs(value) < 1e6 or value == 0
+    return _signed(f"{value:.{digits}g}" if plain else f"{value:.{digits - 1}e}")
+
+
+def count(value: int) -> str:
+    """`1,234`."""
+    return f"{value:,}"
+
+
+def counted(value: int, noun: str) -> str:
+    """`1 image`, `2 images`."""
+    return f"{count(value)} {noun}" if value == 1 else f"{count(value)} {noun}s"
+
+
+def share(fields: dict[str, Any] | None) -> str:
+    """`99.5% (438 of 440)` of a `Share.to_dict`."""
+    if not fields or not fields["total"]:
+        return NOT_KNOWN
+    counts = f"{count(fields['count'])} of {count(fields['total'])}"
+    return f"{percent(fields['rate'])} ({counts})"
+
+
+def share_interval(fields: dict[str, Any]) -> str:
+    """`98.4% to 99.9%` of a `Share.to_dict`."""
+    return f"{percent(fields['low'])} to {percent(fields['high'])}"
+
+
+def size(bytes_: int) -> str:
+    """Decimal megabytes, as discs and downloads count them."""
+    return f"{bytes_ / 1e6:.1f} MB"
+
+
+def _signed(text: str) -> str:
+    # "-0.00" is zero to a reader.
+    if not text.strip("-0.%"):
+        text = text.lstrip("-")
+    return text.replace("-", "\N{MINUS SIGN}")

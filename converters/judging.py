@@ -1,0 +1,84 @@
+"""Judge a quantized graph: label the validation images as the daemon would, apply the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import onnx
+
+from converters.agreement import Evidence, Logits, Validation, label_all
+from converters.card import ModelCard
+from converters.gate import Check, Gate, judge
+from converters.onnx_to_int8 import Int8Model
+from converters.placement import Placement
+from edge.backends.onnx import open_onnx
+from edge.intervals import Share
+from edge.labeller import Labeller
+from edge.postprocess import softmax
+
+# A sound model leaves a few percent to a person; DM96 itself leaves 2.6 %.
+MANY_UNIDENTIFIED: Final = 0.2
+
+OnProgress = Callable[[str, int, int], None]
+
+
+class Judging:
+    """Compares quantized graphs with the FP32 one, whose logits are computed once."""
+
+    def __init__(
+        self,
+        fp32: onnx.ModelProto,
+        card: ModelCard,
+        validation: Validation,
+        gate: Gate,
+        on_progress: OnProgress,
+    ) -> None:
+        self.gate = gate
+        self.validation = validation
+        self._card = card
+        self._on_progress = on_progress
+        self.fp32 = self._label(fp32, "fp32", optimise=True)
+
+    def __call__(self, int8: Int8Model, placement: Placement) -> tuple[Evidence, list[Check]]:
+        """The evidence for a graph and what the gate says of it."""
+        # ONNX Runtime must not fuse a graph that is meant for TensorRT.
+        logits = self._label(int8.model, placement.name, optimise=not placement.symmetric)
+        evidence = Evidence(self.validation, self.fp32, logits)
+        return evidence, judge(evidence, self.gate)
+
+    def warnings(self) -> list[str]:
+        """What a person should know of the validation images."""
+        found = []
+        validation = self.validation
+        present = set(validation.labels.tolist())
+        missing = [name for i, name in enumerate(validation.classes) if i not in present]
+        if not validation.is_labelled:
+            found.append(
+                f"{validation.origin} has no labels: nothing is known of the model's accuracy, "
+                "only that INT8 agrees with FP32. Give --validation with a folder per class"
+            )
+        elif missing:
+            found.append(f"no validation images of {', '.join(missing)}: nothing is known of them")
+        limit = self._card.unidentified_below
+        unsure = Share(int((softmax(self.fp32).max(1) < limit).sum()), len(self.fp32))
+        if unsure.rate > MANY_UNIDENTIFIED:
+            found.append(
+                f"{unsure.count} of {unsure.total} validation images are below the confidence "
+                f"limit of {limit} and would stay unidentified. Check unidentified_below"
+            )
+        return found
+
+    def _label(self, model: onnx.ModelProto, name: str, *, optimise: bool) -> Logits:
+        session = open_onnx(model.SerializeToString(), "int8", optimise=optimise)
+        labeller = Labeller(
+            session,
+            classes=self._card.classes,
+            spec=self._card.input,
+            unidentified_below=self._card.unidentified_below,
+        )
+        return label_all(
+            labeller,
+            self.validation,
+            lambda done, total: self._on_progress(f"labelling with {name}", done, total),
+        )

@@ -1,0 +1,167 @@
+"""What crosses between the converter and the child that opens the file: files in one folder.
+
+JSON, `.npy` and ONNX only. The child has read a stranger's file, so nothing it answers is
+unpickled, and every answer has a size limit.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge import atomic
+from edge.errors import ModelError
+
+SOURCE_NAME: Final = "source"
+GRAPH_NAME: Final = "graph.onnx"
+_REQUEST_NAME: Final = "request.json"
+_SAMPLES_NAME: Final = "samples.npy"
+_LOGITS_NAME: Final = "logits.npy"
+_ANSWER_NAME: Final = "answer.json"
+# The only facts taken: in the manifest they stand beside the file's hash.
+_FACTS: Final = ("key", "ema", "prefix", "left_out", "trusted_pickle", "names_run")
+
+GIB: Final = 1024**3
+# Protobuf, and with it ONNX in one file, ends at 2 GiB.
+MAX_GRAPH_BYTES: Final = 2 * GIB
+_MAX_LOGITS_BYTES: Final = 16 * 1024**2
+_MAX_ANSWER_BYTES: Final = 1024**2
+
+
+class SourceKind(StrEnum):
+    """What a model file is."""
+
+    STATE_DICT = "state_dict"
+    CHECKPOINT = "checkpoint"
+    TORCHSCRIPT = "torchscript"
+    EXPORTED_PROGRAM = "exported_program"
+    PICKLED_MODULE = "pickled_module"
+    SAFETENSORS = "safetensors"
+    ONNX = "onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the child may use of the machine."""
+
+    timeout_s: float = 300.0
+    # Address space, not memory: torch with its CUDA libraries maps some 10 GiB at import.
+    address_space_bytes: int = 32 * GIB
+    file_bytes: int = 4 * GIB
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the child is asked. `name` is the file's own name, for messages."""
+
+    name: str
+    sha256: str
+    architecture: str | None
+    class_count: int
+    trusted: bool
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the child could not open the file. `is_config`: the card is at fault, not the file."""
+
+    message: str
+    is_config: bool
+    trace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the child found besides the graph and the logits."""
+
+    kind: SourceKind | None
+    facts: dict[str, Any]
+    refusal: Refusal | None
+
+
+def write_request(folder: Path, request: Request, samples: NDArray[np.float32]) -> None:
+    """The parent's side: what to open, and normalised images (n, 3, h, w) to run it on."""
+    atomic.write_file(folder / _REQUEST_NAME, json.dumps(asdict(request)).encode())
+    atomic.write_file(folder / _SAMPLES_NAME, _array_bytes(samples))
+
+
+def read_request(folder: Path) -> tuple[Request, NDArray[np.float32]]:
+    """The child's side of `write_request`."""
+    values = json.loads((folder / _REQUEST_NAME).read_bytes())
+    request = Request(**{**values, "limits": Limits(**values["limits"])})
+    return request, np.load(folder / _SAMPLES_NAME, allow_pickle=False)
+
+
+def write_result(folder: Path, graph: bytes, logits: NDArray[np.float32]) -> None:
+    """The child's graph and the logits (n, classes) of the samples."""
+    atomic.write_file(folder / GRAPH_NAME, graph)
+    atomic.write_file(folder / _LOGITS_NAME, _array_bytes(logits))
+
+
+def write_answer(folder: Path, answer: Answer) -> None:
+    """The child's last word; it is whole or not there."""
+    atomic.write_file(folder / _ANSWER_NAME, json.dumps(asdict(answer)).encode())
+
+
+def read_answer(folder: Path) -> Answer | None:
+    """The child's answer, or None where it ended without one.
+
+    Raises:
+        ModelError: it is no answer.
+    """
+    if not (folder / _ANSWER_NAME).exists():
+        return None
+    try:
+        values = json.loads(_read_bounded(folder / _ANSWER_NAME, _MAX_ANSWER_BYTES))
+        refusal = values["refusal"] and Refusal(**values["refusal"])
+        kind = values["kind"] and SourceKind(values["kind"])
+        facts = {key: values["facts"][key] for key in _FACTS if key in values["facts"]}
+        return Answer(kind, facts, refusal)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelError("the process that opened the model gave a damaged answer.") from error
+
+
+def read_result(folder: Path) -> tuple[bytes, NDArray[np.float32]]:
+    """The child's graph, not yet checked, and its logits.
+
+    Raises:
+        ModelError: too large, not a plain file, or no array of floats.
+    """
+    graph = _read_bounded(folder / GRAPH_NAME, MAX_GRAPH_BYTES)
+    content = _read_bounded(folder / _LOGITS_NAME, _MAX_LOGITS_BYTES)
+    try:
+        logits = np.load(io.BytesIO(content), allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ModelError("the process that opened the model gave damaged logits.") from error
+    return graph, np.asarray(logits, np.float32)
+
+
+def _array_bytes(array: NDArray[np.float32]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _read_bounded(path: Path, limit_bytes: int) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise ModelError(f"opening the model left no {path.name}.") from error
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_size > limit_bytes:
+            raise ModelError(
+                f"opening the model left {path.name} of {status.st_size} bytes, at most "
+                f"{limit_bytes} are taken. Convert a smaller model."
+            )
+        return file.read(limit_bytes)

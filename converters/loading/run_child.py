@@ -1,0 +1,102 @@
+"""Open a model file in a fresh process, so that a crash or an endless loop is one line here."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from converters.loading.border import Answer, Limits, Refusal, Request, read_answer
+from edge.errors import ConfigError, EdgeError, ModelError
+
+LIMITS: Final = Limits()
+# One message; what a stranger's file contributes to it must not fill the screen.
+_MAX_MESSAGE_CHARACTERS: Final = 900
+
+
+def run_child(folder: Path, request: Request) -> Answer:
+    """Start the child on `folder`, wait for its end, and give its answer.
+
+    Raises:
+        ModelError: the file is refused, or the child crashed or ran too long.
+        ConfigError: the card does not fit the file.
+    """
+    # Without -P, a file `torch.py` in the current folder would run in place of torch.
+    command = [sys.executable, "-P", "-m", "converters.loading.child", str(folder)]
+    child = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=_environment(folder, request),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        exit_code = child.wait(request.limits.timeout_s)
+    except subprocess.TimeoutExpired as error:
+        raise _too_long(request) from error
+    finally:
+        _end(child)
+    answer = read_answer(folder)
+    if exit_code != 0 or answer is None:
+        raise _crashed(request, exit_code)
+    if answer.refusal is not None:
+        raise _refused(answer.refusal)
+    return answer
+
+
+def _environment(folder: Path, request: Request) -> dict[str, str]:
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    search_path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
+    own = {
+        "PYTHONPATH": search_path,
+        "TMPDIR": str(folder),
+        # Each thread maps memory of its own; with many cores that alone meets the limit.
+        "OMP_NUM_THREADS": "2",
+    }
+    inherited.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
+    if not request.trusted:
+        # torch.export.load asks for the unsafe unpickler itself when the safe one fails.
+        own["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
+    return inherited | own
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is None:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def _too_long(request: Request) -> ModelError:
+    return ModelError(
+        f"{request.name} took longer than {request.limits.timeout_s:.0f} s to open and to run on "
+        "a few images, and was stopped. A model that ends is needed; check where the file is from."
+    )
+
+
+def _crashed(request: Request, exit_code: int) -> ModelError:
+    if exit_code == -signal.SIGXCPU:
+        return _too_long(request)
+    if exit_code == -signal.SIGKILL:
+        how = "was killed, most often because the memory ran out"
+    elif exit_code < 0:
+        how = f"crashed ({signal.Signals(-exit_code).name})"
+    else:
+        how = f"ended with exit code {exit_code} and no answer"
+    return ModelError(
+        f"the process that opened {request.name} {how}. A whole file that fits into memory is "
+        "needed; copy it again, and check where it is from."
+    )
+
+
+def _refused(refusal: Refusal) -> EdgeError:
+    # A name in a stranger's pickle may hold line breaks and terminal control sequences.
+    line = "".join(c if c.isprintable() else " " for c in refusal.message)
+    kind = ConfigError if refusal.is_config else ModelError
+    error = kind(" ".join(line.split())[:_MAX_MESSAGE_CHARACTERS])
+    error.add_note(refusal.trace)
+    return error

@@ -1,0 +1,97 @@
+"""Numbers that say how two classifiers differ on the same images, each with its uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import comb
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.postprocess import softmax
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+RESAMPLES: Final = 1000
+# A fixed seed: the same images give the same intervals.
+_SEED: Final = 12345
+CALIBRATION_BINS: Final = 10
+_SMALLEST_PROBABILITY: Final = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def to_dict(self) -> dict[str, float]:
+        """JSON types, rounded to what a thousand resamples can tell."""
+        return {k: round(v, 6) for k, v in zip(("value", "low", "high"), self, strict=True)}
+
+    def __iter__(self) -> Any:
+        return iter((self.value, self.low, self.high))
+
+
+def divergence(reference: NDArray[np.float32], other: NDArray[np.float32]) -> Floats:
+    """Kullback-Leibler divergence of each image's probabilities, in nats, from logits (n, c)."""
+    p = np.maximum(softmax(reference), _SMALLEST_PROBABILITY)
+    q = np.maximum(softmax(other), _SMALLEST_PROBABILITY)
+    return np.asarray((p * np.log(p / q)).sum(axis=1), np.float64)
+
+
+def balanced_accuracy(labels: Indices, right: NDArray[np.bool_]) -> float:
+    """Mean of the classes' recalls; classes without images do not count."""
+    return float(np.mean([right[labels == c].mean() for c in np.unique(labels)]))
+
+
+def calibration_error(confidence: Floats, right: NDArray[np.bool_]) -> float:
+    """Expected calibration error over bins of equal size (Nixon et al. 2019).
+
+    The mean distance between how sure a model is and how often it is right.
+    """
+    order = np.argsort(confidence, kind="stable")
+    bins = np.array_split(order, min(CALIBRATION_BINS, len(order)))
+    gaps = [abs(confidence[b].mean() - right[b].mean()) * len(b) for b in bins]
+    return float(sum(gaps) / len(order))
+
+
+def bootstrap(count: int, statistic: Callable[[Indices], float]) -> Estimate:
+    """`statistic` of all images, with the interval of its resamples with replacement."""
+    rng = np.random.default_rng(_SEED)
+    values = [statistic(rng.integers(0, count, count)) for _ in range(RESAMPLES)]
+    low, high = np.percentile(values, [2.5, 97.5])
+    return Estimate(statistic(np.arange(count)), float(low), float(high))
+
+
+def bootstrap_mean(values: Floats) -> Estimate:
+    """The mean with its interval, all resamples at once."""
+    rng = np.random.default_rng(_SEED)
+    means = values[rng.integers(0, len(values), (RESAMPLES, len(values)))].mean(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Estimate(float(values.mean()), float(low), float(high))
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Two-sided exact p-value that both classifiers are right equally often.
+
+    Args:
+        only_first: images that only the first classifier got right.
+        only_second: images that only the second one did.
+    """
+    total = only_first + only_second
+    smaller = min(only_first, only_second)
+    tail = sum(comb(total, k) for k in range(smaller + 1)) / 2**total
+    return float(min(1.0, 2 * tail))
+
+
+def confusion(labels: Indices, predicted: Indices, class_count: int) -> list[list[int]]:
+    """Counts with a row per true class and a column per predicted class."""
+    table = np.zeros((class_count, class_count), dtype=np.int64)
+    np.add.at(table, (labels, predicted), 1)
+    return [[int(n) for n in row] for row in table]

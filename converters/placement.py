@@ -1,0 +1,76 @@
+"""Where a target wants its Q/DQ pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+WEIGHTED: Final = frozenset({"Conv", "Gemm"})
+# These change no value; left in float they would put two conversions between integer layers.
+MOVING: Final = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The rules of one target.
+
+    Attributes:
+        symmetric: signed activations with zero point 0, otherwise unsigned ones.
+        arithmetic: operators besides convolutions and linear layers whose inputs are quantized.
+        both_sides_of_add: quantize both inputs of an addition, otherwise its identity alone.
+        integer_bias: store biases as 32-bit integers, otherwise as floats.
+        weight_steps: the largest quantized weight.
+        float_weights: keep weights as floats behind a Q/DQ pair, otherwise as integers behind DQ.
+        half_floats: FP16 for what stays float.
+    """
+
+    name: str
+    symmetric: bool
+    arithmetic: frozenset[str]
+    both_sides_of_add: bool
+    integer_bias: bool
+    weight_steps: int = 127
+    float_weights: bool = False
+    half_floats: bool = False
+
+    @property
+    def moving(self) -> frozenset[str]:
+        """Operators that are quantized to keep integer layers together."""
+        return MOVING if self.integer_bias else frozenset()
+
+    @property
+    def quantizable(self) -> frozenset[str]:
+        """All operators whose inputs are quantized."""
+        return WEIGHTED | self.arithmetic | self.moving
+
+
+# ONNX Runtime runs a layer in integers when all its inputs and its output are quantized. The
+# hard activations have no integer form, but a convolution before one has only with its output
+# quantized too.
+X86: Final = Placement(
+    name="x86",
+    symmetric=False,
+    arithmetic=frozenset(
+        {
+            *("Add", "Mul", "Concat", "GlobalAveragePool", "AveragePool", "MaxPool"),
+            *("Sigmoid", "HardSigmoid", "HardSwish"),
+        }
+    ),
+    both_sides_of_add=True,
+    integer_bias=True,
+)
+
+# Without VNNI the sum of two products of 8 bits saturates at 16; seven bits of weight do not.
+X86_7BIT: Final = replace(X86, name="x86-7bit", weight_steps=63)
+
+# NVIDIA's rules for explicit quantization: inputs of weighted layers, not their outputs; of a
+# residual addition the identity alone, so that the addition is fused into the convolution.
+TENSORRT: Final = Placement(
+    name="tensorrt",
+    symmetric=True,
+    arithmetic=frozenset(),
+    both_sides_of_add=False,
+    integer_bias=False,
+    float_weights=True,
+    half_floats=True,
+)
