@@ -43,9 +43,10 @@ def _run(arguments: argparse.Namespace) -> int:
         from converters.calibration import MIN_IMAGES
         from converters.calibration_cache import default_cache_folder
         from converters.card import find_card, image_source, read_card
-        from converters.convert import Request, convert
+        from converters.convert import convert
         from converters.gate import Gate, read_gate
         from converters.report import describe
+        from converters.request import Request
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"edge-convert needs {error.name}; pip install 'microscope-edge[convert]'."

@@ -96,7 +96,7 @@ def diagnose(infer: Infer, images: ImageSet, card: ModelCard, on_progress: OnPro
     if not explained.leaves_no_doubt:
         suspicions += _clear(_suspect_input(trial, found, card.input, on_progress), found)
     if suspicions:
-        best = max(suspicions, key=lambda suspicion: suspicion.fit.share.mean())
+        best = max(suspicions, key=lambda s: (s.fit.accuracy, s.fit.share.mean()))
         raise ConfigError(_described(best, found))
     if not found.is_recognised:
         raise ModelError(_unrecognised(found, card.classes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,7 @@ from converters.gate import check_fields
 from converters.histogram import HALF_BINS, Histogram
 from converters.judging import Judging
 from converters.quantization import Solution
-
-if TYPE_CHECKING:
-    from converters.convert import Quantized
+from converters.targets import Quantized
 
 SCHEMA: Final = "edge-evidence/1"
 # Layers whose range is shown, and bars of each histogram.

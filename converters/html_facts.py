@@ -27,7 +27,13 @@ def default_graph(evidence: Fields) -> str | None:
 
 def graph_title(name: str) -> str:
     """A graph's name and the machines that it is for."""
-    return f"{name} ({_TARGETS[name]})" if name in _TARGETS else name
+    target = graph_target(name)
+    return f"{name} ({target})" if target else name
+
+
+def graph_target(name: str) -> str:
+    """The machines that a graph is for; empty where that is not known."""
+    return _TARGETS.get(name, "")
 
 
 def rescued(graph: Fields) -> list[str]:

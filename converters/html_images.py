@@ -49,7 +49,7 @@ def disagreements(graph: Fields, limit: int, thumbnails: Thumbnails) -> Html:
 def _summary(found: list[Fields]) -> str:
     text = f"{counted(len(found), 'image')} with another label in INT8"
     if any(image["label"] is None for image in found):
-        return f"{text}; which of the two is right is not known."
+        return f"{text}; which of the two models is right is not known."
     lost, gained = sum(map(was_lost, found)), sum(map(was_gained, found))
     neither = len(found) - lost - gained
     return f"{text}: FP32 alone is right on {lost}, INT8 alone on {gained}, neither on {neither}."
@@ -81,7 +81,8 @@ def _entry(name: str, value: Html) -> tuple[Html, Html]:
 def _given(image: Fields, precision: str) -> Html:
     label, confidence = image[precision], percent(image[f"{precision}_confidence"])
     right = image["label"] is not None and image["label"] == label
-    parts = (name_of(label), " ", tag("small", confidence), " right" if right else "")
+    sign = tag("span", "\N{CHECK MARK}", role="img", aria_label="right, ") if right else EMPTY
+    parts = (sign, " ", name_of(label), " ", tag("small", confidence))
     return tag("span", *parts, class_="good" if right else None)
 
 

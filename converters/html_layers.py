@@ -80,7 +80,7 @@ def _histogram_figure(tensor: Fields) -> Html:
     first, last = (number(value) for value in tensor["seen"])
     text = (
         f"INT8 range {low} to {high}; seen {first} to {last}. "
-        f"{percent(outside(tensor), 3)} of the values are clipped; "
+        f"{number(100 * outside(tensor), 2)}% of the values are clipped; "
         f"error {percent(tensor['noise'])} of the values' size."
     )
     return tag("figure", histogram(tensor), tag("figcaption", _code(tensor["name"]), text))
@@ -89,7 +89,7 @@ def _histogram_figure(tensor: Fields) -> Html:
 def _effect_row(effect: Fields, worst: float, *, back: bool) -> Sequence[str]:
     name = join((_code(effect["name"]), tag("strong", " now float") if back else EMPTY))
     divergence = effect["divergence"]
-    picture = bar(divergence / worst, "clipped" if back else "int8", f"{number(divergence)} nats")
+    picture = bar(divergence / worst, "float" if back else "int8", f"{number(divergence)} nats")
     return name, number(divergence), picture
 
 

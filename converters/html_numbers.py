@@ -19,9 +19,10 @@ def points(value: float, digits: int = 2) -> str:
 
 def number(value: float, digits: int = 3) -> str:
     """A value of any size with so many significant digits."""
-    # Exponents are for engineers; most values here have none.
-    plain = 1e-4 <= abs(value) < 1e6 or value == 0
-    return _signed(f"{value:.{digits}g}" if plain else f"{value:.{digits - 1}e}")
+    if 1e-6 <= abs(value) < 1e-4:
+        # The evidence has six decimals; "0.00004" is easier to compare than "4e-05".
+        return _signed(f"{value:.6f}".rstrip("0"))
+    return _signed(f"{value:.{digits}g}")
 
 
 def count(value: int) -> str:

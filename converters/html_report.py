@@ -119,8 +119,13 @@ def _default_sections(
 
 
 def _other_graph(graph: Fields, default: Fields, limit: int, thumbnails: Thumbnails) -> Html:
-    """What another graph has of its own: its missed limits, its layers in float, its images."""
+    """What another graph has of its own: its missed limits, its layers in float, its images.
+
+    Empty where the table of all graphs says everything.
+    """
     own_layers = rescued(graph) != rescued(default)
+    if not (missed(graph) or own_layers or graph["disagreements"]):
+        return EMPTY
     return join(
         (
             tag("p", graph_status(graph)),

@@ -7,7 +7,7 @@ from typing import Final
 # Every text colour has a contrast of 4.5 or more on the backgrounds that it is used on (WCAG AA).
 _LIGHT: Final = """
 --page:#f5f7f9; --card:#ffffff; --ink:#16202a; --soft:#4b5a68; --line:#d3dae1;
---fp32:#8795a4; --int8:#0072b2; --wrong:#d55e00; --other:#a9b4bf; --band:#e3eef7;
+--fp32:#8795a4; --int8:#0072b2; --wrong:#d55e00; --other:#8795a4; --band:#e3eef7;
 --good:#00664b; --good-card:#e6f4ef; --warn:#7a4b00; --warn-card:#fdf3dc;
 --bad:#a1330a; --bad-card:#fdeae2; --link:#005a8e;
 --right1:#e3eef7; --right2:#c1dbee; --right3:#8fbfe0; --right4:#2a6f9f; --right5:#0b4f7d;
@@ -16,11 +16,11 @@ _LIGHT: Final = """
 """
 _DARK: Final = """
 --page:#10151a; --card:#182028; --ink:#e8eef4; --soft:#a9b7c4; --line:#33414e;
---fp32:#8795a4; --int8:#4aa8e0; --wrong:#f0944a; --other:#5d6b78; --band:#1f3346;
+--fp32:#6f7e8d; --int8:#2f86c4; --wrong:#f0944a; --other:#5d6b78; --band:#1f3346;
 --good:#5fd0a9; --good-card:#12302a; --warn:#f2c566; --warn-card:#352a12;
 --bad:#ff9d75; --bad-card:#3d2018; --link:#7cc3ee;
 --right1:#16283a; --right2:#1a3a57; --right3:#1f5180; --right4:#6db1e2; --right5:#a5d0f0;
---wrong1:#33231a; --wrong2:#54321c; --wrong3:#7d4417; --wrong4:#f0944a; --wrong5:#ffc08a;
+--wrong1:#43291a; --wrong2:#54321c; --wrong3:#7d4417; --wrong4:#f0944a; --wrong5:#ffc08a;
 --deep:#10151a;
 """
 
@@ -60,7 +60,7 @@ section > p { margin-bottom:.75rem; max-width:75ch }
 .verdict.bad { background:var(--bad-card); border-color:var(--bad) }
 .verdict h2 { font-size:1.75rem; color:inherit; margin-bottom:.25rem }
 .verdict > :not(h2) { color:var(--ink) }
-.verdict .sentence { font-size:1.05rem }
+.verdict .sentence { font-size:1.05rem; max-width:none }
 .tiles { display:grid; grid-template-columns:repeat(auto-fit,minmax(210px,1fr)); gap:.75rem }
 .tiles > div { background:var(--card); border:1px solid var(--line); border-radius:8px;
   padding:.6rem .85rem }
@@ -82,7 +82,8 @@ caption { text-align:left; color:var(--soft); font-size:.88rem; padding-bottom:.
 th, td { padding:.35rem .7rem; border-bottom:1px solid var(--line); vertical-align:middle }
 th { font-weight:600 }
 thead th { vertical-align:bottom; font-size:.85rem; color:var(--soft) }
-.text { text-align:left } .number { text-align:right; white-space:nowrap }
+.text { text-align:left } .number { text-align:right } td.number { white-space:nowrap }
+td .good, td .bad { white-space:nowrap }
 td small, th small { display:block; font-weight:400 }
 table { width:100% }
 .picture { width:45%; min-width:130px; text-align:left }
@@ -105,7 +106,7 @@ SHADES
 svg { display:block }
 .bar { width:100%; min-width:110px }
 .fp32 { fill:var(--fp32) } .int8 { fill:var(--int8) } .other { fill:var(--other) }
-.clipped { fill:var(--wrong) } .inside { fill:var(--int8) } .band { fill:var(--band) }
+.clipped, .float { fill:var(--wrong) } .inside { fill:var(--int8) } .band { fill:var(--band) }
 .grid { stroke:var(--line); stroke-width:1 } .axis { stroke:var(--soft); stroke-width:1 }
 .whisker { stroke:var(--ink); stroke-width:1.5 }
 line.limit { stroke:var(--ink); stroke-width:1.5; stroke-dasharray:4 2 }
@@ -122,6 +123,7 @@ figcaption code { display:block; color:var(--ink) }
 
 .cards { display:grid; grid-template-columns:repeat(auto-fill,minmax(min(330px,100%),1fr));
   gap:.75rem }
+.cards + p { margin-top:.75rem }
 .cards li { display:flex; gap:.85rem; border:1px solid var(--line); border-radius:8px;
   padding:.6rem; break-inside:avoid }
 .cards img, .no-picture { flex:none; width:112px; height:112px; border-radius:5px;
@@ -139,10 +141,16 @@ footer p { margin-top:.4rem }
   .verdict h2 { font-size:1.4rem }
   .tiles { grid-template-columns:1fr 1fr; gap:.5rem }
   .tiles .value { font-size:1.5rem }
-  th, td { padding:.3rem .4rem }
+  table { font-size:.84rem }
+  th, td { padding:.3rem .35rem }
+  td.number { white-space:normal }
+  td bdi { overflow-wrap:anywhere }
+  .picture { width:24%; min-width:80px }
+  .bar { min-width:80px }
   .heat td { min-width:2.1em; padding:.1rem }
 }
 @media print {
+  html { background:none }
   body { max-width:none; padding:0; font-size:11pt }
   section { border-radius:0; break-inside:auto }
   nav { display:none }

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from math import ceil
 from typing import Any, Final
 
-from converters.html_facts import Fields, drop_interval, graph_title, rescued
+from converters.html_facts import Fields, drop_interval, graph_target, rescued
 from converters.html_markup import EMPTY, Html, join, name_of, scrolling, table, tag
 from converters.html_numbers import (
     NOT_KNOWN,
@@ -28,7 +28,11 @@ _SHADES: Final = 5
 def accuracy_table(graph: Fields) -> Html:
     """The measures of both models over all images."""
     columns = [("Measure", "text"), ("FP32", "number"), ("INT8", "number")]
-    return table("Over all validation images; small numbers are 95% intervals", columns, _accuracy_rows(graph))
+    return table(
+        "Over all validation images; small numbers are 95% intervals",
+        columns,
+        _accuracy_rows(graph),
+    )
 
 
 def class_table(graph: Fields) -> Html:
@@ -37,11 +41,11 @@ def class_table(graph: Fields) -> Html:
         ("Class", "text"),
         ("FP32", "number"),
         ("INT8", "number"),
-        ("Recall from 0% to 100%, with 95% interval", "picture"),
+        ("0% to 100%", "picture"),
     ]
     key = (tag("span", text, class_=f"key {kind}") for kind, text in _BOTH)
     rows = (_class_row(name, found) for name, found in graph["per_class"].items())
-    caption = "Recall: share of a class's images that are labelled right"
+    caption = "Share of each class's images that are labelled right; whiskers are 95% intervals"
     return join((tag("p", *key, class_="keys"), table(caption, columns, rows)))
 
 
@@ -103,7 +107,7 @@ def _accuracy_rows(graph: Fields) -> Iterator[list[str]]:
         yield ["Calibration error of the confidence", *_estimates(graph["calibration_error"])]
         yield [
             "Class with the lowest recall",
-            *(name_of(graph["worst_class"][p]) for p, _ in _BOTH),
+            *(_worst(graph, p) for p, _ in _BOTH),
         ]
         chance = f"p = {number(graph['paired_p_value'], 2)}"
         yield ["Chance of such a difference between equals (McNemar)", "", chance]
@@ -115,6 +119,11 @@ def _accuracy_rows(graph: Fields) -> Iterator[list[str]]:
         "",
         _noted(f"{number(found['value'])} nats", interval),
     ]
+
+
+def _worst(graph: Fields, precision: str) -> Html:
+    name = graph["worst_class"][precision]
+    return _noted(name_of(name), share(graph["per_class"][name][precision]))
 
 
 def _estimates(both: Fields) -> Iterator[str]:
@@ -206,7 +215,7 @@ def _graph_row(name: str, graph: Fields, quantized: Fields) -> list[str]:
     accuracy = graph["accuracy"]["int8"] if "accuracy" in graph else None
     in_float = quantized.get("float_layers", rescued(graph))
     return [
-        graph_title(name),
+        _noted(name, graph_target(name)),
         graph_status(graph),
         _with_interval(accuracy) if accuracy else NOT_KNOWN,
         lost,

@@ -58,11 +58,20 @@ def _headline(evidence: Fields) -> tuple[tuple[str, str], str]:
     if name is None:
         return _WARN, "FP32 only: no INT8 graph was made"
     if not graphs[name]["passed"]:
-        return _BAD, f"INT8 was refused for {graph_title(name)}"
+        return _BAD, f"INT8 was refused for {graph_title(name)}: FP32 runs there"
     refused = [other for other, graph in graphs.items() if not graph["passed"]]
     if refused:
         return _WARN, f"INT8 passed for {name}, but was refused for {', '.join(refused)}"
-    if any(rescued(graph) for graph in graphs.values()):
+    return _headline_of_passed(evidence)
+
+
+def _headline_of_passed(evidence: Fields) -> tuple[tuple[str, str], str]:
+    # A green verdict is for what was shown on labelled images of real cells.
+    if not evidence["validation"]["labelled"]:
+        return _WARN, "INT8 agrees with FP32; whether either is right was not checked"
+    if evidence["validation"]["origin"] == DRAWN_ORIGIN:
+        return _WARN, "INT8 passed, but on drawn cells only"
+    if any(rescued(graph) for graph in evidence["graphs"].values()):
         return _WARN, "INT8 passed, with some layers in float"
     return _GOOD, "INT8 passed the accuracy check"
 
@@ -169,4 +178,4 @@ def _image_warnings(evidence: Fields, facts: Fields) -> Iterator[str]:
     if source and source["origin"] == DRAWN_ORIGIN:
         yield "Calibrated on drawn cells: calibrate on images of your own analyzer."
     if empty := empty_classes(evidence):
-        yield f"No validation image of {', '.join(empty)}: nothing is known about these classes."
+        yield f"The check covers no image of {', '.join(empty)}."

@@ -83,6 +83,13 @@ def image_batches(images: ImageSet, spec: InputSpec, size: int) -> Iterator[NDAr
         yield np.stack([preprocess(read_image(path), spec) for _, path in chunk])
 
 
+def evenly(images: ImageSet, count: int) -> ImageSet:
+    """At most `count` images, taken evenly over the whole set; without a digest of their own."""
+    picked = np.linspace(0, len(images.files) - 1, min(count, len(images.files)))
+    files = tuple(images.files[i] for i in np.unique(picked.round().astype(int)))
+    return ImageSet(images.origin, files, "")
+
+
 def _check_labels(
     files: tuple[tuple[str | None, Path], ...], classes: tuple[str, ...], folder: Path
 ) -> None:

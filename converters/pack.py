@@ -8,7 +8,7 @@ import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,10 @@ import edge
 from converters.card import ModelCard
 from converters.checkpoint import SourceModel
 from converters.evidence import evidence_document
+from converters.html_report import render_report
 from converters.judging import Judging
+from converters.targets import Quantized
+from converters.thumbnails import thumbnails
 from edge import atomic
 from edge.bundle import (
     GOLDEN_NAME,
@@ -28,9 +31,6 @@ from edge.bundle import (
     SCHEMA,
 )
 from edge.sidecar import now
-
-if TYPE_CHECKING:
-    from converters.convert import Quantized
 
 # Enough to show every class twice, few enough to run within a tenth of a second at start.
 GOLDEN_COUNT: Final = 16
@@ -88,7 +88,17 @@ def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
             staging.add(f"model.{name}.onnx", content, ROLE_MODEL, **_MODEL_FACTS[name])
         _add_golden(staging, contents)
         staging.add("evidence/evidence.json", _json(evidence), ROLE_EVIDENCE)
-        manifest = _manifest(contents, staging.artefacts, evidence)
+        facts = _facts(contents, evidence)
+        pictures = thumbnails(contents.judging.validation.paths)
+        report = render_report(evidence, facts, pictures)
+        staging.add("evidence/report.html", report, ROLE_EVIDENCE)
+        manifest = {
+            **facts,
+            "artefacts": staging.artefacts,
+            # What follows is no property of the inputs.
+            "default_precision": contents.default_precision,
+            "times": _times(contents.quantized),
+        }
         atomic.write_file(folder / MANIFEST_NAME, _json(manifest))
 
 
@@ -130,9 +140,8 @@ def _add_golden(staging: _Staging, contents: Contents) -> None:
     staging.add(GOLDEN_NAME, _json(entries), ROLE_GOLDEN)
 
 
-def _manifest(
-    contents: Contents, artefacts: list[dict[str, Any]], evidence: dict[str, Any]
-) -> dict[str, Any]:
+def _facts(contents: Contents, evidence: dict[str, Any]) -> dict[str, Any]:
+    """What the manifest says that does not depend on when or how busily it was made."""
     card, source = contents.card, contents.source
     return {
         "schema": SCHEMA,
@@ -141,7 +150,6 @@ def _manifest(
         "classes": list(card.classes),
         "input": card.input.to_dict(),
         "unidentified_below": card.unidentified_below,
-        "default_precision": contents.default_precision,
         "licence": card.licence,
         "credit": card.source,
         "source": {
@@ -152,10 +160,8 @@ def _manifest(
         },
         "quantization": _quantization_facts(contents.quantized),
         "evidence": _summary(evidence),
-        "artefacts": artefacts,
         "software": f"microscope-edge {edge.__version__}",
         "versions": {"python": platform.python_version(), **_versions()},
-        "times": _times(contents.quantized),
     }
 
 

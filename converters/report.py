@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from converters.convert import Quantized, Report
+from converters.convert import Report
 from converters.quantization import Solution
+from converters.targets import Quantized
 
 
 def describe(report: Report) -> str:

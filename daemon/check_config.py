@@ -4,54 +4,87 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
-from daemon.config import Config
+from daemon.config import Config, WatchConfig
 from daemon.mounts import file_system_type, is_on_share
-from daemon.startup import Model, open_model
-from edge.errors import ConfigError
+from daemon.path_template import GROUPS, PathTemplate
+from daemon.results_place import results_problem
+from daemon.roots import Root, names_regex
+from daemon.scan import image_files
+from daemon.startup import open_model
+from edge.errors import ConfigError, EdgeError
+
+_GIVE_RESULTS: Final = "Give this user the permission, or set results.folder to another place."
+# Images on which the template for ids is tried. A whole export may hold millions.
+_TRIED: Final = 1000
 
 
 def check_config(config: Config) -> list[str]:
     """Check folders, bundle, back end and golden images; gives what the daemon would do.
 
     Raises:
-        ConfigError: one line for every folder that cannot be used.
-        BundleError, BackendError: the model cannot be used here.
+        ConfigError: one line for every folder that cannot be used, and for the model.
+        BundleError, BackendError: the folders are right, the model cannot be used here.
     """
     problems = list(_folder_problems(config))
+    try:
+        model_lines = _model_lines(config)
+    except EdgeError as error:
+        if not problems:
+            raise
+        problems.append(str(error))
     if problems:
         raise ConfigError("\n".join(problems))
-    model = open_model(config)
-    model.session.close()
-    return [*_model_lines(model), *_watch_lines(config), *_work_lines(config)]
+    return [*model_lines, *_watch_lines(config), *_work_lines(config)]
 
 
 def _folder_problems(config: Config) -> Iterator[str]:
     for watch in config.watch:
-        if not watch.folder.is_dir():
-            yield f"watch folder {watch.folder} is not there. Mount or create it."
-        elif not os.access(watch.folder, os.R_OK | os.X_OK):
-            yield f"watch folder {watch.folder} cannot be read. Give this user the permission."
-        if not _is_writable(config.results_folder(watch)):
-            yield (
-                f"no sidecars can be written to {config.results_folder(watch)}. Give this user "
-                "the permission, or set results.folder to another place."
-            )
-    if not _is_writable(config.state_dir):
+        folder = watch.folder
+        if not _exists(folder):
+            yield f"watch folder {folder} is not there. Mount or create it."
+        elif not _may(folder, os.R_OK | os.X_OK):
+            yield f"watch folder {folder} cannot be read. Give this user the permission."
+        elif config.results.folder is None and not _may(folder, os.W_OK):
+            yield f"no sidecars can be written to {folder}. {_GIVE_RESULTS}"
+    results = config.results.folder
+    if results is not None:
+        if problem := results_problem(results):
+            yield problem
+        elif not _may(results, os.W_OK | os.X_OK):
+            yield f"no sidecars can be written to {results}. {_GIVE_RESULTS}"
+    if not _can_be_made(config.state_dir):
         yield f"state_dir {config.state_dir} cannot be written. Give this user the permission."
 
 
-def _is_writable(folder: Path) -> bool:
-    while not folder.exists() and folder != folder.parent:
+def _exists(folder: Path) -> bool:
+    try:
+        return folder.is_dir()
+    except PermissionError:
+        return True  # as far as this user can know; `_may` says the rest
+
+
+def _may(folder: Path, mode: int) -> bool:
+    return os.access(folder, mode, effective_ids=True)
+
+
+def _can_be_made(folder: Path) -> bool:
+    while not os.path.lexists(folder) and folder != folder.parent:
         folder = folder.parent
-    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    return os.path.isdir(folder) and _may(folder, os.W_OK | os.X_OK)  # noqa: PTH112
 
 
-def _model_lines(model: Model) -> Iterator[str]:
+def _model_lines(config: Config) -> list[str]:
+    model = open_model(config)
+    model.session.close()
     bundle, session = model.bundle, model.session
-    yield f"model    {bundle.name} {bundle.version}, {session.precision} on {session.backend}"
-    yield f"         every hash holds; {len(bundle.golden)} golden images gave their labels"
+    return [
+        f"model    {bundle.name} {bundle.version}, {session.precision} on {session.backend}",
+        f"         every hash holds; {len(bundle.golden)} golden images gave their labels",
+    ]
 
 
 def _watch_lines(config: Config) -> Iterator[str]:
@@ -59,14 +92,32 @@ def _watch_lines(config: Config) -> Iterator[str]:
         polled = config.poll == "always" or (config.poll == "auto" and is_on_share(watch.folder))
         how = "polled" if polled else f"watched, and scanned every {config.rescan_s:g} s"
         yield f"watch    {watch.folder} ({file_system_type(watch.folder)}), {how}"
-        yield f"         {', '.join(watch.patterns)}; ids from {_ids(config, watch.folder)}"
+        yield f"         {', '.join(watch.patterns)}"
+        yield f"ids      {_ids(watch, watch.sample) if watch.sample else 'no template: none'}"
         formats = " and ".join(config.results.formats)
         yield f"results  {formats} in {config.results_folder(watch)}"
 
 
-def _ids(config: Config, folder: Path) -> str:
-    samples = [watch.sample for watch in config.watch if watch.folder == folder]
-    return samples[0].text if samples[0] else "no template: none"
+def _ids(watch: WatchConfig, sample: PathTemplate) -> str:
+    """What the template makes of images that are there already."""
+    root = Root(0, watch.folder, watch.folder, names_regex(watch.patterns), sample)
+    paths = [image.path for image in islice(image_files(root, lambda *_: None), _TRIED)]
+    matching = [path for path in paths if not root.lacks_ids(path)]
+    if not paths:
+        return f"from {sample.text}; there is no image yet to try it on"
+    if not matching:
+        return (
+            f"WARNING: none of {len(paths)} images matches {sample.text}, such as {_text(paths[0])}"
+        )
+    found = zip(GROUPS, sample.ids(matching[0]), strict=True)
+    ids = ", ".join(f"{name} {id_}" for name, id_ in found if id_ is not None)
+    others = len(paths) - len(matching)
+    rest = f"; {others} of {len(paths)} images do not match" if others else ""
+    return f"from {sample.text}: {_text(matching[0])} has {ids}{rest}"
+
+
+def _text(path: bytes) -> str:
+    return path.decode("utf-8", "backslashreplace")
 
 
 def _work_lines(config: Config) -> Iterator[str]:

@@ -1,10 +1,11 @@
-"""`edge-daemon run | once | status | check-config`."""
+"""`edge-daemon run | once | status | retry | check-config`."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import logging
+import os
 import signal
 import sys
 import traceback
@@ -16,11 +17,12 @@ from typing import Final
 import edge
 from daemon.check_config import check_config
 from daemon.config import Config, load_config
-from daemon.journal import read_summary
 from daemon.logs import open_pseudonyms, start_logging
+from daemon.retry_images import retry_images
 from daemon.service import Service
 from daemon.startup import opened_service
 from daemon.status import status_fields, status_text
+from daemon.summary import read_summary
 from edge.errors import EdgeError
 from edge.progress import Progress
 
@@ -35,10 +37,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         command: Callable[[Config, argparse.Namespace], int] = arguments.command
-        return command(load_config(arguments.config), arguments)
+        exit_code = command(load_config(arguments.config), arguments)
+        sys.stdout.flush()
+        return exit_code  # noqa: TRY300 - an `else` would not see the flush fail
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader, such as `head`, has what it wanted. Python flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except Exception as error:  # noqa: BLE001 - the end of the program
         return _report(error, debug=arguments.debug)
 
@@ -58,7 +66,8 @@ def _once(config: Config, arguments: argparse.Namespace) -> int:
     with opened_service(config, is_once=True) as service:
         was_stopped = _stop_on_signals(service)
         with Progress("images", sys.stderr) as progress:
-            unsettled = service.once(lambda: progress.update(service.tally.finished))
+            tally = service.tally
+            unsettled = service.once(lambda: progress.update(tally.finished, tally.expected))
     print(json.dumps(service.tally.to_dict()) if arguments.json else service.tally.summary())
     if unsettled:
         text = f"{unsettled} files are still being written and were left"
@@ -70,9 +79,15 @@ def _once(config: Config, arguments: argparse.Namespace) -> int:
 
 
 def _status(config: Config, arguments: argparse.Namespace) -> int:
-    summary = read_summary(config.state_dir)
+    summary = read_summary(config.state_dir, [watch.folder for watch in config.watch])
     fields = status_fields(summary, open_pseudonyms(config.state_dir))
     print(json.dumps(fields, indent=1) if arguments.json else status_text(fields))
+    return 0
+
+
+def _retry(config: Config, arguments: argparse.Namespace) -> int:
+    count = retry_images(config, arguments.image)
+    print(f"put back to be labelled again: {count}")
     return 0
 
 
@@ -102,9 +117,20 @@ def _report(error: Exception, *, debug: bool) -> int:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         return error.exit_code
-    kind = type(error).__name__
-    print(f"error: unexpected {kind}: {error}. Run again with --debug.", file=sys.stderr)
+    # Without its text, which may hold an image's path and with it a sample id.
+    kind, place = type(error).__name__, _place(error)
+    print(f"error: unexpected {kind} at {place}. Run again with --debug.", file=sys.stderr)
     return EdgeError.exit_code
+
+
+def _place(error: Exception) -> str:
+    """The last line of this program that the error passed, not of a library below it."""
+    packages = Path(edge.__file__).parent.parent
+    own = [packages / "daemon", packages / "edge"]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if any(Path(frame.filename).is_relative_to(package) for package in own):
+            return f"{Path(frame.filename).relative_to(packages)}:{frame.lineno}"
+    return "an unknown place"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -120,6 +146,10 @@ def _parser() -> argparse.ArgumentParser:
     once.add_argument("--json", action="store_true", help="print the summary as JSON")
     status = _add(commands, "status", _status, "show counts and the last rejections")
     status.add_argument("--json", action="store_true", help="as JSON")
+    retry = _add(commands, "retry", _retry, "have images labelled again that have an outcome")
+    which = retry.add_mutually_exclusive_group()
+    which.add_argument("--rejected", action="store_true", help="all rejected images (default)")
+    which.add_argument("--image", type=Path, metavar="PATH", help="one image, whatever its outcome")
     _add(commands, "check-config", _check_config, "check everything that a start needs")
     return parser
 

@@ -130,7 +130,9 @@ def _read_watch(block: Block, base: Path) -> WatchConfig:
             sample = PathTemplate.parse(text)
         except ConfigError as error:
             block.note("sample", f"is wrong: {error}".rstrip("."))
-    # A sidecar that counts as an image would get a sidecar, and so on.
+    if any("/" in pattern for pattern in patterns):
+        block.note("pattern", f"{list(patterns)} has a /; give file names, of any folder below")
+    # Names of sidecars are left out in any case; a pattern that means them is a mistake.
     if any(names_regex(patterns).match(f"x.jpg.{format_}".encode()) for format_ in FORMATS):
         block.note("pattern", f"{list(patterns)} matches sidecars too; give image suffixes")
     block.close()

@@ -3,28 +3,53 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 import traceback
 from collections.abc import Mapping
+from typing import Final
 
 from daemon.logs import Pseudonyms
 from daemon.records import ClaimedImage, Finished, Postponed, Verdict
 from daemon.roots import Root
+from daemon.settle import Clock
+from edge.errors import RejectReason
 from edge.labeller import Status
 
 log = logging.getLogger(__name__)
 
+_UNREADABLE: Final = str(RejectReason.UNREADABLE)
+
 
 class ImageLog:
-    """Writes a line about an image without its path."""
+    """Writes a line about an image without its path. Safe to use from several threads.
 
-    def __init__(self, roots: Mapping[int, Root], pseudonyms: Pseudonyms) -> None:
+    What befalls many images at once is said once, and again when it was not met for `quiet_s`.
+    """
+
+    def __init__(
+        self,
+        roots: Mapping[int, Root],
+        pseudonyms: Pseudonyms,
+        *,
+        quiet_s: float = 60.0,
+        clock: Clock = time.monotonic,
+    ) -> None:
         self._roots = roots
         self._pseudonyms = pseudonyms
+        self._quiet_s = quiet_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._unreadable_until_s = 0.0
+        self._without_ids: set[int] = set()
 
     def say(self, verdicts: list[Verdict]) -> None:
         """Log verdicts that stand in the journal."""
         for verdict in verdicts:
             self._say(verdict)
+        with self._lock:
+            self._say_unreadable(verdicts)
+            self._say_without_ids(verdicts)
 
     def say_unexpected(self, image: ClaimedImage, error: Exception) -> None:
         """Log a mistake in the program: where, but not its text, which may hold the path."""
@@ -44,6 +69,29 @@ class ImageLog:
                 log.debug("image %s waits %.1f s: %s", name, verdict.delay_s, verdict.cause)
             case _:
                 log.debug("image %s is %s", name, verdict.state)
+
+    def _say_unreadable(self, verdicts: list[Verdict]) -> None:
+        if not any(isinstance(v, Postponed) and v.cause == _UNREADABLE for v in verdicts):
+            return
+        now_s = self._clock()
+        if now_s >= self._unreadable_until_s:
+            log.warning(
+                "this user has no permission to read some images; they wait and are tried again. "
+                "Give it the permission; edge-daemon status says how many wait"
+            )
+        self._unreadable_until_s = now_s + self._quiet_s
+
+    def _say_without_ids(self, verdicts: list[Verdict]) -> None:
+        for version in (v.image.version for v in verdicts if isinstance(v, Finished)):
+            root = self._roots[version.root]
+            if root.id not in self._without_ids and root.lacks_ids(version.path):
+                self._without_ids.add(root.id)
+                log.warning(
+                    "watch folder %s: the path of an image does not match the template %s; the "
+                    "sidecars of such images have no ids",
+                    root.folder,
+                    root.sample.text if root.sample else None,
+                )
 
     def _name(self, image: ClaimedImage) -> str:
         version = image.version

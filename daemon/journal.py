@@ -14,9 +14,8 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -26,30 +25,8 @@ from daemon.settle import Clock
 from edge.errors import StorageError
 
 NAME: Final = "journal.sqlite3"
-# Rejections that a summary lists.
-_RECENT: Final = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """An image that has no label, and why."""
-
-    folder: Path
-    path: bytes
-    reason: str
-    finished_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What the journal holds. Times are seconds since 1970."""
-
-    states: dict[str, int]
-    statuses: dict[str, int]
-    labels: dict[str, int]
-    last_finished_at: float | None
-    oldest_waiting_at: float | None
-    rejections: list[Rejection]
+# Rejections that are put back in one transaction: a daemon that runs beside must not wait long.
+_PAGE: Final = 1000
 
 
 class Journal:
@@ -115,7 +92,8 @@ class Journal:
 
         An image whose batch once failed or ended in a crash is given alone.
         """
-        with self._transaction(immediate=False) as db:
+        # One that reads first fails where `edge-daemon retry` writes before it does.
+        with self._transaction() as db:
             now_s, served = self._clock(), json.dumps(self._served)
             rows = db.execute(sql.WAITING, (now_s, served, limit)).fetchall()
             was_interrupted = bool(rows) and rows[0][-1] > 0
@@ -140,11 +118,36 @@ class Journal:
             row = db.execute(sql.HAS_OPEN, {"roots": json.dumps(self._served)}).fetchone()
             return bool(row[0])
 
-    def count_waiting(self) -> int:
-        """Number of images that wait."""
+    def count_open(self) -> int:
+        """Number of images that are waiting or claimed."""
         with self._transaction(immediate=False) as db:
-            query = "SELECT count(*) FROM image WHERE state = 'waiting'"
-            return int(db.execute(query).fetchone()[0])
+            row = db.execute(sql.COUNT_OPEN, {"roots": json.dumps(self._served)}).fetchone()
+            return int(row[0])
+
+    def retry_rejected(
+        self,
+        *,
+        reason: str | None = None,
+        is_wanted: Callable[[int, bytes], bool] = lambda _root, _path: True,
+    ) -> int:
+        """Put rejected images back to waiting, where `is_wanted` of root and path; how many."""
+        count, after_s, after = 0, 0.0, 0
+        asked = {"until_s": time.time(), "roots": json.dumps(self._served), "limit": _PAGE}
+        while True:
+            with self._transaction() as db:
+                page = asked | {"reason": reason, "after_s": after_s, "after": after}
+                rows = db.execute(sql.REJECTED_PAGE, page).fetchall()
+                wanted = [(time.time(), id_) for _, id_, *image in rows if is_wanted(*image)]
+                db.executemany(sql.RETRY, wanted)
+            if not rows:
+                return count
+            count += len(wanted)
+            after_s, after = rows[-1][:2]
+
+    def retry_image(self, root: int, path: bytes) -> bool:
+        """Put one image that has an outcome back to waiting; False: it has none."""
+        with self._transaction() as db:
+            return db.execute(sql.RETRY_PATH, (time.time(), root, path)).rowcount == 1
 
     def _conclude(self, db: sqlite3.Connection, verdict: Verdict) -> None:
         match verdict:
@@ -152,7 +155,7 @@ class Journal:
                 db.execute(sql.FINISH, (*_outcome_columns(verdict), time.time(), verdict.image.id))
             case Postponed():
                 next_try_s = self._clock() + verdict.delay_s
-                values = (next_try_s, verdict.attempts, verdict.unfinished_since_s)
+                values = (next_try_s, verdict.attempts, verdict.unfinished_since_s, verdict.cause)
                 db.execute(sql.POSTPONE, (*values, verdict.image.id))
             case Dropped():
                 values_ = (verdict.state, verdict.image.id)
@@ -179,6 +182,7 @@ def open_journal(state_dir: Path, *, clock: Clock = time.monotonic) -> Journal:
     """
     path = state_dir / NAME
     with translated(path):
+        _make_private(path)
         connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -192,11 +196,11 @@ def open_journal(state_dir: Path, *, clock: Clock = time.monotonic) -> Journal:
     return Journal(connection, path, clock)
 
 
-def read_summary(state_dir: Path) -> Summary:
-    """Sum up a journal, also while a daemon is using it.
+def require_journal(state_dir: Path) -> Path:
+    """The path of a journal that a daemon has made.
 
     Raises:
-        StorageError: there is none, or it cannot be read.
+        StorageError: there is none, or this user may not look at it.
     """
     path = state_dir / NAME
     try:
@@ -205,15 +209,19 @@ def read_summary(state_dir: Path) -> Summary:
         raise StorageError(f"{path} is not there: no daemon has run with it yet.") from error
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror}. Run as the daemon's user.") from error
-    with translated(path), closing(_open_for_reading(path)) as db:
-        counts = {name: dict(db.execute(query).fetchall()) for name, query in sql.COUNT_BY.items()}
-        rejections = db.execute(sql.REJECTIONS, (_RECENT,)).fetchall()
-        return Summary(
-            **counts,
-            last_finished_at=db.execute(sql.LAST_FINISHED).fetchone()[0],
-            oldest_waiting_at=db.execute(sql.OLDEST_WAITING).fetchone()[0],
-            rejections=[Rejection(Path(os.fsdecode(r[0])), *r[1:]) for r in rejections],
-        )
+    return path
+
+
+@contextmanager
+def opened_for_reading(state_dir: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to a journal, also while a daemon is using it.
+
+    Raises:
+        StorageError: there is none, or it cannot be read.
+    """
+    path = require_journal(state_dir)
+    with translated(path), closing(_open_for_reading(path)) as connection:
+        yield connection
 
 
 @contextmanager
@@ -233,6 +241,16 @@ def translated(path: Path) -> Iterator[None]:
             f"the journal {path} is damaged ({error}). Stop the daemon, move {path.name}* aside "
             "and start again: every image is then labelled again and its sidecars are replaced."
         ) from error
+
+
+def _make_private(path: Path) -> None:
+    """Make the file before SQLite does, which would let everybody read the sample ids in it."""
+    try:
+        # One that is there is not opened: closing it would drop SQLite's locks (see fcntl(2)).
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StorageError(f"the journal {path} cannot be opened ({error.strerror}).") from error
 
 
 def _open_for_reading(path: Path) -> sqlite3.Connection:

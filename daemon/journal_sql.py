@@ -26,7 +26,7 @@ CREATE TABLE image (
 );
 CREATE UNIQUE INDEX image_current ON image (root, path) WHERE is_current = 1;
 CREATE UNIQUE INDEX image_claimed ON image (root, path) WHERE state = 'claimed';
-CREATE INDEX image_waiting ON image (interruptions, id) WHERE state = 'waiting';
+CREATE INDEX image_waiting ON image (interruptions, next_try_s, id) WHERE state = 'waiting';
 CREATE INDEX image_finished ON image (finished_at) WHERE state = 'done';
 CREATE INDEX image_rejected ON image (finished_at) WHERE status = 'rejected';
 PRAGMA user_version = 1;
@@ -41,14 +41,15 @@ WHERE root = ? AND path = ? AND is_current = 1
 
 # Two versions of one path must not be labelled at once, or the older sidecar may come last.
 # Images whose batch failed or ended in a crash come last: should one of them be the cause, the
-# others are labelled first.
+# others are labelled first. Among the rest those come first that were never tried, so that a
+# crowd of images that cannot be read does not keep them waiting.
 WAITING: Final = """
 SELECT id, root, path, size_bytes, mtime_ns, attempts, unfinished_since_s, interruptions
 FROM image AS waiting
 WHERE state = 'waiting' AND next_try_s <= ? AND root IN (SELECT value FROM json_each(?))
     AND NOT EXISTS (SELECT 1 FROM image AS other WHERE other.state = 'claimed'
                     AND other.root = waiting.root AND other.path = waiting.path)
-ORDER BY interruptions, id LIMIT ?
+ORDER BY interruptions, next_try_s, id LIMIT ?
 """
 
 FINISH: Final = """
@@ -58,7 +59,7 @@ UPDATE image SET state = 'done', status = ?, label = ?, confidence = ?, reason =
 
 POSTPONE: Final = """
 UPDATE image SET state = CASE is_current WHEN 1 THEN 'waiting' ELSE 'superseded' END,
-    next_try_s = ?, attempts = ?, unfinished_since_s = ? WHERE id = ?
+    next_try_s = ?, attempts = ?, unfinished_since_s = ?, reason = ? WHERE id = ?
 """
 
 TAKE_BACK: Final = """
@@ -84,23 +85,64 @@ SELECT path, size_bytes, mtime_ns FROM image
 WHERE is_current = 1 AND root = ? AND path IN ({}) AND state NOT IN ('gone', 'superseded')
 """
 
+# A page of rejections in their order, so that others come between two pages. Those of a running
+# daemon that come after the first page are not among them. The plus keeps SQLite from going by
+# root, through every image of years, instead of through the rejections.
+REJECTED_PAGE: Final = """
+SELECT finished_at, id, root, path FROM image
+WHERE status = 'rejected' AND is_current = 1 AND (finished_at, id) > (:after_s, :after)
+    AND finished_at <= :until_s AND +root IN (SELECT value FROM json_each(:roots))
+    AND (:reason IS NULL OR reason = :reason)
+ORDER BY finished_at, id LIMIT :limit
+"""
+
+_RETRY: Final = """
+UPDATE image SET state = 'waiting', status = NULL, label = NULL, confidence = NULL, reason = NULL,
+    sha256 = NULL, finished_at = NULL, attempts = 0, interruptions = 0, next_try_s = 0,
+    unfinished_since_s = NULL, recorded_at = ?
+WHERE state = 'done' AND is_current = 1
+"""
+RETRY: Final = f"{_RETRY} AND id = ?"
+RETRY_PATH: Final = f"{_RETRY} AND root = ? AND path = ?"
+
 HAS_OPEN: Final = """
 SELECT EXISTS (SELECT 1 FROM image WHERE state = 'waiting'
                AND root IN (SELECT value FROM json_each(:roots)))
     OR EXISTS (SELECT 1 FROM image WHERE state = 'claimed')
 """
 
+COUNT_OPEN: Final = """
+SELECT (SELECT count(*) FROM image WHERE state = 'waiting'
+        AND root IN (SELECT value FROM json_each(:roots)))
+    + (SELECT count(*) FROM image WHERE state = 'claimed')
+"""
+
 COUNT_BY: Final = {
-    "states": "SELECT state, count(*) FROM image GROUP BY state",
-    "statuses": """SELECT status, count(*) FROM image
-        WHERE state = 'done' AND is_current = 1 GROUP BY status""",
-    "labels": """SELECT label, count(*) FROM image
-        WHERE label IS NOT NULL AND is_current = 1 GROUP BY label""",
+    "states": """SELECT state, count(*) FROM image
+        WHERE root IN (SELECT value FROM json_each(:roots)) GROUP BY state""",
+    "statuses": """SELECT status, count(*) FROM image WHERE state = 'done' AND is_current = 1
+        AND root IN (SELECT value FROM json_each(:roots)) GROUP BY status""",
+    "labels": """SELECT label, count(*) FROM image WHERE label IS NOT NULL AND is_current = 1
+        AND root IN (SELECT value FROM json_each(:roots)) GROUP BY label""",
+    "held_up": """SELECT reason, count(*) FROM image WHERE state = 'waiting' AND reason IS NOT NULL
+        AND root IN (SELECT value FROM json_each(:roots)) GROUP BY reason""",
 }
 
-LAST_FINISHED: Final = "SELECT max(finished_at) FROM image WHERE state = 'done'"
-OLDEST_WAITING: Final = "SELECT min(recorded_at) FROM image WHERE state = 'waiting'"
+LAST_FINISHED: Final = """
+SELECT max(finished_at) FROM image
+WHERE state = 'done' AND root IN (SELECT value FROM json_each(:roots))
+"""
+OLDEST_WAITING: Final = """
+SELECT min(recorded_at) FROM image
+WHERE state = 'waiting' AND root IN (SELECT value FROM json_each(:roots))
+"""
+WAITING_ELSEWHERE: Final = """
+SELECT count(*) FROM image
+WHERE state = 'waiting' AND root NOT IN (SELECT value FROM json_each(:roots))
+"""
 REJECTIONS: Final = """
 SELECT folder, path, reason, finished_at FROM image JOIN root ON root.id = image.root
-WHERE status = 'rejected' AND is_current = 1 ORDER BY finished_at DESC LIMIT ?
+WHERE status = 'rejected' AND is_current = 1
+    AND +image.root IN (SELECT value FROM json_each(:roots))
+ORDER BY finished_at DESC LIMIT :limit
 """

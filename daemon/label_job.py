@@ -17,7 +17,7 @@ from edge.errors import RejectReason, TransientError
 from edge.labeller import ImageFacts, Labeller, Outcome, rejected
 
 # What an image looks like while it is still being written.
-_UNFINISHED: Final = frozenset(
+UNFINISHED: Final = frozenset(
     {
         RejectReason.EMPTY,
         RejectReason.TRUNCATED,
@@ -33,10 +33,15 @@ class Patience:
 
     `once` may trust the file's own mtime, so that it need not wait for files of last week. The
     service must not: a wrong clock would reject an image that is still being copied.
+
+    An image that this user may not read waits until he may, and is looked at again after at most
+    `recheck_s`: a share's group is set up wrong for all images at once, and neither size nor
+    mtime tells when it is mended. None rejects it at once, for a run that has an end.
     """
 
     seconds: float
     trust_mtime: bool = False
+    recheck_s: float | None = None
 
 
 class LabelJob:
@@ -85,13 +90,25 @@ class LabelJob:
         # is the outcome that version's.
         if self._root(image).look(image.version.path) != image.version:
             return Dropped(image, "superseded")
-        if result.reason in _UNFINISHED and not self._is_patience_over(image):
-            since_s = image.unfinished_since_s
-            since_s = self._clock() if since_s is None else since_s
-            return Postponed(
-                image, self._patience.seconds, image.attempts, str(result.reason), since_s
-            )
-        return Finished(image, result)
+        delay_s = self._delay_s(image, result.reason)
+        if delay_s is None:
+            return Finished(image, result)
+        return Postponed(image, delay_s, image.attempts, str(result.reason), self._since_s(image))
+
+    def _delay_s(self, image: ClaimedImage, reason: RejectReason | None) -> float | None:
+        """How long the image waits before it is looked at again; None: it has its outcome."""
+        if reason in UNFINISHED and not self._is_patience_over(image):
+            return self._patience.seconds
+        longest_s = self._patience.recheck_s
+        if reason is RejectReason.UNREADABLE and longest_s is not None:
+            # As long again as it has waited already.
+            waited_s = self._clock() - self._since_s(image)
+            return min(max(self._policy.first_delay_s, waited_s), longest_s)
+        return None
+
+    def _since_s(self, image: ClaimedImage) -> float:
+        since_s = image.unfinished_since_s
+        return self._clock() if since_s is None else since_s
 
     def _judge_failure(self, image: ClaimedImage, error: TransientError) -> Verdict:
         cause = error.__cause__

@@ -24,10 +24,17 @@ def is_on_share(folder: Path, mounts: Path = _MOUNTS) -> bool:
 
 
 def file_system_type(folder: Path, mounts: Path = _MOUNTS) -> str:
-    """The kernel's name of the folder's file system, such as `ext4` or `cifs`; empty if unknown.
+    """The kernel's name of the folder's file system, such as `ext4` or `cifs`; empty if unknown."""
+    return _mount_of(folder, mounts)[1]
 
-    Source of the format: proc_pid_mountinfo(5).
-    """
+
+def mount_point(folder: Path, mounts: Path = _MOUNTS) -> str:
+    """Where the folder's file system is mounted; empty if unknown."""
+    return _mount_of(folder, mounts)[0]
+
+
+def _mount_of(folder: Path, mounts: Path) -> tuple[str, str]:
+    """Mount point and type. Source of the format: proc_pid_mountinfo(5)."""
     path = os.path.realpath(folder)
     best, best_type = "", ""
     for line in mounts.read_text(errors="surrogateescape").splitlines():
@@ -35,7 +42,7 @@ def file_system_type(folder: Path, mounts: Path = _MOUNTS) -> str:
         # A later line covers an earlier one at the same place.
         if len(mount) >= len(best) and _is_below(path, mount):
             best, best_type = mount, type_
-    return best_type
+    return best, best_type
 
 
 def _parse(line: str) -> tuple[str, str]:

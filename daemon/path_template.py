@@ -25,12 +25,14 @@ class PathTemplate:
         """Read a template.
 
         Raises:
-            ConfigError: it names an unknown id, one twice, or none.
+            ConfigError: it names an unknown id, one twice, or none, or a brace stands alone.
         """
         groups = [match["group"] for match in _TOKEN.finditer(text) if match["group"] is not None]
         unknown = [group for group in groups if group not in GROUPS]
+        known = " and ".join(f"{{{group}}}" for group in GROUPS)
+        if set("{}") & set(_TOKEN.sub("", text)):
+            raise ConfigError(f"{text!r} has a brace without its partner; use {known}.")
         if unknown or not groups or len(set(groups)) < len(groups):
-            known = " and ".join(f"{{{group}}}" for group in GROUPS)
             raise ConfigError(f"{text!r} is no path template; use {known}, each at most once.")
         return cls(text, re.compile(_to_regex(text), re.DOTALL))
 

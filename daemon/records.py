@@ -25,7 +25,8 @@ class ImageVersion:
 class ClaimedImage:
     """An image that one worker has taken from the journal.
 
-    `unfinished_since_s` is the monotonic time at which it was first seen not to be whole.
+    `unfinished_since_s` is the monotonic time at which this version was first seen not to be
+    whole, or not to be readable.
     """
 
     id: int

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from daemon.records import Finished, Postponed
+from daemon.results_place import ResultsPlace
 from daemon.retry import RetryPolicy
 from daemon.roots import Root
 from edge.errors import StorageError
@@ -26,8 +27,10 @@ class ResultsWriter:
         model: ModelFacts,
         formats: tuple[str, ...],
         policy: RetryPolicy,
+        place: ResultsPlace,
     ) -> None:
         self._roots = roots
+        self._place = place
         self._model = model
         self._formats = formats
         self._policy = policy
@@ -42,9 +45,13 @@ class ResultsWriter:
         Raises:
             StorageError: not all of them are.
         """
+        folders = {self._target(image).parent for image in finished}
+        self._place.require(folders)
         write_sidecars([file for image in finished for file in self._files(image)])
+        # Of a share that was unmounted meanwhile, nothing that was written counts.
+        self._place.require(folders)
         if self._refusing:
-            self._note_success({self._target(image).parent for image in finished})
+            self._note_success(folders)
 
     def write_or_postpone(self, finished: list[Finished]) -> list[Finished | Postponed]:
         """As `write`; images whose sidecars are not durable are postponed instead.

@@ -7,10 +7,14 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from daemon.path_template import PathTemplate
 from daemon.records import ImageVersion
-from edge.sidecar import Origin, printable_name
+from edge.sidecar import FORMATS, Origin, printable_name
+
+# Never images, whatever the pattern: a sidecar of a sidecar would get one too, without end.
+_SIDECAR_SUFFIXES: Final = tuple(f".{format_}".encode() for format_ in FORMATS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,12 @@ class Root:
 
     def has_image(self, path: bytes) -> bool:
         """Whether a file at this path is to be labelled."""
-        return not is_hidden(path) and self.names.match(path.rpartition(b"/")[2]) is not None
+        return not is_hidden(path) and self.is_image_name(path.rpartition(b"/")[2])
+
+    def is_image_name(self, name: bytes) -> bool:
+        """Whether a file of this name, in any folder, is to be labelled."""
+        is_sidecar = name.lower().endswith(_SIDECAR_SUFFIXES)
+        return not is_sidecar and self.names.match(name) is not None
 
     def look(self, path: bytes) -> ImageVersion | None:
         """The file's present version; None where it cannot be seen now."""
@@ -55,6 +64,10 @@ class Root:
         """What the sidecar says of where the image came from."""
         sample_id, slide_id = self.sample.ids(path) if self.sample else (None, None)
         return Origin(printable_name(self.image(path)), sample_id, slide_id)
+
+    def lacks_ids(self, path: bytes) -> bool:
+        """Whether ids are expected in the image's path and the template finds none."""
+        return self.sample is not None and self.sample.ids(path) == (None, None)
 
 
 def is_hidden(path: bytes) -> bool:

@@ -47,7 +47,7 @@ def image_files(
                     path = folder + b"/" + entry.name if folder else entry.name
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(path)
-                    elif root.names.match(entry.name) and (version := root.look(path)):
+                    elif root.is_image_name(entry.name) and (version := root.look(path)):
                         yield version
         except OSError as error:
             on_error(folder, error)

@@ -29,7 +29,7 @@ from daemon.config import Config
 from daemon.hints import Hint, HintKind, Hints
 from daemon.image_log import ImageLog
 from daemon.journal import Journal
-from daemon.label_job import LabelJob
+from daemon.label_job import UNFINISHED, LabelJob
 from daemon.liveness import Heartbeat, Pulse
 from daemon.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed, Verdict
 from daemon.results import ResultsWriter
@@ -66,7 +66,7 @@ class Service:
     """Labels the images of all watch folders. Used once: `run` or `once`, then closed."""
 
     def __init__(self, parts: Parts, *, is_once: bool = False) -> None:
-        self.tally = Tally()
+        self.tally = Tally(parts.roots)
         self._parts = parts
         self._config = parts.config
         self._journal = parts.journal
@@ -110,6 +110,7 @@ class Service:
         with self._workers():
             while not self._stopping.is_set() and not self._is_drained():
                 self._tick()
+                self._expect()
                 on_progress()
                 for source in self._sources.values():
                     source.require_folder()
@@ -245,10 +246,19 @@ class Service:
         scan_s = min(source.seconds_to_next() for source in self._sources.values())
         return min(longest_s, self._settle.seconds_to_next(), scan_s)
 
+    def _is_scanned(self) -> bool:
+        return all(source.is_scanned for source in self._sources.values())
+
+    def _expect(self) -> None:
+        # Counted once: with a long backlog a count takes longer than a batch.
+        if self.tally.expected is None and self._is_scanned():
+            left = self._journal.count_open() + len(self._settle)
+            self.tally.expected = self.tally.finished + left
+
     def _is_drained(self) -> bool:
         # The journal before the hints: a worker gives a hint before it closes the image.
         return (
-            all(source.is_scanned for source in self._sources.values())
+            self._is_scanned()
             and not self._journal.has_open_images()
             and self._settle.only_restless()
             and len(self._hints) == 0
@@ -257,9 +267,9 @@ class Service:
     def _report_progress(self) -> None:
         self._parts.heartbeat.beat()
         if self._parts.heartbeat.status_due():
-            waiting = self._journal.count_waiting()
+            waiting = self._journal.count_open()
             self._parts.heartbeat.status(f"{self.tally.text()}; {waiting} waiting")
 
 
 def _is_refused(verdict: Verdict) -> bool:
-    return isinstance(verdict, Postponed) and verdict.unfinished_since_s is None
+    return isinstance(verdict, Postponed) and verdict.cause not in UNFINISHED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from daemon.label_job import LabelJob, Patience
 from daemon.liveness import Heartbeat, Notifier, Pulse
 from daemon.logs import open_pseudonyms
 from daemon.results import ResultsWriter
+from daemon.results_place import ResultsPlace
 from daemon.roots import Root, names_regex
 from daemon.service import Parts, Service
 from daemon.settle import PATIENCE_FACTOR
@@ -21,6 +23,7 @@ from edge.atomic import remove_leftovers
 from edge.backends.base import InferenceSession
 from edge.backends.select import open_session
 from edge.bundle import Bundle, load_bundle
+from edge.errors import RejectReason
 from edge.golden import open_labeller
 from edge.labeller import Labeller
 from edge.sidecar import model_facts
@@ -60,20 +63,27 @@ def opened_service(config: Config, *, is_once: bool = False) -> Iterator[Service
         pseudonyms = open_pseudonyms(config.state_dir)
         journal = open_journal(config.state_dir)
         stack.callback(journal.close)
+        place = ResultsPlace(config.results.folder)
         model = open_model(config)
         stack.callback(model.session.close)
         roots = open_roots(config, journal)
         tidy_up(journal, roots)
+        take_up_unreadable(journal, roots, is_once=is_once)
         pulse = Pulse()
-        patience = Patience(config.settle_s * PATIENCE_FACTOR, trust_mtime=is_once)
+        patience = Patience(
+            config.settle_s * PATIENCE_FACTOR,
+            trust_mtime=is_once,
+            recheck_s=None if is_once else config.rescan_s,
+        )
         facts = model_facts(model.bundle, model.session)
         parts = Parts(
             config=config,
             journal=journal,
             roots=roots,
             job=LabelJob(model.labeller, roots, config.retry, patience),
-            results=ResultsWriter(roots, facts, config.results.formats, config.retry),
-            image_log=ImageLog(roots, pseudonyms),
+            results=ResultsWriter(roots, facts, config.results.formats, config.retry, place),
+            # Between two looks at an unreadable image others may come first.
+            image_log=ImageLog(roots, pseudonyms, quiet_s=10 * config.rescan_s),
             heartbeat=Heartbeat(Notifier(), pulse),
             pulse=pulse,
         )
@@ -99,3 +109,16 @@ def tidy_up(journal: Journal, roots: dict[int, Root]) -> None:
     claimed = [(roots[id_], path) for id_, path in journal.take_back_claims() if id_ in roots]
     for folder in {root.target(path).parent for root, path in claimed}:
         remove_leftovers(folder, older_than_s=0.0)
+
+
+def take_up_unreadable(journal: Journal, roots: dict[int, Root], *, is_once: bool) -> None:
+    """Put images that `once` rejected as unreadable back to waiting.
+
+    A permission changes neither size nor mtime, so that no scan finds them again. The service
+    waits for them; `once` takes those that can be read now.
+    """
+
+    def is_wanted(root: int, path: bytes) -> bool:
+        return not is_once or os.access(roots[root].image(path), os.R_OK, effective_ids=True)
+
+    journal.retry_rejected(reason=str(RejectReason.UNREADABLE), is_wanted=is_wanted)

@@ -25,10 +25,7 @@ def owned_state_dir(folder: Path) -> Iterator[None]:
         StorageError: another process holds it, or the disk refuses. Not a ConfigError, so that
             a service that met an `edge-daemon once` is started again by systemd.
     """
-    if not folder.exists():
-        make_folder(folder)
-        # The journal holds the paths of images, and with them patients' sample ids.
-        folder.chmod(0o700)
+    _make_private(folder)
     descriptor = _open_lock(folder / _LOCK_NAME)
     try:
         try:
@@ -41,6 +38,18 @@ def owned_state_dir(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _make_private(folder: Path) -> None:
+    try:
+        if not folder.exists():
+            make_folder(folder)
+            # The journal holds the paths of images, and with them patients' sample ids.
+            folder.chmod(0o700)
+    except OSError as error:
+        raise StorageError(
+            f"state_dir {folder} cannot be used ({error.strerror}). Give this user the permission."
+        ) from error
 
 
 def _open_lock(path: Path) -> int:

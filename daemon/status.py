@@ -6,8 +6,8 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from daemon.journal import Rejection, Summary
 from daemon.logs import Pseudonyms
+from daemon.summary import Rejection, Summary
 
 
 def status_fields(summary: Summary, pseudonyms: Pseudonyms) -> dict[str, Any]:
@@ -16,6 +16,8 @@ def status_fields(summary: Summary, pseudonyms: Pseudonyms) -> dict[str, Any]:
         "states": summary.states,
         "outcomes": summary.statuses,
         "labels": summary.labels,
+        "held_up": summary.held_up,
+        "waiting_elsewhere": summary.waiting_elsewhere,
         "last_outcome": _time(summary.last_finished_at),
         "oldest_waiting": _time(summary.oldest_waiting_at),
         "oldest_waiting_s": _age_s(summary.oldest_waiting_at),
@@ -34,16 +36,22 @@ def status_text(fields: dict[str, Any]) -> str:
         f"{'last outcome':<16}{fields['last_outcome'] or 'none'}",
         f"{'oldest image':<16}{since}",
     ]
+    if fields["held_up"]:
+        lines += _table("held up by", fields["held_up"], width=40)
+    if fields["waiting_elsewhere"]:
+        count = fields["waiting_elsewhere"]
+        lines += [f"{'not served':<16}{count} images wait in folders that are not configured"]
     if fields["rejections"]:
         lines += ["", "last rejections  (reason, id in the log, file)"]
         lines += [f"  {r['reason']:<20}{r['log_id']}  {r['file']}" for r in fields["rejections"]]
     return "\n".join(lines)
 
 
-def _table(title: str, counts: dict[str, int]) -> list[str]:
+def _table(title: str, counts: dict[str, int], *, width: int = 16) -> list[str]:
     rows = sorted(counts.items(), key=lambda item: -item[1]) or [("none", 0)]
     titles = [title, *[""] * (len(rows) - 1)]
-    return [f"{t:<16}{name:<16}{count:>9}" for t, (name, count) in zip(titles, rows, strict=True)]
+    rows_ = zip(titles, rows, strict=True)
+    return [f"{t:<16}{name:<{width}}{count:>9}" for t, (name, count) in rows_]
 
 
 def _rejection(rejection: Rejection, pseudonyms: Pseudonyms) -> dict[str, Any]:

@@ -5,17 +5,24 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from daemon.records import Dropped, Finished, Verdict
+from daemon.roots import Root
 from daemon.settle import Clock
 from edge.labeller import Status
 
 
 class Tally:
-    """Counts by outcome. Safe to use from several threads."""
+    """Counts by outcome. Safe to use from several threads.
 
-    def __init__(self, *, clock: Clock = time.monotonic) -> None:
+    `expected` is how many images will have an outcome, where that is known.
+    """
+
+    def __init__(self, roots: Mapping[int, Root], *, clock: Clock = time.monotonic) -> None:
+        self.expected: int | None = None
+        self._roots = roots
+        self._without_ids = 0
         self._clock = clock
         self._started_s = clock()
         self._lock = threading.Lock()
@@ -27,6 +34,8 @@ class Tally:
             for verdict in verdicts:
                 if isinstance(verdict, Finished):
                     self._counts[verdict.outcome.status] += 1
+                    version = verdict.image.version
+                    self._without_ids += self._roots[version.root].lacks_ids(version.path)
                 elif isinstance(verdict, Dropped):
                     self._counts[verdict.state] += 1
 
@@ -42,8 +51,8 @@ class Tally:
     def text(self) -> str:
         """For example `790 labelled, 0 unidentified, 1 rejected`."""
         outcomes = [f"{self._counts[status]} {status}" for status in Status]
-        gone = self._counts["gone"]
-        return ", ".join([*outcomes, *([f"{gone} gone"] if gone else [])])
+        others = {"gone": self._counts["gone"], "without ids": self._without_ids}
+        return ", ".join([*outcomes, *(f"{n} {what}" for what, n in others.items() if n)])
 
     def summary(self) -> str:
         """The counts, the rate and the time, for a person."""
@@ -59,6 +68,7 @@ class Tally:
         return {
             **counts,
             "gone": gone,
+            "without_ids": self._without_ids,
             "seconds": round(seconds, 3),
             "images_per_second": round(rate, 1),
         }

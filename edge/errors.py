@@ -38,7 +38,6 @@ class RejectReason(StrEnum):
     UNSUPPORTED_COLOUR = "unsupported_colour"
     TRUNCATED = "truncated"
     CORRUPT = "corrupt"
-    NEVER_COMPLETE = "never_complete"
     RETRIES_EXHAUSTED = "retries_exhausted"
 
 

@@ -25,19 +25,23 @@ def open_labeller(
     Raises:
         BackendError: it has not; the session is closed.
     """
-    labeller = Labeller(
+    try:
+        # The site's limits are for the analyzer's images, not for the bundle's own.
+        check_golden(bundle, _labeller(bundle, session, None))
+    except BaseException:
+        session.close()
+        raise
+    return _labeller(bundle, session, limits)
+
+
+def _labeller(bundle: Bundle, session: InferenceSession, limits: ImageLimits | None) -> Labeller:
+    return Labeller(
         session,
         classes=bundle.classes,
         spec=bundle.input,
         unidentified_below=bundle.unidentified_below,
         limits=limits,
     )
-    try:
-        check_golden(bundle, labeller)
-    except BaseException:
-        session.close()
-        raise
-    return labeller
 
 
 def check_golden(bundle: Bundle, labeller: Labeller) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import ctypes
 import hashlib
 import json
 import logging
@@ -136,6 +137,7 @@ def site(tmp_path: Path, small_bundle: Path) -> Site:
         "retry": {"attempts": 3, "first_delay_s": 0.05, "max_delay_s": 0.2},
     }
     (tmp_path / "export").mkdir()
+    (tmp_path / "results").mkdir()
     return Site(tmp_path, settings)
 
 
@@ -164,6 +166,25 @@ def digests(folder: Path) -> dict[str, str]:
 @pytest.fixture(name="digests")
 def digests_fixture() -> Callable[[Path], dict[str, str]]:
     return digests
+
+
+# capabilities(7): the two that let the superuser read every file.
+_DAC_OVERRIDE, _DAC_READ_SEARCH = 1 << 1, 1 << 2
+_CAPABILITY_VERSION_3 = 0x20080522
+
+
+@pytest.fixture
+def _no_superuser() -> Iterator[None]:
+    """This thread, and those that it starts, obey file permissions even for the superuser."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    before, now = (ctypes.c_uint32 * 6)(), (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, before) == 0
+    assert libc.capget(header, now) == 0
+    now[0] &= ~(_DAC_OVERRIDE | _DAC_READ_SEARCH)
+    assert libc.capset(header, now) == 0
+    yield
+    assert libc.capset(header, before) == 0
 
 
 @pytest.fixture(autouse=True)

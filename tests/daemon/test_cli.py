@@ -6,8 +6,11 @@ import json
 import os
 import signal
 import socket
+import sqlite3
+import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from daemon.cli import main
 
 Jpeg = Callable[..., bytes]
 Until = Callable[..., None]
+ROOT = Path(__file__).parent.parent.parent
 
 
 def run(site: Any, *words: str) -> int:
@@ -78,11 +82,59 @@ def test_check_config_folders_that_cannot_be_used_are_all_named(
     site: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.export.rmdir()
+    site.results.rmdir()
     site.results.write_bytes(b"in the way")
+    site.settings["bundle"] = "none.edge"
     assert run(site, "check-config") == 2
     errors = capsys.readouterr().err.splitlines()
-    assert len(errors) == 2
+    assert len(errors) == 3
     assert all(line.startswith("error: ") for line in errors)
+    assert "is not a folder" in errors[1]
+    assert "none.edge" in errors[2]
+
+
+def test_check_config_results_folder_that_is_not_there_says_how_to_make_it(
+    site: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.results.rmdir()
+    assert run(site, "check-config") == 2
+    assert f"make it: mkdir -p {site.results}" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("_no_superuser")
+def test_check_config_folders_without_permission_are_problems(
+    site: Any, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.settings["results"] = {"folder": "locked/results"}
+    site.settings["state_dir"] = "locked/state"
+    site.settings["watch"] = [{"folder": "locked/export"}]
+    locked = site.folder / "locked"
+    for name in ("results", "export"):
+        (locked / name).mkdir(parents=True)
+    (locked / "export" / "a.jpg").write_bytes(colour_jpeg())
+    locked.chmod(0)
+    for command, exit_code, lines in (("check-config", 2, 3), ("once", 6, 1), ("run", 6, 1)):
+        assert run(site, command) == exit_code
+        errors = capsys.readouterr().err.splitlines()
+        assert len(errors) == lines
+        assert all("ermission" in line for line in errors)
+    locked.chmod(0o700)
+    assert run(site, "once") == 0
+    assert (locked / "results" / "a.jpg.json").exists()
+
+
+def test_check_config_shows_what_the_template_makes_of_an_image(
+    site: Any, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(site, "check-config")
+    assert "there is no image yet to try it on" in capsys.readouterr().out
+    site.add("stray.jpg", colour_jpeg())
+    run(site, "check-config")
+    assert "WARNING: none of 1 images matches" in capsys.readouterr().out
+    site.add("S9/2/a.jpg", colour_jpeg())
+    run(site, "check-config")
+    out = capsys.readouterr().out
+    assert "S9/2/a.jpg has sample_id S9, slide_id 2; 1 of 2 images do not match" in out
 
 
 def test_command_wrong_config_exits_2_with_a_line_each(
@@ -140,11 +192,103 @@ def test_command_unexpected_error_is_one_line(
 
     monkeypatch.setattr("daemon.cli.check_config", broken)
     assert run(site, "check-config") == 1
-    assert capsys.readouterr().err == (
-        "error: unexpected RuntimeError: odd. Run again with --debug.\n"
-    )
+    error = capsys.readouterr().err
+    assert error.startswith("error: unexpected RuntimeError at daemon/cli.py:")
+    assert len(error.splitlines()) == 1
+    assert "odd" not in error
     assert run(site, "check-config", "--debug") == 1
-    assert "Traceback" in capsys.readouterr().err
+    assert "RuntimeError: odd" in capsys.readouterr().err
+
+
+def test_run_unexpected_error_does_not_say_the_path_of_an_image(
+    site: Any,
+    colour_jpeg: Jpeg,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def broken(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "S777/1/a.jpg")
+
+    site.add("S777/1/a.jpg", colour_jpeg("red"))
+    with monkeypatch.context() as patch:
+        patch.setattr("daemon.results.write_sidecars", broken)
+        assert run(site, "run") == 1
+    error = capsys.readouterr().err
+    assert "error: unexpected PermissionError at daemon/results.py:" in error
+    assert "S777" not in error
+    assert run(site, "once") == 0
+    assert site.sidecar("S777/1/a.jpg")["label"] == "red"
+
+
+def test_status_counts_images_of_folders_that_are_no_longer_configured_apart(
+    site: Any, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.settings["watch"] = [{"folder": "old"}]
+    (site.folder / "old").mkdir()
+    run(site, "once")
+    with closing(sqlite3.connect(site.folder / "state" / "journal.sqlite3")) as db:
+        insert = "INSERT INTO image (root, path, size_bytes, mtime_ns, recorded_at)"
+        db.execute(f"{insert} VALUES (1, x'61', 1, 1, 1)")
+        db.commit()
+    site.settings["watch"] = [{"folder": "export"}]
+    site.add("a.jpg", colour_jpeg("red"))
+    run(site, "once")
+    capsys.readouterr()
+    assert run(site, "status", "--json") == 0
+    fields = json.loads(capsys.readouterr().out)
+    assert (fields["states"], fields["oldest_waiting"]) == ({"done": 1}, None)
+    assert fields["waiting_elsewhere"] == 1
+    assert run(site, "status") == 0
+    assert "1 images wait in folders that are not configured" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("_no_superuser")
+def test_status_says_what_holds_images_up(
+    site: Any, colour_jpeg: Jpeg, until: Until, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.add("a.jpg", colour_jpeg("red")).chmod(0)
+    with site.running():
+        until(lambda: run(site, "status") == 0 and "unreadable" in capsys.readouterr().out)
+    assert site.outcomes()["a.jpg"][0] == "waiting"
+
+
+def test_status_whose_reader_has_gone_ends_quietly(site: Any, colour_jpeg: Jpeg) -> None:
+    site.add("a.jpg", colour_jpeg("red"))
+    run(site, "once")
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.run(
+        site.command("status", "--json"),
+        cwd=ROOT,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert (process.returncode, process.stderr) == (0, "")
+
+
+def test_retry_puts_rejected_images_or_one_back_and_says_how_many(
+    site: Any, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(site, "retry") == 6
+    good = site.add("S1/1/good.jpg", colour_jpeg("red", side_px=256))
+    site.settings["limits"] = {"max_bytes": 10_000}
+    run(site, "once")
+    del site.settings["limits"]
+    capsys.readouterr()
+    assert run(site, "retry", "--rejected") == 0
+    assert capsys.readouterr().out == "put back to be labelled again: 1\n"
+    assert site.outcomes()["S1/1/good.jpg"] == ("waiting", None, None, None)
+    assert run(site, "retry", "--image", str(good)) == 2
+    assert "has no outcome yet" in capsys.readouterr().err
+    assert run(site, "once") == 0
+    assert site.sidecar("S1/1/good.jpg")["label"] == "red"
+    assert run(site, "retry", "--image", str(good)) == 0
+    assert site.outcomes()["S1/1/good.jpg"][0] == "waiting"
+    assert run(site, "retry", "--image", "/elsewhere/a.jpg") == 2
+    assert "lies in no watch folder" in capsys.readouterr().err
 
 
 def test_run_tells_systemd_and_sigterm_ends_it_cleanly(

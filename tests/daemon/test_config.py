@@ -79,6 +79,10 @@ def test_load_many_problems_are_told_in_one_go(tmp_path: Path) -> None:
         ),
         ("bundle: b\nstate_dir: a/s\nwatch: [{folder: a}]", "state_dir lies inside watch[0]"),
         ("bundle: b\nstate_dir: s\nwatch: [{folder: a, pattern: '*'}]", "matches sidecars too"),
+        (
+            "bundle: b\nstate_dir: s\nwatch: [{folder: a, pattern: 'S*/*.jpg'}]",
+            "watch[0].pattern ['S*/*.jpg'] has a /; give file names, of any folder below.",
+        ),
         ("bundle: b\nstate_dir: s\nwatch: [{folder: a, sample: '{id}'}]", "is no path template"),
         (
             "bundle: b\nstate_dir: s\nresults: {folder: r}\nwatch: [{folder: x/a}, {folder: y/a}]",

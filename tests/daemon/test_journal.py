@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.journal import NAME, Journal, open_journal, read_summary
+from daemon.journal import NAME, Journal, open_journal
 from daemon.records import Dropped, Finished, ImageVersion, Postponed
+from daemon.summary import read_summary
 from edge.errors import RejectReason, StorageError
 from edge.labeller import ImageFacts, Outcome, Status, Timing, rejected
 from edge.postprocess import Decision
@@ -119,6 +120,67 @@ def test_postponed_image_is_claimed_when_its_time_has_come(journal: Journal, clo
     assert (image.attempts, image.unfinished_since_s) == (2, 90.0)
 
 
+def test_claim_gives_images_never_tried_before_those_held_up(
+    journal: Journal, clock: Clock
+) -> None:
+    journal.record_waiting([version("held")])
+    journal.conclude([Postponed(i, 5.0, 0, "unreadable", 90.0) for i in journal.claim(9)])
+    clock.now_s += 5.0
+    journal.record_waiting([version("new")])
+    assert [image.version.path for image in journal.claim(1)] == [b"new"]
+    assert [image.version.path for image in journal.claim(1)] == [b"held"]
+
+
+def test_retry_rejected_puts_back_those_wanted_of_served_folders(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.journal._PAGE", 2)
+    other = journal.serve(tmp_path / "other")
+    journal.record_waiting([*(version(str(n)) for n in range(5)), version("x", root=other)])
+    reasons = [RejectReason.UNREADABLE] * 4 + [RejectReason.EMPTY] * 2
+    images = journal.claim(9)
+    journal.conclude(
+        [
+            Finished(image, rejected(reason, "", ImageFacts()))
+            for image, reason in zip(images, reasons, strict=True)
+        ]
+    )
+    again = reopened(journal, tmp_path)
+    wanted = again.retry_rejected(reason="unreadable", is_wanted=lambda _, path: path != b"1")
+    assert wanted == 3
+    assert [image.version.path for image in again.claim(9)] == [b"0", b"2", b"3"]
+    assert again.retry_rejected() == 2
+    assert [image.version.path for image in again.claim(9)] == [b"1", b"4"]
+    assert column(tmp_path, "state")[-1] == "done"
+    again.close()
+
+
+def test_open_journal_in_a_folder_that_others_may_enter_is_private(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    journal = open_journal(tmp_path)
+    journal.serve(tmp_path / "export")
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    journal.close()
+    assert modes == {NAME: 0o600, f"{NAME}-wal": 0o600, f"{NAME}-shm": 0o600}
+
+
+def test_read_summary_counts_images_of_other_folders_apart(
+    journal: Journal, tmp_path: Path
+) -> None:
+    other = journal.serve(tmp_path / "other")
+    journal.record_waiting([version("a"), version("x", root=other), version("y", root=other)])
+    summary = read_summary(tmp_path, [tmp_path / "export", tmp_path / "never seen"])
+    assert (summary.states, summary.waiting_elsewhere) == ({"waiting": 1}, 2)
+    (a,) = journal.claim(1)
+    journal.conclude([Postponed(a, 5.0, 0, "unreadable", 90.0)])
+    summary = read_summary(tmp_path, [tmp_path / "export"])
+    assert summary.held_up == {"unreadable": 1}
+    (x, *_) = journal.claim(9)
+    journal.conclude([Finished(x, labelled("red"))])
+    summary = read_summary(tmp_path, [tmp_path / "gone"])
+    assert (summary.oldest_waiting_at, summary.statuses, summary.labels) == (None, {}, {})
+
+
 def test_gone_image_that_comes_back_is_unknown(journal: Journal) -> None:
     journal.record_waiting([version("a")])
     journal.conclude([Dropped(image, "gone") for image in journal.claim(9)])
@@ -173,7 +235,7 @@ def test_read_summary_while_the_journal_is_in_use_counts_everything(
     a, b, _ = journal.claim(3)
     bad = rejected(RejectReason.TRUNCATED, "no end", ImageFacts())
     journal.conclude([Finished(a, labelled("red")), Finished(b, bad)])
-    summary = read_summary(tmp_path)
+    summary = read_summary(tmp_path, [tmp_path / "export"])
     assert summary.states == {"done": 2, "claimed": 1}
     assert summary.statuses == {"labelled": 1, "rejected": 1}
     assert summary.labels == {"red": 1}
@@ -184,16 +246,17 @@ def test_read_summary_while_the_journal_is_in_use_counts_everything(
 
 def test_read_summary_without_a_journal_says_so(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="no daemon has run"):
-        read_summary(tmp_path)
+        read_summary(tmp_path, [])
 
 
 def test_open_newer_journal_is_refused_and_left_alone(journal: Journal, tmp_path: Path) -> None:
     journal.close()
     with closing(sqlite3.connect(tmp_path / NAME)) as db:
         db.execute("PRAGMA user_version = 2")
-    for open_it in (open_journal, read_summary):
-        with pytest.raises(StorageError, match="version 2, this program reads 1"):
-            open_it(tmp_path)
+    with pytest.raises(StorageError, match="version 2, this program reads 1"):
+        open_journal(tmp_path)
+    with pytest.raises(StorageError, match="version 2, this program reads 1"):
+        read_summary(tmp_path, [])
 
 
 def test_open_file_that_is_no_database_says_what_to_do(tmp_path: Path) -> None:
@@ -209,7 +272,7 @@ def test_damaged_page_is_a_storage_error(journal: Journal, tmp_path: Path) -> No
     content[8192:] = b"\x55" * (len(content) - 8192)
     (tmp_path / NAME).write_bytes(content)
     with pytest.raises(StorageError, match="damaged"):
-        read_summary(tmp_path)
+        read_summary(tmp_path, [tmp_path / "export"])
 
 
 def test_open_new_journal_survives_a_power_cut(journal: Journal) -> None:

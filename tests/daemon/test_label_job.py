@@ -45,14 +45,16 @@ class FakeSession:
 class Bench:
     """A watch folder, a job, and a clock to turn."""
 
-    def __init__(self, folder: Path, *, trust_mtime: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, trust_mtime: bool = False, recheck_s: float | None = None
+    ) -> None:
         self.folder = folder
         self.now_s = 1000.0
         self.session = FakeSession()
         labeller = Labeller(self.session, classes=CLASSES, spec=SPEC, unidentified_below=0.5)
         self.root = Root(1, folder, folder, names_regex(("*.jpg",)))
         policy = RetryPolicy(attempts=3, first_delay_s=1.0, max_delay_s=60.0)
-        patience = Patience(20.0, trust_mtime=trust_mtime)
+        patience = Patience(20.0, trust_mtime=trust_mtime, recheck_s=recheck_s)
         roots = {1: self.root}
         self.job = LabelJob(labeller, roots, policy, patience, clock=lambda: self.now_s)
 
@@ -152,6 +154,34 @@ def test_label_image_whose_watch_folder_is_away_waits_without_an_attempt(
     image = bench.claim("a.jpg", colour_jpeg())
     bench.folder.rename(bench.folder.with_name("unmounted"))
     assert bench.verdict(image) == Postponed(image, 1.0, 0, "folder is away")
+
+
+@pytest.mark.usefixtures("_no_superuser")
+def test_label_image_without_permission_waits_ever_longer_and_is_labelled_when_it_has_it(
+    tmp_path: Path, colour_jpeg: Callable[..., bytes]
+) -> None:
+    bench = Bench(tmp_path, recheck_s=30.0)
+    image = bench.claim("a.jpg", colour_jpeg("blue"))
+    path = tmp_path / "a.jpg"
+    path.chmod(0)
+    assert bench.verdict(image) == Postponed(image, 1.0, 0, "unreadable", 1000.0)
+    later = ClaimedImage(1, image.version, 0, 1000.0)
+    for waited_s, delay_s in ((8.0, 8.0), (500.0, 30.0)):
+        bench.now_s = 1000.0 + waited_s
+        assert bench.verdict(later) == Postponed(later, delay_s, 0, "unreadable", 1000.0)
+    path.chmod(0o600)
+    verdict = bench.verdict(later)
+    assert isinstance(verdict, Finished)
+    assert verdict.outcome.status is Status.LABELLED
+
+
+@pytest.mark.usefixtures("_no_superuser")
+def test_label_image_without_permission_is_rejected_where_the_run_has_an_end(
+    bench: Bench, colour_jpeg: Callable[..., bytes]
+) -> None:
+    image = bench.claim("a.jpg", colour_jpeg())
+    (bench.folder / "a.jpg").chmod(0)
+    assert reason_of(bench.verdict(image)) == "unreadable"
 
 
 def test_label_unreadable_storage_is_tried_again_then_rejected(bench: Bench) -> None:

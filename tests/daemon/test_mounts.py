@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.mounts import file_system_type, is_on_share
+from daemon.mounts import file_system_type, is_on_share, mount_point
 
 MOUNTS = r"""22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 30 22 0:25 / /mnt/dm96 rw - cifs //pc/export rw
@@ -37,6 +37,13 @@ def test_file_system_of_a_folder(
     mounts.write_text(MOUNTS)
     assert file_system_type(Path(folder), mounts) == type_
     assert is_on_share(Path(folder), mounts) is is_share
+
+
+def test_mount_point_of_a_folder(tmp_path: Path) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(MOUNTS)
+    assert mount_point(Path("/mnt/dm96/S1"), mounts) == "/mnt/dm96"
+    assert mount_point(Path("/mnt"), mounts) == "/"
 
 
 def test_file_system_of_this_machine_is_known(tmp_path: Path) -> None:

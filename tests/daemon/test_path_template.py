@@ -30,3 +30,9 @@ def test_ids_path_and_template_give(
 def test_parse_wrong_names_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="sample_id"):
         PathTemplate.parse(text)
+
+
+@pytest.mark.parametrize("text", ["{sample_id}/{slide_id/*", "{sample_id}}/*", "{{sample_id}/*"])
+def test_parse_brace_left_over_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="has a brace without its partner"):
+        PathTemplate.parse(text)

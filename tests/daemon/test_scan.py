@@ -40,6 +40,14 @@ def test_image_files_takes_images_of_every_depth_and_case(tmp_path: Path) -> Non
     assert found(tmp_path, b"S1/slide") == {b"S1/slide/c.png"}
 
 
+def test_image_files_names_of_sidecars_are_no_images_whatever_the_pattern(tmp_path: Path) -> None:
+    put(tmp_path, "cell.jpg", "cell.jpg.json", "cell.jpg.CSV", "cell.json", "cells")
+    wide = Root(1, tmp_path, tmp_path, names_regex(("cell*",)))
+    found = {file.path for file in image_files(wide, lambda *_: None)}
+    assert found == {b"cell.jpg", b"cells"}
+    assert not wide.has_image(b"S1/cell.jpg.json")
+
+
 def test_image_files_leaves_hidden_names_out(tmp_path: Path) -> None:
     put(tmp_path, ".a.jpg", "._b.jpg", ".snapshot/c.jpg", "d.jpg")
     assert found(tmp_path) == {b"d.jpg"}

@@ -15,7 +15,9 @@ import pytest
 from numpy.typing import NDArray
 
 from daemon import settle, source
+from daemon.retry_images import retry_images
 from daemon.startup import opened_service
+from daemon.summary import read_summary
 from edge.backends.onnx import OnnxSession
 from edge.demo.analyzer import export_images
 from edge.errors import BackendError, StorageError
@@ -30,6 +32,10 @@ COLOURS = ("red", "green", "blue")
 def once(site: Any) -> int:
     with opened_service(site.config(), is_once=True) as service:
         return service.once(lambda: None)
+
+
+def held_up(site: Any) -> dict[str, int]:
+    return read_summary(site.config().state_dir, [site.export]).held_up
 
 
 def put(path: Path, content: bytes) -> Path:
@@ -134,7 +140,6 @@ def test_run_results_folder_that_refuses_is_waited_for(
     site: Any, colour_jpeg: Jpeg, until: Until, caplog: pytest.LogCaptureFixture
 ) -> None:
     # A file in the place of a folder refuses even the superuser.
-    site.results.mkdir()
     (site.results / "S1").write_bytes(b"in the way")
     with site.running():
         put(site.export / "S1" / "a.jpg", colour_jpeg("red"))
@@ -153,14 +158,154 @@ def test_run_results_folder_that_refuses_is_waited_for(
 def test_once_results_folder_that_refuses_ends_with_images_waiting(
     site: Any, colour_jpeg: Jpeg
 ) -> None:
-    site.results.write_bytes(b"in the way")
-    site.add("a.jpg", colour_jpeg("red"))
+    (site.results / "S1").write_bytes(b"in the way")
+    site.add("S1/a.jpg", colour_jpeg("red"))
     with pytest.raises(StorageError):
         once(site)
-    assert site.outcomes()["a.jpg"][0] == "waiting"
-    site.results.unlink()
+    assert site.outcomes()["S1/a.jpg"][0] == "waiting"
+    (site.results / "S1").unlink()
     assert once(site) == 0
+    assert site.sidecar("S1/a.jpg")["label"] == "red"
+
+
+def test_run_results_folder_that_goes_away_is_not_made_again_and_its_images_wait(
+    site: Any, colour_jpeg: Jpeg, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    aside = site.folder / "aside"
+    with site.running():
+        put(site.export / "S1" / "a.jpg", colour_jpeg("red"))
+        until(lambda: site.has_sidecar("S1/a.jpg"))
+        site.results.rename(aside)
+        put(site.export / "S1" / "b.jpg", colour_jpeg("green"))
+        put(site.export / "S2" / "c.jpg", colour_jpeg("blue"))
+        until(lambda: "sidecars cannot be written (the results folder is away)" in caplog.text)
+        until(lambda: held_up(site) == {"sidecar: the results folder is away": 2})
+        assert not site.results.exists()
+        aside.rename(site.results)
+        until(lambda: site.has_sidecar("S1/b.jpg") and site.has_sidecar("S2/c.jpg"))
+        until(lambda: "sidecars can be written again" in caplog.text)
+    assert site.sidecar("S1/b.jpg")["label"] == "green"
+    assert [record.levelname for record in caplog.records].count("ERROR") == 1
+
+
+def test_start_without_the_results_folder_is_refused_and_makes_none(
+    site: Any, colour_jpeg: Jpeg
+) -> None:
+    site.add("a.jpg", colour_jpeg("red"))
+    site.results.rmdir()
+    for is_once in (True, False):
+        with (
+            pytest.raises(StorageError, match="make it: mkdir"),
+            opened_service(site.config(), is_once=is_once),
+        ):
+            pass
+    assert not site.results.exists()
+    site.results.mkdir()
+    once(site)
     assert site.sidecar("a.jpg")["label"] == "red"
+
+
+@pytest.mark.usefixtures("_no_superuser")
+def test_run_image_without_permission_waits_and_is_labelled_when_it_has_it(
+    site: Any, colour_jpeg: Jpeg, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.settings["rescan_s"] = 0.2
+    for name in "abc":
+        site.add(f"S1/1/{name}.jpg", colour_jpeg("red")).chmod(0)
+    with site.running():
+        until(lambda: held_up(site) == {"unreadable": 3})
+        put(site.export / "S2" / "1" / "next.jpg", colour_jpeg("green"))
+        until(lambda: site.has_sidecar("S2/1/next.jpg"))
+        assert {site.outcomes()[f"S1/1/{name}.jpg"][0] for name in "abc"} <= {"waiting", "claimed"}
+        # The permission changes neither size nor mtime.
+        for name in "abc":
+            (site.export / "S1" / "1" / f"{name}.jpg").chmod(0o600)
+        until(lambda: all(site.has_sidecar(f"S1/1/{name}.jpg") for name in "abc"))
+    assert site.sidecar("S1/1/a.jpg")["label"] == "red"
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == 1
+    assert "no permission to read" in said[0]
+    assert "S1" not in said[0]
+
+
+@pytest.mark.usefixtures("_no_superuser")
+def test_once_image_without_permission_is_rejected_and_labelled_by_a_later_run(
+    site: Any, colour_jpeg: Jpeg, until: Until
+) -> None:
+    site.settings["watch"] = [{"folder": "export"}]
+    images = [site.add(f"{name}.jpg", colour_jpeg("red")) for name in "ab"]
+    for image in images:
+        image.chmod(0)
+    once(site)
+    assert site.sidecar("a.jpg")["reason"] == "unreadable"
+    rejected_at = site.sidecar("b.jpg")["created"]
+    images[0].chmod(0o600)
+    once(site)
+    assert site.sidecar("a.jpg")["label"] == "red"
+    assert site.sidecar("b.jpg")["created"] == rejected_at
+    site.settings["rescan_s"] = 0.2
+    with site.running():
+        until(lambda: held_up(site) == {"unreadable": 1})
+        images[1].chmod(0o600)
+        until(lambda: site.outcomes()["b.jpg"] == ("done", "labelled", "red", None))
+    assert site.sidecar("b.jpg")["label"] == "red"
+
+
+def test_once_wide_pattern_makes_no_sidecars_of_sidecars(site: Any, colour_jpeg: Jpeg) -> None:
+    site.settings["watch"] = [{"folder": "export", "pattern": "cell*"}]
+    site.settings["results"] = {"folder": None}
+    image = site.add("S1/cell1.jpg", colour_jpeg("red"))
+    for _ in range(3):
+        once(site)
+    names = sorted(path.name for path in image.parent.iterdir())
+    assert names == ["cell1.jpg", "cell1.jpg.csv", "cell1.jpg.json"]
+    assert list(site.outcomes()) == ["S1/cell1.jpg"]
+
+
+def test_once_images_that_the_template_does_not_match_are_counted_and_said_once(
+    site: Any, colour_jpeg: Jpeg, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.jpg", "b.jpg", "S1/1/c.jpg"):
+        site.add(name, colour_jpeg("red"))
+    with opened_service(site.config(), is_once=True) as service:
+        service.once(lambda: None)
+    assert service.tally.text() == "3 labelled, 0 unidentified, 0 rejected, 2 without ids"
+    assert service.tally.to_dict()["without_ids"] == 2
+    assert (site.sidecar("a.jpg")["sample_id"], site.sidecar("S1/1/c.jpg")["sample_id"]) == (
+        None,
+        "S1",
+    )
+    assert caplog.text.count("does not match the template") == 1
+
+
+def test_once_knows_how_many_images_to_expect(site: Any, colour_jpeg: Jpeg) -> None:
+    for number in range(40):
+        site.add(f"S1/1/{number}.jpg", colour_jpeg("red"))
+    seen = set()
+    with opened_service(site.config(), is_once=True) as service:
+        service.once(lambda: seen.add(service.tally.expected))
+    assert service.tally.finished == service.tally.expected == 40
+    assert seen <= {None, 40}
+
+
+def test_retry_beside_the_running_daemon_has_images_labelled_again(
+    site: Any, colour_jpeg: Jpeg, until: Until
+) -> None:
+    site.settings["limits"] = {"max_bytes": 10_000}
+    path = site.add("S1/1/a.jpg", colour_jpeg("red", side_px=256))
+    site.add("S1/1/b.jpg", colour_jpeg("blue", side_px=16))
+    once(site)
+    assert site.sidecar("S1/1/a.jpg")["reason"] == "too_large"
+    del site.settings["limits"]
+    with site.running():
+        assert retry_images(site.config(), path) == 1
+        until(lambda: site.outcomes()["S1/1/a.jpg"] == ("done", "labelled", "red", None))
+        before = site.sidecar("S1/1/b.jpg")["created"]
+        assert retry_images(site.config(), None) == 1
+        until(lambda: site.sidecar("S1/1/b.jpg")["created"] != before)
+        until(lambda: site.outcomes()["S1/1/b.jpg"][0] == "done")
+    assert site.sidecar("S1/1/a.jpg")["label"] == "red"
+    assert site.sidecar("S1/1/b.jpg")["reason"] == "too_small"
 
 
 def test_run_device_that_fails_stops_the_service_and_gives_the_images_back(

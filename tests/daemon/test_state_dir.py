@@ -19,6 +19,23 @@ def test_owned_state_dir_new_folder_is_private(tmp_path: Path) -> None:
         assert stat.S_IMODE((tmp_path / "a" / "state").stat().st_mode) == 0o700
 
 
+@pytest.mark.usefixtures("_no_superuser")
+def test_owned_state_dir_below_a_folder_without_permission_is_a_storage_error(
+    tmp_path: Path,
+) -> None:
+    tmp_path.chmod(0)
+    try:
+        with (
+            pytest.raises(StorageError, match="Permission denied"),
+            owned_state_dir(tmp_path / "a" / "state"),
+        ):
+            pass
+    finally:
+        tmp_path.chmod(0o700)
+    with owned_state_dir(tmp_path / "a" / "state"):
+        pass
+
+
 def test_owned_state_dir_second_owner_is_refused_and_told_who(tmp_path: Path) -> None:
     with (
         owned_state_dir(tmp_path),

@@ -90,3 +90,17 @@ def test_remove_leftovers_deletes_only_old_temporary_files(tmp_path: Path) -> No
     os.utime(other, (1, 1))
     assert atomic.remove_leftovers(tmp_path, older_than_s=60) == 1
     assert names(tmp_path) == [".edge-1-bb.tmp", "image.tmp"]
+
+
+def test_make_folder_where_a_folder_above_may_not_be_searched_is_a_storage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "is_dir", refused)
+        with pytest.raises(StorageError, match=r"could not create .*: Permission denied"):
+            atomic.make_folder(tmp_path / "a")
+    atomic.make_folder(tmp_path / "a")
+    assert (tmp_path / "a").is_dir()

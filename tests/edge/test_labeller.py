@@ -12,6 +12,7 @@ from edge.backends.select import open_session
 from edge.bundle import load_bundle
 from edge.errors import BackendError, RejectReason, TransientError
 from edge.golden import open_labeller
+from edge.images import ImageLimits
 from edge.labeller import Labeller, Outcome, Status
 
 JpegMaker = Callable[..., bytes]
@@ -91,6 +92,15 @@ def test_label_batch_larger_than_the_session_takes_is_split(
 def test_label_of_missing_file_raises_transient(labeller: Labeller, tmp_path: Path) -> None:
     with pytest.raises(TransientError):
         labeller.label(tmp_path / "gone.jpg")
+
+
+def test_open_labeller_with_narrow_limits_still_checks_its_golden_images(
+    small_bundle: Path, tmp_path: Path, colour_jpeg: JpegMaker
+) -> None:
+    bundle = load_bundle(small_bundle)
+    labeller = open_labeller(bundle, open_session(bundle), ImageLimits(max_bytes=100))
+    (tmp_path / "a.jpg").write_bytes(colour_jpeg())
+    assert labeller.label(tmp_path / "a.jpg").reason is RejectReason.TOO_LARGE
 
 
 class BrokenSession:

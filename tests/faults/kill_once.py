@@ -44,6 +44,7 @@ def main() -> int:
 def prepare(bundle: Path, images: Path, folder: Path) -> Path:
     """Copy the images into an export folder and write a configuration."""
     shutil.copytree(images, folder / "export")
+    (folder / "results").mkdir()
     config = {
         "bundle": str(bundle.resolve()),
         "watch": [{"folder": "export"}],

@@ -1,0 +1,72 @@
+"""Does the exported graph compute what the source computes?"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from converters.card import ModelCard
+from converters.checkpoint import SourceModel
+from converters.image_set import ImageSet, evenly, image_batches
+from edge.backends.onnx import open_onnx
+from edge.errors import ModelError
+
+# Above this share of the logits' range the exported graph computes something else.
+EXPORT_TOLERANCE: Final = 1e-3
+EXPORT_CHECK_IMAGES: Final = 8
+
+
+def check_export(
+    source: SourceModel, exported: onnx.ModelProto, card: ModelCard, batch: NDArray[np.uint8]
+) -> None:
+    """The exported graph gives the source's logits on sample images, alone and in a batch.
+
+    Raises:
+        ModelError: it does not, or the number of classes is not the card's.
+    """
+    check_logits(source, card, len(batch))
+    expected = source.sample_logits
+    session = open_onnx(exported.SerializeToString(), "fp32")
+    range_ = max(float(np.ptp(expected)), 1e-6)
+    alone = np.concatenate([session.infer(batch[i : i + 1]) for i in range(len(batch))])
+    for what, logits in (("one image", alone), ("a batch", session.infer(batch))):
+        deviation = float(np.abs(logits - expected).max()) / range_
+        if not deviation <= EXPORT_TOLERANCE:
+            raise ModelError(
+                f"the exported model differs from {source.path.name} by {deviation:.2%} of the "
+                f"logits' range on {what}. Export to ONNX yourself and convert that file."
+            )
+
+
+def check_logits(source: SourceModel, card: ModelCard, count: int) -> None:
+    """The source gives `count` rows of finite logits, one for each class of the card.
+
+    Raises:
+        ModelError: it does not.
+    """
+    expected = source.sample_logits
+    if expected.shape != (count, len(card.classes)):
+        raise ModelError(
+            f"{source.path.name} gives outputs of shape {expected.shape} for {count} images; "
+            f"the card's {len(card.classes)} classes need ({count}, {len(card.classes)})."
+        )
+    if not np.isfinite(expected).all():
+        raise ModelError(
+            f"{source.path.name} gives NaN or infinite logits on validation images. Its weights "
+            "are damaged; export the trained ones again."
+        )
+    if (expected >= 0).all() and np.allclose(expected.sum(axis=1), 1.0, atol=1e-3):
+        raise ModelError(
+            f"{source.path.name} gives probabilities, not logits: each row sums to 1. Export it "
+            "without its last softmax."
+        )
+
+
+def sample_images(images: ImageSet, card: ModelCard) -> NDArray[np.uint8]:
+    """The preprocessed images on which source and export are compared."""
+    few = evenly(images, EXPORT_CHECK_IMAGES)
+    (batch,) = image_batches(few, card.input, EXPORT_CHECK_IMAGES)
+    return batch

@@ -1,0 +1,79 @@
+"""What a person asks of a conversion, and the images that go with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from converters.card import DRAWN, ModelCard
+from converters.gate import Gate
+from converters.image_set import ImageSet, draw_images, load_images
+from edge.errors import ConfigError
+
+DRAWN_VALIDATION_COUNT: Final = 200
+# Not the demo's seeds: the demo's cells are neither calibrated nor validated on.
+DRAWN_CALIBRATION_SEED: Final = 7_919
+DRAWN_VALIDATION_SEED: Final = 104_729
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the person asked for. Folders given here win over the card's.
+
+    Attributes:
+        strict: refuse where INT8 cannot pass the gate, in place of an FP32 bundle.
+        cache: folder for calibration results, None for none.
+        trust_pickle: `sha256:HEX` of a pickled model that may run its code.
+    """
+
+    model: Path
+    card: ModelCard
+    target: Path
+    int8: bool
+    calibration: Path | str | None = None
+    validation: Path | str | None = None
+    calibration_limit: int = 256
+    overwrite: bool = False
+    strict: bool = False
+    cache: Path | None = None
+    trust_pickle: str | None = None
+    gate: Gate = field(default_factory=Gate)
+
+
+def calibration_images(request: Request, scratch: Path) -> ImageSet | None:
+    """The images to calibrate on, None without INT8; drawn ones are written into `scratch`.
+
+    Raises:
+        ConfigError: none are named, or they cannot be used.
+    """
+    if not request.int8:
+        return None
+    chosen = request.calibration or request.card.calibration
+    if chosen is None:
+        raise ConfigError(
+            "INT8 needs calibration images and the card names none. Give --calibration DIR with "
+            "some hundred exported images (no labels needed)."
+        )
+    if chosen == DRAWN:
+        return draw_images(
+            request.calibration_limit, DRAWN_CALIBRATION_SEED, scratch / "calibration"
+        )
+    return load_images(Path(chosen), limit=request.calibration_limit)
+
+
+def validation_images(request: Request, scratch: Path) -> ImageSet:
+    """The labelled images to judge on; drawn ones are written into `scratch`.
+
+    Raises:
+        ConfigError: none are named, or they cannot be used.
+    """
+    chosen = request.validation or request.card.validation
+    if chosen is None:
+        raise ConfigError(
+            "the accuracy check needs validation images and the card names none. Give "
+            "--validation DIR with one folder of images per class."
+        )
+    if chosen == DRAWN:
+        return draw_images(DRAWN_VALIDATION_COUNT, DRAWN_VALIDATION_SEED, scratch / "validation")
+    return load_images(Path(chosen), request.card.classes)

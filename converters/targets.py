@@ -1,0 +1,96 @@
+"""The INT8 graphs of one conversion: one calibration, a solution for each target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import onnx
+
+from converters.calibration import Calibration, calibrate
+from converters.calibration_cache import cache_key, cached
+from converters.gate import failures
+from converters.image_set import ImageSet, evenly, image_batches
+from converters.judging import Judging
+from converters.onnx_to_int8 import quantizable_tensors
+from converters.placement import TENSORRT, X86, X86_7BIT
+from converters.quantization import Problem, Solution, build, solve
+from converters.request import Request
+from edge.backends.onnx import open_onnx
+from edge.errors import AccuracyGateError
+
+# Images on which range methods and layers are compared.
+PROBE_IMAGES: Final = 48
+
+OnProgress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """The INT8 graphs by the name of their placement, and what was calibrated on."""
+
+    solutions: dict[str, Solution]
+    calibration: Calibration
+    origin: str
+
+    def held(self) -> dict[str, Solution]:
+        """The graphs that passed the gate."""
+        return {name: found for name, found in self.solutions.items() if found.holds}
+
+
+def quantize_for_all(
+    request: Request,
+    fp32: onnx.ModelProto,
+    images: ImageSet,
+    judging: Judging,
+    on_progress: OnProgress,
+) -> Quantized:
+    """Calibrate once and solve for every placement from the same histograms."""
+    spec = request.card.input
+    tensors = quantizable_tensors(fp32, X86, TENSORRT)
+    calibration = cached(
+        request.cache,
+        cache_key(fp32, tensors, images.sha256, spec),
+        lambda: calibrate(
+            fp32, tensors, images, spec, lambda done, of: on_progress("calibrating", done, of)
+        ),
+    )
+    (probe,) = image_batches(evenly(images, PROBE_IMAGES), spec, PROBE_IMAGES)
+    probe_logits = open_onnx(fp32.SerializeToString(), "fp32").infer(probe)
+    problem = Problem(fp32, calibration, spec, probe, probe_logits, judging, on_progress)
+    solutions = {p.name: solve(problem, p) for p in (X86, TENSORRT)}
+    solutions[X86_7BIT.name] = _with_seven_bits(problem, solutions[X86.name])
+    return Quantized(solutions, calibration, images.origin)
+
+
+def require_int8(quantized: Quantized) -> None:
+    """Refuse where the graph for this kind of machine misses the gate.
+
+    Raises:
+        AccuracyGateError: which limit was missed, and that rescue did not help.
+    """
+    solution = quantized.solutions[X86.name]
+    if not solution.holds:
+        tried = f" even with {len(solution.steps)} layers in float" if solution.steps else ""
+        raise AccuracyGateError(
+            f"{failures(solution.checks)[0].text}{tried} (validated on "
+            f"{solution.evidence.validation.origin}). Nothing was written. Calibrate on more "
+            "images like those of the analyzer, or convert without --strict for an FP32 bundle."
+        )
+
+
+def _with_seven_bits(problem: Problem, solution: Solution) -> Solution:
+    """The same graph for CPUs without VNNI, judged by itself."""
+    kept = [step.kept_float for step in solution.steps]
+    int8 = build(problem, X86_7BIT, solution.ranges, kept_float=kept)
+    evidence, checks = problem.judge(int8, X86_7BIT)
+    return replace(
+        solution,
+        placement=X86_7BIT,
+        int8=int8,
+        evidence=evidence,
+        checks=checks,
+        naive_checks=checks,
+        seconds=0.0,
+    )

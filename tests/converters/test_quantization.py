@@ -1,0 +1,106 @@
+"""Rescue: a network that INT8 breaks gets its worst layers back in float."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import yaml
+
+from converters.agreement import Validation
+from converters.calibration import calibrate
+from converters.card import read_card
+from converters.checkpoint import open_model
+from converters.gate import Gate
+from converters.image_set import image_batches, load_images
+from converters.judging import Judging
+from converters.onnx_to_int8 import quantizable_tensors
+from converters.placement import TENSORRT, X86
+from converters.quantization import Problem, rank_layers, solve
+from converters.ranges import choose_ranges
+from converters.torch_to_onnx import source_to_onnx
+from edge.backends.onnx import open_onnx
+from tests.support.tiny_network import CARD
+
+FRAGILE = "tests.support.fragile_network:build"
+
+
+@pytest.fixture
+def problem(model_folder: Path) -> Problem:
+    return make_problem(model_folder, Gate(), architecture=FRAGILE)
+
+
+def make_problem(folder: Path, gate: Gate, **card_changes: Any) -> Problem:
+    from tests.support.fragile_network import train_fragile_network
+
+    torch.save(train_fragile_network().state_dict(), folder / "fragile.pt")
+    (folder / "fragile.yaml").write_text(yaml.safe_dump({**CARD, **card_changes}))
+    card = read_card(folder / "fragile.yaml")
+    images = load_images(folder / "calibration")
+    (probe,) = image_batches(images, card.input, len(images.files))
+    fp32 = source_to_onnx(open_model(folder / "fragile.pt", card, probe), card.input)
+    tensors = quantizable_tensors(fp32, X86, TENSORRT)
+    validation = Validation.from_images(
+        load_images(folder / "validation", card.classes), card.classes
+    )
+    return Problem(
+        model=fp32,
+        calibration=calibrate(fp32, tensors, images, card.input, lambda *_: None),
+        spec=card.input,
+        probe=probe,
+        probe_logits=open_onnx(fp32.SerializeToString(), "fp32").infer(probe),
+        judge=Judging(fp32, card, validation, gate, lambda *_: None),
+        on_progress=lambda *_: None,
+    )
+
+
+def conv_names(model: onnx.ModelProto) -> list[str]:
+    return [node.name for node in model.graph.node if node.op_type == "Conv"]
+
+
+@pytest.mark.parametrize("placement", [X86, TENSORRT], ids=lambda p: p.name)
+def test_solve_of_network_that_int8_breaks_keeps_few_layers_in_float(
+    problem: Problem, placement: Any
+) -> None:
+    solution = solve(problem, placement)
+    assert any(not check.holds for check in solution.naive_checks)
+    assert solution.holds
+    assert 1 <= len(solution.steps) <= 3
+    assert solution.steps[-1].missed == ()
+    assert solution.int8_share >= 0.6
+    drop = solution.evidence.drop_points()
+    assert drop is not None
+    assert drop <= 1
+    assert set(solution.int8.float_layers) == {
+        step.kept_float
+        for step in solution.steps
+        if step.kept_float in (*conv_names(problem.model), *solution.int8.float_layers)
+    }
+
+
+def test_rank_layers_puts_the_layer_that_was_made_fragile_first(problem: Problem) -> None:
+    ranges = choose_ranges(problem.calibration.histograms, "max", symmetric=False)
+    effects = rank_layers(problem, X86, ranges)
+    assert [e.divergence for e in effects] == sorted((e.divergence for e in effects), reverse=True)
+    # The second convolution reads the activation whose channels differ a thousandfold.
+    assert effects[0].name == conv_names(problem.model)[1]
+
+
+def test_solve_where_nothing_helps_ends_without_passing(model_folder: Path) -> None:
+    impossible = Gate(max_divergence=0.0)
+    solution = solve(make_problem(model_folder, impossible, architecture=FRAGILE), X86)
+    assert not solution.holds
+    assert solution.int8_share >= 0.5
+
+
+def test_solve_is_repeatable(problem: Problem, onnx_checker: Callable[[bytes], None]) -> None:
+    first, second = (solve(problem, X86) for _ in range(2))
+    content = first.int8.model.SerializeToString(deterministic=True)
+    onnx_checker(content)
+    assert content == second.int8.model.SerializeToString(deterministic=True)
+    assert np.array_equal(first.evidence.int8, second.evidence.int8)

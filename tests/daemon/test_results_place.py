@@ -1,0 +1,78 @@
+"""Tests for daemon.results_place: a share that is away takes no results."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from daemon.results_place import ResultsPlace
+from edge.errors import StorageError
+
+
+def test_place_folder_that_is_not_there_at_the_start_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(
+        StorageError, match=f"is not there. Mount it, or make it: mkdir -p {tmp_path}"
+    ):
+        ResultsPlace(tmp_path / "results")
+    (tmp_path / "results").touch()
+    with pytest.raises(StorageError, match="is not a folder"):
+        ResultsPlace(tmp_path / "results")
+
+
+def test_place_folder_that_is_made_anew_is_welcome(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    place = ResultsPlace(results)
+    place.require([results / "S1"])
+    results.rename(tmp_path / "aside")
+    with pytest.raises(StorageError, match="is away"):
+        place.require([results / "S1"])
+    results.mkdir()
+    place.require([results / "S1"])
+
+
+def test_place_bare_mount_point_is_away_until_the_share_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results, bare = tmp_path / "results", tmp_path / "bare"
+    results.mkdir()
+    bare.mkdir()
+    point = str(results)
+    monkeypatch.setattr("daemon.results_place.mount_point", lambda _folder: point)
+    place = ResultsPlace(results)
+    results.rename(tmp_path / "share")
+    bare.rename(results)
+    point = "/"
+    for _ in range(2):
+        with pytest.raises(StorageError, match="is away"):
+            place.require([results])
+    # Mounted again, with another device number than before.
+    point = str(results)
+    place.require([results])
+
+
+def test_place_share_that_is_unmounted_is_away(tmp_path: Path) -> None:
+    mount = ["mount", "-t", "tmpfs", "none", str(tmp_path)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("this user may not mount")
+    try:
+        place = ResultsPlace(tmp_path)
+        place.require([tmp_path])
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+    with pytest.raises(StorageError, match="is away"):
+        place.require([tmp_path])
+    subprocess.run(mount, check=True)
+    try:
+        place.require([tmp_path])
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_place_beside_the_images_makes_no_folder_anew(tmp_path: Path) -> None:
+    place = ResultsPlace(None)
+    place.require([tmp_path])
+    with pytest.raises(StorageError, match="is away"):
+        place.require([tmp_path / "S1"])
