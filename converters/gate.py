@@ -140,8 +140,13 @@ def _worst_class_drop(evidence: Evidence, gate: Gate) -> Check:
         if fp32 and int8 and fp32.count - int8.count >= 2 and drop > worst:
             worst, name, lost = drop, class_name, fp32.count - int8.count
     limit = gate.max_class_drop_points
-    text = f"INT8 loses {lost} images of {name}, {worst:.1f} points of its recall, at most {limit}"
-    return Check("class recall drop", worst, limit, worst <= limit + 1e-9, f"{text} are allowed")
+    text = (
+        f"INT8 loses {lost} images of {name}, {worst:.1f} points of its recall, at most {limit} "
+        "are allowed"
+        if lost
+        else "INT8 loses two images or more of no class"
+    )
+    return Check("class recall drop", worst, limit, worst <= limit + 1e-9, text)
 
 
 def _calibration_error_rise(evidence: Evidence) -> float:

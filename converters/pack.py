@@ -18,9 +18,9 @@ from converters.card import ModelCard
 from converters.checkpoint import SourceModel
 from converters.evidence import evidence_document
 from converters.html_report import render_report
+from converters.html_thumbnails import thumbnails_of
 from converters.judging import Judging
 from converters.targets import Quantized
-from converters.thumbnails import thumbnails
 from edge import atomic
 from edge.bundle import (
     GOLDEN_NAME,
@@ -29,6 +29,8 @@ from edge.bundle import (
     ROLE_GOLDEN,
     ROLE_MODEL,
     SCHEMA,
+    SEAL_NAME,
+    seal,
 )
 from edge.sidecar import now
 
@@ -89,8 +91,9 @@ def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
         _add_golden(staging, contents)
         staging.add("evidence/evidence.json", _json(evidence), ROLE_EVIDENCE)
         facts = _facts(contents, evidence)
-        pictures = thumbnails(contents.judging.validation.paths)
-        report = render_report(evidence, facts, pictures)
+        pictures = thumbnails_of(contents.judging.validation.paths)
+        shown = {**facts, "artefacts": staging.artefacts}
+        report = render_report(evidence, shown, pictures)
         staging.add("evidence/report.html", report, ROLE_EVIDENCE)
         manifest = {
             **facts,
@@ -99,7 +102,8 @@ def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
             "default_precision": contents.default_precision,
             "times": _times(contents.quantized),
         }
-        atomic.write_file(folder / MANIFEST_NAME, _json(manifest))
+        content = _json(manifest)
+        atomic.write_files([(folder / MANIFEST_NAME, content), (folder / SEAL_NAME, seal(content))])
 
 
 def choose_golden(

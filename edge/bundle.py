@@ -20,6 +20,8 @@ from edge.preprocess import InputSpec
 
 SCHEMA: Final = "edge-bundle/1"
 MANIFEST_NAME: Final = "manifest.json"
+# The manifest's own hash, in the form that `sha256sum --check` reads.
+SEAL_NAME: Final = "manifest.sha256"
 GOLDEN_NAME: Final = "golden/golden.json"
 
 # Roles of artefacts in the manifest.
@@ -119,6 +121,7 @@ def load_bundle(root: Path) -> Bundle:
             f"{root} is no bundle: {MANIFEST_NAME} cannot be read ({error.strerror}). "
             "Give a folder NAME.edge that edge-convert wrote."
         ) from error
+    _check_seal(root, raw)
     manifest = _parse(raw, root / MANIFEST_NAME)
     try:
         bundle = _from_manifest(root, raw, manifest)
@@ -130,6 +133,26 @@ def load_bundle(root: Path) -> Bundle:
     for artefact in bundle.artefacts:
         _read_checked(root, artefact)
     return bundle
+
+
+def seal(manifest: bytes) -> bytes:
+    """The content of `SEAL_NAME` for a manifest."""
+    return f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST_NAME}\n".encode()
+
+
+def _check_seal(root: Path, manifest: bytes) -> None:
+    try:
+        found = (root / SEAL_NAME).read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"{root / SEAL_NAME} cannot be read ({error.strerror}). Copy the bundle again as a "
+            "whole."
+        ) from error
+    if found != seal(manifest):
+        raise BundleError(
+            f"{root / MANIFEST_NAME} is not the file that was converted: its hash is not the one "
+            f"in {SEAL_NAME}. Copy the bundle again as a whole."
+        )
 
 
 def _parse(raw: bytes, path: Path) -> dict[str, Any]:

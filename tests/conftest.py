@@ -15,6 +15,8 @@ import simplejpeg
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from edge.bundle import seal
+
 COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
 SHARED_IMAGES = Path(__file__).parent.parent.parent / "shared" / "pbc"
 
@@ -114,7 +116,9 @@ def write_small_bundle(root: Path, colour_jpeg: Callable[..., bytes]) -> Path:
         "default_precision": "int8",
         "artefacts": artefacts,
     }
-    (root / "manifest.json").write_text(json.dumps(manifest))
+    content = json.dumps(manifest).encode()
+    (root / "manifest.json").write_bytes(content)
+    (root / "manifest.sha256").write_bytes(seal(content))
     return root
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
@@ -52,11 +53,18 @@ def _kind_of_zip(file: BinaryIO, name: str) -> SourceKind:
     try:
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+            _check_entries(entries, file.seek(0, 2), name)
+            # torch.load checks no sums: a weight with a flipped bit is just another weight.
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
         raise ModelError(
             f"{name} is a truncated or damaged torch file ({error}). Copy it again."
         ) from error
-    _check_entries(entries, file.seek(0, 2), name)
+    if damaged is not None:
+        raise ModelError(
+            f"{name} is a damaged torch file (the checksum of {damaged[:80]} differs). "
+            "Copy it again."
+        )
     # The first folder is named after the file as it was saved.
     inner = {entry.filename.partition("/")[2] for entry in entries}
     _refuse_compiled_code(inner, name)

@@ -155,7 +155,7 @@ def test_tensorrt_quantizes_the_inputs_of_weighted_layers_symmetrically(net: Cal
 
 
 def node_weight(made_by: dict[str, onnx.NodeProto], node: onnx.NodeProto) -> str:
-    return made_by[made_by[node.input[1]].input[0]].input[0]
+    return str(made_by[made_by[node.input[1]].input[0]].input[0])
 
 
 def test_tensorrt_quantizes_nothing_else_but_the_identity_of_an_addition(net: Calibrated) -> None:

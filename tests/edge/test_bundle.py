@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from edge.bundle import load_bundle
+from edge.bundle import load_bundle, seal
 from edge.errors import BundleError
 
 
 def edit_manifest(root: Path, **changes: Any) -> None:
     path = root / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    content = json.dumps({**json.loads(path.read_text()), **changes}).encode()
+    path.write_bytes(content)
+    (root / "manifest.sha256").write_bytes(seal(content))
 
 
 def all_files(root: Path) -> list[str]:
@@ -27,8 +29,8 @@ def test_load_bundle_gives_classes_and_models(small_bundle: Path) -> None:
 
 
 def test_load_bundle_with_any_changed_byte_names_the_file(small_bundle: Path) -> None:
-    checked = [name for name in all_files(small_bundle) if name != "manifest.json"]
-    assert len(checked) == 6
+    checked = all_files(small_bundle)
+    assert len(checked) == 8
     for name in checked:
         path = small_bundle / name
         content = path.read_bytes()

@@ -29,6 +29,7 @@ from tests.support.discs import CLASSES, INPUT, DiscNetwork, draw_disc, train_on
 
 BUNDLE_FILES = (
     "manifest.json",
+    "manifest.sha256",
     "model.fp32.onnx",
     "model.int8.onnx",
     "golden/00.png",
@@ -297,7 +298,6 @@ def test_convert_with_broken_weights_says_what_the_model_does(
     assert said in only_error(capsys)
 
 
-@pytest.mark.xfail(reason="torch.load checks no sums and nothing else does yet")
 def test_convert_with_flipped_byte_in_the_weights_file_says_damaged(
     lab: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -371,13 +371,7 @@ def test_convert_calibrated_on_one_class_is_refused_by_the_gate(
     assert "INT8" in only_error(capsys)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param("manifest.json", marks=pytest.mark.xfail(reason="nothing seals it yet")),
-        *BUNDLE_FILES[1:],
-    ],
-)
+@pytest.mark.parametrize("name", BUNDLE_FILES)
 def test_bench_of_bundle_with_flipped_byte_names_the_file(
     bundle: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
