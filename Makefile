@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 IMAGES ?=
+# Most of the time goes into child processes that open models.
+JOBS ?= 2
 DATA ?= ../shared/pbc
 
 .PHONY: help demo test lint train clean
@@ -22,7 +24,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python -m edge.demo --model converters/reference/cells8.pt $(if $(IMAGES),--images "$(IMAGES)")
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
