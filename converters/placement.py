@@ -40,8 +40,8 @@ class Placement:
 
     @property
     def quantizable(self) -> frozenset[str]:
-        """All operators whose inputs are quantized."""
-        return WEIGHTED | self.arithmetic | self.moving
+        """All operators of which an input is quantized."""
+        return WEIGHTED | {"Add"} | self.arithmetic | self.moving
 
 
 # ONNX Runtime runs a layer in integers when all its inputs and its output are quantized. The

@@ -30,6 +30,9 @@ from edge.preprocess import InputSpec
 # With less of the arithmetic in INT8, FP16 or FP32 is the better choice.
 MIN_INT8_SHARE: Final = 0.5
 PROBE_BATCH: Final = 8
+# A broken network diverges least where everything is clipped, which spoils its sound layers too.
+# These methods keep what is rare, so that the layers at fault stand out.
+RESCUE_METHODS: Final = ("max", "percentile 99.999")
 
 OnProgress = Callable[[str, int, int], None]
 Judge = Callable[[Int8Model, Placement], tuple[Evidence, list[Check]]]
@@ -156,6 +159,10 @@ def rank_layers(
 def rescue(problem: Problem, solution: Solution) -> None:
     """Put the worst layers back into float, one by one, until the gate holds or INT8 is spent."""
     placement = solution.placement
+    solution.method = min(RESCUE_METHODS, key=lambda name: solution.method_divergence[name])
+    solution.ranges = choose_ranges(
+        problem.calibration.histograms, solution.method, symmetric=placement.symmetric
+    )
     solution.effects = rank_layers(problem, placement, solution.ranges)
     kept: list[str] = []
     for effect in solution.effects:
