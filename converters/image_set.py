@@ -45,7 +45,7 @@ def load_images(
     Args:
         classes: where given, subfolders are classes and label their images; otherwise the
             images have no labels.
-        limit: take this many, evenly from the whole sorted list.
+        limit: take this many, as equally as they allow from each subfolder.
 
     Raises:
         ConfigError: no folder, a folder that is no class, or an image that cannot be decoded: a
@@ -57,8 +57,7 @@ def load_images(
     if not paths:
         raise ConfigError(f"{folder} holds no .jpg or .png images; give a folder with some.")
     if limit is not None and len(paths) > limit:
-        picked = np.linspace(0, len(paths) - 1, limit).round().astype(int)
-        paths = [paths[i] for i in picked]
+        paths = _stratified(paths, folder, limit)
     files = tuple((_class_of(path, folder) if classes else None, path) for path in paths)
     if classes:
         _check_labels(files, classes, folder)
@@ -88,6 +87,22 @@ def evenly(images: ImageSet, count: int) -> ImageSet:
     picked = np.linspace(0, len(images.files) - 1, min(count, len(images.files)))
     files = tuple(images.files[i] for i in np.unique(picked.round().astype(int)))
     return ImageSet(images.origin, files, "")
+
+
+def _stratified(paths: list[Path], folder: Path, limit: int) -> list[Path]:
+    """`limit` paths, the subfolders taking turns, evenly spread within each."""
+    strata: dict[str, list[Path]] = {}
+    for path in paths:
+        # All loose images are one stratum.
+        name = "" if path.parent == folder else path.relative_to(folder).parts[0]
+        strata.setdefault(name, []).append(path)
+    chosen: list[Path] = []
+    # Small strata first: what they cannot give, the larger ones share.
+    for done, members in enumerate(sorted(strata.values(), key=len)):
+        share = min(len(members), (limit - len(chosen)) // (len(strata) - done))
+        picked = np.linspace(0, len(members) - 1, share).round().astype(int)
+        chosen += [members[i] for i in picked]
+    return sorted(chosen)
 
 
 def _check_labels(

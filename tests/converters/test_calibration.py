@@ -116,6 +116,20 @@ def test_load_images_with_limit_takes_them_evenly(model_folder: Path) -> None:
     assert images.is_labelled
 
 
+def test_load_images_with_limit_takes_as_many_of_a_rare_class(
+    tmp_path: Path, colour_jpeg: Callable[..., bytes]
+) -> None:
+    for name, count in (("red", 30), ("green", 5), ("blue", 2)):
+        for number in range(count):
+            path = tmp_path / name / f"{number:02}.jpg"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(colour_jpeg(name, seed=number))
+    images = load_images(tmp_path, ("red", "green", "blue"), limit=15)
+    labels = [label for label, _ in images.files]
+    assert (labels.count("red"), labels.count("green"), labels.count("blue")) == (8, 5, 2)
+    assert len(load_images(tmp_path, limit=15).files) == 15
+
+
 def test_load_images_digest_ignores_names_and_notices_bytes(
     tmp_path: Path, colour_jpeg: Callable[..., bytes]
 ) -> None:
