@@ -20,7 +20,7 @@ from converters.gate import Gate
 from converters.image_set import image_batches, load_images
 from converters.judging import Judging
 from converters.onnx_to_int8 import quantizable_tensors
-from converters.placement import TENSORRT, X86
+from converters.placement import TENSORRT, WEIGHTED, X86
 from converters.quantization import Problem, rank_layers, solve
 from converters.ranges import choose_ranges
 from converters.torch_to_onnx import source_to_onnx
@@ -76,11 +76,10 @@ def test_solve_of_network_that_int8_breaks_keeps_few_layers_in_float(
     drop = solution.evidence.drop_points()
     assert drop is not None
     assert drop <= 1
-    assert set(solution.int8.float_layers) == {
-        step.kept_float
-        for step in solution.steps
-        if step.kept_float in (*conv_names(problem.model), *solution.int8.float_layers)
-    }
+    weighted = {n.name for n in problem.model.graph.node if n.op_type in WEIGHTED}
+    kept = {step.kept_float for step in solution.steps}
+    assert set(solution.int8.float_layers) == kept & weighted
+    assert kept & weighted
 
 
 def test_rank_layers_puts_the_layer_that_was_made_fragile_first(problem: Problem) -> None:
