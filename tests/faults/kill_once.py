@@ -57,9 +57,13 @@ def prepare(bundle: Path, images: Path, folder: Path) -> Path:
 
 
 def kill_at_random(argv: list[str], folder: Path, chance: random.Random) -> int:
-    """Start the daemon, kill it between its start and its end, count the whole sidecars."""
+    """Start the daemon, kill it within its work, count the whole sidecars."""
+    before = len(list((folder / "results").rglob("*.json")))
     process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(chance.uniform(0.3, 0.75))
+    # Only a daemon that has begun to write can be killed within its work.
+    while process.poll() is None and len(list((folder / "results").rglob("*.json"))) == before:
+        time.sleep(0.005)
+    time.sleep(chance.uniform(0.0, 0.1))
     process.kill()
     process.wait()
     sidecars = list((folder / "results").rglob("*.json"))
