@@ -5,9 +5,26 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
+from converters.agreement import Validation
+from converters.card import image_source
+from converters.engine_report import describe_engines
+from converters.engine_request import (
+    EngineOptions,
+    Target,
+    find_targets,
+    local_target,
+    parse_request,
+)
+from converters.gate import Gate, read_gate
+from converters.onnx_to_engine import add_engines
+from converters.request import Request, labelled_images
+from edge.backends.plan import PORTABILITIES, SAME_GPU
+from edge.backends.trt_build import MAX_BATCH
+from edge.bundle import MANIFEST_NAME, load_bundle
 from edge.errors import ConfigError, EdgeError
 from edge.progress import Progress
 
@@ -38,15 +55,55 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if (arguments.model / MANIFEST_NAME).is_file():
+        return _add_engines(arguments)
+    return _convert(arguments)
+
+
+def _add_engines(arguments: argparse.Namespace) -> int:
+    """Engines for a bundle that is there; needs neither torch nor onnx."""
+    if not arguments.engine:
+        raise ConfigError(
+            f"{arguments.model} is a bundle already; give --engine tensorrt, or "
+            "--engine tensorrt-rtx:sm86,sm89 for other machines, to add engines to it."
+        )
+    targets = find_targets([parse_request(text) for text in arguments.engine])
+    source = image_source(arguments.validation, Path())
+    print(_build_engines(arguments, arguments.model, targets, source))
+    return 0
+
+
+def _build_engines(
+    arguments: argparse.Namespace,
+    bundle: Path,
+    targets: list[Target],
+    validation: Path | str | None,
+) -> str:
+    options = EngineOptions(
+        portability=arguments.portability,
+        version_compatible=arguments.version_compatible,
+        max_batch=arguments.max_batch,
+        gate=_gate(arguments),
+    )
+    classes = load_bundle(bundle).classes
+    with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
+        images = labelled_images(validation, classes, Path(scratch)) if validation else None
+        judged = Validation.from_images(images, classes) if images else None
+        with _StepProgress() as progress:
+            engines = add_engines(bundle, targets, options, judged, progress.update)
+    return describe_engines(engines)
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    # What cannot be built is said before the long work, not after it.
+    targets = find_targets([parse_request(text) for text in arguments.engine])
     print("loading onnx ...", file=sys.stderr)
     try:
         from converters.calibration import MIN_IMAGES
         from converters.calibration_cache import default_cache_folder
-        from converters.card import find_card, image_source, read_card
+        from converters.card import find_card, read_card
         from converters.convert import convert
-        from converters.gate import Gate, read_gate
         from converters.report import describe
-        from converters.request import Request
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"edge-convert needs {error.name}; pip install 'microscope-edge[convert]'."
@@ -74,18 +131,31 @@ def _run(arguments: argparse.Namespace) -> int:
         trust_pickle=arguments.trust_pickle,
         strict=arguments.strict,
         cache=None if arguments.no_cache else default_cache_folder(),
-        gate=Gate(**_limits(arguments, read_gate(arguments.gate) if arguments.gate else {})),
+        gate=_gate(arguments),
+        tensorrt8=arguments.tensorrt8,
     )
     with _StepProgress() as progress:
         report = convert(request, progress.update)
     print(describe(report))
+    here = local_target() if not arguments.engine and arguments.int8 else None
+    if isinstance(here, Target):
+        targets = [here]
+    elif here is not None:
+        print(
+            f"note: no TensorRT engine was built here: {here}\n"
+            "      The service builds one from the bundle where it finds TensorRT and a GPU."
+        )
+    if targets:
+        validation = request.validation or request.card.validation
+        print(_build_engines(arguments, target, targets, validation))
     return 0
 
 
-def _limits(arguments: argparse.Namespace, limits: dict[str, float]) -> dict[str, float]:
+def _gate(arguments: argparse.Namespace) -> Gate:
     """A gate file's limits, and over them the flags."""
+    limits = read_gate(arguments.gate) if arguments.gate else {}
     flags = {"max_drop_points": arguments.max_drop, "min_agreement": arguments.min_agreement}
-    return {**limits, **{name: value for name, value in flags.items() if value is not None}}
+    return Gate(**{**limits, **{name: v for name, v in flags.items() if v is not None}})
 
 
 class _StepProgress(ExitStack):
@@ -105,7 +175,11 @@ class _StepProgress(ExitStack):
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="edge-convert", description=__doc__)
-    parser.add_argument("model", type=Path, help="model file of any kind: .pt, .pt2, ONNX ...")
+    parser.add_argument(
+        "model",
+        type=Path,
+        help="model.pt, .pt2, .onnx ...; or NAME.edge to add engines",
+    )
     parser.add_argument("--int8", action="store_true", help="quantize to INT8")
     parser.add_argument("--card", type=Path, help="model card (default: MODEL.yaml beside it)")
     parser.add_argument("--out", type=Path, help="bundle to write (default: NAME.edge here)")
@@ -134,6 +208,34 @@ def _parser() -> argparse.ArgumentParser:
         "--trust-pickle",
         metavar="sha256:HEX",
         help="let the code run that is pickled in the model file of this hash",
+    )
+    engines = parser.add_argument_group(
+        "TensorRT engines", "Also for a bundle NAME.edge in place of the model."
+    )
+    engines.add_argument(
+        "--engine",
+        action="append",
+        default=[],
+        metavar="LIBRARY[:TARGETS]",
+        help="tensorrt: for this machine's GPU; tensorrt-rtx:sm86,sm89,sm120: for others, built "
+        "without one (default: tensorrt where it and a GPU are here)",
+    )
+    engines.add_argument(
+        "--portability",
+        choices=PORTABILITIES,
+        default=SAME_GPU,
+        help="GPUs that may run a tensorrt engine; more cost speed (%(default)s)",
+    )
+    engines.add_argument(
+        "--version-compatible",
+        action="store_true",
+        help="newer TensorRT of the same major version may run it; a larger engine",
+    )
+    engines.add_argument(
+        "--max-batch", type=int, default=MAX_BATCH, metavar="N", help="images in one call (64)"
+    )
+    engines.add_argument(
+        "--tensorrt8", action="store_true", help="write the INT8 graph that TensorRT 8 reads too"
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser

@@ -16,10 +16,11 @@ from converters.checkpoint import SourceModel, open_model
 from converters.diagnosis import diagnose, open_core
 from converters.export_check import check_export, sample_images
 from converters.gate import failures
+from converters.half import HalfModel, halve
 from converters.image_set import ImageSet, evenly, image_batches
 from converters.judging import Judging
 from converters.pack import Contents, write_bundle
-from converters.placement import TENSORRT, X86, X86_7BIT
+from converters.placement import TENSORRT, TENSORRT8, X86, X86_7BIT
 from converters.request import Request, calibration_images, validation_images
 from converters.targets import Quantized, quantize_for_all, require_int8
 from converters.torch_to_onnx import source_to_onnx
@@ -41,6 +42,7 @@ class Report:
     latencies: dict[str, Latencies]
     judging: Judging
     quantized: Quantized | None
+    half: HalfModel
     warnings: tuple[str, ...]
 
 
@@ -71,7 +73,8 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
         )
         if quantized and request.strict:
             require_int8(quantized)
-        models = _chosen_models(fp32, quantized)
+        half = halve(fp32, judging)
+        models = _chosen_models(fp32, half, quantized)
         latencies = _race(models, to_judge, card, on_progress)
         contents = Contents(
             card=card,
@@ -81,6 +84,7 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
             default_precision=min(latencies, key=lambda name: latencies[name].median),
             judging=judging,
             quantized=quantized,
+            half=half,
         )
         write_bundle(request.target, contents, overwrite=request.overwrite)
     return Report(
@@ -90,19 +94,27 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
         latencies=latencies,
         judging=judging,
         quantized=quantized,
-        warnings=tuple(_warnings(card, judging, quantized)),
+        half=half,
+        warnings=tuple(_warnings(card, judging, half, quantized)),
     )
 
 
 def _chosen_models(
-    fp32: onnx.ModelProto, quantized: Quantized | None
+    fp32: onnx.ModelProto, half: HalfModel, quantized: Quantized | None
 ) -> dict[str, onnx.ModelProto]:
     held = quantized.held() if quantized else {}
-    names = {X86.name: "int8", X86_7BIT.name: "int8.7bit", TENSORRT.name: "int8.trt"}
+    names = {
+        X86.name: "int8",
+        X86_7BIT.name: "int8.7bit",
+        TENSORRT.name: "int8.trt",
+        TENSORRT8.name: "int8.trt8",
+    }
     chosen = {names[name]: held[name].int8.model for name in names if name in held}
     if "int8" not in chosen:
         # A machine without VNNI must not run what a machine with it may not.
         chosen.pop("int8.7bit", None)
+    if half.holds:
+        chosen["fp16.trt"] = half.model
     return {"fp32": fp32, **chosen}
 
 
@@ -126,8 +138,12 @@ def _race(
     )
 
 
-def _warnings(card: ModelCard, judging: Judging, quantized: Quantized | None) -> list[str]:
+def _warnings(
+    card: ModelCard, judging: Judging, half: HalfModel, quantized: Quantized | None
+) -> list[str]:
     found = judging.warnings()
+    if not half.holds:
+        found.append(f"no FP16 graph for GPUs: {failures(half.checks)[0].text}")
     if quantized is None:
         return found
     found += quantized.calibration.warnings(card.classes)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from converters.agreement import Evidence, evidence_fields
 from converters.gate import check_fields
+from converters.half import HalfModel
 from converters.histogram import HALF_BINS, Histogram
 from converters.judging import Judging
 from converters.quantization import Solution
@@ -21,7 +22,9 @@ WORST_TENSORS: Final = 6
 BARS: Final = 64
 
 
-def evidence_document(judging: Judging, quantized: Quantized | None) -> dict[str, Any]:
+def evidence_document(
+    judging: Judging, quantized: Quantized | None, half: HalfModel
+) -> dict[str, Any]:
     """`evidence/evidence.json`, schema `edge-evidence/1`."""
     validation = judging.validation
     fp32 = Evidence(validation, judging.fp32, judging.fp32).accuracy("fp32")
@@ -39,6 +42,11 @@ def evidence_document(judging: Judging, quantized: Quantized | None) -> dict[str
         "gate": asdict(judging.gate),
         "fp32": {"accuracy": None if fp32 is None else fp32.to_dict()},
         "graphs": {name: _graph_fields(found, histograms) for name, found in solutions.items()},
+        "fp16": {
+            "passed": half.holds,
+            "checks": check_fields(half.checks),
+            **evidence_fields(half.evidence),
+        },
     }
 
 

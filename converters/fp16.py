@@ -1,7 +1,7 @@
 """The float part of a graph in FP16.
 
 TensorRT 10 and later take the types of the graph as they are: what is neither quantized nor FP16
-runs in FP32. ONNX allows FP16 scales of QuantizeLinear from opset 19.
+runs in FP32.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from converters.torch_to_onnx import OUTPUT_NAME
 
-OPSET: Final = 19
-# The first ONNX IR version with opset 19.
-IR_VERSION: Final = 9
+# The first operator set in which QuantizeLinear has FP16 scales, and its ONNX IR version.
+QUANTIZED_OPSET: Final = 19
+QUANTIZED_IR_VERSION: Final = 9
 _FP16_LOGITS: Final = "logits_fp16"
 
 
@@ -40,9 +40,10 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     )
     graph.node.append(cast)
     del graph.value_info[:]
-    del converted.opset_import[:]
-    converted.opset_import.append(helper.make_opsetid("", OPSET))
-    converted.ir_version = max(converted.ir_version, IR_VERSION)
+    if any(node.op_type == "QuantizeLinear" for node in graph.node):
+        del converted.opset_import[:]
+        converted.opset_import.append(helper.make_opsetid("", QUANTIZED_OPSET))
+        converted.ir_version = max(converted.ir_version, QUANTIZED_IR_VERSION)
     onnx.checker.check_model(converted)
     return converted
 

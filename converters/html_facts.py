@@ -14,6 +14,8 @@ _TARGETS: Final = {
     "x86": "CPUs with VNNI",
     "x86-7bit": "CPUs without VNNI",
     "tensorrt": "NVIDIA GPUs",
+    "tensorrt8": "NVIDIA GPUs with TensorRT 8",
+    "fp16": "NVIDIA GPUs, not quantized",
 }
 
 Fields = dict[str, Any]

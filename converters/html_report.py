@@ -92,13 +92,17 @@ def _sections(evidence: Fields, facts: Fields, thumbnails: Thumbnails) -> Iterat
     if name is not None:
         graphs = {name: evidence["graphs"][name], **evidence["graphs"]}
         shown = share_out(len(graph["disagreements"]) for graph in graphs.values())
-        yield _Section("graphs", "All graphs", graphs_table(graphs, facts))
+        yield _Section("graphs", "All graphs", graphs_table({**graphs, **_fp16(evidence)}, facts))
         yield from _default_sections(name, evidence, shown[0], thumbnails)
         others = list(zip(graphs.items(), shown, strict=True))[1:]
         for position, ((other, graph), limit) in enumerate(others, start=1):
             content = _other_graph(graph, graphs[name], limit, thumbnails)
             yield _Section(f"graph-{position}", f"Graph {graph_title(other)}", content)
     yield _Section("model", "Model and versions", model_facts(evidence, facts))
+
+
+def _fp16(evidence: Fields) -> dict[str, Fields]:
+    return {"fp16": evidence["fp16"]} if "fp16" in evidence else {}
 
 
 def _default_sections(

@@ -213,6 +213,7 @@ def _graph_row(name: str, graph: Fields, quantized: Fields) -> list[str]:
         else NOT_KNOWN
     )
     accuracy = graph["accuracy"]["int8"] if "accuracy" in graph else None
+    is_quantized = "int8_share_of_macs" in graph
     in_float = quantized.get("float_layers", rescued(graph))
     return [
         _noted(name, graph_target(name)),
@@ -221,7 +222,7 @@ def _graph_row(name: str, graph: Fields, quantized: Fields) -> list[str]:
         lost,
         share(graph["agreement"]),
         number(graph["divergence"]["value"]),
-        percent(graph["int8_share_of_macs"], 0) if "int8_share_of_macs" in graph else EMPTY,
-        count(len(in_float)),
+        percent(graph["int8_share_of_macs"], 0) if is_quantized else EMPTY,
+        count(len(in_float)) if is_quantized else EMPTY,
         name_of(graph.get("method") or "none"),
     ]

@@ -41,9 +41,15 @@ class Judging:
         self.fp32 = self._label(fp32, "fp32", optimise=True)
 
     def __call__(self, int8: Int8Model, placement: Placement) -> tuple[Evidence, list[Check]]:
-        """The evidence for a graph and what the gate says of it."""
+        """The evidence for a quantized graph and what the gate says of it."""
         # ONNX Runtime must not fuse a graph that is meant for TensorRT.
-        logits = self._label(int8.model, placement.name, optimise=not placement.symmetric)
+        return self.judge(int8.model, placement.name, optimise=not placement.symmetric)
+
+    def judge(
+        self, model: onnx.ModelProto, name: str, *, optimise: bool
+    ) -> tuple[Evidence, list[Check]]:
+        """The evidence for any graph and what the gate says of it."""
+        logits = self._label(model, name, optimise=optimise)
         evidence = Evidence(self.validation, self.fp32, logits)
         return evidence, judge(evidence, self.gate)
 

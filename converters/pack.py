@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -14,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import edge
+from converters.bundle_writer import BundleWriter, to_json
 from converters.card import ModelCard
 from converters.checkpoint import SourceModel
 from converters.evidence import evidence_document
+from converters.half import HalfModel
 from converters.html_report import render_report
 from converters.html_thumbnails import thumbnails_of
 from converters.judging import Judging
@@ -24,13 +24,10 @@ from converters.targets import Quantized
 from edge import atomic
 from edge.bundle import (
     GOLDEN_NAME,
-    MANIFEST_NAME,
     ROLE_EVIDENCE,
     ROLE_GOLDEN,
     ROLE_MODEL,
     SCHEMA,
-    SEAL_NAME,
-    seal,
 )
 from edge.sidecar import now
 
@@ -43,7 +40,10 @@ _MODEL_FACTS: Final[dict[str, dict[str, Any]]] = {
     "fp32": {"precision": "fp32", "requires": {"backend": "onnxruntime"}},
     "int8": {"precision": "int8", "requires": {"backend": "onnxruntime", "cpu": "vnni"}},
     "int8.7bit": {"precision": "int8", "requires": {"backend": "onnxruntime", "cpu": "any"}},
-    "int8.trt": {"precision": "int8", "requires": {"backend": "tensorrt"}},
+    "int8.trt": {"precision": "int8", "requires": {"backend": "tensorrt", "typing": "strong"}},
+    "int8.trt8": {"precision": "int8", "requires": {"backend": "tensorrt", "typing": "weak"}},
+    # TensorRT of any version reads it.
+    "fp16.trt": {"precision": "fp16", "requires": {"backend": "tensorrt"}},
 }
 
 
@@ -57,24 +57,7 @@ class Contents:
     default_precision: str
     judging: Judging
     quantized: Quantized | None
-
-
-@dataclass(slots=True)
-class _Staging:
-    """The folder that becomes the bundle, and the manifest entries of what it holds."""
-
-    folder: Path
-    artefacts: list[dict[str, Any]]
-
-    def add(self, path: str, content: bytes, role: str, **facts: Any) -> None:
-        """Write one artefact and list it."""
-        target = self.folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write_file(target, content)
-        digest = hashlib.sha256(content).hexdigest()
-        self.artefacts.append(
-            {"path": path, "role": role, "sha256": digest, "bytes": len(content), **facts}
-        )
+    half: HalfModel
 
 
 def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
@@ -83,27 +66,26 @@ def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
     Raises:
         StorageError: it exists already, or the disk refuses.
     """
-    evidence = evidence_document(contents.judging, contents.quantized)
+    evidence = evidence_document(contents.judging, contents.quantized, contents.half)
     with atomic.new_directory(target, overwrite=overwrite) as folder:
-        staging = _Staging(folder, [])
+        writer = BundleWriter(folder)
         for name, content in contents.models.items():
-            staging.add(f"model.{name}.onnx", content, ROLE_MODEL, **_MODEL_FACTS[name])
-        _add_golden(staging, contents)
-        staging.add("evidence/evidence.json", _json(evidence), ROLE_EVIDENCE)
+            writer.add(f"model.{name}.onnx", content, ROLE_MODEL, **_MODEL_FACTS[name])
+        _add_golden(writer, contents)
+        writer.add("evidence/evidence.json", to_json(evidence), ROLE_EVIDENCE)
         facts = _facts(contents, evidence)
         pictures = thumbnails_of(contents.judging.validation.paths)
-        shown = {**facts, "artefacts": staging.artefacts}
+        shown = {**facts, "artefacts": writer.artefacts}
         report = render_report(evidence, shown, pictures)
-        staging.add("evidence/report.html", report, ROLE_EVIDENCE)
+        writer.add("evidence/report.html", report, ROLE_EVIDENCE)
         manifest = {
             **facts,
-            "artefacts": staging.artefacts,
+            "artefacts": writer.artefacts,
             # What follows is no property of the inputs.
             "default_precision": contents.default_precision,
             "times": _times(contents.quantized),
         }
-        content = _json(manifest)
-        atomic.write_files([(folder / MANIFEST_NAME, content), (folder / SEAL_NAME, seal(content))])
+        writer.finish(manifest)
 
 
 def choose_golden(
@@ -129,19 +111,23 @@ def _margins(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(ordered[:, -1] - ordered[:, -2], np.float32)
 
 
-def _add_golden(staging: _Staging, contents: Contents) -> None:
+def _add_golden(writer: BundleWriter, contents: Contents) -> None:
     judging = contents.judging
     logits = {"fp32": judging.fp32}
-    if contents.quantized and "int8" in contents.models:
-        logits["int8"] = contents.quantized.solutions["x86"].evidence.int8
+    solutions = contents.quantized.solutions if contents.quantized else {}
+    for name, key in (("int8", "x86"), ("int8.trt", "tensorrt"), ("int8.trt8", "tensorrt8")):
+        if name in contents.models:
+            logits[name] = solutions[key].evidence.int8
+    if "fp16.trt" in contents.models:
+        logits["fp16.trt"] = contents.half.evidence.int8
     entries = []
     for number, image in enumerate(choose_golden(logits["fp32"], logits.get("int8", judging.fp32))):
         source = judging.validation.paths[image]
         path = f"golden/{number:02}{source.suffix.lower()}"
-        staging.add(path, source.read_bytes(), ROLE_GOLDEN)
+        writer.add(path, source.read_bytes(), ROLE_GOLDEN)
         kept = {p: [round(float(v), 5) for v in rows[image]] for p, rows in logits.items()}
         entries.append({"path": path, "logits": kept})
-    staging.add(GOLDEN_NAME, _json(entries), ROLE_GOLDEN)
+    writer.add(GOLDEN_NAME, to_json(entries), ROLE_GOLDEN)
 
 
 def _facts(contents: Contents, evidence: dict[str, Any]) -> dict[str, Any]:
@@ -197,7 +183,7 @@ def _summary(evidence: dict[str, Any]) -> dict[str, Any]:
     kept = ("agreement", "divergence", "accuracy", "drop_points", "paired_p_value", "passed")
     graphs = {
         name: {key: found[key] for key in kept if key in found}
-        for name, found in evidence["graphs"].items()
+        for name, found in (*evidence["graphs"].items(), ("fp16", evidence["fp16"]))
     }
     return {"validation": evidence["validation"], "fp32": evidence["fp32"], "graphs": graphs}
 
@@ -217,7 +203,3 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _json(values: Any) -> bytes:
-    return (json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -10,15 +10,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from converters.placement import Placement
+from converters.placement import MIN_SCALE, Placement
 from converters.ranges import Range
 
 UINT8_MAX: Final = 255
 INT8_MAX: Final = 127
 # Keeps a quantized bias below 2^31 with a margin of one bit.
 BIAS_LIMIT: Final = 2.0**30
-# A tensor that is constant zero still needs a scale.
-MIN_SCALE: Final = 1e-8
 
 
 @dataclass(slots=True)
@@ -39,10 +37,9 @@ class GraphWriter:
     def activation(self, name: str) -> str:
         """The activation's name after its one Q/DQ pair, which all its readers share."""
         if name not in self.dequantized:
-            if self.placement.symmetric:
-                parameters = self.add_parameters(name, *signed_parameters(self.ranges[name]))
-            else:
-                parameters = self.add_parameters(name, *unsigned_parameters(self.ranges[name]))
+            parameters_of = signed_parameters if self.placement.symmetric else unsigned_parameters
+            found = parameters_of(self.ranges[name], self.placement.min_scale)
+            parameters = self.add_parameters(name, *found)
             source = self.sources.get(name, name)
             self.nodes += [
                 _node("QuantizeLinear", [source, *parameters], f"{name}_q"),
@@ -66,7 +63,8 @@ class GraphWriter:
         bias = self.weights[node.input[2]] if len(node.input) > 2 and node.input[2] else None
         is_integer_bias = bias is not None and self.placement.integer_bias
         steps = self.placement.weight_steps
-        scales = weight_scales(weight, steps, bias if is_integer_bias else None, input_scale)
+        held_bias = bias if is_integer_bias else None
+        scales = weight_scales(weight, steps, held_bias, input_scale, self.placement.min_scale)
         if self.placement.float_weights:
             node.input[1] = self._fake_quantized_weight(node, scales)
         else:
@@ -111,16 +109,16 @@ class GraphWriter:
         return [f"{name}_scale", f"{name}_zero"]
 
 
-def unsigned_parameters(limits: Range) -> tuple[float, int]:
+def unsigned_parameters(limits: Range, min_scale: float = MIN_SCALE) -> tuple[float, int]:
     """Scale and zero point of an unsigned 8-bit activation; zero is represented exactly."""
     low, high = min(limits[0], 0.0), max(limits[1], 0.0)
-    scale = max((high - low) / UINT8_MAX, MIN_SCALE)
+    scale = max((high - low) / UINT8_MAX, min_scale)
     return scale, int(np.clip(round(-low / scale), 0, UINT8_MAX))
 
 
-def signed_parameters(limits: Range) -> tuple[float, int]:
+def signed_parameters(limits: Range, min_scale: float = MIN_SCALE) -> tuple[float, int]:
     """Scale of a signed 8-bit activation with zero point 0."""
-    return max(max(-limits[0], limits[1]) / INT8_MAX, MIN_SCALE), 0
+    return max(max(-limits[0], limits[1]) / INT8_MAX, min_scale), 0
 
 
 def weight_scales(
@@ -128,6 +126,7 @@ def weight_scales(
     steps: int,
     bias: NDArray[np.float32] | None,
     input_scale: float,
+    min_scale: float = MIN_SCALE,
 ) -> NDArray[np.float32]:
     """Symmetric scale per output channel (axis 0).
 
@@ -135,7 +134,7 @@ def weight_scales(
     that a 32-bit bias holds it.
     """
     largest = np.abs(weight.reshape(weight.shape[0], -1)).max(axis=1)
-    scales = np.maximum(largest / steps, MIN_SCALE)
+    scales = np.maximum(largest / steps, min_scale)
     if bias is not None:
         scales = np.maximum(scales, np.abs(bias) / (input_scale * BIAS_LIMIT))
     return np.asarray(scales, np.float32)

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from converters import metrics
 from converters.agreement import Evidence
 from converters.calibration import Calibration
-from converters.fp16 import to_fp16
 from converters.gate import Check, failures
 from converters.macs import int8_share
 from converters.onnx_to_int8 import Int8Model, quantize
 from converters.placement import Placement
 from converters.ranges import METHODS, Range, choose_ranges
+from converters.tensorrt_graph import for_tensorrt
 from edge.backends.onnx import open_onnx
 from edge.preprocess import InputSpec
 
@@ -121,9 +121,11 @@ def build(
     *,
     kept_float: Collection[str] = (),
 ) -> Int8Model:
-    """The graph for a placement, its float part in FP16 where the target wants that."""
+    """The graph for a placement, in the form that its target reads."""
     int8 = quantize(problem.model, ranges, problem.spec, placement, kept_float=kept_float)
-    return replace(int8, model=to_fp16(int8.model)) if placement.half_floats else int8
+    if not placement.symmetric:
+        return int8
+    return replace(int8, model=for_tensorrt(int8.model, half_floats=placement.half_floats))
 
 
 def choose_method(

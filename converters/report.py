@@ -32,14 +32,18 @@ def _table(report: Report) -> list[str]:
 
 
 def _accuracy(report: Report, name: str) -> str:
-    placements = {"int8": "x86", "int8.7bit": "x86-7bit", "int8.trt": "tensorrt"}
+    placements = {
+        "int8": "x86",
+        "int8.7bit": "x86-7bit",
+        "int8.trt": "tensorrt",
+        "int8.trt8": "tensorrt8",
+    }
     solutions = report.quantized.solutions if report.quantized else {}
     if name in placements:
         found = solutions[placements[name]].evidence.accuracy("int8")
-    elif solutions:
-        found = next(iter(solutions.values())).evidence.accuracy("fp32")
     else:
-        return ""
+        half = report.half.evidence
+        found = half.accuracy("int8" if name == "fp16.trt" else "fp32")
     return "no labels to compare with" if found is None else str(found)
 
 

@@ -25,6 +25,7 @@ class Request:
         strict: refuse where INT8 cannot pass the gate, in place of an FP32 bundle.
         cache: folder for calibration results, None for none.
         trust_pickle: `sha256:HEX` of a pickled model that may run its code.
+        tensorrt8: write the graph that TensorRT 8 reads too.
     """
 
     model: Path
@@ -38,6 +39,7 @@ class Request:
     strict: bool = False
     cache: Path | None = None
     trust_pickle: str | None = None
+    tensorrt8: bool = False
     gate: Gate = field(default_factory=Gate)
 
 
@@ -74,6 +76,15 @@ def validation_images(request: Request, scratch: Path) -> ImageSet:
             "the accuracy check needs validation images and the card names none. Give "
             "--validation DIR with one folder of images per class."
         )
-    if chosen == DRAWN:
+    return labelled_images(chosen, request.card.classes, scratch)
+
+
+def labelled_images(source: Path | str, classes: tuple[str, ...], scratch: Path) -> ImageSet:
+    """A folder's images with their classes; drawn ones are written into `scratch`.
+
+    Raises:
+        ConfigError: they cannot be used.
+    """
+    if source == DRAWN:
         return draw_images(DRAWN_VALIDATION_COUNT, DRAWN_VALIDATION_SEED, scratch / "validation")
-    return load_images(Path(chosen), request.card.classes)
+    return load_images(Path(source), classes)

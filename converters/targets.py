@@ -14,7 +14,7 @@ from converters.gate import failures
 from converters.image_set import ImageSet, evenly, image_batches
 from converters.judging import Judging
 from converters.onnx_to_int8 import quantizable_tensors
-from converters.placement import TENSORRT, X86, X86_7BIT
+from converters.placement import TENSORRT, TENSORRT8, X86, X86_7BIT, Placement
 from converters.quantization import Problem, Solution, build, solve
 from converters.request import Request
 from edge.backends.onnx import open_onnx
@@ -60,7 +60,9 @@ def quantize_for_all(
     probe_logits = open_onnx(fp32.SerializeToString(), "fp32").infer(probe)
     problem = Problem(fp32, calibration, spec, probe, probe_logits, judging, on_progress)
     solutions = {p.name: solve(problem, p) for p in (X86, TENSORRT)}
-    solutions[X86_7BIT.name] = _with_seven_bits(problem, solutions[X86.name])
+    solutions[X86_7BIT.name] = _in_the_form_of(problem, X86_7BIT, solutions[X86.name])
+    if request.tensorrt8:
+        solutions[TENSORRT8.name] = _in_the_form_of(problem, TENSORRT8, solutions[TENSORRT.name])
     return Quantized(solutions, calibration, images.origin)
 
 
@@ -80,14 +82,14 @@ def require_int8(quantized: Quantized) -> None:
         )
 
 
-def _with_seven_bits(problem: Problem, solution: Solution) -> Solution:
-    """The same graph for CPUs without VNNI, judged by itself."""
+def _in_the_form_of(problem: Problem, placement: Placement, solution: Solution) -> Solution:
+    """The same ranges and layers in float for a related placement, judged by itself."""
     kept = [step.kept_float for step in solution.steps]
-    int8 = build(problem, X86_7BIT, solution.ranges, kept_float=kept)
-    evidence, checks = problem.judge(int8, X86_7BIT)
+    int8 = build(problem, placement, solution.ranges, kept_float=kept)
+    evidence, checks = problem.judge(int8, placement)
     return replace(
         solution,
-        placement=X86_7BIT,
+        placement=placement,
         int8=int8,
         evidence=evidence,
         checks=checks,

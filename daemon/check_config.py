@@ -15,6 +15,7 @@ from daemon.results_place import results_problem
 from daemon.roots import Root, names_regex
 from daemon.scan import image_files
 from daemon.startup import open_model
+from edge.backends.select import Opening
 from edge.errors import ConfigError, EdgeError
 
 _GIVE_RESULTS: Final = "Give this user the permission, or set results.folder to another place."
@@ -78,12 +79,14 @@ def _can_be_made(folder: Path) -> bool:
 
 
 def _model_lines(config: Config) -> list[str]:
-    model = open_model(config)
+    choices: list[str] = []
+    model = open_model(config, opening=Opening(on_choice=choices.append, keeps=False))
     model.session.close()
     bundle, session = model.bundle, model.session
     return [
         f"model    {bundle.name} {bundle.version}, {session.precision} on {session.backend}",
         f"         every hash holds; {len(bundle.golden)} golden images gave their labels",
+        *(f"         {text}" for text in choices),
     ]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from daemon.config import Config
 from daemon.image_log import ImageLog
@@ -21,12 +23,19 @@ from daemon.settle import PATIENCE_FACTOR
 from daemon.state_dir import owned_state_dir
 from edge.atomic import remove_leftovers
 from edge.backends.base import InferenceSession
-from edge.backends.select import open_session
+from edge.backends.select import Opening, open_session
 from edge.bundle import Bundle, load_bundle
 from edge.errors import RejectReason
 from edge.golden import open_labeller
 from edge.labeller import Labeller
 from edge.sidecar import model_facts
+
+log = logging.getLogger(__name__)
+
+# Folder in the state folder that keeps the engines built on this machine.
+ENGINES_NAME: Final = "engines"
+# How long systemd waits for the next sign while an engine is built; a step takes seconds.
+_BUILD_STEP_S: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +47,24 @@ class Model:
     labeller: Labeller
 
 
-def open_model(config: Config) -> Model:
+def open_model(config: Config, *, opening: Opening | None = None) -> Model:
     """Open the configured model.
+
+    Args:
+        opening: who is told of choices and progress, and whether engines that are built are kept;
+            threads and folder are the configuration's.
 
     Raises:
         BundleError, BackendError: it cannot be used here.
     """
     bundle = load_bundle(config.bundle)
     session = open_session(
-        bundle, backend=config.backend, precision=config.precision, threads=config.threads
+        bundle,
+        backend=config.backend,
+        precision=config.precision,
+        opening=replace(
+            opening or Opening(), threads=config.threads, cache=config.state_dir / ENGINES_NAME
+        ),
     )
     return Model(bundle, session, open_labeller(bundle, session, config.limits))
 
@@ -64,7 +82,8 @@ def opened_service(config: Config, *, is_once: bool = False) -> Iterator[Service
         journal = open_journal(config.state_dir)
         stack.callback(journal.close)
         place = ResultsPlace(config.results.folder)
-        model = open_model(config)
+        notifier = Notifier()
+        model = open_model(config, opening=_announced(notifier))
         stack.callback(model.session.close)
         roots = open_roots(config, journal)
         tidy_up(journal, roots)
@@ -84,10 +103,22 @@ def opened_service(config: Config, *, is_once: bool = False) -> Iterator[Service
             results=ResultsWriter(roots, facts, config.results.formats, config.retry, place),
             # Between two looks at an unreadable image others may come first.
             image_log=ImageLog(roots, pseudonyms, quiet_s=10 * config.rescan_s),
-            heartbeat=Heartbeat(Notifier(), pulse),
+            heartbeat=Heartbeat(notifier, pulse),
             pulse=pulse,
         )
         yield Service(parts, is_once=is_once)
+
+
+def _announced(notifier: Notifier) -> Opening:
+    """Choices go to the log; the building of an engine keeps systemd from losing patience."""
+
+    def on_progress(step: str, done: int, total: int) -> None:
+        notifier.notify(
+            f"EXTEND_TIMEOUT_USEC={_BUILD_STEP_S * 1_000_000}",
+            f"STATUS={step}: {done} of {total}",
+        )
+
+    return Opening(on_choice=lambda text: log.info("%s", text), on_progress=on_progress)
 
 
 def open_roots(config: Config, journal: Journal) -> dict[int, Root]:

@@ -26,6 +26,8 @@ GOLDEN_NAME: Final = "golden/golden.json"
 
 # Roles of artefacts in the manifest.
 ROLE_MODEL: Final = "model"
+ROLE_ENGINE: Final = "engine"
+ROLE_RECORD: Final = "record"
 ROLE_GOLDEN: Final = "golden"
 ROLE_EVIDENCE: Final = "evidence"
 
@@ -44,10 +46,19 @@ class Artefact:
 
 @dataclass(frozen=True, slots=True)
 class GoldenImage:
-    """A golden image and the logits (classes,) that each precision gave when converted."""
+    """A golden image and the logits (classes,) that each graph gave when converted.
+
+    `logits` are by precision; graphs for TensorRT, which round elsewhere, by `PRECISION.trt`.
+    """
 
     path: str
     logits: dict[str, NDArray[np.float32]]
+
+    def expected(self, backend: str, precision: str) -> NDArray[np.float32]:
+        """The logits (classes,) that a session must give."""
+        own = f"{precision}.trt"
+        is_own = backend.startswith("tensorrt") and own in self.logits
+        return self.logits[own if is_own else precision]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +103,30 @@ class Bundle:
             f"{self.root.name} holds no {precision} model for {backend} (it holds: {held}). "
             "Choose one of these or convert the model again."
         )
+
+    def tensorrt_graph(self, precision: str, *, weakly_typed: bool) -> Artefact | None:
+        """The ONNX graph that a TensorRT engine is built from; None where the bundle has none.
+
+        Args:
+            weakly_typed: for TensorRT 8, which reads no FP16 scales.
+        """
+        typing = "weak" if weakly_typed else "strong"
+        for artefact in self._models():
+            needs = artefact.requires
+            if (needs.get("backend"), artefact.precision) == ("tensorrt", precision) and (
+                needs.get("typing", typing) == typing
+            ):
+                return artefact
+        return None
+
+    def engines(self, library: str, precision: str) -> list[Artefact]:
+        """The engine plans for a library; `requires["record"]` names the record of each."""
+        return [
+            artefact
+            for artefact in self.artefacts
+            if artefact.role == ROLE_ENGINE
+            and (artefact.requires.get("backend"), artefact.precision) == (library, precision)
+        ]
 
     def _models(self) -> list[Artefact]:
         return [artefact for artefact in self.artefacts if artefact.role == ROLE_MODEL]

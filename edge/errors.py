@@ -8,6 +8,7 @@
     |- BundleError         3: the bundle cannot be used
     |- AccuracyGateError   4: the converted model is not as good as its source
     |- BackendError        5: the machine lacks what was asked for
+    |  `- DeviceError      5: a device failed at work; another one may go on
     `- StorageError        6: a disk refuses to read or write
 
 A message says what was found, what was needed and what to do, in one line.
@@ -81,6 +82,10 @@ class BackendError(EdgeError):
     """The machine lacks what was asked for."""
 
     exit_code = 5
+
+
+class DeviceError(BackendError):
+    """A device that worked does not any more; no image of the call has an outcome."""
 
 
 class StorageError(EdgeError):

@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 
 from edge.backends.base import InferenceSession
-from edge.bundle import Bundle
-from edge.errors import BackendError
+from edge.bundle import Bundle, GoldenImage
+from edge.errors import BackendError, TransientError
 from edge.images import ImageLimits
-from edge.labeller import Labeller, Status
+from edge.labeller import Labeller, Outcome, Status
 
 # Share of a golden image's logit range by which another CPU's result may differ. INT8 kernels
 # of different CPUs round and saturate differently; a wrong network is off by far more.
@@ -25,13 +25,23 @@ def open_labeller(
     Raises:
         BackendError: it has not; the session is closed.
     """
+    check_session(bundle, session)
+    return _labeller(bundle, session, limits)
+
+
+def check_session(bundle: Bundle, session: InferenceSession) -> None:
+    """Have a session label every golden image, one by one and all at once.
+
+    Raises:
+        BackendError: a label or a logit differs from what the converter saw; the session is
+            closed.
+    """
     try:
         # The site's limits are for the analyzer's images, not for the bundle's own.
         check_golden(bundle, _labeller(bundle, session, None))
     except BaseException:
         session.close()
         raise
-    return _labeller(bundle, session, limits)
 
 
 def _labeller(bundle: Bundle, session: InferenceSession, limits: ImageLimits | None) -> Labeller:
@@ -45,23 +55,34 @@ def _labeller(bundle: Bundle, session: InferenceSession, limits: ImageLimits | N
 
 
 def check_golden(bundle: Bundle, labeller: Labeller) -> None:
-    """Label every golden image.
+    """Label every golden image alone, as a quiet laboratory does, and all together, as a backlog.
+
+    Back ends compute batches with other kernels than single images.
 
     Raises:
         BackendError: a label or a logit differs from what the converter saw.
     """
-    precision = labeller.session.precision
-    for golden in bundle.golden:
-        outcome = labeller.label(bundle.root / golden.path)
-        expected = golden.logits[precision]
-        if outcome.status is Status.REJECTED or outcome.logits is None:
-            raise BackendError(f"golden image {golden.path} was rejected: {outcome.message}.")
-        deviation = float(np.abs(outcome.logits - expected).max() / np.ptp(expected))
-        if outcome.logits.argmax() != expected.argmax() or deviation > TOLERANCE[precision]:
-            raise BackendError(
-                f"golden image {golden.path} gave {bundle.classes[outcome.logits.argmax()]}, "
-                f"expected {bundle.classes[expected.argmax()]} (logits off by {deviation:.1%} of "
-                f"their range, {TOLERANCE[precision]:.0%} allowed) with {precision} on "
-                f"{labeller.session.backend}. Do not use this machine with this bundle; "
-                "convert the model again here."
-            )
+    paths = [bundle.root / golden.path for golden in bundle.golden]
+    alone = [labeller.label(path) for path in paths]
+    for outcomes in (alone, labeller.label_batch(paths)):
+        for golden, outcome in zip(bundle.golden, outcomes, strict=True):
+            if isinstance(outcome, TransientError):
+                raise BackendError(f"golden image {golden.path} cannot be read: {outcome}")
+            _compare(bundle, golden, outcome, labeller.session)
+
+
+def _compare(
+    bundle: Bundle, golden: GoldenImage, outcome: Outcome, session: InferenceSession
+) -> None:
+    backend, precision = session.backend, session.precision
+    expected = golden.expected(backend, precision)
+    if outcome.status is Status.REJECTED or outcome.logits is None:
+        raise BackendError(f"golden image {golden.path} was rejected: {outcome.message}.")
+    deviation = float(np.abs(outcome.logits - expected).max() / np.ptp(expected))
+    if outcome.logits.argmax() != expected.argmax() or deviation > TOLERANCE[precision]:
+        raise BackendError(
+            f"golden image {golden.path} gave {bundle.classes[outcome.logits.argmax()]}, "
+            f"expected {bundle.classes[expected.argmax()]} (logits off by {deviation:.1%} of "
+            f"their range, {TOLERANCE[precision]:.0%} allowed) with {precision} on {backend}. "
+            "Do not use this machine with this bundle; convert the model again here."
+        )

@@ -18,8 +18,9 @@ FORBIDDEN = {
 ONLY_IN = {
     "sqlite3": {"daemon/journal.py", "daemon/journal_sql.py"},
     "onnxruntime": {"edge/backends/onnx.py"},
-    "tensorrt": {"edge/backends/trt.py"},
-    "pycuda": {"edge/backends/trt.py"},
+    "tensorrt": {"edge/backends/trt_library.py"},
+    "tensorrt_rtx": {"edge/backends/trt_library.py"},
+    "pycuda": {"edge/backends/cuda.py"},
     "watchdog": {"daemon/watch.py"},
 }
 

@@ -1,9 +1,11 @@
-"""Which back end serves a bundle on this machine."""
+"""Which back end serves a bundle on this machine, and why."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -11,65 +13,127 @@ import numpy as np
 from edge.backends.base import InferenceSession
 from edge.backends.cpu import has_vnni
 from edge.backends.onnx import open_onnx
+from edge.backends.plan_cache import PlanCache, default_folder
+from edge.backends.trt_library import LIBRARIES, TENSORRT, TENSORRT_RTX
+from edge.backends.trt_select import open_precisions
 from edge.bench.measure import Latencies, interleave
 from edge.bundle import Bundle
 from edge.errors import BackendError, BundleError
 
-BACKENDS: Final = ("auto", "tensorrt", "tensorrt-rtx", "onnxruntime")
+ONNXRUNTIME: Final = "onnxruntime"
+BACKENDS: Final = ("auto", TENSORRT, TENSORRT_RTX, ONNXRUNTIME)
 # Below this share of the default's time another precision is clearly faster, noise aside.
 CLEARLY_FASTER: Final = 0.9
 RACE_ROUNDS: Final = 4
 
 
+def _say_nothing(_text: str) -> None:
+    pass
+
+
+def _show_nothing(_step: str, _done: int, _total: int) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How sessions are opened.
+
+    Attributes:
+        threads: threads inside one inference on the CPU.
+        cache: folder of the plans that were built on this machine; the person's own where None.
+        keeps: whether a plan that is built now is kept there.
+        on_choice: told in a sentence what was chosen or passed over, and why.
+        on_progress: called with (step, done, total) while an engine is built.
+    """
+
+    threads: int = 1
+    cache: Path | None = None
+    keeps: bool = True
+    on_choice: Callable[[str], None] = _say_nothing
+    on_progress: Callable[[str, int, int], None] = _show_nothing
+
+
 def open_session(
-    bundle: Bundle, *, backend: str = "auto", precision: str | None = None, threads: int = 1
+    bundle: Bundle,
+    *,
+    backend: str = "auto",
+    precision: str | None = None,
+    opening: Opening | None = None,
 ) -> InferenceSession:
     """Open a bundle's model.
 
     Args:
-        backend: one of `BACKENDS`; `auto` takes the fastest that this machine and the bundle
-            have in common.
-        precision: `int8` or `fp32`; the fastest one here where it is None.
-        threads: threads inside one inference on the CPU.
+        backend: one of `BACKENDS`; `auto` takes TensorRT where this machine and the bundle have
+            it in common, else ONNX Runtime on the CPU.
+        precision: `int8`, `fp16` or `fp32`; the fastest one here where it is None.
 
     Raises:
         BackendError: what was asked for is not to be had here.
         BundleError: the bundle holds no such model, or it cannot be loaded.
     """
+    opening = opening or Opening()
     if backend not in BACKENDS:
         raise BackendError(f"backend is {backend!r}; choose one of {', '.join(BACKENDS)}.")
-    if backend in ("tensorrt", "tensorrt-rtx"):
-        raise BackendError(
-            f"backend {backend} was asked for, {bundle.root.name} holds no engine for it. "
-            "Choose backend onnxruntime or auto."
-        )
-    if precision is not None:
-        return _open_onnx(bundle, precision, threads)
-    return _fastest(bundle, threads)
+    if backend == ONNXRUNTIME:
+        return _open_cpu(bundle, precision, opening)
+    if backend != "auto":
+        return _open_gpu(bundle, backend, precision, opening)
+    for library in LIBRARIES:
+        try:
+            return _open_gpu(bundle, library, precision, opening)
+        except (BackendError, BundleError) as error:
+            opening.on_choice(f"no {library}: {error}")
+    return _open_cpu(bundle, precision, opening)
 
 
-def _fastest(bundle: Bundle, threads: int) -> InferenceSession:
+def _open_gpu(
+    bundle: Bundle, library: str, precision: str | None, opening: Opening
+) -> InferenceSession:
+    """TensorRT's fastest precision; all that are open have given the golden images' labels."""
+    sessions = open_precisions(
+        bundle,
+        library,
+        (precision,) if precision else ("int8", "fp16"),
+        cache=PlanCache(opening.cache or default_folder(), keeps=opening.keeps),
+        on_choice=opening.on_choice,
+        on_progress=opening.on_progress,
+    )
+    return _fastest(bundle, sessions, next(iter(sessions)), opening)
+
+
+def _open_cpu(bundle: Bundle, precision: str | None, opening: Opening) -> InferenceSession:
     """The bundle's default precision, unless another one is clearly faster on this machine.
 
     All precisions of a bundle passed its accuracy gate; what is fastest was measured on the
     machine that converted, which may have had other instructions.
     """
+    if precision is not None:
+        return _open_onnx(bundle, precision, opening.threads)
     sessions: dict[str, InferenceSession] = {}
-    for precision in bundle.precisions("onnxruntime"):
+    for held in bundle.precisions(ONNXRUNTIME):
         # A processor may have no graph of a precision.
         with suppress(BundleError):
-            sessions[precision] = _open_onnx(bundle, precision, threads)
+            sessions[held] = _open_onnx(bundle, held, opening.threads)
     default = bundle.default_precision if bundle.default_precision in sessions else "fp32"
+    return _fastest(bundle, sessions, default, opening)
+
+
+def _fastest(
+    bundle: Bundle, sessions: dict[str, InferenceSession], default: str, opening: Opening
+) -> InferenceSession:
     medians = {name: race.median for name, race in _race(bundle, sessions).items()}
     best = min(medians, key=lambda name: medians[name])
     chosen = best if medians[best] < CLEARLY_FASTER * medians[default] else default
     for precision, session in sessions.items():
         if precision != chosen:
             session.close()
+    raced = ", ".join(f"{name} {median:.2f} ms" for name, median in medians.items())
+    opening.on_choice(f"{sessions[chosen].backend} {chosen} (one image: {raced})")
     return sessions[chosen]
 
 
-def _race(bundle: Bundle, sessions: dict[str, InferenceSession]) -> dict[str, Latencies]:
+def _race(bundle: Bundle, sessions: Mapping[str, InferenceSession]) -> dict[str, Latencies]:
     blank = np.zeros((1, bundle.input.height, bundle.input.width, 3), np.uint8)
 
     def infer_with(session: InferenceSession) -> Callable[[int], object]:
@@ -80,5 +144,5 @@ def _race(bundle: Bundle, sessions: dict[str, InferenceSession]) -> dict[str, La
 
 
 def _open_onnx(bundle: Bundle, precision: str, threads: int) -> InferenceSession:
-    artefact = bundle.model("onnxruntime", precision, has_vnni=has_vnni())
+    artefact = bundle.model(ONNXRUNTIME, precision, has_vnni=has_vnni())
     return open_onnx(bundle.read(artefact.path), precision, threads=threads)

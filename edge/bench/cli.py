@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edge import atomic
 from edge.backends.base import InferenceSession
-from edge.backends.select import BACKENDS, open_session
+from edge.backends.select import BACKENDS, Opening, open_session
 from edge.bench import report
 from edge.bench.environment import environment
 from edge.bench.service import measure_service
@@ -110,7 +110,10 @@ def _run_daemon(bundle: Bundle, arguments: argparse.Namespace) -> None:
 def _open_sessions(bundle: Bundle, arguments: argparse.Namespace) -> list[InferenceSession]:
     return [
         open_session(
-            bundle, backend=arguments.backend, precision=precision, threads=arguments.threads
+            bundle,
+            backend=arguments.backend,
+            precision=precision,
+            opening=Opening(threads=arguments.threads),
         )
         for precision in bundle.precisions("onnxruntime")
     ]

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from edge import atomic
-from edge.backends.select import open_session
+from edge.backends.select import Opening, open_session
 from edge.bundle import Bundle
 from edge.commands import installed_command
 from edge.errors import EdgeError
@@ -73,7 +73,7 @@ def measure_service(
 
 def bare_rate(bundle: Bundle, images: list[Path], *, threads: int) -> float:
     """Images per second of read, decode, preprocess and infer, one after the other."""
-    session = open_session(bundle, threads=threads)
+    session = open_session(bundle, opening=Opening(threads=threads))
     open_labeller(bundle, session)  # the golden images warm the session up
     start = time.perf_counter()
     for path in images:

@@ -48,6 +48,7 @@ def test_convert_state_dict_writes_a_bundle_that_labels(
     assert convert(model_folder, "--int8") == 0
     bundle = load_bundle(model_folder / "tiny.edge")
     assert sorted(a.path for a in bundle.artefacts if a.role == "model") == [
+        "model.fp16.trt.onnx",
         "model.fp32.onnx",
         "model.int8.7bit.onnx",
         "model.int8.onnx",

@@ -1,0 +1,344 @@
+"""Build an engine plan from a bundle's TensorRT graph: on this GPU, or for others elsewhere.
+
+What runs in which precision is written in the graph (Q/DQ pairs, FP16 tensors) and is kept by
+TensorRT 10 and later. TensorRT 8 is told which precisions it may choose.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from edge import atomic
+from edge.backends.plan import AMPERE_PLUS, SAME_CAPABILITY, SAME_GPU, Machine, PlanRecord, this_os
+from edge.backends.trt_library import Library, Messages
+from edge.errors import BackendError, BundleError, StorageError
+
+# Tactics are timed for this many images: a worker of the daemon takes as many from a backlog.
+OPTIMUM_BATCH: Final = 16
+MAX_BATCH: Final = 64
+# Convolutions of a cell classifier need some ten MB; this leaves a small GPU room for others.
+WORKSPACE_BYTES: Final = 1 << 30
+
+UNTRIED_NOTE: Final = "built without a GPU: it was never run and its speed is not known"
+UNTRIED_INT8_NOTE: Final = (
+    "whether tensorrt-rtx computes INT8 convolutions in INT8 is not known without a GPU"
+)
+
+OnProgress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """What to build.
+
+    Attributes:
+        targets: compute capabilities of other machines, such as `8.6` (TensorRT for RTX alone);
+            none: for the GPU of this machine.
+        portability: one of `plan.PORTABILITIES`; more GPUs run a plan with fewer of the kernels
+            that are best on one (TensorRT alone).
+        version_compatible: newer TensorRT of the same major version runs the plan too; it grows
+            by a copy of the lean runtime.
+        timing_cache: file that keeps what was timed, so that the next build is faster.
+    """
+
+    precision: str
+    max_batch: int = MAX_BATCH
+    targets: tuple[str, ...] = ()
+    portability: str = SAME_GPU
+    version_compatible: bool = False
+    timing_cache: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A serialised engine and how it was built."""
+
+    content: bytes
+    record: PlanRecord
+
+
+def build_plan(
+    library: Library,
+    graph: bytes,
+    options: BuildOptions,
+    machine: Machine | None,
+    on_progress: OnProgress,
+) -> Plan:
+    """Build a plan.
+
+    Args:
+        graph: ONNX, uint8 images (batch, height, width, 3) in, logits (batch, classes) out.
+        machine: the GPU that it is built on, None where there is none.
+        on_progress: called with (step, done, total), from the library's threads too.
+
+    Raises:
+        BundleError: the library cannot read the graph.
+        BackendError: it cannot build it, or not for this target; with its own reason.
+    """
+    _require_options(library, options)
+    start = time.monotonic()
+    messages = Messages(library)
+    builder = _builder(library, messages)
+    network = _parse(library, builder, messages, graph)
+    config = builder.create_builder_config()
+    flags = _configure(library, config, options)
+    config.add_optimization_profile(_profile(builder, network, options.max_batch))
+    monitor = _monitor(library, f"building {options.precision} engine", on_progress)
+    if monitor is not None:
+        config.progress_monitor = monitor
+    # TensorRT for RTX times nothing when it builds.
+    cache = None if library.is_rtx else _load_timing_cache(config, options.timing_cache)
+    messages.clear()
+    content = builder.build_serialized_network(network, config)
+    if monitor is not None and monitor.interrupted:
+        raise KeyboardInterrupt
+    if content is None:
+        raise BackendError(_refusal(library, options, messages.reason()))
+    if cache is not None and options.timing_cache is not None:
+        _save_timing_cache(config, options.timing_cache)
+    plan = bytes(content)
+    record = _record(library, options, machine, network, graph, plan)
+    return Plan(plan, replace(record, flags=flags, seconds=round(time.monotonic() - start, 1)))
+
+
+def known_targets(library: Library) -> tuple[str, ...]:
+    """Compute capabilities for which this library builds on any machine, such as `8.6`."""
+    members = getattr(library.module, "ComputeCapability", None)
+    names = [name for name in dir(members) if name.startswith("SM")] if members else []
+    return tuple(sorted((capability_of(name) for name in names), key=_numeric))
+
+
+def capability_of(target: str) -> str:
+    """`sm86` or `8.6` as `8.6`."""
+    digits = target.lower().removeprefix("sm")
+    return digits if "." in digits else f"{digits[:-1]}.{digits[-1:]}"
+
+
+def _numeric(capability: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in capability.split("."))
+
+
+def _require_options(library: Library, options: BuildOptions) -> None:
+    """Refuse what the library does not do, before anything is built."""
+    if not library.is_rtx and options.targets:
+        raise BackendError(
+            f"{library} builds for the GPU of this machine alone. For other machines name "
+            "tensorrt-rtx, or build there: edge-convert NAME.edge --engine tensorrt."
+        )
+    if library.is_rtx and (options.version_compatible or options.portability != SAME_GPU):
+        raise BackendError(
+            f"{library} has no portability options: name the compute capabilities that the "
+            "engine is for, such as tensorrt-rtx:sm86,sm89."
+        )
+    require_targets(library, options.targets)
+
+
+def require_targets(library: Library, targets: tuple[str, ...]) -> None:
+    """Refuse compute capabilities that the library does not build for.
+
+    Raises:
+        BackendError: which one, and which there are.
+    """
+    unknown = [target for target in targets if target not in known_targets(library)]
+    if unknown:
+        known = ", ".join(f"sm{t.replace('.', '')}" for t in known_targets(library))
+        raise BackendError(
+            f"{library} does not build for sm{unknown[0].replace('.', '')}; it builds for {known}. "
+            "For other GPUs build with tensorrt on that machine."
+        )
+
+
+def _builder(library: Library, messages: Messages) -> Any:
+    try:
+        builder = library.module.Builder(messages.logger)
+    # The bindings raise TypeError where the library's factory returns nothing.
+    except (TypeError, RuntimeError) as error:
+        raise BackendError(
+            f"{library} cannot start its builder ({messages.reason()}). It needs an NVIDIA GPU "
+            "and driver; tensorrt-rtx builds without."
+        ) from error
+    return builder
+
+
+def _parse(library: Library, builder: Any, messages: Messages, graph: bytes) -> Any:
+    trt = library.module
+    flags = trt.NetworkDefinitionCreationFlag
+    wanted = ("EXPLICIT_BATCH",) if library.is_weakly_typed else ("STRONGLY_TYPED",)
+    # TensorRT 10 and 11 know no other kind of batch, and 11 no other kind of typing.
+    bits = sum(1 << int(getattr(flags, name)) for name in wanted if hasattr(flags, name))
+    network = builder.create_network(bits)
+    parser = trt.OnnxParser(network, messages.logger)
+    if not parser.parse(graph):
+        errors = [parser.get_error(i).desc() for i in range(parser.num_errors)]
+        reason = " ".join((errors or [messages.reason()])[0].split())[:300]
+        raise BundleError(
+            f"{library} cannot read the bundle's graph: {reason}. Convert the model again with "
+            "this version of edge-convert."
+        )
+    return network
+
+
+def _profile(builder: Any, network: Any, max_batch: int) -> Any:
+    images = network.get_input(0)
+    shape = tuple(images.shape)[1:]
+    profile = builder.create_optimization_profile()
+    optimum = min(OPTIMUM_BATCH, max_batch)
+    profile.set_shape(images.name, (1, *shape), (optimum, *shape), (max_batch, *shape))
+    return profile
+
+
+def _configure(library: Library, config: Any, options: BuildOptions) -> tuple[str, ...]:
+    """Set the options and return the names of what was set."""
+    trt = library.module
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    flags = []
+    if library.is_weakly_typed:
+        # A plan of TensorRT 8 for INT8 may fall back to FP16 where that is faster.
+        flags += ["FP16"] + (["INT8"] if options.precision == "int8" else [])
+    if options.version_compatible:
+        flags.append("VERSION_COMPATIBLE")
+    for name in flags:
+        config.set_flag(getattr(trt.BuilderFlag, name))
+    return (*flags, *_configure_portability(library, config, options))
+
+
+def _configure_portability(library: Library, config: Any, options: BuildOptions) -> tuple[str, ...]:
+    trt = library.module
+    named = []
+    levels = {AMPERE_PLUS: "AMPERE_PLUS", SAME_CAPABILITY: "SAME_COMPUTE_CAPABILITY"}
+    if options.portability in levels:
+        config.hardware_compatibility_level = _member(
+            library, "HardwareCompatibilityLevel", levels[options.portability]
+        )
+        named.append(levels[options.portability])
+    if options.targets:
+        config.num_compute_capabilities = len(options.targets)
+        for position, target in enumerate(options.targets):
+            name = f"SM{target.replace('.', '')}"
+            config.set_compute_capability(getattr(trt.ComputeCapability, name), position)
+            named.append(name)
+    return tuple(named)
+
+
+def _member(library: Library, enumeration: str, name: str) -> Any:
+    member = getattr(getattr(library.module, enumeration, None), name, None)
+    if member is None:
+        raise BackendError(f"{library} has no {enumeration}.{name}. Update it or leave it out.")
+    return member
+
+
+def _monitor(library: Library, step: str, on_progress: OnProgress) -> Any:
+    """A progress monitor of the library's own kind, None in TensorRT 8, which has none."""
+    base = getattr(library.module, "IProgressMonitor", None)
+    if base is None:
+        on_progress(step, 0, 1)
+        return None
+
+    class Monitor(base):  # type: ignore[misc,valid-type]
+        # The library's own base class is only known here. Its outermost phase tells the most.
+        def __init__(self) -> None:
+            super().__init__()
+            self.interrupted = False
+            self._outermost: dict[str, int] = {}
+
+        def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
+            if parent is None:
+                self._outermost[phase] = steps
+
+        def step_complete(self, phase: str, done: int) -> bool:
+            if phase in self._outermost:
+                try:
+                    on_progress(step, min(done + 1, self._outermost[phase]), self._outermost[phase])
+                except KeyboardInterrupt:
+                    # No exception may cross the library; it ends the build where told to.
+                    self.interrupted = True
+            return not self.interrupted
+
+        def phase_finish(self, phase: str) -> None:
+            self._outermost.pop(phase, None)
+
+    return Monitor()
+
+
+def _load_timing_cache(config: Any, path: Path | None) -> Any:
+    if path is None:
+        return None
+    try:
+        content = path.read_bytes()
+    except OSError:
+        content = b""
+    cache = config.create_timing_cache(content) or config.create_timing_cache(b"")
+    # False: what was timed on another GPU or by another version is not used.
+    if not config.set_timing_cache(cache, False):  # noqa: FBT003 - the library's own signature
+        cache = config.create_timing_cache(b"")
+        config.set_timing_cache(cache, False)  # noqa: FBT003
+    return cache
+
+
+def _save_timing_cache(config: Any, path: Path) -> None:
+    content = bytes(config.get_timing_cache().serialize())
+    try:
+        atomic.make_folder(path.parent)
+        atomic.write_file(path, content)
+    except StorageError:
+        # The next build takes longer; this one is done.
+        return
+
+
+def _refusal(library: Library, options: BuildOptions, reason: str) -> str:
+    targets = " ".join(f"sm{t.replace('.', '')}" for t in options.targets) or "this GPU"
+    advice = "Leave the target out or choose another library."
+    if "FP32" in reason and "not supported" in reason:
+        advice = (
+            "The bundle's int8 and fp16 graphs hold no FP32 layers: build from them, or leave "
+            "the target out."
+        )
+    elif "CUDA driver" in reason or "cudaError" in reason:
+        advice = "Without a GPU, name targets: tensorrt-rtx:sm86,sm89."
+    return f"{library} cannot build the {options.precision} engine for {targets}: {reason} {advice}"
+
+
+def _record(
+    library: Library,
+    options: BuildOptions,
+    machine: Machine | None,
+    network: Any,
+    graph: bytes,
+    plan: bytes,
+) -> PlanRecord:
+    layer_type = library.module.LayerType
+    kinds = [network.get_layer(i).type for i in range(network.num_layers)]
+    here = (machine.compute_capability,) if machine else ()
+    return PlanRecord(
+        library=library.name,
+        library_version=library.version,
+        precision=options.precision,
+        compute_capabilities=options.targets or here,
+        portability=options.portability,
+        version_compatible=options.version_compatible,
+        os=this_os(),
+        gpu=machine.gpu if machine and not options.targets else None,
+        driver=machine.driver if machine else None,
+        max_batch=options.max_batch,
+        graph_sha256=hashlib.sha256(graph).hexdigest(),
+        plan_sha256=hashlib.sha256(plan).hexdigest(),
+        plan_bytes=len(plan),
+        layers=network.num_layers,
+        quantize_layers=kinds.count(layer_type.QUANTIZE),
+        layer_precisions=None,
+        flags=(),
+        seconds=0.0,
+        notes=_notes(options, machine),
+    )
+
+
+def _notes(options: BuildOptions, machine: Machine | None) -> tuple[str, ...]:
+    if machine is not None:
+        return ()
+    return (UNTRIED_NOTE, *((UNTRIED_INT8_NOTE,) if options.precision == "int8" else ()))
