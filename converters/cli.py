@@ -6,7 +6,6 @@ import argparse
 import logging
 import sys
 import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 
 from converters.agreement import Validation
@@ -26,7 +25,7 @@ from edge.backends.plan import PORTABILITIES, SAME_GPU
 from edge.backends.trt_build import MAX_BATCH
 from edge.bundle import MANIFEST_NAME, load_bundle
 from edge.errors import ConfigError, EdgeError
-from edge.progress import Progress
+from edge.progress import StepProgress
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -89,7 +88,7 @@ def _build_engines(
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
         images = labelled_images(validation, classes, Path(scratch)) if validation else None
         judged = Validation.from_images(images, classes) if images else None
-        with _StepProgress() as progress:
+        with StepProgress(sys.stderr) as progress:
             engines = add_engines(bundle, targets, options, judged, progress.update)
     return describe_engines(engines)
 
@@ -134,7 +133,7 @@ def _convert(arguments: argparse.Namespace) -> int:
         gate=_gate(arguments),
         tensorrt8=arguments.tensorrt8,
     )
-    with _StepProgress() as progress:
+    with StepProgress(sys.stderr) as progress:
         report = convert(request, progress.update)
     print(describe(report))
     here = local_target() if not arguments.engine and arguments.int8 else None
@@ -156,21 +155,6 @@ def _gate(arguments: argparse.Namespace) -> Gate:
     limits = read_gate(arguments.gate) if arguments.gate else {}
     flags = {"max_drop_points": arguments.max_drop, "min_agreement": arguments.min_agreement}
     return Gate(**{**limits, **{name: v for name, v in flags.items() if v is not None}})
-
-
-class _StepProgress(ExitStack):
-    """One progress line per step; a new step ends the line of the one before."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._step: str | None = None
-        self._line: Progress | None = None
-
-    def update(self, step: str, done: int, total: int) -> None:
-        if step != self._step or self._line is None:
-            self.close()
-            self._step, self._line = step, self.enter_context(Progress(step, sys.stderr))
-        self._line.update(done, total)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Final, Self, TextIO
 
@@ -71,3 +72,20 @@ class Progress:
             self._stream.write(f"{text}\n")
         self._stream.flush()
         self._shown = self._last
+
+
+class StepProgress(ExitStack):
+    """One progress line per step; a new step ends the line of the one before."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._step: str | None = None
+        self._line: Progress | None = None
+
+    def update(self, step: str, done: int, total: int) -> None:
+        """Say how far a step is."""
+        if step != self._step or self._line is None:
+            self.close()
+            self._step, self._line = step, self.enter_context(Progress(step, self._stream))
+        self._line.update(done, total)

@@ -90,14 +90,21 @@ class PlanCache:
     def _write(self, key: str, plan: Plan) -> None:
         record = json.dumps(plan.record.to_dict(), indent=1).encode()
         try:
-            atomic.make_folder(self.folder)
-            self.folder.chmod(0o700)
+            self._make_trusted()
             # The record last: what it describes is there.
             atomic.write_files(
                 [(self._plan_path(key), plan.content), (self._record_path(key), record)]
             )
         except (StorageError, OSError):
             return
+
+    def _make_trusted(self) -> None:
+        """Make the folder this user's alone, without what others may have put there before."""
+        if self.folder.exists() and not self.is_trusted():
+            for path in self.folder.iterdir():
+                path.unlink()
+        atomic.make_folder(self.folder)
+        self.folder.chmod(0o700)
 
     def _plan_path(self, key: str) -> Path:
         return self.folder / f"{key}.plan"

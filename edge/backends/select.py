@@ -73,13 +73,23 @@ def open_session(
         BundleError: the bundle holds no such model, or it cannot be loaded.
     """
     opening = opening or Opening()
+    sessions = open_sessions(bundle, backend=backend, precision=precision, opening=opening)
+    return _fastest(bundle, sessions, opening)
+
+
+def open_sessions(
+    bundle: Bundle, *, backend: str, precision: str | None, opening: Opening
+) -> dict[str, InferenceSession]:
+    """All precisions of one back end, or the one asked for; by precision.
+
+    Raises:
+        BackendError, BundleError: as `open_session`.
+    """
     if backend not in BACKENDS:
         raise BackendError(f"backend is {backend!r}; choose one of {', '.join(BACKENDS)}.")
-    if backend == ONNXRUNTIME:
-        return _open_cpu(bundle, precision, opening)
-    if backend != "auto":
+    if backend in LIBRARIES:
         return _open_gpu(bundle, backend, precision, opening)
-    for library in LIBRARIES:
+    for library in LIBRARIES if backend == "auto" else ():
         try:
             return _open_gpu(bundle, library, precision, opening)
         except (BackendError, BundleError) as error:
@@ -89,9 +99,9 @@ def open_session(
 
 def _open_gpu(
     bundle: Bundle, library: str, precision: str | None, opening: Opening
-) -> InferenceSession:
-    """TensorRT's fastest precision; all that are open have given the golden images' labels."""
-    sessions = open_precisions(
+) -> dict[str, InferenceSession]:
+    """TensorRT's precisions; all that are open have given the golden images' labels."""
+    return open_precisions(
         bundle,
         library,
         (precision,) if precision else ("int8", "fp16"),
@@ -99,29 +109,35 @@ def _open_gpu(
         on_choice=opening.on_choice,
         on_progress=opening.on_progress,
     )
-    return _fastest(bundle, sessions, next(iter(sessions)), opening)
 
 
-def _open_cpu(bundle: Bundle, precision: str | None, opening: Opening) -> InferenceSession:
-    """The bundle's default precision, unless another one is clearly faster on this machine.
-
-    All precisions of a bundle passed its accuracy gate; what is fastest was measured on the
-    machine that converted, which may have had other instructions.
-    """
+def _open_cpu(
+    bundle: Bundle, precision: str | None, opening: Opening
+) -> dict[str, InferenceSession]:
     if precision is not None:
-        return _open_onnx(bundle, precision, opening.threads)
+        return {precision: _open_onnx(bundle, precision, opening.threads)}
     sessions: dict[str, InferenceSession] = {}
     for held in bundle.precisions(ONNXRUNTIME):
         # A processor may have no graph of a precision.
         with suppress(BundleError):
             sessions[held] = _open_onnx(bundle, held, opening.threads)
-    default = bundle.default_precision if bundle.default_precision in sessions else "fp32"
-    return _fastest(bundle, sessions, default, opening)
+    return sessions
 
 
 def _fastest(
-    bundle: Bundle, sessions: dict[str, InferenceSession], default: str, opening: Opening
+    bundle: Bundle, sessions: dict[str, InferenceSession], opening: Opening
 ) -> InferenceSession:
+    """The bundle's default precision, unless another one is clearly faster on this machine.
+
+    All precisions of a bundle passed its accuracy gate; what is fastest was measured on the
+    machine that converted, which may have had other instructions.
+    """
+    if len(sessions) == 1:
+        (only,) = sessions.values()
+        opening.on_choice(f"{only.backend} {only.precision}")
+        return only
+    default = bundle.default_precision
+    default = default if default in sessions else next(iter(sessions))
     medians = {name: race.median for name, race in _race(bundle, sessions).items()}
     best = min(medians, key=lambda name: medians[name])
     chosen = best if medians[best] < CLEARLY_FASTER * medians[default] else default

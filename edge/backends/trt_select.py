@@ -39,7 +39,10 @@ def open_precisions(
         BundleError: the bundle holds neither a plan nor a graph for them.
     """
     library = open_library(library_name)
-    machine = find_machine()
+    try:
+        machine = find_machine()
+    except BackendError as error:
+        raise BackendError(f"{library} has nothing to run on: {error}") from error
     sessions: dict[str, InferenceSession] = {}
     failures: list[BackendError | BundleError] = []
     for precision in precisions:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edge import atomic
 from edge.backends.base import InferenceSession
-from edge.backends.select import BACKENDS, Opening, open_session
+from edge.backends.select import BACKENDS, Opening, open_sessions
 from edge.bench import report
 from edge.bench.environment import environment
 from edge.bench.service import measure_service
@@ -18,7 +18,7 @@ from edge.bench.stages import measure_stages
 from edge.bundle import Bundle, load_bundle
 from edge.demo.analyzer import drawn_images
 from edge.errors import ConfigError, EdgeError
-from edge.progress import Progress
+from edge.progress import Progress, StepProgress
 
 _DRAWN_COUNT = 64
 _DRAWN_SEED = 11
@@ -62,7 +62,13 @@ def _run(arguments: argparse.Namespace) -> None:
         print(_heading(bundle, facts, arguments, len(images)), file=sys.stderr)
         with Progress("measuring rounds", sys.stderr) as progress:
             results = measure_stages(
-                bundle, sessions, images, output, arguments.rounds, on_round=progress.update
+                bundle,
+                sessions,
+                images,
+                output,
+                arguments.rounds,
+                batches=arguments.batches,
+                on_round=progress.update,
             )
     print(report.table(results))
     print()
@@ -73,6 +79,7 @@ def _run(arguments: argparse.Namespace) -> None:
             "threads": arguments.threads,
             "images": len(images),
             "batch": 1,
+            "batches": list(arguments.batches),
         }
         content = json.dumps(report.to_dict(bundle, results, facts, settings), indent=1) + "\n"
         atomic.write_file(arguments.json, content.encode())
@@ -108,15 +115,14 @@ def _run_daemon(bundle: Bundle, arguments: argparse.Namespace) -> None:
 
 
 def _open_sessions(bundle: Bundle, arguments: argparse.Namespace) -> list[InferenceSession]:
-    return [
-        open_session(
-            bundle,
-            backend=arguments.backend,
-            precision=precision,
-            opening=Opening(threads=arguments.threads),
+    with StepProgress(sys.stderr) as progress:
+        opening = Opening(
+            threads=arguments.threads,
+            on_choice=lambda text: print(text, file=sys.stderr),
+            on_progress=progress.update,
         )
-        for precision in bundle.precisions("onnxruntime")
-    ]
+        sessions = open_sessions(bundle, backend=arguments.backend, precision=None, opening=opening)
+    return list(sessions.values())
 
 
 def _images(folder: Path | None, scratch: Path) -> list[Path]:
@@ -149,12 +155,29 @@ def _heading(
     )
 
 
+def _batches(text: str) -> tuple[int, ...]:
+    try:
+        found = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        found = (0,)
+    if min(found) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}; give whole numbers such as 1,8,16")
+    return found
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="edge-bench", description=__doc__)
     parser.add_argument("bundle", type=Path, help="folder NAME.edge")
     parser.add_argument("--images", type=Path, metavar="DIR", help="images (default: drawn cells)")
     parser.add_argument(
         "--rounds", type=int, default=60, help="turns of each stage, of 5 timed calls (60)"
+    )
+    parser.add_argument(
+        "--batches",
+        type=_batches,
+        default=(),
+        metavar="N,N...",
+        help="measure inference of these batches too",
     )
     parser.add_argument("--threads", type=int, default=1, help="threads inside one inference (1)")
     parser.add_argument("--backend", choices=BACKENDS, default="auto")

@@ -17,16 +17,20 @@ def table(results: StageResults) -> str:
     for name, latencies in results.stages.items():
         percentiles = "".join(f"{latencies.percentile(p):9.2f}" for p in (50, 90, 99))
         mark = "  unstable" if latencies.is_unstable() else ""
-        lines.append(f"{name:17}{percentiles}{latencies.per_second:10.0f}{mark}")
+        rate = latencies.per_second * results.images_per_call.get(name, 1)
+        lines.append(f"{name:17}{percentiles}{rate:10.0f}{mark}")
     return "\n".join(lines)
 
 
 def summary(results: StageResults) -> str:
-    """INT8 against FP32 in one line, where both were measured."""
+    """INT8 against FP32, or FP16 on a GPU, in one line, where both were measured."""
     infer, whole = results.speed_up("infer"), results.speed_up("end to end")
     if infer is None or whole is None:
         return f"only {', '.join(results.precisions)} was measured"
-    return f"INT8 is {infer:.2f} times as fast as FP32 in inference, {whole:.2f} times end to end"
+    return (
+        f"INT8 is {infer:.2f} times as fast as {results.baseline.upper()} in inference, "
+        f"{whole:.2f} times end to end ({results.backend})"
+    )
 
 
 def service_table(results: ServiceResults) -> str:
@@ -71,5 +75,9 @@ def to_dict(
         "environment": environment,
         "settings": settings,
         "stages": {name: latencies.to_dict() for name, latencies in results.stages.items()},
-        "int8_speed_up": {s: results.speed_up(s) for s in ("infer", "end to end")},
+        "backend": results.backend,
+        "int8_speed_up": {
+            "baseline": results.baseline,
+            **{stage: results.speed_up(stage) for stage in ("infer", "end to end")},
+        },
     }

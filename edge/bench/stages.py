@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -35,16 +35,27 @@ DISTINCT_IMAGES: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class StageResults:
-    """Latencies by stage; `infer` and `end to end` carry the precision in their name."""
+    """Latencies by stage; `infer` and `end to end` carry the precision in their name.
+
+    `images_per_call` names the stages that take a batch.
+    """
 
     stages: dict[str, Latencies]
     precisions: tuple[str, ...]
+    backend: str
+    images_per_call: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def baseline(self) -> str:
+        """What INT8 has to beat: FP32 on a CPU, FP16 on a GPU."""
+        return "fp32" if "fp32" in self.precisions else "fp16"
 
     def speed_up(self, stage: str) -> float | None:
-        """How many times faster INT8 is than FP32 in a stage, by medians."""
-        if {"fp32", "int8"} - set(self.precisions):
+        """How many times faster INT8 is than the baseline in a stage, by medians."""
+        if {self.baseline, "int8"} - set(self.precisions):
             return None
-        return self.stages[f"{stage} fp32"].median / self.stages[f"{stage} int8"].median
+        before = self.stages[f"{stage} {self.baseline}"].median
+        return before / self.stages[f"{stage} int8"].median
 
 
 def measure_stages(
@@ -54,6 +65,7 @@ def measure_stages(
     output: Path,
     rounds: int,
     *,
+    batches: tuple[int, ...] = (),
     on_round: Callable[[int, int], None],
 ) -> StageResults:
     """Measure every stage in turn, image after image.
@@ -61,6 +73,7 @@ def measure_stages(
     Args:
         sessions: one per precision; each passes the golden images first.
         output: an empty folder on the disk whose durability counts; sidecars are written there.
+        batches: sizes of batches whose inference is measured too.
     """
     labellers = [open_labeller(bundle, session) for session in sessions]
     functions = {
@@ -71,8 +84,14 @@ def measure_stages(
             for one in labellers
         },
     }
+    sizes: dict[str, int] = {}
+    for one in labellers:
+        for size in batches:
+            name = f"infer {one.session.precision} x{size}"
+            functions[name], sizes[name] = _infer_batch(bundle, one, images, size), size
     stages = interleave(functions, rounds, on_round=on_round)
-    return StageResults(stages, tuple(session.precision for session in sessions))
+    precisions = tuple(session.precision for session in sessions)
+    return StageResults(stages, precisions, sessions[0].backend, sizes)
 
 
 def _shared_stages(
@@ -93,6 +112,12 @@ def _infer(bundle: Bundle, labeller: Labeller, images: list[Path]) -> Stage:
         preprocess(read_image(path), bundle.input)[np.newaxis] for path in images[:DISTINCT_IMAGES]
     ]
     return lambda i: labeller.session.infer(prepared[i % len(prepared)])
+
+
+def _infer_batch(bundle: Bundle, labeller: Labeller, images: list[Path], size: int) -> Stage:
+    rows = [preprocess(read_image(images[i % len(images)]), bundle.input) for i in range(size)]
+    batch = np.stack(rows)
+    return lambda _: labeller.session.infer(batch)
 
 
 def _end_to_end(bundle: Bundle, labeller: Labeller, images: list[Path], output: Path) -> Stage:

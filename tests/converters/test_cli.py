@@ -110,11 +110,11 @@ def test_convert_onnx_of_fixed_batch_takes_batches(
     assert manifest["evidence"]["graphs"]["x86"]["accuracy"]["int8"]["rate"] > 0.95
 
 
-def test_convert_without_int8_writes_the_fp32_model_only(model_folder: Path) -> None:
+def test_convert_without_int8_needs_no_calibration_and_writes_no_int8(model_folder: Path) -> None:
     edit_card(model_folder, calibration=None)
     assert convert(model_folder) == 0
     bundle = load_bundle(model_folder / "tiny.edge")
-    assert [a.precision for a in bundle.artefacts if a.role == "model"] == ["fp32"]
+    assert [a.precision for a in bundle.artefacts if a.role == "model"] == ["fp32", "fp16"]
     assert bundle.default_precision == "fp32"
 
 
