@@ -23,6 +23,7 @@ from daemon import journal_sql as sql
 from daemon.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed, Verdict
 from daemon.settle import Clock
 from edge.errors import StorageError
+from edge.failpoints import failpoint
 
 NAME: Final = "journal.sqlite3"
 # Rejections that are put back in one transaction: a daemon that runs beside must not wait long.
@@ -85,6 +86,7 @@ class Journal:
             db.executemany(
                 sql.INSERT, [(v.root, v.path, v.size_bytes, v.mtime_ns, now) for v in new]
             )
+            failpoint("record.before_commit")
             return len(new)
 
     def claim(self, limit: int) -> list[ClaimedImage]:
@@ -99,6 +101,7 @@ class Journal:
             was_interrupted = bool(rows) and rows[0][-1] > 0
             rows = rows[:1] if was_interrupted else [row for row in rows if row[-1] == 0]
             db.executemany("UPDATE image SET state = 'claimed' WHERE id = ?", [r[:1] for r in rows])
+            failpoint("claim.before_commit")
             return [ClaimedImage(r[0], ImageVersion(*r[1:5]), r[5], r[6]) for r in rows]
 
     def conclude(self, verdicts: list[Verdict]) -> None:
@@ -106,6 +109,7 @@ class Journal:
         with self._transaction() as db:
             for verdict in verdicts:
                 self._conclude(db, verdict)
+            failpoint("mark.before_commit")
 
     def release(self, images: list[ClaimedImage]) -> None:
         """Give back claimed images whose batch failed; they count as interrupted."""
@@ -167,7 +171,9 @@ class Journal:
             self._connection.execute("BEGIN IMMEDIATE" if immediate else "BEGIN")
             try:
                 yield self._connection
+                failpoint("journal.before_commit")
                 self._connection.execute("COMMIT")
+                failpoint("journal.after_commit")
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
@@ -226,10 +232,10 @@ def opened_for_reading(state_dir: Path) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into StorageError with what to do."""
+    """Turn SQLite's errors, and the system's, into StorageError with what to do."""
     try:
         yield
-    except sqlite3.OperationalError as error:
+    except (sqlite3.OperationalError, OSError) as error:
         raise StorageError(
             f"the journal {path} refuses: {error}. Check space, permissions and disk."
         ) from error

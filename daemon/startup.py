@@ -26,6 +26,7 @@ from edge.backends.base import InferenceSession
 from edge.backends.select import Opening, open_session
 from edge.bundle import Bundle, load_bundle
 from edge.errors import RejectReason
+from edge.failpoints import VARIABLE, arm_failpoints, failpoint
 from edge.golden import open_labeller
 from edge.labeller import Labeller
 from edge.sidecar import model_facts
@@ -76,15 +77,20 @@ def opened_service(config: Config, *, is_once: bool = False) -> Iterator[Service
     Raises:
         EdgeError: something it needs is not to be had.
     """
+    for name in arm_failpoints():
+        log.warning("failpoint %s is armed: a test. Unset %s otherwise", name, VARIABLE)
     with ExitStack() as stack:
         stack.enter_context(owned_state_dir(config.state_dir))
+        failpoint("startup.locked")
         pseudonyms = open_pseudonyms(config.state_dir)
         journal = open_journal(config.state_dir)
         stack.callback(journal.close)
+        failpoint("startup.journal_opened")
         place = ResultsPlace(config.results.folder)
         notifier = Notifier()
         model = open_model(config, opening=_announced(notifier))
         stack.callback(model.session.close)
+        failpoint("startup.model_opened")
         roots = open_roots(config, journal)
         tidy_up(journal, roots)
         take_up_unreadable(journal, roots, is_once=is_once)
@@ -106,7 +112,9 @@ def opened_service(config: Config, *, is_once: bool = False) -> Iterator[Service
             heartbeat=Heartbeat(notifier, pulse),
             pulse=pulse,
         )
+        failpoint("startup.ready")
         yield Service(parts, is_once=is_once)
+        failpoint("shutdown.ended")
 
 
 def _announced(notifier: Notifier) -> Opening:
@@ -138,8 +146,10 @@ def tidy_up(journal: Journal, roots: dict[int, Root]) -> None:
     Only an image that was claimed can have left a temporary file, beside its sidecars.
     """
     claimed = [(roots[id_], path) for id_, path in journal.take_back_claims() if id_ in roots]
+    failpoint("startup.claims_taken_back")
     for folder in {root.target(path).parent for root, path in claimed}:
         remove_leftovers(folder, older_than_s=0.0)
+    failpoint("startup.leftovers_removed")
 
 
 def take_up_unreadable(journal: Journal, roots: dict[int, Root], *, is_once: bool) -> None:
