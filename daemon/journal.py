@@ -62,13 +62,17 @@ class Journal:
         self._served.append(int(row[0]))
         return int(row[0])
 
-    def take_back_claims(self) -> list[tuple[int, bytes]]:
-        """Return claims of a process that died to waiting; gives their roots and paths."""
-        with self._transaction() as db:
+    def claims(self) -> list[tuple[int, bytes]]:
+        """Roots and paths of the images that are claimed."""
+        with self._transaction(immediate=False) as db:
             claimed = db.execute("SELECT root, path FROM image WHERE state = 'claimed'").fetchall()
+            return [(int(root), bytes(path)) for root, path in claimed]
+
+    def take_back_claims(self) -> None:
+        """Return claims of a process that died to waiting."""
+        with self._transaction() as db:
             db.execute(sql.TAKE_BACK)
             db.execute(sql.FORGET_TIMES)
-            return [(int(root), bytes(path)) for root, path in claimed]
 
     def unknown(self, versions: list[ImageVersion]) -> list[ImageVersion]:
         """Those of `versions` that are not the journal's newest of their path."""

@@ -143,13 +143,15 @@ def open_roots(config: Config, journal: Journal) -> dict[int, Root]:
 def tidy_up(journal: Journal, roots: dict[int, Root]) -> None:
     """Take up where a killed process left off.
 
-    Only an image that was claimed can have left a temporary file, beside its sidecars.
+    Only an image that was claimed can have left a temporary file, beside its sidecars. The claims
+    stand until these are gone: a process killed in between would leave them for ever.
     """
-    claimed = [(roots[id_], path) for id_, path in journal.take_back_claims() if id_ in roots]
-    failpoint("startup.claims_taken_back")
+    claimed = [(roots[id_], path) for id_, path in journal.claims() if id_ in roots]
     for folder in {root.target(path).parent for root, path in claimed}:
         remove_leftovers(folder, older_than_s=0.0)
     failpoint("startup.leftovers_removed")
+    journal.take_back_claims()
+    failpoint("startup.claims_taken_back")
 
 
 def take_up_unreadable(journal: Journal, roots: dict[int, Root], *, is_once: bool) -> None:

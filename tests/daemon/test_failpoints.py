@@ -94,6 +94,22 @@ def test_once_killed_at_a_failpoint_dies_of_sigkill_and_the_next_run_labels_the_
     assert site.sidecar("a.jpg")["label"] == "green"
 
 
+@pytest.mark.parametrize("name", ["startup.leftovers_removed", "startup.claims_taken_back"])
+def test_start_killed_while_it_tidies_up_leaves_no_temporary_file_to_the_next(
+    site: Any, colour_jpeg: Callable[..., bytes], name: str
+) -> None:
+    site.add("a.jpg", colour_jpeg("green"))
+    for point in ("file.before_rename", name):
+        killed = site.start("once", **{VARIABLE: f"{point}=kill"})
+        killed.communicate(timeout=30)
+        assert killed.returncode == -signal.SIGKILL
+    again = site.start("once")
+    _, errors = again.communicate(timeout=30)
+    assert again.returncode == 0, errors
+    assert site.sidecar("a.jpg")["label"] == "green"
+    assert sorted(path.name for path in site.results.iterdir()) == ["a.jpg.csv", "a.jpg.json"]
+
+
 def test_start_with_an_unknown_failpoint_refuses_with_exit_2_and_the_nearest_name(
     site: Any, colour_jpeg: Callable[..., bytes]
 ) -> None:
