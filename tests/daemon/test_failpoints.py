@@ -110,6 +110,20 @@ def test_start_killed_while_it_tidies_up_leaves_no_temporary_file_to_the_next(
     assert sorted(path.name for path in site.results.iterdir()) == ["a.jpg.csv", "a.jpg.json"]
 
 
+def test_first_start_killed_while_it_writes_its_key_leaves_no_temporary_file_to_the_next(
+    site: Any, colour_jpeg: Callable[..., bytes]
+) -> None:
+    site.add("a.jpg", colour_jpeg("green"))
+    killed = site.start("once", **{VARIABLE: "file.half_written=kill"})
+    killed.communicate(timeout=30)
+    (left,) = (site.folder / "state").glob(".edge-*")
+    again = site.start("once")
+    _, errors = again.communicate(timeout=30)
+    assert again.returncode == 0, errors
+    assert not left.exists()
+    assert site.sidecar("a.jpg")["label"] == "green"
+
+
 def test_start_with_an_unknown_failpoint_refuses_with_exit_2_and_the_nearest_name(
     site: Any, colour_jpeg: Callable[..., bytes]
 ) -> None:
