@@ -14,7 +14,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -254,6 +254,9 @@ def test_run_with_a_failure_at_every_sidecar_failpoint_labels_the_image_in_the_e
         until(lambda: times_said(caplog, AGAIN) == 1)
     # Each failed once and was passed once more, but for the folder, which was made.
     assert {name for name in points if passes[name] < 2} == {"folder.made"}
+    with closing(sqlite3.connect(site.folder / "state" / "journal.sqlite3")) as db:
+        # It is the disk that failed so often, not the image.
+        assert db.execute("SELECT max(attempts) FROM image").fetchone() == (0,)
     assert_all_labelled(site, {"warm-up.jpg": "green", "S1/a.jpg": "red"}, before)
     assert times_said(caplog, REFUSED) == 1
 
