@@ -283,6 +283,7 @@ def test_run_without_a_free_descriptor_rejects_no_image_and_labels_it_when_there
         until(lambda: daemon.keeps() and are_done(site, "a.jpg"))
     assert_all_labelled(site, {"before.jpg": "green", "a.jpg": "red"}, before)
     assert set(daemon.exit_codes) <= {StorageError.exit_code}
+    assert os.strerror(errno.EMFILE) in daemon.errors
 
 
 # The journal.
