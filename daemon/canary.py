@@ -1,4 +1,4 @@
-"""A known image on the whole path, over and over: labelled, written, marked in the journal.
+"""A known image on its way, over and over: decoded, labelled, compared, marked in the journal.
 
 Threads that are alive prove nothing. What this one image passes, a patient's image passes.
 """
@@ -6,7 +6,6 @@ Threads that are alive prove nothing. What this one image passes, a patient's im
 from __future__ import annotations
 
 import itertools
-import json
 import time
 from pathlib import Path
 from typing import Final
@@ -18,10 +17,8 @@ from edge import atomic
 from edge.bundle import Bundle
 from edge.errors import BackendError
 from edge.golden import compare_golden
-from edge.sidecar import now
 
 INTERVAL_S: Final = 2.0
-NAME: Final = "canary.json"
 IMAGES_NAME: Final = "golden"
 
 
@@ -33,7 +30,6 @@ class Canary:
     ) -> None:
         self._seat = seat
         self._journal = journal
-        self._path = state_dir / NAME
         # Copies: the bundle's folder may be replaced by a newer one while this model labels.
         self._images = _copy_golden(seat.model.bundle, state_dir / IMAGES_NAME)
         self._clock = clock
@@ -50,7 +46,7 @@ class Canary:
 
         Raises:
             BackendError: the device failed, or the label is wrong.
-            StorageError: the sidecar or the journal's mark is not durable.
+            StorageError: the journal's mark is not durable.
         """
         model = self._seat.model
         number = next(self._numbers) % len(self._images)
@@ -63,9 +59,6 @@ class Canary:
             # Seats the CPU where that is allowed; the next image proves it.
             self._seat.fail_over(model, error)
             return
-        self.step = "storage"
-        fields = {"image": golden.path, "status": str(outcome.status), "at": now().isoformat()}
-        atomic.write_file(self._path, json.dumps(fields).encode())
         self.step = "journal"
         self._journal.prove()
         self._passed_s = self._clock()
@@ -78,5 +71,7 @@ def _copy_golden(bundle: Bundle, folder: Path) -> list[Path]:
     folder.chmod(0o700)
     names = [f"{number:02}{Path(g.path).suffix}" for number, g in enumerate(bundle.golden)]
     contents = [bundle.read(golden.path) for golden in bundle.golden]
-    atomic.write_files(zip([folder / name for name in names], contents, strict=True))
-    return [folder / name for name in names]
+    paths = [folder / name for name in names]
+    pairs = zip(paths, contents, strict=True)
+    atomic.write_files([(p, c) for p, c in pairs if not (p.exists() and p.read_bytes() == c)])
+    return paths

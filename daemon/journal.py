@@ -23,6 +23,7 @@ from daemon import journal_sql as sql
 from daemon.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed, Verdict
 from daemon.settle import Clock
 from edge.errors import StorageError
+from edge.failpoints import failpoint
 
 NAME: Final = "journal.sqlite3"
 # Rejections that are put back in one transaction: a daemon that runs beside must not wait long.
@@ -70,13 +71,17 @@ class Journal:
         self._served.append(int(row[0]))
         return int(row[0])
 
-    def take_back_claims(self) -> list[tuple[int, bytes]]:
-        """Return claims of a process that died to waiting; gives their roots and paths."""
-        with self._transaction() as db:
+    def claims(self) -> list[tuple[int, bytes]]:
+        """Roots and paths of the images that are claimed."""
+        with self._transaction(immediate=False) as db:
             claimed = db.execute("SELECT root, path FROM image WHERE state = 'claimed'").fetchall()
+            return [(int(root), bytes(path)) for root, path in claimed]
+
+    def take_back_claims(self) -> None:
+        """Return claims of a process that died to waiting."""
+        with self._transaction() as db:
             db.execute(sql.TAKE_BACK)
             db.execute(sql.FORGET_TIMES)
-            return [(int(root), bytes(path)) for root, path in claimed]
 
     def unknown(self, versions: list[ImageVersion]) -> list[ImageVersion]:
         """Those of `versions` that are not the journal's newest of their path."""
@@ -94,6 +99,7 @@ class Journal:
             db.executemany(
                 sql.INSERT, [(v.root, v.path, v.size_bytes, v.mtime_ns, now) for v in new]
             )
+            failpoint("record.before_commit")
             return len(new)
 
     def claim(self, limit: int) -> list[ClaimedImage]:
@@ -108,6 +114,7 @@ class Journal:
             was_interrupted = bool(rows) and rows[0][-1] > 0
             rows = rows[:1] if was_interrupted else [row for row in rows if row[-1] == 0]
             db.executemany("UPDATE image SET state = 'claimed' WHERE id = ?", [r[:1] for r in rows])
+            failpoint("claim.before_commit")
             return [ClaimedImage(r[0], ImageVersion(*r[1:5]), *r[5:8]) for r in rows]
 
     def conclude(self, verdicts: list[Verdict]) -> None:
@@ -115,6 +122,7 @@ class Journal:
         with self._transaction() as db:
             for verdict in verdicts:
                 self._conclude(db, verdict)
+            failpoint("mark.before_commit")
 
     def release(self, images: list[ClaimedImage]) -> None:
         """Give back claimed images whose batch failed; they count as interrupted."""
@@ -176,7 +184,9 @@ class Journal:
             self._connection.execute("BEGIN IMMEDIATE" if immediate else "BEGIN")
             try:
                 yield self._connection
+                failpoint("journal.before_commit")
                 self._connection.execute("COMMIT")
+                failpoint("journal.after_commit")
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
@@ -236,10 +246,10 @@ def opened_for_reading(state_dir: Path) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into StorageError with what to do."""
+    """Turn SQLite's errors, and the system's, into StorageError with what to do."""
     try:
         yield
-    except sqlite3.OperationalError as error:
+    except (sqlite3.OperationalError, OSError) as error:
         raise StorageError(
             f"the journal {path} refuses: {error}. Check space, permissions and disk."
         ) from error

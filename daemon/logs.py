@@ -19,6 +19,7 @@ from typing import Final
 
 from edge.atomic import write_file
 from edge.errors import StorageError
+from edge.failpoints import failpoint
 
 log = logging.getLogger(__name__)
 
@@ -103,4 +104,5 @@ def _make_key(path: Path) -> bytes:
         write_file(path, key)
     finally:
         os.umask(umask)
+    failpoint("startup.log_key_written")
     return key

@@ -12,6 +12,7 @@ from typing import Final
 from daemon.records import ImageVersion
 from daemon.roots import Root, is_hidden
 from daemon.settle import Clock
+from edge.failpoints import failpoint
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ class RootScan:
         if files is None:
             return []
         chunk = list(islice(files, CHUNK))
+        failpoint("scan.chunk_taken")
         if len(chunk) < CHUNK:
             self._finish(interval_s)
         return chunk

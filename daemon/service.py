@@ -40,6 +40,7 @@ from daemon.supervisor import EXPORT, LABEL, RESULTS, Supervisor
 from daemon.tally import Tally
 from daemon.watch import listen_for_losses
 from edge.errors import EdgeError
+from edge.failpoints import failpoint
 
 # The coordinator's longest wait: how late it may notice a dead watcher or a stop.
 _TICK_S: Final = 0.5
@@ -144,6 +145,7 @@ class Service:
 
     def _follow_hints(self) -> None:
         for hint in self._hints.take(self._seconds_to_next()):
+            failpoint("hint.taken")
             source = self._sources[hint.root]
             if hint.kind is HintKind.NEW_FOLDER:
                 source.note_new_folder(hint.path)
@@ -177,6 +179,7 @@ class Service:
 
     def _record(self, versions: list[ImageVersion]) -> None:
         if self._journal.record_waiting(versions):
+            failpoint("record.after_commit")
             self._bell.ring()
 
     # Claimed, labelled, durable, marked: the workers.
@@ -187,6 +190,7 @@ class Service:
                 heard = self._bell.rings
                 claimed = self._journal.claim(self._config.batch.max_images)
                 if claimed:
+                    failpoint("claim.after_commit")
                     self._finish_batch(claimed)
                 elif self._bell.wait(heard, _IDLE_S):
                     self._ending.wait(self._config.batch.max_wait_ms / 1e3)
@@ -200,8 +204,10 @@ class Service:
                 labelled = self._label(claimed)
             with self._parts.pulse.stage(RESULTS):
                 verdicts = self._write(labelled)
+            failpoint("batch.durable")
             self._look_again_at_changed(verdicts)
             self._journal.conclude(verdicts)
+            failpoint("mark.after_commit")
         except BaseException:
             self._journal.release(claimed)
             raise
@@ -223,6 +229,7 @@ class Service:
             return [self._parts.job.retry(claimed[0], type(error).__name__)]
 
     def _write(self, verdicts: list[Verdict]) -> list[Verdict]:
+        failpoint("batch.labelled")
         finished = [verdict for verdict in verdicts if isinstance(verdict, Finished)]
         if self._is_once:
             self._parts.results.write(finished)
@@ -248,6 +255,7 @@ class Service:
                 yield
             finally:
                 self.stop()
+                failpoint("shutdown.begun")
                 self._bell.ring()
         for worker in workers:
             worker.result()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from daemon.records import ImageVersion
+from edge.failpoints import failpoint
 
 Clock: TypeAlias = Callable[[], float]
 Look: TypeAlias = Callable[[ImageVersion], ImageVersion | None]
@@ -88,6 +89,7 @@ class SettleTracker:
             elif version == entry.version:
                 self._forget(version)
                 settled.append(version)
+                failpoint("settle.settled")
             else:
                 self._restart(version, entry.first_seen_s)
         return settled

@@ -28,6 +28,7 @@ from daemon.supervisor import Supervisor, Watched, take_gpu_failure
 from edge.atomic import remove_leftovers
 from edge.backends.select import ONNXRUNTIME, Opening
 from edge.errors import RejectReason
+from edge.failpoints import VARIABLE, arm_failpoints, failpoint
 
 log = logging.getLogger(__name__)
 
@@ -37,24 +38,35 @@ _BUILD_STEP_S: Final = 120
 
 @contextmanager
 def opened_service(
-    config: Config, *, is_once: bool = False, notifier: Notifier | None = None
+    config: Config,
+    *,
+    is_once: bool = False,
+    is_first: bool = True,
+    notifier: Notifier | None = None,
 ) -> Iterator[Service]:
     """A service that is ready to `run` or `once`.
+
+    `is_first` is False for another service of the same process.
 
     Raises:
         EdgeError: something it needs is not to be had.
     """
+    for name in arm_failpoints() if is_first else ():
+        log.warning("failpoint %s is armed: a test. Unset %s otherwise", name, VARIABLE)
     notifier = notifier or Notifier()
     with ExitStack() as stack:
         stack.enter_context(owned_state_dir(config.state_dir))
+        failpoint("startup.locked")
         pseudonyms = open_pseudonyms(config.state_dir)
         journal = open_journal(config.state_dir)
         stack.callback(journal.close)
+        failpoint("startup.journal_opened")
         journal.prove()
         place = ResultsPlace(config.results.folder)
         pulse = Pulse()
         seat = open_seat(config, pulse, notifier)
         stack.callback(seat.close)
+        failpoint("startup.model_opened")
         roots = open_roots(config, journal)
         tidy_up(journal, roots)
         take_up_unreadable(journal, roots, is_once=is_once)
@@ -73,7 +85,9 @@ def opened_service(
             ending=Ending(),
         )
         supervisor = None if is_once else _supervisor(parts, seat, notifier)
+        failpoint("startup.ready")
         yield Service(parts, supervisor)
+        failpoint("shutdown.ended")
 
 
 def open_seat(config: Config, pulse: Pulse, notifier: Notifier) -> ModelSeat:
@@ -151,11 +165,15 @@ def open_roots(config: Config, journal: Journal) -> dict[int, Root]:
 def tidy_up(journal: Journal, roots: dict[int, Root]) -> None:
     """Take up where a killed process left off.
 
-    Only an image that was claimed can have left a temporary file, beside its sidecars.
+    Only an image that was claimed can have left a temporary file, beside its sidecars. The claims
+    stand until these are gone: a process killed in between would leave them for ever.
     """
-    claimed = [(roots[id_], path) for id_, path in journal.take_back_claims() if id_ in roots]
+    claimed = [(roots[id_], path) for id_, path in journal.claims() if id_ in roots]
     for folder in {root.target(path).parent for root, path in claimed}:
         remove_leftovers(folder, older_than_s=0.0)
+    failpoint("startup.leftovers_removed")
+    journal.take_back_claims()
+    failpoint("startup.claims_taken_back")
 
 
 def take_up_unreadable(journal: Journal, roots: dict[int, Root], *, is_once: bool) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from edge.atomic import make_folder
+from edge.atomic import make_folder, remove_leftovers
 from edge.errors import StorageError
 
 _LOCK_NAME: Final = "lock"
@@ -35,6 +35,8 @@ def owned_state_dir(folder: Path) -> Iterator[None]:
                 f"{folder} is in use by {_holder(descriptor)}. Stop that daemon, or give this "
                 "one another state_dir."
             ) from error
+        # Of a first start that was killed while it wrote the log's key.
+        remove_leftovers(folder, older_than_s=0.0)
         yield
     finally:
         os.close(descriptor)

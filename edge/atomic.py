@@ -13,9 +13,10 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from edge.errors import StorageError
+from edge.failpoints import are_armed, failpoint
 
 # Short whatever the target's name, so that a target of 255 bytes still has a temporary file.
 TEMPORARY_PREFIX: Final = ".edge-"
@@ -44,13 +45,21 @@ def write_files(files: Iterable[tuple[Path, bytes]]) -> None:
         staged = [(_stage(path, content, cleanup), path) for path, content in files]
         for temporary, path in staged:
             with _storage_errors("synchronise", path):
+                failpoint("file.before_fsync")
                 _sync_file(temporary)
-        for temporary, path in staged:
+            failpoint("file.after_fsync")
+        for number, (temporary, path) in enumerate(staged):
             with _storage_errors("write", path):
+                if number:
+                    failpoint("file.between_renames")
+                failpoint("file.before_rename")
                 temporary.replace(path)
+            failpoint("file.after_rename")
     for folder in dict.fromkeys(path.parent for _, path in staged):
         with _storage_errors("synchronise", folder):
+            failpoint("file.before_folder_fsync")
             sync_folder(folder)
+        failpoint("file.after_folder_fsync")
 
 
 def make_folder(folder: Path) -> None:
@@ -67,7 +76,9 @@ def make_folder(folder: Path) -> None:
             folder = folder.parent
     for path in reversed(missing):
         with _storage_errors("create", path):
+            failpoint("folder.before_make")
             path.mkdir(exist_ok=True)
+            failpoint("folder.made")
             sync_folder(path.parent)
 
 
@@ -124,12 +135,25 @@ def _stage(path: Path, content: bytes, cleanup: ExitStack) -> Path:
     cleanup.callback(_remove, temporary)
     # 0666 less the umask: a LIS under another user must be able to read the result.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    with (
-        _storage_errors("write", path),
-        os.fdopen(os.open(temporary, flags, 0o666), "wb") as stream,
-    ):
-        stream.write(content)
+    with _storage_errors("write", path):
+        failpoint("file.before_create")
+        with os.fdopen(os.open(temporary, flags, 0o666), "wb") as stream:
+            failpoint("file.created")
+            if are_armed():
+                _write_half(stream, content)
+            else:
+                stream.write(content)
+        failpoint("file.written")
     return temporary
+
+
+def _write_half(stream: BinaryIO, content: bytes) -> None:
+    """Write both halves, each of them at once on the disk's side of the buffer: for tests."""
+    half = len(content) // 2
+    stream.write(content[:half])
+    stream.flush()
+    failpoint("file.half_written")
+    stream.write(content[half:])
 
 
 def _sync_file(path: Path) -> None:

@@ -22,6 +22,7 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from edge.errors import ImageError, RejectReason, TransientError
+from edge.failpoints import failpoint
 from edge.image_header import ImageHeader, read_header
 
 # A shorter side cannot show a cell: the smallest platelets span about 15 px of 360.
@@ -68,9 +69,11 @@ def read_file(path: Path, limits: ImageLimits) -> ImageFile:
         ImageError, TransientError: as `read_image`.
     """
     try:
+        failpoint("image.open")
         # O_NONBLOCK: opening a FIFO that nobody writes to must not block the service.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
+            failpoint("image.read")
             content, modified_ns = _read_open_file(descriptor, limits)
         finally:
             os.close(descriptor)

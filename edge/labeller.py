@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edge.backends.base import InferenceSession
 from edge.errors import ImageError, RejectReason, TransientError
+from edge.failpoints import failpoint
 from edge.images import ImageLimits, decode_image, read_file
 from edge.postprocess import Decision, decide
 from edge.preprocess import InputSpec, preprocess
@@ -124,7 +125,9 @@ class Labeller:
         try:
             file = read_file(path, self._limits)
             facts = ImageFacts(file.sha256, len(file.content), modified=file.modified)
+            failpoint("image.decode")
             pixels = decode_image(file.content, self._limits)
+            failpoint("image.decoded")
         except ImageError as error:
             facts = facts if facts.sha256 else _facts_of_unread(path)
             timing = Timing(decode=_ms_since(start), total=_ms_since(start))
@@ -135,6 +138,7 @@ class Labeller:
         height, width = pixels.shape[:2]
         facts = ImageFacts(facts.sha256, facts.size_bytes, width, height, facts.modified)
         small = preprocess(pixels, self._spec)
+        failpoint("image.preprocessed")
         return PreparedImage(small, facts, (decoded - start) * 1e3, _ms_since(decoded))
 
     def _infer(self, images: list[PreparedImage]) -> list[Outcome]:
@@ -142,7 +146,9 @@ class Labeller:
         for first in range(0, len(images), self.session.max_batch):
             chunk = images[first : first + self.session.max_batch]
             start = time.perf_counter()
+            failpoint("infer.before")
             logits = self.session.infer(np.stack([image.pixels for image in chunk]))
+            failpoint("infer.after")
             infer_ms = _ms_since(start) / len(chunk)
             for image, row in zip(chunk, logits, strict=True):
                 outcomes.append(self._outcome(image, row, infer_ms))
