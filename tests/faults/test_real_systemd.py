@@ -34,10 +34,11 @@ STATE = "/var/lib/microscope-edge"
 PROGRAM = "/opt/microscope-edge/bin/edge-daemon"
 # As far as a person is concerned, the issue's bound: a daemon that hangs labels again.
 RECOVERED_S = 30.0
-# The environment of an installed program, for this checkout and the packages of this Python.
+# As pip installs the command, but for this checkout and the packages of this Python.
 PROGRAM_TEXT = f"""#!/bin/sh
 export LD_LIBRARY_PATH=/opt/python/lib PYTHONPATH=/opt/checkout:/opt/packages
-exec /opt/python/bin/{Path(sys.executable).resolve().name} -P -m daemon.cli "$@"
+exec /opt/python/bin/{Path(sys.executable).resolve().name} -P -c \
+    'import sys; from daemon.cli import main; sys.exit(main())' "$@"
 """
 
 
