@@ -95,7 +95,7 @@ def plan(site: Site) -> list[FileStep | CommandStep]:
         FileStep(etc / "tmpfiles.d" / f"{name}.conf", tmpfiles(site)),
         FileStep(site.config, config(site), is_persons=True),
     ]
-    if site.watch or site.results or site.share:
+    if site.results or site.share:
         steps.append(FileStep(drop_ins / "share.conf", share_drop_in(site)))
     if site.has_gpu:
         steps.append(FileStep(drop_ins / "gpu.conf", shipped("drop-ins/gpu.conf")))

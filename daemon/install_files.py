@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from daemon.mounts import is_on_share, mount_point
+
 PREFIX: Final = Path("/opt/microscope-edge")
 
 # A link to systemd/ in a checkout; plain files in a wheel.
@@ -92,14 +94,13 @@ def config(site: Site) -> str:
 
 
 def share_drop_in(site: Site) -> str:
-    """What the unit must know of folders and of the group that may use them."""
-    folders = [path for path in (site.watch, site.results) if path]
-    lines = ["# Written by `edge-daemon install`; see drop-ins/share.conf of microscope-edge."]
-    if folders:
-        lines += ["[Unit]", f"RequiresMountsFor={' '.join(map(_unit_text, folders))}"]
+    """The folder that the unit may write to, and the group that may use the folders."""
+    lines = [
+        "# Written by `edge-daemon install`; drop-ins/share.conf of microscope-edge has reasons."
+    ]
     lines.append("[Service]")
     if site.results:
-        lines.append(f"ReadWritePaths={_unit_text(site.results, before='-')}")
+        lines.append(f"ReadWritePaths={_unit_text(f'-{_writable(site, site.results)}')}")
     if site.share:
         lines.append(f"SupplementaryGroups={site.share}")
     return "\n".join(lines) + "\n"
@@ -114,7 +115,18 @@ def _with_value(text: str, key: str, path: Path | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _unit_text(path: Path, *, before: str = "") -> str:
+def _writable(site: Site, results: Path) -> str:
+    """The results folder, or the mount point of the share that it lies on.
+
+    A folder below the mount point is bound into the service by systemd, and stays the old share's
+    when that is mounted anew.
+    """
+    if site.root == Path("/") and is_on_share(results):
+        return mount_point(results)
+    return str(results)
+
+
+def _unit_text(text: str) -> str:
     """A path as systemd.syntax(7) quotes it; % would begin a specifier."""
-    text = f"{before}{path}".replace("%", "%%")
+    text = text.replace("%", "%%")
     return text if re.fullmatch(r"[\w/.%-]+", text) else json.dumps(text, ensure_ascii=False)

@@ -9,14 +9,16 @@ import shutil
 import sys
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 
-from daemon import install
+from daemon import install, install_files
 from daemon.cli import main
 from daemon.config import load_config
+from daemon.mounts import is_on_share, mount_point
 
 ROOT = Path(__file__).parent.parent.parent
 UNIT = Path("etc/systemd/system/edge-daemon.service")
@@ -146,7 +148,6 @@ def test_installed_configuration_holds_the_sites_folders_as_the_daemon_reads_the
     example = yaml.safe_load((ROOT / "systemd" / "edge.yaml").read_text())
     assert yaml.safe_load(written)["limits"] == example["limits"]
     share = files["/etc/systemd/system/edge-daemon@dm96-2.service.d/share.conf"]
-    assert 'RequiresMountsFor="/srv/x \\"1\\"/export" "/srv/50 %%/r"' in share
     assert 'ReadWritePaths="-/srv/50 %%/r"' in share
 
 
@@ -165,6 +166,22 @@ def test_instances_have_state_results_and_configuration_of_their_own(machine: Pa
 def test_results_on_a_share_get_no_folder_in_its_place(machine: Path) -> None:
     files = planned(machine, "--results", "/srv/lab/results")
     assert "/srv" not in files["/etc/tmpfiles.d/edge-daemon.conf"]
+
+
+def test_results_below_the_mount_point_of_a_share_open_the_mount_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:50 / /srv/lab rw - cifs //nas/lab rw\n"
+    )
+    for name, function in (("is_on_share", is_on_share), ("mount_point", mount_point)):
+        monkeypatch.setattr(install_files, name, partial(function, mounts=mounts))
+    share = "/etc/systemd/system/edge-daemon.service.d/share.conf"
+    on_share = planned(Path("/"), "--results", "/srv/lab/results")[share]
+    assert "ReadWritePaths=-/srv/lab\n" in on_share
+    local = planned(Path("/"), "--results", "/srv/local/results")[share]
+    assert "ReadWritePaths=-/srv/local/results\n" in local
 
 
 def test_prefix_is_named_in_unit_and_configuration(machine: Path) -> None:

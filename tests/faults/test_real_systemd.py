@@ -267,6 +267,54 @@ def test_stop_finishes_the_batch_in_hand_and_the_next_start_the_rest(
     until(lambda: {state for _, state in laboratory.journal()} == {"done"})
 
 
+@pytest.fixture
+def share(laboratory: Laboratory) -> Iterator[Callable[[], None]]:
+    """Mounts a share, empty and anew, on the results folder; the bare folder is root's."""
+    machine = laboratory.machine
+    machine.run("systemctl", "stop", UNIT)
+    machine.run("chmod", "0755", RESULTS)
+    options = f"mode=2770,gid={machine.run('getent', 'group', 'labshare').stdout.split(':')[2]}"
+
+    def mount() -> None:
+        machine.run("mount", "-t", "tmpfs", "-o", options, "share", RESULTS)
+
+    yield mount
+    machine.run("systemctl", "stop", UNIT)
+    machine.run("umount", "--lazy", RESULTS)
+    machine.run("chmod", "2770", RESULTS)
+
+
+def test_results_share_away_at_the_start_is_waited_for(
+    laboratory: Laboratory, share: Callable[[], None]
+) -> None:
+    machine = laboratory.machine
+    name = laboratory.export("green")
+    machine.run("systemctl", "start", UNIT)
+    time.sleep(2.0)
+    share()
+    assert laboratory.label(name, timeout_s=RECOVERED_S) == "green"
+    machine.run("umount", "--lazy", RESULTS)
+    assert not machine.at(f"{RESULTS}/{name}.json").exists()
+    share()
+
+
+def test_results_share_mounted_anew_gets_the_next_results(
+    laboratory: Laboratory, share: Callable[[], None]
+) -> None:
+    machine = laboratory.machine
+    share()
+    machine.run("systemctl", "start", UNIT)
+    before = laboratory.pid()
+    assert laboratory.label(laboratory.export("red")) == "red"
+    machine.run("umount", "--lazy", RESULTS)
+    name = laboratory.export("blue")
+    time.sleep(2.0)
+    assert list(machine.at(RESULTS).glob(f"{name}.*")) == []
+    share()
+    assert laboratory.label(name, timeout_s=RECOVERED_S) == "blue"
+    assert laboratory.pid() == before
+
+
 def test_reload_takes_a_right_configuration_and_refuses_a_wrong_one_whole(
     laboratory: Laboratory,
 ) -> None:

@@ -28,14 +28,13 @@ class CannotBootError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A booted system; `root` is its root folder, seen from outside."""
+    """A booted system; `leader` is its process 1, seen from outside."""
 
-    root: Path
     leader: int
 
     def at(self, path: str) -> Path:
-        """A path of the machine, seen from outside."""
-        return self.root / path.removeprefix("/")
+        """A path of the machine, seen from outside, with what is mounted there."""
+        return Path(f"/proc/{self.leader}/root") / path.removeprefix("/")
 
     def run(self, *argv: str, is_checked: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command within, as root."""
@@ -89,7 +88,7 @@ def booted(scratch: Path, binds: dict[Path, str]) -> Iterator[Machine]:
                 stderr=subprocess.STDOUT,
             )
         try:
-            yield Machine(root, _leader(process, log))
+            yield Machine(_leader(process, log))
         finally:
             _power_off(process)
 
