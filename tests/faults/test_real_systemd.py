@@ -363,3 +363,60 @@ def test_instance_has_state_configuration_and_log_of_its_own(laboratory: Laborat
     finally:
         machine.run("systemctl", "stop", unit)
     shutil.rmtree(machine.at("/srv/dm2"))
+
+
+@pytest.fixture
+def drop_in(laboratory: Laboratory) -> Iterator[Callable[..., None]]:
+    """Adds drop-ins to the unit and starts it anew."""
+    machine = laboratory.machine
+    folder = machine.at(f"/etc/systemd/system/{UNIT}.d")
+    added: list[Path] = []
+
+    def add(name: str, text: str | None = None) -> None:
+        source = ROOT / "systemd" / "drop-ins" / name
+        added.append(folder / name)
+        added[-1].write_text(source.read_text() if text is None else text)
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "restart", UNIT, is_checked=False)
+
+    yield add
+    for path in added:
+        path.unlink()
+    machine.run("systemctl", "daemon-reload")
+
+
+def test_gpu_drop_in_where_there_is_no_gpu_labels_on_the_cpu(
+    laboratory: Laboratory, drop_in: Callable[..., None]
+) -> None:
+    machine = laboratory.machine
+    drop_in("gpu.conf")
+    assert machine.show(UNIT, "ActiveState") == "active"
+    assert laboratory.label(laboratory.export("red")) == "red"
+    # The driver's release is read beside this file.
+    pid = str(laboratory.pid())
+    seen = machine.run("nsenter", "-t", pid, "-m", "cat", "/proc/version").stdout
+    assert seen.startswith("Linux version")
+    assert machine.show(UNIT, "DevicePolicy") == "closed"
+
+
+def test_metrics_drop_in_lets_the_machine_reach_a_port_of_loopback(
+    laboratory: Laboratory, drop_in: Callable[..., None]
+) -> None:
+    machine = laboratory.machine
+    python = f"/opt/python/bin/{Path(sys.executable).resolve().name}"
+    server = f"{python} -m http.server --bind 127.0.0.1 9464 --directory /usr/share"
+    drop_in(
+        "server.conf",
+        "[Service]\nType=exec\nWatchdogSec=0\nEnvironment=LD_LIBRARY_PATH=/opt/python/lib\n"
+        f"ExecStart=\nExecStart={server}\n",
+    )
+
+    def is_reached() -> bool:
+        command = ("bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/9464")
+        return machine.run(*command, is_checked=False).returncode == 0
+
+    # The unit alone has no network at all.
+    until(lambda: "not supported" in machine.log(UNIT))
+    assert not is_reached()
+    drop_in("metrics.conf")
+    until(is_reached)
