@@ -356,10 +356,11 @@ def test_instance_has_state_configuration_and_log_of_its_own(laboratory: Laborat
         assert machine.at(f"{STATE}/dm2/journal.sqlite3").exists()
         tagged = machine.run("journalctl", "--no-pager", "-t", "edge-daemon-dm2").stdout
         assert "labelling images" in tagged
-        # Neither sees what the other may write.
+        # It can write neither the other's results nor its journal.
         pid = machine.show(unit, "MainPID")
-        touch = ("nsenter", "-t", pid, "-m", "touch", f"{RESULTS}/.x")
-        assert "Read-only" in machine.run(*touch, is_checked=False).stderr
+        for path in (f"{RESULTS}/.x", f"{STATE}/.x"):
+            touch = ("nsenter", "-t", pid, "-m", "touch", path)
+            assert "Read-only" in machine.run(*touch, is_checked=False).stderr
     finally:
         machine.run("systemctl", "stop", unit)
     shutil.rmtree(machine.at("/srv/dm2"))
