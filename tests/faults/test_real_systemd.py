@@ -11,12 +11,10 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import sqlite3
 import sys
 import sysconfig
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +32,11 @@ STATE = "/var/lib/microscope-edge"
 PROGRAM = "/opt/microscope-edge/bin/edge-daemon"
 # As far as a person is concerned, the issue's bound: a daemon that hangs labels again.
 RECOVERED_S = 30.0
+PYTHON = f"/opt/python/bin/{Path(sys.executable).resolve().name}"
 # As pip installs the command, but for this checkout and the packages of this Python.
 PROGRAM_TEXT = f"""#!/bin/sh
 export LD_LIBRARY_PATH=/opt/python/lib PYTHONPATH=/opt/checkout:/opt/packages
-exec /opt/python/bin/{Path(sys.executable).resolve().name} -P -c \
+exec {PYTHON} -P -c \
     'import sys; from daemon.cli import main; sys.exit(main())' "$@"
 """
 
@@ -87,9 +86,15 @@ class Laboratory:
         path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **changes}))
 
     def journal(self) -> list[tuple[str, str]]:
-        with closing(sqlite3.connect(self.machine.at(f"{STATE}/journal.sqlite3"))) as db:
-            rows = db.execute("SELECT CAST(path AS TEXT), state FROM image ORDER BY path")
-            return [(str(path), str(state)) for path, state in rows]
+        # Read within: SQLite would follow /proc/PID/root to the root outside.
+        program = (
+            "import json, sqlite3, sys; db = sqlite3.connect(sys.argv[1]); "
+            "rows = db.execute('SELECT CAST(path AS TEXT), state FROM image ORDER BY path'); "
+            "print(json.dumps(rows.fetchall()))"
+        )
+        python = ("env", "LD_LIBRARY_PATH=/opt/python/lib", PYTHON)
+        result = self.machine.run(*python, "-c", program, f"{STATE}/journal.sqlite3")
+        return [(path, state) for path, state in json.loads(result.stdout)]
 
 
 @pytest.fixture(scope="module")
@@ -404,8 +409,7 @@ def test_metrics_drop_in_lets_the_machine_reach_a_port_of_loopback(
     laboratory: Laboratory, drop_in: Callable[..., None]
 ) -> None:
     machine = laboratory.machine
-    python = f"/opt/python/bin/{Path(sys.executable).resolve().name}"
-    server = f"{python} -m http.server --bind 127.0.0.1 9464 --directory /usr/share"
+    server = f"{PYTHON} -m http.server --bind 127.0.0.1 9464 --directory /usr/share"
     drop_in(
         "server.conf",
         "[Service]\nType=exec\nWatchdogSec=0\nEnvironment=LD_LIBRARY_PATH=/opt/python/lib\n"
