@@ -9,12 +9,14 @@ Sources: ITU-T T.81 annexes B and G (JPEG); PNG specification, third edition, se
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from edge.errors import ImageError, RejectReason
-from edge.jpeg_markers import JPEG_START, read_jpeg_size
-from edge.png_chunks import PNG_START, read_png_size
+from edge.jpeg_markers import JPEG_END, JPEG_START, read_jpeg_size
+from edge.png_chunks import PNG_END, PNG_START, read_png_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,25 @@ def read_header(content: bytes) -> ImageHeader:
         ImageError: another format, another colour model, or not whole.
     """
     if content.startswith(JPEG_START):
-        return ImageHeader("jpeg", *read_jpeg_size(content))
+        with _ended_by(JPEG_END, content):
+            return ImageHeader("jpeg", *read_jpeg_size(content))
     if content.startswith(PNG_START):
-        return ImageHeader("png", *read_png_size(content))
+        with _ended_by(PNG_END, content):
+            return ImageHeader("png", *read_png_size(content))
     if not any(content[:_BEGINNING_BYTES]):
         raise ImageError(RejectReason.TRUNCATED, "starts with zeros: the copy is not finished")
     raise ImageError(RejectReason.UNSUPPORTED_FORMAT, "neither JPEG nor PNG")
+
+
+@contextmanager
+def _ended_by(end: bytes, content: bytes) -> Iterator[None]:
+    """Without its end a file is unfinished, whatever its half-written header seems to say."""
+    try:
+        yield
+    except ImageError as error:
+        if end in content:
+            raise
+        raise ImageError(RejectReason.TRUNCATED, f"no end: {error}") from error
 
 
 def is_whole(content: bytes) -> bool:

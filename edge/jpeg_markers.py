@@ -9,6 +9,7 @@ from typing import Final, NoReturn
 from edge.errors import ImageError, RejectReason
 
 JPEG_START: Final = b"\xff\xd8\xff"
+JPEG_END: Final = b"\xff\xd9"
 
 _TABLES, _QUANTIZATION, _SCAN, _START, _END = 0xC4, 0xDB, 0xDA, 0xD8, 0xD9
 # Start-of-frame markers: all of C0..CF but DHT (C4), JPG (C8) and DAC (CC).
@@ -21,6 +22,8 @@ _PROGRESSIVE: Final = 0xC2
 _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 # What ends compressed data: any marker but a stuffed FF and a restart marker.
 _NEXT_MARKER: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+# Any number of these may stand before a marker.
+_FILL: Final = re.compile(rb"\xff+")
 
 # A file that was preallocated and filled out of order has holes of zeros. 1,591 real exports hold
 # no run of more than 3 zero bytes, and re-encoded at qualities 75 to 100 none of more than 9.
@@ -81,8 +84,8 @@ class _Walk:
             if not any(content[self._offset : self._offset + len(HOLE)]):
                 _refuse_truncated("a hole of zeros among the JPEG markers")
             _refuse_corrupt("the JPEG's markers are damaged")
-        while content[self._offset : self._offset + 1] == b"\xff":  # fill bytes may precede one
-            self._offset += 1
+        if fill := _FILL.match(content, self._offset):
+            self._offset = fill.end()
         if self._offset >= len(content):
             _refuse_truncated("the JPEG ends among its markers")
         self._offset += 1
@@ -167,11 +170,11 @@ class _Walk:
             # the strict decode sees.
             tables = [table_and_id >> 4 for table_and_id in scan[2:-3:2]]
             is_refinement = scan[-1] >> 4 > 0
-            if is_refinement or any(self._zeros_are_flat.get(table) for table in tables):
+            if is_refinement or all(self._zeros_are_flat.get(table) for table in tables):
                 return None
             return HOLE
         tables = [0x10 | table_and_id & 0x0F for table_and_id in scan[2:-3:2]]
-        is_flat = any(self._zeros_are_flat.get(table) for table in tables)
+        is_flat = all(self._zeros_are_flat.get(table) for table in tables)
         return _FLAT_HOLE if is_flat else HOLE
 
     def _end_of_data(self) -> int:
@@ -199,10 +202,11 @@ def _check_quantization(body: bytes) -> None:
     while offset < len(body):
         is_wide = body[offset] >> 4 > 0
         end = offset + 1 + (128 if is_wide else 64)
-        table = body[offset + 1 : end]
-        steps = struct.unpack(f">{len(table) // 2}H", table) if is_wide else tuple(table)
-        if end > len(body) or 0 in steps:
+        if end > len(body):
             _refuse_corrupt("a JPEG quantization table is damaged")
+        steps = struct.unpack_from(">64H" if is_wide else ">64B", body, offset + 1)
+        if 0 in steps:
+            _refuse_corrupt("a JPEG quantization table has a step of zero")
         offset = end
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from edge.errors import ImageError, RejectReason
 
 PNG_START: Final = b"\x89PNG\r\n\x1a\n"
+PNG_END: Final = b"IEND\xaeB`\x82"
 
 _RGB, _PALETTE, _RGB_ALPHA = 2, 3, 6
 _SAMPLES: Final = {_RGB: 3, _PALETTE: 1, _RGB_ALPHA: 4}
