@@ -131,14 +131,17 @@ class _Walk:
 
     def _read_tables(self, body: bytes) -> None:
         offset = 0
-        while offset + 17 < len(body):
+        while offset < len(body):
             table, counts = body[offset], body[offset + 1 : offset + 17]
+            first, offset = offset + 17, offset + 17 + sum(counts)
+            symbols = body[first:offset]
+            # One symbol has one code; a hole in the table is many times the symbol 0.
+            if offset > len(body) or not symbols or len(set(symbols)) < len(symbols):
+                _refuse_corrupt("a JPEG Huffman table is damaged")
             # The shortest code, of zero bits alone, belongs to the first symbol. Flat is a mean
             # that does not change, or the end of a block or of a band of blocks (F0: 16 zeros).
-            symbol = body[offset + 17]
-            ends_block = symbol & 0x0F == 0 and symbol != 0xF0
-            self._zeros_are_flat[table] = ends_block if table >> 4 else symbol == 0
-            offset += 17 + sum(counts)
+            ends_block = symbols[0] & 0x0F == 0 and symbols[0] != 0xF0
+            self._zeros_are_flat[table] = ends_block if table >> 4 else symbols[0] == 0
 
     def _read_scan(self, body: bytes) -> None:
         if not self._size:
