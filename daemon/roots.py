@@ -15,6 +15,7 @@ from edge.sidecar import FORMATS, Origin, printable_name
 
 # Never images, whatever the pattern: a sidecar of a sidecar would get one too, without end.
 _SIDECAR_SUFFIXES: Final = tuple(f".{format_}".encode() for format_ in FORMATS)
+_INT64_MAX: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,9 @@ class Root:
             status = os.lstat(os.fsencode(self.folder) + b"/" + path)
         except OSError:
             return None
-        return ImageVersion(self.id, path, status.st_size, status.st_mtime_ns)
+        # A file may claim a year after 2262; SQLite's integers end there.
+        mtime_ns = max(-_INT64_MAX, min(status.st_mtime_ns, _INT64_MAX))
+        return ImageVersion(self.id, path, status.st_size, mtime_ns)
 
     def identity(self) -> tuple[int, int] | None:
         """Device and inode of the watch folder; None where it is not there."""

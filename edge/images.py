@@ -1,8 +1,8 @@
 """Read one exported image: whole, bounded and strictly decoded, or refused with a reason.
 
 A half-copied file that decodes to a grey lower half would get a confident wrong label, so a
-file is checked before and after its decoder: start and end markers, no holes in the compressed
-data, size limits from the header before any pixel is allocated.
+file is followed to its end before it is decoded, and decoded strictly: no holes, no missing scans
+or chunks, size limits from the header before any pixel is allocated.
 """
 
 from __future__ import annotations
@@ -39,11 +39,14 @@ class ImageLimits:
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """The bytes of one image file and what the file system said of them when they were read."""
+    """The bytes of one image file and what the file system said of them when they were read.
+
+    `modified` is None where the file's time lies outside of the calendar.
+    """
 
     path: Path
     content: bytes
-    modified: datetime
+    modified: datetime | None
 
     @property
     def sha256(self) -> str:
@@ -70,8 +73,11 @@ def read_file(path: Path, limits: ImageLimits) -> ImageFile:
     """
     try:
         failpoint("image.open")
-        # O_NONBLOCK: opening a FIFO that nobody writes to must not block the service.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        # A device acts when it is opened: a tape rewinds, a watchdog arms.
+        _require_regular(os.stat(path))  # noqa: PTH116 - takes what os.open takes
+        # For what takes its place in between: a FIFO does not block, a terminal is not taken.
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        descriptor = os.open(path, flags)
         try:
             failpoint("image.read")
             content, modified_ns = _read_open_file(descriptor, limits)
@@ -79,21 +85,33 @@ def read_file(path: Path, limits: ImageLimits) -> ImageFile:
             os.close(descriptor)
     except OSError as error:
         raise _translate(error, path) from error
-    modified = datetime.fromtimestamp(modified_ns / 1e9, UTC).astimezone()
-    return ImageFile(path, content, modified)
+    return ImageFile(path, content, modified_time(modified_ns))
+
+
+def modified_time(mtime_ns: int) -> datetime | None:
+    """A file's time with the local offset; None where no calendar has it.
+
+    File systems and shares hold times far outside of the years 1 to 9999, and a copy with a
+    damaged time is still an image.
+    """
+    try:
+        return datetime.fromtimestamp(mtime_ns / 1e9, UTC).astimezone()
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def decode_image(content: bytes, limits: ImageLimits) -> NDArray[np.uint8]:
     """Decode JPEG or PNG bytes to uint8 RGB, shape (height, width, 3).
 
-    An EXIF orientation is not applied: a cell has no up side.
+    An EXIF orientation is not applied: a cell has no up side. Transparent pixels are refused: a
+    viewer shows another picture than the network would see.
 
     Raises:
         ImageError: not an image, not whole, or beyond `limits`.
     """
     header = read_header(content)
     _check_dimensions(header, limits)
-    pixels = _decode_jpeg(content) if header.format == "jpeg" else _decode_png(content)
+    pixels = _decode_jpeg(content) if header.format == "jpeg" else _decode_png(content, header)
     if pixels.shape != (header.height, header.width, 3):
         raise ImageError(
             RejectReason.CORRUPT,
@@ -113,21 +131,30 @@ def _decode_jpeg(content: bytes) -> NDArray[np.uint8]:
         raise ImageError(RejectReason.CORRUPT, f"the JPEG decoder says: {error}") from error
 
 
-def _decode_png(content: bytes) -> NDArray[np.uint8]:
+def _decode_png(content: bytes, header: ImageHeader) -> NDArray[np.uint8]:
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    if header.may_be_transparent:
+        flags = cv2.IMREAD_UNCHANGED
     try:
-        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:
         raise ImageError(RejectReason.CORRUPT, "the PNG decoder refused the image") from error
     if pixels is None:
         raise ImageError(RejectReason.CORRUPT, "the PNG's compressed data are damaged")
+    if header.may_be_transparent:
+        return _opaque(np.asarray(pixels, np.uint8))
     return np.asarray(pixels, np.uint8)
+
+
+def _opaque(bgra: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if bgra.ndim != 3 or bgra.shape[2] != 4 or bgra[..., 3].min() < 255:
+        raise ImageError(RejectReason.UNSUPPORTED_COLOUR, "the PNG has transparent pixels")
+    return np.asarray(cv2.cvtColor(bgra, cv2.COLOR_BGRA2RGB), np.uint8)
 
 
 def _read_open_file(descriptor: int, limits: ImageLimits) -> tuple[bytes, int]:
     status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        raise ImageError(RejectReason.NOT_A_FILE, "not a regular file")
+    _require_regular(status)
     if status.st_size > limits.max_bytes:
         raise ImageError(
             RejectReason.TOO_LARGE, f"{status.st_size} bytes, at most {limits.max_bytes} are read"
@@ -140,6 +167,11 @@ def _read_open_file(descriptor: int, limits: ImageLimits) -> tuple[bytes, int]:
     if not content:
         raise ImageError(RejectReason.EMPTY, "the file is empty")
     return content, status.st_mtime_ns
+
+
+def _require_regular(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageError(RejectReason.NOT_A_FILE, "not a regular file")
 
 
 def _check_dimensions(header: ImageHeader, limits: ImageLimits) -> None:
@@ -158,6 +190,6 @@ def _check_dimensions(header: ImageHeader, limits: ImageLimits) -> None:
 def _translate(error: OSError, path: Path) -> ImageError | TransientError:
     if error.errno in (errno.EACCES, errno.EPERM):
         return ImageError(RejectReason.UNREADABLE, "no permission to read the file")
-    if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+    if error.errno in (errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EISDIR):
         return ImageError(RejectReason.NOT_A_FILE, "not a regular file")
     return TransientError(f"{path} could not be read: {error.strerror}")

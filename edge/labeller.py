@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edge.backends.base import InferenceSession
 from edge.errors import ImageError, RejectReason, TransientError
 from edge.failpoints import failpoint
-from edge.images import ImageLimits, decode_image, read_file
+from edge.images import ImageLimits, decode_image, modified_time, read_file
 from edge.postprocess import Decision, decide
 from edge.preprocess import InputSpec, preprocess
 
@@ -181,8 +181,7 @@ def _facts_of_unread(path: Path) -> ImageFacts:
         status = path.stat()
     except OSError:
         return ImageFacts()
-    modified = datetime.fromtimestamp(status.st_mtime, UTC).astimezone()
-    return ImageFacts(size_bytes=status.st_size, modified=modified)
+    return ImageFacts(size_bytes=status.st_size, modified=modified_time(status.st_mtime_ns))
 
 
 def _ms_since(start: float) -> float:

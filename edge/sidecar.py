@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,11 @@ SCHEMA: Final = "edge-sidecar/1"
 FORMATS: Final = ("json", "csv")
 # Longest file name of ext4, XFS, NTFS and SMB shares, in bytes.
 NAME_MAX_BYTES: Final = 255
+# What spreadsheets take for the start of a formula, wide forms too (OWASP, "CSV injection").
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?", re.ASCII)
+# Control characters, and what str.splitlines takes for a line break.
+_BREAKS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +115,15 @@ def to_json(fields: dict[str, Any]) -> bytes:
 
 
 def to_csv(fields: dict[str, Any], classes: tuple[str, ...]) -> bytes:
-    """The CSV sidecar, UTF-8: a header row and one row, columns in the order of `csv_columns`."""
+    """The CSV sidecar, UTF-8: a header row and one row, columns in the order of `csv_columns`.
+
+    Both are one line of text whatever the names hold, and no cell starts a formula; the JSON
+    has names and ids as they are.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(csv_columns(classes))
-    writer.writerow(_csv_row(fields, classes))
+    writer.writerow(_safe_cell(name) for name in csv_columns(classes))
+    writer.writerow(_safe_cell(value) for value in _csv_row(fields, classes))
     return text.getvalue().encode()
 
 
@@ -195,5 +205,24 @@ def _csv_row(fields: dict[str, Any], classes: tuple[str, ...]) -> list[Any]:
     ]
 
 
+def _safe_cell(value: Any) -> Any:
+    r"""Text that is shown and not run: `=cmd` gets an apostrophe, a line break becomes `\x0a`."""
+    if not isinstance(value, str):
+        return value
+    line = _BREAKS.sub(lambda match: _escaped(match[0]), value)
+    starts_formula = line.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(line)
+    return f"'{line}" if starts_formula else line
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
 def _rfc3339(moment: datetime) -> str:
+    # Before time zones were agreed on offsets had seconds, which RFC 3339 has not; a file's time
+    # of 1970 has them in some places.
+    offset = moment.utcoffset()
+    if offset is None or offset.seconds % 60:
+        moment = moment.astimezone(UTC)
     return moment.isoformat(timespec="milliseconds")

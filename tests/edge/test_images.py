@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import simplejpeg
 
 from edge.errors import ImageError, RejectReason, TransientError
 from edge.image_header import is_whole
-from edge.images import ImageLimits, decode_image, read_image
+from edge.images import ImageLimits, decode_image, modified_time, read_file, read_image
+from tests.support import odd_images as odd
 
 JpegMaker = Callable[..., bytes]
 LIMITS = ImageLimits()
@@ -159,3 +161,69 @@ def test_read_image_of_every_shared_image_succeeds(pbc: Path) -> None:
     paths = sorted((pbc / "unlabelled").glob("*.jpg"))[:100]
     assert len(paths) == 100
     assert all(read_image(path).shape[2] == 3 for path in paths)
+
+
+def test_decode_progressive_jpeg_without_its_last_scans_is_truncated() -> None:
+    """Decoders show it blurred and say nothing."""
+    whole = odd.jpeg(odd.cell_pixels(1), "progressive")
+    decode_image(whole, LIMITS)
+    last = whole.rindex(b"\xff\xda")
+    assert reason_of(whole[:last] + b"\xff\xd9") is RejectReason.TRUNCATED
+
+
+@pytest.mark.parametrize("kind", ["baseline", "optimised", "progressive"])
+@pytest.mark.parametrize("quality", [90, 95])
+def test_decode_jpeg_with_a_flat_background_has_no_hole(kind: str, quality: int) -> None:
+    """A masked cell: the runs of zeros in its data are right."""
+    pixels = odd.cell_pixels(2, side_px=360)
+    pixels[np.hypot(*(np.mgrid[:360, :360] - 180)) > 60] = 0
+    assert decode_image(odd.jpeg(pixels, kind, quality=quality), LIMITS).shape == (360, 360, 3)
+
+
+def test_decode_jpeg_with_orientation_is_not_turned() -> None:
+    pixels = np.ascontiguousarray(odd.cell_pixels(3)[:64])
+    whole = odd.jpeg(pixels)
+    turned = odd.with_orientation(whole, 6)
+    assert np.array_equal(decode_image(turned, LIMITS), decode_image(whole, LIMITS))
+
+
+def test_decode_png_with_opaque_alpha_gives_its_colours() -> None:
+    pixels = odd.cell_pixels(4)
+    alpha = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
+    assert np.array_equal(decode_image(odd.png(alpha, colour=6), LIMITS), pixels)
+
+
+def test_decode_png_with_transparent_pixel_is_unsupported_colour() -> None:
+    pixels = odd.cell_pixels(4)
+    alpha = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
+    alpha[5, 5, 3] = 0
+    assert reason_of(odd.png(alpha, colour=6)) is RejectReason.UNSUPPORTED_COLOUR
+
+
+def test_decode_animated_png_is_unsupported_format() -> None:
+    moving = odd.animation(odd.cell_pixels(5), odd.cell_pixels(6), hides_first=True)
+    assert reason_of(moving) is RejectReason.UNSUPPORTED_FORMAT
+
+
+def test_decode_png_with_bytes_behind_its_end_gives_the_same_pixels() -> None:
+    whole = odd.png(odd.cell_pixels(7))
+    assert np.array_equal(decode_image(whole + bytes(500), LIMITS), decode_image(whole, LIMITS))
+
+
+def test_decode_png_that_unpacks_to_more_than_its_pixels_is_corrupt() -> None:
+    bomb = zlib.compress(bytes(520_000_000), 9)
+    assert reason_of(odd.png(odd.cell_pixels(8), data=bomb)) is RejectReason.CORRUPT
+
+
+def test_decode_jpeg_of_a_thousand_scans_is_corrupt() -> None:
+    whole = odd.jpeg(odd.cell_pixels(9), "progressive")
+    last = whole.rindex(b"\xff\xc4")
+    assert reason_of(whole[:last] + whole[last:-2] * 1000 + b"\xff\xd9") is RejectReason.CORRUPT
+
+
+def test_read_file_of_impossible_time_has_none(tmp_path: Path, colour_jpeg: JpegMaker) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(colour_jpeg("red"))
+    assert read_file(path, LIMITS).modified is not None
+    assert modified_time(10**21) is None
+    assert modified_time(-(10**21)) is None

@@ -5,6 +5,7 @@ import io
 import json
 import os
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from edge.golden import open_labeller
 from edge.sidecar import (
     ModelFacts,
     Origin,
+    _rfc3339,
     csv_columns,
     model_facts,
     now,
@@ -25,6 +27,8 @@ from edge.sidecar import (
     sidecar_fields,
     sidecar_files,
     sidecar_path,
+    to_csv,
+    to_json,
     write_sidecars,
 )
 
@@ -127,3 +131,40 @@ def test_printable_name_of_undecodable_bytes_is_text() -> None:
     name = printable_name(Path(os.fsdecode(b"caf\xe9.jpg")))
     assert name == r"caf\xe9.jpg"
     json.dumps(name, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=cmd|' /C calc'!A0.jpg", "'=cmd|' /C calc'!A0.jpg"),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("-1+1", "'-1+1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("-12.5", "-12.5"),
+        ("+49", "+49"),
+        ("000123", "000123"),
+        ("a\r\nb\u2028c\t", r"a\x0d\x0ab\u2028c\x09"),
+        ("S-1 'x'", "S-1 'x'"),
+    ],
+)
+def test_csv_cell_of_a_name_is_one_line_and_no_formula(
+    fields_of: Fields, colour_jpeg: JpegMaker, model: ModelFacts, text: str, cell: str
+) -> None:
+    fields = {**fields_of(colour_jpeg("blue")), "sample_id": text}
+    content = to_csv(fields, model.classes).decode()
+    assert len(content.splitlines()) == 2
+    (row,) = csv.DictReader(io.StringIO(content, newline=""))
+    assert row["sample_id"] == cell
+    assert json.loads(to_json(fields))["sample_id"] == text
+
+
+def test_sidecar_time_with_an_offset_of_seconds_is_told_in_utc(
+    fields_of: Fields, colour_jpeg: JpegMaker
+) -> None:
+    """Monrovia kept 44 minutes and 30 seconds until 1972, and a file may be of 1970."""
+    fields = fields_of(colour_jpeg("blue"))
+    offset = timezone(-timedelta(minutes=44, seconds=30))
+    moment = datetime(1970, 1, 1, tzinfo=offset)
+    assert _rfc3339(moment) == "1970-01-01T00:44:30.000+00:00"
+    fields["image"]["modified"] = _rfc3339(moment)
+    jsonschema.validate(fields, SCHEMA)
