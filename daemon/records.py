@@ -26,13 +26,14 @@ class ClaimedImage:
     """An image that one worker has taken from the journal.
 
     `unfinished_since_s` is the monotonic time at which this version was first seen not to be
-    whole, or not to be readable.
+    whole, or not to be readable. `recorded_at` is the wall clock's time at which it was complete.
     """
 
     id: int
     version: ImageVersion
     attempts: int = 0
     unfinished_since_s: float | None = None
+    recorded_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +64,16 @@ class Dropped:
 
 
 Verdict: TypeAlias = Finished | Postponed | Dropped
+
+
+@dataclass(frozen=True, slots=True)
+class OldRow:
+    """A row of the journal that is older than it needs to be.
+
+    `is_outcome`: it is the newest of its image, which is labelled again without it.
+    """
+
+    id: int
+    root: int
+    path: bytes
+    is_outcome: bool
