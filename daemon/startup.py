@@ -10,13 +10,17 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from daemon.config import Config
+from daemon.health import Health
 from daemon.image_log import ImageLog
 from daemon.journal import Journal, open_journal
 from daemon.label_job import LabelJob, Patience
 from daemon.liveness import Heartbeat, Notifier, Pulse
 from daemon.logs import open_pseudonyms
+from daemon.metrics import Metrics
+from daemon.reporter import Reporter
 from daemon.results import ResultsWriter
 from daemon.results_place import ResultsPlace
+from daemon.retention import Retention
 from daemon.roots import Root, names_regex
 from daemon.service import Parts, Service
 from daemon.settle import PATIENCE_FACTOR
@@ -95,6 +99,10 @@ def opened_service(config: Config, *, is_once: bool = False) -> Iterator[Service
             recheck_s=None if is_once else config.rescan_s,
         )
         facts = model_facts(model.bundle, model.session)
+        health = Health()
+        health.set_model(facts)
+        metrics = Metrics(health, [watch.folder for watch in config.watch])
+        metrics.know_labels(facts)
         parts = Parts(
             config=config,
             journal=journal,
@@ -105,8 +113,26 @@ def opened_service(config: Config, *, is_once: bool = False) -> Iterator[Service
             image_log=ImageLog(roots, pseudonyms, quiet_s=10 * config.rescan_s),
             heartbeat=Heartbeat(notifier, pulse),
             pulse=pulse,
+            health=health,
+            metrics=metrics,
         )
+        if not is_once:
+            stack.enter_context(Reporter(config, health, metrics).running())
+            stack.enter_context(open_retention(parts).running())
         yield Service(parts, is_once=is_once)
+
+
+def open_retention(parts: Parts) -> Retention:
+    """What deletes old rows of the journal."""
+    journal, config = parts.journal, parts.config
+    return Retention(
+        journal,
+        parts.roots,
+        config.state_dir,
+        config.retention_days,
+        is_idle=lambda: not journal.has_open_images(),
+        on_deleted=parts.metrics.forgot,
+    )
 
 
 def _announced(notifier: Notifier) -> Opening:
