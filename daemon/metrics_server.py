@@ -30,7 +30,7 @@ _MOST_CLIENTS: Final = 8
 # For a single wait on a client, and for all of its request together.
 _QUIET_S: Final = 2.0
 _REQUEST_S: Final = 5.0
-_LOOK_S: Final = 0.5
+_LOOK_S: Final = 0.25
 _TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 # Status, content type, content.

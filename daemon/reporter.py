@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -57,7 +57,6 @@ class Reporter:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Report while the block runs."""
-        self.tick()
         # A daemon thread: a disk that hangs must not keep the process from ending.
         thread = threading.Thread(target=self._run, name="reporter", daemon=True)
         thread.start()
@@ -68,6 +67,10 @@ class Reporter:
             thread.join(timeout=2.0)
             if self._server is not None:
                 self._server.stop()
+            if self._config.metrics.file is not None:
+                # What it says last would be shown for ever.
+                with suppress(OSError):
+                    self._config.metrics.file.unlink()
 
     def tick(self) -> None:
         """Do what is due."""
@@ -82,11 +85,13 @@ class Reporter:
             self._write("metrics", lambda: write_for_all(file, self._metrics.text()))
 
     def _run(self) -> None:
-        while not self._stopped.wait(TICK_S):
+        is_stopped = False
+        while not is_stopped:
             try:
                 self.tick()
             except Exception as error:  # noqa: BLE001 - reporting must not end
-                self._complain("reporter", f"a report failed with {type(error).__name__}")
+                self._complain("reporter", f"a report failed with {type(error).__name__}.")
+            is_stopped = self._stopped.wait(TICK_S)
 
     def _is_due(self, what: str, every_s: float) -> bool:
         now = self._clock()
