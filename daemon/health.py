@@ -57,6 +57,14 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """A watch folder: whether it is there, and whether the kernel tells of its new files."""
+
+    is_there: bool
+    has_events: bool
+
+
+@dataclass(frozen=True, slots=True)
 class HealthReport:
     """The health at one moment."""
 
@@ -67,6 +75,7 @@ class HealthReport:
     is_failed_over: bool
     canary_age_s: float | None
     queue: Queue
+    watch: Mapping[int, Watch]
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types, for /health."""
@@ -86,6 +95,10 @@ class HealthReport:
             "claimed": self.queue.claimed,
             "settling": self.queue.settling,
             "oldest_waiting_s": _rounded(oldest_s),
+            "watch": [
+                {"number": number, "there": one.is_there, "events": one.has_events}
+                for number, one in sorted(self.watch.items())
+            ],
         }
 
 
@@ -95,13 +108,13 @@ class Health:
     def __init__(self, *, clock: Clock = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._started_s = clock()
         self._parts: dict[str, Part] = {}
         self._model: ModelFacts | None = None
         self._is_failed_over = False
         self._canary_at_s: float | None = None
         self._queue = Queue()
         self._settling = 0
+        self._watch: dict[int, Watch] = {}
         self.process: Final = {
             "pid": os.getpid(),
             "since": datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
@@ -138,15 +151,17 @@ class Health:
         """Note how many images are not recorded yet."""
         self._settling = images
 
-    def uptime_s(self) -> float:
-        """Seconds since this object was made."""
-        return self._clock() - self._started_s
+    def set_watch(self, number: int, *, is_there: bool, has_events: bool) -> None:
+        """Note how the watch folder of this number in the configuration is seen."""
+        with self._lock:
+            self._watch[number] = Watch(is_there, has_events)
 
     def report(self) -> HealthReport:
         """The health now."""
         with self._lock:
             parts = dict(self._parts)
             model, is_failed_over = self._model, self._is_failed_over
+            watch = dict(self._watch)
         canary_at_s = self._canary_at_s
         age_s = None if canary_at_s is None else self._clock() - canary_at_s
         if age_s is not None and age_s > CANARY_STALE_AFTER_S:
@@ -155,6 +170,11 @@ class Health:
         if is_failed_over:
             reason = "the GPU failed and the CPU labels in its place"
             parts["gpu"] = Part(is_ok=False, reason=reason, is_vital=False)
+        for number, one in watch.items():
+            if not one.is_there:
+                parts[f"watch-{number}"] = Part(
+                    is_ok=False, reason="the folder or its share is away", is_vital=False
+                )
         bad = {name: part for name, part in parts.items() if not part.is_ok}
         return HealthReport(
             status=_status(bad),
@@ -164,6 +184,7 @@ class Health:
             is_failed_over=is_failed_over,
             canary_age_s=age_s,
             queue=replace(self._queue, settling=self._settling),
+            watch=watch,
         )
 
 

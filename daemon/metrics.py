@@ -6,7 +6,7 @@ import os
 import resource
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from daemon.health import Health, HealthStatus
+from daemon.health import Health, HealthStatus, Watch
 from daemon.records import Dropped, Finished, Postponed, Verdict
 from edge.errors import RejectReason
 from edge.labeller import Status
@@ -97,10 +97,6 @@ class Metrics:
         for name in model.classes:
             self._labels.labels(name)
 
-    def set_watch(self, number: int, *, is_there: bool, has_events: bool) -> None:
-        """Note how the watch folder of this number in the configuration is seen."""
-        self._state.watch[number] = (is_there, has_events)
-
     def set_journal_bytes(self, size_bytes: int) -> None:
         """Note the size of the journal with its write-ahead log."""
         self._state.journal_bytes = size_bytes
@@ -133,7 +129,6 @@ class _StateCollector(Collector):
     def __init__(self, health: Health, folders: tuple[Path, ...]) -> None:
         self._health = health
         self._folders = folders
-        self.watch: dict[int, tuple[bool, bool]] = {}
         self.journal_bytes = 0
 
     def collect(self) -> Iterator[Metric]:
@@ -162,17 +157,17 @@ class _StateCollector(Collector):
             yield _gauge("canary_age_seconds", text).of(report.canary_age_s)
         if report.model is not None:
             yield _model_info(report.model)
-        yield from self._watch_folders()
+        yield from self._watch_folders(report.watch)
 
-    def _watch_folders(self) -> Iterator[Metric]:
+    def _watch_folders(self, watch: Mapping[int, Watch]) -> Iterator[Metric]:
         info = _gauge("watch_folder_info", "Which folder has which number.", "watch", "folder")
         there = _gauge("watch_folder_there", "0 where the folder or share is away.", "watch")
         events = _gauge("watch_folder_events", "1: the kernel tells; 0: it is polled.", "watch")
         for number, folder in enumerate(self._folders):
             info.add_metric([str(number), os.fsencode(folder).decode("utf-8", "replace")], 1)
-        for number, (is_there, has_events) in sorted(dict(self.watch).items()):
-            there.add_metric([str(number)], is_there)
-            events.add_metric([str(number)], has_events)
+        for number, one in sorted(watch.items()):
+            there.add_metric([str(number)], one.is_there)
+            events.add_metric([str(number)], one.has_events)
         yield from (info, there, events)
 
 

@@ -273,7 +273,7 @@ class Service:
         self._parts.heartbeat.beat()
         self._parts.health.set_settling(len(self._settle))
         for number, source in enumerate(self._sources.values()):
-            self._parts.metrics.set_watch(
+            self._parts.health.set_watch(
                 number, is_there=source.is_there, has_events=source.is_watching
             )
         if self._parts.heartbeat.status_due():

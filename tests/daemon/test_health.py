@@ -65,3 +65,14 @@ def test_report_counts_settling_images_with_the_backlog() -> None:
     health.set_queue(Queue(waiting=3, claimed=4, oldest_waiting_s=1.25))
     fields = health.report().to_dict()
     assert (fields["backlog"], fields["settling"], fields["oldest_waiting_s"]) == (9, 2, 1.2)
+
+
+def test_report_of_a_watch_folder_that_is_away_is_degraded_and_names_its_number() -> None:
+    health = Health()
+    health.set_watch(0, is_there=True, has_events=False)
+    assert health.report().status is HealthStatus.OK
+    health.set_watch(1, is_there=False, has_events=False)
+    assert health.report().status is HealthStatus.DEGRADED
+    assert health.report().reasons == ("watch-1: the folder or its share is away",)
+    health.set_watch(1, is_there=True, has_events=True)
+    assert health.report().status is HealthStatus.OK

@@ -94,7 +94,7 @@ def test_text_tells_state_at_the_moment_of_the_scrape(metrics: Metrics, health: 
     health.set_queue(Queue(waiting=7, oldest_waiting_s=12.5))
     health.canary_passed()
     metrics.know_labels(MODEL)
-    metrics.set_watch(1, is_there=False, has_events=True)
+    health.set_watch(1, is_there=False, has_events=True)
     metrics.set_journal_bytes(4096)
     metrics.forgot(3)
     found = values(metrics)
