@@ -192,13 +192,13 @@ class _ProcessCollector(Collector):
         yield GaugeMetricFamily(
             "process_threads", "Threads of Python.", value=threading.active_count()
         )
-        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        yield GaugeMetricFamily("process_max_fds", "Most open descriptors.", value=limit)
         try:
+            limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
             pages = int(Path("/proc/self/statm").read_bytes().split()[1])
             descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names alone
         except OSError:
-            return
+            return  # a sandbox that hides even this
+        yield GaugeMetricFamily("process_max_fds", "Most open descriptors.", value=limit)
         resident = pages * resource.getpagesize()
         yield GaugeMetricFamily("process_resident_memory_bytes", "Memory in use.", value=resident)
         yield GaugeMetricFamily("process_open_fds", "Open descriptors.", value=descriptors)
