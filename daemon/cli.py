@@ -17,6 +17,7 @@ from typing import Final
 import edge
 from daemon.check_config import check_config
 from daemon.config import Config, load_config
+from daemon.lifecycle import Lifecycle
 from daemon.logs import open_pseudonyms, start_logging
 from daemon.retry_images import retry_images
 from daemon.running import read_running
@@ -52,13 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(error, debug=arguments.debug)
 
 
-def _run(config: Config, _arguments: argparse.Namespace) -> int:
+def _run(config: Config, arguments: argparse.Namespace) -> int:
     start_logging(config.log_level)
-    with opened_service(config) as service:
-        _stop_on_signals(service)
-        log.info("labelling images of %d watch folders", len(config.watch))
-        service.run()
-    log.info("stopped: %s", service.tally.text())
+    lifecycle = Lifecycle(arguments.config)
+    lifecycle.on_signals()
+    lifecycle.run(config)
     return 0
 
 

@@ -57,6 +57,15 @@ class Journal:
         with self._lock:
             self._connection.close()
 
+    def prove(self) -> None:
+        """Write something durably, so that whoever calls this knows that the journal can.
+
+        Raises:
+            StorageError: it cannot.
+        """
+        with self._transaction() as db:
+            db.execute(sql.PROVE, (time.time(),))
+
     def serve(self, folder: Path) -> int:
         """The number of a watch folder, the same at every start.
 
@@ -108,10 +117,7 @@ class Journal:
             was_interrupted = bool(rows) and rows[0][-1] > 0
             rows = rows[:1] if was_interrupted else [row for row in rows if row[-1] == 0]
             db.executemany("UPDATE image SET state = 'claimed' WHERE id = ?", [r[:1] for r in rows])
-            return [
-                ClaimedImage(r[0], ImageVersion(*r[1:5]), r[5], r[6], recorded_at=r[7])
-                for r in rows
-            ]
+            return [ClaimedImage(r[0], ImageVersion(*r[1:5]), *r[5:9]) for r in rows]
 
     def conclude(self, verdicts: list[Verdict]) -> None:
         """Note what became of claimed images, all or none."""
@@ -227,6 +233,7 @@ def open_journal(state_dir: Path, *, clock: Clock = time.monotonic) -> Journal:
             connection.execute(f"PRAGMA journal_size_limit = {_LONGEST_WAL_BYTES}")
             if _check_version(connection, path) == 0:
                 connection.executescript(f"BEGIN IMMEDIATE; {sql.SCHEMA} COMMIT;")
+            connection.execute(sql.PROOF)
         except BaseException:
             connection.close()
             raise

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from edge.labeller import Outcome
+from edge.sidecar import ModelFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class ClaimedImage:
 
     `unfinished_since_s` is the monotonic time at which this version was first seen not to be
     whole, or not to be readable. `recorded_at` is the wall clock's time at which it was complete.
+    `interruptions` counts how often the daemon ended with the image in hand.
     """
 
     id: int
@@ -34,14 +36,19 @@ class ClaimedImage:
     attempts: int = 0
     unfinished_since_s: float | None = None
     recorded_at: float | None = None
+    interruptions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The image has its outcome; the sidecars are still to be written."""
+    """The image has its outcome; the sidecars are still to be written.
+
+    `model` is the one that labelled it; None where no model saw it.
+    """
 
     image: ClaimedImage
     outcome: Outcome
+    model: ModelFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

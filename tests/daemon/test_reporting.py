@@ -118,6 +118,7 @@ def test_scrapes_of_a_busy_service_are_whole_and_name_no_image(
     assert found["microscope_edge_watch_folder_there", "0"] == 1
     assert found["microscope_edge_journal_bytes",] > 4096
     assert (health["status"], health["backend"]) == ("ok", "onnxruntime-cpu")
+    assert health["canary_age_s"] < 10
     assert len(pages) > 4
     told = "\n".join([*pages, last, json.dumps(health), status_file, prom_file, caplog.text])
     assert not (site.folder / "edge.prom").exists()
