@@ -21,11 +21,12 @@ from daemon.config import Config, load_config
 from daemon.lifecycle import Lifecycle
 from daemon.logs import open_pseudonyms, start_logging
 from daemon.retry_images import retry_images
+from daemon.running import read_running
 from daemon.service import Service
 from daemon.startup import opened_service
 from daemon.status import status_fields, status_text
 from daemon.summary import read_summary
-from edge.errors import EdgeError
+from edge.errors import EdgeError, RejectReason
 from edge.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -82,13 +83,15 @@ def _once(config: Config, arguments: argparse.Namespace) -> int:
 
 def _status(config: Config, arguments: argparse.Namespace) -> int:
     summary = read_summary(config.state_dir, [watch.folder for watch in config.watch])
-    fields = status_fields(summary, open_pseudonyms(config.state_dir))
-    print(json.dumps(fields, indent=1) if arguments.json else status_text(fields))
+    running = read_running(config.state_dir)
+    fields = status_fields(summary, open_pseudonyms(config.state_dir), running)
+    text = json.dumps(fields, indent=1) if arguments.json else status_text(fields, arguments.config)
+    print(text)
     return 0
 
 
 def _retry(config: Config, arguments: argparse.Namespace) -> int:
-    count = retry_images(config, arguments.image)
+    count = retry_images(config, arguments.image, arguments.reason)
     print(f"put back to be labelled again: {count}")
     return 0
 
@@ -163,6 +166,12 @@ def _parser() -> argparse.ArgumentParser:
     retry = _add(commands, "retry", _retry, "have images labelled again that have an outcome")
     which = retry.add_mutually_exclusive_group()
     which.add_argument("--rejected", action="store_true", help="all rejected images (default)")
+    which.add_argument(
+        "--reason",
+        choices=[str(reason) for reason in RejectReason],
+        metavar="CODE",
+        help="rejected images with this reason code, such as too_large",
+    )
     which.add_argument("--image", type=Path, metavar="PATH", help="one image, whatever its outcome")
     _add(commands, "check-config", _check_config, "check everything that a start needs")
     text = "install unit, user, folders and configuration; starts nothing"

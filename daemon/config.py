@@ -9,6 +9,7 @@ from typing import Final
 
 from daemon.config_block import Block, read_yaml
 from daemon.logs import LEVELS
+from daemon.metrics_config import MetricsConfig, read_metrics
 from daemon.path_template import PathTemplate
 from daemon.retry import RetryPolicy
 from daemon.roots import names_regex
@@ -21,6 +22,8 @@ PATTERNS: Final = ("*.jpg", "*.jpeg", "*.png")
 POLL_MODES: Final = ("auto", "always", "never")
 PRECISIONS: Final = ("int8", "fp16", "fp32")
 
+# A year and a month: what happened at the same time last year can still be looked up.
+RETENTION_DAYS: Final = 400.0
 # Two workers keep two cores busy and one of them inferring while the other waits for a disk.
 _DEFAULT_WORKERS: Final = 2
 
@@ -69,6 +72,8 @@ class Config:
     limits: ImageLimits
     state_dir: Path
     log_level: str
+    metrics: MetricsConfig
+    retention_days: float | None
 
     def results_folder(self, watch: WatchConfig) -> Path:
         """The folder that mirrors a watch folder, or the watch folder itself.
@@ -115,8 +120,9 @@ def _read(block: Block, base: Path) -> Config:
         limits=_read_limits(block.block("limits")),
         state_dir=block.path("state_dir", base),
         log_level=_read_log_level(block.block("log")),
+        metrics=read_metrics(block.block("metrics"), base),
+        retention_days=block.number_or_null("retention_days", RETENTION_DAYS, low=1, high=36500),
     )
-    block.must_be_null("metrics", "must be null; this version has no metrics")
     block.close()
     return config
 

@@ -57,6 +57,12 @@ class Block:
             self._note(key, f"is {value!r}; give a number from {low:g} to {high:g}")
         return default
 
+    def number_or_null(self, key: str, default: float, *, low: float, high: float) -> float | None:
+        """As `number`; None where the file says null."""
+        if key in self._values and self._values[key] is None:
+            return self._get(key)  # type: ignore[no-any-return]
+        return self.number(key, default, low=low, high=high)
+
     def whole(self, key: str, default: int, *, low: int, high: int) -> int:
         """A whole number from `low` to `high`."""
         value = self._get(key)
@@ -89,11 +95,6 @@ class Block:
             return [Block(value, name, self.problems) for name, value in named]
         self._note(key, "is missing" if values is None else f"is {values!r}; give a list of blocks")
         return []
-
-    def must_be_null(self, key: str, message: str) -> None:
-        """A key that is reserved for a later version."""
-        if self._get(key) is not None:
-            self._note(key, message)
 
     def close(self) -> None:
         """Note every key that nobody asked for, with the nearest one that is known."""

@@ -20,7 +20,15 @@ from pathlib import Path
 from typing import Final
 
 from daemon import journal_sql as sql
-from daemon.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed, Verdict
+from daemon.records import (
+    ClaimedImage,
+    Dropped,
+    Finished,
+    ImageVersion,
+    OldRow,
+    Postponed,
+    Verdict,
+)
 from daemon.settle import Clock
 from edge.errors import StorageError
 from edge.failpoints import failpoint
@@ -28,6 +36,7 @@ from edge.failpoints import failpoint
 NAME: Final = "journal.sqlite3"
 # Rejections that are put back in one transaction: a daemon that runs beside must not wait long.
 _PAGE: Final = 1000
+_LONGEST_WAL_BYTES: Final = 16 * 2**20
 
 
 class Journal:
@@ -115,7 +124,7 @@ class Journal:
             rows = rows[:1] if was_interrupted else [row for row in rows if row[-1] == 0]
             db.executemany("UPDATE image SET state = 'claimed' WHERE id = ?", [r[:1] for r in rows])
             failpoint("claim.before_commit")
-            return [ClaimedImage(r[0], ImageVersion(*r[1:5]), *r[5:8]) for r in rows]
+            return [ClaimedImage(r[0], ImageVersion(*r[1:5]), *r[5:9]) for r in rows]
 
     def conclude(self, verdicts: list[Verdict]) -> None:
         """Note what became of claimed images, all or none."""
@@ -166,6 +175,29 @@ class Journal:
         with self._transaction() as db:
             return db.execute(sql.RETRY_PATH, (time.time(), root, path)).rowcount == 1
 
+    def old_rows(self, after: int, until_s: float, limit: int) -> tuple[int, list[OldRow]]:
+        """Rows that were over before `until_s`, of the next `limit` rows after `after`.
+
+        Returns:
+            The last row looked at, 0 at the end of the journal, and those that are old.
+        """
+        with self._transaction(immediate=False) as db:
+            asked = {"after": after, "until": until_s, "limit": limit}
+            rows = db.execute(sql.OLD_ROWS, asked).fetchall()
+        old = [OldRow(r[0], r[1], r[2], is_outcome=bool(r[3])) for r in rows if r[4]]
+        return (rows[-1][0] if rows else 0), old
+
+    def forget(self, rows: list[OldRow], until_s: float) -> int:
+        """Delete those that were over before `until_s` and still are; returns how many."""
+        with self._transaction() as db:
+            return db.executemany(sql.FORGET, [(row.id, until_s) for row in rows]).rowcount
+
+    def newest_outcome_at(self) -> float | None:
+        """When the last outcome was noted, by the clock of that time."""
+        with self._transaction(immediate=False) as db:
+            at = db.execute(sql.NEWEST).fetchone()[0]
+            return None if at is None else float(at)
+
     def _conclude(self, db: sqlite3.Connection, verdict: Verdict) -> None:
         match verdict:
             case Finished():
@@ -207,6 +239,8 @@ def open_journal(state_dir: Path, *, clock: Clock = time.monotonic) -> Journal:
             connection.execute("PRAGMA journal_mode = WAL")
             # NORMAL would lose the last transactions in a power cut, and with them outcomes.
             connection.execute("PRAGMA synchronous = FULL")
+            # A long reader lets the log grow; after it the file is cut to this again.
+            connection.execute(f"PRAGMA journal_size_limit = {_LONGEST_WAL_BYTES}")
             if _check_version(connection, path) == 0:
                 connection.executescript(f"BEGIN IMMEDIATE; {sql.SCHEMA} COMMIT;")
             connection.execute(sql.PROOF)

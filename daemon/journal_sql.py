@@ -48,7 +48,8 @@ WHERE root = ? AND path = ? AND is_current = 1
 # others are labelled first. Among the rest those come first that were never tried, so that a
 # crowd of images that cannot be read does not keep them waiting.
 WAITING: Final = """
-SELECT id, root, path, size_bytes, mtime_ns, attempts, unfinished_since_s, interruptions
+SELECT id, root, path, size_bytes, mtime_ns, attempts, unfinished_since_s, recorded_at,
+    interruptions
 FROM image AS waiting
 WHERE state = 'waiting' AND next_try_s <= ? AND root IN (SELECT value FROM json_each(?))
     AND NOT EXISTS (SELECT 1 FROM image AS other WHERE other.state = 'claimed'
@@ -128,9 +129,36 @@ COUNT_BY: Final = {
         AND root IN (SELECT value FROM json_each(:roots)) GROUP BY status""",
     "labels": """SELECT label, count(*) FROM image WHERE label IS NOT NULL AND is_current = 1
         AND root IN (SELECT value FROM json_each(:roots)) GROUP BY label""",
+    "reasons": """SELECT reason, count(*) FROM image WHERE status = 'rejected' AND is_current = 1
+        AND +root IN (SELECT value FROM json_each(:roots)) GROUP BY reason""",
     "held_up": """SELECT reason, count(*) FROM image WHERE state = 'waiting' AND reason IS NOT NULL
         AND root IN (SELECT value FROM json_each(:roots)) GROUP BY reason""",
 }
+
+ROOTS: Final = "SELECT id, folder FROM root"
+QUEUE: Final = """
+SELECT count(*), min(recorded_at) FROM image
+WHERE state = 'waiting' AND root IN (SELECT value FROM json_each(:roots))
+"""
+CLAIMED: Final = "SELECT count(*) FROM image WHERE state = 'claimed'"
+TODAY: Final = """
+SELECT status, count(*) FROM image
+WHERE state = 'done' AND finished_at >= :since AND is_current = 1
+    AND +root IN (SELECT value FROM json_each(:roots)) GROUP BY status
+"""
+
+# Retention goes through the whole table in the order of its rows, a page at a time.
+OLD_ROWS: Final = """
+SELECT id, root, path, is_current AND state = 'done', state IN ('done', 'gone', 'superseded')
+    AND coalesce(finished_at, recorded_at) <= :until
+FROM image WHERE id > :after ORDER BY id LIMIT :limit
+"""
+# One that was put back to waiting since the page was read has work to do again.
+FORGET: Final = """
+DELETE FROM image WHERE id = ? AND state IN ('done', 'gone', 'superseded')
+    AND coalesce(finished_at, recorded_at) <= ?
+"""
+NEWEST: Final = "SELECT max(finished_at) FROM image WHERE state = 'done'"
 
 LAST_FINISHED: Final = """
 SELECT max(finished_at) FROM image

@@ -27,14 +27,15 @@ class ClaimedImage:
     """An image that one worker has taken from the journal.
 
     `unfinished_since_s` is the monotonic time at which this version was first seen not to be
-    whole, or not to be readable. `interruptions` counts how often the daemon ended with the image
-    in hand.
+    whole, or not to be readable. `recorded_at` is the wall clock's time at which it was complete.
+    `interruptions` counts how often the daemon ended with the image in hand.
     """
 
     id: int
     version: ImageVersion
     attempts: int = 0
     unfinished_since_s: float | None = None
+    recorded_at: float | None = None
     interruptions: int = 0
 
 
@@ -70,3 +71,16 @@ class Dropped:
 
 
 Verdict: TypeAlias = Finished | Postponed | Dropped
+
+
+@dataclass(frozen=True, slots=True)
+class OldRow:
+    """A row of the journal that is older than it needs to be.
+
+    `is_outcome`: it is the newest of its image, which is labelled again without it.
+    """
+
+    id: int
+    root: int
+    path: bytes
+    is_outcome: bool

@@ -11,8 +11,10 @@ from daemon.journal import open_journal, require_journal
 from edge.errors import ConfigError
 
 
-def retry_images(config: Config, image: Path | None) -> int:
+def retry_images(config: Config, image: Path | None, reason: str | None = None) -> int:
     """Put one image, or with None all rejected ones, back to waiting; returns how many.
+
+    `reason` asks for those alone that were rejected with this code.
 
     A daemon that runs beside takes them up by itself.
 
@@ -24,7 +26,7 @@ def retry_images(config: Config, image: Path | None) -> int:
     with closing(open_journal(config.state_dir)) as journal:
         roots = {watch.folder: journal.serve(watch.folder) for watch in config.watch}
         if image is None:
-            return journal.retry_rejected()
+            return journal.retry_rejected(reason=reason)
         path = Path(os.path.abspath(image))  # noqa: PTH100 - resolve() would follow a link
         for folder, root in roots.items():
             if path.is_relative_to(folder):

@@ -26,11 +26,13 @@ from typing import Final
 from daemon.bell import Bell
 from daemon.config import Config
 from daemon.ending import Ending
+from daemon.health import Health
 from daemon.hints import Hint, HintKind, Hints
 from daemon.image_log import ImageLog
 from daemon.journal import Journal
 from daemon.label_job import UNFINISHED, LabelJob
 from daemon.liveness import Heartbeat, Pulse
+from daemon.metrics import Metrics
 from daemon.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed, Verdict
 from daemon.results import ResultsWriter
 from daemon.roots import Root
@@ -62,6 +64,8 @@ class Parts:
     image_log: ImageLog
     heartbeat: Heartbeat
     pulse: Pulse
+    health: Health
+    metrics: Metrics
     ending: Ending
 
 
@@ -212,6 +216,7 @@ class Service:
             self._journal.release(claimed)
             raise
         self.tally.add(verdicts)
+        self._parts.metrics.finished(verdicts)
         self._parts.image_log.say(verdicts)
         if all(_is_refused(verdict) for verdict in verdicts):
             # Perhaps nothing can be read or written now: do not race through the backlog.
@@ -289,6 +294,11 @@ class Service:
 
     def _report_progress(self) -> None:
         self._parts.pulse.tick()
+        self._parts.health.set_settling(len(self._settle))
+        for number, source in enumerate(self._sources.values()):
+            self._parts.health.set_watch(
+                number, is_there=source.is_there, has_events=source.is_watching
+            )
         if self._parts.heartbeat.status_due():
             waiting = self._journal.count_open()
             self._parts.heartbeat.status(f"{self.tally.text()}; {waiting} waiting")

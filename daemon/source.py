@@ -33,6 +33,16 @@ class Source:
         """Whether the folder was scanned as a whole and no scan is running."""
         return self._scan.completed > 0 and not self._scan.is_running
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the folder was there when it was last looked at."""
+        return self._watcher.is_there
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether the kernel tells of new files; otherwise the folder is polled."""
+        return self._watcher.is_watching
+
     def keep_watching(self) -> None:
         """Watch, or watch again, where that is possible; then a scan is due."""
         if self._watcher.keep_watching():

@@ -12,14 +12,18 @@ from daemon.canary import Canary
 from daemon.config import Config
 from daemon.ending import Ending
 from daemon.gpu_return import GpuReturn, works_in_child
+from daemon.health import Health
 from daemon.image_log import ImageLog
 from daemon.journal import Journal, open_journal
 from daemon.label_job import LabelJob, Patience
 from daemon.liveness import Heartbeat, Notifier, Pulse
 from daemon.logs import open_pseudonyms
+from daemon.metrics import Metrics
 from daemon.model_seat import Model, ModelSeat, open_model
+from daemon.reporter import Reporter
 from daemon.results import ResultsWriter
 from daemon.results_place import ResultsPlace
+from daemon.retention import Retention
 from daemon.roots import Root, names_regex
 from daemon.service import Parts, Service
 from daemon.settle import PATIENCE_FACTOR
@@ -70,6 +74,10 @@ def opened_service(
         roots = open_roots(config, journal)
         tidy_up(journal, roots)
         take_up_unreadable(journal, roots, is_once=is_once)
+        health = Health()
+        health.set_model(seat.model.facts, failed_over=seat.failed_over_since_s is not None)
+        metrics = Metrics(health, [watch.folder for watch in config.watch])
+        metrics.know_labels(seat.model.facts)
         parts = Parts(
             config=config,
             journal=journal,
@@ -82,8 +90,13 @@ def opened_service(
             image_log=ImageLog(roots, pseudonyms, quiet_s=10 * config.rescan_s),
             heartbeat=Heartbeat(notifier),
             pulse=pulse,
+            health=health,
+            metrics=metrics,
             ending=Ending(),
         )
+        if not is_once:
+            stack.enter_context(Reporter(config, health, metrics).running())
+            stack.enter_context(open_retention(parts).running())
         supervisor = None if is_once else _supervisor(parts, seat, notifier)
         failpoint("startup.ready")
         yield Service(parts, supervisor)
@@ -127,6 +140,7 @@ def _supervisor(parts: Parts, seat: ModelSeat, notifier: Notifier) -> Supervisor
             state_dir=config.state_dir,
             max_images=config.batch.max_images,
             end_with=ending.request,
+            health=parts.health,
         )
     )
 
@@ -136,6 +150,19 @@ def _patience(config: Config, *, is_once: bool) -> Patience:
         config.settle_s * PATIENCE_FACTOR,
         trust_mtime=is_once,
         recheck_s=None if is_once else config.rescan_s,
+    )
+
+
+def open_retention(parts: Parts) -> Retention:
+    """What deletes old rows of the journal."""
+    journal, config = parts.journal, parts.config
+    return Retention(
+        journal,
+        parts.roots,
+        config.state_dir,
+        config.retention_days,
+        is_idle=lambda: not journal.has_open_images(),
+        on_deleted=parts.metrics.forgot,
     )
 
 

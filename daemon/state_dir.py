@@ -12,7 +12,7 @@ from typing import Final
 from edge.atomic import make_folder, remove_leftovers
 from edge.errors import StorageError
 
-_LOCK_NAME: Final = "lock"
+LOCK_NAME: Final = "lock"
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def owned_state_dir(folder: Path) -> Iterator[None]:
             a service that met an `edge-daemon once` is started again by systemd.
     """
     _make_private(folder)
-    descriptor = _open_lock(folder / _LOCK_NAME)
+    descriptor = _open_lock(folder / LOCK_NAME)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

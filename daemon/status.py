@@ -1,16 +1,24 @@
-"""What `edge-daemon status` shows: the journal in one screen, or as JSON."""
+"""What `edge-daemon status` shows: the service and its journal in one screen, or as JSON."""
 
 from __future__ import annotations
 
+import textwrap
 import time
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
+from daemon.advice import Advice, advice, meaning
 from daemon.logs import Pseudonyms
+from daemon.running import Running
 from daemon.summary import Rejection, Summary
+from edge.labeller import Status
+
+_WIDTH: Final = 80
+_TITLE: Final = 10
 
 
-def status_fields(summary: Summary, pseudonyms: Pseudonyms) -> dict[str, Any]:
+def status_fields(summary: Summary, pseudonyms: Pseudonyms, running: Running) -> dict[str, Any]:
     """The summary as JSON types."""
     return {
         "states": summary.states,
@@ -22,36 +30,118 @@ def status_fields(summary: Summary, pseudonyms: Pseudonyms) -> dict[str, Any]:
         "oldest_waiting": _time(summary.oldest_waiting_at),
         "oldest_waiting_s": _age_s(summary.oldest_waiting_at),
         "rejections": [_rejection(rejection, pseudonyms) for rejection in summary.rejections],
+        "today": summary.today,
+        "reasons": summary.reasons,
+        "daemon": {
+            "is_running": running.pid is not None,
+            "pid": running.pid,
+            "silent_s": running.silent_s,
+            "health": running.health,
+        },
     }
 
 
-def status_text(fields: dict[str, Any]) -> str:
-    """The summary for people."""
-    waiting_s = fields["oldest_waiting_s"]
-    since = "none waits" if waiting_s is None else f"waits for {waiting_s:.0f} s"
-    lines = [
-        *_table("images", fields["states"]),
-        *_table("outcomes", fields["outcomes"]),
-        *_table("labels", fields["labels"]),
-        f"{'last outcome':<16}{fields['last_outcome'] or 'none'}",
-        f"{'oldest image':<16}{since}",
+def status_text(fields: dict[str, Any], config_path: Path) -> str:
+    """The summary for people, in 80 columns but for what is there to be copied whole."""
+    daemon, health = fields["daemon"], fields["daemon"]["health"]
+    reasons = health["reasons"] if health else []
+    if daemon["silent_s"]:
+        reasons = [f"it has said nothing for {_duration(daemon['silent_s'])}", *reasons]
+    todo = advice(
+        fields["reasons"],
+        fields["held_up"],
+        is_running=daemon["is_running"],
+        has_trouble=bool(reasons),
+    )
+    blocks = [
+        _daemon_lines(daemon, reasons),
+        _outcome_lines(fields),
+        _label_lines(fields["labels"]),
+        _queue_lines(fields),
+        _rejection_lines(fields["rejections"]),
+        _titled("to do", [line for one in todo for line in _advice_lines(one, config_path)]),
     ]
-    if fields["held_up"]:
-        lines += _table("held up by", fields["held_up"], width=40)
-    if fields["waiting_elsewhere"]:
-        count = fields["waiting_elsewhere"]
-        lines += [f"{'not served':<16}{count} images wait in folders that are not configured"]
-    if fields["rejections"]:
-        lines += ["", "last rejections  (reason, id in the log, file)"]
-        lines += [f"  {r['reason']:<20}{r['log_id']}  {r['file']}" for r in fields["rejections"]]
-    return "\n".join(lines)
+    return "\n\n".join("\n".join(lines) for lines in blocks if lines)
 
 
-def _table(title: str, counts: dict[str, int], *, width: int = 16) -> list[str]:
-    rows = sorted(counts.items(), key=lambda item: -item[1]) or [("none", 0)]
-    titles = [title, *[""] * (len(rows) - 1)]
-    rows_ = zip(titles, rows, strict=True)
-    return [f"{t:<16}{name:<{width}}{count:>9}" for t, (name, count) in rows_]
+def _daemon_lines(daemon: dict[str, Any], reasons: list[str]) -> list[str]:
+    health = daemon["health"]
+    if not daemon["is_running"]:
+        return _titled("daemon", ["NOT RUNNING"])
+    if health is None:
+        return _titled("daemon", [f"process {daemon['pid']}"])
+    since = datetime.fromisoformat(health["since"])
+    lines = [f"running since {since:%Y-%m-%d %H:%M}, process {daemon['pid']}"]
+    if health["model"]:
+        lines.append(f"{health['model']}, {health['precision']} on {health['backend']}")
+    if health["canary_age_s"] is not None:
+        lines.append(f"a known image got its label {health['canary_age_s']:.0f} s before")
+    state = health["status"] if not daemon["silent_s"] else "unknown"
+    return [
+        *_titled("daemon", lines),
+        *_titled("health", [state.upper() if reasons else state, *_each_wrapped(reasons)]),
+    ]
+
+
+def _outcome_lines(fields: dict[str, Any]) -> list[str]:
+    total, today = fields["outcomes"], fields["today"]
+    head = f"{'':<16}{'today':>12}{'in all':>12}"
+    return _titled(
+        "images",
+        [
+            head,
+            *(f"{s:<16}{today.get(s, 0):>12,}{total.get(s, 0):>12,}" for s in map(str, Status)),
+        ],
+    )
+
+
+def _label_lines(labels: dict[str, int]) -> list[str]:
+    total = sum(labels.values())
+    rows = sorted(labels.items(), key=lambda item: -item[1])
+    return _titled("labels", [f"{n:<28}{c:>12,}{c / total:>9.1%}" for n, c in rows])
+
+
+def _queue_lines(fields: dict[str, Any]) -> list[str]:
+    states, oldest_s = fields["states"], fields["oldest_waiting_s"]
+    waiting = states.get("waiting", 0)
+    text = f"{waiting:,} waiting" if waiting else "none waits"
+    if oldest_s is not None:
+        text += f", the oldest for {_duration(oldest_s)}"
+    if claimed := states.get("claimed", 0):
+        text += f"; {claimed:,} being labelled"
+    lines = [text, f"last outcome {_local(fields['last_outcome'])}"]
+    for cause, count in sorted(fields["held_up"].items(), key=lambda item: -item[1]):
+        lines.append(f"held up: {count:,} by {cause}")
+    if elsewhere := fields["waiting_elsewhere"]:
+        lines.append(f"{elsewhere:,} images wait in folders that are not configured")
+    return _titled("queue", lines)
+
+
+def _rejection_lines(rejections: list[dict[str, Any]]) -> list[str]:
+    lines = []
+    for one in rejections:
+        lines.append(f"{_local(one['at'])}  {one['reason']}: {meaning(one['reason'])}")
+        # Whole, however long: it is there to be copied.
+        lines.append(f"  {one['log_id']}  {one['file']}")
+    return _titled("rejected", lines)
+
+
+def _advice_lines(one: Advice, config_path: Path) -> list[str]:
+    command = one.command.format(config=config_path) if one.command else None
+    return [*_wrapped(one.text), *([f"    {command}"] if command else [])]
+
+
+def _titled(title: str, lines: list[str]) -> list[str]:
+    titles = [title, *[""] * len(lines)]
+    return [f"{t:<{_TITLE}}{line}".rstrip() for t, line in zip(titles, lines, strict=False)]
+
+
+def _each_wrapped(texts: list[str]) -> list[str]:
+    return [line for text in texts for line in _wrapped(text)]
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH - _TITLE, initial_indent="- ", subsequent_indent="  ")
 
 
 def _rejection(rejection: Rejection, pseudonyms: Pseudonyms) -> dict[str, Any]:
@@ -69,5 +159,21 @@ def _time(seconds: float | None) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).astimezone().isoformat(timespec="seconds")
 
 
+def _local(moment: str | None) -> str:
+    return "none" if moment is None else f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M:%S}"
+
+
 def _age_s(seconds: float | None) -> float | None:
     return None if seconds is None else round(max(0.0, time.time() - seconds), 1)
+
+
+def _duration(seconds: float) -> str:
+    """For example `3 h 5 min`."""
+    minutes = int(seconds // 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes // 1440} days"

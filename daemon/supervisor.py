@@ -17,6 +17,7 @@ from typing import Final
 
 from daemon.canary import INTERVAL_S, Canary
 from daemon.gpu_return import GpuReturn
+from daemon.health import Health
 from daemon.liveness import Heartbeat, Pulse
 from daemon.model_seat import INFER, ModelSeat
 from edge import atomic
@@ -57,6 +58,7 @@ class Watched:
         state_dir: gets the marker of a GPU that hangs.
         max_images: of a worker's batch.
         end_with: stops the service, which then raises the error.
+        health: told what moves and which model labels.
     """
 
     seat: ModelSeat
@@ -67,6 +69,7 @@ class Watched:
     state_dir: Path
     max_images: int
     end_with: Callable[[EdgeError], None]
+    health: Health
 
 
 class Supervisor:
@@ -114,6 +117,7 @@ class Supervisor:
                 self._watched.heartbeat.beat()
                 self._watched.gpu_return.check()
             self._tell_of_slow_storage()
+            self._tell_health(problem)
             if problem != self._told:
                 if problem is not None:
                     log.error("%s; systemd is not told of progress until it moves", problem)
@@ -121,6 +125,13 @@ class Supervisor:
                     log.warning("everything moves again")
                 self._told = problem
             self._stopped.wait(TICK_S)
+
+    def _tell_health(self, problem: str | None) -> None:
+        health, seat = self._watched.health, self._watched.seat
+        health.set("progress", ok=problem is None, reason=problem or "")
+        reason = "a file system does not answer; its images wait"
+        health.set("storage", ok=not self._slow, reason=reason, is_vital=False)
+        health.set_model(seat.model.facts, failed_over=seat.failed_over_since_s is not None)
 
     def _tell_of_slow_storage(self) -> None:
         """Say once where a file system does not answer, and once when it does again."""
@@ -137,6 +148,7 @@ class Supervisor:
         while not self._stopped.wait(INTERVAL_S):
             try:
                 self._watched.canary.pass_once()
+                self._watched.health.canary_passed()
             except (BackendError, StorageError) as error:
                 self._watched.end_with(error)
                 return

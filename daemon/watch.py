@@ -97,6 +97,11 @@ class RootWatcher:
         """Whether hints can be expected."""
         return self._observer is not None and self._observer.is_working()
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the folder was there at the last check."""
+        return self._identity is not None
+
     def keep_watching(self) -> bool:
         """Start again if a thread died or the folder is another one; True: a rescan is due.
 

@@ -21,6 +21,7 @@ ONLY_IN = {
     "tensorrt": {"edge/backends/trt_library.py"},
     "tensorrt_rtx": {"edge/backends/trt_library.py"},
     "pycuda": {"edge/backends/cuda.py"},
+    "prometheus_client": {"daemon/metrics.py"},
     "watchdog": {"daemon/watch.py"},
 }
 

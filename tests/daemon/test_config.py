@@ -63,7 +63,7 @@ def test_load_many_problems_are_told_in_one_go(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         (GOOD + "setle_s: 2", "setle_s is not a known key; did you mean 'settle_s'."),
-        (GOOD + "metrics: {port: 1}", "metrics must be null; this version has no metrics."),
+        (GOOD + "metrics: {port: 1}", "metrics.port is not a known key; known: listen, file."),
         (GOOD + "watch: [{folder: b}]", ", line 4 is not valid YAML: the key 'watch' is given twi"),
         (GOOD + "a: [", "is not valid YAML"),
         ("", "holds no keys"),

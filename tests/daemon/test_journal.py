@@ -281,3 +281,23 @@ def test_open_new_journal_survives_a_power_cut(journal: Journal) -> None:
     (mode,) = journal._connection.execute("PRAGMA journal_mode").fetchone()
     (synchronous,) = journal._connection.execute("PRAGMA synchronous").fetchone()
     assert (mode, synchronous) == ("wal", 2)
+
+
+def test_log_that_grew_under_a_long_reader_is_cut_when_he_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.journal._LONGEST_WAL_BYTES", 2**16)
+    log = tmp_path / f"{NAME}-wal"
+    with closing(open_journal(tmp_path)) as journal:
+        journal.serve(tmp_path / "export")
+        with closing(sqlite3.connect(tmp_path / NAME, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM image").fetchone()
+            for page in range(60):
+                journal.record_waiting([version(f"{page}-{n}.jpg") for n in range(500)])
+            assert log.stat().st_size > 4 * 2**20
+            reader.execute("COMMIT")
+            for page in range(3):
+                journal.record_waiting([version(f"after-{page}.jpg")])
+        assert log.stat().st_size <= 2**16
+        assert journal.count_open() == 30_003

@@ -1,0 +1,76 @@
+"""What reason codes and causes mean, and what a person does about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from edge.errors import RejectReason
+
+MEANINGS: Final = {
+    RejectReason.EMPTY: "the file has no bytes",
+    RejectReason.UNREADABLE: "this user may not read the file",
+    RejectReason.NOT_A_FILE: "a link, pipe or device, not a file",
+    RejectReason.TOO_LARGE: "more bytes than limits.max_bytes",
+    RejectReason.TOO_MANY_PIXELS: "more pixels than limits.max_pixels",
+    RejectReason.TOO_SMALL: "too few pixels for a cell",
+    RejectReason.UNSUPPORTED_FORMAT: "not a JPEG or PNG",
+    RejectReason.UNSUPPORTED_COLOUR: "not 8-bit colour",
+    RejectReason.TRUNCATED: "the end of the file is missing",
+    RejectReason.CORRUPT: "the file cannot be decoded",
+    RejectReason.RETRIES_EXHAUSTED: "failed in every attempt",
+}
+_REMEDIES: Final = {
+    RejectReason.UNREADABLE: "Give this user the permission. Then:",
+    RejectReason.TOO_LARGE: "Raise limits.max_bytes if these are cells. Then:",
+    RejectReason.TOO_MANY_PIXELS: "Raise limits.max_pixels if these are cells. Then:",
+    RejectReason.RETRIES_EXHAUSTED: "Read the log. When the cause is gone:",
+}
+_EXPORT_AGAIN: Final = frozenset({RejectReason.EMPTY, RejectReason.TRUNCATED, RejectReason.CORRUPT})
+_START: Final = "systemctl start edge-daemon"
+_LOG: Final = "journalctl -u edge-daemon -n 50"
+# `{config}` is the configuration's path.
+_RETRY: Final = "edge-daemon retry --config {config}"
+# Beginnings of what a row of the journal says of an image that was put off.
+_HELD_UP: Final = {
+    "sidecar: ": "Results cannot be written: check space, permissions and the results share.",
+    "folder is away": "Mount the watch folder; its images are then taken up by themselves.",
+    str(RejectReason.UNREADABLE): (
+        "Give the daemon's user the permission to read these images; they are then taken up."
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to do, and the command that does it, with `{config}` for the configuration's path."""
+
+    text: str
+    command: str | None = None
+
+
+def meaning(code: str) -> str:
+    """A reason code in words; the code itself where a later version made it."""
+    return next((text for reason, text in MEANINGS.items() if reason == code), code)
+
+
+def advice(
+    rejected: dict[str, int], held_up: dict[str, int], *, is_running: bool, has_trouble: bool
+) -> list[Advice]:
+    """What to do next, the most urgent first; nothing where all is well."""
+    todo = [] if is_running else [Advice("No images are labelled now. Start the daemon:", _START)]
+    if has_trouble:
+        todo.append(Advice("Read in the log what is not well:", _LOG))
+    todo += [
+        Advice(text)
+        for start, text in _HELD_UP.items()
+        if any(cause.startswith(start) for cause in held_up)
+    ]
+    todo += [
+        Advice(text, f"{_RETRY} --reason {reason}")
+        for reason, text in _REMEDIES.items()
+        if rejected.get(str(reason))
+    ]
+    if any(rejected.get(str(reason)) for reason in _EXPORT_AGAIN):
+        todo.append(Advice("Export broken images again from the analyzer; they are then labelled."))
+    return todo

@@ -1,0 +1,252 @@
+"""Deletes journal rows by their age, so that the journal does not grow for ever.
+
+A row goes when it was over for `retention_days` and nothing is lost with it: an earlier outcome of
+an image, a version that vanished or changed, or an outcome whose image is no longer in the export.
+The row of an image that is still there stays whatever its age, or the image would be labelled
+again. The pages that rows leave behind are used again: the file stops growing and does not shrink.
+
+Whether an image is still there is asked of the file system, and a share that is away says no as
+well. So an image counts as gone only while another image of the same folder that the journal knows
+can be seen, before and after, and on the same device.
+
+Nor is the clock believed at once, since one that is set to next year makes every row old.
+See `trusted_now`.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from daemon.journal import Journal
+from daemon.records import ImageVersion, OldRow
+from daemon.roots import Root
+from daemon.scan import image_files
+from edge.atomic import write_file
+from edge.errors import EdgeError, StorageError
+
+log = logging.getLogger(__name__)
+
+NAME: Final = "retention.json"
+DAY_S: Final = 86_400.0
+# Rows in one transaction. A claim that comes meanwhile waits for a few milliseconds.
+PAGE: Final = 500
+# How far a pass may go beyond the last one, whatever the clock says. It takes a daemon that was
+# off for three months two weeks to catch up, and gives a person who has set the clock to the
+# wrong year as many weeks to notice.
+_LONGEST_STEP_S: Final = 7 * DAY_S
+_LOOK_EVERY_S: Final = 60.0
+# A pass takes at most this share of the time.
+_SHARE: Final = 0.1
+# While images wait, one page in this time.
+_BUSY_PAUSE_S: Final = 30.0
+# Images looked at for one that the journal knows. New ones come first in no order.
+_WITNESSES: Final = 200
+# What a file that is not there gives. Any other error means that nobody knows.
+_GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
+
+
+@dataclass(frozen=True, slots=True)
+class _Witness:
+    """An image that is there, and where: the watch folder is no empty mount point."""
+
+    identity: tuple[int, int]
+    image: ImageVersion
+
+    def still_stands(self, root: Root) -> bool:
+        """Whether the same folder still shows the same image."""
+        return root.identity() == self.identity and root.look(self.image.path) is not None
+
+
+def trusted_now(wall_s: float, last_s: float | None, newest_s: float | None) -> float:
+    """The time by which ages are taken: never later than the clock, nor far beyond the last pass.
+
+    Args:
+        wall_s: what the clock says.
+        last_s: what this function gave at the last pass; None at the first.
+        newest_s: the journal's last outcome, which stands in for it.
+    """
+    known_s = newest_s if last_s is None else last_s
+    return wall_s if known_s is None else min(wall_s, known_s + _LONGEST_STEP_S)
+
+
+class Retention:
+    """Makes one pass a day through the journal, at idle times and in small pages."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        roots: Mapping[int, Root],
+        state_dir: Path,
+        days: float | None,
+        *,
+        is_idle: Callable[[], bool],
+        on_deleted: Callable[[int], None] = lambda _rows: None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Make one that does nothing before `running` or `make_pass`.
+
+        Args:
+            journal: whose rows are deleted.
+            roots: the watch folders that are served. Rows of others stay.
+            state_dir: keeps when the last pass was.
+            days: the age; None: nothing is ever deleted.
+            is_idle: whether no image waits.
+            on_deleted: gets the number of rows after each page.
+            wall_clock: seconds since 1970.
+        """
+        self._journal = journal
+        self._roots = roots
+        self._path = state_dir / NAME
+        self._days = days
+        self._is_idle = is_idle
+        self._on_deleted = on_deleted
+        self._wall_clock = wall_clock
+        self._stopped = threading.Event()
+        self._has_complained = False
+        # Before the first image gets an outcome under a clock that may be wrong.
+        self._newest_s = journal.newest_outcome_at()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Make passes while the block runs."""
+        if self._days is None:
+            yield
+            return
+        # A daemon thread: a share that hangs must not keep the process from ending.
+        thread = threading.Thread(target=self._run, name="retention", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stopped.set()
+            thread.join(timeout=2.0)
+
+    def is_due(self) -> bool:
+        """Whether the last pass was a day ago, or the clock was set back since."""
+        wall_s, (last_at, _) = self._wall_clock(), self._last()
+        return last_at is None or not 0 <= wall_s - last_at < DAY_S
+
+    def make_pass(self) -> int:
+        """Delete what is old, all in all once through the journal; returns how many rows.
+
+        Raises:
+            StorageError: the journal refuses.
+        """
+        if self._days is None:
+            return 0
+        wall_s, (_, last_s) = self._wall_clock(), self._last()
+        now_s = trusted_now(wall_s, last_s, self._newest_s)
+        if now_s < wall_s - DAY_S:
+            log.warning(
+                "the clock is %.0f days ahead of the last use; old rows of the journal are deleted "
+                "as if it were %.0f days earlier",
+                (wall_s - now_s + _LONGEST_STEP_S) / DAY_S,
+                (wall_s - now_s) / DAY_S,
+            )
+        # Before the pass: one that is interrupted is not begun again at each of many starts.
+        write_file(self._path, json.dumps({"at": wall_s, "trusted": now_s}).encode())
+        deleted = sum(self._pages(now_s - self._days * DAY_S))
+        if deleted:
+            log.info("deleted %d rows of the journal older than %g days", deleted, self._days)
+        return deleted
+
+    def _run(self) -> None:
+        while not self._stopped.wait(_LOOK_EVERY_S):
+            try:
+                if self.is_due():
+                    self.make_pass()
+                    self._has_complained = False
+            except EdgeError as error:
+                self._complain(str(error))
+            except Exception as error:  # noqa: BLE001 - retention must not end for good
+                self._complain(f"unexpected {type(error).__name__}")
+
+    def _complain(self, text: str) -> None:
+        if not self._has_complained:
+            log.warning("old rows of the journal are not deleted now: %s", text)
+        self._has_complained = True
+
+    def _pages(self, until_s: float) -> Iterator[int]:
+        witnesses: dict[int, _Witness] = {}
+        after = 0
+        while not self._stopped.is_set():
+            started_s = time.monotonic()
+            after, old = self._journal.old_rows(after, until_s, PAGE)
+            if after == 0:
+                return
+            witnesses = self._find_witnesses(witnesses)
+            rows = self._deletable(old, witnesses)
+            deleted = self._journal.forget(rows, until_s) if rows else 0
+            self._on_deleted(deleted)
+            yield deleted
+            self._rest(time.monotonic() - started_s)
+
+    def _rest(self, page_s: float) -> None:
+        if self._is_idle():
+            self._stopped.wait(page_s * (1 / _SHARE - 1))
+        else:
+            self._stopped.wait(_BUSY_PAUSE_S)
+
+    def _deletable(self, old: list[OldRow], witnesses: Mapping[int, _Witness]) -> list[OldRow]:
+        """Those whose loss changes nothing: no outcome of an image that may be there."""
+        gone = [
+            row for row in old if row.is_outcome and row.root in witnesses and self._is_gone(row)
+        ]
+        # Asked again: a share that went away during the page took all its images with it.
+        present = {
+            id_ for id_, witness in witnesses.items() if witness.still_stands(self._roots[id_])
+        }
+        return [
+            *(row for row in old if not row.is_outcome),
+            *(row for row in gone if row.root in present),
+        ]
+
+    def _is_gone(self, row: OldRow) -> bool:
+        try:
+            os.lstat(os.fsencode(self._roots[row.root].folder) + b"/" + row.path)
+        except OSError as error:
+            return error.errno in _GONE
+        return False
+
+    def _find_witnesses(self, last: Mapping[int, _Witness]) -> dict[int, _Witness]:
+        """A witness for each folder that is there, the last page's where it still stands."""
+        found = {}
+        for id_, root in self._roots.items():
+            witness = last.get(id_)
+            if witness is None or not witness.still_stands(root):
+                witness = self._find_witness(root)
+            if witness is not None:
+                found[id_] = witness
+        return found
+
+    def _find_witness(self, root: Root) -> _Witness | None:
+        identity = root.identity()
+        if identity is None:
+            return None
+        seen = list(islice(image_files(root, lambda *_: None), _WITNESSES))
+        unknown = set(self._journal.unknown(seen))
+        known = [image for image in seen if image not in unknown]
+        return _Witness(identity, known[0]) if known else None
+
+    def _last(self) -> tuple[float | None, float | None]:
+        """When the last pass was, by the clock and by `trusted_now`."""
+        try:
+            fields = json.loads(self._path.read_bytes())
+            return float(fields["at"]), float(fields["trusted"])
+        except FileNotFoundError:
+            return None, None
+        except OSError as error:
+            raise StorageError(f"{self._path} cannot be read ({error.strerror}).") from error
+        except (ValueError, KeyError, TypeError):
+            return None, None

@@ -1,0 +1,63 @@
+"""Is a daemon at work on a state folder, and what does it say of itself? For `status`."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from daemon.reporter import HEALTH_NAME
+from daemon.state_dir import LOCK_NAME
+
+_LOCKS: Final = Path("/proc/locks")
+# It is written every five seconds.
+_STALE_AFTER_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """`pid` None: no daemon runs. `health` is what the running one wrote last, if it is its own.
+
+    `silent_s` says for how long it has written nothing, where that is longer than it should be.
+    """
+
+    pid: int | None
+    health: dict[str, Any] | None = None
+    silent_s: float | None = None
+
+
+def read_running(state_dir: Path, *, locks: Path = _LOCKS) -> Running:
+    """Who holds the state folder now, without touching the lock.
+
+    Taking it, even for a moment, could turn away a daemon that starts just then.
+    """
+    pid = _holder(state_dir / LOCK_NAME, locks)
+    health = _read_health(state_dir / HEALTH_NAME)
+    # What a killed daemon left behind is not the state of the next, nor of an `edge-daemon once`.
+    if pid is None or health is None or health.get("pid") != pid:
+        return Running(pid)
+    age_s = time.time() - float(health.get("written_at", 0.0))
+    return Running(pid, health, age_s if age_s > _STALE_AFTER_S else None)
+
+
+def _holder(lock: Path, locks: Path) -> int | None:
+    with suppress(OSError):
+        # Without the device: on btrfs the kernel's list names another one than stat does.
+        inode = f":{lock.stat().st_ino}"
+        for line in locks.read_text().splitlines():
+            fields = line.split()
+            # `->` marks a process that waits for the lock.
+            if "FLOCK" in fields and "->" not in fields and fields[-3].endswith(inode):
+                return int(fields[-4])
+    return None
+
+
+def _read_health(path: Path) -> dict[str, Any] | None:
+    with suppress(OSError, ValueError):
+        fields = json.loads(path.read_bytes())
+        if isinstance(fields, dict):
+            return fields
+    return None
