@@ -7,11 +7,23 @@ IMAGES ?=
 JOBS ?= 2
 DATA ?= ../shared/pbc
 
-.PHONY: help demo test lint train clean
+# What `make gpu-check` takes; docs/gpu.md describes it.
+BUNDLE ?=
+WHEELS ?=
+GPU_PYTHON ?=
+TORCH_PYTHON ?=
+LIBRARY ?= tensorrt
+GPU_PACKAGES ?= $(LIBRARY) pycuda
+GPU_VENV ?= .venv-gpu
+GPU_OUT ?= gpu-check.json
+CHECK_PYTHON := $(or $(GPU_PYTHON),$(if $(WHEELS),$(GPU_VENV)/bin/python,$(BIN)/python))
+
+.PHONY: help demo test lint train clean gpu-check gpu-bundle
 help:
 	@echo "make demo [IMAGES=DIR]  convert the reference model, label drawn cells or your images"
 	@echo "make test               lint, types and tests"
 	@echo "make train DATA=DIR     train the reference model again (about half an hour on 2 cores)"
+	@echo "make gpu-check BUNDLE=NAME.edge  measure on this machine's GPU (docs/gpu.md), no network needed"
 	@echo "make clean              remove the virtual environment and caches"
 
 # The installation is made anew when what it depends on changes.
@@ -35,5 +47,33 @@ train: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train]'
 	$(BIN)/python -m converters.reference train --data "$(DATA)" --out converters/reference/cells8.pt
 
+# Filled from a folder of wheels alone. Tests need more packages than the measurements do.
+$(GPU_VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(GPU_VENV)
+	$(GPU_VENV)/bin/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb')); \
+		print(*p['project']['dependencies'], sep='\n')" > $(GPU_VENV)/requirements.txt
+	$(GPU_VENV)/bin/pip install --disable-pip-version-check --no-index --find-links "$(WHEELS)" \
+		-r $(GPU_VENV)/requirements.txt $(GPU_PACKAGES)
+	-$(GPU_VENV)/bin/pip install --disable-pip-version-check --no-index --find-links "$(WHEELS)" \
+		pytest pytest-timeout onnx
+	@touch $@
+
+gpu-bundle:
+	@test -f "$(BUNDLE)/manifest.json" || { \
+		echo "error: BUNDLE=NAME.edge is missing. Make one where torch is installed:"; \
+		echo "  edge-convert converters/reference/cells8.pt --int8 --tensorrt8 --out cells8.edge"; \
+		exit 2; }
+
+gpu-check: gpu-bundle $(if $(GPU_PYTHON),,$(if $(WHEELS),$(GPU_VENV)/.installed,$(VENV)/.installed))
+	@failed=0; \
+	if $(CHECK_PYTHON) -c "import pytest, pytest_timeout, onnx" 2>/dev/null; then \
+		$(CHECK_PYTHON) -m pytest -W default -q tests/gpu/test_engine_on_gpu.py || failed=1; \
+	else echo "the tests are left out: they need pytest, pytest-timeout and onnx"; fi; \
+	$(CHECK_PYTHON) -m tests.gpu.check --bundle "$(BUNDLE)" --library $(LIBRARY) \
+		$(if $(wildcard $(DATA)/test),--data "$(DATA)") \
+		$(if $(TORCH_PYTHON),--torch-python "$(TORCH_PYTHON)") --out $(GPU_OUT) \
+		|| exit $$?; \
+	exit $$failed
+
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) $(GPU_VENV) .mypy_cache .pytest_cache .ruff_cache build *.egg-info

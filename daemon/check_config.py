@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from daemon.config import Config, WatchConfig
+from daemon.model_seat import open_model
 from daemon.mounts import file_system_type, is_on_share
 from daemon.path_template import GROUPS, PathTemplate
 from daemon.results_place import results_problem
 from daemon.roots import Root, names_regex
 from daemon.scan import image_files
-from daemon.startup import open_model
 from edge.backends.select import Opening
 from edge.errors import ConfigError, EdgeError
 

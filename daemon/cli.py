@@ -1,4 +1,4 @@
-"""`edge-daemon run | once | status | retry | check-config`."""
+"""`edge-daemon run | once | status | retry | check-config | install`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from types import FrameType
 from typing import Final
 
 import edge
+from daemon import install
 from daemon.check_config import check_config
 from daemon.config import Config, load_config
+from daemon.lifecycle import Lifecycle
 from daemon.logs import open_pseudonyms, start_logging
 from daemon.retry_images import retry_images
 from daemon.service import Service
@@ -36,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code of `edge.errors`."""
     arguments = _parser().parse_args(argv)
     try:
+        if "dry_run" in arguments:
+            return _install(arguments)
         command: Callable[[Config, argparse.Namespace], int] = arguments.command
         exit_code = command(load_config(arguments.config), arguments)
         sys.stdout.flush()
@@ -51,13 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(error, debug=arguments.debug)
 
 
-def _run(config: Config, _arguments: argparse.Namespace) -> int:
+def _run(config: Config, arguments: argparse.Namespace) -> int:
     start_logging(config.log_level)
-    with opened_service(config) as service:
-        _stop_on_signals(service)
-        log.info("labelling images of %d watch folders", len(config.watch))
-        service.run()
-    log.info("stopped: %s", service.tally.text())
+    lifecycle = Lifecycle(arguments.config)
+    lifecycle.on_signals()
+    lifecycle.run(config)
     return 0
 
 
@@ -93,6 +95,18 @@ def _retry(config: Config, arguments: argparse.Namespace) -> int:
 
 def _check_config(config: Config, _arguments: argparse.Namespace) -> int:
     for line in check_config(config):
+        print(line)
+    return 0
+
+
+def _install(arguments: argparse.Namespace) -> int:
+    site = install.site_of(arguments)
+    for step in install.plan(site):
+        for line in install.describe(site, step):
+            print(line)
+        if not arguments.dry_run:
+            install.apply(site, step)
+    for line in install.next_steps(site):
         print(line)
     return 0
 
@@ -151,6 +165,8 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--rejected", action="store_true", help="all rejected images (default)")
     which.add_argument("--image", type=Path, metavar="PATH", help="one image, whatever its outcome")
     _add(commands, "check-config", _check_config, "check everything that a start needs")
+    text = "install unit, user, folders and configuration; starts nothing"
+    install.add_arguments(commands.add_parser("install", help=text, description=text))
     return parser
 
 

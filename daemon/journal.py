@@ -49,6 +49,15 @@ class Journal:
         with self._lock:
             self._connection.close()
 
+    def prove(self) -> None:
+        """Write something durably, so that whoever calls this knows that the journal can.
+
+        Raises:
+            StorageError: it cannot.
+        """
+        with self._transaction() as db:
+            db.execute(sql.PROVE, (time.time(),))
+
     def serve(self, folder: Path) -> int:
         """The number of a watch folder, the same at every start.
 
@@ -106,7 +115,7 @@ class Journal:
             rows = rows[:1] if was_interrupted else [row for row in rows if row[-1] == 0]
             db.executemany("UPDATE image SET state = 'claimed' WHERE id = ?", [r[:1] for r in rows])
             failpoint("claim.before_commit")
-            return [ClaimedImage(r[0], ImageVersion(*r[1:5]), r[5], r[6]) for r in rows]
+            return [ClaimedImage(r[0], ImageVersion(*r[1:5]), *r[5:8]) for r in rows]
 
     def conclude(self, verdicts: list[Verdict]) -> None:
         """Note what became of claimed images, all or none."""
@@ -200,6 +209,7 @@ def open_journal(state_dir: Path, *, clock: Clock = time.monotonic) -> Journal:
             connection.execute("PRAGMA synchronous = FULL")
             if _check_version(connection, path) == 0:
                 connection.executescript(f"BEGIN IMMEDIATE; {sql.SCHEMA} COMMIT;")
+            connection.execute(sql.PROOF)
         except BaseException:
             connection.close()
             raise

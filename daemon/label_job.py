@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from daemon.records import ClaimedImage, Dropped, Finished, Postponed, Verdict
 from daemon.retry import RetryPolicy
 from daemon.roots import Root
 from daemon.settle import Clock
 from edge.errors import RejectReason, TransientError
-from edge.labeller import ImageFacts, Labeller, Outcome, rejected
+from edge.labeller import ImageFacts, Outcome, rejected
+from edge.sidecar import ModelFacts
 
 # What an image looks like while it is still being written.
 UNFINISHED: Final = frozenset(
@@ -25,6 +26,13 @@ UNFINISHED: Final = frozenset(
         RejectReason.UNSUPPORTED_FORMAT,
     }
 )
+
+
+LabelBatch: TypeAlias = Callable[[list[Path]], tuple[list[Outcome | TransientError], ModelFacts]]
+
+# An image that ends the process whenever it is opened is tried alone and after all others. After
+# so many ends it is the cause; power cuts and kills do not meet one image as often.
+INTERRUPTION_LIMIT: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +57,14 @@ class LabelJob:
 
     def __init__(
         self,
-        labeller: Labeller,
+        label_batch: LabelBatch,
         roots: Mapping[int, Root],
         policy: RetryPolicy,
         patience: Patience,
         *,
         clock: Clock = time.monotonic,
     ) -> None:
-        self._labeller = labeller
+        self._label_batch = label_batch
         self._roots = roots
         self._policy = policy
         self._patience = patience
@@ -68,12 +76,12 @@ class LabelJob:
         Raises:
             BackendError: the device failed; no image has a verdict.
         """
-        # An export holds files. A link may lead out of it, or to an image labelled already.
-        links = [image for image in images if _is_link(self._path(image))]
-        files = [image for image in images if image not in links]
-        results = self._labeller.label_batch([self._path(image) for image in files])
-        verdicts = [self._judge(*pair) for pair in zip(files, results, strict=True)]
-        return [*map(_reject_link, links), *verdicts]
+        rejected_ones = [found for image in images if (found := self._refuse(image))]
+        refused = {finished.image.id for finished in rejected_ones}
+        files = [image for image in images if image.id not in refused]
+        results, model = self._label_batch([self._path(image) for image in files])
+        pairs = zip(files, results, strict=True)
+        return [*rejected_ones, *(self._judge(image, result, model) for image, result in pairs)]
 
     def retry(self, image: ClaimedImage, cause: str) -> Finished | Postponed:
         """Try the image again later, or reject it when it was tried often enough."""
@@ -83,7 +91,17 @@ class LabelJob:
             return Finished(image, rejected(RejectReason.RETRIES_EXHAUSTED, message, ImageFacts()))
         return Postponed(image, self._policy.delay_s(failures), failures, cause)
 
-    def _judge(self, image: ClaimedImage, result: Outcome | TransientError) -> Verdict:
+    def _refuse(self, image: ClaimedImage) -> Finished | None:
+        """The outcome of an image that is not to be opened."""
+        if image.interruptions >= INTERRUPTION_LIMIT:
+            message = f"the daemon ended {image.interruptions} times with this image in hand"
+            return Finished(image, rejected(RejectReason.RETRIES_EXHAUSTED, message, ImageFacts()))
+        # An export holds files. A link may lead out of it, or to an image labelled already.
+        return _reject_link(image) if _is_link(self._path(image)) else None
+
+    def _judge(
+        self, image: ClaimedImage, result: Outcome | TransientError, model: ModelFacts
+    ) -> Verdict:
         if isinstance(result, TransientError):
             return self._judge_failure(image, result)
         # The file was read between the claim and this look. Only if both saw the same version
@@ -92,7 +110,7 @@ class LabelJob:
             return Dropped(image, "superseded")
         delay_s = self._delay_s(image, result.reason)
         if delay_s is None:
-            return Finished(image, result)
+            return Finished(image, result, model)
         return Postponed(image, delay_s, image.attempts, str(result.reason), self._since_s(image))
 
     def _delay_s(self, image: ClaimedImage, reason: RejectReason | None) -> float | None:

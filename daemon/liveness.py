@@ -1,4 +1,4 @@
-"""What systemd is told: ready, still making progress, stopping. See sd_notify(3)."""
+"""Who does what since when, and what systemd is told of it. See sd_notify(3)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from typing import Final
 
 from daemon.settle import Clock
 
-# The largest batch takes a second on a slow CPU and its sidecars some more on a slow share.
-# Whoever needs longer than this hangs in a driver or on a dead mount, and only a restart helps.
-STUCK_AFTER_S: Final = 60.0
 # systemd shows the status line to people; they do not read faster.
 STATUS_INTERVAL_S: Final = 5.0
 
@@ -36,36 +33,51 @@ class Notifier:
             client.connect(address)
             client.sendall("\n".join(assignments).encode())
 
+    def reloading(self) -> None:
+        """Tell systemd that the configuration is being read again; READY=1 ends it."""
+        # systemd compares this moment with that of its own request.
+        now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self.notify("RELOADING=1", f"MONOTONIC_USEC={now_us}")
+
 
 class Pulse:
-    """Progress: which workers are in a batch, and for how long."""
+    """Which threads are in which stage, and since when. Safe to use from any thread."""
 
     def __init__(self, *, clock: Clock = time.monotonic) -> None:
         self._clock = clock
-        self._busy_since: dict[int, float] = {}
+        self._since: dict[tuple[int, str], float] = {}
+        self._ticked_s = clock()
 
     @contextmanager
-    def batch(self) -> Iterator[None]:
-        """The calling worker is in a batch while the block runs."""
-        worker = threading.get_ident()
-        self._busy_since[worker] = self._clock()
+    def stage(self, name: str) -> Iterator[None]:
+        """The calling thread is in a stage while the block runs."""
+        key = (threading.get_ident(), name)
+        self._since[key] = self._clock()
         try:
             yield
         finally:
-            del self._busy_since[worker]
+            self._since.pop(key, None)
 
-    def is_stuck(self) -> bool:
-        """Whether a worker has been in one batch for too long."""
-        latest = self._clock() - STUCK_AFTER_S
-        return any(since < latest for since in list(self._busy_since.values()))
+    def longest_s(self, name: str) -> float:
+        """For how long the thread that is longest in a stage has been in it; 0.0 where none is."""
+        now = self._clock()
+        since = [since for (_, stage), since in list(self._since.items()) if stage == name]
+        return now - min(since, default=now)
+
+    def tick(self) -> None:
+        """The coordinator's loop has turned once more."""
+        self._ticked_s = self._clock()
+
+    def ticked_ago_s(self) -> float:
+        """Seconds since the coordinator's loop has turned."""
+        return self._clock() - self._ticked_s
 
 
 class Heartbeat:
-    """Beats from the coordinator's own loop, so that a beat means that the loop turns."""
+    """What systemd hears of the service."""
 
-    def __init__(self, notifier: Notifier, pulse: Pulse, *, clock: Clock = time.monotonic) -> None:
+    def __init__(self, notifier: Notifier, *, clock: Clock = time.monotonic) -> None:
         self._notifier = notifier
-        self._pulse = pulse
         self._clock = clock
         self._next_beat_s = 0.0
         self._next_status_s = 0.0
@@ -74,16 +86,12 @@ class Heartbeat:
         """Tell systemd that images are being labelled."""
         self._notifier.notify("READY=1")
 
-    def stopping(self) -> None:
-        """Tell systemd that the service stops as asked."""
-        self._notifier.notify("STOPPING=1")
-
     def beat(self) -> None:
-        """Tell systemd of progress, at half its interval, unless a worker is stuck."""
+        """Tell systemd of progress, at a quarter of its interval or every second."""
         interval_s = self._notifier.watchdog_s
-        if interval_s and self._clock() >= self._next_beat_s and not self._pulse.is_stuck():
+        if interval_s and self._clock() >= self._next_beat_s:
             self._notifier.notify("WATCHDOG=1")
-            self._next_beat_s = self._clock() + interval_s / 2
+            self._next_beat_s = self._clock() + min(interval_s / 4, 1.0)
 
     def status_due(self) -> bool:
         """Whether it is time for a new status line."""

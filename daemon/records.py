@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from edge.labeller import Outcome
+from edge.sidecar import ModelFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +27,27 @@ class ClaimedImage:
     """An image that one worker has taken from the journal.
 
     `unfinished_since_s` is the monotonic time at which this version was first seen not to be
-    whole, or not to be readable.
+    whole, or not to be readable. `interruptions` counts how often the daemon ended with the image
+    in hand.
     """
 
     id: int
     version: ImageVersion
     attempts: int = 0
     unfinished_since_s: float | None = None
+    interruptions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The image has its outcome; the sidecars are still to be written."""
+    """The image has its outcome; the sidecars are still to be written.
+
+    `model` is the one that labelled it; None where no model saw it.
+    """
 
     image: ClaimedImage
     outcome: Outcome
+    model: ModelFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

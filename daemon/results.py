@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from daemon.records import Finished, Postponed
@@ -24,7 +24,7 @@ class ResultsWriter:
     def __init__(
         self,
         roots: Mapping[int, Root],
-        model: ModelFacts,
+        model: Callable[[], ModelFacts],
         formats: tuple[str, ...],
         policy: RetryPolicy,
         place: ResultsPlace,
@@ -74,15 +74,16 @@ class ResultsWriter:
     def _files(self, finished: Finished) -> list[tuple[Path, bytes]]:
         version = finished.image.version
         origin = self._roots[version.root].origin(version.path)
+        model = finished.model or self._model()
         fields = sidecar_fields(
             finished.outcome,
             origin,
-            self._model,
+            model,
             host=self._host,
             created=now(),
         )
         target = self._target(finished)
-        return sidecar_files(target, fields, self._model.classes, self._formats)
+        return sidecar_files(target, fields, model.classes, self._formats)
 
     def _postpone(self, finished: Finished, error: StorageError) -> Postponed:
         folder, image = self._target(finished).parent, finished.image

@@ -17,7 +17,6 @@ nothing is lost when the process is killed at any point of the way.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from typing import Final
 
 from daemon.bell import Bell
 from daemon.config import Config
+from daemon.ending import Ending
 from daemon.hints import Hint, HintKind, Hints
 from daemon.image_log import ImageLog
 from daemon.journal import Journal
@@ -36,6 +36,7 @@ from daemon.results import ResultsWriter
 from daemon.roots import Root
 from daemon.settle import SettleTracker
 from daemon.source import Source
+from daemon.supervisor import EXPORT, LABEL, RESULTS, Supervisor
 from daemon.tally import Tally
 from daemon.watch import listen_for_losses
 from edge.errors import EdgeError
@@ -61,16 +62,22 @@ class Parts:
     image_log: ImageLog
     heartbeat: Heartbeat
     pulse: Pulse
+    ending: Ending
 
 
 class Service:
-    """Labels the images of all watch folders. Used once: `run` or `once`, then closed."""
+    """Labels the images of all watch folders. Used once: `run` or `once`, then closed.
 
-    def __init__(self, parts: Parts, *, is_once: bool = False) -> None:
+    Without a supervisor it is for `once`.
+    """
+
+    def __init__(self, parts: Parts, supervisor: Supervisor | None = None) -> None:
+        is_once = supervisor is None
         self.tally = Tally(parts.roots)
         self._parts = parts
         self._config = parts.config
         self._journal = parts.journal
+        self._supervisor = supervisor
         self._is_once = is_once
         self._hints = Hints()
         self._settle = SettleTracker(parts.config.settle_s)
@@ -81,7 +88,7 @@ class Service:
             for id_, root in parts.roots.items()
         }
         self._bell = Bell()
-        self._stopping = threading.Event()
+        self._ending = parts.ending
 
     def run(self) -> None:
         """Label what is there and what arrives, until `stop` is called.
@@ -95,12 +102,16 @@ class Service:
                 # The first tick watches, then begins to scan. The other way round, a file that
                 # arrives in between would be seen by neither.
                 self._tick()
+                self._supervise()
                 self._parts.heartbeat.ready()
-                while not self._stopping.is_set():
+                while not self._ending.is_requested:
                     self._tick()
         finally:
+            if self._supervisor is not None:
+                self._supervisor.stop()
             for source in self._sources.values():
                 source.stop_watching()
+        self._ending.raise_error()
 
     def once(self, on_progress: Callable[[], None]) -> int:
         """Label what is there and return; gives the number of files still being written.
@@ -109,7 +120,7 @@ class Service:
             EdgeError: as `run`.
         """
         with self._workers():
-            while not self._stopping.is_set() and not self._is_drained():
+            while not self._ending.is_requested and not self._is_drained():
                 self._tick()
                 self._expect()
                 on_progress()
@@ -119,9 +130,7 @@ class Service:
 
     def stop(self) -> None:
         """Finish the batches in hand and end. Safe in a signal handler and from any thread."""
-        # Set once only: a signal that came during a second `set` would wait for itself.
-        if not self._stopping.is_set():
-            self._stopping.set()
+        self._ending.request()
         self._hints.wake()
 
     # Found, settled, recorded: the coordinator.
@@ -164,7 +173,8 @@ class Service:
 
     def _record_settled(self) -> None:
         sources = self._sources
-        settled = self._settle.take_settled(lambda old: sources[old.root].root.look(old.path))
+        with self._parts.pulse.stage(EXPORT):
+            settled = self._settle.take_settled(lambda old: sources[old.root].root.look(old.path))
         self._record(settled)
 
     def _record(self, versions: list[ImageVersion]) -> None:
@@ -176,25 +186,27 @@ class Service:
 
     def _work(self) -> None:
         try:
-            while not self._stopping.is_set():
+            while not self._ending.is_requested:
                 heard = self._bell.rings
                 claimed = self._journal.claim(self._config.batch.max_images)
                 if claimed:
                     failpoint("claim.after_commit")
                     self._finish_batch(claimed)
                 elif self._bell.wait(heard, _IDLE_S):
-                    self._stopping.wait(self._config.batch.max_wait_ms / 1e3)
+                    self._ending.wait(self._config.batch.max_wait_ms / 1e3)
         finally:
             # A worker that ends, ends the service: systemd starts a whole one.
             self.stop()
 
     def _finish_batch(self, claimed: list[ClaimedImage]) -> None:
         try:
-            with self._parts.pulse.batch():
-                verdicts = self._write(self._label(claimed))
-                failpoint("batch.durable")
-                self._look_again_at_changed(verdicts)
-                self._journal.conclude(verdicts)
+            with self._parts.pulse.stage(LABEL):
+                labelled = self._label(claimed)
+            with self._parts.pulse.stage(RESULTS):
+                verdicts = self._write(labelled)
+            failpoint("batch.durable")
+            self._look_again_at_changed(verdicts)
+            self._journal.conclude(verdicts)
             failpoint("mark.after_commit")
         except BaseException:
             self._journal.release(claimed)
@@ -203,7 +215,7 @@ class Service:
         self._parts.image_log.say(verdicts)
         if all(_is_refused(verdict) for verdict in verdicts):
             # Perhaps nothing can be read or written now: do not race through the backlog.
-            self._stopping.wait(self._config.retry.first_delay_s)
+            self._ending.wait(self._config.retry.first_delay_s)
 
     def _label(self, claimed: list[ClaimedImage]) -> list[Verdict]:
         try:
@@ -244,7 +256,6 @@ class Service:
             finally:
                 self.stop()
                 failpoint("shutdown.begun")
-                self._parts.heartbeat.stopping()
                 self._bell.ring()
         for worker in workers:
             worker.result()
@@ -272,8 +283,12 @@ class Service:
             and len(self._hints) == 0
         )
 
+    def _supervise(self) -> None:
+        if self._supervisor is not None:
+            self._supervisor.start()
+
     def _report_progress(self) -> None:
-        self._parts.heartbeat.beat()
+        self._parts.pulse.tick()
         if self._parts.heartbeat.status_due():
             waiting = self._journal.count_open()
             self._parts.heartbeat.status(f"{self.tally.text()}; {waiting} waiting")

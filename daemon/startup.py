@@ -6,79 +6,54 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from typing import Final
 
+from daemon.canary import Canary
 from daemon.config import Config
+from daemon.ending import Ending
+from daemon.gpu_return import GpuReturn, works_in_child
 from daemon.image_log import ImageLog
 from daemon.journal import Journal, open_journal
 from daemon.label_job import LabelJob, Patience
 from daemon.liveness import Heartbeat, Notifier, Pulse
 from daemon.logs import open_pseudonyms
+from daemon.model_seat import Model, ModelSeat, open_model
 from daemon.results import ResultsWriter
 from daemon.results_place import ResultsPlace
 from daemon.roots import Root, names_regex
 from daemon.service import Parts, Service
 from daemon.settle import PATIENCE_FACTOR
 from daemon.state_dir import owned_state_dir
+from daemon.supervisor import Supervisor, Watched, take_gpu_failure
 from edge.atomic import remove_leftovers
-from edge.backends.base import InferenceSession
-from edge.backends.select import Opening, open_session
-from edge.bundle import Bundle, load_bundle
+from edge.backends.select import ONNXRUNTIME, Opening
 from edge.errors import RejectReason
 from edge.failpoints import VARIABLE, arm_failpoints, failpoint
-from edge.golden import open_labeller
-from edge.labeller import Labeller
-from edge.sidecar import model_facts
 
 log = logging.getLogger(__name__)
 
-# Folder in the state folder that keeps the engines built on this machine.
-ENGINES_NAME: Final = "engines"
 # How long systemd waits for the next sign while an engine is built; a step takes seconds.
 _BUILD_STEP_S: Final = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A verified bundle, opened, whose golden images gave their labels."""
-
-    bundle: Bundle
-    session: InferenceSession
-    labeller: Labeller
-
-
-def open_model(config: Config, *, opening: Opening | None = None) -> Model:
-    """Open the configured model.
-
-    Args:
-        opening: who is told of choices and progress, and whether engines that are built are kept;
-            threads and folder are the configuration's.
-
-    Raises:
-        BundleError, BackendError: it cannot be used here.
-    """
-    bundle = load_bundle(config.bundle)
-    session = open_session(
-        bundle,
-        backend=config.backend,
-        precision=config.precision,
-        opening=replace(
-            opening or Opening(), threads=config.threads, cache=config.state_dir / ENGINES_NAME
-        ),
-    )
-    return Model(bundle, session, open_labeller(bundle, session, config.limits))
-
-
 @contextmanager
-def opened_service(config: Config, *, is_once: bool = False) -> Iterator[Service]:
+def opened_service(
+    config: Config,
+    *,
+    is_once: bool = False,
+    is_first: bool = True,
+    notifier: Notifier | None = None,
+) -> Iterator[Service]:
     """A service that is ready to `run` or `once`.
+
+    `is_first` is False for another service of the same process.
 
     Raises:
         EdgeError: something it needs is not to be had.
     """
-    for name in arm_failpoints():
+    for name in arm_failpoints() if is_first else ():
         log.warning("failpoint %s is armed: a test. Unset %s otherwise", name, VARIABLE)
+    notifier = notifier or Notifier()
     with ExitStack() as stack:
         stack.enter_context(owned_state_dir(config.state_dir))
         failpoint("startup.locked")
@@ -86,35 +61,82 @@ def opened_service(config: Config, *, is_once: bool = False) -> Iterator[Service
         journal = open_journal(config.state_dir)
         stack.callback(journal.close)
         failpoint("startup.journal_opened")
+        journal.prove()
         place = ResultsPlace(config.results.folder)
-        notifier = Notifier()
-        model = open_model(config, opening=_announced(notifier))
-        stack.callback(model.session.close)
+        pulse = Pulse()
+        seat = open_seat(config, pulse, notifier)
+        stack.callback(seat.close)
         failpoint("startup.model_opened")
         roots = open_roots(config, journal)
         tidy_up(journal, roots)
         take_up_unreadable(journal, roots, is_once=is_once)
-        pulse = Pulse()
-        patience = Patience(
-            config.settle_s * PATIENCE_FACTOR,
-            trust_mtime=is_once,
-            recheck_s=None if is_once else config.rescan_s,
-        )
-        facts = model_facts(model.bundle, model.session)
         parts = Parts(
             config=config,
             journal=journal,
             roots=roots,
-            job=LabelJob(model.labeller, roots, config.retry, patience),
-            results=ResultsWriter(roots, facts, config.results.formats, config.retry, place),
+            job=LabelJob(seat.label_batch, roots, config.retry, _patience(config, is_once=is_once)),
+            results=ResultsWriter(
+                roots, lambda: seat.model.facts, config.results.formats, config.retry, place
+            ),
             # Between two looks at an unreadable image others may come first.
             image_log=ImageLog(roots, pseudonyms, quiet_s=10 * config.rescan_s),
-            heartbeat=Heartbeat(notifier, pulse),
+            heartbeat=Heartbeat(notifier),
             pulse=pulse,
+            ending=Ending(),
         )
+        supervisor = None if is_once else _supervisor(parts, seat, notifier)
         failpoint("startup.ready")
-        yield Service(parts, is_once=is_once)
+        yield Service(parts, supervisor)
         failpoint("shutdown.ended")
+
+
+def open_seat(config: Config, pulse: Pulse, notifier: Notifier) -> ModelSeat:
+    """The configured model; on the CPU where the last process gave the GPU up.
+
+    Raises:
+        BundleError, BackendError: it cannot be used here.
+    """
+
+    def open_(backend: str) -> Model:
+        return open_model(config, backend=backend, opening=_announced(notifier), pulse=pulse)
+
+    failure = take_gpu_failure(config.state_dir) if config.backend == "auto" else None
+    if failure:
+        log.warning("the GPU failed before this start (%s); the CPU labels for a while", failure)
+    return ModelSeat(
+        open_(ONNXRUNTIME if failure else config.backend),
+        open_,
+        may_fail_over=config.backend == "auto",
+        has_failed_over=bool(failure),
+    )
+
+
+def _supervisor(parts: Parts, seat: ModelSeat, notifier: Notifier) -> Supervisor:
+    config, ending = parts.config, parts.ending
+
+    def open_(backend: str) -> Model:
+        return open_model(config, backend=backend, opening=_announced(notifier), pulse=parts.pulse)
+
+    return Supervisor(
+        Watched(
+            seat=seat,
+            canary=Canary(seat, parts.journal, config.state_dir),
+            gpu_return=GpuReturn(seat, open_, lambda: works_in_child(config), ending.request),
+            pulse=parts.pulse,
+            heartbeat=parts.heartbeat,
+            state_dir=config.state_dir,
+            max_images=config.batch.max_images,
+            end_with=ending.request,
+        )
+    )
+
+
+def _patience(config: Config, *, is_once: bool) -> Patience:
+    return Patience(
+        config.settle_s * PATIENCE_FACTOR,
+        trust_mtime=is_once,
+        recheck_s=None if is_once else config.rescan_s,
+    )
 
 
 def _announced(notifier: Notifier) -> Opening:

@@ -68,12 +68,17 @@ def check_golden(bundle: Bundle, labeller: Labeller) -> None:
         for golden, outcome in zip(bundle.golden, outcomes, strict=True):
             if isinstance(outcome, TransientError):
                 raise BackendError(f"golden image {golden.path} cannot be read: {outcome}")
-            _compare(bundle, golden, outcome, labeller.session)
+            compare_golden(bundle, golden, outcome, labeller.session)
 
 
-def _compare(
+def compare_golden(
     bundle: Bundle, golden: GoldenImage, outcome: Outcome, session: InferenceSession
 ) -> None:
+    """Compare one golden image's outcome with what the converter saw.
+
+    Raises:
+        BackendError: label or logits differ.
+    """
     backend, precision = session.backend, session.precision
     expected = golden.expected(backend, precision)
     if outcome.status is Status.REJECTED or outcome.logits is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import BackendError
+from edge.errors import BackendError, DeviceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,8 @@ def decide(
     """Turn the logits of one image, shape (classes,), into a decision.
 
     Raises:
-        BackendError: a logit is not finite; no label may come from such a result.
+        DeviceError: a logit is not finite; no label may come from such a result.
+        BackendError: the network has another number of classes.
     """
     if logits.shape != (len(classes),):
         raise BackendError(
@@ -34,7 +35,7 @@ def decide(
             f"({len(classes)},). Convert the model again with the right classes."
         )
     if not np.isfinite(logits).all():
-        raise BackendError("the network gave logits that are not finite. Restart or change device.")
+        raise DeviceError("the network gave logits that are not finite. Restart or change device.")
     probabilities = softmax(logits)
     best = int(probabilities.argmax())
     confidence = float(probabilities[best])

@@ -91,7 +91,15 @@ class Device:
     def buffer(self, shape: tuple[int, ...], dtype: DTypeLike) -> Buffer:
         """Memory for one tensor, zeros on the host."""
         host = self._pycuda.pagelocked_zeros(shape, dtype)
-        return Buffer(host, self._pycuda.mem_alloc(host.nbytes))
+        try:
+            return Buffer(host, self.allocate(host.nbytes))
+        except self._pycuda.Error:
+            host.base.free()
+            raise
+
+    def allocate(self, size_bytes: int) -> Any:
+        """Device memory; `int()` of it is its address, `free()` gives it back."""
+        return self._pycuda.mem_alloc(size_bytes)
 
     def copy_in(self, buffer: Buffer, count: int) -> None:
         """Queue the copy of the first `count` rows to the device."""

@@ -15,6 +15,7 @@ from edge.bench import report
 from edge.bench.environment import environment
 from edge.bench.service import measure_service
 from edge.bench.stages import measure_stages
+from edge.bench.stream import measure_stream
 from edge.bundle import Bundle, load_bundle
 from edge.demo.analyzer import drawn_images
 from edge.errors import ConfigError, EdgeError
@@ -22,6 +23,7 @@ from edge.progress import Progress, StepProgress
 
 _DRAWN_COUNT = 64
 _DRAWN_SEED = 11
+_MOST = 1_000_000
 _SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
@@ -52,6 +54,9 @@ def _run(arguments: argparse.Namespace) -> None:
     bundle = load_bundle(arguments.bundle)
     if arguments.daemon:
         _run_daemon(bundle, arguments)
+        return
+    if arguments.stream:
+        _run_stream(bundle, arguments)
         return
     sessions = _open_sessions(bundle, arguments)
     facts = environment()
@@ -86,9 +91,10 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    for name in ("rounds", "threads"):
-        if getattr(arguments, name) < 1:
-            raise ConfigError(f"--{name} is {getattr(arguments, name)}; give 1 or more.")
+    for name in ("rounds", "threads", "seconds", "stream"):
+        value = getattr(arguments, name)
+        if value is not None and not 1 <= value <= _MOST:
+            raise ConfigError(f"--{name} is {value}; give 1 to {_MOST}.")
     for name, folder in (("output", arguments.output), ("json", arguments.json)):
         place = folder.parent if name == "json" and folder else folder
         if place is not None and not place.is_dir():
@@ -111,6 +117,26 @@ def _run_daemon(bundle: Bundle, arguments: argparse.Namespace) -> None:
     print(report.service_table(results))
     if arguments.json:
         content = json.dumps(report.service_dict(bundle, results, facts), indent=1) + "\n"
+        atomic.write_file(arguments.json, content.encode())
+
+
+def _run_stream(bundle: Bundle, arguments: argparse.Namespace) -> None:
+    facts = environment()
+    with tempfile.TemporaryDirectory(prefix=".edge-bench-", dir=arguments.output) as folder:
+        images = _images(arguments.images, Path(folder))
+        print(_heading(bundle, facts, arguments, len(images)), file=sys.stderr)
+        with Progress("images", sys.stderr) as progress:
+            results = measure_stream(
+                bundle,
+                images,
+                Path(folder) / "stream",
+                per_second=arguments.stream,
+                count=round(arguments.stream * arguments.seconds),
+                on_image=progress.update,
+            )
+    print(report.stream_table(results))
+    if arguments.json:
+        content = json.dumps(report.stream_dict(bundle, results, facts), indent=1) + "\n"
         atomic.write_file(arguments.json, content.encode())
 
 
@@ -185,6 +211,15 @@ def _parser() -> argparse.ArgumentParser:
         "--daemon",
         action="store_true",
         help="measure edge-daemon once against a bare loop, in images per second",
+    )
+    parser.add_argument(
+        "--stream",
+        type=float,
+        metavar="RATE",
+        help="measure from file to sidecar in a running service, at RATE images per second",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=30.0, help="how long --stream goes on (30)"
     )
     parser.add_argument(
         "--output", type=Path, default=Path(), help="folder on the disk for sidecars (here)"

@@ -6,6 +6,7 @@ from typing import Any
 
 from edge.bench.service import ServiceResults
 from edge.bench.stages import StageResults
+from edge.bench.stream import StreamResults
 from edge.bundle import Bundle
 
 JSON_SCHEMA = "edge-bench/1"
@@ -59,6 +60,36 @@ def service_dict(
         "bare_per_second": [round(value, 1) for value in results.bare_per_second],
         "daemon_per_second": [round(value, 1) for value in results.daemon_per_second],
         "ratio": round(results.ratio, 4),
+    }
+
+
+def stream_table(results: StreamResults) -> str:
+    """From close to sidecar, and what of it is the model's."""
+    rows = {"close to sidecar": results.latencies, "model alone": results.model}
+    lines = [f"{'':17}{'p50 ms':>9}{'p90 ms':>9}{'p99 ms':>9}{'max ms':>9}"]
+    for name, found in rows.items():
+        cells = "".join(f"{found.percentile(p):9.2f}" for p in (50, 90, 99, 100))
+        lines.append(f"{name:17}{cells}")
+    lines.append("")
+    lines.append(
+        f"at {results.per_second:g} images/s the service adds {results.overhead_ms:.2f} ms to the "
+        f"model's median ({len(results.latencies.values_ms)} images)"
+    )
+    return "\n".join(lines)
+
+
+def stream_dict(
+    bundle: Bundle, results: StreamResults, environment: dict[str, str | int]
+) -> dict[str, Any]:
+    """The JSON report of the stream measurement."""
+    return {
+        "schema": JSON_SCHEMA,
+        "bundle": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
+        "environment": environment,
+        "per_second": results.per_second,
+        "close_to_sidecar": results.latencies.to_dict(),
+        "model": results.model.to_dict(),
+        "overhead_ms": round(results.overhead_ms, 3),
     }
 
 

@@ -26,6 +26,7 @@ import yaml
 
 import edge
 from daemon.config import Config, load_config
+from daemon.liveness import Notifier
 from daemon.startup import opened_service
 
 SCHEMA = json.loads((Path(edge.__file__).parent / "schemas" / "edge-sidecar-1.json").read_text())
@@ -139,6 +140,12 @@ def site(tmp_path: Path, small_bundle: Path) -> Site:
     (tmp_path / "export").mkdir()
     (tmp_path / "results").mkdir()
     return Site(tmp_path, settings)
+
+
+@pytest.fixture
+def silent_notifier() -> Notifier:
+    """Tells nobody."""
+    return Notifier({})
 
 
 def until(condition: Callable[[], bool], *, timeout_s: float = 15.0) -> None:

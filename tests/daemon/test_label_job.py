@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from daemon.label_job import LabelJob, Patience
+from daemon.label_job import INTERRUPTION_LIMIT, LabelJob, Patience
 from daemon.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed, Verdict
 from daemon.retry import RetryPolicy
 from daemon.roots import Root, names_regex
 from edge.errors import BackendError, RejectReason
 from edge.labeller import Labeller, Status
 from edge.preprocess import InputSpec
+from edge.sidecar import ModelFacts
 
 CLASSES = ("red", "green", "blue")
 SPEC = InputSpec(16, 16, "rgb", "area", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -42,6 +43,9 @@ class FakeSession:
         pass
 
 
+FACTS = ModelFacts("discs", "1", "0" * 64, "fp32", "fake", CLASSES)
+
+
 class Bench:
     """A watch folder, a job, and a clock to turn."""
 
@@ -56,7 +60,13 @@ class Bench:
         policy = RetryPolicy(attempts=3, first_delay_s=1.0, max_delay_s=60.0)
         patience = Patience(20.0, trust_mtime=trust_mtime, recheck_s=recheck_s)
         roots = {1: self.root}
-        self.job = LabelJob(labeller, roots, policy, patience, clock=lambda: self.now_s)
+        self.job = LabelJob(
+            lambda paths: (labeller.label_batch(paths), FACTS),
+            roots,
+            policy,
+            patience,
+            clock=lambda: self.now_s,
+        )
 
     def claim(self, name: str, content: bytes, **facts: float) -> ClaimedImage:
         (self.folder / name).write_bytes(content)
@@ -219,3 +229,24 @@ def test_label_device_failure_leaves_images_without_a_verdict(
         bench.job.label([image])
     bench.session.error = None
     assert isinstance(bench.verdict(image), Finished)
+
+
+def test_label_of_an_image_that_ended_the_daemon_over_and_over_is_a_rejection_unopened(
+    bench: Bench, colour_jpeg: Callable[..., bytes]
+) -> None:
+    image = bench.claim("a.jpg", colour_jpeg("red"), interruptions=INTERRUPTION_LIMIT)
+    bench.session.error = AssertionError("it was opened")
+    verdict = bench.verdict(image)
+    assert isinstance(verdict, Finished)
+    assert verdict.outcome.reason is RejectReason.RETRIES_EXHAUSTED
+    assert f"ended {INTERRUPTION_LIMIT} times" in (verdict.outcome.message or "")
+
+
+def test_label_of_an_image_that_was_in_hand_at_a_crash_is_labelled(
+    bench: Bench, colour_jpeg: Callable[..., bytes]
+) -> None:
+    image = bench.claim("a.jpg", colour_jpeg("red"), interruptions=INTERRUPTION_LIMIT - 1)
+    verdict = bench.verdict(image)
+    assert isinstance(verdict, Finished)
+    assert verdict.outcome.status is Status.LABELLED
+    assert verdict.model == FACTS

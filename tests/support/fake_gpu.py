@@ -328,6 +328,7 @@ def fake_tensorrt(  # noqa: C901 - one module of small fakes
     module.HardwareCompatibilityLevel = SimpleNamespace(
         AMPERE_PLUS="AMPERE_PLUS", SAME_COMPUTE_CAPABILITY="SAME_COMPUTE_CAPABILITY"
     )
+    module.ExecutionContextAllocationStrategy = SimpleNamespace(USER_MANAGED=2)
     module.MemoryPoolType = SimpleNamespace(WORKSPACE=0)
     module.ProfilingVerbosity = SimpleNamespace(DETAILED=2)
     module.LayerInformationFormat = SimpleNamespace(JSON=1)
@@ -413,7 +414,13 @@ class _Engine:
             return (-1, *self.header["shapes"][0][1:])
         return (-1, self.classes)
 
-    def create_execution_context(self) -> Any:
+    # What one context needs while it runs; only 8 bytes, which the fake does not use.
+    device_memory_size = device_memory_size_v2 = 8
+
+    def create_execution_context(self, _strategy: object = None) -> Any:
+        return _Execution(self._gpu, self._queue, self)
+
+    def create_execution_context_without_device_memory(self) -> Any:
         return _Execution(self._gpu, self._queue, self)
 
     def create_engine_inspector(self) -> Any:
@@ -430,6 +437,10 @@ class _Execution:
         self._gpu, self._queue, self._engine = gpu, queue, engine
         self._addresses: dict[str, int] = {}
         self._shape: tuple[int, ...] = ()
+
+    def set_device_memory(self, address: int, size: int) -> None:
+        assert address > 0
+        assert size > 0
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         self._addresses[name] = address

@@ -1,0 +1,94 @@
+"""Back from the CPU to a GPU that works again.
+
+A process whose CUDA context is broken cannot use the GPU any more, however healthy it is. So a
+child process tries it first, and where this process cannot follow it is started anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from daemon.config import Config
+from daemon.model_seat import ENGINES_NAME, Model, ModelSeat
+from daemon.settle import Clock
+from edge.errors import BackendError, BundleError, EdgeError
+
+log = logging.getLogger(__name__)
+
+# A GPU that failed for a moment is back by then, and one that is broken costs a try in so long.
+RETURN_AFTER_S: Final = 600.0
+# An engine may have to be built.
+_TRIAL_LIMIT_S: Final = 900.0
+
+
+class GpuReturn:
+    """Tries the GPU now and then while the CPU stands in for it."""
+
+    def __init__(
+        self,
+        seat: ModelSeat,
+        open_: Callable[[str], Model],
+        works_in_child: Callable[[], bool],
+        end_with: Callable[[EdgeError], None],
+        *,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._seat = seat
+        self._open = open_
+        self._works_in_child = works_in_child
+        self._end_with = end_with
+        self._clock = clock
+        self._next_s: float | None = None
+        self._trial: threading.Thread | None = None
+
+    def check(self) -> None:
+        """Begin a trial where one is due. Does not wait for it."""
+        since_s = self._seat.failed_over_since_s
+        if since_s is None:
+            self._next_s = None
+            return
+        if self._next_s is None:
+            self._next_s = since_s + RETURN_AFTER_S
+        is_running = self._trial is not None and self._trial.is_alive()
+        if self._clock() >= self._next_s and not is_running:
+            self._next_s = self._clock() + RETURN_AFTER_S
+            self._trial = threading.Thread(target=self.try_once, name="gpu-trial", daemon=True)
+            self._trial.start()
+
+    def try_once(self) -> None:
+        """Try the GPU in a child, then here; where only the child succeeds, end the service."""
+        if not self._works_in_child():
+            log.info("the GPU does not work yet; the CPU goes on")
+            return
+        try:
+            model = self._open("auto")
+        except (BackendError, BundleError) as error:
+            log.info("%s", error)
+            return
+        if model.session.backend == "onnxruntime-cpu":
+            model.session.close()
+            self._end_with(
+                BackendError("the GPU works again, but not in this process. Start it again.")
+            )
+            return
+        self._seat.replace(model)
+
+
+def works_in_child(config: Config) -> bool:
+    """Whether a process of its own can label the golden images on the GPU."""
+    command = [
+        *(sys.executable, "-m", "edge.backends.probe", str(config.bundle)),
+        *("--cache", str(config.state_dir / ENGINES_NAME)),
+        *(("--precision", config.precision) if config.precision else ()),
+    ]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_TRIAL_LIMIT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0

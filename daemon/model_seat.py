@@ -1,0 +1,189 @@
+"""The model that labels now: on the GPU where there is one, on the CPU when it fails, and back."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.config import Config
+from daemon.liveness import Pulse
+from daemon.settle import Clock
+from edge.backends.base import InferenceSession
+from edge.backends.select import ONNXRUNTIME, Opening, open_session
+from edge.bundle import Bundle, load_bundle
+from edge.errors import BackendError, DeviceError, TransientError
+from edge.golden import open_labeller
+from edge.labeller import Labeller, Outcome
+from edge.sidecar import ModelFacts, model_facts
+
+log = logging.getLogger(__name__)
+
+# Folder in the state folder that keeps the engines built on this machine.
+ENGINES_NAME: Final = "engines"
+INFER: Final = "infer"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A verified bundle, opened, whose golden images gave their labels.
+
+    `image_s` is how long a golden image took, decoding and preprocessing included.
+    """
+
+    bundle: Bundle
+    session: InferenceSession
+    labeller: Labeller
+    facts: ModelFacts
+    image_s: float
+
+
+def open_model(
+    config: Config,
+    *,
+    backend: str | None = None,
+    opening: Opening | None = None,
+    pulse: Pulse | None = None,
+) -> Model:
+    """Open the configured model.
+
+    Args:
+        backend: in place of the configuration's.
+        opening: who is told of choices and progress, and whether engines that are built are kept;
+            threads and folder are the configuration's.
+        pulse: told while an inference runs.
+
+    Raises:
+        BundleError, BackendError: it cannot be used here.
+    """
+    bundle = load_bundle(config.bundle)
+    session = open_session(
+        bundle,
+        backend=backend or config.backend,
+        precision=config.precision,
+        opening=replace(
+            opening or Opening(), threads=config.threads, cache=config.state_dir / ENGINES_NAME
+        ),
+    )
+    watched = _WatchedSession(session, pulse or Pulse())
+    start = time.monotonic()
+    labeller = open_labeller(bundle, watched, config.limits)
+    # Every golden image is labelled twice.
+    image_s = (time.monotonic() - start) / max(2 * len(bundle.golden), 1)
+    return Model(bundle, watched, labeller, model_facts(bundle, watched), image_s)
+
+
+class _WatchedSession:
+    """A session whose inferences the supervisor sees."""
+
+    def __init__(self, session: InferenceSession, pulse: Pulse) -> None:
+        self.backend, self.precision = session.backend, session.precision
+        self.max_batch = session.max_batch
+        self._session = session
+        self._pulse = pulse
+
+    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (batch, classes) of uint8 images (batch, height, width, 3)."""
+        with self._pulse.stage(INFER):
+            return self._session.infer(images)
+
+    def close(self) -> None:
+        """Free the device."""
+        self._session.close()
+
+
+class ModelSeat:
+    """Holds the model for all workers and replaces it under them. Safe to use from any thread."""
+
+    def __init__(
+        self,
+        model: Model,
+        open_: Callable[[str], Model],
+        *,
+        may_fail_over: bool,
+        has_failed_over: bool = False,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        """Seat a model.
+
+        Args:
+            model: the model to begin with.
+            open_: opens the model on a back end.
+            may_fail_over: whether the CPU may take over when the device fails.
+            has_failed_over: whether `model` stands in for a device that failed before this start.
+            clock: monotonic seconds.
+        """
+        self._model = model
+        self._open = open_
+        self._may_fail_over = may_fail_over
+        self._clock = clock
+        self._lock = threading.Lock()
+        self.failed_over_since_s: float | None = clock() if has_failed_over else None
+
+    @property
+    def model(self) -> Model:
+        """The model that labels now."""
+        return self._model
+
+    @property
+    def is_on_gpu(self) -> bool:
+        """Whether a device labels that can fail by itself."""
+        return self._model.session.backend != "onnxruntime-cpu"
+
+    def label_batch(self, paths: list[Path]) -> tuple[list[Outcome | TransientError], ModelFacts]:
+        """As `Labeller.label_batch`, and which model it was.
+
+        Raises:
+            BackendError: the device failed and nothing may take its place.
+        """
+        model = self._model
+        try:
+            return model.labeller.label_batch(paths), model.facts
+        except DeviceError as error:
+            self.fail_over(model, error)
+        model = self._model
+        return model.labeller.label_batch(paths), model.facts
+
+    def fail_over(self, failed: Model, error: BackendError) -> None:
+        """Seat the model on the CPU in place of `failed`; another worker may have done so.
+
+        Raises:
+            BackendError: `error`, where there is no other device.
+        """
+        with self._lock:
+            if self._model is not failed:
+                return
+            if not (self._may_fail_over and self.is_on_gpu):
+                raise error
+            log.error("%s", error)
+            log.error("%s failed; labelling goes on with the CPU", failed.session.backend)
+            self._model = self._open(ONNXRUNTIME)
+            self.failed_over_since_s = self._clock()
+        _close(failed)
+
+    def replace(self, model: Model) -> None:
+        """Seat a model whose device works again."""
+        with self._lock:
+            before, self._model = self._model, model
+            self.failed_over_since_s = None
+        log.warning("labelling on %s again", model.session.backend)
+        _close(before)
+
+    def close(self) -> None:
+        """Free the device."""
+        _close(self._model)
+
+
+def _close(model: Model) -> None:
+    try:
+        model.session.close()
+    except BackendError as error:
+        # The device that failed may refuse this too.
+        log.debug("%s", error)

@@ -1,0 +1,169 @@
+"""Watches the service from a thread of its own: what hangs is found, told and ended.
+
+A hung call into a driver or a disk cannot be cancelled. The process ends at once and systemd starts
+a whole one; the journal makes that harmless. A share that does not answer is no reason to end: a
+new process would hang on it as well, and the images wait in the journal.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from daemon.canary import INTERVAL_S, Canary
+from daemon.gpu_return import GpuReturn
+from daemon.liveness import Heartbeat, Pulse
+from daemon.model_seat import INFER, ModelSeat
+from edge import atomic
+from edge.errors import BackendError, EdgeError, StorageError
+
+log = logging.getLogger(__name__)
+
+# What has not moved for this long counts as hung, where it is not known to take longer.
+HUNG_AFTER_S: Final = 5.0
+TICK_S: Final = 0.5
+# How many times its own golden time an inference may take on a busy machine.
+_SLACK: Final = 10
+# Stages that wait for a file system, which may be another machine's.
+EXPORT: Final = "export"
+LABEL: Final = "label"
+RESULTS: Final = "results"
+_STORAGE_STAGES: Final = {
+    EXPORT: "a watch folder",
+    LABEL: "the file of an image",
+    RESULTS: "the folder of the results",
+}
+_SLOW_AFTER_S: Final = 10.0
+
+# Written when inference hangs on a GPU, so that the next start leaves the GPU alone for a while.
+GPU_MARKER: Final = "gpu.failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What a supervisor watches and who is told.
+
+    Attributes:
+        seat: the model that labels now.
+        canary: the image that proves the whole path.
+        gpu_return: tries the GPU again where the CPU stands in for it.
+        pulse: what every thread is doing.
+        heartbeat: told while everything moves.
+        state_dir: gets the marker of a GPU that hangs.
+        max_images: of a worker's batch.
+        end_with: stops the service, which then raises the error.
+    """
+
+    seat: ModelSeat
+    canary: Canary
+    gpu_return: GpuReturn
+    pulse: Pulse
+    heartbeat: Heartbeat
+    state_dir: Path
+    max_images: int
+    end_with: Callable[[EdgeError], None]
+
+
+class Supervisor:
+    """Runs in two threads while the service runs."""
+
+    def __init__(self, watched: Watched, *, exit_now: Callable[[int], None] = os._exit) -> None:
+        """Make a supervisor; `exit_now` ends the process without waiting for any thread."""
+        self._watched = watched
+        self._exit_now = exit_now
+        self._stopped = threading.Event()
+        self._told: str | None = None
+        self._slow: set[str] = set()
+
+    def start(self) -> None:
+        """Begin to watch."""
+        for target in (self._send_canaries, self._watch):
+            # Daemon threads: one that hangs must not keep the process from ending.
+            threading.Thread(target=target, name=target.__name__, daemon=True).start()
+
+    def stop(self) -> None:
+        """End both threads, without waiting for one that hangs."""
+        self._stopped.set()
+
+    def check(self) -> str | None:
+        """What does not move now, None where everything does; ends the process where it must."""
+        if self._watched.pulse.longest_s(INFER) > self.infer_limit_s():
+            self._end_hung_inference()
+            return "inference hangs"
+        if self._watched.canary.passed_ago_s() > HUNG_AFTER_S + INTERVAL_S:
+            return f"the known image is stuck at {self._watched.canary.step}"
+        waits_for_export = self._watched.pulse.longest_s(EXPORT) > 0
+        if self._watched.pulse.ticked_ago_s() > HUNG_AFTER_S and not waits_for_export:
+            return "the coordinator does not move"
+        return None
+
+    def infer_limit_s(self) -> float:
+        """How long one inference may take: 5 s, or more where a whole batch is known to."""
+        batch_s = self._watched.max_images * self._watched.seat.model.image_s
+        return max(HUNG_AFTER_S, _SLACK * batch_s)
+
+    def _watch(self) -> None:
+        while not self._stopped.is_set():
+            problem = self.check()
+            if problem is None:
+                self._watched.heartbeat.beat()
+                self._watched.gpu_return.check()
+            self._tell_of_slow_storage()
+            if problem != self._told:
+                if problem is not None:
+                    log.error("%s; systemd is not told of progress until it moves", problem)
+                else:
+                    log.warning("everything moves again")
+                self._told = problem
+            self._stopped.wait(TICK_S)
+
+    def _tell_of_slow_storage(self) -> None:
+        """Say once where a file system does not answer, and once when it does again."""
+        for stage, what in _STORAGE_STAGES.items():
+            is_slow = self._watched.pulse.longest_s(stage) > _SLOW_AFTER_S
+            if is_slow and stage not in self._slow:
+                log.warning("%s does not answer; its images wait", what)
+                self._slow.add(stage)
+            elif not is_slow and stage in self._slow:
+                log.warning("%s answers again", what)
+                self._slow.remove(stage)
+
+    def _send_canaries(self) -> None:
+        while not self._stopped.wait(INTERVAL_S):
+            try:
+                self._watched.canary.pass_once()
+            except (BackendError, StorageError) as error:
+                self._watched.end_with(error)
+                return
+
+    def _end_hung_inference(self) -> None:
+        backend = self._watched.seat.model.session.backend
+        log.error("inference on %s hangs; this process ends and another one is started", backend)
+        if self._watched.seat.is_on_gpu:
+            note_gpu_failure(self._watched.state_dir, "inference hung")
+        self._exit_now(BackendError.exit_code)
+
+
+def note_gpu_failure(state_dir: Path, reason: str) -> None:
+    """Leave word for the next start that the GPU is not to be used for a while."""
+    try:
+        atomic.write_file(state_dir / GPU_MARKER, f"{reason}\n".encode())
+    except StorageError as error:
+        # The next start tries the GPU, hangs again, and says so again.
+        log.warning("%s", error)
+
+
+def take_gpu_failure(state_dir: Path) -> str | None:
+    """Why the last process gave the GPU up, once."""
+    marker = state_dir / GPU_MARKER
+    try:
+        reason = marker.read_text("utf-8").strip()
+        marker.unlink()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return reason

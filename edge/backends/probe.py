@@ -1,0 +1,40 @@
+"""Does the GPU label the golden images? Run as a process of its own, which may hang or die of it.
+
+    python -m edge.backends.probe NAME.edge [--cache DIR] [--precision int8]
+
+Exit codes as `edge.errors` has them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from edge.backends.select import Opening, open_session
+from edge.bundle import load_bundle
+from edge.errors import BackendError, EdgeError
+from edge.golden import check_session
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Try the GPU; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--cache", type=Path)
+    parser.add_argument("--precision")
+    arguments = parser.parse_args(argv)
+    try:
+        bundle = load_bundle(arguments.bundle)
+        opening = Opening(cache=arguments.cache)
+        session = open_session(bundle, precision=arguments.precision, opening=opening)
+        check_session(bundle, session)
+        is_on_gpu = session.backend != "onnxruntime-cpu"
+        session.close()
+    except EdgeError as error:
+        return error.exit_code
+    return 0 if is_on_gpu else BackendError.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

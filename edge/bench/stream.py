@@ -1,0 +1,160 @@
+"""From the moment an analyzer closes a file to its durable sidecar, image after image.
+
+The service runs as a process of its own, as it does at the microscope.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from edge import atomic
+from edge.bench.measure import Latencies
+from edge.bundle import Bundle
+from edge.commands import installed_command
+from edge.errors import EdgeError
+
+# How often a sidecar is looked for: the error of every latency.
+_LOOK_S: Final = 0.0003
+_READY_LIMIT_S: Final = 120.0
+# The first images find cold caches in every part.
+WARM_UP: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class StreamResults:
+    """`latencies` from close to sidecar; `model` the service's own decode, preprocess and infer."""
+
+    latencies: Latencies
+    model: Latencies
+    per_second: float
+
+    @property
+    def overhead_ms(self) -> float:
+        """What the median takes beyond the model's median."""
+        return self.latencies.median - self.model.median
+
+
+def measure_stream(
+    bundle: Bundle,
+    images: list[Path],
+    folder: Path,
+    *,
+    per_second: float,
+    count: int,
+    on_image: Callable[[int, int], None],
+) -> StreamResults:
+    """Write `count` images into an export folder at an even pace and wait for each sidecar.
+
+    Args:
+        images: their bytes are written in turn.
+        folder: an empty folder on the disk whose durability counts.
+        on_image: called with (done, total).
+
+    Raises:
+        EdgeError: the service ended, or an image got no label.
+    """
+    contents = [path.read_bytes() for path in images]
+    export = folder / "export"
+    export.mkdir(parents=True)
+    service = _start(bundle, folder)
+    try:
+        waits_ms = _write_and_wait(service, export, contents, per_second, count + WARM_UP, on_image)
+    finally:
+        service.send_signal(signal.SIGTERM)
+        service.wait(30)
+    models_ms = [_model_ms(export / f"{n:06}.jpg.json") for n in range(count + WARM_UP)]
+    return StreamResults(
+        Latencies(np.asarray(waits_ms[WARM_UP:])),
+        Latencies(np.asarray(models_ms[WARM_UP:])),
+        per_second,
+    )
+
+
+def _start(bundle: Bundle, folder: Path) -> subprocess.Popen[bytes]:
+    config = {
+        "bundle": str(bundle.root.resolve()),
+        "watch": [{"folder": str((folder / "export").resolve())}],
+        "state_dir": str((folder / "state").resolve()),
+    }
+    # JSON is YAML.
+    atomic.write_file(folder / "edge.yaml", json.dumps(config).encode())
+    # As systemd tells: ready is when images are labelled at once.
+    address = folder / "notify"
+    with _listening(address) as heard:
+        command = [installed_command("edge-daemon"), "run", "--config", str(folder / "edge.yaml")]
+        service = subprocess.Popen(
+            command,
+            env={**os.environ, "NOTIFY_SOCKET": str(address)},
+            stderr=subprocess.DEVNULL,
+        )
+        end_s = time.monotonic() + _READY_LIMIT_S
+        while not heard("READY=1"):
+            if service.poll() is not None or time.monotonic() > end_s:
+                service.kill()
+                raise EdgeError("edge-daemon did not start. Run it by hand to see why.")
+    return service
+
+
+def _write_and_wait(
+    service: subprocess.Popen[bytes],
+    export: Path,
+    contents: list[bytes],
+    per_second: float,
+    count: int,
+    on_image: Callable[[int, int], None],
+) -> list[float]:
+    """Milliseconds from close to visible sidecar of each image."""
+    closed_s: dict[int, float] = {}
+    waits_ms = [0.0] * count
+    written = 0
+    start_s = time.perf_counter()
+    while written < count or closed_s:
+        now_s = time.perf_counter()
+        if written < count and now_s >= start_s + written / per_second:
+            path = export / f"{written:06}.jpg"
+            path.write_bytes(contents[written % len(contents)])
+            closed_s[written] = time.perf_counter()
+            written += 1
+        for number in list(closed_s):
+            if (export / f"{number:06}.jpg.json").exists():
+                waits_ms[number] = (time.perf_counter() - closed_s.pop(number)) * 1e3
+                on_image(number + 1, count)
+        if service.poll() is not None:
+            raise EdgeError(f"edge-daemon ended with {service.returncode}.")
+        time.sleep(_LOOK_S)
+    return waits_ms
+
+
+def _model_ms(sidecar: Path) -> float:
+    fields: dict[str, Any] = json.loads(sidecar.read_bytes())
+    if fields["status"] == "rejected":
+        raise EdgeError(f"an image was rejected ({fields['reason']}). Give images that decode.")
+    return float(fields["timing_ms"]["total"])
+
+
+@contextmanager
+def _listening(address: Path) -> Iterator[Callable[[str], bool]]:
+    """A socket as systemd's; the function tells whether a line was heard."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(str(address))
+        server.settimeout(0.5)
+
+        def heard(line: str) -> bool:
+            try:
+                return line in server.recv(4096).decode().splitlines()
+            except TimeoutError:
+                return False
+
+        yield heard

@@ -1,0 +1,196 @@
+"""GPU to CPU and back, in a whole running service, against the fake GPU."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from daemon import gpu_return
+from daemon.ending import Ending
+from daemon.gpu_return import RETURN_AFTER_S, GpuReturn
+from daemon.liveness import Notifier, Pulse
+from daemon.model_seat import Model, ModelSeat, open_model
+from daemon.startup import open_seat, opened_service
+from daemon.supervisor import GPU_MARKER, note_gpu_failure, take_gpu_failure
+from edge.errors import BackendError, DeviceError
+from tests.daemon.conftest import Site, until
+from tests.support import fake_gpu
+from tests.support.engine_bundle import add_tensorrt_graphs
+from tests.support.fake_gpu import FakeGpu
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
+    found = FakeGpu()
+    fake_gpu.install(monkeypatch, found)
+    return found
+
+
+@pytest.fixture
+def gpu_site(site: Site, small_bundle: Path) -> Site:
+    add_tensorrt_graphs(small_bundle)
+    return site
+
+
+def backend_of(site: Site, name: str) -> str:
+    model: dict[str, str] = site.sidecar(name)["model"]
+    return model["backend"]
+
+
+def test_a_gpu_that_is_lost_hands_over_to_the_cpu_and_no_image_is_lost(
+    gpu_site: Site,
+    gpu: FakeGpu,
+    colour_jpeg: Callable[..., bytes],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with gpu_site.running():
+        gpu_site.add("S1/A/1.jpg", colour_jpeg("red"))
+        until(lambda: gpu_site.has_sidecar("S1/A/1.jpg"))
+        gpu.lost = True
+        for number in range(2, 12):
+            gpu_site.add(f"S1/A/{number}.jpg", colour_jpeg("blue", seed=number))
+        until(lambda: all(gpu_site.has_sidecar(f"S1/A/{n}.jpg") for n in range(2, 12)))
+    assert backend_of(gpu_site, "S1/A/1.jpg") == "tensorrt"
+    assert {backend_of(gpu_site, f"S1/A/{n}.jpg") for n in range(2, 12)} == {"onnxruntime-cpu"}
+    assert {row[1:3] for row in gpu_site.outcomes().values()} == {
+        ("labelled", "red"),
+        ("labelled", "blue"),
+    }
+    said = [record.message for record in caplog.records if record.levelno >= logging.ERROR]
+    assert sum("labelling goes on with the CPU" in text for text in said) == 1
+
+
+def test_a_gpu_that_begins_to_label_wrongly_is_given_up_by_the_canary(
+    gpu_site: Site, gpu: FakeGpu
+) -> None:
+    with opened_service(gpu_site.config()) as service:
+        supervisor = service._supervisor
+        assert supervisor is not None
+        watched = supervisor._watched
+        before = watched.seat.model.session.backend
+        gpu.swapped_above = 0
+        for _ in range(3):
+            watched.canary.pass_once()
+        assert (before, watched.seat.model.session.backend) == ("tensorrt", "onnxruntime-cpu")
+        assert watched.canary.step == "passed"
+
+
+def test_a_lost_gpu_that_was_asked_for_by_name_ends_the_service_with_its_images_waiting(
+    gpu_site: Site, gpu: FakeGpu, colour_jpeg: Callable[..., bytes]
+) -> None:
+    gpu_site.settings["backend"] = "tensorrt"
+    with pytest.raises(DeviceError), gpu_site.running():  # noqa: PT012 - it ends in the block
+        gpu.lost = True
+        gpu_site.add("S1/A/1.jpg", colour_jpeg("red"))
+        until(lambda: "S1/A/1.jpg" in gpu_site.outcomes())
+        until(lambda: gpu_site.outcomes()["S1/A/1.jpg"][0] == "waiting", timeout_s=20)
+    assert not gpu_site.has_sidecar("S1/A/1.jpg")
+
+
+class Seat:
+    """A seat on the fake GPU with a clock to turn."""
+
+    def __init__(self, site: Site) -> None:
+        self.now_s = 1000.0
+        self.config = site.config()
+        self.config.state_dir.mkdir(exist_ok=True)
+        self.seat = ModelSeat(
+            self.open("auto"), self.open, may_fail_over=True, clock=lambda: self.now_s
+        )
+        self.ending = Ending()
+        self.trials = 0
+        self.child_works = True
+
+        def works() -> bool:
+            self.trials += 1
+            return self.child_works
+
+        self.back = GpuReturn(
+            self.seat, self.open, works, self.ending.request, clock=lambda: self.now_s
+        )
+
+    def open(self, backend: str) -> Model:
+        return open_model(self.config, backend=backend, pulse=Pulse())
+
+    def check(self) -> None:
+        self.back.check()
+        if self.back._trial is not None:
+            self.back._trial.join(10)
+
+
+@pytest.fixture
+def seat(gpu_site: Site, gpu: FakeGpu) -> Seat:
+    assert not gpu.lost
+    return Seat(gpu_site)
+
+
+def lose(seat: Seat, gpu: FakeGpu) -> None:
+    gpu.lost = True
+    seat.seat.fail_over(seat.seat.model, DeviceError("lost"))
+
+
+def test_the_gpu_is_tried_again_after_a_while_and_takes_over(seat: Seat, gpu: FakeGpu) -> None:
+    lose(seat, gpu)
+    gpu.lost = False
+    seat.check()
+    seat.now_s += RETURN_AFTER_S - 1
+    seat.check()
+    assert (seat.trials, seat.seat.is_on_gpu) == (0, False)
+    seat.now_s += 2
+    seat.check()
+    assert (seat.trials, seat.seat.is_on_gpu) == (1, True)
+    seat.now_s += 10 * RETURN_AFTER_S
+    seat.check()
+    assert seat.trials == 1
+
+
+def test_a_gpu_that_is_still_broken_leaves_the_cpu_at_work(seat: Seat, gpu: FakeGpu) -> None:
+    lose(seat, gpu)
+    seat.child_works = False
+    for _ in range(3):
+        seat.now_s += RETURN_AFTER_S + 1
+        seat.check()
+    assert (seat.trials, seat.seat.is_on_gpu) == (3, False)
+    assert not seat.ending.is_requested
+
+
+def test_a_gpu_that_works_in_another_process_alone_ends_this_one(seat: Seat, gpu: FakeGpu) -> None:
+    lose(seat, gpu)
+    seat.now_s += RETURN_AFTER_S + 1
+    seat.check()
+    assert seat.ending.is_requested
+    with pytest.raises(BackendError, match="not in this process"):
+        seat.ending.raise_error()
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_marker_of_a_hung_gpu_makes_one_start_on_the_cpu(
+    gpu_site: Site, silent_notifier: Notifier
+) -> None:
+    config = gpu_site.config()
+    config.state_dir.mkdir()
+    note_gpu_failure(config.state_dir, "inference hung")
+    first = open_seat(config, Pulse(), silent_notifier)
+    assert not first.is_on_gpu
+    assert first.failed_over_since_s is not None
+    assert not (config.state_dir / GPU_MARKER).exists()
+    second = open_seat(config, Pulse(), silent_notifier)
+    assert second.is_on_gpu
+    assert take_gpu_failure(config.state_dir) is None
+
+
+def test_the_probe_says_no_where_there_is_no_gpu(gpu_site: Site) -> None:
+    # A real child process, which sees no fake.
+    assert not gpu_return.works_in_child(gpu_site.config())
+
+
+def test_failover_without_a_gpu_raises_what_happened(site: Site) -> None:
+    config = site.config()
+    config.state_dir.mkdir()
+    model = open_model(config)
+    seat = ModelSeat(model, lambda _: model, may_fail_over=True)
+    with pytest.raises(DeviceError, match="broken"):
+        seat.fail_over(model, DeviceError("broken"))

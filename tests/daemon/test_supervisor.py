@@ -1,0 +1,223 @@
+"""What hangs is found and ended; what waits for a share is not."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from daemon.canary import INTERVAL_S, Canary
+from daemon.liveness import Notifier
+from daemon.service import Service
+from daemon.startup import opened_service
+from daemon.supervisor import EXPORT, GPU_MARKER, HUNG_AFTER_S, LABEL, Supervisor, Watched
+from edge.errors import BackendError, StorageError
+from tests.daemon.conftest import Site, until
+from tests.support import fake_gpu
+from tests.support.engine_bundle import add_tensorrt_graphs
+from tests.support.fake_gpu import FakeGpu
+
+
+class Bench:
+    """A supervisor of a real service that does not run, on a clock to turn."""
+
+    def __init__(self, service: Service) -> None:
+        assert service._supervisor is not None
+        self.watched: Watched = service._supervisor._watched
+        self.exits: list[int] = []
+        self.supervisor = Supervisor(self.watched, exit_now=self.exits.append)
+        self.now_s = 1000.0
+        for part in (self.watched.pulse, self.watched.canary):
+            part._clock = self.clock
+        self.watched.pulse.tick()
+        self.watched.canary.pass_once()
+
+    def clock(self) -> float:
+        return self.now_s
+
+    @contextmanager
+    def hanging_in(self, stage: str) -> Iterator[None]:
+        entered, leave = threading.Event(), threading.Event()
+
+        def hang() -> None:
+            with self.watched.pulse.stage(stage):
+                entered.set()
+                leave.wait(20)
+
+        thread = threading.Thread(target=hang)
+        thread.start()
+        entered.wait(20)
+        try:
+            yield
+        finally:
+            leave.set()
+            thread.join()
+
+
+@pytest.fixture
+def bench(site: Site) -> Iterator[Bench]:
+    with opened_service(site.config()) as service:
+        yield Bench(service)
+
+
+def test_check_of_a_service_that_moves_finds_nothing(bench: Bench) -> None:
+    for _ in range(10):
+        bench.now_s += 2.0
+        bench.watched.pulse.tick()
+        bench.watched.canary.pass_once()
+        assert bench.supervisor.check() is None
+    assert bench.exits == []
+
+
+def test_check_of_a_hung_inference_ends_the_process_within_its_limit(bench: Bench) -> None:
+    with bench.hanging_in("infer"):
+        bench.now_s += HUNG_AFTER_S - 0.5
+        bench.supervisor.check()
+        assert bench.exits == []
+        bench.now_s += 1.0
+        assert bench.supervisor.check() == "inference hangs"
+    assert bench.exits == [BackendError.exit_code]
+    assert not (bench.watched.state_dir / GPU_MARKER).exists()
+
+
+def test_check_of_a_hung_gpu_leaves_a_marker_for_the_next_start(
+    site: Site, small_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_tensorrt_graphs(small_bundle)
+    fake_gpu.install(monkeypatch, FakeGpu())
+    with opened_service(site.config()) as service:
+        bench = Bench(service)
+        with bench.hanging_in("infer"):
+            bench.now_s += HUNG_AFTER_S + 0.5
+            bench.supervisor.check()
+        assert bench.exits == [BackendError.exit_code]
+        assert (bench.watched.state_dir / GPU_MARKER).read_text() == "inference hung\n"
+
+
+def test_a_slow_model_may_take_longer(bench: Bench) -> None:
+    from dataclasses import replace
+
+    seat = bench.watched.seat
+    seat._model = replace(seat.model, image_s=0.2)
+    assert bench.supervisor.infer_limit_s() == pytest.approx(10 * 16 * 0.2)
+
+
+def test_check_of_a_canary_that_is_stuck_names_its_step(bench: Bench) -> None:
+    bench.watched.canary.step = "journal"
+    bench.now_s += HUNG_AFTER_S + INTERVAL_S + 0.1
+    bench.watched.pulse.tick()
+    assert bench.supervisor.check() == "the known image is stuck at journal"
+
+
+def test_check_of_a_coordinator_that_does_not_move_tells_unless_a_share_holds_it(
+    bench: Bench,
+) -> None:
+    bench.now_s += HUNG_AFTER_S + 1
+    bench.watched.canary.pass_once()
+    assert bench.supervisor.check() == "the coordinator does not move"
+    with bench.hanging_in(EXPORT):
+        bench.now_s += 600
+        bench.watched.canary.pass_once()
+        assert bench.supervisor.check() is None
+    assert bench.exits == []
+
+
+def test_storage_that_does_not_answer_is_said_once_and_once_again(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    with bench.hanging_in(LABEL):
+        for _ in range(20):
+            bench.now_s += 5
+            bench.supervisor._tell_of_slow_storage()
+    for _ in range(3):
+        bench.supervisor._tell_of_slow_storage()
+    said = [r.message for r in caplog.records if r.levelno == logging.WARNING]
+    assert said == [
+        "the file of an image does not answer; its images wait",
+        "the file of an image answers again",
+    ]
+
+
+def test_no_beat_while_something_hangs_and_beats_again_afterwards(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = str(tmp_path / "notify")
+    passes = Canary.pass_once
+    is_stuck = threading.Event()
+
+    def stuck(canary: Canary) -> None:
+        while is_stuck.is_set():
+            time.sleep(0.01)
+        passes(canary)
+
+    monkeypatch.setattr("daemon.canary.Canary.pass_once", stuck)
+    monkeypatch.setattr("daemon.supervisor.HUNG_AFTER_S", 0.3)
+    monkeypatch.setattr("daemon.supervisor.INTERVAL_S", 0.1)
+    monkeypatch.setattr("daemon.supervisor.TICK_S", 0.05)
+    notifier = Notifier({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "200000"})
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(address)
+        server.settimeout(5)
+        with opened_service(site.config(), notifier=notifier) as service:
+            thread = threading.Thread(target=service.run)
+            thread.start()
+            try:
+                heard(server, 0.3)
+                assert "WATCHDOG=1" in heard(server, 0.5)
+                is_stuck.set()
+                heard(server, 0.7)
+                assert "WATCHDOG=1" not in heard(server, 0.5)
+                is_stuck.clear()
+                heard(server, 0.5)
+                assert "WATCHDOG=1" in heard(server, 0.5)
+            finally:
+                is_stuck.clear()
+                service.stop()
+                thread.join(20)
+
+
+def heard(server: socket.socket, seconds: float) -> list[str]:
+    """What systemd is told in so many seconds."""
+    found = []
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        server.settimeout(left)
+        try:
+            found += server.recv(4096).decode().splitlines()
+        except TimeoutError:
+            break
+    return found
+
+
+def test_a_canary_whose_sidecar_cannot_be_written_ends_the_service_with_a_storage_error(
+    site: Site, colour_jpeg: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.supervisor.INTERVAL_S", 0.05)
+
+    def refuse(_canary: Canary) -> None:
+        raise StorageError("the disk refuses")
+
+    with (  # noqa: PT012 - it ends in the block
+        pytest.raises(StorageError, match="the disk refuses"),
+        site.running(),
+    ):
+        site.add("S1/A/1.jpg", colour_jpeg("red"))
+        until(lambda: site.has_sidecar("S1/A/1.jpg"))
+        monkeypatch.setattr("daemon.canary.Canary.pass_once", refuse)
+        time.sleep(0.5)
+
+
+def test_the_canary_goes_on_when_the_bundle_is_replaced_on_the_disk(
+    bench: Bench, site: Site
+) -> None:
+    bundle = Path(site.settings["bundle"])
+    bundle.rename(bundle.with_name("older.edge"))
+    bench.now_s += 60
+    bench.watched.canary.pass_once()
+    assert bench.watched.canary.passed_ago_s() == 0.0

@@ -1,0 +1,222 @@
+"""Steps: the device, the engines built on it, the golden images, the test split."""
+
+from __future__ import annotations
+
+import csv
+import ctypes
+import shutil
+import subprocess
+import time
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from edge.backends import gpu
+from edge.backends.base import InferenceSession
+from edge.backends.onnx import open_onnx
+from edge.backends.trt import TensorRtSession, batch_sizes
+from edge.backends.trt_build import BuildOptions
+from edge.backends.trt_library import Library
+from edge.bench.environment import environment
+from edge.bundle import Bundle
+from edge.errors import BackendError
+from edge.golden import TOLERANCE, check_session, open_labeller
+from edge.images import read_image
+from edge.intervals import Share
+from edge.preprocess import preprocess
+from tests.gpu.setting import PRECISIONS, Found, Setting, SkippedError
+
+# The converter's own limit of accuracy lost (docs/conversion.md).
+MAX_DROP: Final = 0.005
+_SMI_FIELDS: Final = ("clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit", "temperature.gpu")
+
+
+def device(setting: Setting) -> Found:
+    """What this run was measured on."""
+    machine, bundle = setting.machine, setting.bundle
+    figures = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "is_real": is_real(setting.library),
+        "gpu": machine.gpu,
+        "compute_capability": machine.compute_capability,
+        "driver": machine.driver,
+        "os": machine.os,
+        "library": str(setting.library),
+        "pycuda": _package_version("pycuda"),
+        "nvidia_smi": _nvidia_smi(),
+        "environment": environment(),
+        "bundle": f"{bundle.name} {bundle.version}",
+        "bundle_sha256": bundle.sha256,
+        "disk": _filesystem(setting.work),
+    }
+    return Found(figures, (f"{machine.gpu}, driver {machine.driver}, {setting.library}",))
+
+
+def is_real(library: Library) -> bool:
+    """Whether driver and library are files of this machine; a test's stand-ins are none."""
+    loaded = getattr(library.module, "__file__", None) is not None
+    return loaded and isinstance(gpu.cuda_driver(), ctypes.CDLL)
+
+
+def build(setting: Setting) -> Found:
+    """Build an engine of each precision from the bundle's graphs, and look into it."""
+    figures: dict[str, Any] = {}
+    lines, missing = [], []
+    for precision in PRECISIONS:
+        graph = setting.bundle.tensorrt_graph(
+            precision, weakly_typed=setting.library.is_weakly_typed
+        )
+        if graph is None:
+            missing.append(precision)
+            continue
+        start = time.monotonic()
+        plan = setting.cache.find_or_build(
+            setting.library,
+            setting.bundle.read(graph.path),
+            BuildOptions(precision),
+            setting.machine,
+            lambda _step, _done, _total: None,
+        )
+        setting.plans[precision] = plan
+        figures[precision] = {
+            "seconds": round(time.monotonic() - start, 1),
+            "plan_bytes": len(plan.content),
+            "layers": plan.record.layers,
+            "quantize_layers": plan.record.quantize_layers,
+            "flags": list(plan.record.flags),
+        }
+    with setting.sessions() as sessions:
+        for precision, session in sessions.items():
+            figures[precision]["layer_precisions"] = session.layer_precisions()
+            figures[precision]["has_graphs"] = _has_graphs(session)
+    lines = [f"{precision}: {facts}" for precision, facts in figures.items()]
+    problem = f"the bundle holds no graph for {', '.join(missing)}" if missing else None
+    return Found(figures, tuple(lines), problem)
+
+
+def golden(setting: Setting) -> Found:
+    """Golden images alone and together, then one of them in every batch size, up and down.
+
+    Each batch size has a CUDA graph; changing sizes show whether one spoils another.
+    """
+    figures = {}
+    image = read_image(setting.bundle.root / setting.bundle.golden[0].path)
+    small = preprocess(image, setting.bundle.input)
+    with setting.sessions() as sessions:
+        for precision, session in sessions.items():
+            check_session(setting.bundle, session)
+            alone = session.infer(small[np.newaxis])[0]
+            sizes = batch_sizes(session.max_batch)
+            worst = max(
+                float(np.abs(session.infer(np.stack([small] * n)) - alone).max())
+                for n in (*sizes, *reversed(sizes))
+            )
+            share = worst / float(np.ptp(alone))
+            if share > TOLERANCE[precision]:
+                raise BackendError(f"{precision}: batches differ by {share:.1%} of the logits")
+            figures[precision] = {"images": len(setting.bundle.golden), "batch_deviation": share}
+    lines = [f"{p}: {f['images']} golden images right" for p, f in figures.items()]
+    return Found(figures, tuple(lines))
+
+
+def accuracy(setting: Setting) -> Found:
+    """The test split: FP32 by ONNX Runtime on the CPU, then the engines."""
+    files = _test_files(setting)
+    labels = {"fp32": _labels(setting.bundle, _open_fp32(setting.bundle), list(files))}
+    with setting.sessions() as sessions:
+        for precision, session in sessions.items():
+            labels[precision] = _labels(setting.bundle, session, list(files))
+    figures: dict[str, Any] = {}
+    for precision, found in labels.items():
+        right = [
+            label == cell_class
+            for label, (cell_class, _) in zip(found, files.values(), strict=True)
+        ]
+        native = [
+            ok for ok, (_, kind) in zip(right, files.values(), strict=True) if kind == "native"
+        ]
+        same = [one == other for one, other in zip(found, labels["fp32"], strict=True)]
+        figures[precision] = {
+            "right": Share(sum(right), len(right)).to_dict(),
+            "native": Share(sum(native), len(native)).to_dict(),
+            "same_as_fp32": Share(sum(same), len(same)).to_dict(),
+        }
+    return Found(figures, tuple(_accuracy_lines(figures)), _drop(figures))
+
+
+def _accuracy_lines(figures: dict[str, Any]) -> list[str]:
+    return [
+        f"{precision}: {facts['right']['count']} of {facts['right']['total']} right, "
+        f"{facts['same_as_fp32']['count']} as fp32"
+        for precision, facts in figures.items()
+    ]
+
+
+def _drop(figures: dict[str, Any]) -> str | None:
+    base = figures["fp32"]["right"]["rate"]
+    lost = {p: base - facts["right"]["rate"] for p, facts in figures.items()}
+    worse = [f"{p} loses {drop:.1%}" for p, drop in lost.items() if drop > MAX_DROP]
+    return f"{', '.join(worse)} of the test images; {MAX_DROP:.1%} allowed" if worse else None
+
+
+def _open_fp32(bundle: Bundle) -> InferenceSession:
+    return open_onnx(bundle.read(bundle.model("onnxruntime", "fp32").path), "fp32")
+
+
+def _labels(bundle: Bundle, session: InferenceSession, paths: list[Path]) -> list[str]:
+    """The most probable class, also below the confidence limit."""
+    labeller = open_labeller(bundle, session)
+    decisions = [labeller.label(path).decision for path in paths]
+    return [decision.label if decision else "rejected" for decision in decisions]
+
+
+def _test_files(setting: Setting) -> dict[Path, tuple[str, str]]:
+    """Class and kind of each image of the test split; kinds come from the manifest."""
+    if setting.data is None:
+        raise SkippedError("no --data was given")
+    root, kinds = setting.data, {}
+    if (root / "manifest.csv").is_file():
+        with (root / "manifest.csv").open(newline="", encoding="utf-8") as stream:
+            kinds = {row["file"]: row["kind"] for row in csv.DictReader(stream)}
+    files = {
+        path: (cell_class, kinds.get(str(path.relative_to(root)), "native"))
+        for cell_class in setting.bundle.classes
+        for path in sorted((root / "test" / cell_class).glob("*.jpg"))
+    }
+    if not files:
+        raise SkippedError(f"{root}/test has no folders of the bundle's classes")
+    return files
+
+
+def _has_graphs(session: TensorRtSession) -> bool:
+    return bool(session._loaded and session._loaded.graphs)
+
+
+def _package_version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed as a package"
+
+
+def _nvidia_smi() -> dict[str, str] | str:
+    """Clocks and limits now; a reason where they cannot be had."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return "no nvidia-smi"
+    argv = [program, f"--query-gpu={','.join(_SMI_FIELDS)}", "--format=csv,noheader", "--id=0"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    values = [value.strip() for value in done.stdout.strip().split(",")]
+    if done.returncode != 0 or len(values) != len(_SMI_FIELDS):
+        return f"nvidia-smi ended with {done.returncode}"
+    return dict(zip(_SMI_FIELDS, values, strict=True))
+
+
+def _filesystem(folder: Path) -> str:
+    """The kind of file system; fsync costs nothing on some of them."""
+    mounts = [line.split()[1:3] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    inside = [(len(place), kind) for place, kind in mounts if folder.is_relative_to(place)]
+    return max(inside)[1] if inside else "unknown"
