@@ -35,8 +35,9 @@ def owned_state_dir(folder: Path) -> Iterator[None]:
                 f"{folder} is in use by {_holder(descriptor)}. Stop that daemon, or give this "
                 "one another state_dir."
             ) from error
-        # Of a first start that was killed while it wrote the log's key.
-        remove_leftovers(folder, older_than_s=0.0)
+        # A start that was killed may have been writing the log's key, or into a folder below.
+        for place in (folder, *(path for path in folder.iterdir() if path.is_dir())):
+            remove_leftovers(place, older_than_s=0.0)
         yield
     finally:
         os.close(descriptor)

@@ -115,7 +115,8 @@ class Fault:
 
 
 class _Armed:
-    def __init__(self, faults: Mapping[str, Fault]) -> None:
+    def __init__(self, text: str, faults: Mapping[str, Fault]) -> None:
+        self.text = text
         self._faults = faults
         self._lock = threading.Lock()
         self.passes = dict.fromkeys(KNOWN, 0)
@@ -153,15 +154,18 @@ def passes() -> dict[str, int]:
 
 
 def arm_failpoints(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Arm what the variable says, and nothing else; gives the names that are armed.
+    """Arm what the variable says, and nothing else; gives the names that are newly armed.
 
     Raises:
         ConfigError: the variable names an unknown point, or an action that makes no sense there.
     """
     global _armed  # noqa: PLW0603 - the points are called from everywhere and must cost nothing
     text = environment.get(VARIABLE, "")
+    if _armed is not None and _armed.text == text:
+        # The service was opened again in this process: the passes go on being counted.
+        return ()
     faults = dict(_parse(entry.strip()) for entry in text.split(",") if entry.strip())
-    _armed = _Armed(faults) if faults else None
+    _armed = _Armed(text, faults) if faults else None
     return tuple(faults)
 
 

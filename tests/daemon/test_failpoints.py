@@ -155,6 +155,15 @@ def test_arm_failpoints_with_a_mistake_refuses_and_says_the_variable(text: str) 
         arm(text)
 
 
+def test_arm_failpoints_again_with_the_same_text_goes_on_counting() -> None:
+    arm("image.open=EIO@1")
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        failpoint("image.open")
+    assert arm("image.open=EIO@1") == ()
+    failpoint("image.open")
+    assert failpoints.passes()["image.open"] == 2
+
+
 @pytest.mark.parametrize(
     ("passes", "failing"),
     [("", [1, 2, 3, 4]), ("@2", [2]), ("@2-3", [2, 3]), ("@3-", [3, 4])],

@@ -104,13 +104,16 @@ class Plan:
 
 def storm(site: Site, plan: Plan, figures: Figures, tell: Callable[[], None]) -> None:
     """Kill after kill until the plan is done."""
-    number = 0
+    number = files = 0
     while (kind := plan.next_kind()) is not None:
         site.export.open_folder(number)
         number += 1
-        for _ in range(plan.files_per_kill // 2):
+        # What the last life was too short for comes now.
+        files += plan.files_per_kill
+        half = files - plan.files_per_kill // 2
+        for _ in range(half - len(site.export.fates)):
             site.export.grow()
-        if not _Life(site, kind, figures).end(plan.files_per_kill - plan.files_per_kill // 2):
+        if not _Life(site, kind, figures).end(files - half):
             figures.missed[kind] += 1
             plan.again(kind)
         tell()
@@ -196,9 +199,12 @@ class _Life:
 
 
 def _passes(name: str) -> int:
-    """A daemon with some files to label comes this often through a point, and more."""
-    few = ("startup.", "shutdown.", "hint.", "settle.", "scan.", "folder.", "file.between")
-    return 1 if name.startswith(few) else 4
+    """The last pass at which a daemon may be killed there; it comes so often and more."""
+    if name.startswith(("startup.", "shutdown.", "hint.", "settle.", "scan.", "folder.")):
+        return 1
+    # The first passes through these belong to the start, which writes files and reads images too.
+    is_of_each_image = name.startswith(("image.", "file.")) and "folder" not in name
+    return 16 if is_of_each_image else 6
 
 
 def run_storm(arguments: argparse.Namespace, tell: Callable[[str], None]) -> Figures:

@@ -134,7 +134,8 @@ def final_problems(export: Export, results: Path, journal: Path) -> list[str]:
     problems += _file_problems(export, results)
     for name, fates in export.fates.items():
         problems += _sidecar_problems(results / name, fates, name)
-    problems += [f"{p.name} is left in the state folder" for p in journal.parent.glob(".edge-*")]
+    left = journal.parent.rglob(f"{TEMPORARY_PREFIX}*")
+    problems += [f"{path} is left in the state folder" for path in left]
     with closing(sqlite3.connect(journal)) as db:
         problems += _journal_problems(db, export)
     return problems

@@ -236,7 +236,6 @@ def test_run_whose_results_share_gives_stale_handles_waits_and_labels_all_afterw
 @pytest.mark.parametrize("error", ERRORS)
 def test_run_with_a_failure_at_every_sidecar_failpoint_labels_the_image_in_the_end(
     site: Site,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     colour_jpeg: Jpeg,
     error: str,
@@ -244,11 +243,11 @@ def test_run_with_a_failure_at_every_sidecar_failpoint_labels_the_image_in_the_e
     points = [name for name in FALLIBLE if name.startswith(("folder.", "file."))]
     site.add("warm-up.jpg", colour_jpeg("green"))
     with site.running():
-        until(lambda: site.has_sidecar("warm-up.jpg"))  # makes the log key, which is a file too
-    site.add("S1/a.jpg", colour_jpeg("red"))
-    before = digests(site.export)
-    monkeypatch.setenv(VARIABLE, ",".join(f"{name}={error}@1" for name in points))
-    with site.running():
+        until(lambda: are_done(site, "warm-up.jpg"))
+        # Now that the start has written its files, which pass these points too.
+        failpoints.arm_failpoints({VARIABLE: ",".join(f"{name}={error}@1" for name in points)})
+        site.add("S1/a.jpg", colour_jpeg("red"))
+        before = digests(site.export)
         until(lambda: are_done(site, "S1/a.jpg"))
         passes = failpoints.passes()
         until(lambda: times_said(caplog, AGAIN) == 1)
@@ -338,7 +337,7 @@ def kept_daemon(site: Site) -> Iterator[KeptDaemon]:
         daemon.kill()
 
 
-def wait_for_end(daemon: KeptDaemon, longest_s: float = 1.5) -> None:
+def wait_for_end(daemon: KeptDaemon, longest_s: float = 0.8) -> None:
     """Until it has ended; one that lives with the fault gets some time with it."""
     end_s = time.monotonic() + longest_s
     while not daemon.has_ended() and time.monotonic() < end_s:
@@ -367,7 +366,7 @@ def test_journal_that_fails_loses_no_image(
     assert "journal" in daemon.errors
 
 
-JOURNAL_SHORT = {("write", "ENOSPC"), ("write", "EROFS"), ("fsync", "EIO")}
+JOURNAL_SHORT = {("write", "ENOSPC"), ("fsync", "EIO")}
 
 
 def test_journal_on_a_full_disk_loses_no_image(site: Site, colour_jpeg: Jpeg) -> None:
