@@ -31,7 +31,7 @@ _FILL: Final = re.compile(rb"\xff+")
 HOLE: Final = bytes(16)
 # Where the code of zero bits means "nothing more in this block" a flat background may have runs
 # of zeros: 24 bytes were seen in real exports at quality 50. A black mask around the cell gives
-# up to 259 at quality 75 and with tables made for the image; such a file is refused, because the
+# up to 259 with tables made for the image; such a file is refused, because the
 # strict decode alone misses one in three of the holes of 64 bytes in others of its kind.
 _FLAT_HOLE: Final = bytes(64)
 # libjpeg's own progressive script has 10 scans. Each costs a pass over all pixels, and thousands
