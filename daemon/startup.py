@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from daemon.config import Config
+from daemon.folder_lock import owned_folders
 from daemon.image_log import ImageLog
 from daemon.journal import Journal, open_journal
 from daemon.label_job import LabelJob, Patience
@@ -81,7 +82,10 @@ def opened_service(config: Config, *, is_once: bool = False) -> Iterator[Service
         pseudonyms = open_pseudonyms(config.state_dir)
         journal = open_journal(config.state_dir)
         stack.callback(journal.close)
-        place = ResultsPlace(config.results.folder)
+        watch_folders = [watch.folder for watch in config.watch]
+        place = ResultsPlace(config.results.folder, watch_folders)
+        trees = [config.results_folder(watch) for watch in config.watch]
+        stack.enter_context(owned_folders(watch_folders, trees))
         notifier = Notifier()
         model = open_model(config, opening=_announced(notifier))
         stack.callback(model.session.close)

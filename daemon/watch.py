@@ -24,6 +24,7 @@ from watchdog.events import (
 )
 from watchdog.observers.inotify import InotifyObserver
 
+from daemon.canary import Canary
 from daemon.hints import Hint, HintKind, Hints
 from daemon.mounts import is_on_share
 from daemon.roots import Root
@@ -78,14 +79,25 @@ class _Observer(InotifyObserver):
 
 
 class RootWatcher:
-    """Watches one folder and starts again whenever it has to."""
+    """Watches one folder and starts again whenever it has to.
+
+    Threads that live prove nothing: the canary, a file in the daemon's own folder, is touched
+    every second, and its event must come the same way as those of the images.
+    """
 
     def __init__(
-        self, root: Root, hints: Hints, *, poll: str = "auto", clock: Clock = time.monotonic
+        self,
+        root: Root,
+        hints: Hints,
+        *,
+        poll: str = "auto",
+        canary: Canary | None = None,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._root = root
         self._hints = hints
         self._poll = poll
+        self._canary = canary
         self._clock = clock
         self._next_check_s = 0.0
         self._observer: _Observer | None = None
@@ -95,7 +107,13 @@ class RootWatcher:
     @property
     def is_watching(self) -> bool:
         """Whether hints can be expected."""
-        return self._observer is not None and self._observer.is_working()
+        is_missed = self._canary is not None and self._canary.is_missed
+        return self._observer is not None and self._observer.is_working() and not is_missed
+
+    @property
+    def last_proof_s(self) -> float | None:
+        """Monotonic time at which an event last came through; None: never, or no canary."""
+        return self._canary.last_seen_s if self._canary else None
 
     def keep_watching(self) -> bool:
         """Start again if a thread died or the folder is another one; True: a rescan is due.
@@ -108,6 +126,8 @@ class RootWatcher:
         self._next_check_s = self._clock() + _CHECK_S
         identity = self._root.identity()
         if self.is_watching and identity == self._identity:
+            if self._canary:
+                self._canary.touch()
             return False
         was_watching = self._observer is not None
         self.stop()
@@ -156,6 +176,8 @@ class RootWatcher:
             # Opened and closed-without-writing are left out: the daemon's own reads cause them.
             events = list(_HintHandler.KINDS)
             observer.schedule(handler, str(folder), recursive=True, event_filter=events)
+            if self._canary:
+                self._canary.join(observer)
             observer.start()
         except OSError:
             observer.stop()
