@@ -33,6 +33,7 @@ class Canary(FileSystemEventHandler):
         self._folder = state_dir / "canary" / name
         self._clock = clock
         self._is_watched = False
+        self._has_proof = False
         self._missed = 0
         self._has_complained = False
 
@@ -41,9 +42,15 @@ class Canary(FileSystemEventHandler):
         """Whether the watch has let its last events go by."""
         return self._missed >= MAX_MISSED
 
+    @property
+    def is_useless(self) -> bool:
+        """Whether the watch has let all of its events go by since it began."""
+        return self.is_missed and not self._has_proof
+
     def join(self, observer: BaseObserver) -> None:
         """Be watched by this observer as well, from now on."""
         self._missed = 0
+        self._has_proof = False
         self._is_watched = False
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -72,6 +79,7 @@ class Canary(FileSystemEventHandler):
     def dispatch(self, event: FileSystemEvent) -> None:  # noqa: ARG002 - any event will do
         """Take an event as the proof."""
         self.last_seen_s = self._clock()
+        self._has_proof = True
         self._missed = 0
 
     def _complain(self, why: str) -> None:

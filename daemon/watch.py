@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 # How often threads and folder are checked, and how soon a refused watch is asked for again.
 _CHECK_S: Final = 1.0
 _AFTER_FAILURE_S: Final = 30.0
+# How long an observer may take to end before it is left to itself.
+_CLOSE_S: Final = 2.0
 
 
 class _HintHandler(FileSystemEventHandler):
@@ -130,8 +133,13 @@ class RootWatcher:
                 self._canary.touch()
             return False
         was_watching = self._observer is not None
+        is_useless = was_watching and self._canary is not None and self._canary.is_useless
         self.stop()
         self._identity = identity
+        if is_useless:
+            # Another watch would let events go by as well, and those given up may leave threads.
+            self._next_check_s = self._clock() + _AFTER_FAILURE_S
+            return True
         if identity is None or not self._may_watch():
             return False
         if was_watching:
@@ -141,8 +149,10 @@ class RootWatcher:
     def stop(self) -> None:
         """Stop watching."""
         if self._observer is not None:
-            self._observer.stop()
-            self._observer.join(timeout=5.0)
+            # A handler that hangs holds the lock that `stop` wants, and keeps both.
+            closing = threading.Thread(target=_close, args=(self._observer,), daemon=True)
+            closing.start()
+            closing.join(_CLOSE_S)
             self._observer = None
 
     def _may_watch(self) -> bool:
@@ -165,6 +175,8 @@ class RootWatcher:
             self._next_check_s = self._clock() + _AFTER_FAILURE_S
             return False
         self._has_complained = False
+        if self._canary:
+            self._canary.touch()
         return True
 
     def _open(self) -> _Observer:
@@ -183,6 +195,11 @@ class RootWatcher:
             observer.stop()
             raise
         return observer
+
+
+def _close(observer: _Observer) -> None:
+    observer.stop()
+    observer.join()
 
 
 class LossLog(logging.Handler):
