@@ -137,6 +137,12 @@ class Lab:
             gone: images that were removed after they had their outcome.
         """
         assert self.done() == dict.fromkeys(self.digests, 1)
+        self.check_files(gone=gone)
+        sidecars = {str(p.relative_to(self.results)) for p in self.results.rglob("*.json")}
+        assert sidecars == {f"{name}.json" for name in self.digests}
+
+    def check_files(self, *, gone: tuple[str, ...] = ()) -> None:
+        """Every image has its whole sidecars and is unchanged."""
         for name, digest in self.digests.items():
             results, image = self.results / name, self.export / name
             fields = json.loads(results.with_name(f"{results.name}.json").read_bytes())
@@ -146,8 +152,6 @@ class Lab:
             assert len(rows) == 2, name
             if name not in gone:
                 assert hashlib.sha256(image.read_bytes()).hexdigest() == digest, name
-        sidecars = {str(p.relative_to(self.results)) for p in self.results.rglob("*.json")}
-        assert sidecars == {f"{name}.json" for name in self.digests}
 
 
 CONTENTS = {name: jpeg(name, seed=random.Random(name).randrange(99)) for name in NAMES}  # noqa: S311
