@@ -53,3 +53,30 @@ def _parse(line: str) -> tuple[str, str]:
 
 def _is_below(path: str, mount: str) -> bool:
     return path == mount or path.startswith(mount.rstrip("/") + "/")
+
+
+class MountMemory:
+    """Remembers where a folder's file system was mounted.
+
+    A share that is unmounted leaves its mount point behind, an empty local folder. It is not the
+    folder that was watched, and what is written there is hidden as soon as the share is back.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._identity: tuple[int, int] | None = None
+        self._point = ""
+
+    def is_bare(self, status: os.stat_result) -> bool:
+        """Whether the folder, now with this status, lies bare after an unmount.
+
+        A folder that was made anew, or a share that was mounted again with another device
+        number, is welcome.
+        """
+        identity = status.st_dev, status.st_ino
+        if identity != self._identity:
+            point = mount_point(self._folder)
+            if len(point) < len(self._point):
+                return True
+            self._identity, self._point = identity, point
+        return False

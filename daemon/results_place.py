@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from daemon.mounts import mount_point
+from daemon.mounts import MountMemory
 from edge.errors import StorageError
 
 
@@ -17,47 +17,49 @@ class ResultsPlace:
     written there would be hidden as soon as the share is back.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, watch_folders: Iterable[Path] = ()) -> None:
         """Remember the folder as it is now.
+
+        Args:
+            folder: the results folder; None: beside the images.
+            watch_folders: where images lie.
 
         Raises:
             StorageError: it is not there.
         """
         self._folder = folder
-        self._identity: tuple[int, int] | None = None
-        self._mount_point = ""
+        self._mounts = {place: MountMemory(place) for place in (folder, *watch_folders) if place}
         if folder is not None:
             problem = results_problem(folder)
             if problem:
                 raise StorageError(problem)
-            self._require_same(folder)
+        for place in self._mounts:
+            self._is_away(place)
 
-    def require(self, folders: Iterable[Path]) -> None:
+    def require(self, folders: Collection[Path]) -> None:
         """Nothing where sidecars may be written to `folders`, and folders be made for them.
 
         Raises:
             StorageError: the place is away.
         """
         if self._folder is not None:
-            self._require_same(self._folder)
+            if self._is_away(self._folder):
+                raise _away(self._folder)
             return
         for folder in folders:
             # The image was there a moment ago: its folder is not to be made again without it.
-            if _identity(folder) is None:
+            if self._is_away(folder):
                 raise _away(folder)
+        for place in self._mounts:
+            if any(folder.is_relative_to(place) for folder in folders) and self._is_away(place):
+                raise _away(place)
 
-    def _require_same(self, folder: Path) -> None:
-        identity = _identity(folder)
-        if identity is None:
-            raise _away(folder)
-        if identity == self._identity:
-            return
-        # Another folder than before. One that was made anew, or a share that was mounted again
-        # with another device number, is welcome; what lies bare after an unmount is not.
-        point = mount_point(folder)
-        if len(point) < len(self._mount_point):
-            raise _away(folder)
-        self._identity, self._mount_point = identity, point
+    def _is_away(self, folder: Path) -> bool:
+        try:
+            status = folder.stat()
+        except OSError:
+            return True
+        return folder in self._mounts and self._mounts[folder].is_bare(status)
 
 
 def results_problem(folder: Path) -> str | None:
@@ -70,14 +72,6 @@ def results_problem(folder: Path) -> str | None:
     if folder.exists():
         return f"results folder {folder} is not a folder. Set results.folder to another place."
     return f"results folder {folder} is not there. Mount it, or make it: mkdir -p {folder}"
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    try:
-        status = folder.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _away(folder: Path) -> StorageError:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from daemon.mounts import MountMemory
 from daemon.path_template import PathTemplate
 from daemon.records import ImageVersion
 from edge.sidecar import FORMATS, Origin, printable_name
@@ -27,6 +28,10 @@ class Root:
     results: Path
     names: re.Pattern[bytes]
     sample: PathTemplate | None = None
+    mount: MountMemory = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mount", MountMemory(self.folder))
 
     def image(self, path: bytes) -> Path:
         """The image file at a path below the watch folder."""
@@ -56,10 +61,15 @@ class Root:
         return ImageVersion(self.id, path, status.st_size, mtime_ns)
 
     def identity(self) -> tuple[int, int] | None:
-        """Device and inode of the watch folder; None where it is not there."""
+        """Device and inode of the watch folder; None where it is not there.
+
+        The bare mount point of a share that was unmounted does not count as there.
+        """
         try:
             status = self.folder.stat()
         except OSError:
+            return None
+        if self.mount.is_bare(status):
             return None
         return status.st_dev, status.st_ino
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import time
 from collections.abc import Callable, Iterator
+from enum import Enum, auto
 from itertools import islice
-from typing import Final
+from typing import Final, TypeAlias
 
+from daemon.known_folders import KnownFolders
 from daemon.records import ImageVersion
 from daemon.roots import Root, is_hidden
 from daemon.settle import Clock
@@ -25,9 +28,14 @@ MAX_NEW_FOLDERS: Final = 1000
 # A scan may take at most this share of the time between two scans, however large the tree.
 MAX_LOAD: Final = 0.1
 
+OnError: TypeAlias = Callable[[bytes, OSError], None]
+
 
 def image_files(
-    root: Root, on_error: Callable[[bytes, OSError], None], start: bytes = b""
+    root: Root,
+    on_error: OnError,
+    start: bytes = b"",
+    on_folder: Callable[[bytes], None] = lambda _folder: None,
 ) -> Iterator[ImageVersion]:
     """Every image below a watch folder, without ever holding the list of them.
 
@@ -35,36 +43,67 @@ def image_files(
         root: the watch folder.
         on_error: gets each folder that could not be read.
         start: a folder below the watch folder to begin with.
+        on_folder: gets each folder before it is listed; may raise OSError.
     """
-    base = os.fsencode(root.folder) + b"/"
     pending = [start]
     while pending:
         folder = pending.pop()
         try:
-            with os.scandir(base + folder) as entries:
-                for entry in entries:
-                    if is_hidden(entry.name):
-                        continue
-                    path = folder + b"/" + entry.name if folder else entry.name
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(path)
-                    elif root.is_image_name(entry.name) and (version := root.look(path)):
-                        yield version
+            on_folder(folder)
+            yield from _list(root, folder, pending, on_error)
         except OSError as error:
             on_error(folder, error)
 
 
+def _list(
+    root: Root, folder: bytes, subfolders: list[bytes], on_error: OnError, since_ns: int = 0
+) -> Iterator[ImageVersion]:
+    """The images of one folder that changed in any way since `since_ns`."""
+    with os.scandir(os.fsencode(root.folder) + b"/" + folder) as entries:
+        for entry in entries:
+            if is_hidden(entry.name):
+                continue
+            path = folder + b"/" + entry.name if folder else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                subfolders.append(path)
+            elif root.is_image_name(entry.name):
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    on_error(folder, error)  # the others of its folder are listed all the same
+                    continue
+                if status.st_ctime_ns >= since_ns:
+                    yield ImageVersion(root.id, path, status.st_size, status.st_mtime_ns)
+
+
+class _Kind(Enum):
+    WHOLE = auto()
+    FOLDER = auto()
+    QUICK = auto()
+
+
 class RootScan:
-    """The recurring scan of one watch folder, taken a chunk at a time by the coordinator."""
+    """The recurring scan of one watch folder, a chunk at a time.
+
+    The whole scan is the truth. Between two of them a quick scan lists again the folders that
+    changed, where the file system keeps the times of its folders.
+    """
 
     def __init__(self, root: Root, *, clock: Clock = time.monotonic) -> None:
         self.root = root
         self.completed = 0
+        # When the scan last came on: what hangs in the file system does not.
+        self.progress_s = clock()
         self._clock = clock
         self._due_s = clock()
+        self._quick_due_s = float("inf")
         self._started_s = 0.0
         self._files: Iterator[ImageVersion] | None = None
-        self._is_whole_scan = False
+        self._kind = _Kind.WHOLE
+        self._known = KnownFolders(clock=clock)
+        self._seen: set[bytes] = set()
         self._new_folders: dict[bytes, float] = {}
         self._errors: list[OSError] = []
         self._reported: str | None = None
@@ -87,46 +126,87 @@ class RootScan:
 
     def seconds_to_next(self) -> float:
         """Seconds until `next_chunk` has something to do."""
-        due_s = min(self._due_s, *self._new_folders.values(), float("inf"))
+        due_s = min(self._due_s, self._quick_due_s, *self._new_folders.values(), float("inf"))
         return 0.0 if self.is_running else max(0.0, due_s - self._clock())
 
-    def next_chunk(self, interval_s: float) -> list[ImageVersion]:
+    def next_chunk(self, interval_s: float, *, quick_s: float | None = None) -> list[ImageVersion]:
         """The next files of the scan that is running or due; none where no scan is due.
 
         Args:
             interval_s: from the end of a whole scan to the next one.
+            quick_s: the same for quick scans; None: none.
         """
         files = self._files = self._files or self._next_scan()
         if files is None:
             return []
-        chunk = list(islice(files, CHUNK))
+        chunk = list(islice(self._noting_progress(files), CHUNK))
         failpoint("scan.chunk_taken")
         if len(chunk) < CHUNK:
-            self._finish(interval_s)
+            self._finish(interval_s, quick_s)
         return chunk
+
+    def _noting_progress(self, files: Iterator[ImageVersion]) -> Iterator[ImageVersion]:
+        for version in files:
+            self.progress_s = self._clock()
+            yield version
 
     def _next_scan(self) -> Iterator[ImageVersion] | None:
         now = self._started_s = self._clock()
-        self._is_whole_scan = self._due_s <= now
-        if self._is_whole_scan:
-            self._due_s = float("inf")
-            return image_files(self.root, self._note_error)
-        due_folders = [folder for folder, due_s in self._new_folders.items() if due_s <= now]
-        if not due_folders:
-            return None
-        del self._new_folders[due_folders[0]]
-        return image_files(self.root, self._note_error, due_folders[0])
+        if self._due_s <= now:
+            self._kind, self._due_s = _Kind.WHOLE, float("inf")
+            self._seen = set()
+            return image_files(self.root, self._note_error, on_folder=self._note_folder)
+        if due := [folder for folder, due_s in self._new_folders.items() if due_s <= now]:
+            self._kind = _Kind.FOLDER
+            del self._new_folders[due[0]]
+            return image_files(self.root, self._note_error, due[0], self._note_folder)
+        if self._quick_due_s <= now:
+            self._kind = _Kind.QUICK
+            return self._files_of_changed_folders()
+        return None
 
-    def _finish(self, interval_s: float) -> None:
+    def _files_of_changed_folders(self) -> Iterator[ImageVersion]:
+        if self.root.identity() is None:
+            return
+        for folder, since_ns in self._known.changed(os.fsencode(self.root.folder) + b"/"):
+            self.progress_s = self._clock()
+            subfolders: list[bytes] = []
+            try:
+                yield from _list(self.root, folder, subfolders, self._note_error, since_ns)
+            except OSError as error:
+                self._note_error(folder, error)
+            for subfolder in subfolders:
+                if subfolder not in self._known:
+                    yield from image_files(
+                        self.root, self._note_error, subfolder, self._note_folder
+                    )
+
+    def _finish(self, interval_s: float, quick_s: float | None) -> None:
         self._files = None
-        if self._is_whole_scan:
-            took_s = self._clock() - self._started_s
+        now_s = self._clock()
+        spacing_s = (now_s - self._started_s) / MAX_LOAD
+        if self._kind is _Kind.WHOLE:
             self.completed += 1
-            self.request(max(interval_s, took_s / MAX_LOAD))
+            self.request(max(interval_s, spacing_s))
+            self._known.keep_only(self._seen)
             self._report_errors()
+        if quick_s is None:
+            self._quick_due_s = float("inf")
+        elif self._kind is _Kind.QUICK or self._quick_due_s == float("inf"):
+            self._quick_due_s = now_s + max(quick_s, spacing_s)
         self._errors.clear()
 
+    def _note_folder(self, folder: bytes) -> None:
+        self.progress_s = self._clock()
+        path = os.fsencode(self.root.folder) + b"/" + folder
+        status = os.stat(path)  # noqa: PTH116 - a path of bytes
+        if not folder and self.root.mount.is_bare(status):
+            raise FileNotFoundError(errno.ENOENT, "its share is not mounted")
+        self._known.note(folder, status)
+        self._seen.add(folder)
+
     def _note_error(self, folder: bytes, error: OSError) -> None:
+        self._known.forget(folder)
         # A folder that was deleted since its parent was read holds no images.
         if not folder or not isinstance(error, FileNotFoundError):
             self._errors.append(error)

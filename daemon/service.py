@@ -88,7 +88,13 @@ class Service:
         # `once` needs no hints: it looks at everything.
         poll = "always" if is_once else parts.config.poll
         self._sources = {
-            id_: Source(root, self._hints, poll=poll, rescan_s=parts.config.rescan_s)
+            id_: Source(
+                root,
+                self._hints,
+                poll=poll,
+                rescan_s=parts.config.rescan_s,
+                state_dir=parts.config.state_dir,
+            )
             for id_, root in parts.roots.items()
         }
         self._bell = Bell()
@@ -101,20 +107,14 @@ class Service:
             EdgeError: the service cannot go on; every image it held is waiting again.
         """
         listen_for_losses(self._hints)
-        try:
-            with self._workers():
-                # The first tick watches, then begins to scan. The other way round, a file that
-                # arrives in between would be seen by neither.
+        with self._workers():
+            # The first tick watches, then begins to scan. The other way round, a file that
+            # arrives in between would be seen by neither.
+            self._tick()
+            self._supervise()
+            self._parts.heartbeat.ready()
+            while not self._ending.is_requested:
                 self._tick()
-                self._supervise()
-                self._parts.heartbeat.ready()
-                while not self._ending.is_requested:
-                    self._tick()
-        finally:
-            if self._supervisor is not None:
-                self._supervisor.stop()
-            for source in self._sources.values():
-                source.stop_watching()
         self._ending.raise_error()
 
     def once(self, on_progress: Callable[[], None]) -> int:
@@ -153,7 +153,7 @@ class Service:
             source = self._sources[hint.root]
             if hint.kind is HintKind.NEW_FOLDER:
                 source.note_new_folder(hint.path)
-            elif version := source.root.look(hint.path):
+            elif version := source.look(hint.path):
                 self._admit([version], is_complete=source.is_complete(hint, self._config.limits))
         if self._hints.take_loss():
             for source in self._sources.values():
@@ -178,7 +178,7 @@ class Service:
     def _record_settled(self) -> None:
         sources = self._sources
         with self._parts.pulse.stage(EXPORT):
-            settled = self._settle.take_settled(lambda old: sources[old.root].root.look(old.path))
+            settled = self._settle.take_settled(lambda old: sources[old.root].look(old.path))
         self._record(settled)
 
     def _record(self, versions: list[ImageVersion]) -> None:
@@ -261,6 +261,10 @@ class Service:
             finally:
                 self.stop()
                 failpoint("shutdown.begun")
+                if self._supervisor is not None:
+                    self._supervisor.stop()
+                for source in self._sources.values():
+                    source.stop_watching()
                 self._bell.ring()
         for worker in workers:
             worker.result()

@@ -1,73 +1,139 @@
-"""A watch folder at work: its watcher gives hints, its scan finds everything."""
+"""A watch folder at work, as the coordinator sees it: nothing here waits for a file system."""
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
 from typing import Final
 
+from daemon.bounded_call import BoundedCalls
 from daemon.hints import Hint, HintKind, Hints
 from daemon.records import ImageVersion
 from daemon.roots import Root
-from daemon.scan import RootScan
+from daemon.scan import MAX_NEW_FOLDERS
+from daemon.scanner import Scanner
 from daemon.watch import RootWatcher
+from daemon.watch_canary import WatchCanary
 from edge.errors import ImageError, StorageError, TransientError
 from edge.image_header import is_whole
 from edge.images import ImageLimits, read_file
 
-# Between two scans of a folder that sends no hints.
-POLL_S: Final = 2.0
-# Hints that were lost ask for a rescan, but a flood of them for no more than one a second.
-LOSS_RESCAN_S: Final = 1.0
+log = logging.getLogger(__name__)
+
+# A call that takes longer is told. A share that reconnects by itself does within two or three.
+HUNG_S: Final = 4.0
+# The longest that a look at one file may hold up the coordinator.
+_LOOK_S: Final = 1.0
 
 
 class Source:
     """One watch folder of a running service."""
 
-    def __init__(self, root: Root, hints: Hints, *, poll: str, rescan_s: float) -> None:
+    def __init__(
+        self,
+        root: Root,
+        hints: Hints,
+        *,
+        poll: str,
+        rescan_s: float,
+        state_dir: Path | None = None,
+    ) -> None:
         self.root = root
-        self._rescan_s = rescan_s
-        self._scan = RootScan(root)
-        self._watcher = RootWatcher(root, hints, poll=poll)
+        canary = WatchCanary(state_dir, str(root.id)) if state_dir else None
+        self._watcher = RootWatcher(root, hints, poll=poll, canary=canary)
+        self._scanner = Scanner(root, self._watcher, rescan_s=rescan_s, on_found=hints.wake)
+        self._looks: BoundedCalls[ImageVersion | None] = BoundedCalls(f"look-{root.id}")
+        # Losses that the last whole scan has made good, once its last chunk was taken.
+        self._covered = -1
+        self._is_hung = False
 
     @property
     def is_scanned(self) -> bool:
-        """Whether the folder was scanned as a whole and no scan is running."""
-        return self._scan.completed > 0 and not self._scan.is_running
+        """Whether the whole folder was scanned, and again after the last loss of hints.
+
+        What was found is taken: nothing of it waits here.
+        """
+        return self._covered >= self._scanner.losses
+
+    @property
+    def hung_for_s(self) -> float:
+        """How long one call to the folder's file system has not come back."""
+        return self._scanner.hung_for_s
+
+    @property
+    def last_proof_s(self) -> float | None:
+        """Monotonic time at which the watcher last proved itself; None: it is polled."""
+        return self._watcher.last_proof_s if self._scanner.is_watching else None
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether hints can be expected; otherwise the folder is polled."""
+        return self._scanner.is_watching
 
     @property
     def is_there(self) -> bool:
         """Whether the folder was there when it was last looked at."""
-        return self._watcher.is_there
-
-    @property
-    def is_watching(self) -> bool:
-        """Whether the kernel tells of new files; otherwise the folder is polled."""
-        return self._watcher.is_watching
+        return self._scanner.is_there
 
     def keep_watching(self) -> None:
-        """Watch, or watch again, where that is possible; then a scan is due."""
-        if self._watcher.keep_watching():
-            self._scan.request()
+        """See to it that the folder is watched and scanned; say so where it does not answer.
+
+        Raises:
+            BaseException: what ended the scanner's thread.
+        """
+        self._scanner.start()
+        if self._scanner.error:
+            raise self._scanner.error
+        is_hung = self.hung_for_s > HUNG_S
+        if is_hung and not self._is_hung:
+            log.warning("watch folder %s does not answer; waiting for it", self.root.folder)
+        if self._is_hung and not is_hung:
+            log.warning("watch folder %s answers again", self.root.folder)
+        self._is_hung = is_hung
 
     def stop_watching(self) -> None:
-        """End the watcher's threads."""
-        self._watcher.stop()
+        """End the threads, except one that hangs."""
+        self._scanner.stop()
+        self._looks.stop()
 
     def note_new_folder(self, folder: bytes) -> None:
         """A folder appeared: what was put into it first may have come without a hint."""
-        self._scan.request_folder(folder)
+        if self._scanner.new_folders.qsize() >= MAX_NEW_FOLDERS:
+            self.note_loss()
+        else:
+            self._scanner.new_folders.put(folder)
+            self._scanner.wish()
 
     def note_loss(self) -> None:
         """Hints were lost: a scan must find what they meant."""
-        self._scan.request(LOSS_RESCAN_S)
+        self._scanner.losses += 1
+        self._scanner.wish()
 
     def next_chunk(self) -> list[ImageVersion]:
-        """The next images of the scan that is running or due."""
-        is_watching = self._watcher.is_watching
-        return self._scan.next_chunk(self._rescan_s if is_watching else min(POLL_S, self._rescan_s))
+        """The next images that a scan has found."""
+        found = self._scanner.take()
+        if found is None:
+            return []
+        if found.covers is not None:
+            self._covered = found.covers
+        return found.versions
 
     def seconds_to_next(self) -> float:
-        """Seconds until `next_chunk` has something to do."""
-        return self._scan.seconds_to_next()
+        """Seconds until `next_chunk` has something to do; what comes later wakes `Hints.take`."""
+        return 0.0 if self._scanner.has_found else float("inf")
+
+    def look(self, path: bytes) -> ImageVersion | None:
+        """The file's present version; None where it cannot be seen now, or a share is silent.
+
+        A share is scanned every few seconds: what is not seen now is found again by then.
+        """
+        if self._scanner.is_watching:
+            return self.root.look(path)
+        try:
+            return self._looks.call(lambda: self.root.look(path), _LOOK_S)
+        except TimeoutError:
+            self.note_loss()
+            return None
 
     def is_complete(self, hint: Hint, limits: ImageLimits) -> bool:
         """Whether the hint says that nobody writes to the file any more."""
@@ -81,5 +147,5 @@ class Source:
 
     def require_folder(self) -> None:
         """Raise StorageError where the folder is not there."""
-        if self.root.identity() is None:
+        if not self._scanner.is_there:
             raise StorageError(f"watch folder {self.root.folder} is not there. Mount or create it.")

@@ -11,6 +11,7 @@ from typing import Final
 from daemon.canary import Canary
 from daemon.config import Config
 from daemon.ending import Ending
+from daemon.folder_lock import owned_folders
 from daemon.gpu_return import GpuReturn, works_in_child
 from daemon.health import Health
 from daemon.image_log import ImageLog
@@ -66,7 +67,10 @@ def opened_service(
         stack.callback(journal.close)
         failpoint("startup.journal_opened")
         journal.prove()
-        place = ResultsPlace(config.results.folder)
+        watch_folders = [watch.folder for watch in config.watch]
+        place = ResultsPlace(config.results.folder, watch_folders)
+        trees = [config.results_folder(watch) for watch in config.watch]
+        stack.enter_context(owned_folders(watch_folders, trees))
         pulse = Pulse()
         seat = open_seat(config, pulse, notifier)
         stack.callback(seat.close)

@@ -32,7 +32,7 @@ def owned_state_dir(folder: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise StorageError(
-                f"{folder} is in use by {_holder(descriptor)}. Stop that daemon, or give this "
+                f"{folder} is in use by {lock_holder(descriptor)}. Stop that daemon, or give this "
                 "one another state_dir."
             ) from error
         # A start that was killed may have been writing the log's key, or into a folder below.
@@ -62,7 +62,7 @@ def _open_lock(path: Path) -> int:
         raise StorageError(f"{path} cannot be opened ({error.strerror}).") from error
 
 
-def _holder(descriptor: int) -> str:
+def lock_holder(descriptor: int) -> str:
     """Who holds the lock, from /proc/locks, so that nothing need be written to the lock file."""
     inode = os.fstat(descriptor).st_ino
     # The hardened service sees no /proc/locks.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -28,12 +29,15 @@ from daemon.hints import Hint, HintKind, Hints
 from daemon.mounts import is_on_share
 from daemon.roots import Root
 from daemon.settle import Clock
+from daemon.watch_canary import WatchCanary
 
 log = logging.getLogger(__name__)
 
 # How often threads and folder are checked, and how soon a refused watch is asked for again.
 _CHECK_S: Final = 1.0
 _AFTER_FAILURE_S: Final = 30.0
+# How long an observer may take to end before it is left to itself.
+_CLOSE_S: Final = 2.0
 
 
 class _HintHandler(FileSystemEventHandler):
@@ -78,14 +82,25 @@ class _Observer(InotifyObserver):
 
 
 class RootWatcher:
-    """Watches one folder and starts again whenever it has to."""
+    """Watches one folder and starts again whenever it has to.
+
+    Threads that live prove nothing: the canary, a file in the daemon's own folder, is touched
+    every second, and its event must come the same way as those of the images.
+    """
 
     def __init__(
-        self, root: Root, hints: Hints, *, poll: str = "auto", clock: Clock = time.monotonic
+        self,
+        root: Root,
+        hints: Hints,
+        *,
+        poll: str = "auto",
+        canary: WatchCanary | None = None,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._root = root
         self._hints = hints
         self._poll = poll
+        self._canary = canary
         self._clock = clock
         self._next_check_s = 0.0
         self._observer: _Observer | None = None
@@ -95,7 +110,13 @@ class RootWatcher:
     @property
     def is_watching(self) -> bool:
         """Whether hints can be expected."""
-        return self._observer is not None and self._observer.is_working()
+        is_missed = self._canary is not None and self._canary.is_missed
+        return self._observer is not None and self._observer.is_working() and not is_missed
+
+    @property
+    def last_proof_s(self) -> float | None:
+        """Monotonic time at which an event last came through; None: never, or no canary."""
+        return self._canary.last_seen_s if self._canary else None
 
     @property
     def is_there(self) -> bool:
@@ -113,10 +134,17 @@ class RootWatcher:
         self._next_check_s = self._clock() + _CHECK_S
         identity = self._root.identity()
         if self.is_watching and identity == self._identity:
+            if self._canary:
+                self._canary.touch()
             return False
         was_watching = self._observer is not None
+        is_useless = was_watching and self._canary is not None and self._canary.is_useless
         self.stop()
         self._identity = identity
+        if is_useless:
+            # Another watch would let events go by as well, and those given up may leave threads.
+            self._next_check_s = self._clock() + _AFTER_FAILURE_S
+            return True
         if identity is None or not self._may_watch():
             return False
         if was_watching:
@@ -126,8 +154,10 @@ class RootWatcher:
     def stop(self) -> None:
         """Stop watching."""
         if self._observer is not None:
-            self._observer.stop()
-            self._observer.join(timeout=5.0)
+            # A handler that hangs holds the lock that `stop` wants, and keeps both.
+            closing = threading.Thread(target=_close, args=(self._observer,), daemon=True)
+            closing.start()
+            closing.join(_CLOSE_S)
             self._observer = None
 
     def _may_watch(self) -> bool:
@@ -150,6 +180,8 @@ class RootWatcher:
             self._next_check_s = self._clock() + _AFTER_FAILURE_S
             return False
         self._has_complained = False
+        if self._canary:
+            self._canary.touch()
         return True
 
     def _open(self) -> _Observer:
@@ -161,11 +193,18 @@ class RootWatcher:
             # Opened and closed-without-writing are left out: the daemon's own reads cause them.
             events = list(_HintHandler.KINDS)
             observer.schedule(handler, str(folder), recursive=True, event_filter=events)
+            if self._canary:
+                self._canary.join(observer)
             observer.start()
         except OSError:
             observer.stop()
             raise
         return observer
+
+
+def _close(observer: _Observer) -> None:
+    observer.stop()
+    observer.join()
 
 
 class LossLog(logging.Handler):

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from edge.atomic import TEMPORARY_PREFIX
+from edge.atomic import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
 
 KILLS = 10
 IMAGES = 400
@@ -52,7 +52,7 @@ def test_once_killed_again_and_again_ends_with_every_image_labelled_once(
         assert outcomes[name] == ("done", "labelled", COLOURS[number % 3], None)
     assert digests(site.export) == before
     assert len(list(site.results.rglob("*.jpg.*"))) == 2 * IMAGES
-    assert list(site.results.rglob(f"{TEMPORARY_PREFIX}*")) == []
+    assert list(site.results.rglob(f"{TEMPORARY_PREFIX}*{TEMPORARY_SUFFIX}")) == []
     with closing(sqlite3.connect(site.folder / "state" / "journal.sqlite3")) as db:
         assert db.execute("SELECT count(*) FROM image").fetchone() == (IMAGES,)
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from daemon import settle, source
+from daemon import scanner, settle
 from daemon.retry_images import retry_images
 from daemon.startup import opened_service
 from daemon.summary import read_summary
@@ -66,7 +66,7 @@ def test_run_images_of_an_analyzer_are_all_labelled_and_untouched(
 def test_run_without_hints_finds_everything_by_rescan(
     site: Any, colour_jpeg: Jpeg, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source, "POLL_S", 0.1)
+    monkeypatch.setattr(scanner, "POLL_S", 0.1)
     site.settings["poll"] = "always"
     site.add("S1/1/a.jpg", colour_jpeg("red"))
     with site.running():
@@ -126,7 +126,7 @@ def test_run_image_replaced_in_place_is_labelled_again(
 def test_run_watch_folder_that_goes_and_comes_back_loses_nothing(
     site: Any, colour_jpeg: Jpeg, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source, "POLL_S", 0.1)
+    monkeypatch.setattr(scanner, "POLL_S", 0.1)
     with site.running():
         put(site.export / "a.jpg", colour_jpeg("red"))
         until(lambda: site.has_sidecar("a.jpg"))

@@ -1,0 +1,124 @@
+"""One daemon for each export: two would label every image twice and replace each other's sidecars.
+
+The lock of the `state_dir` does not see a second daemon that was given another one. Here the
+watch folder itself is locked, which two daemons on this machine see, and a file in the tree of
+the sidecars, which says who it is, and which a second machine sees where the share passes locks on.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from daemon.bounded_call import BoundedCalls
+from daemon.state_dir import lock_holder
+from edge.atomic import make_folder
+from edge.errors import StorageError
+
+log = logging.getLogger(__name__)
+
+# Hidden, so that it is never taken for an image.
+LOCK_NAME: Final = ".edge-daemon.lock"
+# A share that is silent must not keep the daemon from starting with the others.
+_TIMEOUT_S: Final = 5.0
+
+
+@contextmanager
+def owned_folders(watch_folders: Iterable[Path], trees: Iterable[Path]) -> Iterator[None]:
+    """Hold watch folders, and the trees that their sidecars are written to, for this process.
+
+    The kernel drops the locks when the process ends, however it ends. A place that is away,
+    refuses a lock or does not answer is said and not held: the daemon waits for it as for any
+    folder that is away.
+
+    Raises:
+        StorageError: another daemon holds one of them.
+    """
+    with ExitStack() as stack:
+        calls: BoundedCalls[int] = BoundedCalls("folder-lock")
+        stack.callback(calls.stop)
+        # Trees first: only their locks tell a name beyond this machine.
+        for tree in trees:
+            if descriptor := _try(calls, _lock_tree, tree):
+                stack.callback(_release_tree, descriptor)
+        for folder in watch_folders:
+            if descriptor := _try(calls, _lock_folder, folder):
+                stack.callback(os.close, descriptor)
+        yield
+
+
+def _try(calls: BoundedCalls[int], lock: Callable[[Path], int], folder: Path) -> int | None:
+    try:
+        return calls.call(lambda: lock(folder), _TIMEOUT_S)
+    except TimeoutError:
+        reason: str | None = "it does not answer"
+    except FileNotFoundError:
+        return None  # said by the scan
+    except OSError as error:
+        reason = error.strerror
+    log.warning("%s cannot be locked against a second daemon (%s)", folder, reason)
+    return None
+
+
+def _lock_tree(tree: Path) -> int:
+    if not tree.exists() and tree.parent.is_dir():
+        with suppress(StorageError):
+            make_folder(tree)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(tree / LOCK_NAME, flags, 0o644)
+    with _closed_on_error(descriptor):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StorageError(
+                f"results in {tree} are written by {_named_holder(descriptor)}. Stop that daemon, "
+                "or give this one another results.folder."
+            ) from error
+        os.ftruncate(descriptor, 0)
+        started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        text = f"process {os.getpid()} on {socket.gethostname()} since {started}\n"
+        os.pwrite(descriptor, text.encode(), 0)
+    return descriptor
+
+
+def _named_holder(descriptor: int) -> str:
+    text = os.pread(descriptor, 500, 0).decode(errors="replace")
+    line = "".join(char for char in text.partition("\n")[0] if char.isprintable())
+    return line or lock_holder(descriptor)
+
+
+def _release_tree(descriptor: int) -> None:
+    # A share may be gone by now; the lock went with it.
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+    with suppress(OSError):
+        os.close(descriptor)
+
+
+def _lock_folder(folder: Path) -> int:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with _closed_on_error(descriptor):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StorageError(
+                f"watch folder {folder} is in use by {lock_holder(descriptor)}. Stop that daemon, "
+                "or give this one another folder."
+            ) from error
+    return descriptor
+
+
+@contextmanager
+def _closed_on_error(descriptor: int) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        os.close(descriptor)
+        raise
