@@ -334,7 +334,8 @@ def _unknown(db: sqlite3.Connection, versions: list[ImageVersion]) -> list[Image
         paths = [path for root_, path in wanted if root_ == root]
         query = sql.KNOWN.format(",".join("?" * len(paths)))
         for row in db.execute(query, (root, *paths)):
-            if wanted.get((root, row[0])) == ImageVersion(root, *row):
+            version = wanted[root, row[0]]
+            if (version.size_bytes, version.mtime_ns) == row[1:]:
                 del wanted[root, row[0]]
     return list(wanted.values())
 

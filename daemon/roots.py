@@ -47,8 +47,7 @@ class Root:
 
     def is_image_name(self, name: bytes) -> bool:
         """Whether a file of this name, in any folder, is to be labelled."""
-        is_sidecar = name.lower().endswith(_SIDECAR_SUFFIXES)
-        return not is_sidecar and self.names.match(name) is not None
+        return self.names.match(name) is not None and not name.lower().endswith(_SIDECAR_SUFFIXES)
 
     def look(self, path: bytes) -> ImageVersion | None:
         """The file's present version; None where it cannot be seen now."""

@@ -27,6 +27,9 @@ NEW_FOLDER_DELAY_S: Final = 1.0
 MAX_NEW_FOLDERS: Final = 1000
 # A scan may take at most this share of the time between two scans, however large the tree.
 MAX_LOAD: Final = 0.1
+# A call that takes longer is waiting for a server, and is no load: a share that hung for a minute
+# is not to be left alone for ten.
+STALL_S: Final = 0.1
 
 OnError: TypeAlias = Callable[[bytes, OSError], None]
 
@@ -99,7 +102,7 @@ class RootScan:
         self._clock = clock
         self._due_s = clock()
         self._quick_due_s = float("inf")
-        self._started_s = 0.0
+        self._busy_s = 0.0
         self._files: Iterator[ImageVersion] | None = None
         self._kind = _Kind.WHOLE
         self._known = KnownFolders(clock=clock)
@@ -147,11 +150,17 @@ class RootScan:
 
     def _noting_progress(self, files: Iterator[ImageVersion]) -> Iterator[ImageVersion]:
         for version in files:
-            self.progress_s = self._clock()
+            self._note_progress()
             yield version
 
+    def _note_progress(self) -> None:
+        now_s = self._clock()
+        self._busy_s += min(now_s - self.progress_s, STALL_S)
+        self.progress_s = now_s
+
     def _next_scan(self) -> Iterator[ImageVersion] | None:
-        now = self._started_s = self._clock()
+        now = self.progress_s = self._clock()
+        self._busy_s = 0.0
         if self._due_s <= now:
             self._kind, self._due_s = _Kind.WHOLE, float("inf")
             self._seen = set()
@@ -169,7 +178,7 @@ class RootScan:
         if self.root.identity() is None:
             return
         for folder, since_ns in self._known.changed(os.fsencode(self.root.folder) + b"/"):
-            self.progress_s = self._clock()
+            self._note_progress()
             subfolders: list[bytes] = []
             try:
                 yield from _list(self.root, folder, subfolders, self._note_error, since_ns)
@@ -183,8 +192,8 @@ class RootScan:
 
     def _finish(self, interval_s: float, quick_s: float | None) -> None:
         self._files = None
-        now_s = self._clock()
-        spacing_s = (now_s - self._started_s) / MAX_LOAD
+        self._note_progress()
+        spacing_s = self._busy_s / MAX_LOAD
         if self._kind is _Kind.WHOLE:
             self.completed += 1
             self.request(max(interval_s, spacing_s))
@@ -193,11 +202,11 @@ class RootScan:
         if quick_s is None:
             self._quick_due_s = float("inf")
         elif self._kind is _Kind.QUICK or self._quick_due_s == float("inf"):
-            self._quick_due_s = now_s + max(quick_s, spacing_s)
+            self._quick_due_s = self._clock() + max(quick_s, spacing_s)
         self._errors.clear()
 
     def _note_folder(self, folder: bytes) -> None:
-        self.progress_s = self._clock()
+        self._note_progress()
         path = os.fsencode(self.root.folder) + b"/" + folder
         status = os.stat(path)  # noqa: PTH116 - a path of bytes
         if not folder and self.root.mount.is_bare(status):

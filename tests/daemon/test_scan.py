@@ -130,3 +130,21 @@ def test_scan_folder_deleted_while_it_runs_is_no_error(
     shutil.rmtree(tmp_path / "S1")
     drain(scan)
     assert caplog.records == []
+
+
+def test_scan_that_hung_is_not_put_off_for_ten_times_as_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 0.0
+    put(tmp_path, "a.jpg")
+    scan = RootScan(root(tmp_path), clock=lambda: now_s)
+    scandir = os.scandir
+
+    def hang(path: bytes) -> object:
+        nonlocal now_s
+        now_s += 60.0
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", hang)
+    assert scan.next_chunk(2.0) != []
+    assert scan.seconds_to_next() <= 2.0
