@@ -110,17 +110,19 @@ def test_start_killed_while_it_tidies_up_leaves_no_temporary_file_to_the_next(
     assert sorted(path.name for path in site.results.iterdir()) == ["a.jpg.csv", "a.jpg.json"]
 
 
+# The first file is the log's key, the second the canary's first image.
+@pytest.mark.parametrize("number", [1, 2])
 def test_first_start_killed_while_it_writes_its_key_leaves_no_temporary_file_to_the_next(
-    site: Any, colour_jpeg: Callable[..., bytes]
+    site: Any, colour_jpeg: Callable[..., bytes], number: int
 ) -> None:
     site.add("a.jpg", colour_jpeg("green"))
-    killed = site.start("once", **{VARIABLE: "file.half_written=kill"})
+    killed = site.start("run", **{VARIABLE: f"file.half_written=kill@{number}"})
     killed.communicate(timeout=30)
-    (left,) = (site.folder / "state").glob(".edge-*")
+    (left,) = (site.folder / "state").rglob(".edge-*")
     again = site.start("once")
     _, errors = again.communicate(timeout=30)
     assert again.returncode == 0, errors
-    assert not left.exists()
+    assert not left.exists(), "left by the run that was killed"
     assert site.sidecar("a.jpg")["label"] == "green"
 
 
