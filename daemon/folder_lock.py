@@ -11,6 +11,7 @@ import fcntl
 import logging
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from daemon.bounded_call import BoundedCalls
+from daemon.mounts import file_system_type
 from daemon.state_dir import lock_holder
 from edge.atomic import make_folder
 from edge.errors import StorageError
@@ -31,7 +33,7 @@ _TIMEOUT_S: Final = 5.0
 
 
 @contextmanager
-def owned_folders(watch_folders: Iterable[Path], trees: Iterable[Path]) -> Iterator[None]:
+def owned_folders(watch_folders: Iterable[Path], trees: Iterable[Path]) -> Iterator[TreeLocks]:
     """Hold watch folders, and the trees that their sidecars are written to, for this process.
 
     The kernel drops the locks when the process ends, however it ends. A place that is away,
@@ -45,13 +47,45 @@ def owned_folders(watch_folders: Iterable[Path], trees: Iterable[Path]) -> Itera
         calls: BoundedCalls[int] = BoundedCalls("folder-lock")
         stack.callback(calls.stop)
         # Trees first: only their locks tell a name beyond this machine.
-        for tree in trees:
-            if descriptor := _try(calls, _lock_tree, tree):
-                stack.callback(_release_tree, descriptor)
+        locks = TreeLocks(tuple(trees), calls)
+        stack.callback(locks.let_go)
+        locks.take()
         for folder in watch_folders:
             if descriptor := _try(calls, _lock_folder, folder):
                 stack.callback(os.close, descriptor)
-        yield
+        yield locks
+
+
+class TreeLocks:
+    """The locks of the trees of sidecars. Safe to use from any thread.
+
+    A lock keeps its file system from being unmounted. A disk that fails has to be, so that its lock
+    is let go of while it refuses.
+    """
+
+    def __init__(self, trees: tuple[Path, ...], calls: BoundedCalls[int]) -> None:
+        self._trees = trees
+        self._calls = calls
+        self._guard = threading.Lock()
+        self._held: dict[Path, int] = {}
+
+    def take(self) -> None:
+        """Hold every tree that is there and not held yet.
+
+        Raises:
+            StorageError: another daemon holds one of them.
+        """
+        with self._guard:
+            for tree in self._trees:
+                if tree not in self._held and (found := _try(self._calls, _lock_tree, tree)):
+                    self._held[tree] = found
+
+    def let_go(self) -> None:
+        """Hold none of them."""
+        with self._guard:
+            for tree, descriptor in self._held.items():
+                _release_tree(tree, descriptor)
+            self._held.clear()
 
 
 def _try(calls: BoundedCalls[int], lock: Callable[[Path], int], folder: Path) -> int | None:
@@ -71,7 +105,10 @@ def _lock_tree(tree: Path) -> int:
     if not tree.exists() and tree.parent.is_dir():
         with suppress(StorageError):
             make_folder(tree)
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    # Open for writing it would keep the file system from being remounted read-only. Over NFS
+    # flock(2) is a lock on a range, which needs just that.
+    access = os.O_RDWR if file_system_type(tree).startswith("nfs") else os.O_RDONLY
+    flags = access | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(tree / LOCK_NAME, flags, 0o644)
     with _closed_on_error(descriptor):
         try:
@@ -81,11 +118,21 @@ def _lock_tree(tree: Path) -> int:
                 f"results in {tree} are written by {_named_holder(descriptor)}. Stop that daemon, "
                 "or give this one another results.folder."
             ) from error
-        os.ftruncate(descriptor, 0)
+    # A full disk keeps the name from being told, not the lock from being held.
+    with suppress(OSError):
         started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         text = f"process {os.getpid()} on {socket.gethostname()} since {started}\n"
-        os.pwrite(descriptor, text.encode(), 0)
+        _write(tree, text.encode())
     return descriptor
+
+
+def _write(tree: Path, text: bytes) -> None:
+    flags = os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(tree / LOCK_NAME, flags)
+    try:
+        os.write(descriptor, text)
+    finally:
+        os.close(descriptor)
 
 
 def _named_holder(descriptor: int) -> str:
@@ -94,10 +141,10 @@ def _named_holder(descriptor: int) -> str:
     return line or lock_holder(descriptor)
 
 
-def _release_tree(descriptor: int) -> None:
+def _release_tree(tree: Path, descriptor: int) -> None:
     # A share may be gone by now; the lock went with it.
     with suppress(OSError):
-        os.ftruncate(descriptor, 0)
+        _write(tree, b"")
     with suppress(OSError):
         os.close(descriptor)
 

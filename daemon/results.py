@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from daemon.folder_lock import TreeLocks
+from daemon.health import Health
 from daemon.records import Finished, Postponed
 from daemon.results_place import ResultsPlace
 from daemon.retry import RetryPolicy
@@ -16,6 +18,32 @@ from edge.errors import StorageError
 from edge.sidecar import ModelFacts, now, sidecar_fields, sidecar_files, write_sidecars
 
 log = logging.getLogger(__name__)
+
+
+class ResultsTrouble:
+    """Who is told when sidecars cannot be written, and when they can again."""
+
+    def __init__(self, locks: TreeLocks, health: Health) -> None:
+        self._locks = locks
+        self._health = health
+
+    def begin(self, reason: str | None) -> None:
+        """Sidecars cannot be written."""
+        # Without the error's own text, which holds the image's path.
+        log.error("sidecars cannot be written (%s); their images wait until they can", reason)
+        text = "sidecars cannot be written; their images wait"
+        self._health.set("results", ok=False, reason=text, is_vital=False)
+        self._locks.let_go()
+
+    def end(self) -> None:
+        """They can again.
+
+        Raises:
+            StorageError: another daemon has taken the folder meanwhile.
+        """
+        self._locks.take()
+        self._health.set("results", ok=True, is_vital=False)
+        log.warning("sidecars can be written again")
 
 
 class ResultsWriter:
@@ -28,9 +56,11 @@ class ResultsWriter:
         formats: tuple[str, ...],
         policy: RetryPolicy,
         place: ResultsPlace,
+        trouble: ResultsTrouble,
     ) -> None:
         self._roots = roots
         self._place = place
+        self._trouble = trouble
         self._model = model
         self._formats = formats
         self._policy = policy
@@ -93,8 +123,7 @@ class ResultsWriter:
         cause = error.__cause__
         reason = cause.strerror if isinstance(cause, OSError) else None
         if is_first:
-            # Without the error's own text, which holds the image's path.
-            log.error("sidecars cannot be written (%s); their images wait until they can", reason)
+            self._trouble.begin(reason)
         delay_s = self._policy.delay_s(failures)
         return Postponed(
             image, delay_s, image.attempts, f"sidecar: {reason}", image.unfinished_since_s
@@ -106,4 +135,4 @@ class ResultsWriter:
                 self._refusing.pop(folder, None)
             is_over = not self._refusing
         if is_over:
-            log.warning("sidecars can be written again")
+            self._trouble.end()

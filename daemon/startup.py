@@ -22,7 +22,7 @@ from daemon.logs import open_pseudonyms
 from daemon.metrics import Metrics
 from daemon.model_seat import Model, ModelSeat, open_model
 from daemon.reporter import Reporter
-from daemon.results import ResultsWriter
+from daemon.results import ResultsTrouble, ResultsWriter
 from daemon.results_place import ResultsPlace
 from daemon.retention import Retention
 from daemon.roots import Root, names_regex
@@ -70,7 +70,7 @@ def opened_service(
         watch_folders = [watch.folder for watch in config.watch]
         place = ResultsPlace(config.results.folder, watch_folders)
         trees = [config.results_folder(watch) for watch in config.watch]
-        stack.enter_context(owned_folders(watch_folders, trees))
+        locks = stack.enter_context(owned_folders(watch_folders, trees))
         pulse = Pulse()
         seat = open_seat(config, pulse, notifier)
         stack.callback(seat.close)
@@ -88,7 +88,12 @@ def opened_service(
             roots=roots,
             job=LabelJob(seat.label_batch, roots, config.retry, _patience(config, is_once=is_once)),
             results=ResultsWriter(
-                roots, lambda: seat.model.facts, config.results.formats, config.retry, place
+                roots,
+                lambda: seat.model.facts,
+                config.results.formats,
+                config.retry,
+                place,
+                ResultsTrouble(locks, health),
             ),
             # Between two looks at an unreadable image others may come first.
             image_log=ImageLog(roots, pseudonyms, quiet_s=10 * config.rescan_s),

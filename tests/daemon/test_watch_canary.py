@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon import canary as canary_module
+from daemon import watch_canary as canary_module
 from daemon.hints import Hints
 from daemon.roots import Root, names_regex
 from daemon.watch import RootWatcher

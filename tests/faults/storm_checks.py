@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import edge
+from daemon.folder_lock import LOCK_NAME
 from edge.atomic import TEMPORARY_PREFIX
 from edge.sidecar import csv_columns
 from tests.conftest import COLOURS
@@ -146,6 +147,7 @@ def _file_problems(export: Export, results: Path) -> list[str]:
         f"{Path(folder).relative_to(results)}/{name}"
         for folder, _, names in os.walk(results)
         for name in names
+        if name != LOCK_NAME
     }
     expected = {f"{name}.{suffix}" for name in export.fates for suffix in ("json", "csv")}
     left = [name for name in found if TEMPORARY_PREFIX in name]

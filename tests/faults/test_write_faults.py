@@ -21,7 +21,7 @@ import pytest
 
 from daemon import service
 from edge import failpoints
-from edge.atomic import TEMPORARY_PREFIX, write_file, write_files
+from edge.atomic import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, write_file, write_files
 from edge.errors import StorageError
 from edge.failpoints import FALLIBLE, VARIABLE
 from tests.daemon.conftest import Site, digests, until
@@ -83,7 +83,7 @@ def assert_all_labelled(site: Site, colours: dict[str, str], before: dict[str, s
         assert site.sidecar(name)["label"] == colour
         assert site.outcomes()[name] == ("done", "labelled", colour, None)
     assert digests(site.export) == before
-    assert list(site.results.rglob(f"{TEMPORARY_PREFIX}*")) == []
+    assert list(site.results.rglob(f"{TEMPORARY_PREFIX}*{TEMPORARY_SUFFIX}")) == []
 
 
 def assert_waits_and_goes_on(
@@ -447,7 +447,7 @@ def test_run_whose_results_disk_loses_power_keeps_every_marked_sidecar_and_label
                 assert site.sidecar(name)["label"] == "red"
             until(lambda: are_done(site, *names))
         # A temporary file that the cut made durable is the only thing it may leave behind.
-        for path in site.results.rglob(f"{TEMPORARY_PREFIX}*"):
+        for path in site.results.rglob(f"{TEMPORARY_PREFIX}*{TEMPORARY_SUFFIX}"):
             path.unlink()
         assert_all_labelled(site, dict.fromkeys(names, "red"), before)
     assert (times_said(caplog, REFUSED), times_said(caplog, AGAIN)) == (1, 1)
