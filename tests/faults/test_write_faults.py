@@ -135,7 +135,7 @@ def test_run_on_a_full_ext4_waits_and_labels_all_when_there_is_room(
 def test_run_on_a_results_disk_without_inodes_waits_and_labels_all_when_there_are_some(
     site: Site, caplog: pytest.LogCaptureFixture, colour_jpeg: Jpeg
 ) -> None:
-    with mounts.tmpfs(site.results, "size=1m,nr_inodes=4") as disk:
+    with mounts.tmpfs(site.results, "size=1m,nr_inodes=6") as disk:
         # Its own folder, S0, and the two sidecars there take all four.
         fault = (
             lambda: None,
