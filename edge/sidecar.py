@@ -26,6 +26,7 @@ NAME_MAX_BYTES: Final = 255
 # What spreadsheets take for the start of a formula, wide forms too (OWASP, "CSV injection").
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?", re.ASCII)
+_IDS: Final = ("sample_id", "slide_id")
 # Control characters, and what str.splitlines takes for a line break.
 _BREAKS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -117,13 +118,14 @@ def to_json(fields: dict[str, Any]) -> bytes:
 def to_csv(fields: dict[str, Any], classes: tuple[str, ...]) -> bytes:
     """The CSV sidecar, UTF-8: a header row and one row, columns in the order of `csv_columns`.
 
-    Both are one line of text whatever the names hold, and no cell starts a formula; the JSON
-    has names and ids as they are.
+    Both are one line of text whatever the names hold. No cell but an id starts a formula: a LIS
+    finds the patient by the id, and donation numbers begin with `=`. The JSON has all as it is.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(_safe_cell(name) for name in csv_columns(classes))
-    writer.writerow(_safe_cell(value) for value in _csv_row(fields, classes))
+    cells = zip(csv_columns(classes), _csv_row(fields, classes), strict=True)
+    writer.writerow(_one_line(v) if name in _IDS else _safe_cell(v) for name, v in cells)
     return text.getvalue().encode()
 
 
@@ -207,11 +209,15 @@ def _csv_row(fields: dict[str, Any], classes: tuple[str, ...]) -> list[Any]:
 
 def _safe_cell(value: Any) -> Any:
     r"""Text that is shown and not run: `=cmd` gets an apostrophe, a line break becomes `\x0a`."""
-    if not isinstance(value, str):
-        return value
-    line = _BREAKS.sub(lambda match: _escaped(match[0]), value)
+    line = _one_line(value)
+    if not isinstance(line, str):
+        return line
     starts_formula = line.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(line)
     return f"'{line}" if starts_formula else line
+
+
+def _one_line(value: Any) -> Any:
+    return _BREAKS.sub(lambda m: _escaped(m[0]), value) if isinstance(value, str) else value
 
 
 def _escaped(character: str) -> str:

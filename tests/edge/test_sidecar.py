@@ -150,12 +150,22 @@ def test_printable_name_of_undecodable_bytes_is_text() -> None:
 def test_csv_cell_of_a_name_is_one_line_and_no_formula(
     fields_of: Fields, colour_jpeg: JpegMaker, model: ModelFacts, text: str, cell: str
 ) -> None:
-    fields = {**fields_of(colour_jpeg("blue")), "sample_id": text}
+    fields = fields_of(colour_jpeg("blue"))
+    fields["image"]["file"] = text
     content = to_csv(fields, model.classes).decode()
     assert len(content.splitlines()) == 2
     (row,) = csv.DictReader(io.StringIO(content, newline=""))
-    assert row["sample_id"] == cell
-    assert json.loads(to_json(fields))["sample_id"] == text
+    assert row["image_file"] == cell
+    assert json.loads(to_json(fields))["image"]["file"] == text
+
+
+@pytest.mark.parametrize("text", ["=W1234 15 123456 00", "@7", "-S1", "000123", "+A"])
+def test_csv_id_is_never_altered(
+    fields_of: Fields, colour_jpeg: JpegMaker, model: ModelFacts, text: str
+) -> None:
+    fields = {**fields_of(colour_jpeg("blue")), "sample_id": text, "slide_id": text}
+    (row,) = csv.DictReader(io.StringIO(to_csv(fields, model.classes).decode(), newline=""))
+    assert (row["sample_id"], row["slide_id"]) == (text, text)
 
 
 def test_sidecar_time_with_an_offset_of_seconds_is_told_in_utc(

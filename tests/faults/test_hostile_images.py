@@ -127,7 +127,7 @@ def test_daemon_hostile_files_and_names_get_one_outcome_each(
         assert sidecars(lab, name)[0]["label"] == "green"
         fields, row = sidecars(lab, b"=S\n%d/-1+%d/cell.jpg" % (number, number))
         assert (fields["sample_id"], fields["slide_id"]) == (f"=S\n{number}", f"-1+{number}")
-        assert (row["sample_id"], row["slide_id"]) == (f"'=S\\x0a{number}", f"'-1+{number}")
+        assert (row["sample_id"], row["slide_id"]) == (f"=S\\x0a{number}", f"-1+{number}")
     for name, content in hostile.items():
         assert (lab.export / os.fsdecode(name)).read_bytes() == content
 
