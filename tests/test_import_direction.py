@@ -22,7 +22,7 @@ ONLY_IN = {
     "tensorrt_rtx": {"edge/backends/trt_library.py"},
     "pycuda": {"edge/backends/cuda.py"},
     "prometheus_client": {"daemon/metrics.py"},
-    "watchdog": {"daemon/watch.py"},
+    "watchdog": {"daemon/watch.py", "daemon/watch_canary.py"},
 }
 
 

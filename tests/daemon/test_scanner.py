@@ -129,10 +129,13 @@ def test_source_error_in_its_thread_is_raised_to_the_coordinator(
 
     monkeypatch.setattr(RootScan, "next_chunk", fail)
     source = polled(tmp_path)
-    source.keep_watching()
-    until(lambda: source._scanner.error is not None)
-    with pytest.raises(RuntimeError):
+
+    def goes_on() -> bool:
         source.keep_watching()
+        return False
+
+    with pytest.raises(RuntimeError):
+        until(goes_on)
     source.stop_watching()
 
 
