@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from converters.agreement import Validation
-from converters.card import image_source
+from converters.card import find_card, image_source, read_card
 from converters.engine_report import describe_engines
 from converters.engine_request import (
     EngineOptions,
@@ -98,15 +98,38 @@ def _convert(arguments: argparse.Namespace) -> int:
     targets = find_targets([parse_request(text) for text in arguments.engine])
     print("loading onnx ...", file=sys.stderr)
     try:
-        from converters.calibration import MIN_IMAGES
-        from converters.calibration_cache import default_cache_folder
-        from converters.card import find_card, read_card
         from converters.convert import convert
         from converters.report import describe
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"edge-convert needs {error.name}; pip install 'microscope-edge[convert]'."
         ) from error
+    request = _request(arguments)
+    with StepProgress(sys.stderr) as progress:
+        report = convert(request, progress.update)
+    print(describe(report))
+    targets = targets or (_target_here() if arguments.int8 else [])
+    if targets:
+        validation = request.validation or request.card.validation
+        print(_build_engines(arguments, request.target, targets, validation))
+    return 0
+
+
+def _target_here() -> list[Target]:
+    """This machine's GPU, where an engine can be built for it; otherwise a line that says why."""
+    here = local_target()
+    if isinstance(here, Target):
+        return [here]
+    print(
+        f"note: no TensorRT engine was built here: {here}\n"
+        "      The service builds one from the bundle where it finds TensorRT and a GPU."
+    )
+    return []
+
+
+def _request(arguments: argparse.Namespace) -> Request:
+    from converters.calibration import MIN_IMAGES
+    from converters.calibration_cache import default_cache_folder
 
     if arguments.calibration_images < MIN_IMAGES:
         raise ConfigError(
@@ -118,7 +141,7 @@ def _convert(arguments: argparse.Namespace) -> int:
     target = arguments.out or Path(f"{card.name}.edge")
     if target.exists() and not arguments.overwrite:
         raise ConfigError(f"{target} exists; give --overwrite to replace it or --out another.")
-    request = Request(
+    return Request(
         model=arguments.model,
         card=card,
         target=target,
@@ -133,21 +156,6 @@ def _convert(arguments: argparse.Namespace) -> int:
         gate=_gate(arguments),
         tensorrt8=arguments.tensorrt8,
     )
-    with StepProgress(sys.stderr) as progress:
-        report = convert(request, progress.update)
-    print(describe(report))
-    here = local_target() if not arguments.engine and arguments.int8 else None
-    if isinstance(here, Target):
-        targets = [here]
-    elif here is not None:
-        print(
-            f"note: no TensorRT engine was built here: {here}\n"
-            "      The service builds one from the bundle where it finds TensorRT and a GPU."
-        )
-    if targets:
-        validation = request.validation or request.card.validation
-        print(_build_engines(arguments, target, targets, validation))
-    return 0
 
 
 def _gate(arguments: argparse.Namespace) -> Gate:
@@ -193,6 +201,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="sha256:HEX",
         help="let the code run that is pickled in the model file of this hash",
     )
+    _add_engine_options(parser)
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser
+
+
+def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     engines = parser.add_argument_group(
         "TensorRT engines", "Also for a bundle NAME.edge in place of the model."
     )
@@ -221,5 +235,3 @@ def _parser() -> argparse.ArgumentParser:
     engines.add_argument(
         "--tensorrt8", action="store_true", help="write the INT8 graph that TensorRT 8 reads too"
     )
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    return parser

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from converters.gate import Gate
 from edge.backends.gpu import find_machine
 from edge.backends.plan import SAME_GPU, Machine
-from edge.backends.trt_build import MAX_BATCH, capability_of, known_targets, require_targets
+from edge.backends.trt_build import MAX_BATCH
 from edge.backends.trt_library import LIBRARIES, TENSORRT, Library, open_library
+from edge.backends.trt_targets import capability_of, known_targets, require_targets
 from edge.errors import BackendError, ConfigError
 
 

@@ -15,11 +15,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from daemon import journal_sql as sql
+from daemon.journal_file import NAME, check_version, make_private, translated
 from daemon.records import (
     ClaimedImage,
     Dropped,
@@ -30,10 +31,8 @@ from daemon.records import (
     Verdict,
 )
 from daemon.settle import Clock
-from edge.errors import StorageError
 from edge.failpoints import failpoint
 
-NAME: Final = "journal.sqlite3"
 # Rejections that are put back in one transaction: a daemon that runs beside must not wait long.
 _PAGE: Final = 1000
 _LONGEST_WAL_BYTES: Final = 16 * 2**20
@@ -233,7 +232,7 @@ def open_journal(state_dir: Path, *, clock: Clock = time.monotonic) -> Journal:
     """
     path = state_dir / NAME
     with translated(path):
-        _make_private(path)
+        make_private(path)
         connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -241,90 +240,13 @@ def open_journal(state_dir: Path, *, clock: Clock = time.monotonic) -> Journal:
             connection.execute("PRAGMA synchronous = FULL")
             # A long reader lets the log grow; after it the file is cut to this again.
             connection.execute(f"PRAGMA journal_size_limit = {_LONGEST_WAL_BYTES}")
-            if _check_version(connection, path) == 0:
+            if check_version(connection, path) == 0:
                 connection.executescript(f"BEGIN IMMEDIATE; {sql.SCHEMA} COMMIT;")
             connection.execute(sql.PROOF)
         except BaseException:
             connection.close()
             raise
     return Journal(connection, path, clock)
-
-
-def require_journal(state_dir: Path) -> Path:
-    """The path of a journal that a daemon has made.
-
-    Raises:
-        StorageError: there is none, or this user may not look at it.
-    """
-    path = state_dir / NAME
-    try:
-        path.stat()
-    except FileNotFoundError as error:
-        raise StorageError(f"{path} is not there: no daemon has run with it yet.") from error
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}. Run as the daemon's user.") from error
-    return path
-
-
-@contextmanager
-def opened_for_reading(state_dir: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to a journal, also while a daemon is using it.
-
-    Raises:
-        StorageError: there is none, or it cannot be read.
-    """
-    path = require_journal(state_dir)
-    with translated(path), closing(_open_for_reading(path)) as connection:
-        yield connection
-
-
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors, and the system's, into StorageError with what to do."""
-    try:
-        yield
-    except (sqlite3.OperationalError, OSError) as error:
-        raise StorageError(
-            f"the journal {path} refuses: {error}. Check space, permissions and disk."
-        ) from error
-    except sqlite3.DatabaseError as error:
-        # Only SQLITE_CORRUPT and SQLITE_NOTADB come as this class itself; others are mistakes.
-        if type(error) is not sqlite3.DatabaseError:
-            raise
-        raise StorageError(
-            f"the journal {path} is damaged ({error}). Stop the daemon, move {path.name}* aside "
-            "and start again: every image is then labelled again and its sidecars are replaced."
-        ) from error
-
-
-def _make_private(path: Path) -> None:
-    """Make the file before SQLite does, which would let everybody read the sample ids in it."""
-    try:
-        # One that is there is not opened: closing it would drop SQLite's locks (see fcntl(2)).
-        with suppress(FileExistsError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    except OSError as error:
-        raise StorageError(f"the journal {path} cannot be opened ({error.strerror}).") from error
-
-
-def _open_for_reading(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-    try:
-        _check_version(connection, path)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _check_version(connection: sqlite3.Connection, path: Path) -> int:
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > sql.SCHEMA_VERSION:
-        raise StorageError(
-            f"the journal {path} has version {version}, this program reads {sql.SCHEMA_VERSION}. "
-            "Install the newer microscope-edge again, or give another state_dir."
-        )
-    return version
 
 
 def _unknown(db: sqlite3.Connection, versions: list[ImageVersion]) -> list[ImageVersion]:

@@ -7,7 +7,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -54,7 +53,7 @@ class Lifecycle:
         """
         while not self._stopped.is_set():
             try:
-                with self._opened(config) as service:
+                with opened_service(config, notifier=self._notifier) as service:
                     self._run_one(service, config)
             except StorageError as error:
                 if self._service is None:
@@ -87,9 +86,6 @@ class Lifecycle:
 
         for number in actions:
             signal.signal(number, act)
-
-    def _opened(self, config: Config) -> AbstractContextManager[Service]:
-        return opened_service(config, is_first=self._service is None, notifier=self._notifier)
 
     def _run_one(self, service: Service, config: Config) -> None:
         self._service = service

@@ -17,7 +17,7 @@ from typing import Final
 
 from daemon.config import Config
 from daemon.health import Health, Queue
-from daemon.journal import NAME
+from daemon.journal_file import NAME
 from daemon.metrics import Metrics
 from daemon.metrics_server import MetricsServer, pages
 from daemon.settle import Clock

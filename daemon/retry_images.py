@@ -7,7 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 from daemon.config import Config
-from daemon.journal import open_journal, require_journal
+from daemon.journal import open_journal
+from daemon.journal_file import require_journal
 from edge.errors import ConfigError
 
 

@@ -20,22 +20,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 from daemon.bell import Bell
-from daemon.config import Config
-from daemon.ending import Ending
-from daemon.health import Health
 from daemon.hints import Hint, HintKind, Hints
-from daemon.image_log import ImageLog
-from daemon.journal import Journal
-from daemon.label_job import UNFINISHED, LabelJob
-from daemon.liveness import Heartbeat, Pulse
-from daemon.metrics import Metrics
+from daemon.label_job import UNFINISHED
+from daemon.parts import Parts
 from daemon.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed, Verdict
-from daemon.results import ResultsWriter
-from daemon.roots import Root
 from daemon.settle import SettleTracker
 from daemon.source import Source
 from daemon.supervisor import EXPORT, LABEL, RESULTS, Supervisor
@@ -50,23 +41,6 @@ _TICK_S: Final = 0.5
 _ONCE_TICK_S: Final = 0.05
 # A worker looks this often for images whose time to be tried again has come.
 _IDLE_S: Final = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a service is made of, opened by `daemon.startup`."""
-
-    config: Config
-    journal: Journal
-    roots: dict[int, Root]
-    job: LabelJob
-    results: ResultsWriter
-    image_log: ImageLog
-    heartbeat: Heartbeat
-    pulse: Pulse
-    health: Health
-    metrics: Metrics
-    ending: Ending
 
 
 class Service:

@@ -6,27 +6,29 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from daemon.canary import Canary
 from daemon.config import Config
 from daemon.ending import Ending
-from daemon.folder_lock import owned_folders
+from daemon.folder_lock import TreeLocks, owned_folders
 from daemon.gpu_return import GpuReturn, works_in_child
 from daemon.health import Health
 from daemon.image_log import ImageLog
 from daemon.journal import Journal, open_journal
 from daemon.label_job import LabelJob, Patience
 from daemon.liveness import Heartbeat, Notifier, Pulse
-from daemon.logs import open_pseudonyms
+from daemon.logs import Pseudonyms, open_pseudonyms
 from daemon.metrics import Metrics
 from daemon.model_seat import Model, ModelSeat, open_model
+from daemon.parts import Parts
 from daemon.reporter import Reporter
 from daemon.results import ResultsTrouble, ResultsWriter
 from daemon.results_place import ResultsPlace
 from daemon.retention import Retention
 from daemon.roots import Root, names_regex
-from daemon.service import Parts, Service
+from daemon.service import Service
 from daemon.settle import PATIENCE_FACTOR
 from daemon.state_dir import owned_state_dir
 from daemon.supervisor import Supervisor, Watched, take_gpu_failure
@@ -43,34 +45,19 @@ _BUILD_STEP_S: Final = 120
 
 @contextmanager
 def opened_service(
-    config: Config,
-    *,
-    is_once: bool = False,
-    is_first: bool = True,
-    notifier: Notifier | None = None,
+    config: Config, *, is_once: bool = False, notifier: Notifier | None = None
 ) -> Iterator[Service]:
     """A service that is ready to `run` or `once`.
-
-    `is_first` is False for another service of the same process.
 
     Raises:
         EdgeError: something it needs is not to be had.
     """
-    for name in arm_failpoints() if is_first else ():
+    for name in arm_failpoints():
         log.warning("failpoint %s is armed: a test. Unset %s otherwise", name, VARIABLE)
     notifier = notifier or Notifier()
     with ExitStack() as stack:
-        stack.enter_context(owned_state_dir(config.state_dir))
-        failpoint("startup.locked")
-        pseudonyms = open_pseudonyms(config.state_dir)
-        journal = open_journal(config.state_dir)
-        stack.callback(journal.close)
-        failpoint("startup.journal_opened")
-        journal.prove()
-        watch_folders = [watch.folder for watch in config.watch]
-        place = ResultsPlace(config.results.folder, watch_folders)
-        trees = [config.results_folder(watch) for watch in config.watch]
-        locks = stack.enter_context(owned_folders(watch_folders, trees))
+        storage = _open_storage(config, stack)
+        journal = storage.journal
         pulse = Pulse()
         seat = open_seat(config, pulse, notifier)
         stack.callback(seat.close)
@@ -92,11 +79,11 @@ def opened_service(
                 lambda: seat.model.facts,
                 config.results.formats,
                 config.retry,
-                place,
-                ResultsTrouble(locks, health),
+                storage.place,
+                ResultsTrouble(storage.locks, health),
             ),
             # Between two looks at an unreadable image others may come first.
-            image_log=ImageLog(roots, pseudonyms, quiet_s=10 * config.rescan_s),
+            image_log=ImageLog(roots, storage.pseudonyms, quiet_s=10 * config.rescan_s),
             heartbeat=Heartbeat(notifier),
             pulse=pulse,
             health=health,
@@ -110,6 +97,31 @@ def opened_service(
         failpoint("startup.ready")
         yield Service(parts, supervisor)
         failpoint("shutdown.ended")
+
+
+@dataclass(frozen=True, slots=True)
+class _Storage:
+    """What of the disks is this process's own."""
+
+    pseudonyms: Pseudonyms
+    journal: Journal
+    place: ResultsPlace
+    locks: TreeLocks
+
+
+def _open_storage(config: Config, stack: ExitStack) -> _Storage:
+    stack.enter_context(owned_state_dir(config.state_dir))
+    failpoint("startup.locked")
+    pseudonyms = open_pseudonyms(config.state_dir)
+    journal = open_journal(config.state_dir)
+    stack.callback(journal.close)
+    failpoint("startup.journal_opened")
+    journal.prove()
+    watch_folders = [watch.folder for watch in config.watch]
+    place = ResultsPlace(config.results.folder, watch_folders)
+    trees = [config.results_folder(watch) for watch in config.watch]
+    locks = stack.enter_context(owned_folders(watch_folders, trees))
+    return _Storage(pseudonyms, journal, place, locks)
 
 
 def open_seat(config: Config, pulse: Pulse, notifier: Notifier) -> ModelSeat:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from daemon import journal_sql as sql
-from daemon.journal import opened_for_reading
+from daemon.journal_file import opened_for_reading
 
 # Rejections that a summary lists.
 _RECENT: Final = 10

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from edge import atomic
 from edge.backends.plan import AMPERE_PLUS, SAME_CAPABILITY, SAME_GPU, Machine, PlanRecord, this_os
 from edge.backends.trt_library import Library, Messages
-from edge.errors import BackendError, BundleError, StorageError
+from edge.backends.trt_targets import require_targets
+from edge.backends.trt_timing import load_timing_cache, save_timing_cache
+from edge.errors import BackendError, BundleError
 
 # Tactics are timed for this many images: a worker of the daemon takes as many from a backlog.
 OPTIMUM_BATCH: Final = 16
@@ -92,7 +93,7 @@ def build_plan(
     if monitor is not None:
         config.progress_monitor = monitor
     # TensorRT for RTX times nothing when it builds.
-    cache = None if library.is_rtx else _load_timing_cache(config, options.timing_cache)
+    cache = None if library.is_rtx else load_timing_cache(config, options.timing_cache)
     messages.clear()
     content = builder.build_serialized_network(network, config)
     if monitor is not None and monitor.interrupted:
@@ -100,27 +101,10 @@ def build_plan(
     if content is None:
         raise BackendError(_refusal(library, options, messages.reason()))
     if cache is not None and options.timing_cache is not None:
-        _save_timing_cache(config, options.timing_cache)
+        save_timing_cache(config, options.timing_cache)
     plan = bytes(content)
     record = _record(library, options, machine, network, graph, plan)
     return Plan(plan, replace(record, flags=flags, seconds=round(time.monotonic() - start, 1)))
-
-
-def known_targets(library: Library) -> tuple[str, ...]:
-    """Compute capabilities for which this library builds on any machine, such as `8.6`."""
-    members = getattr(library.module, "ComputeCapability", None)
-    names = [name for name in dir(members) if name.startswith("SM")] if members else []
-    return tuple(sorted((capability_of(name) for name in names), key=_numeric))
-
-
-def capability_of(target: str) -> str:
-    """`sm86` or `8.6` as `8.6`."""
-    digits = target.lower().removeprefix("sm")
-    return digits if "." in digits else f"{digits[:-1]}.{digits[-1:]}"
-
-
-def _numeric(capability: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in capability.split("."))
 
 
 def _require_options(library: Library, options: BuildOptions) -> None:
@@ -136,21 +120,6 @@ def _require_options(library: Library, options: BuildOptions) -> None:
             "engine is for, such as tensorrt-rtx:sm86,sm89."
         )
     require_targets(library, options.targets)
-
-
-def require_targets(library: Library, targets: tuple[str, ...]) -> None:
-    """Refuse compute capabilities that the library does not build for.
-
-    Raises:
-        BackendError: which one, and which there are.
-    """
-    unknown = [target for target in targets if target not in known_targets(library)]
-    if unknown:
-        known = ", ".join(f"sm{t.replace('.', '')}" for t in known_targets(library))
-        raise BackendError(
-            f"{library} does not build for sm{unknown[0].replace('.', '')}; it builds for {known}. "
-            "For other GPUs build with tensorrt on that machine."
-        )
 
 
 def _builder(library: Library, messages: Messages) -> Any:
@@ -264,31 +233,6 @@ def _monitor(library: Library, step: str, on_progress: OnProgress) -> Any:
             self._outermost.pop(phase, None)
 
     return Monitor()
-
-
-def _load_timing_cache(config: Any, path: Path | None) -> Any:
-    if path is None:
-        return None
-    try:
-        content = path.read_bytes()
-    except OSError:
-        content = b""
-    cache = config.create_timing_cache(content) or config.create_timing_cache(b"")
-    # False: what was timed on another GPU or by another version is not used.
-    if not config.set_timing_cache(cache, False):  # noqa: FBT003 - the library's own signature
-        cache = config.create_timing_cache(b"")
-        config.set_timing_cache(cache, False)  # noqa: FBT003
-    return cache
-
-
-def _save_timing_cache(config: Any, path: Path) -> None:
-    content = bytes(config.get_timing_cache().serialize())
-    try:
-        atomic.make_folder(path.parent)
-        atomic.write_file(path, content)
-    except StorageError:
-        # The next build takes longer; this one is done.
-        return
 
 
 def _refusal(library: Library, options: BuildOptions, reason: str) -> str:

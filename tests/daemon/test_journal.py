@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.journal import NAME, Journal, open_journal
+from daemon.journal import Journal, open_journal
+from daemon.journal_file import NAME
 from daemon.records import Dropped, Finished, ImageVersion, Postponed
 from daemon.summary import read_summary
 from edge.errors import RejectReason, StorageError

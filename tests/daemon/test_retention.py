@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from daemon import retention as module
-from daemon.journal import NAME, Journal, open_journal
+from daemon.journal import Journal, open_journal
+from daemon.journal_file import NAME
 from daemon.records import Dropped, Finished, ImageVersion, OldRow
 from daemon.retention import DAY_S, Retention, trusted_now
 from daemon.roots import Root, names_regex

@@ -23,7 +23,8 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from daemon.journal import NAME, Journal, open_journal
+from daemon.journal import Journal, open_journal
+from daemon.journal_file import NAME
 from daemon.records import ImageVersion, OldRow
 from daemon.reporter import journal_bytes
 from daemon.retention import DAY_S, Retention

@@ -11,14 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge.backends.gpu import find_machine
 from edge.backends.plan import AMPERE_PLUS, PlanRecord
-from edge.backends.trt_build import (
-    UNTRIED_NOTE,
-    BuildOptions,
-    build_plan,
-    capability_of,
-    known_targets,
-)
+from edge.backends.trt_build import UNTRIED_NOTE, BuildOptions, build_plan
 from edge.backends.trt_library import Library, open_library
+from edge.backends.trt_targets import capability_of, known_targets
 from edge.errors import BackendError, BundleError
 from tests.conftest import colour_model
 from tests.support import fake_gpu
