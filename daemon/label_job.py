@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -29,6 +30,8 @@ UNFINISHED: Final = frozenset(
 
 
 LabelBatch: TypeAlias = Callable[[list[Path]], tuple[list[Outcome | TransientError], ModelFacts]]
+
+_OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 # An image that ends the process whenever it is opened is tried alone and after all others. After
 # so many ends it is the cause; power cuts and kills do not meet one image as often.
@@ -138,6 +141,10 @@ class LabelJob:
             return Dropped(image, "gone")
         # The error's own text holds the image's path.
         text = cause.strerror if isinstance(cause, OSError) else None
+        if isinstance(cause, OSError) and cause.errno in _OUT_OF_RESOURCES:
+            # The process lacks something, not the image.
+            delay_s = self._policy.first_delay_s
+            return Postponed(image, delay_s, image.attempts, text or type(error).__name__)
         return self.retry(image, text or type(error).__name__)
 
     def _is_patience_over(self, image: ClaimedImage) -> bool:

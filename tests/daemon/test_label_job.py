@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -250,3 +251,25 @@ def test_label_of_an_image_that_was_in_hand_at_a_crash_is_labelled(
     assert isinstance(verdict, Finished)
     assert verdict.outcome.status is Status.LABELLED
     assert verdict.model == FACTS
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_label_without_a_free_descriptor_costs_the_image_no_attempt(
+    bench: Bench,
+    colour_jpeg: Callable[..., bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+) -> None:
+    image = bench.claim("a.jpg", colour_jpeg("red"), attempts=2)
+    with monkeypatch.context() as full:
+
+        def refuse(*_: object, **__: object) -> int:
+            raise OSError(number, os.strerror(number))
+
+        full.setattr("edge.images.os.open", refuse)
+        verdict = bench.verdict(image)
+    assert isinstance(verdict, Postponed)
+    assert verdict.attempts == 2
+    verdict = bench.verdict(image)
+    assert isinstance(verdict, Finished)
+    assert verdict.outcome.status is Status.LABELLED
