@@ -11,6 +11,8 @@ import errno
 import hashlib
 import os
 import stat
+import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +29,9 @@ from edge.image_header import ImageHeader, read_header
 
 # A shorter side cannot show a cell: the smallest platelets span about 15 px of 360.
 MIN_SIDE_PX: Final = 32
+# Cell images have a tenth of a megapixel; what is larger may cost hundreds of MB to decode.
+_LARGE_PX: Final = 2_000_000
+_decoding_large: Final = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,10 @@ def decode_image(content: bytes, limits: ImageLimits) -> NDArray[np.uint8]:
     """
     header = read_header(content)
     _check_dimensions(header, limits)
-    pixels = _decode_jpeg(content) if header.format == "jpeg" else _decode_png(content, header)
+    # One large image at a time, so that the memory of all workers together stays bounded.
+    is_large = header.height * header.width > _LARGE_PX
+    with _decoding_large if is_large else nullcontext():
+        pixels = _decode_jpeg(content) if header.format == "jpeg" else _decode_png(content, header)
     if pixels.shape != (header.height, header.width, 3):
         raise ImageError(
             RejectReason.CORRUPT,

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -227,3 +230,24 @@ def test_read_file_of_impossible_time_has_none(tmp_path: Path, colour_jpeg: Jpeg
     assert read_file(path, LIMITS).modified is not None
     assert modified_time(10**21) is None
     assert modified_time(-(10**21)) is None
+
+
+def test_decode_of_large_images_is_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = bytes(simplejpeg.encode_jpeg(np.zeros((1600, 1600, 3), np.uint8), 90))
+    at_once, most = 0, 0
+    decode = simplejpeg.decode_jpeg
+
+    def counted(*arguments: Any, **keywords: Any) -> Any:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        time.sleep(0.02)
+        pixels = decode(*arguments, **keywords)
+        at_once -= 1
+        return pixels
+
+    monkeypatch.setattr("edge.images.simplejpeg.decode_jpeg", counted)
+    with ThreadPoolExecutor(4) as pool:
+        shapes = list(pool.map(lambda _: decode_image(content, ImageLimits()).shape, range(8)))
+    assert shapes == [(1600, 1600, 3)] * 8
+    assert most == 1
