@@ -100,7 +100,7 @@ class Journal:
         """Add versions that are not known yet; returns how many."""
         if not versions:
             return 0
-        with self._transaction() as db:
+        with self._transaction(durable=False) as db:
             new = _unknown(db, versions)
             db.executemany(sql.SUPERSEDE, [(v.root, v.path) for v in new])
             now = time.time()
@@ -116,7 +116,7 @@ class Journal:
         An image whose batch once failed or ended in a crash is given alone.
         """
         # One that reads first fails where `edge-daemon retry` writes before it does.
-        with self._transaction() as db:
+        with self._transaction(durable=False) as db:
             now_s, served = self._clock(), json.dumps(self._served)
             rows = db.execute(sql.WAITING, (now_s, served, limit)).fetchall()
             was_interrupted = bool(rows) and rows[0][-1] > 0
@@ -210,8 +210,18 @@ class Journal:
                 db.execute("UPDATE image SET state = ? WHERE id = ?", values_)
 
     @contextmanager
-    def _transaction(self, *, immediate: bool = True) -> Iterator[sqlite3.Connection]:
+    def _transaction(
+        self, *, immediate: bool = True, durable: bool = True
+    ) -> Iterator[sqlite3.Connection]:
+        """One transaction.
+
+        Without `durable` it may be lost in a power cut, but not when the process is killed, and not
+        once a durable one has followed. That does for what a scan finds again: an image that was
+        recorded or claimed and has no outcome.
+        """
         with self._lock, translated(self._path):
+            if not durable:
+                self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute("BEGIN IMMEDIATE" if immediate else "BEGIN")
             try:
                 yield self._connection
@@ -222,6 +232,9 @@ class Journal:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+            finally:
+                if not durable:
+                    self._connection.execute("PRAGMA synchronous = FULL")
 
 
 def open_journal(state_dir: Path, *, clock: Clock = time.monotonic) -> Journal:

@@ -66,15 +66,18 @@ def measure_stream(
         EdgeError: the service ended, or an image got no label.
     """
     contents = [path.read_bytes() for path in images]
-    export = folder / "export"
+    export, results = folder / "export", folder / "results"
     export.mkdir(parents=True)
+    results.mkdir()
     service = _start(bundle, folder)
     try:
-        waits_ms = _write_and_wait(service, export, contents, per_second, count + WARM_UP, on_image)
+        waits_ms = _write_and_wait(
+            service, export, results, contents, per_second, count + WARM_UP, on_image
+        )
     finally:
         service.send_signal(signal.SIGTERM)
         service.wait(30)
-    models_ms = [_model_ms(export / f"{n:06}.jpg.json") for n in range(count + WARM_UP)]
+    models_ms = [_model_ms(results / f"{n:06}.jpg.json") for n in range(count + WARM_UP)]
     return StreamResults(
         Latencies(np.asarray(waits_ms[WARM_UP:])),
         Latencies(np.asarray(models_ms[WARM_UP:])),
@@ -86,6 +89,7 @@ def _start(bundle: Bundle, folder: Path) -> subprocess.Popen[bytes]:
     config = {
         "bundle": str(bundle.root.resolve()),
         "watch": [{"folder": str((folder / "export").resolve())}],
+        "results": {"folder": str((folder / "results").resolve())},
         "state_dir": str((folder / "state").resolve()),
     }
     # JSON is YAML.
@@ -110,6 +114,7 @@ def _start(bundle: Bundle, folder: Path) -> subprocess.Popen[bytes]:
 def _write_and_wait(
     service: subprocess.Popen[bytes],
     export: Path,
+    results: Path,
     contents: list[bytes],
     per_second: float,
     count: int,
@@ -128,7 +133,7 @@ def _write_and_wait(
             closed_s[written] = time.perf_counter()
             written += 1
         for number in list(closed_s):
-            if (export / f"{number:06}.jpg.json").exists():
+            if (results / f"{number:06}.jpg.json").exists():
                 waits_ms[number] = (time.perf_counter() - closed_s.pop(number)) * 1e3
                 on_image(number + 1, count)
         if service.poll() is not None:
