@@ -17,6 +17,7 @@ nothing is lost when the process is killed at any point of the way.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -39,6 +40,8 @@ from edge.failpoints import failpoint
 _TICK_S: Final = 0.5
 # With `once` the wait delays the end of the run.
 _ONCE_TICK_S: Final = 0.05
+# In a burst, scans and files that have settled get their turn after so long.
+_HINTS_TURN_S: Final = 1.0
 # A worker looks this often for images whose time to be tried again has come.
 _IDLE_S: Final = 0.5
 
@@ -122,13 +125,17 @@ class Service:
         self._report_progress()
 
     def _follow_hints(self) -> None:
+        turn_ends_s = time.monotonic() + _HINTS_TURN_S
         for hint in self._hints.take(self._seconds_to_next()):
             failpoint("hint.taken")
+            self._parts.pulse.tick()
             source = self._sources[hint.root]
             if hint.kind is HintKind.NEW_FOLDER:
                 source.note_new_folder(hint.path)
             elif version := source.look(hint.path):
                 self._admit([version], is_complete=source.is_complete(hint, self._config.limits))
+            if time.monotonic() > turn_ends_s:
+                break
         if self._hints.take_loss():
             for source in self._sources.values():
                 source.note_loss()

@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from daemon.canary import INTERVAL_S, Canary
+from daemon.hints import Hint
 from daemon.liveness import Notifier
 from daemon.service import Service
+from daemon.source import Source
 from daemon.startup import opened_service
 from daemon.supervisor import EXPORT, GPU_MARKER, HUNG_AFTER_S, LABEL, Supervisor, Watched
 from edge.errors import BackendError, StorageError
+from edge.images import ImageLimits
 from tests.daemon.conftest import Site, until
 from tests.support import fake_gpu
 from tests.support.engine_bundle import add_tensorrt_graphs
@@ -221,3 +224,27 @@ def test_the_canary_goes_on_when_the_bundle_is_replaced_on_the_disk(
     bench.now_s += 60
     bench.watched.canary.pass_once()
     assert bench.watched.canary.passed_ago_s() == 0.0
+
+
+def test_a_burst_of_hints_is_no_hang(
+    site: Site,
+    colour_jpeg: Callable[..., bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("daemon.supervisor.HUNG_AFTER_S", 0.4)
+    monkeypatch.setattr("daemon.supervisor.INTERVAL_S", 10.0)
+    monkeypatch.setattr("daemon.supervisor.TICK_S", 0.05)
+    is_complete = Source.is_complete
+
+    def slowly(source: Source, hint: Hint, limits: ImageLimits) -> bool:
+        time.sleep(0.02)
+        return is_complete(source, hint, limits)
+
+    monkeypatch.setattr(Source, "is_complete", slowly)
+    with site.running():
+        for number in range(100):
+            path = site.export / f"{number}.jpg"
+            path.write_bytes(colour_jpeg("red", seed=number % 5))
+        until(lambda: all(site.has_sidecar(f"{n}.jpg") for n in range(100)), timeout_s=30)
+    assert "does not move" not in caplog.text

@@ -212,7 +212,7 @@ def start(command: str, config: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def plot(samples: Samples) -> str:
+def plot(samples: Samples, count: int) -> str:
     """Resident memory over time as SVG."""
     width, height, left, bottom = 720, 260, 60, 36
     times = [row[0] for row in samples.rows]
@@ -238,7 +238,7 @@ def plot(samples: Samples) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         'font-family="sans-serif" font-size="12" fill="#333">'
         f'<rect width="{width}" height="{height}" fill="#fff"/>'
-        f'<text x="{left}" y="18">resident memory, MB, over {samples.rows[-1][1]:,} images</text>'
+        f'<text x="{left}" y="18">resident memory, MB, over {count:,} images</text>'
         f'{grid}{ticks}<polyline points="{points}" fill="none" stroke="#1f6feb" '
         f'stroke-width="1.5"/><text x="{width - 10}" y="{height - 4}" text-anchor="end">'
         "seconds</text></svg>\n"
@@ -282,7 +282,7 @@ def main() -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     (arguments.out / f"{arguments.kind}.json").write_text(json.dumps(samples.rows))
-    (arguments.out / f"{arguments.kind}.svg").write_text(plot(samples))
+    (arguments.out / f"{arguments.kind}.svg").write_text(plot(samples, arguments.images))
     return 1 if report(arguments.kind, samples, done, arguments.images) else 0
 
 
