@@ -45,7 +45,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--folders", type=int, default=100)
-    parser.add_argument("--output", type=Path, default=Path())
+    parser.add_argument("--output", type=Path, default=Path.cwd())
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix=".burst-", dir=arguments.output) as scratch:
         took_s = burst(Lab(Path(scratch)), arguments.images, arguments.folders, timeout_s=1800)

@@ -27,7 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--folders", type=int, default=500)
-    parser.add_argument("--output", type=Path, default=Path())
+    parser.add_argument("--output", type=Path, default=Path.cwd())
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix=".scan-", dir=arguments.output) as scratch:
         folder = Path(scratch)

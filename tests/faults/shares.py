@@ -164,7 +164,7 @@ def main() -> int:
     """Play every scenario and say how long each took."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--outage-s", type=float, default=120.0)
-    parser.add_argument("--output", type=Path, default=Path())
+    parser.add_argument("--output", type=Path, default=Path.cwd())
     parser.add_argument("--only", default="")
     arguments = parser.parse_args()
     if problem := lacks():
