@@ -86,6 +86,7 @@ def test_scrapes_of_a_busy_service_are_whole_and_name_no_image(
     caplog.set_level(logging.DEBUG, "daemon")
     good, count = colour_jpeg("red"), 200
     backlog = ("microscope_edge_backlog_images", "waiting")
+    counted = ("microscope_edge_latency_seconds_count",)
     pages: list[str] = []
     done = threading.Event()
 
@@ -104,6 +105,8 @@ def test_scrapes_of_a_busy_service_are_whole_and_name_no_image(
             until(lambda: len(site.outcomes()) == count, timeout_s=30)
             until(lambda: {row[0] for row in site.outcomes().values()} == {"done"}, timeout_s=30)
             until(lambda: samples(fetch(port, "/metrics"))[backlog] == 0)
+            # Counted just after the journal has the outcome.
+            until(lambda: samples(fetch(port, "/metrics"))[counted] == count)
         finally:
             done.set()
             scraper.join()
