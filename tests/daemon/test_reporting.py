@@ -107,6 +107,7 @@ def test_scrapes_of_a_busy_service_are_whole_and_name_no_image(
             until(lambda: samples(fetch(port, "/metrics"))[backlog] == 0)
             # Counted just after the journal has the outcome.
             until(lambda: samples(fetch(port, "/metrics"))[counted] == count)
+            until(lambda: json.loads(fetch(port, "/health"))["canary_age_s"] is not None)
         finally:
             done.set()
             scraper.join()
