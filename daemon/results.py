@@ -29,11 +29,11 @@ class ResultsTrouble:
 
     def begin(self, reason: str | None) -> None:
         """Sidecars cannot be written."""
+        self._locks.let_go()
         # Without the error's own text, which holds the image's path.
         log.error("sidecars cannot be written (%s); their images wait until they can", reason)
         text = "sidecars cannot be written; their images wait"
         self._health.set("results", ok=False, reason=text, is_vital=False)
-        self._locks.let_go()
 
     def end(self) -> None:
         """They can again.

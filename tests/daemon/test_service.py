@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -312,10 +313,12 @@ def test_run_device_that_fails_stops_the_service_and_gives_the_images_back(
     site: Any, colour_jpeg: Jpeg, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     infer = OnnxSession.infer
+    has_failed = threading.Event()
 
     def fails_on_blue(self: OnnxSession, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         logits = infer(self, images)
         if (logits.argmax(axis=1) == 2).any():
+            has_failed.set()
             raise BackendError("device lost")
         return logits
 
@@ -324,6 +327,7 @@ def test_run_device_that_fails_stops_the_service_and_gives_the_images_back(
             monkeypatch.setattr(OnnxSession, "infer", fails_on_blue)
             put(site.export / "a.jpg", colour_jpeg("blue"))
             until(lambda: "a.jpg" in site.outcomes())
+            until(has_failed.is_set)
             until(lambda: site.outcomes()["a.jpg"][0] == "waiting")
 
     with pytest.raises(BackendError, match="device lost"):

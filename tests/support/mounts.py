@@ -66,7 +66,11 @@ class Ext4(Mount):
 
     def restart(self) -> None:
         """Mount it again, as after the power cut."""
-        subprocess.run(["umount", str(self.folder)], check=True)
+        end_s = time.monotonic() + 5.0
+        # A worker may be in the middle of a try.
+        while subprocess.run(["umount", str(self.folder)], check=False).returncode:
+            assert time.monotonic() < end_s, "the file system stays busy"
+            time.sleep(0.02)
         _mount_or_skip("-o", "loop", str(self.image), str(self.folder))
 
 
