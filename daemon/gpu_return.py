@@ -17,6 +17,7 @@ from typing import Final
 from daemon.config import Config
 from daemon.model_seat import ENGINES_NAME, Model, ModelSeat
 from daemon.settle import Clock
+from edge.backends.onnx import BACKEND_NAME
 from edge.errors import BackendError, BundleError, EdgeError
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class GpuReturn:
         except (BackendError, BundleError) as error:
             log.info("%s", error)
             return
-        if model.session.backend == "onnxruntime-cpu":
+        if model.session.backend == BACKEND_NAME:
             model.session.close()
             self._end_with(
                 BackendError("the GPU works again, but not in this process. Start it again.")

@@ -17,6 +17,7 @@ from daemon.config import Config
 from daemon.liveness import Pulse
 from daemon.settle import Clock
 from edge.backends.base import InferenceSession
+from edge.backends.onnx import BACKEND_NAME
 from edge.backends.select import ONNXRUNTIME, Opening, open_session
 from edge.bundle import Bundle, load_bundle
 from edge.errors import BackendError, DeviceError, TransientError
@@ -135,7 +136,7 @@ class ModelSeat:
     @property
     def is_on_gpu(self) -> bool:
         """Whether a device labels that can fail by itself."""
-        return self._model.session.backend != "onnxruntime-cpu"
+        return self._model.session.backend != BACKEND_NAME
 
     def label_batch(self, paths: list[Path]) -> tuple[list[Outcome | TransientError], ModelFacts]:
         """As `Labeller.label_batch`, and which model it was.

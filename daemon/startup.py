@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -130,10 +130,7 @@ def open_seat(config: Config, pulse: Pulse, notifier: Notifier) -> ModelSeat:
     Raises:
         BundleError, BackendError: it cannot be used here.
     """
-
-    def open_(backend: str) -> Model:
-        return open_model(config, backend=backend, opening=_announced(notifier), pulse=pulse)
-
+    open_ = _opener(config, pulse, notifier)
     failure = take_gpu_failure(config.state_dir) if config.backend == "auto" else None
     if failure:
         log.warning("the GPU failed before this start (%s); the CPU labels for a while", failure)
@@ -145,12 +142,18 @@ def open_seat(config: Config, pulse: Pulse, notifier: Notifier) -> ModelSeat:
     )
 
 
-def _supervisor(parts: Parts, seat: ModelSeat, notifier: Notifier) -> Supervisor:
-    config, ending = parts.config, parts.ending
+def _opener(config: Config, pulse: Pulse, notifier: Notifier) -> Callable[[str], Model]:
+    """Opens the configured model on a back end."""
 
     def open_(backend: str) -> Model:
-        return open_model(config, backend=backend, opening=_announced(notifier), pulse=parts.pulse)
+        return open_model(config, backend=backend, opening=_announced(notifier), pulse=pulse)
 
+    return open_
+
+
+def _supervisor(parts: Parts, seat: ModelSeat, notifier: Notifier) -> Supervisor:
+    config, ending = parts.config, parts.ending
+    open_ = _opener(config, parts.pulse, notifier)
     return Supervisor(
         Watched(
             seat=seat,

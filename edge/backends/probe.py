@@ -11,6 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from edge.backends.onnx import BACKEND_NAME
 from edge.backends.select import Opening, open_session
 from edge.bundle import load_bundle
 from edge.errors import BackendError, EdgeError
@@ -29,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
         opening = Opening(cache=arguments.cache)
         session = open_session(bundle, precision=arguments.precision, opening=opening)
         check_session(bundle, session)
-        is_on_gpu = session.backend != "onnxruntime-cpu"
+        is_on_gpu = session.backend != BACKEND_NAME
         session.close()
     except EdgeError as error:
         return error.exit_code
