@@ -144,13 +144,16 @@ class ModelSeat:
         Raises:
             BackendError: the device failed and nothing may take its place.
         """
-        model = self._model
-        try:
-            return model.labeller.label_batch(paths), model.facts
-        except DeviceError as error:
-            self.fail_over(model, error)
-        model = self._model
-        return model.labeller.label_batch(paths), model.facts
+        while True:
+            model = self._model
+            try:
+                return model.labeller.label_batch(paths), model.facts
+            except DeviceError as error:
+                self.fail_over(model, error)
+            except BackendError:
+                # Another thread may have seated another model and closed this one.
+                if self._model is model:
+                    raise
 
     def fail_over(self, failed: Model, error: BackendError) -> None:
         """Seat the model on the CPU in place of `failed`; another worker may have done so.

@@ -38,10 +38,12 @@ class OnnxSession:
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (batch, classes) of uint8 images (batch, height, width, 3)."""
-        if self._session is None:
+        # Another thread may close the session meanwhile; this one keeps it until it has run.
+        session = self._session
+        if session is None:
             raise BackendError("the ONNX Runtime session is closed. Open it again.")
         try:
-            (logits,) = self._session.run(None, {self._input_name: images})
+            (logits,) = session.run(None, {self._input_name: images})
         except _RUNTIME_ERRORS as error:
             raise BackendError(f"ONNX Runtime failed: {_first_line(error)}") from error
         return np.asarray(logits, np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from daemon.model_seat import Model, ModelSeat, open_model
 from daemon.startup import open_seat, opened_service
 from daemon.supervisor import GPU_MARKER, note_gpu_failure, take_gpu_failure
 from edge.errors import BackendError, DeviceError
+from edge.labeller import Outcome
 from tests.daemon.conftest import Site, until
 from tests.support import fake_gpu
 from tests.support.engine_bundle import add_tensorrt_graphs
@@ -185,6 +187,59 @@ def test_a_marker_of_a_hung_gpu_makes_one_start_on_the_cpu(
 def test_the_probe_says_no_where_there_is_no_gpu(gpu_site: Site) -> None:
     # A real child process, which sees no fake.
     assert not gpu_return.works_in_child(gpu_site.config())
+
+
+def label_with_another_model_seated_meanwhile(
+    seat: Seat, path: Path, change: Callable[[], None]
+) -> str:
+    """A worker holds the model that `change` closes; which back end gave the label."""
+    labeller = seat.seat.model.labeller
+    prepare = labeller._prepare
+
+    def prepare_late(path: Path) -> Any:
+        image = prepare(path)
+        change()
+        return image
+
+    labeller._prepare = prepare_late  # type: ignore[method-assign]
+    (outcome,), facts = seat.seat.label_batch([path])
+    assert isinstance(outcome, Outcome)
+    assert outcome.decision is not None
+    assert outcome.decision.label == "red"
+    return facts.backend
+
+
+def test_an_image_in_work_while_the_gpu_is_given_up_is_labelled_on_the_cpu(
+    seat: Seat, gpu: FakeGpu, gpu_site: Site, colour_jpeg: Callable[..., bytes]
+) -> None:
+    path = gpu_site.add("a.jpg", colour_jpeg("red"))
+    backend = label_with_another_model_seated_meanwhile(seat, path, lambda: lose(seat, gpu))
+    assert backend == "onnxruntime-cpu"
+
+
+def test_an_image_in_work_while_the_gpu_comes_back_is_labelled_on_the_gpu(
+    seat: Seat, gpu: FakeGpu, gpu_site: Site, colour_jpeg: Callable[..., bytes]
+) -> None:
+    path = gpu_site.add("a.jpg", colour_jpeg("red"))
+    lose(seat, gpu)
+    gpu.lost = False
+
+    def come_back() -> None:
+        seat.now_s += RETURN_AFTER_S + 1
+        seat.check()
+        seat.now_s += RETURN_AFTER_S + 1
+        seat.check()
+
+    assert label_with_another_model_seated_meanwhile(seat, path, come_back) == "tensorrt"
+
+
+def test_a_session_that_does_not_work_and_was_not_replaced_is_reported(
+    seat: Seat, gpu_site: Site, colour_jpeg: Callable[..., bytes]
+) -> None:
+    path = gpu_site.add("a.jpg", colour_jpeg("red"))
+    seat.seat.close()
+    with pytest.raises(BackendError, match="closed"):
+        seat.seat.label_batch([path])
 
 
 def test_failover_without_a_gpu_raises_what_happened(site: Site) -> None:

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,10 @@ def kernel_table(pid: int, name: str) -> list[list[str]]:
 
 def listening_sockets(pid: int) -> list[str]:
     """What a process listens on, from its descriptors and the kernel's tables."""
-    own = {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink()}
+    own = set()
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since it was listed
+            own.add(str(fd.readlink()))
     inodes = {name[8:-1] for name in own if name.startswith("socket:[")}
     found = []
     for table in ("tcp", "tcp6", "udp", "udp6"):
