@@ -24,7 +24,8 @@ from converters.request import Request, labelled_images
 from edge.backends.plan import PORTABILITIES, SAME_GPU
 from edge.backends.trt_build import MAX_BATCH
 from edge.bundle import MANIFEST_NAME, load_bundle
-from edge.errors import ConfigError, EdgeError
+from edge.command import run_command
+from edge.errors import ConfigError
 from edge.progress import StepProgress
 
 
@@ -32,25 +33,11 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.ERROR)
-    try:
-        return _run(arguments)
-    except EdgeError as error:
-        if arguments.debug:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("error: interrupted; nothing was written.", file=sys.stderr)
-        return 1
-    except Exception as error:
-        if arguments.debug:
-            raise
-        summary = " ".join(str(error).split())[:300]
-        print(
-            f"error: unexpected {type(error).__name__}: {summary}. Run again with --debug.",
-            file=sys.stderr,
-        )
-        return 1
+    return run_command(
+        lambda: _run(arguments),
+        debug=arguments.debug,
+        on_interrupt="interrupted; nothing was written.",
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Final
 
 import edge
 from daemon import install
@@ -26,34 +23,24 @@ from daemon.service import Service
 from daemon.startup import opened_service
 from daemon.status import status_fields, status_text
 from daemon.summary import read_summary
-from edge.errors import EdgeError, RejectReason
+from edge.command import INTERRUPTED, run_command
+from edge.errors import RejectReason
 from edge.progress import Progress
 
 log = logging.getLogger(__name__)
-
-# As the shell has it for a program ended by SIGINT.
-_INTERRUPTED: Final = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code of `edge.errors`."""
     arguments = _parser().parse_args(argv)
-    try:
+
+    def command() -> int:
         if "dry_run" in arguments:
             return _install(arguments)
-        command: Callable[[Config, argparse.Namespace], int] = arguments.command
-        exit_code = command(load_config(arguments.config), arguments)
-        sys.stdout.flush()
-        return exit_code  # noqa: TRY300 - an `else` would not see the flush fail
-    except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
-        return _INTERRUPTED
-    except BrokenPipeError:
-        # The reader, such as `head`, has what it wanted. Python flushes once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:  # noqa: BLE001 - the end of the program
-        return _report(error, debug=arguments.debug)
+        chosen: Callable[[Config, argparse.Namespace], int] = arguments.command
+        return chosen(load_config(arguments.config), arguments)
+
+    return run_command(command, debug=arguments.debug, is_private=True)
 
 
 def _run(config: Config, arguments: argparse.Namespace) -> int:
@@ -77,7 +64,7 @@ def _once(config: Config, arguments: argparse.Namespace) -> int:
         print(text, file=sys.stderr)
     if was_stopped():
         print("error: stopped before the end; start again to go on", file=sys.stderr)
-        return _INTERRUPTED
+        return INTERRUPTED
     return 0
 
 
@@ -125,29 +112,6 @@ def _stop_on_signals(service: Service) -> Callable[[], bool]:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     return lambda: bool(received)
-
-
-def _report(error: Exception, *, debug: bool) -> int:
-    if debug:
-        traceback.print_exception(error)
-    if isinstance(error, EdgeError):
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
-        return error.exit_code
-    # Without its text, which may hold an image's path and with it a sample id.
-    kind, place = type(error).__name__, _place(error)
-    print(f"error: unexpected {kind} at {place}. Run again with --debug.", file=sys.stderr)
-    return EdgeError.exit_code
-
-
-def _place(error: Exception) -> str:
-    """The last line of this program that the error passed, not of a library below it."""
-    packages = Path(edge.__file__).parent.parent
-    own = [packages / "daemon", packages / "edge"]
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if any(Path(frame.filename).is_relative_to(package) for package in own):
-            return f"{Path(frame.filename).relative_to(packages)}:{frame.lineno}"
-    return "an unknown place"
 
 
 def _parser() -> argparse.ArgumentParser:

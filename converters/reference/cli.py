@@ -16,7 +16,8 @@ from converters.reference import pbc, train
 from converters.reference.evaluate import evaluate, table
 from converters.reference.network import EfficientNetLite0, load_imagenet_weights
 from converters.reference.samples import load_training, load_validation
-from edge.errors import ConfigError, EdgeError
+from edge.command import run_command
+from edge.errors import ConfigError
 from edge.preprocess import InputSpec
 from edge.progress import Progress
 
@@ -33,12 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    try:
-        arguments.run(arguments)
-    except EdgeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return run_command(lambda: arguments.run(arguments))
 
 
 def run_training(arguments: argparse.Namespace) -> None:

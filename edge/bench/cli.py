@@ -11,14 +11,15 @@ from pathlib import Path
 from edge import atomic
 from edge.backends.base import InferenceSession
 from edge.backends.select import BACKENDS, Opening, open_sessions
-from edge.bench import report
 from edge.bench.environment import environment
+from edge.bench.report import Report, service_report, stages_report, stream_report
 from edge.bench.service import measure_service
 from edge.bench.stages import measure_stages
 from edge.bench.stream import measure_stream
 from edge.bundle import Bundle, load_bundle
+from edge.command import run_command
 from edge.demo.analyzer import drawn_images
-from edge.errors import ConfigError, EdgeError
+from edge.errors import ConfigError
 from edge.progress import Progress, StepProgress
 
 _DRAWN_COUNT = 64
@@ -30,63 +31,25 @@ _SUFFIXES = (".jpg", ".jpeg", ".png")
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     arguments = _parser().parse_args(argv)
-    try:
-        _run(arguments)
-    except EdgeError as error:
-        if arguments.debug:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("error: interrupted.", file=sys.stderr)
-        return 1
-    except Exception as error:
-        if arguments.debug:
-            raise
-        kind = type(error).__name__
-        print(f"error: unexpected {kind}: {error}. Run again with --debug.", file=sys.stderr)
-        return 1
-    return 0
+    return run_command(lambda: _run(arguments), debug=arguments.debug)
 
 
 def _run(arguments: argparse.Namespace) -> None:
     _check(arguments)
     bundle = load_bundle(arguments.bundle)
-    if arguments.daemon:
-        _run_daemon(bundle, arguments)
-        return
-    if arguments.stream:
-        _run_stream(bundle, arguments)
-        return
-    sessions = _open_sessions(bundle, arguments)
     facts = environment()
+    measure = _measure_stages
+    if arguments.daemon:
+        measure = _measure_service
+    elif arguments.stream:
+        measure = _measure_stream
     with tempfile.TemporaryDirectory(prefix=".edge-bench-", dir=arguments.output) as folder:
         images = _images(arguments.images, Path(folder))
-        output = Path(folder) / "sidecars"
-        output.mkdir()
         print(_heading(bundle, facts, arguments, len(images)), file=sys.stderr)
-        with Progress("measuring rounds", sys.stderr) as progress:
-            results = measure_stages(
-                bundle,
-                sessions,
-                images,
-                output,
-                arguments.rounds,
-                batches=arguments.batches,
-                on_round=progress.update,
-            )
-    print(report.table(results))
-    print()
-    print(report.summary(results))
+        found = measure(bundle, images, Path(folder), arguments)
+    print(found.text)
     if arguments.json:
-        settings = {
-            "rounds": arguments.rounds,
-            "threads": arguments.threads,
-            "images": len(images),
-            "batch": 1,
-            "batches": list(arguments.batches),
-        }
-        content = json.dumps(report.to_dict(bundle, results, facts, settings), indent=1) + "\n"
+        content = json.dumps(found.to_dict(bundle, facts), indent=1) + "\n"
         atomic.write_file(arguments.json, content.encode())
 
 
@@ -101,43 +64,59 @@ def _check(arguments: argparse.Namespace) -> None:
             raise ConfigError(f"--{name}: {place} is no folder; make it first.")
 
 
-def _run_daemon(bundle: Bundle, arguments: argparse.Namespace) -> None:
-    facts = environment()
-    with tempfile.TemporaryDirectory(prefix=".edge-bench-", dir=arguments.output) as folder:
-        images = _images(arguments.images, Path(folder))
-        print(_heading(bundle, facts, arguments, len(images)), file=sys.stderr)
-        with Progress("rounds", sys.stderr) as progress:
-            results = measure_service(
-                bundle,
-                images,
-                Path(folder) / "service",
-                threads=arguments.threads,
-                on_round=progress.update,
-            )
-    print(report.service_table(results))
-    if arguments.json:
-        content = json.dumps(report.service_dict(bundle, results, facts), indent=1) + "\n"
-        atomic.write_file(arguments.json, content.encode())
+def _measure_stages(
+    bundle: Bundle, images: list[Path], scratch: Path, arguments: argparse.Namespace
+) -> Report:
+    sessions = _open_sessions(bundle, arguments)
+    output = scratch / "sidecars"
+    output.mkdir()
+    with Progress("measuring rounds", sys.stderr) as progress:
+        results = measure_stages(
+            bundle,
+            sessions,
+            images,
+            output,
+            arguments.rounds,
+            batches=arguments.batches,
+            on_round=progress.update,
+        )
+    settings = {
+        "rounds": arguments.rounds,
+        "threads": arguments.threads,
+        "images": len(images),
+        "batch": 1,
+        "batches": list(arguments.batches),
+    }
+    return stages_report(results, settings)
 
 
-def _run_stream(bundle: Bundle, arguments: argparse.Namespace) -> None:
-    facts = environment()
-    with tempfile.TemporaryDirectory(prefix=".edge-bench-", dir=arguments.output) as folder:
-        images = _images(arguments.images, Path(folder))
-        print(_heading(bundle, facts, arguments, len(images)), file=sys.stderr)
-        with Progress("images", sys.stderr) as progress:
-            results = measure_stream(
-                bundle,
-                images,
-                Path(folder) / "stream",
-                per_second=arguments.stream,
-                count=round(arguments.stream * arguments.seconds),
-                on_image=progress.update,
-            )
-    print(report.stream_table(results))
-    if arguments.json:
-        content = json.dumps(report.stream_dict(bundle, results, facts), indent=1) + "\n"
-        atomic.write_file(arguments.json, content.encode())
+def _measure_service(
+    bundle: Bundle, images: list[Path], scratch: Path, arguments: argparse.Namespace
+) -> Report:
+    with Progress("rounds", sys.stderr) as progress:
+        results = measure_service(
+            bundle,
+            images,
+            scratch / "service",
+            threads=arguments.threads,
+            on_round=progress.update,
+        )
+    return service_report(results)
+
+
+def _measure_stream(
+    bundle: Bundle, images: list[Path], scratch: Path, arguments: argparse.Namespace
+) -> Report:
+    with Progress("images", sys.stderr) as progress:
+        results = measure_stream(
+            bundle,
+            images,
+            scratch / "stream",
+            per_second=arguments.stream,
+            count=round(arguments.stream * arguments.seconds),
+            on_image=progress.update,
+        )
+    return stream_report(results)
 
 
 def _open_sessions(bundle: Bundle, arguments: argparse.Namespace) -> list[InferenceSession]:

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from edge import atomic
+from edge.command import run_command
 from edge.demo import run
 from edge.demo.analyzer import drawn_images, images_in_folder
 from edge.demo.cells import CLASSES
 from edge.demo.sheet import contact_sheet
-from edge.errors import ConfigError, EdgeError
+from edge.errors import ConfigError
 from edge.progress import Progress
 
 _DRAWN_COUNT = 200
@@ -25,14 +26,7 @@ _DRAWN_COUNT = 200
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     arguments = _parser().parse_args(argv)
-    try:
-        return _run(arguments)
-    except EdgeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("error: interrupted.", file=sys.stderr)
-        return 1
+    return run_command(lambda: _run(arguments))
 
 
 def _run(arguments: argparse.Namespace) -> int:

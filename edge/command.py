@@ -1,0 +1,73 @@
+"""How every command ends: with its exit code, and one line for what went wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from edge.errors import EdgeError
+
+# As the shell has it for a program ended by SIGINT.
+INTERRUPTED: Final = 130
+# An unexpected error of a library may hold pages.
+_LONGEST_TEXT: Final = 300
+
+
+def run_command(
+    command: Callable[[], int | None],
+    *,
+    debug: bool = False,
+    on_interrupt: str = "interrupted.",
+    is_private: bool = False,
+) -> int:
+    """Run a command; returns its exit code, or that of the error it raised.
+
+    Args:
+        command: does the work and returns its exit code; None is 0.
+        debug: show the traceback as well.
+        on_interrupt: what is said when a person stops it.
+        is_private: an unexpected error's text may hold an image's path, and with it a sample id;
+            only its kind and place are said.
+    """
+    try:
+        exit_code = command()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        _say(on_interrupt)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader, such as `head`, has what it wanted. Python flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - the end of the program
+        if debug:
+            traceback.print_exception(error)
+        _say(*_lines(error, is_private=is_private))
+        return error.exit_code if isinstance(error, EdgeError) else EdgeError.exit_code
+    return exit_code or 0
+
+
+def _say(*lines: str) -> None:
+    sys.stderr.writelines(f"error: {line}\n" for line in lines)
+
+
+def _lines(error: Exception, *, is_private: bool) -> list[str]:
+    if isinstance(error, EdgeError):
+        return str(error).splitlines()
+    text = "" if is_private else " ".join(str(error).split())[:_LONGEST_TEXT]
+    what = f"unexpected {type(error).__name__} at {_place(error)}"
+    return [f"{what}{': ' if text else ''}{text}. Run again with --debug."]
+
+
+def _place(error: Exception) -> str:
+    """The last line of this program that the error passed, not of a library below it."""
+    packages = Path(__file__).parent.parent
+    own = [packages / name for name in ("edge", "daemon", "converters")]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if any(Path(frame.filename).is_relative_to(package) for package in own):
+            return f"{Path(frame.filename).relative_to(packages)}:{frame.lineno}"
+    return "an unknown place"
