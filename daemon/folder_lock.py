@@ -7,7 +7,6 @@ the sidecars, which says who it is, and which a second machine sees where the sh
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import socket
@@ -19,8 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from daemon.bounded_call import BoundedCalls
+from daemon.file_lock import lock_holder, take_lock
 from daemon.mounts import file_system_type
-from daemon.state_dir import lock_holder
 from edge.atomic import make_folder
 from edge.errors import StorageError
 
@@ -51,7 +50,7 @@ def owned_folders(watch_folders: Iterable[Path], trees: Iterable[Path]) -> Itera
         stack.callback(locks.let_go)
         locks.take()
         for folder in watch_folders:
-            if descriptor := _try(calls, _lock_folder, folder):
+            if (descriptor := _try(calls, _lock_folder, folder)) is not None:
                 stack.callback(os.close, descriptor)
         yield locks
 
@@ -77,7 +76,9 @@ class TreeLocks:
         """
         with self._guard:
             for tree in self._trees:
-                if tree not in self._held and (found := _try(self._calls, _lock_tree, tree)):
+                if tree in self._held:
+                    continue
+                if (found := _try(self._calls, _lock_tree, tree)) is not None:
                     self._held[tree] = found
 
     def let_go(self) -> None:
@@ -111,13 +112,13 @@ def _lock_tree(tree: Path) -> int:
     flags = access | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(tree / LOCK_NAME, flags, 0o644)
     with _closed_on_error(descriptor):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StorageError(
+        take_lock(
+            descriptor,
+            lambda: (
                 f"results in {tree} are written by {_named_holder(descriptor)}. Stop that daemon, "
                 "or give this one another results.folder."
-            ) from error
+            ),
+        )
     # A full disk keeps the name from being told, not the lock from being held.
     with suppress(OSError):
         started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
@@ -152,13 +153,13 @@ def _release_tree(tree: Path, descriptor: int) -> None:
 def _lock_folder(folder: Path) -> int:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     with _closed_on_error(descriptor):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StorageError(
+        take_lock(
+            descriptor,
+            lambda: (
                 f"watch folder {folder} is in use by {lock_holder(descriptor)}. Stop that daemon, "
                 "or give this one another folder."
-            ) from error
+            ),
+        )
     return descriptor
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from daemon.file_lock import lock_holder, take_lock
 from edge.atomic import make_folder, remove_leftovers
 from edge.errors import StorageError
 
@@ -28,13 +28,7 @@ def owned_state_dir(folder: Path) -> Iterator[None]:
     _make_private(folder)
     descriptor = _open_lock(folder / LOCK_NAME)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StorageError(
-                f"{folder} is in use by {lock_holder(descriptor)}. Stop that daemon, or give this "
-                "one another state_dir."
-            ) from error
+        _lock(folder, descriptor)
         # A start that was killed may have been writing the log's key, or into a folder below.
         for place in (folder, *(path for path in folder.iterdir() if path.is_dir())):
             remove_leftovers(place, older_than_s=0.0)
@@ -62,13 +56,16 @@ def _open_lock(path: Path) -> int:
         raise StorageError(f"{path} cannot be opened ({error.strerror}).") from error
 
 
-def lock_holder(descriptor: int) -> str:
-    """Who holds the lock, from /proc/locks, so that nothing need be written to the lock file."""
-    inode = os.fstat(descriptor).st_ino
-    # The hardened service sees no /proc/locks.
-    with suppress(OSError):
-        for line in Path("/proc/locks").read_text().splitlines():
-            fields = line.split()
-            if "FLOCK" in fields and fields[-3].endswith(f":{inode}"):
-                return f"process {fields[-4]}"
-    return "another process"
+def _lock(folder: Path, descriptor: int) -> None:
+    try:
+        take_lock(
+            descriptor,
+            lambda: (
+                f"{folder} is in use by {lock_holder(descriptor)}. Stop that daemon, or give this "
+                "one another state_dir."
+            ),
+        )
+    except OSError as error:
+        raise StorageError(
+            f"{folder} cannot be locked ({error.strerror}). Give a state_dir on a local disk."
+        ) from error

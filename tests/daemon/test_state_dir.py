@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import stat
 import subprocess
@@ -44,6 +46,20 @@ def test_owned_state_dir_second_owner_is_refused_and_told_who(tmp_path: Path) ->
     ):
         pass
     with owned_state_dir(tmp_path):
+        pass
+
+
+def test_owned_state_dir_on_a_file_system_without_locks_is_a_storage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with (
+        pytest.raises(StorageError, match=r"No locks available.*local disk"),
+        owned_state_dir(tmp_path),
+    ):
         pass
 
 
