@@ -24,6 +24,7 @@ from converters.placement import TENSORRT, TENSORRT8, X86, X86_7BIT
 from converters.request import Request, calibration_images, validation_images
 from converters.targets import Quantized, quantize_for_all, require_int8
 from converters.torch_to_onnx import source_to_onnx
+from edge.backends.cpu import has_vnni
 from edge.backends.onnx import open_onnx
 from edge.bench.measure import Latencies, interleave
 
@@ -124,15 +125,16 @@ def _race(
     card: ModelCard,
     on_progress: OnProgress,
 ) -> dict[str, Latencies]:
-    """Time the graphs that ONNX Runtime serves on a machine like this one."""
+    """Time, by precision, the graphs that ONNX Runtime serves on a machine like this one."""
     (batch,) = image_batches(evenly(images, 1), card.input, 1)
 
     def infer_with(model: onnx.ModelProto) -> Callable[[int], object]:
         session = open_onnx(model.SerializeToString(), "int8")
         return lambda _: session.infer(batch)
 
+    served = {"fp32": "fp32", "int8": "int8" if has_vnni() else "int8.7bit"}
     return interleave(
-        {name: infer_with(models[name]) for name in ("fp32", "int8") if name in models},
+        {name: infer_with(models[key]) for name, key in served.items() if key in models},
         SPEED_ROUNDS,
         on_round=lambda done, total: on_progress("measuring speed", done, total),
     )

@@ -10,6 +10,7 @@ from converters.agreement import Evidence
 from converters.gate import Check, failures
 from converters.judging import Judging
 from converters.tensorrt_graph import for_tensorrt
+from edge.backends.onnx import open_onnx
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,5 +30,5 @@ class HalfModel:
 def halve(fp32: onnx.ModelProto, judging: Judging) -> HalfModel:
     """The FP16 graph, judged as INT8 graphs are."""
     model = for_tensorrt(fp32, half_floats=True)
-    evidence, checks = judging.judge(model, "fp16", optimise=True)
+    evidence, checks = judging.judge(open_onnx(model.SerializeToString(), "fp16"), "fp16")
     return HalfModel(model, evidence, checks)

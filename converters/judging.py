@@ -12,6 +12,8 @@ from converters.card import ModelCard
 from converters.gate import Check, Gate, judge
 from converters.onnx_to_int8 import Int8Model
 from converters.placement import Placement
+from converters.target_session import open_as_target
+from edge.backends.base import InferenceSession
 from edge.backends.onnx import open_onnx
 from edge.intervals import Share
 from edge.labeller import Labeller
@@ -38,18 +40,15 @@ class Judging:
         self.validation = validation
         self._card = card
         self._on_progress = on_progress
-        self.fp32 = self._label(fp32, "fp32", optimise=True)
+        self.fp32 = self._label(open_onnx(fp32.SerializeToString(), "fp32"), "fp32")
 
     def __call__(self, int8: Int8Model, placement: Placement) -> tuple[Evidence, list[Check]]:
         """The evidence for a quantized graph and what the gate says of it."""
-        # ONNX Runtime must not fuse a graph that is meant for TensorRT.
-        return self.judge(int8.model, placement.name, optimise=not placement.symmetric)
+        return self.judge(open_as_target(int8.model, placement), placement.name)
 
-    def judge(
-        self, model: onnx.ModelProto, name: str, *, optimise: bool
-    ) -> tuple[Evidence, list[Check]]:
+    def judge(self, session: InferenceSession, name: str) -> tuple[Evidence, list[Check]]:
         """The evidence for any graph and what the gate says of it."""
-        logits = self._label(model, name, optimise=optimise)
+        logits = self._label(session, name)
         evidence = Evidence(self.validation, self.fp32, logits)
         return evidence, judge(evidence, self.gate)
 
@@ -75,8 +74,7 @@ class Judging:
             )
         return found
 
-    def _label(self, model: onnx.ModelProto, name: str, *, optimise: bool) -> Logits:
-        session = open_onnx(model.SerializeToString(), "int8", optimise=optimise)
+    def _label(self, session: InferenceSession, name: str) -> Logits:
         labeller = Labeller(
             session,
             classes=self._card.classes,

@@ -26,6 +26,7 @@ class Placement:
         weight_steps: the largest quantized weight.
         float_weights: keep weights as floats behind a Q/DQ pair, otherwise as integers behind DQ.
         half_floats: FP16 for what stays float.
+        needs_vnni: for processors that add products of 8-bit integers in 32 bits.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Placement:
     weight_steps: int = 127
     float_weights: bool = False
     half_floats: bool = False
+    needs_vnni: bool = False
 
     @property
     def moving(self) -> frozenset[str]:
@@ -67,10 +69,11 @@ X86: Final = Placement(
     ),
     both_sides_of_add=True,
     integer_bias=True,
+    needs_vnni=True,
 )
 
 # Without VNNI the sum of two products of 8 bits saturates at 16; seven bits of weight do not.
-X86_7BIT: Final = replace(X86, name="x86-7bit", weight_steps=63)
+X86_7BIT: Final = replace(X86, name="x86-7bit", weight_steps=63, needs_vnni=False)
 
 # NVIDIA's rules for explicit quantization: inputs of weighted layers, not their outputs; of a
 # residual addition the identity alone, so that the addition is fused into the convolution.

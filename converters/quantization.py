@@ -23,8 +23,8 @@ from converters.macs import int8_share
 from converters.onnx_to_int8 import Int8Model, quantize
 from converters.placement import Placement
 from converters.ranges import METHODS, Range, choose_ranges
+from converters.target_session import open_as_target
 from converters.tensorrt_graph import for_tensorrt
-from edge.backends.onnx import open_onnx
 from edge.preprocess import InputSpec
 
 # With less of the arithmetic in INT8, FP16 or FP32 is the better choice.
@@ -186,18 +186,9 @@ def rescue(problem: Problem, solution: Solution) -> None:
 
 def probe_divergence(problem: Problem, placement: Placement, int8: Int8Model) -> float:
     """Mean divergence from FP32 on the probe images."""
-    logits = run_graph(int8.model, placement, problem.probe)
+    session = open_as_target(int8.model, placement)
+    batches = (
+        problem.probe[i : i + PROBE_BATCH] for i in range(0, len(problem.probe), PROBE_BATCH)
+    )
+    logits = np.concatenate([session.infer(batch) for batch in batches])
     return float(metrics.divergence(problem.probe_logits, logits).mean())
-
-
-def run_graph(
-    model: onnx.ModelProto, placement: Placement, images: NDArray[np.uint8]
-) -> NDArray[np.float32]:
-    """Logits (n, classes) of a quantized graph.
-
-    A graph for TensorRT runs with ONNX Runtime's optimisations off: they would fuse it into
-    kernels that ONNX Runtime has and TensorRT has not.
-    """
-    session = open_onnx(model.SerializeToString(), "int8", optimise=not placement.symmetric)
-    batches = (images[i : i + PROBE_BATCH] for i in range(0, len(images), PROBE_BATCH))
-    return np.concatenate([session.infer(batch) for batch in batches])

@@ -29,6 +29,7 @@ from converters.placement import TENSORRT, X86, X86_7BIT, Placement
 from converters.qdq import signed_parameters, unsigned_parameters, weight_scales
 from converters.ranges import Range, choose_ranges
 from converters.reference.network import efficientnet_lite0
+from converters.target_session import open_as_target
 from converters.torch_to_onnx import source_to_onnx
 from edge.backends.onnx import open_onnx
 from edge.preprocess import InputSpec
@@ -202,8 +203,7 @@ def test_quantized_graph_stays_close_to_float(net: Calibrated, placement: Placem
     model = net.quantized(placement).model
     if placement.half_floats:
         model = to_fp16(model)
-    session = open_onnx(model.SerializeToString(), "int8", optimise=not placement.symmetric)
-    logits = session.infer(net.images)
+    logits = open_as_target(model, placement).infer(net.images)
     assert metrics.divergence(net.source.sample_logits, logits).mean() < 0.05
 
 

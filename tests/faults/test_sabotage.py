@@ -24,6 +24,7 @@ import edge.bench.cli
 from converters.cli import main
 from converters.onnx_to_int8 import quantize
 from converters.torch_to_onnx import source_to_onnx
+from edge.backends.cpu import has_vnni
 from edge.backends.onnx import OnnxSession
 from tests.support.discs import CLASSES, INPUT, DiscNetwork, draw_disc, train_on_discs
 
@@ -82,7 +83,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.save(train_on_discs().state_dict(), folder / "model.pt")
     torch.set_num_threads(threads)
     write_discs(folder / "calibration", 49, 5000, by_class=False)
-    write_discs(folder / "validation", 140, 9000, by_class=True)
+    write_discs(folder / "validation", 245, 9000, by_class=True)
     card = {
         "name": "discs",
         "version": "1",
@@ -118,6 +119,11 @@ def conversion(lab: Lab, model: str = "model.pt") -> int:
     code = main([*arguments, "--card", card, "--out", out])
     assert code == 0 or not (lab.folder / "new.edge").exists()
     return code
+
+
+def served_int8(bundle: Path) -> Path:
+    """The INT8 graph that a processor like this one is given."""
+    return bundle / ("model.int8.onnx" if has_vnni() else "model.int8.7bit.onnx")
 
 
 def benchmark(bundle: Path) -> int:
@@ -395,7 +401,7 @@ def test_bench_of_bundle_with_missing_file_names_it(
 @pytest.fixture
 def other_model(bundle: Path) -> bytes:
     """The INT8 model of another bundle with the same classes: its last layer is another."""
-    model = onnx.load(bundle / "model.int8.onnx")
+    model = onnx.load(served_int8(bundle))
     last = last_constant(model, "_weight_q")
     assert last is not None
     turned = np.roll(numpy_helper.to_array(last), 1, axis=0)
@@ -414,7 +420,7 @@ def test_bench_of_bundle_with_the_model_of_another_names_the_file(
 def test_bench_of_bundle_sealed_with_the_model_of_another_fails_its_golden_images(
     bundle: Path, capsys: pytest.CaptureFixture[str], other_model: bytes
 ) -> None:
-    (bundle / "model.int8.onnx").write_bytes(other_model)
+    served_int8(bundle).write_bytes(other_model)
     seal(bundle)
     assert benchmark(bundle) == 5
     assert "golden image" in only_error(capsys)
@@ -423,9 +429,9 @@ def test_bench_of_bundle_sealed_with_the_model_of_another_fails_its_golden_image
 def test_bench_of_bundle_sealed_with_a_wrong_scale_fails_its_golden_images(
     bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = onnx.load(bundle / "model.int8.onnx")
+    model = onnx.load(served_int8(bundle))
     scale(model, "_weight_scale", 4.0)
-    onnx.save(model, bundle / "model.int8.onnx")
+    onnx.save(model, served_int8(bundle))
     seal(bundle)
     assert benchmark(bundle) == 5
     assert "golden image" in only_error(capsys)

@@ -129,22 +129,23 @@ def faultfs(folder: Path) -> Iterator[FaultMount]:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.support.faultfs", *words], cwd=ROOT, stderr=subprocess.PIPE
     )
-    try:
-        _await_mount(folder, process)
-        yield mount
-    finally:
-        mount.fail()
-        _unmount(folder)
-        process.kill()
-        process.communicate()
+    with process:
+        try:
+            _await_mount(folder, process)
+            yield mount
+        finally:
+            mount.fail()
+            _unmount(folder)
+            process.kill()
 
 
 def _await_mount(folder: Path, process: subprocess.Popen[bytes]) -> None:
     end_s = time.monotonic() + 10.0
     while not os.path.ismount(folder):
         if process.poll() is not None:
-            _, errors = process.communicate()
-            pytest.skip(f"faultfs cannot be mounted: {errors.decode()[-200:]}")
+            assert process.stderr is not None
+            errors = process.stderr.read().decode()
+            pytest.skip(f"a fault-injecting file system cannot be mounted: {errors[-200:]}")
         assert time.monotonic() < end_s, "faultfs was not mounted in time"
         time.sleep(0.01)
 

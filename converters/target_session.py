@@ -1,0 +1,26 @@
+"""Sessions that compute what a graph's target computes, on whatever machine this is."""
+
+from __future__ import annotations
+
+import onnx
+
+from converters.placement import Placement
+from edge.backends.cpu import has_vnni
+from edge.backends.onnx import OnnxSession, open_onnx
+
+
+def open_as_target(model: onnx.ModelProto, placement: Placement) -> OnnxSession:
+    """Open a quantized graph so that its numbers are its target's, rounding apart."""
+    return open_onnx(model.SerializeToString(), "int8", optimise=may_be_fused(placement))
+
+
+def may_be_fused(placement: Placement) -> bool:
+    """Whether the kernels that ONNX Runtime would fuse a graph into here are its target's.
+
+    It has some that TensorRT has not. And without VNNI, those for 8-bit weights saturate, which the
+    machines that the graph is meant for do not. As it is written the graph gives the target's
+    numbers, several times as slowly.
+    """
+    if placement.symmetric:
+        return False
+    return has_vnni() or not placement.needs_vnni
