@@ -16,7 +16,7 @@ from daemon.settle import Clock
 from edge import atomic
 from edge.bundle import Bundle
 from edge.errors import BackendError
-from edge.golden import compare_golden
+from edge.golden import compare_golden, golden_labeller
 
 INTERVAL_S: Final = 2.0
 IMAGES_NAME: Final = "golden"
@@ -47,13 +47,14 @@ class Canary:
         Raises:
             BackendError: the device failed, or the label is wrong.
             StorageError: the journal's mark is not durable.
+            TransientError: the golden image cannot be read now.
         """
         model = self._seat.model
         number = next(self._numbers) % len(self._images)
         golden = model.bundle.golden[number]
         self.step = "inference"
         try:
-            outcome = model.labeller.label(self._images[number])
+            outcome = golden_labeller(model.bundle, model.session).label(self._images[number])
             compare_golden(model.bundle, golden, outcome, model.session)
         except BackendError as error:
             # Seats the CPU where that is allowed; the next image proves it.

@@ -85,10 +85,10 @@ class Journal:
             claimed = db.execute("SELECT root, path FROM image WHERE state = 'claimed'").fetchall()
             return [(int(root), bytes(path)) for root, path in claimed]
 
-    def take_back_claims(self) -> None:
-        """Return claims of a process that died to waiting."""
+    def take_back_claims(self, *, is_interruption: bool) -> None:
+        """Return claims to waiting: of a process that died, perhaps on account of one of them."""
         with self._transaction() as db:
-            db.execute(sql.TAKE_BACK)
+            db.execute(sql.TAKE_BACK, (int(is_interruption),))
             db.execute(sql.FORGET_TIMES)
 
     def unknown(self, versions: list[ImageVersion]) -> list[ImageVersion]:
@@ -132,10 +132,11 @@ class Journal:
                 self._conclude(db, verdict)
             failpoint("mark.before_commit")
 
-    def release(self, images: list[ClaimedImage]) -> None:
-        """Give back claimed images whose batch failed; they count as interrupted."""
+    def release(self, images: list[ClaimedImage], *, is_interruption: bool) -> None:
+        """Give back claimed images whose batch failed, perhaps on account of one of them."""
         with self._transaction() as db:
-            db.executemany(sql.RELEASE, [(image.id,) for image in images])
+            values = [(int(is_interruption), image.id) for image in images]
+            db.executemany(sql.RELEASE, values)
 
     def has_open_images(self) -> bool:
         """Whether an image is waiting or claimed."""

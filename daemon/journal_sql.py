@@ -68,7 +68,7 @@ UPDATE image SET state = CASE is_current WHEN 1 THEN 'waiting' ELSE 'superseded'
 """
 
 TAKE_BACK: Final = """
-UPDATE image SET interruptions = interruptions + 1,
+UPDATE image SET interruptions = interruptions + ?,
     state = CASE is_current WHEN 1 THEN 'waiting' ELSE 'superseded' END
 WHERE state = 'claimed'
 """

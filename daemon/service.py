@@ -193,8 +193,12 @@ class Service:
             self._look_again_at_changed(verdicts)
             self._journal.conclude(verdicts)
             failpoint("mark.after_commit")
+        except EdgeError:
+            # The device or the disk failed, which is no image's fault.
+            self._journal.release(claimed, is_interruption=False)
+            raise
         except BaseException:
-            self._journal.release(claimed)
+            self._journal.release(claimed, is_interruption=True)
             raise
         self.tally.add(verdicts)
         self._parts.metrics.finished(verdicts)

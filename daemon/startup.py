@@ -223,7 +223,7 @@ def tidy_up(journal: Journal, roots: dict[int, Root]) -> None:
     for folder in {root.target(path).parent for root, path in claimed}:
         remove_leftovers(folder, older_than_s=0.0)
     failpoint("startup.leftovers_removed")
-    journal.take_back_claims()
+    journal.take_back_claims(is_interruption=True)
     failpoint("startup.claims_taken_back")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +21,18 @@ from daemon.gpu_return import GpuReturn
 from daemon.health import Health
 from daemon.liveness import Heartbeat, Pulse
 from daemon.model_seat import INFER, ModelSeat
+from daemon.settle import Clock
 from edge import atomic
-from edge.errors import BackendError, EdgeError, StorageError
+from edge.errors import BackendError, EdgeError, StorageError, TransientError
 
 log = logging.getLogger(__name__)
 
 # What has not moved for this long counts as hung, where it is not known to take longer.
 HUNG_AFTER_S: Final = 5.0
 TICK_S: Final = 0.5
+# A check that comes so late finds a machine that was paused, or a process that was stopped: what
+# seems to hang stood still with everything else.
+_PAUSE_S: Final = 2.0
 # How many times its own golden time an inference may take on a busy machine.
 _SLACK: Final = 10
 # Stages that wait for a file system, which may be another machine's.
@@ -75,10 +80,18 @@ class Watched:
 class Supervisor:
     """Runs in two threads while the service runs."""
 
-    def __init__(self, watched: Watched, *, exit_now: Callable[[int], None] = os._exit) -> None:
+    def __init__(
+        self,
+        watched: Watched,
+        *,
+        exit_now: Callable[[int], None] = os._exit,
+        clock: Clock = time.monotonic,
+    ) -> None:
         """Make a supervisor; `exit_now` ends the process without waiting for any thread."""
         self._watched = watched
         self._exit_now = exit_now
+        self._clock = clock
+        self._checked_s = self._resumed_s = clock()
         self._stopped = threading.Event()
         self._told: str | None = None
         self._slow: set[str] = set()
@@ -95,15 +108,27 @@ class Supervisor:
 
     def check(self) -> str | None:
         """What does not move now, None where everything does; ends the process where it must."""
-        if self._watched.pulse.longest_s(INFER) > self.infer_limit_s():
+        self._notice_pause()
+        if self._has_waited(self._watched.pulse.longest_s(INFER), self.infer_limit_s()):
             self._end_hung_inference()
             return "inference hangs"
-        if self._watched.canary.passed_ago_s() > HUNG_AFTER_S + INTERVAL_S:
+        if self._has_waited(self._watched.canary.passed_ago_s(), HUNG_AFTER_S + INTERVAL_S):
             return f"the known image is stuck at {self._watched.canary.step}"
         waits_for_export = self._watched.pulse.longest_s(EXPORT) > 0
-        if self._watched.pulse.ticked_ago_s() > HUNG_AFTER_S and not waits_for_export:
+        is_still = self._has_waited(self._watched.pulse.ticked_ago_s(), HUNG_AFTER_S)
+        if is_still and not waits_for_export:
             return "the coordinator does not move"
         return None
+
+    def _notice_pause(self) -> None:
+        now = self._clock()
+        if now - self._checked_s > _PAUSE_S:
+            self._resumed_s = now
+        self._checked_s = now
+
+    def _has_waited(self, waited_s: float, limit_s: float) -> bool:
+        """Whether something took longer than its limit, the machine's own pauses apart."""
+        return min(waited_s, self._clock() - self._resumed_s) > limit_s
 
     def infer_limit_s(self) -> float:
         """How long one inference may take: 5 s, or more where a whole batch is known to."""
@@ -149,8 +174,15 @@ class Supervisor:
             try:
                 self._watched.canary.pass_once()
                 self._watched.health.canary_passed()
-            except (BackendError, StorageError) as error:
+            except TransientError as error:
+                # As for any image: perhaps it can be read next time.
+                log.debug("%s", error)
+            except EdgeError as error:
                 self._watched.end_with(error)
+                return
+            except Exception as error:  # noqa: BLE001 - a canary that ends in silence is no canary
+                text = f"the known image failed with {type(error).__name__}. It is started again."
+                self._watched.end_with(EdgeError(text))
                 return
 
     def _end_hung_inference(self) -> None:

@@ -29,6 +29,11 @@ def open_labeller(
     return _labeller(bundle, session, limits)
 
 
+def golden_labeller(bundle: Bundle, session: InferenceSession) -> Labeller:
+    """A labeller for golden images. The site's limits are for the analyzer's, not for these."""
+    return _labeller(bundle, session, None)
+
+
 def check_session(bundle: Bundle, session: InferenceSession) -> None:
     """Have a session label every golden image, one by one and all at once.
 
@@ -37,8 +42,7 @@ def check_session(bundle: Bundle, session: InferenceSession) -> None:
             closed.
     """
     try:
-        # The site's limits are for the analyzer's images, not for the bundle's own.
-        check_golden(bundle, _labeller(bundle, session, None))
+        check_golden(bundle, golden_labeller(bundle, session))
     except BaseException:
         session.close()
         raise

@@ -92,6 +92,27 @@ def test_a_lost_gpu_that_was_asked_for_by_name_ends_the_service_with_its_images_
     assert not gpu_site.has_sidecar("S1/A/1.jpg")
 
 
+def test_a_named_gpu_that_fails_at_every_start_is_held_against_no_image(
+    gpu_site: Site,
+    gpu: FakeGpu,
+    colour_jpeg: Callable[..., bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("daemon.label_job.INTERRUPTION_LIMIT", 2)
+    gpu_site.settings["backend"] = "tensorrt"
+    gpu_site.add("S1/A/1.jpg", colour_jpeg("red"))
+    for _ in range(4):
+        gpu.lost = False
+        with opened_service(gpu_site.config()) as service, pytest.raises(DeviceError):
+            gpu.lost = True
+            service.run()
+        assert gpu_site.outcomes()["S1/A/1.jpg"][0] == "waiting"
+    gpu.lost = False
+    with gpu_site.running():
+        until(lambda: gpu_site.has_sidecar("S1/A/1.jpg"))
+    assert gpu_site.sidecar("S1/A/1.jpg")["label"] == "red"
+
+
 class Seat:
     """A seat on the fake GPU with a clock to turn."""
 

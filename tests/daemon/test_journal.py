@@ -196,7 +196,7 @@ def test_take_back_claims_after_a_crash_gives_interrupted_images_last_and_alone(
     journal.claim(2)
     again = reopened(journal, tmp_path)
     assert again.claims() == [(1, b"0"), (1, b"1")]
-    again.take_back_claims()
+    again.take_back_claims(is_interruption=True)
     assert again.claims() == []
     claims = [[image.version.path for image in again.claim(9)] for _ in range(3)]
     assert claims == [[b"2", b"3"], [b"0"], [b"1"]]
@@ -205,16 +205,29 @@ def test_take_back_claims_after_a_crash_gives_interrupted_images_last_and_alone(
 
 def test_released_images_come_last_and_alone(journal: Journal) -> None:
     journal.record_waiting([version(str(n)) for n in range(4)])
-    journal.release(journal.claim(2))
+    journal.release(journal.claim(2), is_interruption=True)
     claims = [[image.version.path for image in journal.claim(9)] for _ in range(3)]
     assert claims == [[b"2", b"3"], [b"0"], [b"1"]]
+
+
+def test_images_released_by_no_fault_of_theirs_come_as_before(journal: Journal) -> None:
+    journal.record_waiting([version(str(n)) for n in range(4)])
+    journal.release(journal.claim(2), is_interruption=False)
+    assert [image.version.path for image in journal.claim(9)] == [b"0", b"1", b"2", b"3"]
+
+
+def test_claims_taken_back_by_no_fault_of_theirs_are_not_counted(journal: Journal) -> None:
+    journal.record_waiting([version("a")])
+    journal.claim(1)
+    journal.take_back_claims(is_interruption=False)
+    assert journal.claim(1)[0].interruptions == 0
 
 
 def test_take_back_claims_forgets_times_of_the_last_boot(journal: Journal, tmp_path: Path) -> None:
     journal.record_waiting([version("a")])
     journal.conclude([Postponed(i, 1e9, 1, "test", 5.0) for i in journal.claim(9)])
     again = reopened(journal, tmp_path)
-    again.take_back_claims()
+    again.take_back_claims(is_interruption=True)
     (image,) = again.claim(9)
     assert (image.attempts, image.unfinished_since_s) == (1, None)
     again.close()

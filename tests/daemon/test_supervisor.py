@@ -19,8 +19,8 @@ from daemon.service import Service
 from daemon.source import Source
 from daemon.startup import opened_service
 from daemon.supervisor import EXPORT, GPU_MARKER, HUNG_AFTER_S, LABEL, Supervisor, Watched
-from edge.errors import BackendError, StorageError
-from edge.images import ImageLimits
+from edge.errors import BackendError, EdgeError, StorageError, TransientError
+from edge.images import ImageFile, ImageLimits, read_file
 from tests.daemon.conftest import Site, until
 from tests.support import fake_gpu
 from tests.support.engine_bundle import add_tensorrt_graphs
@@ -34,8 +34,8 @@ class Bench:
         assert service._supervisor is not None
         self.watched: Watched = service._supervisor._watched
         self.exits: list[int] = []
-        self.supervisor = Supervisor(self.watched, exit_now=self.exits.append)
         self.now_s = 1000.0
+        self.supervisor = Supervisor(self.watched, exit_now=self.exits.append, clock=self.clock)
         for part in (self.watched.pulse, self.watched.canary):
             part._clock = self.clock
         self.watched.pulse.tick()
@@ -43,6 +43,16 @@ class Bench:
 
     def clock(self) -> float:
         return self.now_s
+
+    def check_for(self, seconds: float, *others: Callable[[], None]) -> str | None:
+        """Check twice a second while time passes and others move; what is found at the end."""
+        end_s, found = self.now_s + seconds, None
+        while self.now_s < end_s:
+            self.now_s = min(self.now_s + 0.5, end_s)
+            for other in others:
+                other()
+            found = self.supervisor.check()
+        return found
 
     @contextmanager
     def hanging_in(self, stage: str) -> Iterator[None]:
@@ -80,11 +90,9 @@ def test_check_of_a_service_that_moves_finds_nothing(bench: Bench) -> None:
 
 def test_check_of_a_hung_inference_ends_the_process_within_its_limit(bench: Bench) -> None:
     with bench.hanging_in("infer"):
-        bench.now_s += HUNG_AFTER_S - 0.5
-        bench.supervisor.check()
+        assert bench.check_for(HUNG_AFTER_S - 0.5) is None
         assert bench.exits == []
-        bench.now_s += 1.0
-        assert bench.supervisor.check() == "inference hangs"
+        assert bench.check_for(0.6) == "inference hangs"
     assert bench.exits == [BackendError.exit_code]
     assert not (bench.watched.state_dir / GPU_MARKER).exists()
 
@@ -97,8 +105,7 @@ def test_check_of_a_hung_gpu_leaves_a_marker_for_the_next_start(
     with opened_service(site.config()) as service:
         bench = Bench(service)
         with bench.hanging_in("infer"):
-            bench.now_s += HUNG_AFTER_S + 0.5
-            bench.supervisor.check()
+            bench.check_for(HUNG_AFTER_S + 0.1)
         assert bench.exits == [BackendError.exit_code]
         assert (bench.watched.state_dir / GPU_MARKER).read_text() == "inference hung\n"
 
@@ -113,22 +120,29 @@ def test_a_slow_model_may_take_longer(bench: Bench) -> None:
 
 def test_check_of_a_canary_that_is_stuck_names_its_step(bench: Bench) -> None:
     bench.watched.canary.step = "journal"
-    bench.now_s += HUNG_AFTER_S + INTERVAL_S + 0.1
-    bench.watched.pulse.tick()
-    assert bench.supervisor.check() == "the known image is stuck at journal"
+    found = bench.check_for(HUNG_AFTER_S + INTERVAL_S + 0.1, bench.watched.pulse.tick)
+    assert found == "the known image is stuck at journal"
 
 
 def test_check_of_a_coordinator_that_does_not_move_tells_unless_a_share_holds_it(
     bench: Bench,
 ) -> None:
-    bench.now_s += HUNG_AFTER_S + 1
-    bench.watched.canary.pass_once()
-    assert bench.supervisor.check() == "the coordinator does not move"
+    passing = bench.watched.canary.pass_once
+    assert bench.check_for(HUNG_AFTER_S + 1, passing) == "the coordinator does not move"
     with bench.hanging_in(EXPORT):
-        bench.now_s += 600
-        bench.watched.canary.pass_once()
-        assert bench.supervisor.check() is None
+        assert bench.check_for(60, passing) is None
     assert bench.exits == []
+
+
+def test_a_machine_that_was_paused_is_no_hang_and_a_hang_afterwards_is(bench: Bench) -> None:
+    with bench.hanging_in("infer"):
+        bench.check_for(1.0)
+        bench.now_s += 3600
+        assert bench.supervisor.check() is None
+        assert bench.check_for(HUNG_AFTER_S - 0.5) is None
+        assert bench.exits == []
+        assert bench.check_for(1.0) == "inference hangs"
+    assert bench.exits == [BackendError.exit_code]
 
 
 def test_storage_that_does_not_answer_is_said_once_and_once_again(
@@ -214,6 +228,54 @@ def test_a_canary_whose_sidecar_cannot_be_written_ends_the_service_with_a_storag
         until(lambda: site.has_sidecar("S1/A/1.jpg"))
         monkeypatch.setattr("daemon.canary.Canary.pass_once", refuse)
         time.sleep(0.5)
+
+
+def test_a_canary_that_cannot_be_read_once_goes_on(
+    site: Site, colour_jpeg: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.supervisor.INTERVAL_S", 0.05)
+    passed: list[str] = []
+    passes = Canary.pass_once
+
+    def noted(canary: Canary) -> None:
+        passes(canary)
+        passed.append(canary.step)
+
+    def without_descriptors(path: Path, limits: ImageLimits) -> ImageFile:
+        if path.parent.name == "golden" and not refused.is_set():
+            refused.set()
+            raise TransientError("no descriptor")
+        return read_file(path, limits)
+
+    with site.running():
+        refused = threading.Event()
+        monkeypatch.setattr("edge.labeller.read_file", without_descriptors)
+        monkeypatch.setattr(Canary, "pass_once", noted)
+        until(refused.is_set)
+        until(lambda: passed != [])
+        site.add("S1/A/1.jpg", colour_jpeg("red"))
+        until(lambda: site.has_sidecar("S1/A/1.jpg"))
+
+
+def test_a_canary_that_fails_unexpectedly_ends_the_service(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.supervisor.INTERVAL_S", 0.05)
+
+    def fail(_canary: Canary) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Canary, "pass_once", fail)
+    with opened_service(site.config()) as service, pytest.raises(EdgeError, match="ZeroDivision"):
+        service.run()
+
+
+def test_the_canary_passes_whatever_limits_the_site_sets(site: Site) -> None:
+    golden = Path(site.settings["bundle"]) / "golden"
+    assert all(path.stat().st_size > 1000 for path in golden.glob("*.jpg"))
+    site.settings["limits"] = {"max_bytes": 1000, "max_pixels": 1024}
+    with opened_service(site.config()) as service:
+        Bench(service).watched.canary.pass_once()
 
 
 def test_the_canary_goes_on_when_the_bundle_is_replaced_on_the_disk(
