@@ -103,9 +103,10 @@ def test_a_named_gpu_that_fails_at_every_start_is_held_against_no_image(
     gpu_site.add("S1/A/1.jpg", colour_jpeg("red"))
     for _ in range(4):
         gpu.lost = False
-        with opened_service(gpu_site.config()) as service, pytest.raises(DeviceError):
+        with opened_service(gpu_site.config()) as service:
             gpu.lost = True
-            service.run()
+            with pytest.raises(DeviceError):
+                service.run()
         assert gpu_site.outcomes()["S1/A/1.jpg"][0] == "waiting"
     gpu.lost = False
     with gpu_site.running():
