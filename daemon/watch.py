@@ -24,6 +24,7 @@ from watchdog.events import (
     FileSystemEventHandler,
 )
 from watchdog.observers.inotify import InotifyObserver
+from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
 
 from daemon.hints import Hint, HintKind, Hints
 from daemon.mounts import is_on_share
@@ -38,6 +39,12 @@ _CHECK_S: Final = 1.0
 _AFTER_FAILURE_S: Final = 30.0
 # How long an observer may take to end before it is left to itself.
 _CLOSE_S: Final = 2.0
+
+
+# watchdog holds every event behind a file that was moved away, until the file turns up elsewhere
+# below the folder or this has passed: half a second by default, in which a LIS that moves images
+# out as it reads them stops all hints. The halves of a move within the folder come together.
+InotifyMoveEventGrouper.delay = 0.01
 
 
 class _HintHandler(FileSystemEventHandler):

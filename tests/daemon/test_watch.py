@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from watchdog.utils.delayed_queue import DelayedQueue
 
 from daemon import hints as hints_module
 from daemon import watch
@@ -83,6 +86,43 @@ def test_watch_new_folders_and_folder_moved_in_give_hints(
     (tmp_path / "S2" / "b.jpg").write_bytes(b"x")
     (tmp_path / "S2").rename(watched.folder / "S2")
     until(lambda: watched.has_seen(b"S2/b.jpg", HintKind.CREATED))
+
+
+def test_watch_file_moved_away_hardly_holds_up_the_next_hint(
+    watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: Until
+) -> None:
+    # As when a LIS takes away each image that it has read.
+    held_s: list[float] = []
+
+    def hold(seconds: float) -> None:
+        held_s.append(seconds)
+        time.sleep(seconds)
+
+    its_time = SimpleNamespace(monotonic=time.monotonic, sleep=hold)
+    monkeypatch.setattr("watchdog.utils.delayed_queue.time", its_time)
+    watched.keep_watching()
+    (watched.folder / "a.jpg").write_bytes(b"x")
+    (watched.folder / "a.jpg").rename(tmp_path / "a.jpg")
+    (watched.folder / "b.jpg").write_bytes(b"x")
+    until(lambda: watched.has_seen(b"b.jpg", HintKind.CLOSED))
+    assert max(held_s, default=0.0) < 0.05
+
+
+def test_watch_goes_on_in_a_folder_whose_renaming_came_in_two_halves(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, until: Until
+) -> None:
+    (watched.folder / "S1" / "A").mkdir(parents=True)
+    watched.keep_watching()
+    for name in ("find", "remove"):
+        monkeypatch.setattr(DelayedQueue, name, lambda _self, _predicate: None)
+    (watched.folder / "S1").rename(watched.folder / "S2")
+    until(lambda: watched.has_seen(b"S2", HintKind.NEW_FOLDER))
+    (watched.folder / "S2" / "A" / "a.jpg").write_bytes(b"x")
+    until(lambda: watched.has_seen(b"S2/A/a.jpg", HintKind.CLOSED))
+    (watched.folder / "S1").mkdir()
+    until(lambda: watched.has_seen(b"S1", HintKind.NEW_FOLDER))
+    (watched.folder / "S1" / "b.jpg").write_bytes(b"x")
+    until(lambda: watched.has_seen(b"S1/b.jpg", HintKind.CLOSED))
 
 
 def test_watch_reading_and_leaving_give_no_hints(watched: Watched, until: Until) -> None:
