@@ -17,7 +17,16 @@ class Bell:
         """How often it rang."""
         return self._rings
 
-    def ring(self) -> None:
+    def ring(self, images: int) -> None:
+        """Wake as many of those who wait as there are images.
+
+        One more would ask the journal in vain, and hold up the one who has an image.
+        """
+        with self._condition:
+            self._rings += 1
+            self._condition.notify(images)
+
+    def ring_out(self) -> None:
         """Wake everybody who waits."""
         with self._condition:
             self._rings += 1

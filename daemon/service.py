@@ -163,9 +163,9 @@ class Service:
         self._record(settled)
 
     def _record(self, versions: list[ImageVersion]) -> None:
-        if self._journal.record_waiting(versions):
+        if recorded := self._journal.record_waiting(versions):
             failpoint("record.after_commit")
-            self._bell.ring()
+            self._bell.ring(recorded)
 
     # Claimed, labelled, durable, marked: the workers.
 
@@ -250,7 +250,7 @@ class Service:
                     self._supervisor.stop()
                 for source in self._sources.values():
                     source.stop_watching()
-                self._bell.ring()
+                self._bell.ring_out()
         for worker in workers:
             worker.result()
 
