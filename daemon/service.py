@@ -280,6 +280,7 @@ class Service:
     def _report_progress(self) -> None:
         self._parts.pulse.tick()
         self._parts.health.set_settling(len(self._settle))
+        self._parts.results.forget_old_refusals()
         for number, source in enumerate(self._sources.values()):
             self._parts.health.set_watch(
                 number, is_there=source.is_there, has_events=source.is_watching

@@ -24,8 +24,9 @@ from daemon.metrics import Metrics
 from daemon.model_seat import Model, ModelSeat, open_model
 from daemon.parts import Parts
 from daemon.reporter import Reporter
-from daemon.results import ResultsTrouble, ResultsWriter
+from daemon.results import ResultsWriter
 from daemon.results_place import ResultsPlace
+from daemon.results_trouble import ResultsTrouble
 from daemon.retention import Retention
 from daemon.roots import Root, names_regex
 from daemon.service import Service
@@ -78,9 +79,8 @@ def opened_service(
                 roots,
                 lambda: seat.model.facts,
                 config.results.formats,
-                config.retry,
                 storage.place,
-                ResultsTrouble(storage.locks, health),
+                ResultsTrouble(storage.locks, health, config.retry),
             ),
             # Between two looks at an unreadable image others may come first.
             image_log=ImageLog(roots, storage.pseudonyms, quiet_s=10 * config.rescan_s),
