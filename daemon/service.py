@@ -283,7 +283,10 @@ class Service:
         self._parts.results.forget_old_refusals()
         for number, source in enumerate(self._sources.values()):
             self._parts.health.set_watch(
-                number, is_there=source.is_there, has_events=source.is_watching
+                number,
+                is_there=source.is_there,
+                has_events=source.is_watching,
+                answers=not source.is_hung,
             )
         if self._parts.heartbeat.status_due():
             waiting = self._journal.count_open()

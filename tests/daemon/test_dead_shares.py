@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from daemon.bounded_call import call_each
+from daemon.health import Health
 from daemon.results_place import ResultsPlace
 from daemon.startup import _tidy_folders, opened_service
 from edge.errors import StorageError
@@ -105,6 +106,27 @@ def test_start_beside_a_share_that_hangs_labels_the_other_folders(
         assert not answers.is_set()
         answers.set()
         until(late.with_name("b.jpg.json").exists)
+
+
+def test_share_that_hangs_at_work_is_seen_in_health_until_it_answers(
+    site: Any, colour_jpeg: Jpeg, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    health = Health()
+    monkeypatch.setattr("daemon.startup.Health", lambda: health)
+    monkeypatch.setattr("daemon.source.HUNG_S", 0.2)
+    site.settings["poll"] = "always"
+    answers = threading.Event()
+    with site.running():
+        site.add("S1/1/a.jpg", colour_jpeg("red"))
+        until(lambda: site.has_sidecar("S1/1/a.jpg"))
+        with pytest.MonkeyPatch.context() as patch:
+            intercept(patch, site.export, lambda: answers.wait(60))
+            reason = "watch-0: the folder or its share does not answer"
+            until(lambda: reason in health.report().reasons)
+            assert not health.report().watch[0].is_there
+            answers.set()
+        until(lambda: not health.report().reasons)
+        assert health.report().watch[0].is_there
 
 
 def test_start_with_a_results_folder_that_hangs_says_so(
