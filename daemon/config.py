@@ -29,6 +29,8 @@ PRECISIONS: Final = ("int8", "fp16", "fp32")
 RETENTION_DAYS: Final = 400.0
 # Two workers keep two cores busy and one of them inferring while the other waits for a disk.
 _DEFAULT_WORKERS: Final = 2
+# With the other threads, of several watch folders too, they stay within TasksMax= of the unit.
+MAX_WORKERS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def _read(block: Block, base: Path) -> Config:
         backend=block.choice("backend", "auto", BACKENDS) or "auto",
         precision=block.choice("precision", None, PRECISIONS),
         threads=block.whole("threads", 1, low=1, high=256),
-        workers=block.whole("workers", _default_workers(), low=1, high=64),
+        workers=block.whole("workers", _default_workers(), low=1, high=MAX_WORKERS),
         watch=tuple(_read_watch(watch, base) for watch in block.blocks("watch")),
         results=_read_results(block.block("results"), base),
         settle_s=block.number("settle_s", 2.0, low=0.05, high=3600),

@@ -33,6 +33,7 @@ from daemon.source import Source
 from daemon.supervisor import EXPORT, LABEL, RESULTS, Supervisor
 from daemon.tally import Tally
 from daemon.watch import listen_for_losses
+from daemon.workers import start_workers
 from edge.errors import EdgeError
 from edge.failpoints import failpoint
 
@@ -236,8 +237,8 @@ class Service:
     def _workers(self) -> Iterator[None]:
         """Workers run during the block; afterwards the error of one that failed is raised."""
         with ThreadPoolExecutor(self._config.workers, "worker") as pool:
-            workers = [pool.submit(self._work) for _ in range(self._config.workers)]
             try:
+                workers = start_workers(pool, self._work, self._config.workers)
                 yield
             finally:
                 self.stop()

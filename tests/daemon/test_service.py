@@ -309,6 +309,29 @@ def test_retry_beside_the_running_daemon_has_images_labelled_again(
     assert site.sidecar("S1/1/b.jpg")["reason"] == "too_small"
 
 
+def test_run_without_threads_for_its_workers_ends_and_says_what_to_do(
+    site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.settings["workers"] = 8
+    start = threading.Thread.start
+    started: list[str] = []
+
+    def start_few(thread: threading.Thread) -> None:
+        if thread.name.startswith("worker"):
+            if len(started) == 4:
+                raise RuntimeError("can't start new thread")
+            started.append(thread.name)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_few)
+    text = (
+        r"^only 4 of 8 workers .* new thread\). Set fewer workers, or raise TasksMax= of the unit"
+    )
+    with opened_service(site.config()) as service, pytest.raises(BackendError, match=text):
+        service.run()
+    assert len(started) == 4
+
+
 def test_run_device_that_fails_stops_the_service_and_gives_the_images_back(
     site: Any, colour_jpeg: Jpeg, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
