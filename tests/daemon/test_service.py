@@ -175,7 +175,8 @@ def test_run_results_folder_that_goes_away_is_not_made_again_and_its_images_wait
     aside = site.folder / "aside"
     with site.running():
         put(site.export / "S1" / "a.jpg", colour_jpeg("red"))
-        until(lambda: site.has_sidecar("S1/a.jpg"))
+        # Visible is not yet durable: without its outcome it would wait with the others.
+        until(lambda: site.outcomes().get("S1/a.jpg", ("",))[0] == "done")
         site.results.rename(aside)
         put(site.export / "S1" / "b.jpg", colour_jpeg("green"))
         put(site.export / "S2" / "c.jpg", colour_jpeg("blue"))
