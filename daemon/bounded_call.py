@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import Future, wait
+from typing import Final, Generic, TypeVar
 
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
+
+# For a share that must not keep the daemon from starting with the others.
+ANSWER_S: Final = 5.0
 
 
 class BoundedCalls(Generic[T]):
@@ -30,6 +34,14 @@ class BoundedCalls(Generic[T]):
         Raises:
             TimeoutError: it takes longer, or an earlier one still does.
         """
+        return self.begin(function).result(timeout_s)
+
+    def begin(self, function: Callable[[], T]) -> Future[T]:
+        """Have `function` called, and wait for nothing.
+
+        Raises:
+            TimeoutError: an earlier call has not come back.
+        """
         if self._last is not None and not self._last.done():
             raise TimeoutError
         if self._thread is None:
@@ -37,7 +49,7 @@ class BoundedCalls(Generic[T]):
             self._thread.start()
         future = self._last = Future()
         self._calls.put((function, future))
-        return future.result(timeout_s)
+        return future
 
     def stop(self) -> None:
         """End the thread after its last call, without waiting for it."""
@@ -50,3 +62,18 @@ class BoundedCalls(Generic[T]):
                 future.set_result(function())
             except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
                 future.set_exception(error)
+
+
+def call_each(calls: Mapping[K, Callable[[], T]], timeout_s: float, name: str) -> dict[K, T]:
+    """What those return that come back in time; each has a thread of its own.
+
+    Raises:
+        BaseException: what one of them raised.
+    """
+    begun = {}
+    for key, function in calls.items():
+        caller: BoundedCalls[T] = BoundedCalls(name)
+        begun[key] = caller.begin(function)
+        caller.stop()
+    wait(begun.values(), timeout_s)
+    return {key: future.result() for key, future in begun.items() if future.done()}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from daemon.bounded_call import ANSWER_S, call_each
 from daemon.config_block import Block, read_yaml
 from daemon.logs import LEVELS
 from daemon.metrics_config import MetricsConfig, read_metrics
@@ -26,6 +29,8 @@ PRECISIONS: Final = ("int8", "fp16", "fp32")
 RETENTION_DAYS: Final = 400.0
 # Two workers keep two cores busy and one of them inferring while the other waits for a disk.
 _DEFAULT_WORKERS: Final = 2
+# With the other threads, of several watch folders too, they stay within TasksMax= of the unit.
+MAX_WORKERS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,7 @@ def _read(block: Block, base: Path) -> Config:
         backend=block.choice("backend", "auto", BACKENDS) or "auto",
         precision=block.choice("precision", None, PRECISIONS),
         threads=block.whole("threads", 1, low=1, high=256),
-        workers=block.whole("workers", _default_workers(), low=1, high=64),
+        workers=block.whole("workers", _default_workers(), low=1, high=MAX_WORKERS),
         watch=tuple(_read_watch(watch, base) for watch in block.blocks("watch")),
         results=_read_results(block.block("results"), base),
         settle_s=block.number("settle_s", 2.0, low=0.05, high=3600),
@@ -199,15 +204,15 @@ def _default_workers() -> int:
 
 def _check_folders(config: Config, problems: list[str]) -> None:
     """Refuse folders that would label an image twice or take results for images."""
-    # Compared without symbolic links: two names of one folder are one folder.
-    real = [(i, Path(os.path.realpath(watch.folder))) for i, watch in enumerate(config.watch)]
+    paths = _without_links({config.state_dir, *(watch.folder for watch in config.watch)})
+    real = [(i, paths[watch.folder]) for i, watch in enumerate(config.watch)]
     for i, folder in real:
         for j, other in real[:i]:
             if folder == other:
                 problems.append(f"watch[{i}].folder is the same folder as watch[{j}].folder.")
             elif folder.is_relative_to(other) or other.is_relative_to(folder):
                 problems.append(f"watch[{i}].folder and watch[{j}].folder lie in one another.")
-    state_dir = Path(os.path.realpath(config.state_dir))
+    state_dir = paths[config.state_dir]
     problems.extend(
         f"state_dir lies inside watch[{i}].folder; give a folder elsewhere."
         for i, folder in real
@@ -219,3 +224,10 @@ def _check_folders(config: Config, problems: list[str]) -> None:
             "watch has folders of the same name, whose results would meet in one folder; "
             "rename one, or leave results.folder null."
         )
+
+
+def _without_links(folders: Collection[Path]) -> dict[Path, Path]:
+    """Two names of one folder are one folder; a share that does not answer keeps the name given."""
+    calls = {folder: partial(os.path.realpath, folder) for folder in folders}
+    found = call_each(calls, ANSWER_S, "folder-names")
+    return {folder: Path(found.get(folder, folder)) for folder in folders}

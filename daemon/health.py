@@ -58,10 +58,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """A watch folder: whether it is there, and whether the kernel tells of its new files."""
+    """A watch folder: whether it is there, and whether the kernel tells of its new files.
+
+    One that does not answer is not there.
+    """
 
     is_there: bool
     has_events: bool
+    answers: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +155,12 @@ class Health:
         """Note how many images are not recorded yet."""
         self._settling = images
 
-    def set_watch(self, number: int, *, is_there: bool, has_events: bool) -> None:
+    def set_watch(
+        self, number: int, *, is_there: bool, has_events: bool, answers: bool = True
+    ) -> None:
         """Note how the watch folder of this number in the configuration is seen."""
         with self._lock:
-            self._watch[number] = Watch(is_there, has_events)
+            self._watch[number] = Watch(is_there and answers, has_events, answers)
 
     def report(self) -> HealthReport:
         """The health now."""
@@ -172,9 +178,10 @@ class Health:
             parts["gpu"] = Part(is_ok=False, reason=reason, is_vital=False)
         for number, one in watch.items():
             if not one.is_there:
-                parts[f"watch-{number}"] = Part(
-                    is_ok=False, reason="the folder or its share is away", is_vital=False
+                reason = (
+                    f"the folder or its share {'is away' if one.answers else 'does not answer'}"
                 )
+                parts[f"watch-{number}"] = Part(is_ok=False, reason=reason, is_vital=False)
         bad = {name: part for name, part in parts.items() if not part.is_ok}
         return HealthReport(
             status=_status(bad),

@@ -66,9 +66,11 @@ class Hints:
         """The hints that are there; waits up to `timeout_s` for the first."""
         try:
             hint = self._queue.get(timeout=max(timeout_s, 0.0))
-            for _ in range(MAX_HINTS):
+            for number in range(MAX_HINTS):
+                # Not after the last one: what is taken is given.
+                if number:
+                    hint = self._queue.get_nowait()
                 if hint is not None:
                     yield hint
-                hint = self._queue.get_nowait()
         except queue.Empty:
             return

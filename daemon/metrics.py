@@ -161,7 +161,7 @@ class _StateCollector(Collector):
 
     def _watch_folders(self, watch: Mapping[int, Watch]) -> Iterator[Metric]:
         info = _gauge("watch_folder_info", "Which folder has which number.", "watch", "folder")
-        there = _gauge("watch_folder_there", "0 where the folder or share is away.", "watch")
+        there = _gauge("watch_folder_there", "0 where the folder is away or silent.", "watch")
         events = _gauge("watch_folder_events", "1: the kernel tells; 0: it is polled.", "watch")
         for number, folder in enumerate(self._folders):
             info.add_metric([str(number), os.fsencode(folder).decode("utf-8", "replace")], 1)

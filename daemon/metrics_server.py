@@ -81,7 +81,15 @@ class MetricsServer:
                 "End what listens there, or give another address."
             ) from error
         # A daemon thread: a client must not keep the process from ending.
-        threading.Thread(target=self._server.serve, name="metrics", daemon=True).start()
+        thread = threading.Thread(target=self._server.serve, name="metrics", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._server.server_close()
+            self._server = None
+            raise StorageError(
+                f"metrics.listen: {self._address} is not served ({error})."
+            ) from error
 
     def stop(self) -> None:
         """End listening; clients in hand are cut off."""
@@ -164,9 +172,12 @@ class _ServerMixIn(socketserver.BaseServer):
             self.shutdown_request(request)
             return
         arguments = (request, client_address)
-        threading.Thread(
-            target=self._serve_one, args=arguments, name="metrics client", daemon=True
-        ).start()
+        try:
+            threading.Thread(
+                target=self._serve_one, args=arguments, name="metrics client", daemon=True
+            ).start()
+        except RuntimeError:  # the process may have no more threads now
+            self._end(request)
 
     def service_actions(self) -> None:
         """Cut off clients whose time is over; one that drips never meets its own timeout."""
@@ -196,9 +207,12 @@ class _ServerMixIn(socketserver.BaseServer):
             if not isinstance(error, OSError):
                 log.error("a page of the metrics failed with %s", type(error).__name__)  # noqa: TRY400
         finally:
-            with self._lock:
-                self._clients.pop(request, None)
-            self.shutdown_request(request)
+            self._end(request)
+
+    def _end(self, request: Any) -> None:
+        with self._lock:
+            self._clients.pop(request, None)
+        self.shutdown_request(request)
 
 
 class _TcpServer(_ServerMixIn, socketserver.TCPServer):

@@ -51,6 +51,7 @@ class Reporter:
         self._stopped = threading.Event()
         self._due_s: dict[str, float] = {}
         self._broken: set[str] = set()
+        self._failing: set[str] = set()
         listen = config.metrics.listen
         self._server = MetricsServer(listen, pages(health, metrics)) if listen else None
 
@@ -74,24 +75,30 @@ class Reporter:
 
     def tick(self) -> None:
         """Do what is due."""
-        if self._is_due("listen", _LISTEN_EVERY_S):
-            self._listen()
-        if self._is_due("count", _COUNT_EVERY_S):
-            self._count()
-        if self._is_due("health", _HEALTH_EVERY_S):
-            self._write("status", self._write_health)
-        file = self._config.metrics.file
-        if file is not None and self._is_due("file", _FILE_EVERY_S):
-            self._write("metrics", lambda: write_for_all(file, self._metrics.text()))
+        self._do("listen", _LISTEN_EVERY_S, self._listen)
+        self._do("count", _COUNT_EVERY_S, self._count)
+        self._do("health", _HEALTH_EVERY_S, lambda: self._write("status", self._write_health))
+        if self._config.metrics.file is not None:
+            self._do("file", _FILE_EVERY_S, lambda: self._write("metrics", self._write_metrics))
 
     def _run(self) -> None:
         is_stopped = False
         while not is_stopped:
-            try:
-                self.tick()
-            except Exception as error:  # noqa: BLE001 - reporting must not end
-                self._complain("reporter", f"a report failed with {type(error).__name__}.")
+            self.tick()
             is_stopped = self._stopped.wait(TICK_S)
+
+    def _do(self, what: str, every_s: float, action: Callable[[], None]) -> None:
+        if not self._is_due(what, every_s):
+            return
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 - reporting must not end
+            self._failing.add(what)
+            self._complain("reporter", f"a report failed with {type(error).__name__}.")
+            return
+        self._failing.discard(what)
+        if not self._failing:
+            self._recover("reporter", "reports are made again")
 
     def _is_due(self, what: str, every_s: float) -> bool:
         now = self._clock()
@@ -132,6 +139,11 @@ class Reporter:
             "written_at": time.time(),
         }
         write_file(self._config.state_dir / HEALTH_NAME, json.dumps(fields, indent=1).encode())
+
+    def _write_metrics(self) -> None:
+        file = self._config.metrics.file
+        if file is not None:
+            write_for_all(file, self._metrics.text())
 
     def _write(self, what: str, write: Callable[[], None]) -> None:
         try:

@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import socket
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from daemon.folder_lock import TreeLocks
-from daemon.health import Health
 from daemon.records import Finished, Postponed
 from daemon.results_place import ResultsPlace
-from daemon.retry import RetryPolicy
+from daemon.results_trouble import ResultsTrouble
 from daemon.roots import Root
 from edge.errors import StorageError
 from edge.sidecar import ModelFacts, now, sidecar_fields, sidecar_files, write_sidecars
-
-log = logging.getLogger(__name__)
-
-
-class ResultsTrouble:
-    """Who is told when sidecars cannot be written, and when they can again."""
-
-    def __init__(self, locks: TreeLocks, health: Health) -> None:
-        self._locks = locks
-        self._health = health
-
-    def begin(self, reason: str | None) -> None:
-        """Sidecars cannot be written."""
-        self._locks.let_go()
-        # Without the error's own text, which holds the image's path.
-        log.error("sidecars cannot be written (%s); their images wait until they can", reason)
-        text = "sidecars cannot be written; their images wait"
-        self._health.set("results", ok=False, reason=text, is_vital=False)
-
-    def end(self) -> None:
-        """They can again.
-
-        Raises:
-            StorageError: another daemon has taken the folder meanwhile.
-        """
-        self._locks.take()
-        self._health.set("results", ok=True, is_vital=False)
-        log.warning("sidecars can be written again")
 
 
 class ResultsWriter:
@@ -54,7 +22,6 @@ class ResultsWriter:
         roots: Mapping[int, Root],
         model: Callable[[], ModelFacts],
         formats: tuple[str, ...],
-        policy: RetryPolicy,
         place: ResultsPlace,
         trouble: ResultsTrouble,
     ) -> None:
@@ -63,11 +30,7 @@ class ResultsWriter:
         self._trouble = trouble
         self._model = model
         self._formats = formats
-        self._policy = policy
         self._host = socket.gethostname()
-        self._lock = threading.Lock()
-        # Failures in a row of each folder that refuses now.
-        self._refusing: dict[Path, int] = {}
 
     def write(self, finished: list[Finished]) -> None:
         """Make the sidecars of finished images durable.
@@ -80,8 +43,7 @@ class ResultsWriter:
         write_sidecars([file for image in finished for file in self._files(image)])
         # Of a share that was unmounted meanwhile, nothing that was written counts.
         self._place.require(folders)
-        if self._refusing:
-            self._note_success(folders)
+        self._trouble.written(folders)
 
     def write_or_postpone(self, finished: list[Finished]) -> list[Finished | Postponed]:
         """As `write`; images whose sidecars are not durable are postponed instead.
@@ -96,6 +58,10 @@ class ResultsWriter:
                 return [self._postpone(finished[0], error)]
             return [verdict for image in finished for verdict in self.write_or_postpone([image])]
         return list(finished)
+
+    def forget_old_refusals(self) -> None:
+        """See to it that a folder whose images are gone does not count as refusing. Never waits."""
+        self._trouble.forget_old()
 
     def _target(self, finished: Finished) -> Path:
         version = finished.image.version
@@ -116,23 +82,9 @@ class ResultsWriter:
         return sidecar_files(target, fields, model.classes, self._formats)
 
     def _postpone(self, finished: Finished, error: StorageError) -> Postponed:
-        folder, image = self._target(finished).parent, finished.image
-        with self._lock:
-            is_first = not self._refusing
-            failures = self._refusing[folder] = self._refusing.get(folder, 0) + 1
-        cause = error.__cause__
+        image, cause = finished.image, error.__cause__
         reason = cause.strerror if isinstance(cause, OSError) else None
-        if is_first:
-            self._trouble.begin(reason)
-        delay_s = self._policy.delay_s(failures)
+        delay_s = self._trouble.refused(self._target(finished).parent, reason)
         return Postponed(
             image, delay_s, image.attempts, f"sidecar: {reason}", image.unfinished_since_s
         )
-
-    def _note_success(self, folders: set[Path]) -> None:
-        with self._lock:
-            for folder in folders:
-                self._refusing.pop(folder, None)
-            is_over = not self._refusing
-        if is_over:
-            self._trouble.end()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Collection, Iterable
+from functools import partial
 from pathlib import Path
 
+from daemon.bounded_call import ANSWER_S, call_each
 from daemon.mounts import MountMemory
 from edge.errors import StorageError
 
@@ -18,23 +20,23 @@ class ResultsPlace:
     """
 
     def __init__(self, folder: Path | None, watch_folders: Iterable[Path] = ()) -> None:
-        """Remember the folder as it is now.
+        """Remember the folder as it is now. A watch folder that does not answer counts as away.
 
         Args:
             folder: the results folder; None: beside the images.
             watch_folders: where images lie.
 
         Raises:
-            StorageError: it is not there.
+            StorageError: the results folder is not there or does not answer.
         """
         self._folder = folder
         self._mounts = {place: MountMemory(place) for place in (folder, *watch_folders) if place}
+        looks = {place: partial(self._look, place) for place in self._mounts}
+        problems = call_each(looks, ANSWER_S, "results-place")
         if folder is not None:
-            problem = results_problem(folder)
-            if problem:
+            silent = f"results folder {folder} does not answer. See to its share or disk."
+            if problem := problems.get(folder, silent):
                 raise StorageError(problem)
-        for place in self._mounts:
-            self._is_away(place)
 
     def require(self, folders: Collection[Path]) -> None:
         """Nothing where sidecars may be written to `folders`, and folders be made for them.
@@ -53,6 +55,12 @@ class ResultsPlace:
         for place in self._mounts:
             if any(folder.is_relative_to(place) for folder in folders) and self._is_away(place):
                 raise _away(place)
+
+    def _look(self, place: Path) -> str | None:
+        """Remember a place; gives what is wrong with the results folder."""
+        problem = results_problem(place) if place == self._folder else None
+        self._is_away(place)
+        return problem
 
     def _is_away(self, folder: Path) -> bool:
         try:

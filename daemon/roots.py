@@ -55,7 +55,12 @@ class Root:
             status = os.lstat(os.fsencode(self.folder) + b"/" + path)
         except OSError:
             return None
-        # A file may claim a year after 2262; SQLite's integers end there.
+        return self.version(path, status)
+
+    def version(self, path: bytes, status: os.stat_result) -> ImageVersion:
+        """The version of a file that has this status."""
+        # A file may claim a year after 2262, and one without a time on a share claims 1601, which
+        # is before 1677: SQLite's integers end at both.
         mtime_ns = max(-_INT64_MAX, min(status.st_mtime_ns, _INT64_MAX))
         return ImageVersion(self.id, path, status.st_size, mtime_ns)
 

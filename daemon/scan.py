@@ -78,7 +78,7 @@ def _list(
                     on_error(folder, error)  # the others of its folder are listed all the same
                     continue
                 if status.st_ctime_ns >= since_ns:
-                    yield ImageVersion(root.id, path, status.st_size, status.st_mtime_ns)
+                    yield root.version(path, status)
 
 
 class _Kind(Enum):

@@ -33,6 +33,7 @@ from daemon.source import Source
 from daemon.supervisor import EXPORT, LABEL, RESULTS, Supervisor
 from daemon.tally import Tally
 from daemon.watch import listen_for_losses
+from daemon.workers import start_workers
 from edge.errors import EdgeError
 from edge.failpoints import failpoint
 
@@ -240,8 +241,8 @@ class Service:
     def _workers(self) -> Iterator[None]:
         """Workers run during the block; afterwards the error of one that failed is raised."""
         with ThreadPoolExecutor(self._config.workers, "worker") as pool:
-            workers = [pool.submit(self._work) for _ in range(self._config.workers)]
             try:
+                workers = start_workers(pool, self._work, self._config.workers)
                 yield
             finally:
                 self.stop()
@@ -284,9 +285,13 @@ class Service:
     def _report_progress(self) -> None:
         self._parts.pulse.tick()
         self._parts.health.set_settling(len(self._settle))
+        self._parts.results.forget_old_refusals()
         for number, source in enumerate(self._sources.values()):
             self._parts.health.set_watch(
-                number, is_there=source.is_there, has_events=source.is_watching
+                number,
+                is_there=source.is_there,
+                has_events=source.is_watching,
+                answers=not source.is_hung,
             )
         if self._parts.heartbeat.status_due():
             waiting = self._journal.count_open()

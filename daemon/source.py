@@ -45,7 +45,7 @@ class Source:
         self._looks: BoundedCalls[ImageVersion | None] = BoundedCalls(f"look-{root.id}")
         # Losses that the last whole scan has made good, once its last chunk was taken.
         self._covered = -1
-        self._is_hung = False
+        self._has_said_hung = False
 
     @property
     def is_scanned(self) -> bool:
@@ -59,6 +59,11 @@ class Source:
     def hung_for_s(self) -> float:
         """How long one call to the folder's file system has not come back."""
         return self._scanner.hung_for_s
+
+    @property
+    def is_hung(self) -> bool:
+        """Whether the folder's file system does not answer: `is_there` is of before."""
+        return self.hung_for_s > HUNG_S
 
     @property
     def last_proof_s(self) -> float | None:
@@ -84,12 +89,12 @@ class Source:
         self._scanner.start()
         if self._scanner.error:
             raise self._scanner.error
-        is_hung = self.hung_for_s > HUNG_S
-        if is_hung and not self._is_hung:
+        is_hung = self.is_hung
+        if is_hung and not self._has_said_hung:
             log.warning("watch folder %s does not answer; waiting for it", self.root.folder)
-        if self._is_hung and not is_hung:
+        if self._has_said_hung and not is_hung:
             log.warning("watch folder %s answers again", self.root.folder)
-        self._is_hung = is_hung
+        self._has_said_hung = is_hung
 
     def stop_watching(self) -> None:
         """End the threads, except one that hangs."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Final
 
+from daemon.bounded_call import ANSWER_S, call_each
 from daemon.canary import Canary
 from daemon.config import Config
 from daemon.ending import Ending
@@ -24,8 +28,9 @@ from daemon.metrics import Metrics
 from daemon.model_seat import Model, ModelSeat, open_model
 from daemon.parts import Parts
 from daemon.reporter import Reporter
-from daemon.results import ResultsTrouble, ResultsWriter
+from daemon.results import ResultsWriter
 from daemon.results_place import ResultsPlace
+from daemon.results_trouble import ResultsTrouble
 from daemon.retention import Retention
 from daemon.roots import Root, names_regex
 from daemon.service import Service
@@ -78,9 +83,8 @@ def opened_service(
                 roots,
                 lambda: seat.model.facts,
                 config.results.formats,
-                config.retry,
                 storage.place,
-                ResultsTrouble(storage.locks, health),
+                ResultsTrouble(storage.locks, health, config.retry),
             ),
             # Between two looks at an unreadable image others may come first.
             image_log=ImageLog(roots, storage.pseudonyms, quiet_s=10 * config.rescan_s),
@@ -219,12 +223,26 @@ def tidy_up(journal: Journal, roots: dict[int, Root]) -> None:
     Only an image that was claimed can have left a temporary file, beside its sidecars. The claims
     stand until these are gone: a process killed in between would leave them for ever.
     """
-    claimed = [(roots[id_], path) for id_, path in journal.claims() if id_ in roots]
-    for folder in {root.target(path).parent for root, path in claimed}:
-        remove_leftovers(folder, older_than_s=0.0)
+    folders: dict[int, set[Path]] = {}
+    for id_, path in journal.claims():
+        if id_ in roots:
+            folders.setdefault(id_, set()).add(roots[id_].target(path).parent)
+    is_over = threading.Event()
+    calls = {id_: partial(_tidy_folders, below, is_over) for id_, below in folders.items()}
+    call_each(calls, ANSWER_S, "leftovers")
+    is_over.set()
     failpoint("startup.leftovers_removed")
     journal.take_back_claims(is_interruption=True)
     failpoint("startup.claims_taken_back")
+
+
+def _tidy_folders(folders: Collection[Path], is_over: threading.Event) -> None:
+    for folder in folders:
+        # A share that answers late must not have the files removed that are being written by then.
+        if not is_over.is_set():
+            # Leftovers are hidden, and no reason not to start: those on a dead share stay.
+            with suppress(OSError):
+                remove_leftovers(folder, older_than_s=0.0)
 
 
 def take_up_unreadable(journal: Journal, roots: dict[int, Root], *, is_once: bool) -> None:

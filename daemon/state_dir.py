@@ -29,9 +29,7 @@ def owned_state_dir(folder: Path) -> Iterator[None]:
     descriptor = _open_lock(folder / LOCK_NAME)
     try:
         _lock(folder, descriptor)
-        # A start that was killed may have been writing the log's key, or into a folder below.
-        for place in (folder, *(path for path in folder.iterdir() if path.is_dir())):
-            remove_leftovers(place, older_than_s=0.0)
+        _tidy(folder)
         yield
     finally:
         os.close(descriptor)
@@ -46,6 +44,18 @@ def _make_private(folder: Path) -> None:
     except OSError as error:
         raise StorageError(
             f"state_dir {folder} cannot be used ({error.strerror}). Give this user the permission."
+        ) from error
+
+
+def _tidy(folder: Path) -> None:
+    try:
+        # A start that was killed may have been writing the log's key, or into a folder below.
+        for place in (folder, *(path for path in folder.iterdir() if path.is_dir())):
+            remove_leftovers(place, older_than_s=0.0)
+    except OSError as error:
+        raise StorageError(
+            f"state_dir {folder} cannot be read ({error.strerror}). Give this user the permission, "
+            "or another state_dir."
         ) from error
 
 

@@ -48,7 +48,7 @@ def test_load_many_problems_are_told_in_one_go(tmp_path: Path) -> None:
     )
     assert problems(tmp_path, text) == [
         "bundle is 3; give a text.",
-        "workers is 0; give a whole number from 1 to 64.",
+        "workers is 0; give a whole number from 1 to 16.",
         "watch[0].patern is not a known key; did you mean 'pattern'.",
         "results.formats has 'xml'; give some of json, csv.",
         "settle_s is True; give a number from 0.05 to 3600.",

@@ -76,3 +76,13 @@ def test_report_of_a_watch_folder_that_is_away_is_degraded_and_names_its_number(
     assert health.report().reasons == ("watch-1: the folder or its share is away",)
     health.set_watch(1, is_there=True, has_events=True)
     assert health.report().status is HealthStatus.OK
+
+
+def test_report_of_a_watch_folder_that_does_not_answer_is_degraded_and_not_there() -> None:
+    health = Health()
+    health.set_watch(1, is_there=True, has_events=True, answers=False)
+    assert health.report().status is HealthStatus.DEGRADED
+    assert health.report().reasons == ("watch-1: the folder or its share does not answer",)
+    assert health.report().to_dict()["watch"] == [{"number": 1, "there": False, "events": True}]
+    health.set_watch(1, is_there=True, has_events=True)
+    assert health.report().status is HealthStatus.OK

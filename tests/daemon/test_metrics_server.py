@@ -151,6 +151,42 @@ def test_crowd_of_clients_takes_no_more_threads_than_are_allowed(
     assert get(connect, "/health")[0] == HTTPStatus.OK
 
 
+def test_clients_for_whom_there_was_no_thread_leave_their_places_free(
+    connect: Connect, server: MetricsServer
+) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "metrics client":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        for _ in range(metrics_server._MOST_CLIENTS):
+            with connect() as client:
+                assert is_cut_off(client)
+    assert server._server is not None
+    assert not server._server._clients
+    assert get(connect, "/health")[0] == HTTPStatus.OK
+
+
+def test_start_without_a_thread_is_an_error_and_can_be_tried_again(
+    address: Address, health: Health
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    server = MetricsServer(address, pages(health, Metrics(health)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(StorageError, match="is not served"):
+            server.start()
+    assert not server.is_listening
+    server.start()
+    server.stop()
+
+
 def test_stop_with_a_client_that_hangs_returns_and_frees_the_address(
     address: Address, server: MetricsServer, connect: Connect, health: Health
 ) -> None:

@@ -220,6 +220,33 @@ def test_reporter_whose_port_and_folder_come_back_recovers(
     assert [r.levelname for r in caplog.records] == ["ERROR", "ERROR", "WARNING", "WARNING"]
 
 
+def test_reporter_whose_count_fails_goes_on_and_recovers_when_it_works(
+    site: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, health = Clock(), Health()
+    (tmp_path / "state").mkdir()
+    reporter = Reporter(site.config(), health, Metrics(health), clock=clock)
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("daemon.reporter.read_queue", fail)
+        # In every other tick no count is due: that proves nothing.
+        for _ in range(10):
+            reporter.tick()
+            clock.now_s += 1
+        assert health.report().reasons == ("reporter: see the log",)
+        assert (tmp_path / "state" / HEALTH_NAME).exists()
+    clock.now_s += 2
+    reporter.tick()
+    assert health.report().status is HealthStatus.OK
+    assert [record.getMessage() for record in caplog.records] == [
+        "a report failed with ZeroDivisionError. It is tried again.",
+        "reports are made again",
+    ]
+
+
 def status(site: Any, capsys: pytest.CaptureFixture[str], *words: str) -> str:
     capsys.readouterr()
     assert main(["status", *words, "--config", str(site.config_path)]) == 0

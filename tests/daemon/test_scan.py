@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from daemon.journal import open_journal
 from daemon.roots import Root, names_regex
 from daemon.scan import CHUNK, RootScan, image_files
 
@@ -67,6 +70,43 @@ def test_image_files_name_that_is_not_utf8_is_found(tmp_path: Path) -> None:
         file.write(b"xyz")
     (version,) = image_files(root(tmp_path), lambda *_: None)
     assert (version.path, version.size_bytes) == (b"\xff\xfe.jpg", 3)
+
+
+@pytest.fixture
+def memory_folder() -> Iterator[Path]:
+    """A folder on tmpfs, which keeps every year; ext4 ends in 1901 and 2446."""
+    memory = Path("/dev/shm")  # noqa: S108 - by what it is, not as a temporary folder
+    if not memory.is_dir():
+        pytest.skip("there is no /dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        yield Path(folder)
+
+
+# Time 0 of SMB and NTFS, and years beyond 64 bits of nanoseconds.
+@pytest.mark.parametrize("mtime_s", [-11_644_473_600, 10_413_792_000, 253_402_300_800])
+def test_scan_file_of_a_year_beyond_the_journals_is_recorded_and_known_afterwards(
+    memory_folder: Path, tmp_path: Path, mtime_s: int
+) -> None:
+    put(memory_folder, "a.jpg")
+    os.utime(memory_folder / "a.jpg", (mtime_s, mtime_s))
+    journal = open_journal(tmp_path)
+    id_ = journal.serve(memory_folder)
+    watched = Root(id_, memory_folder, memory_folder, names_regex(("*.jpg",)))
+    (version,) = RootScan(watched).next_chunk(30.0)
+    assert watched.look(b"a.jpg") == version
+    assert journal.unknown([version]) == [version]
+    journal.record_waiting([version])
+    assert journal.unknown(RootScan(watched).next_chunk(30.0)) == []
+    journal.close()
+
+
+@pytest.mark.parametrize("mtime_s", [-11_644_473_600, 253_402_300_800])
+def test_version_of_any_status_fits_into_the_journal(tmp_path: Path, mtime_s: int) -> None:
+    times = {"st_mtime_ns": mtime_s * 10**9}
+    status = os.stat_result((0o644, 1, 1, 1, 0, 0, 3, 0, mtime_s, 0), times)
+    version = root(tmp_path).version(b"a.jpg", status)
+    assert -(2**63) <= version.mtime_ns < 2**63
+    assert version.size_bytes == 3
 
 
 def test_scan_large_folder_comes_in_chunks(tmp_path: Path) -> None:

@@ -175,7 +175,8 @@ def test_run_results_folder_that_goes_away_is_not_made_again_and_its_images_wait
     aside = site.folder / "aside"
     with site.running():
         put(site.export / "S1" / "a.jpg", colour_jpeg("red"))
-        until(lambda: site.has_sidecar("S1/a.jpg"))
+        # Visible is not yet durable: without its outcome it would wait with the others.
+        until(lambda: site.outcomes().get("S1/a.jpg", ("",))[0] == "done")
         site.results.rename(aside)
         put(site.export / "S1" / "b.jpg", colour_jpeg("green"))
         put(site.export / "S2" / "c.jpg", colour_jpeg("blue"))
@@ -307,6 +308,29 @@ def test_retry_beside_the_running_daemon_has_images_labelled_again(
         until(lambda: site.outcomes()["S1/1/b.jpg"][0] == "done")
     assert site.sidecar("S1/1/a.jpg")["label"] == "red"
     assert site.sidecar("S1/1/b.jpg")["reason"] == "too_small"
+
+
+def test_run_without_threads_for_its_workers_ends_and_says_what_to_do(
+    site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.settings["workers"] = 8
+    start = threading.Thread.start
+    started: list[str] = []
+
+    def start_few(thread: threading.Thread) -> None:
+        if thread.name.startswith("worker"):
+            if len(started) == 4:
+                raise RuntimeError("can't start new thread")
+            started.append(thread.name)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_few)
+    text = (
+        r"^only 4 of 8 workers .* new thread\). Set fewer workers, or raise TasksMax= of the unit"
+    )
+    with opened_service(site.config()) as service, pytest.raises(BackendError, match=text):
+        service.run()
+    assert len(started) == 4
 
 
 def test_run_device_that_fails_stops_the_service_and_gives_the_images_back(

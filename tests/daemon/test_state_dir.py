@@ -38,6 +38,17 @@ def test_owned_state_dir_below_a_folder_without_permission_is_a_storage_error(
         pass
 
 
+def test_owned_state_dir_that_cannot_be_listed_is_a_storage_error_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_self: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(StorageError, match=r"^state_dir .* cannot be read \(Input/output error"):
+        owned_state_dir(tmp_path).__enter__()
+
+
 def test_owned_state_dir_second_owner_is_refused_and_told_who(tmp_path: Path) -> None:
     with (
         owned_state_dir(tmp_path),

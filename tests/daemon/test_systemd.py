@@ -6,10 +6,14 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from daemon.config import MAX_WORKERS
+from daemon.metrics_server import _MOST_CLIENTS
 
 FOLDER = Path(__file__).parent.parent.parent / "systemd"
 DROP_INS = FOLDER / "drop-ins"
@@ -129,6 +133,28 @@ def test_unit_brings_a_hanging_daemon_back_within_30_s(unit: str) -> None:
     assert keys["Restart"] == "Restart=on-failure"
     assert keys["RestartPreventExitStatus"] == "RestartPreventExitStatus=2"
     assert keys["StartLimitIntervalSec"] == "StartLimitIntervalSec=0"
+
+
+def test_unit_allows_the_threads_of_the_most_workers(
+    site: Any, colour_jpeg: Callable[..., bytes], until: Callable[..., None]
+) -> None:
+    keys = dict(settings(FOLDER / "edge-daemon.service"))
+    allowed = int(keys["TasksMax"].partition("=")[2])
+    site.settings["workers"] = MAX_WORKERS
+    site.settings["metrics"] = {"listen": f"unix:{site.folder}/m.sock"}
+    for number in range(3):
+        (site.folder / f"export-{number}").mkdir()
+        site.settings["watch"].append({"folder": f"export-{number}"})
+    site.add("S1/1/a.jpg", colour_jpeg("red"))
+    process = site.start("run")
+    try:
+        until(lambda: any(site.results.rglob("*.json")))
+        until((site.folder / "m.sock").exists)
+        threads = len(list(Path(f"/proc/{process.pid}/task").iterdir()))
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+    assert MAX_WORKERS < threads + _MOST_CLIENTS <= allowed
 
 
 def test_gpu_drop_in_opens_the_gpu_and_no_other_device() -> None:

@@ -1,0 +1,236 @@
+"""Tests for daemon.results_trouble: what is said of sidecars that cannot be written, and when."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon import service
+from daemon.health import Health
+from daemon.results_trouble import ResultsTrouble
+from daemon.retry import RetryPolicy
+from edge.errors import StorageError
+
+Jpeg = Callable[..., bytes]
+Until = Callable[..., None]
+REFUSED, AGAIN = "sidecars cannot be written (", "sidecars can be written again"
+A, B, C = Path("/results/A"), Path("/results/B"), Path("/results/C")
+FULL = "No space left on device"
+POLICY = RetryPolicy(first_delay_s=1.0, max_delay_s=60.0)
+
+
+class Locks:
+    """The locks of the results, as far as trouble needs them."""
+
+    def __init__(self) -> None:
+        self.are_held = True
+        self.changes = 0
+        self.problem: StorageError | None = None
+
+    def take(self) -> None:
+        if self.problem:
+            raise self.problem
+        self.are_held = True
+        self.changes += 1
+
+    def let_go(self) -> None:
+        self.are_held = False
+        self.changes += 1
+
+
+class Case:
+    """Trouble on a clock of its own."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+        self.locks = Locks()
+        self.health = Health()
+        self.trouble = ResultsTrouble(
+            self.locks,  # type: ignore[arg-type]
+            self.health,
+            POLICY,
+            clock=lambda: self.now_s,
+        )
+
+    def refuse(self, folder: Path, *, after_s: float = 1.0, reason: str = FULL) -> float:
+        self.now_s += after_s
+        return self.trouble.refused(folder, reason)
+
+    def write(self, folder: Path, *, after_s: float = 1.0) -> None:
+        self.now_s += after_s
+        self.trouble.written({folder})
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return self.health.report().reasons
+
+
+@pytest.fixture
+def case() -> Case:
+    return Case()
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    texts = [record.getMessage() for record in caplog.records]
+    return ["refused" if REFUSED in text else "again" if AGAIN in text else text for text in texts]
+
+
+def test_trouble_ends_with_the_first_success_in_any_folder(
+    case: Case, caplog: pytest.LogCaptureFixture
+) -> None:
+    for folder in (A, B, A, B):
+        case.refuse(folder)
+    assert (case.locks.are_held, said(caplog)) == (False, ["refused"])
+    assert case.reasons == ("results: sidecars cannot be written; their images wait",)
+    case.write(C)
+    assert (case.locks.are_held, said(caplog)) == (True, ["refused", "again"])
+    # Health names what goes on refusing.
+    assert case.reasons == (
+        "results: sidecars of some folders cannot be written; their images wait",
+    )
+    case.write(A)
+    case.write(B)
+    assert not case.reasons
+
+
+def test_second_outage_is_said_though_the_images_of_the_first_are_gone(
+    case: Case, caplog: pytest.LogCaptureFixture
+) -> None:
+    case.refuse(A)
+    case.write(B)
+    case.refuse(C, after_s=100.0)
+    assert not case.locks.are_held
+    assert said(caplog) == ["refused", "again", "refused"]
+
+
+def test_folder_that_refuses_for_good_while_others_do_not_is_said_once(
+    case: Case, caplog: pytest.LogCaptureFixture
+) -> None:
+    delays = [case.refuse(A)]
+    for _ in range(500):
+        case.write(B)
+        delays.append(case.refuse(A, after_s=30.0))
+    assert delays[:8] == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+    assert said(caplog) == ["refused", "again"]
+    assert (case.locks.are_held, case.locks.changes) == (True, 2)
+    assert "some folders" in case.reasons[0]
+
+
+def test_known_folder_that_refuses_when_nothing_else_is_written_is_trouble(
+    case: Case, caplog: pytest.LogCaptureFixture
+) -> None:
+    case.refuse(A)
+    case.write(B)
+    for _ in range(11):
+        case.refuse(A, after_s=60.0)
+    assert not case.locks.are_held
+    assert said(caplog) == ["refused", "again", "refused"]
+
+
+def test_disk_at_its_brim_is_not_said_for_each_image(
+    case: Case, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(100):
+        case.refuse(A.with_name(str(number)), after_s=0.1)
+        case.write(B, after_s=0.1)
+    assert said(caplog) == ["refused", "again"]
+    # Not for ever: what lasts is said.
+    case.refuse(C, after_s=1.0)
+    case.refuse(C, after_s=60.0)
+    assert said(caplog)[2:] == ["refused"]
+    # Another reason is news.
+    case.write(C)
+    case.refuse(C, reason="Read-only file system")
+    assert said(caplog)[3:] == ["again", "refused"]
+
+
+def test_folder_whose_images_are_gone_is_forgotten_after_a_while(case: Case) -> None:
+    case.refuse(A)
+    case.write(B)
+    case.trouble.forget_old()
+    assert case.reasons
+    case.now_s += 10 * POLICY.max_delay_s
+    case.trouble.forget_old()
+    assert not case.reasons
+    assert case.refuse(A) == POLICY.first_delay_s
+
+
+def test_folders_that_refuse_are_remembered_up_to_a_number(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.results_trouble._MAX_FOLDERS", 10)
+    for number in range(30):
+        case.refuse(A.with_name(str(number)))
+    assert len(case.trouble._refusing) <= 10
+    assert case.refuse(A.with_name("29")) == 2 * POLICY.first_delay_s
+
+
+def test_results_taken_by_another_daemon_meanwhile_are_said_once(
+    case: Case, caplog: pytest.LogCaptureFixture
+) -> None:
+    case.refuse(A)
+    case.locks.problem = StorageError("results in /results are written by another")
+    for _ in range(3):
+        with pytest.raises(StorageError):
+            case.write(A)
+        case.refuse(A)
+    case.locks.problem = None
+    case.write(A)
+    assert said(caplog) == ["refused", "results in /results are written by another", "again"]
+    assert not case.reasons
+
+
+def test_beginning_is_not_overtaken_by_the_end(case: Case, until: Until) -> None:
+    is_inside, may_go_on = threading.Event(), threading.Event()
+    let_go = case.locks.let_go
+
+    def slow() -> None:
+        is_inside.set()
+        may_go_on.wait(30)
+        let_go()
+
+    case.locks.let_go = slow  # type: ignore[method-assign]
+    worker_a = threading.Thread(target=case.refuse, args=(A,))
+    worker_b = threading.Thread(target=case.write, args=(A,))
+    worker_a.start()
+    assert is_inside.wait(15)
+    case.trouble.forget_old()  # the coordinator does not wait for the two
+    worker_b.start()
+    until(lambda: case.trouble._written_s > 0)
+    assert not case.locks.are_held or case.locks.changes == 0
+    may_go_on.set()
+    worker_a.join(15)
+    worker_b.join(15)
+    assert (case.locks.are_held, case.locks.changes) == (True, 2)
+    assert not case.reasons
+
+
+def test_run_outage_whose_images_are_gone_ends_and_the_next_one_is_said(
+    site: Any,
+    colour_jpeg: Jpeg,
+    until: Until,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "_IDLE_S", 0.02)
+    caplog.set_level(logging.WARNING, "daemon")
+    with site.running():
+        (site.results / "S1").write_text("this folder cannot be made")
+        site.add("S1/A/1.jpg", colour_jpeg("red"))
+        until(lambda: said(caplog).count("refused") == 1)
+        shutil.rmtree(site.export / "S1")
+        site.add("S2/A/1.jpg", colour_jpeg("red"))
+        until(lambda: site.has_sidecar("S2/A/1.jpg"))
+        until(lambda: said(caplog).count("again") == 1)
+        site.results.rename(site.folder / "away")
+        site.add("S3/A/1.jpg", colour_jpeg("red"))
+        until(lambda: said(caplog).count("refused") == 2)
+        (site.folder / "away").rename(site.results)
+        until(lambda: site.has_sidecar("S3/A/1.jpg"))
+        until(lambda: said(caplog).count("again") == 2)
