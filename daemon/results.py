@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from daemon.folder_lock import TreeLocks
+from daemon.folder_lock import FolderLocks
 from daemon.health import Health
 from daemon.records import Finished, Postponed
 from daemon.results_place import ResultsPlace
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 class ResultsTrouble:
     """Who is told when sidecars cannot be written, and when they can again."""
 
-    def __init__(self, locks: TreeLocks, health: Health) -> None:
+    def __init__(self, locks: FolderLocks, health: Health) -> None:
         self._locks = locks
         self._health = health
 

@@ -12,7 +12,7 @@ from typing import Final
 from daemon.canary import Canary
 from daemon.config import Config
 from daemon.ending import Ending
-from daemon.folder_lock import TreeLocks, owned_folders
+from daemon.folder_lock import FolderLocks, owned_folders
 from daemon.gpu_return import GpuReturn, works_in_child
 from daemon.health import Health
 from daemon.image_log import ImageLog
@@ -106,7 +106,7 @@ class _Storage:
     pseudonyms: Pseudonyms
     journal: Journal
     place: ResultsPlace
-    locks: TreeLocks
+    locks: FolderLocks
 
 
 def _open_storage(config: Config, stack: ExitStack) -> _Storage:
