@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from daemon.label_job import LabelJob, Patience
 from daemon.liveness import Heartbeat, Notifier, Pulse
 from daemon.logs import Pseudonyms, open_pseudonyms
 from daemon.metrics import Metrics
-from daemon.model_seat import Model, ModelSeat, open_model
+from daemon.model_seat import GpuFailure, Model, ModelSeat, open_model
 from daemon.parts import Parts
 from daemon.reporter import Reporter
 from daemon.results import ResultsTrouble, ResultsWriter
@@ -45,9 +46,19 @@ _BUILD_STEP_S: Final = 120
 
 @contextmanager
 def opened_service(
-    config: Config, *, is_once: bool = False, notifier: Notifier | None = None
+    config: Config,
+    *,
+    is_once: bool = False,
+    notifier: Notifier | None = None,
+    gpu_failure: GpuFailure | None = None,
 ) -> Iterator[Service]:
     """A service that is ready to `run` or `once`.
+
+    Args:
+        config: what it does.
+        is_once: whether it ends by itself.
+        notifier: to systemd.
+        gpu_failure: of the service before in this process; told of one in this service.
 
     Raises:
         EdgeError: something it needs is not to be had.
@@ -59,7 +70,7 @@ def opened_service(
         storage = _open_storage(config, stack)
         journal = storage.journal
         pulse = Pulse()
-        seat = open_seat(config, pulse, notifier)
+        seat = open_seat(config, pulse, notifier, gpu_failure)
         stack.callback(seat.close)
         failpoint("startup.model_opened")
         roots = open_roots(config, journal)
@@ -124,21 +135,28 @@ def _open_storage(config: Config, stack: ExitStack) -> _Storage:
     return _Storage(pseudonyms, journal, place, locks)
 
 
-def open_seat(config: Config, pulse: Pulse, notifier: Notifier) -> ModelSeat:
-    """The configured model; on the CPU where the last process gave the GPU up.
+def open_seat(
+    config: Config, pulse: Pulse, notifier: Notifier, gpu_failure: GpuFailure | None = None
+) -> ModelSeat:
+    """The configured model; on the CPU where the last process or service gave the GPU up.
 
     Raises:
         BundleError, BackendError: it cannot be used here.
     """
     open_ = _opener(config, pulse, notifier)
-    failure = take_gpu_failure(config.state_dir) if config.backend == "auto" else None
-    if failure:
-        log.warning("the GPU failed before this start (%s); the CPU labels for a while", failure)
+    failure = gpu_failure or GpuFailure()
+    is_auto = config.backend == "auto"
+    if not is_auto:
+        failure.since_s = None
+    elif reason := take_gpu_failure(config.state_dir):
+        log.warning("the GPU failed before this start (%s); the CPU labels for a while", reason)
+        failure.note(time.monotonic())
+    is_given_up = failure.since_s is not None
     return ModelSeat(
-        open_(ONNXRUNTIME if failure else config.backend),
+        open_(ONNXRUNTIME if is_given_up else config.backend),
         open_,
-        may_fail_over=config.backend == "auto",
-        has_failed_over=bool(failure),
+        may_fail_over=is_auto,
+        gpu_failure=failure,
     )
 
 

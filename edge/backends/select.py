@@ -121,6 +121,11 @@ def _open_cpu(
         # A processor may have no graph of a precision.
         with suppress(BundleError):
             sessions[held] = _open_onnx(bundle, held, opening.threads)
+    if not sessions:
+        raise BundleError(
+            f"{bundle.root.name} holds no model for {ONNXRUNTIME} that this processor can use. "
+            "Convert the model again."
+        )
     return sessions
 
 

@@ -16,7 +16,7 @@ from daemon.liveness import Notifier, Pulse
 from daemon.model_seat import Model, ModelSeat, open_model
 from daemon.startup import open_seat, opened_service
 from daemon.supervisor import GPU_MARKER, note_gpu_failure, take_gpu_failure
-from edge.errors import BackendError, DeviceError
+from edge.errors import BackendError, BundleError, DeviceError
 from edge.labeller import Outcome
 from tests.daemon.conftest import Site, until
 from tests.support import fake_gpu
@@ -99,6 +99,7 @@ class Seat:
         self.now_s = 1000.0
         self.config = site.config()
         self.config.state_dir.mkdir(exist_ok=True)
+        self.opened = 0
         self.seat = ModelSeat(
             self.open("auto"), self.open, may_fail_over=True, clock=lambda: self.now_s
         )
@@ -115,6 +116,7 @@ class Seat:
         )
 
     def open(self, backend: str) -> Model:
+        self.opened += 1
         return open_model(self.config, backend=backend, pulse=Pulse())
 
     def check(self) -> None:
@@ -127,6 +129,56 @@ class Seat:
 def seat(gpu_site: Site, gpu: FakeGpu) -> Seat:
     assert not gpu.lost
     return Seat(gpu_site)
+
+
+def test_a_named_precision_that_the_cpu_lacks_keeps_it_from_nothing(
+    gpu_site: Site,
+    gpu: FakeGpu,
+    colour_jpeg: Callable[..., bytes],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "daemon")
+    gpu_site.settings["precision"] = "fp16"
+    with gpu_site.running():
+        gpu_site.add("S1/A/1.jpg", colour_jpeg("red"))
+        until(lambda: gpu_site.has_sidecar("S1/A/1.jpg"))
+        gpu.lost = True
+        gpu_site.add("S1/A/2.jpg", colour_jpeg("blue"))
+        until(lambda: gpu_site.has_sidecar("S1/A/2.jpg"))
+    # A start that finds the GPU lost.
+    with gpu_site.running():
+        gpu_site.add("S1/A/3.jpg", colour_jpeg("green"))
+        until(lambda: gpu_site.has_sidecar("S1/A/3.jpg"))
+    models = [gpu_site.sidecar(f"S1/A/{number}.jpg")["model"] for number in (1, 2, 3)]
+    assert (models[0]["backend"], models[0]["precision"]) == ("tensorrt", "fp16")
+    assert {model["backend"] for model in models[1:]} == {"onnxruntime-cpu"}
+    assert {model["precision"] for model in models[1:]} <= {"int8", "fp32"}
+    assert caplog.text.count("holds no fp16 model for the CPU") == 2
+
+
+def test_a_named_precision_that_the_named_back_end_lacks_is_an_error(gpu_site: Site) -> None:
+    gpu_site.settings.update(backend="onnxruntime", precision="fp16")
+    with pytest.raises(BundleError, match="holds no fp16 model for onnxruntime"):
+        open_model(gpu_site.config())
+
+
+def test_a_takeover_that_fails_ends_the_service_with_what_failed_and_why(
+    gpu_site: Site,
+    gpu: FakeGpu,
+    colour_jpeg: Callable[..., bytes],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with pytest.raises(BackendError) as caught, gpu_site.running():  # noqa: PT012 - ends in it
+        (gpu_site.config().bundle / "manifest.json").write_text("{}")
+        gpu.lost = True
+        gpu_site.add("S1/A/1.jpg", colour_jpeg("red"))
+        until(lambda: "S1/A/1.jpg" in gpu_site.outcomes())
+        until(lambda: gpu_site.outcomes()["S1/A/1.jpg"][0] == "waiting")
+    assert "CPU cannot take its place" in str(caught.value)
+    assert "manifest.json is not the file that was converted" in str(caught.value)
+    assert isinstance(caught.value.__cause__, BackendError)
+    assert str(caught.value.__cause__) in str(caught.value)
+    assert "labelling goes on with the CPU" not in caplog.text
 
 
 def lose(seat: Seat, gpu: FakeGpu) -> None:
@@ -157,6 +209,39 @@ def test_a_gpu_that_is_still_broken_leaves_the_cpu_at_work(seat: Seat, gpu: Fake
         seat.check()
     assert (seat.trials, seat.seat.is_on_gpu) == (3, False)
     assert not seat.ending.is_requested
+
+
+def test_a_trial_that_outlives_its_service_opens_nothing(seat: Seat, gpu: FakeGpu) -> None:
+    lose(seat, gpu)
+    gpu.lost = False
+    seat.seat.close()
+    opened = seat.opened
+    seat.back.try_once()
+    assert (seat.trials, seat.opened) == (1, opened)
+    assert not seat.ending.is_requested
+
+
+def test_a_model_that_comes_after_the_end_of_the_service_is_closed(
+    seat: Seat, gpu: FakeGpu
+) -> None:
+    lose(seat, gpu)
+    gpu.lost = False
+    model = seat.open("auto")
+    seat.seat.close()
+    allocations = gpu.allocations
+    seat.seat.replace(model)
+    assert gpu.allocations < allocations
+    assert not seat.seat.is_on_gpu
+    assert seat.seat.failed_over_since_s is not None
+
+
+def test_a_device_that_fails_after_the_end_of_the_service_is_replaced_by_nothing(
+    seat: Seat, gpu: FakeGpu
+) -> None:
+    seat.seat.close()
+    with pytest.raises(DeviceError, match="lost"):
+        lose(seat, gpu)
+    assert seat.seat.failed_over_since_s is None
 
 
 def test_a_gpu_that_works_in_another_process_alone_ends_this_one(seat: Seat, gpu: FakeGpu) -> None:
