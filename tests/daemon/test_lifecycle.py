@@ -34,7 +34,7 @@ def living(site: Site, notifier: Notifier | None = None) -> Iterator[Lifecycle]:
         except BaseException as error:  # noqa: BLE001 - raised again below
             errors.append(error)
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, name="lifecycle")
     thread.start()
     try:
         yield lifecycle
