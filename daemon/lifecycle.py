@@ -15,6 +15,7 @@ from daemon.check_config import check_config
 from daemon.config import Config, load_config
 from daemon.file_lock import InUseError
 from daemon.liveness import Heartbeat, Notifier
+from daemon.model_seat import GpuFailure
 from daemon.service import Service
 from daemon.startup import opened_service
 from edge.command import place_of
@@ -42,6 +43,7 @@ class Lifecycle:
         self._notifier = notifier or Notifier()
         self._heartbeat = Heartbeat(self._notifier)
         self._stopped = threading.Event()
+        self._gpu_failure = GpuFailure()
         self._has_started = False
         self._waited_s = 0.0
         # What to go back to where another daemon holds what a new configuration names.
@@ -61,7 +63,9 @@ class Lifecycle:
         """
         while not self._stopped.is_set():
             try:
-                with opened_service(config, notifier=self._notifier) as service:
+                with opened_service(
+                    config, notifier=self._notifier, gpu_failure=self._gpu_failure
+                ) as service:
                     self._run_one(service, config)
             except InUseError as error:
                 if self._previous is None:

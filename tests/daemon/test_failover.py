@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,16 @@ import pytest
 from daemon import gpu_return
 from daemon.ending import Ending
 from daemon.gpu_return import RETURN_AFTER_S, GpuReturn
+from daemon.journal import Journal
+from daemon.lifecycle import Lifecycle
 from daemon.liveness import Notifier, Pulse
 from daemon.model_seat import Model, ModelSeat, open_model
 from daemon.startup import open_seat, opened_service
 from daemon.supervisor import GPU_MARKER, note_gpu_failure, take_gpu_failure
-from edge.errors import BackendError, BundleError, DeviceError
+from edge.errors import BackendError, BundleError, DeviceError, StorageError
 from edge.labeller import Outcome
 from tests.daemon.conftest import Site, until
+from tests.daemon.test_lifecycle import living
 from tests.support import fake_gpu
 from tests.support.engine_bundle import add_tensorrt_graphs
 from tests.support.fake_gpu import FakeGpu
@@ -209,6 +213,54 @@ def test_a_gpu_that_is_still_broken_leaves_the_cpu_at_work(seat: Seat, gpu: Fake
         seat.check()
     assert (seat.trials, seat.seat.is_on_gpu) == (3, False)
     assert not seat.ending.is_requested
+
+
+def reload(life: Lifecycle, _monkeypatch: pytest.MonkeyPatch) -> None:
+    life.reload()
+
+
+def lose_the_journal_once(_life: Lifecycle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.lifecycle._FIRST_WAIT_S", 0.05)
+    has_refused = threading.Event()
+    prove = Journal.prove
+
+    def refuse_once(journal: Journal) -> None:
+        if not has_refused.is_set():
+            has_refused.set()
+            raise StorageError("the journal refuses")
+        prove(journal)
+
+    monkeypatch.setattr(Journal, "prove", refuse_once)
+
+
+@pytest.mark.parametrize("reopen", [reload, lose_the_journal_once])
+def test_a_lost_gpu_is_known_to_the_next_service_of_the_process_and_tried_again(
+    gpu_site: Site,
+    gpu: FakeGpu,
+    colour_jpeg: Callable[..., bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    reopen: Callable[[Lifecycle, pytest.MonkeyPatch], None],
+) -> None:
+    monkeypatch.setattr("daemon.startup.works_in_child", lambda _config: True)
+    with living(gpu_site) as life:
+        until(lambda: life._service is not None)
+        before = life._service
+        gpu.lost = True
+        gpu_site.add("S1/A/1.jpg", colour_jpeg("red"))
+        until(lambda: gpu_site.has_sidecar("S1/A/1.jpg"))
+        gpu.lost = False
+        reopen(life, monkeypatch)
+        until(lambda: life._service is not None and life._service is not before)
+        service = life._service
+        assert service is not None
+        report = service._parts.health.report()
+        assert (report.status, report.is_failed_over) == ("degraded", True)
+        monkeypatch.setattr(gpu_return, "RETURN_AFTER_S", 0.0)
+        until(lambda: not service._parts.health.report().is_failed_over)
+        gpu_site.add("S1/A/2.jpg", colour_jpeg("blue"))
+        until(lambda: gpu_site.has_sidecar("S1/A/2.jpg"))
+    assert backend_of(gpu_site, "S1/A/1.jpg") == "onnxruntime-cpu"
+    assert backend_of(gpu_site, "S1/A/2.jpg") == "tensorrt"
 
 
 def test_a_trial_that_outlives_its_service_opens_nothing(seat: Seat, gpu: FakeGpu) -> None:
