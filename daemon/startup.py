@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from daemon.canary import Canary
@@ -32,7 +32,7 @@ from daemon.roots import Root, names_regex
 from daemon.service import Service
 from daemon.settle import PATIENCE_FACTOR
 from daemon.state_dir import owned_state_dir
-from daemon.supervisor import Supervisor, Watched, take_gpu_failure
+from daemon.supervisor import Supervisor, Watched, gpu_in_doubt, take_gpu_failure
 from edge.atomic import remove_leftovers
 from edge.backends.select import ONNXRUNTIME, Opening
 from edge.errors import RejectReason
@@ -151,20 +151,24 @@ def open_seat(
     elif reason := take_gpu_failure(config.state_dir):
         log.warning("the GPU failed before this start (%s); the CPU labels for a while", reason)
         failure.note(time.monotonic())
-    is_given_up = failure.since_s is not None
-    return ModelSeat(
-        open_(ONNXRUNTIME if is_given_up else config.backend),
-        open_,
-        may_fail_over=is_auto,
-        gpu_failure=failure,
-    )
+    if failure.since_s is not None:
+        model = open_(ONNXRUNTIME)
+    elif is_auto:
+        with gpu_in_doubt(config.state_dir) as note:
+            model = _opener(config, pulse, notifier, on_gpu=note)(config.backend)
+    else:
+        model = open_(config.backend)
+    return ModelSeat(model, open_, may_fail_over=is_auto, gpu_failure=failure)
 
 
-def _opener(config: Config, pulse: Pulse, notifier: Notifier) -> Callable[[str], Model]:
-    """Opens the configured model on a back end."""
+def _opener(
+    config: Config, pulse: Pulse, notifier: Notifier, on_gpu: Callable[[], None] = lambda: None
+) -> Callable[[str], Model]:
+    """Opens the configured model on a back end; `on_gpu` is called before a GPU is opened."""
+    opening = replace(_announced(notifier), on_gpu=on_gpu)
 
     def open_(backend: str) -> Model:
-        return open_model(config, backend=backend, opening=_announced(notifier), pulse=pulse)
+        return open_model(config, backend=backend, opening=opening, pulse=pulse)
 
     return open_
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,37 +12,13 @@ import pytest
 from daemon import gpu_return
 from daemon.ending import Ending
 from daemon.gpu_return import RETURN_AFTER_S, GpuReturn
-from daemon.journal import Journal
-from daemon.lifecycle import Lifecycle
-from daemon.liveness import Notifier, Pulse
+from daemon.liveness import Pulse
 from daemon.model_seat import Model, ModelSeat, open_model
-from daemon.startup import open_seat, opened_service
-from daemon.supervisor import GPU_MARKER, note_gpu_failure, take_gpu_failure
-from edge.errors import BackendError, BundleError, DeviceError, StorageError
+from daemon.startup import opened_service
+from edge.errors import BackendError, BundleError, DeviceError
 from edge.labeller import Outcome
-from tests.daemon.conftest import Site, until
-from tests.daemon.test_lifecycle import living
-from tests.support import fake_gpu
-from tests.support.engine_bundle import add_tensorrt_graphs
+from tests.daemon.conftest import Site, backend_of, until
 from tests.support.fake_gpu import FakeGpu
-
-
-@pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
-    found = FakeGpu()
-    fake_gpu.install(monkeypatch, found)
-    return found
-
-
-@pytest.fixture
-def gpu_site(site: Site, small_bundle: Path) -> Site:
-    add_tensorrt_graphs(small_bundle)
-    return site
-
-
-def backend_of(site: Site, name: str) -> str:
-    model: dict[str, str] = site.sidecar(name)["model"]
-    return model["backend"]
 
 
 def test_a_gpu_that_is_lost_hands_over_to_the_cpu_and_no_image_is_lost(
@@ -215,54 +190,6 @@ def test_a_gpu_that_is_still_broken_leaves_the_cpu_at_work(seat: Seat, gpu: Fake
     assert not seat.ending.is_requested
 
 
-def reload(life: Lifecycle, _monkeypatch: pytest.MonkeyPatch) -> None:
-    life.reload()
-
-
-def lose_the_journal_once(_life: Lifecycle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daemon.lifecycle._FIRST_WAIT_S", 0.05)
-    has_refused = threading.Event()
-    prove = Journal.prove
-
-    def refuse_once(journal: Journal) -> None:
-        if not has_refused.is_set():
-            has_refused.set()
-            raise StorageError("the journal refuses")
-        prove(journal)
-
-    monkeypatch.setattr(Journal, "prove", refuse_once)
-
-
-@pytest.mark.parametrize("reopen", [reload, lose_the_journal_once])
-def test_a_lost_gpu_is_known_to_the_next_service_of_the_process_and_tried_again(
-    gpu_site: Site,
-    gpu: FakeGpu,
-    colour_jpeg: Callable[..., bytes],
-    monkeypatch: pytest.MonkeyPatch,
-    reopen: Callable[[Lifecycle, pytest.MonkeyPatch], None],
-) -> None:
-    monkeypatch.setattr("daemon.startup.works_in_child", lambda _config: True)
-    with living(gpu_site) as life:
-        until(lambda: life._service is not None)
-        before = life._service
-        gpu.lost = True
-        gpu_site.add("S1/A/1.jpg", colour_jpeg("red"))
-        until(lambda: gpu_site.has_sidecar("S1/A/1.jpg"))
-        gpu.lost = False
-        reopen(life, monkeypatch)
-        until(lambda: life._service is not None and life._service is not before)
-        service = life._service
-        assert service is not None
-        report = service._parts.health.report()
-        assert (report.status, report.is_failed_over) == ("degraded", True)
-        monkeypatch.setattr(gpu_return, "RETURN_AFTER_S", 0.0)
-        until(lambda: not service._parts.health.report().is_failed_over)
-        gpu_site.add("S1/A/2.jpg", colour_jpeg("blue"))
-        until(lambda: gpu_site.has_sidecar("S1/A/2.jpg"))
-    assert backend_of(gpu_site, "S1/A/1.jpg") == "onnxruntime-cpu"
-    assert backend_of(gpu_site, "S1/A/2.jpg") == "tensorrt"
-
-
 def test_a_trial_that_outlives_its_service_opens_nothing(seat: Seat, gpu: FakeGpu) -> None:
     lose(seat, gpu)
     gpu.lost = False
@@ -303,22 +230,6 @@ def test_a_gpu_that_works_in_another_process_alone_ends_this_one(seat: Seat, gpu
     assert seat.ending.is_requested
     with pytest.raises(BackendError, match="not in this process"):
         seat.ending.raise_error()
-
-
-@pytest.mark.usefixtures("gpu")
-def test_a_marker_of_a_hung_gpu_makes_one_start_on_the_cpu(
-    gpu_site: Site, silent_notifier: Notifier
-) -> None:
-    config = gpu_site.config()
-    config.state_dir.mkdir()
-    note_gpu_failure(config.state_dir, "inference hung")
-    first = open_seat(config, Pulse(), silent_notifier)
-    assert not first.is_on_gpu
-    assert first.failed_over_since_s is not None
-    assert not (config.state_dir / GPU_MARKER).exists()
-    second = open_seat(config, Pulse(), silent_notifier)
-    assert second.is_on_gpu
-    assert take_gpu_failure(config.state_dir) is None
 
 
 def test_the_probe_says_no_where_there_is_no_gpu(gpu_site: Site) -> None:
