@@ -5,7 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Hashable, Mapping
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, InvalidStateError, wait
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -13,6 +15,14 @@ T = TypeVar("T")
 
 # For a share that must not keep the daemon from starting with the others.
 ANSWER_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Call(Generic[T]):
+    function: Callable[[], T]
+    on_late: Callable[[T], None] | None
+    answer: Future[T] = field(default_factory=Future)
+    is_over: threading.Event = field(default_factory=threading.Event)
 
 
 class BoundedCalls(Generic[T]):
@@ -23,33 +33,60 @@ class BoundedCalls(Generic[T]):
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._calls: queue.SimpleQueue[tuple[Callable[[], T], Future[T]] | None]
-        self._calls = queue.SimpleQueue()
-        self._last: Future[T] | None = None
+        self._calls: queue.SimpleQueue[_Call[T] | None] = queue.SimpleQueue()
+        self._last: _Call[T] | None = None
         self._thread: threading.Thread | None = None
 
-    def call(self, function: Callable[[], T], timeout_s: float) -> T:
+    @property
+    def is_hung(self) -> bool:
+        """Whether a call that nobody waits for any more has not come back."""
+        return (
+            self._last is not None
+            and self._last.answer.cancelled()
+            and not self._last.is_over.is_set()
+        )
+
+    def call(
+        self,
+        function: Callable[[], T],
+        timeout_s: float,
+        on_late: Callable[[T], None] | None = None,
+    ) -> T:
         """What `function` returns.
+
+        Args:
+            function: may hang.
+            timeout_s: how long to wait for it.
+            on_late: given, on the other thread, what comes when nobody waits for it any more.
 
         Raises:
             TimeoutError: it takes longer, or an earlier one still does.
         """
-        return self.begin(function).result(timeout_s)
+        answer = self.begin(function, on_late)
+        try:
+            return answer.result(timeout_s)
+        except TimeoutError:
+            # Either the caller gets the answer or `on_late` does, never both and never none.
+            if answer.cancel():
+                raise
+            return answer.result()
 
-    def begin(self, function: Callable[[], T]) -> Future[T]:
+    def begin(
+        self, function: Callable[[], T], on_late: Callable[[T], None] | None = None
+    ) -> Future[T]:
         """Have `function` called, and wait for nothing.
 
         Raises:
             TimeoutError: an earlier call has not come back.
         """
-        if self._last is not None and not self._last.done():
+        if self.is_hung:
             raise TimeoutError
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
-        future = self._last = Future()
-        self._calls.put((function, future))
-        return future
+        call = self._last = _Call(function, on_late)
+        self._calls.put(call)
+        return call.answer
 
     def stop(self) -> None:
         """End the thread after its last call, without waiting for it."""
@@ -57,11 +94,22 @@ class BoundedCalls(Generic[T]):
 
     def _run(self) -> None:
         while call := self._calls.get():
-            function, future = call
-            try:
-                future.set_result(function())
-            except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
-                future.set_exception(error)
+            _make(call)
+            call.is_over.set()
+
+
+def _make(call: _Call[T]) -> None:
+    try:
+        found = call.function()
+    except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+        with suppress(InvalidStateError):
+            call.answer.set_exception(error)
+        return
+    try:
+        call.answer.set_result(found)
+    except InvalidStateError:
+        if call.on_late is not None:
+            call.on_late(found)
 
 
 def call_each(calls: Mapping[K, Callable[[], T]], timeout_s: float, name: str) -> dict[K, T]:

@@ -66,6 +66,8 @@ def _exists(folder: Path) -> bool:
         return folder.is_dir()
     except PermissionError:
         return True  # as far as this user can know; `_may` says the rest
+    except OSError:
+        return False  # a share whose server is gone
 
 
 def _may(folder: Path, mode: int) -> bool:

@@ -11,6 +11,10 @@ from pathlib import Path
 from edge.errors import StorageError
 
 
+class InUseError(StorageError):
+    """Another process holds it. To wait for it, as for a disk, would be to wait for a person."""
+
+
 def take_lock(descriptor: int, refusal: Callable[[], str]) -> None:
     """Hold an open file or folder for this process until the descriptor is closed.
 
@@ -18,13 +22,13 @@ def take_lock(descriptor: int, refusal: Callable[[], str]) -> None:
         refusal: what to say, and do, where another process holds it.
 
     Raises:
-        StorageError: another process holds it.
+        InUseError: another process holds it.
         OSError: the file system has no locks, or does not answer.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise StorageError(refusal()) from error
+        raise InUseError(refusal()) from error
 
 
 def lock_holder(descriptor: int) -> str:

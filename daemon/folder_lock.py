@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -32,74 +33,103 @@ _TIMEOUT_S: Final = 5.0
 
 
 @contextmanager
-def owned_folders(watch_folders: Iterable[Path], trees: Iterable[Path]) -> Iterator[TreeLocks]:
+def owned_folders(watch_folders: Iterable[Path], trees: Iterable[Path]) -> Iterator[FolderLocks]:
     """Hold watch folders, and the trees that their sidecars are written to, for this process.
 
     The kernel drops the locks when the process ends, however it ends. A place that is away,
     refuses a lock or does not answer is said and not held: the daemon waits for it as for any
-    folder that is away.
+    folder that is away. One that answers late is held from then on.
+
+    Yields the locks of the trees.
 
     Raises:
-        StorageError: another daemon holds one of them.
+        InUseError: another daemon holds one of them.
     """
     with ExitStack() as stack:
         calls: BoundedCalls[int] = BoundedCalls("folder-lock")
         stack.callback(calls.stop)
+        tree_locks = FolderLocks(tuple(trees), _lock_tree, _release_tree, calls)
+        folder_locks = FolderLocks(tuple(watch_folders), _lock_folder, _release_folder, calls)
         # Trees first: only their locks tell a name beyond this machine.
-        locks = TreeLocks(tuple(trees), calls)
-        stack.callback(locks.let_go)
-        locks.take()
-        for folder in watch_folders:
-            if (descriptor := _try(calls, _lock_folder, folder)) is not None:
-                stack.callback(os.close, descriptor)
-        yield locks
+        for locks in (tree_locks, folder_locks):
+            stack.callback(locks.let_go)
+            locks.take()
+        yield tree_locks
 
 
-class TreeLocks:
-    """The locks of the trees of sidecars. Safe to use from any thread.
+class FolderLocks:
+    """The locks of some folders. Safe to use from any thread.
 
     A lock keeps its file system from being unmounted. A disk that fails has to be, so that its lock
     is let go of while it refuses.
     """
 
-    def __init__(self, trees: tuple[Path, ...], calls: BoundedCalls[int]) -> None:
-        self._trees = trees
+    def __init__(
+        self,
+        folders: tuple[Path, ...],
+        lock: Callable[[Path], int],
+        release: Callable[[Path, int], None],
+        calls: BoundedCalls[int],
+    ) -> None:
+        """Hold nothing yet.
+
+        Args:
+            folders: to be held.
+            lock: gives a descriptor that holds one.
+            release: gives it up.
+            calls: what may hang is done there.
+        """
+        self._folders = folders
+        self._lock = lock
+        self._release = release
         self._calls = calls
         self._guard = threading.Lock()
         self._held: dict[Path, int] = {}
+        # How often they were let go of: a lock that was asked for before is not wanted any more.
+        self._turn = 0
 
     def take(self) -> None:
-        """Hold every tree that is there and not held yet.
+        """Hold every folder that is there and not held yet.
 
         Raises:
-            StorageError: another daemon holds one of them.
+            InUseError: another daemon holds one of them.
         """
         with self._guard:
-            for tree in self._trees:
-                if tree in self._held:
-                    continue
-                if (found := _try(self._calls, _lock_tree, tree)) is not None:
-                    self._held[tree] = found
+            for folder in self._folders:
+                if folder not in self._held:
+                    self._try(folder)
 
     def let_go(self) -> None:
         """Hold none of them."""
         with self._guard:
-            for tree, descriptor in self._held.items():
-                _release_tree(tree, descriptor)
+            self._turn += 1
+            for folder, descriptor in self._held.items():
+                self._release(folder, descriptor)
             self._held.clear()
 
+    def _try(self, folder: Path) -> None:
+        on_late = partial(self._hold_late, folder, self._turn)
+        try:
+            found = self._calls.call(lambda: self._lock(folder), _TIMEOUT_S, on_late)
+        except TimeoutError:
+            reason: str | None = "it does not answer"
+        except FileNotFoundError:
+            return  # said by the scan
+        except OSError as error:
+            reason = error.strerror
+        else:
+            self._held[folder] = found
+            return
+        log.warning("%s cannot be locked against a second daemon (%s)", folder, reason)
 
-def _try(calls: BoundedCalls[int], lock: Callable[[Path], int], folder: Path) -> int | None:
-    try:
-        return calls.call(lambda: lock(folder), _TIMEOUT_S)
-    except TimeoutError:
-        reason: str | None = "it does not answer"
-    except FileNotFoundError:
-        return None  # said by the scan
-    except OSError as error:
-        reason = error.strerror
-    log.warning("%s cannot be locked against a second daemon (%s)", folder, reason)
-    return None
+    def _hold_late(self, folder: Path, turn: int, descriptor: int) -> None:
+        with self._guard:
+            if turn == self._turn:
+                self._held[folder] = descriptor
+                log.warning("%s answers and is locked against a second daemon", folder)
+                return
+        # Left open, it would turn away this process itself when it opens the folder anew.
+        self._release(folder, descriptor)
 
 
 def _lock_tree(tree: Path) -> int:
@@ -146,6 +176,11 @@ def _release_tree(tree: Path, descriptor: int) -> None:
     # A share may be gone by now; the lock went with it.
     with suppress(OSError):
         _write(tree, b"")
+    with suppress(OSError):
+        os.close(descriptor)
+
+
+def _release_folder(_folder: Path, descriptor: int) -> None:
     with suppress(OSError):
         os.close(descriptor)
 

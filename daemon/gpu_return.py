@@ -45,20 +45,16 @@ class GpuReturn:
         self._works_in_child = works_in_child
         self._end_with = end_with
         self._clock = clock
-        self._next_s: float | None = None
         self._trial: threading.Thread | None = None
 
     def check(self) -> None:
         """Begin a trial where one is due. Does not wait for it."""
-        since_s = self._seat.failed_over_since_s
-        if since_s is None:
-            self._next_s = None
+        failure = self._seat.gpu_failure
+        if failure.since_s is None:
             return
-        if self._next_s is None:
-            self._next_s = since_s + RETURN_AFTER_S
         is_running = self._trial is not None and self._trial.is_alive()
-        if self._clock() >= self._next_s and not is_running:
-            self._next_s = self._clock() + RETURN_AFTER_S
+        if self._clock() >= failure.tried_s + RETURN_AFTER_S and not is_running:
+            failure.tried_s = self._clock()
             self._trial = threading.Thread(target=self.try_once, name="gpu-trial", daemon=True)
             self._trial.start()
 
@@ -67,6 +63,8 @@ class GpuReturn:
         if not self._works_in_child():
             log.info("the GPU does not work yet; the CPU goes on")
             return
+        if self._seat.is_closed:
+            return  # the next service tries it
         try:
             model = self._open("auto")
         except (BackendError, BundleError) as error:

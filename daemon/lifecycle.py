@@ -13,9 +13,12 @@ from typing import Final
 
 from daemon.check_config import check_config
 from daemon.config import Config, load_config
+from daemon.file_lock import InUseError
 from daemon.liveness import Heartbeat, Notifier
+from daemon.model_seat import GpuFailure
 from daemon.service import Service
 from daemon.startup import opened_service
+from edge.command import place_of
 from edge.errors import EdgeError, StorageError
 
 log = logging.getLogger(__name__)
@@ -40,10 +43,17 @@ class Lifecycle:
         self._notifier = notifier or Notifier()
         self._heartbeat = Heartbeat(self._notifier)
         self._stopped = threading.Event()
+        self._gpu_failure = GpuFailure()
+        self._has_started = False
+        self._waited_s = 0.0
+        # What to go back to where another daemon holds what a new configuration names.
+        self._previous: Config | None = None
+        self._checking = threading.Lock()
+        # A check takes as long as a share hangs: this lock is held for moments only, and never by
+        # a signal handler.
+        self._hand_over = threading.Lock()
         self._service: Service | None = None
         self._next: Config | None = None
-        self._reload = threading.Lock()
-        self._waited_s = 0.0
 
     def run(self, config: Config) -> None:
         """Label images until stopped.
@@ -53,10 +63,20 @@ class Lifecycle:
         """
         while not self._stopped.is_set():
             try:
-                with opened_service(config, notifier=self._notifier) as service:
+                with opened_service(
+                    config,
+                    notifier=self._notifier,
+                    gpu_failure=self._gpu_failure,
+                    is_reopened=self._has_started,
+                ) as service:
                     self._run_one(service, config)
+            except InUseError as error:
+                if self._previous is None:
+                    raise
+                _refuse(str(error).splitlines())
+                config, self._previous = self._previous, None
             except StorageError as error:
-                if self._service is None:
+                if not self._has_started:
                     raise
                 self._wait_for_storage(error)
             config = self._take_next(config)
@@ -66,8 +86,8 @@ class Lifecycle:
         if not self._stopped.is_set():
             self._notifier.notify("STOPPING=1")
             self._stopped.set()
-        if self._service is not None:
-            self._service.stop()
+        if (service := self._service) is not None:
+            service.stop()
 
     def reload(self) -> None:
         """Check the configuration beside the running service, and go on with it if it is right."""
@@ -88,9 +108,18 @@ class Lifecycle:
             signal.signal(number, act)
 
     def _run_one(self, service: Service, config: Config) -> None:
-        self._service = service
-        if self._stopped.is_set():
-            return
+        self._has_started, self._previous = True, None
+        with self._hand_over:
+            self._service = service
+            is_outdated = self._next is not None
+        try:
+            if not is_outdated and not self._stopped.is_set():
+                self._label(service, config)
+        finally:
+            with self._hand_over:
+                self._service = None
+
+    def _label(self, service: Service, config: Config) -> None:
         log.info("labelling images of %d watch folders", len(config.watch))
         began_s = time.monotonic()
         try:
@@ -113,24 +142,33 @@ class Lifecycle:
             self._heartbeat.beat()
 
     def _take_next(self, config: Config) -> Config:
-        with self._reload:
+        with self._hand_over:
             found, self._next = self._next, None
-            return found or config
+        if found is not None:
+            self._previous = config
+        return found or config
 
     def _check_new(self) -> None:
-        if not self._reload.acquire(blocking=False):
+        if not self._checking.acquire(blocking=False):
             log.warning("SIGHUP came while the configuration was being checked; it is ignored")
             return
         try:
             self._notifier.reloading()
-            self._next = self._checked()
+            self._give_next(self._checked())
         finally:
-            self._reload.release()
-        if self._next is None:
-            self._heartbeat.ready()
-        elif self._service is not None:
+            self._checking.release()
+
+    def _give_next(self, config: Config | None) -> None:
+        if config is None:
+            # A service that is being opened for the first time says itself when it is ready.
+            if self._has_started and not self._stopped.is_set():
+                self._heartbeat.ready()
+            return
+        with self._hand_over:
+            self._next, service = config, self._service
+        if service is not None:
             # The new service says that it is ready.
-            self._service.stop()
+            service.stop()
 
     def _checked(self) -> Config | None:
         try:
@@ -138,9 +176,16 @@ class Lifecycle:
             check_config(config)
         except EdgeError as error:
             problems = str(error).splitlines()
+        except Exception as error:  # noqa: BLE001 - the end of the thread
+            # Without its text, which may hold the path of an image.
+            problems = [f"unexpected {type(error).__name__} at {place_of(error)}"]
         else:
             log.info("the configuration is right and is taken")
             return config
-        for line in (*problems, "the configuration is not taken; the one before goes on"):
-            log.error("%s", line)
+        _refuse(problems)
         return None
+
+
+def _refuse(problems: list[str]) -> None:
+    for line in (*problems, "the configuration is not taken; the one before goes on"):
+        log.error("%s", line)

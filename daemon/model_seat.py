@@ -17,10 +17,11 @@ from daemon.config import Config
 from daemon.liveness import Pulse
 from daemon.settle import Clock
 from edge.backends.base import InferenceSession
+from edge.backends.cpu import has_vnni
 from edge.backends.onnx import BACKEND_NAME
 from edge.backends.select import ONNXRUNTIME, Opening, open_session
 from edge.bundle import Bundle, load_bundle
-from edge.errors import BackendError, DeviceError, TransientError
+from edge.errors import BackendError, BundleError, DeviceError, EdgeError, TransientError
 from edge.golden import open_labeller
 from edge.labeller import Labeller, Outcome
 from edge.sidecar import ModelFacts, model_facts
@@ -30,6 +31,23 @@ log = logging.getLogger(__name__)
 # Folder in the state folder that keeps the engines built on this machine.
 ENGINES_NAME: Final = "engines"
 INFER: Final = "infer"
+
+
+@dataclass(slots=True)
+class GpuFailure:
+    """A GPU that the CPU stands in for. Outlives a service, so that the next one knows of it.
+
+    Attributes:
+        since_s: monotonic time at which the GPU failed; None where none did.
+        tried_s: monotonic time at which it failed or was tried last.
+    """
+
+    since_s: float | None = None
+    tried_s: float = 0.0
+
+    def note(self, now_s: float) -> None:
+        """The GPU has failed."""
+        self.since_s = self.tried_s = now_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +73,9 @@ def open_model(
 ) -> Model:
     """Open the configured model.
 
+    Where the configured back end is `auto` and the CPU has no model of the configured precision,
+    the CPU takes the fastest one that it has: bundles hold `fp16` only for GPUs.
+
     Args:
         backend: in place of the configuration's.
         opening: who is told of choices and progress, and whether engines that are built are kept;
@@ -65,20 +86,39 @@ def open_model(
         BundleError, BackendError: it cannot be used here.
     """
     bundle = load_bundle(config.bundle)
-    session = open_session(
-        bundle,
-        backend=backend or config.backend,
-        precision=config.precision,
-        opening=replace(
-            opening or Opening(), threads=config.threads, cache=config.state_dir / ENGINES_NAME
-        ),
-    )
+    cache = config.state_dir / ENGINES_NAME
+    opening = replace(opening or Opening(), threads=config.threads, cache=cache)
+    session = _open_session(bundle, config, backend or config.backend, opening)
     watched = _WatchedSession(session, pulse or Pulse())
     start = time.monotonic()
     labeller = open_labeller(bundle, watched, config.limits)
     # Every golden image is labelled twice.
     image_s = (time.monotonic() - start) / max(2 * len(bundle.golden), 1)
     return Model(bundle, watched, labeller, model_facts(bundle, watched), image_s)
+
+
+def _open_session(
+    bundle: Bundle, config: Config, backend: str, opening: Opening
+) -> InferenceSession:
+    precision = config.precision
+    try:
+        return open_session(bundle, backend=backend, precision=precision, opening=opening)
+    except BundleError:
+        may_stand_in = config.backend == "auto" and backend in ("auto", ONNXRUNTIME)
+        if precision is None or not may_stand_in or _cpu_has(bundle, precision):
+            raise
+    opening.on_choice(
+        f"{bundle.root.name} holds no {precision} model for the CPU; it takes its fastest one"
+    )
+    return open_session(bundle, backend=ONNXRUNTIME, opening=opening)
+
+
+def _cpu_has(bundle: Bundle, precision: str) -> bool:
+    try:
+        bundle.model(ONNXRUNTIME, precision, has_vnni=has_vnni())
+    except BundleError:
+        return False
+    return True
 
 
 class _WatchedSession:
@@ -109,7 +149,7 @@ class ModelSeat:
         open_: Callable[[str], Model],
         *,
         may_fail_over: bool,
-        has_failed_over: bool = False,
+        gpu_failure: GpuFailure | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         """Seat a model.
@@ -118,7 +158,7 @@ class ModelSeat:
             model: the model to begin with.
             open_: opens the model on a back end.
             may_fail_over: whether the CPU may take over when the device fails.
-            has_failed_over: whether `model` stands in for a device that failed before this start.
+            gpu_failure: says whether `model` stands in for a GPU that failed before.
             clock: monotonic seconds.
         """
         self._model = model
@@ -126,7 +166,18 @@ class ModelSeat:
         self._may_fail_over = may_fail_over
         self._clock = clock
         self._lock = threading.Lock()
-        self.failed_over_since_s: float | None = clock() if has_failed_over else None
+        self.gpu_failure = gpu_failure or GpuFailure()
+        self._is_closed = False
+
+    @property
+    def failed_over_since_s(self) -> float | None:
+        """Since when the CPU stands in for a GPU; None where it does not."""
+        return self.gpu_failure.since_s
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the service of this seat is over."""
+        return self._is_closed
 
     @property
     def model(self) -> Model:
@@ -159,29 +210,42 @@ class ModelSeat:
         """Seat the model on the CPU in place of `failed`; another worker may have done so.
 
         Raises:
-            BackendError: `error`, where there is no other device.
+            BackendError: `error`, where there is no other device, or it cannot take over.
         """
         with self._lock:
             if self._model is not failed:
                 return
-            if not (self._may_fail_over and self.is_on_gpu):
+            if self._is_closed or not (self._may_fail_over and self.is_on_gpu):
                 raise error
-            log.error("%s", error)
-            log.error("%s failed; labelling goes on with the CPU", failed.session.backend)
-            self._model = self._open(ONNXRUNTIME)
-            self.failed_over_since_s = self._clock()
+            try:
+                stand_in = self._open(ONNXRUNTIME)
+            except EdgeError as reason:
+                text = f"{error} The CPU cannot take its place: {reason}"
+                raise BackendError(text) from error
+            self._model = stand_in
+            self.gpu_failure.note(self._clock())
+        log.error("%s", error)
+        log.error("%s failed; labelling goes on with the CPU", failed.session.backend)
         _close(failed)
 
     def replace(self, model: Model) -> None:
-        """Seat a model whose device works again."""
+        """Seat a model whose device works again; close it where the service is over."""
         with self._lock:
-            before, self._model = self._model, model
-            self.failed_over_since_s = None
+            is_late = self._is_closed
+            before = self._model
+            if not is_late:
+                self._model = model
+                self.gpu_failure.since_s = None
+        if is_late:
+            _close(model)
+            return
         log.warning("labelling on %s again", model.session.backend)
         _close(before)
 
     def close(self) -> None:
         """Free the device."""
+        with self._lock:
+            self._is_closed = True
         _close(self._model)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from daemon.folder_lock import TreeLocks
+from daemon.folder_lock import FolderLocks
 from daemon.health import Health
 from daemon.retry import RetryPolicy
 from daemon.settle import Clock
@@ -42,7 +42,7 @@ class ResultsTrouble:
 
     def __init__(
         self,
-        locks: TreeLocks,
+        locks: FolderLocks,
         health: Health,
         policy: RetryPolicy,
         *,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -16,7 +17,7 @@ from daemon.bounded_call import ANSWER_S, call_each
 from daemon.canary import Canary
 from daemon.config import Config
 from daemon.ending import Ending
-from daemon.folder_lock import TreeLocks, owned_folders
+from daemon.folder_lock import FolderLocks, owned_folders
 from daemon.gpu_return import GpuReturn, works_in_child
 from daemon.health import Health
 from daemon.image_log import ImageLog
@@ -25,7 +26,7 @@ from daemon.label_job import LabelJob, Patience
 from daemon.liveness import Heartbeat, Notifier, Pulse
 from daemon.logs import Pseudonyms, open_pseudonyms
 from daemon.metrics import Metrics
-from daemon.model_seat import Model, ModelSeat, open_model
+from daemon.model_seat import GpuFailure, Model, ModelSeat, open_model
 from daemon.parts import Parts
 from daemon.reporter import Reporter
 from daemon.results import ResultsWriter
@@ -36,7 +37,7 @@ from daemon.roots import Root, names_regex
 from daemon.service import Service
 from daemon.settle import PATIENCE_FACTOR
 from daemon.state_dir import owned_state_dir
-from daemon.supervisor import Supervisor, Watched, take_gpu_failure
+from daemon.supervisor import Supervisor, Watched, gpu_in_doubt, take_gpu_failure
 from edge.atomic import remove_leftovers
 from edge.backends.select import ONNXRUNTIME, Opening
 from edge.errors import RejectReason
@@ -50,9 +51,22 @@ _BUILD_STEP_S: Final = 120
 
 @contextmanager
 def opened_service(
-    config: Config, *, is_once: bool = False, notifier: Notifier | None = None
+    config: Config,
+    *,
+    is_once: bool = False,
+    notifier: Notifier | None = None,
+    gpu_failure: GpuFailure | None = None,
+    is_reopened: bool = False,
 ) -> Iterator[Service]:
     """A service that is ready to `run` or `once`.
+
+    Args:
+        config: what it does.
+        is_once: whether it ends by itself.
+        notifier: to systemd.
+        gpu_failure: of the service before in this process; told of one in this service.
+        is_reopened: whether there was one before. An image that it left claimed did not end the
+            process.
 
     Raises:
         EdgeError: something it needs is not to be had.
@@ -64,11 +78,11 @@ def opened_service(
         storage = _open_storage(config, stack)
         journal = storage.journal
         pulse = Pulse()
-        seat = open_seat(config, pulse, notifier)
+        seat = open_seat(config, pulse, notifier, gpu_failure)
         stack.callback(seat.close)
         failpoint("startup.model_opened")
         roots = open_roots(config, journal)
-        tidy_up(journal, roots)
+        tidy_up(journal, roots, is_interruption=not is_reopened)
         take_up_unreadable(journal, roots, is_once=is_once)
         health = Health()
         health.set_model(seat.model.facts, failed_over=seat.failed_over_since_s is not None)
@@ -110,7 +124,7 @@ class _Storage:
     pseudonyms: Pseudonyms
     journal: Journal
     place: ResultsPlace
-    locks: TreeLocks
+    locks: FolderLocks
 
 
 def _open_storage(config: Config, stack: ExitStack) -> _Storage:
@@ -128,29 +142,40 @@ def _open_storage(config: Config, stack: ExitStack) -> _Storage:
     return _Storage(pseudonyms, journal, place, locks)
 
 
-def open_seat(config: Config, pulse: Pulse, notifier: Notifier) -> ModelSeat:
-    """The configured model; on the CPU where the last process gave the GPU up.
+def open_seat(
+    config: Config, pulse: Pulse, notifier: Notifier, gpu_failure: GpuFailure | None = None
+) -> ModelSeat:
+    """The configured model; on the CPU where the last process or service gave the GPU up.
 
     Raises:
         BundleError, BackendError: it cannot be used here.
     """
     open_ = _opener(config, pulse, notifier)
-    failure = take_gpu_failure(config.state_dir) if config.backend == "auto" else None
-    if failure:
-        log.warning("the GPU failed before this start (%s); the CPU labels for a while", failure)
-    return ModelSeat(
-        open_(ONNXRUNTIME if failure else config.backend),
-        open_,
-        may_fail_over=config.backend == "auto",
-        has_failed_over=bool(failure),
-    )
+    failure = gpu_failure or GpuFailure()
+    is_auto = config.backend == "auto"
+    if not is_auto:
+        failure.since_s = None
+    elif reason := take_gpu_failure(config.state_dir):
+        log.warning("the GPU failed before this start (%s); the CPU labels for a while", reason)
+        failure.note(time.monotonic())
+    if failure.since_s is not None:
+        model = open_(ONNXRUNTIME)
+    elif is_auto:
+        with gpu_in_doubt(config.state_dir) as note:
+            model = _opener(config, pulse, notifier, on_gpu=note)(config.backend)
+    else:
+        model = open_(config.backend)
+    return ModelSeat(model, open_, may_fail_over=is_auto, gpu_failure=failure)
 
 
-def _opener(config: Config, pulse: Pulse, notifier: Notifier) -> Callable[[str], Model]:
-    """Opens the configured model on a back end."""
+def _opener(
+    config: Config, pulse: Pulse, notifier: Notifier, on_gpu: Callable[[], None] = lambda: None
+) -> Callable[[str], Model]:
+    """Opens the configured model on a back end; `on_gpu` is called before a GPU is opened."""
+    opening = replace(_announced(notifier), on_gpu=on_gpu)
 
     def open_(backend: str) -> Model:
-        return open_model(config, backend=backend, opening=_announced(notifier), pulse=pulse)
+        return open_model(config, backend=backend, opening=opening, pulse=pulse)
 
     return open_
 
@@ -217,8 +242,8 @@ def open_roots(config: Config, journal: Journal) -> dict[int, Root]:
     return roots
 
 
-def tidy_up(journal: Journal, roots: dict[int, Root]) -> None:
-    """Take up where a killed process left off.
+def tidy_up(journal: Journal, roots: dict[int, Root], *, is_interruption: bool) -> None:
+    """Take up where a killed process left off, or a service that its journal refused.
 
     Only an image that was claimed can have left a temporary file, beside its sidecars. The claims
     stand until these are gone: a process killed in between would leave them for ever.
@@ -232,7 +257,7 @@ def tidy_up(journal: Journal, roots: dict[int, Root]) -> None:
     call_each(calls, ANSWER_S, "leftovers")
     is_over.set()
     failpoint("startup.leftovers_removed")
-    journal.take_back_claims(is_interruption=True)
+    journal.take_back_claims(is_interruption=is_interruption)
     failpoint("startup.claims_taken_back")
 
 

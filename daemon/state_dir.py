@@ -22,8 +22,9 @@ def owned_state_dir(folder: Path) -> Iterator[None]:
     The kernel drops the lock when the process ends, however it ends.
 
     Raises:
-        StorageError: another process holds it, or the disk refuses. Not a ConfigError, so that
-            a service that met an `edge-daemon once` is started again by systemd.
+        InUseError: another process holds it. Not a ConfigError, so that a service that met an
+            `edge-daemon once` is started again by systemd.
+        StorageError: the disk refuses.
     """
     _make_private(folder)
     descriptor = _open_lock(folder / LOCK_NAME)

@@ -11,7 +11,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -46,7 +47,8 @@ _STORAGE_STAGES: Final = {
 }
 _SLOW_AFTER_S: Final = 10.0
 
-# Written when inference hangs on a GPU, so that the next start leaves the GPU alone for a while.
+# There while a GPU is opened, and after inference on one hung: the next start leaves the GPU alone
+# for a while.
 GPU_MARKER: Final = "gpu.failed"
 
 
@@ -200,6 +202,29 @@ def note_gpu_failure(state_dir: Path, reason: str) -> None:
     except StorageError as error:
         # The next start tries the GPU, hangs again, and says so again.
         log.warning("%s", error)
+
+
+@contextmanager
+def gpu_in_doubt(state_dir: Path) -> Iterator[Callable[[], None]]:
+    """Leave word for the next start where the process does not survive the block.
+
+    Yields what is to be called before a GPU is opened. No supervisor runs yet: one that hangs is
+    ended by systemd, and without a word the next start would hang on it as well.
+    """
+    is_noted = False
+
+    def note() -> None:
+        nonlocal is_noted
+        if not is_noted:
+            is_noted = True
+            note_gpu_failure(state_dir, "the process ended while it was being opened")
+
+    try:
+        yield note
+    finally:
+        if is_noted:
+            with suppress(OSError):
+                (state_dir / GPU_MARKER).unlink(missing_ok=True)
 
 
 def take_gpu_failure(state_dir: Path) -> str | None:

@@ -59,11 +59,11 @@ def _lines(error: Exception, *, is_private: bool) -> list[str]:
     if isinstance(error, EdgeError):
         return str(error).splitlines()
     text = "" if is_private else " ".join(str(error).split())[:_LONGEST_TEXT]
-    what = f"unexpected {type(error).__name__} at {_place(error)}"
+    what = f"unexpected {type(error).__name__} at {place_of(error)}"
     return [f"{what}{': ' if text else ''}{text}. Run again with --debug."]
 
 
-def _place(error: Exception) -> str:
+def place_of(error: Exception) -> str:
     """The last line of this program that the error passed, not of a library below it."""
     packages = Path(__file__).parent.parent
     own = [packages / name for name in ("edge", "daemon", "converters")]

@@ -20,6 +20,15 @@ _NAME_BYTES: Final = 128
 _ADVICE: Final = "Check nvidia-smi, or use backend onnxruntime."
 
 
+def has_driver() -> bool:
+    """Whether the driver's library is there. Asks no GPU, which might hang."""
+    try:
+        ctypes.CDLL(_DRIVER_LIBRARY)
+    except OSError:
+        return False
+    return True
+
+
 @cache
 def cuda_driver() -> ctypes.CDLL:
     """The driver's library, initialised.

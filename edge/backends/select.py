@@ -31,6 +31,10 @@ def _say_nothing(_text: str) -> None:
     pass
 
 
+def _do_nothing() -> None:
+    pass
+
+
 def _show_nothing(_step: str, _done: int, _total: int) -> None:
     pass
 
@@ -45,6 +49,7 @@ class Opening:
         keeps: whether a plan that is built now is kept there.
         on_choice: told in a sentence what was chosen or passed over, and why.
         on_progress: called with (step, done, total) while an engine is built.
+        on_gpu: called before a GPU is opened, where there is a library and a driver for one.
     """
 
     threads: int = 1
@@ -52,6 +57,7 @@ class Opening:
     keeps: bool = True
     on_choice: Callable[[str], None] = _say_nothing
     on_progress: Callable[[str, int, int], None] = _show_nothing
+    on_gpu: Callable[[], None] = _do_nothing
 
 
 def open_session(
@@ -108,6 +114,7 @@ def _open_gpu(
         cache=PlanCache(opening.cache or default_folder(), keeps=opening.keeps),
         on_choice=opening.on_choice,
         on_progress=opening.on_progress,
+        on_gpu=opening.on_gpu,
     )
 
 
@@ -121,6 +128,11 @@ def _open_cpu(
         # A processor may have no graph of a precision.
         with suppress(BundleError):
             sessions[held] = _open_onnx(bundle, held, opening.threads)
+    if not sessions:
+        raise BundleError(
+            f"{bundle.root.name} holds no model for {ONNXRUNTIME} that this processor can use. "
+            "Convert the model again."
+        )
     return sessions
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 
 from edge.backends.base import InferenceSession
-from edge.backends.gpu import find_machine
+from edge.backends.gpu import find_machine, has_driver
 from edge.backends.plan import Machine, PlanRecord, misfits
 from edge.backends.plan_cache import PlanCache
 from edge.backends.trt import open_plan
@@ -27,18 +27,24 @@ def open_precisions(
     cache: PlanCache,
     on_choice: OnChoice,
     on_progress: OnProgress,
+    on_gpu: Callable[[], None] = lambda: None,
 ) -> dict[str, InferenceSession]:
     """Sessions by precision, each proven on the golden images; at least one.
 
     Args:
         cache: of the plans built on this machine.
         on_choice: told which plan was taken or passed over, and why.
+        on_progress: told while a plan is built.
+        on_gpu: called before the driver is first asked, where there is one: a call into it may
+            never come back.
 
     Raises:
         BackendError: library, GPU or driver are missing, or no precision works.
         BundleError: the bundle holds neither a plan nor a graph for them.
     """
     library = open_library(library_name)
+    if has_driver():
+        on_gpu()
     try:
         machine = find_machine()
     except BackendError as error:

@@ -28,6 +28,9 @@ import edge
 from daemon.config import Config, load_config
 from daemon.liveness import Notifier
 from daemon.startup import opened_service
+from tests.support import fake_gpu
+from tests.support.engine_bundle import add_tensorrt_graphs
+from tests.support.fake_gpu import FakeGpu
 
 SCHEMA = json.loads((Path(edge.__file__).parent / "schemas" / "edge-sidecar-1.json").read_text())
 ROOT = Path(__file__).parent.parent.parent
@@ -208,3 +211,21 @@ def _restored_process() -> Iterator[None]:
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
+    found = FakeGpu()
+    fake_gpu.install(monkeypatch, found)
+    return found
+
+
+@pytest.fixture
+def gpu_site(site: Site, small_bundle: Path) -> Site:
+    add_tensorrt_graphs(small_bundle)
+    return site
+
+
+def backend_of(site: Site, name: str) -> str:
+    model: dict[str, str] = site.sidecar(name)["model"]
+    return model["backend"]

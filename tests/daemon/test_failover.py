@@ -12,34 +12,13 @@ import pytest
 from daemon import gpu_return
 from daemon.ending import Ending
 from daemon.gpu_return import RETURN_AFTER_S, GpuReturn
-from daemon.liveness import Notifier, Pulse
+from daemon.liveness import Pulse
 from daemon.model_seat import Model, ModelSeat, open_model
-from daemon.startup import open_seat, opened_service
-from daemon.supervisor import GPU_MARKER, note_gpu_failure, take_gpu_failure
-from edge.errors import BackendError, DeviceError
+from daemon.startup import opened_service
+from edge.errors import BackendError, BundleError, DeviceError
 from edge.labeller import Outcome
-from tests.daemon.conftest import Site, until
-from tests.support import fake_gpu
-from tests.support.engine_bundle import add_tensorrt_graphs
+from tests.daemon.conftest import Site, backend_of, until
 from tests.support.fake_gpu import FakeGpu
-
-
-@pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
-    found = FakeGpu()
-    fake_gpu.install(monkeypatch, found)
-    return found
-
-
-@pytest.fixture
-def gpu_site(site: Site, small_bundle: Path) -> Site:
-    add_tensorrt_graphs(small_bundle)
-    return site
-
-
-def backend_of(site: Site, name: str) -> str:
-    model: dict[str, str] = site.sidecar(name)["model"]
-    return model["backend"]
 
 
 def test_a_gpu_that_is_lost_hands_over_to_the_cpu_and_no_image_is_lost(
@@ -121,6 +100,7 @@ class Seat:
         self.now_s = 1000.0
         self.config = site.config()
         self.config.state_dir.mkdir(exist_ok=True)
+        self.opened = 0
         self.seat = ModelSeat(
             self.open("auto"), self.open, may_fail_over=True, clock=lambda: self.now_s
         )
@@ -137,6 +117,7 @@ class Seat:
         )
 
     def open(self, backend: str) -> Model:
+        self.opened += 1
         return open_model(self.config, backend=backend, pulse=Pulse())
 
     def check(self) -> None:
@@ -149,6 +130,56 @@ class Seat:
 def seat(gpu_site: Site, gpu: FakeGpu) -> Seat:
     assert not gpu.lost
     return Seat(gpu_site)
+
+
+def test_a_named_precision_that_the_cpu_lacks_keeps_it_from_nothing(
+    gpu_site: Site,
+    gpu: FakeGpu,
+    colour_jpeg: Callable[..., bytes],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "daemon")
+    gpu_site.settings["precision"] = "fp16"
+    with gpu_site.running():
+        gpu_site.add("S1/A/1.jpg", colour_jpeg("red"))
+        until(lambda: gpu_site.has_sidecar("S1/A/1.jpg"))
+        gpu.lost = True
+        gpu_site.add("S1/A/2.jpg", colour_jpeg("blue"))
+        until(lambda: gpu_site.has_sidecar("S1/A/2.jpg"))
+    # A start that finds the GPU lost.
+    with gpu_site.running():
+        gpu_site.add("S1/A/3.jpg", colour_jpeg("green"))
+        until(lambda: gpu_site.has_sidecar("S1/A/3.jpg"))
+    models = [gpu_site.sidecar(f"S1/A/{number}.jpg")["model"] for number in (1, 2, 3)]
+    assert (models[0]["backend"], models[0]["precision"]) == ("tensorrt", "fp16")
+    assert {model["backend"] for model in models[1:]} == {"onnxruntime-cpu"}
+    assert {model["precision"] for model in models[1:]} <= {"int8", "fp32"}
+    assert caplog.text.count("holds no fp16 model for the CPU") == 2
+
+
+def test_a_named_precision_that_the_named_back_end_lacks_is_an_error(gpu_site: Site) -> None:
+    gpu_site.settings.update(backend="onnxruntime", precision="fp16")
+    with pytest.raises(BundleError, match="holds no fp16 model for onnxruntime"):
+        open_model(gpu_site.config())
+
+
+def test_a_takeover_that_fails_ends_the_service_with_what_failed_and_why(
+    gpu_site: Site,
+    gpu: FakeGpu,
+    colour_jpeg: Callable[..., bytes],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with pytest.raises(BackendError) as caught, gpu_site.running():  # noqa: PT012 - ends in it
+        (gpu_site.config().bundle / "manifest.json").write_text("{}")
+        gpu.lost = True
+        gpu_site.add("S1/A/1.jpg", colour_jpeg("red"))
+        until(lambda: "S1/A/1.jpg" in gpu_site.outcomes())
+        until(lambda: gpu_site.outcomes()["S1/A/1.jpg"][0] == "waiting")
+    assert "CPU cannot take its place" in str(caught.value)
+    assert "manifest.json is not the file that was converted" in str(caught.value)
+    assert isinstance(caught.value.__cause__, BackendError)
+    assert str(caught.value.__cause__) in str(caught.value)
+    assert "labelling goes on with the CPU" not in caplog.text
 
 
 def lose(seat: Seat, gpu: FakeGpu) -> None:
@@ -181,6 +212,39 @@ def test_a_gpu_that_is_still_broken_leaves_the_cpu_at_work(seat: Seat, gpu: Fake
     assert not seat.ending.is_requested
 
 
+def test_a_trial_that_outlives_its_service_opens_nothing(seat: Seat, gpu: FakeGpu) -> None:
+    lose(seat, gpu)
+    gpu.lost = False
+    seat.seat.close()
+    opened = seat.opened
+    seat.back.try_once()
+    assert (seat.trials, seat.opened) == (1, opened)
+    assert not seat.ending.is_requested
+
+
+def test_a_model_that_comes_after_the_end_of_the_service_is_closed(
+    seat: Seat, gpu: FakeGpu
+) -> None:
+    lose(seat, gpu)
+    gpu.lost = False
+    model = seat.open("auto")
+    seat.seat.close()
+    allocations = gpu.allocations
+    seat.seat.replace(model)
+    assert gpu.allocations < allocations
+    assert not seat.seat.is_on_gpu
+    assert seat.seat.failed_over_since_s is not None
+
+
+def test_a_device_that_fails_after_the_end_of_the_service_is_replaced_by_nothing(
+    seat: Seat, gpu: FakeGpu
+) -> None:
+    seat.seat.close()
+    with pytest.raises(DeviceError, match="lost"):
+        lose(seat, gpu)
+    assert seat.seat.failed_over_since_s is None
+
+
 def test_a_gpu_that_works_in_another_process_alone_ends_this_one(seat: Seat, gpu: FakeGpu) -> None:
     lose(seat, gpu)
     seat.now_s += RETURN_AFTER_S + 1
@@ -188,22 +252,6 @@ def test_a_gpu_that_works_in_another_process_alone_ends_this_one(seat: Seat, gpu
     assert seat.ending.is_requested
     with pytest.raises(BackendError, match="not in this process"):
         seat.ending.raise_error()
-
-
-@pytest.mark.usefixtures("gpu")
-def test_a_marker_of_a_hung_gpu_makes_one_start_on_the_cpu(
-    gpu_site: Site, silent_notifier: Notifier
-) -> None:
-    config = gpu_site.config()
-    config.state_dir.mkdir()
-    note_gpu_failure(config.state_dir, "inference hung")
-    first = open_seat(config, Pulse(), silent_notifier)
-    assert not first.is_on_gpu
-    assert first.failed_over_since_s is not None
-    assert not (config.state_dir / GPU_MARKER).exists()
-    second = open_seat(config, Pulse(), silent_notifier)
-    assert second.is_on_gpu
-    assert take_gpu_failure(config.state_dir) is None
 
 
 def test_the_probe_says_no_where_there_is_no_gpu(gpu_site: Site) -> None:

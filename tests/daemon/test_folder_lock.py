@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import shutil
 import socket
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from daemon import folder_lock
 from daemon.cli import main
 from daemon.folder_lock import LOCK_NAME, owned_folders
 from daemon.roots import Root, names_regex
@@ -49,6 +53,81 @@ def test_owned_folders_second_daemon_with_other_results_is_refused(tmp_path: Pat
 def test_owned_folders_that_are_away_are_not_held_and_not_made(tmp_path: Path) -> None:
     with owned_folders([tmp_path / "export"], [tmp_path / "away" / "results"]):
         assert list(tmp_path.iterdir()) == []
+
+
+class SlowShare:
+    """A share whose lock of one folder comes when it is let."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.answers = threading.Event()
+        self.folder = folder
+        self.locked = threading.Event()
+        monkeypatch.setattr(folder_lock, "_TIMEOUT_S", 0.05)
+        for name in ("_lock_folder", "_lock_tree"):
+            monkeypatch.setattr(folder_lock, name, self.slowly(getattr(folder_lock, name)))
+
+    def slowly(self, lock: Callable[[Path], int]) -> Callable[[Path], int]:
+        def call(folder: Path) -> int:
+            if folder != self.folder:
+                return lock(folder)
+            assert self.answers.wait(60)
+            descriptor = lock(folder)
+            self.locked.set()
+            return descriptor
+
+        return call
+
+    def answer(self) -> None:
+        self.answers.set()
+        # No look at the lock before: it would be in the way of the one that is awaited.
+        assert self.locked.wait(60)
+
+
+def is_held(folder: Path) -> bool:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+@pytest.mark.parametrize("slow", ["export", "results"])
+def test_owned_folder_that_answers_late_is_held_from_then_on_and_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    export, results = tmp_path / "export", tmp_path / "results"
+    export.mkdir()
+    results.mkdir()
+    share = SlowShare(monkeypatch, tmp_path / slow)
+    locked = {"export": export, "results": results / LOCK_NAME}[slow]
+    with owned_folders([export], [results]):
+        share.answer()
+        assert is_held(locked)
+    assert not is_held(locked)
+    monkeypatch.setattr(folder_lock, "_TIMEOUT_S", 60.0)
+    with owned_folders([export], [results]):
+        assert is_held(locked)
+
+
+@pytest.mark.parametrize("slow", ["export", "results"])
+def test_owned_folder_that_answers_after_the_end_is_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    export, results = tmp_path / "export", tmp_path / "results"
+    export.mkdir()
+    results.mkdir()
+    share = SlowShare(monkeypatch, tmp_path / slow)
+    with owned_folders([export], [results]):
+        pass
+    share.answer()
+    locked = {"export": export, "results": results / LOCK_NAME}[slow]
+    until(lambda: not is_held(locked))
+    monkeypatch.setattr(folder_lock, "_TIMEOUT_S", 60.0)
+    with owned_folders([export], [results]):
+        pass
 
 
 def test_lock_file_is_no_image(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def living(site: Site, notifier: Notifier | None = None) -> Iterator[Lifecycle]:
         except BaseException as error:  # noqa: BLE001 - raised again below
             errors.append(error)
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, name="lifecycle")
     thread.start()
     try:
         yield lifecycle
@@ -156,6 +156,33 @@ def test_a_journal_that_refuses_is_waited_for_and_said_once(
     said = [r.message for r in caplog.records if r.levelno >= logging.ERROR]
     assert sum("disk full" in text for text in said) == 1
     assert sum("goes on by itself" in text for text in said) == 1
+
+
+def test_an_outcome_that_the_journal_refuses_again_and_again_is_held_against_no_image(
+    site: Site, colour_jpeg: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.lifecycle._FIRST_WAIT_S", 0.02)
+    monkeypatch.setattr("daemon.lifecycle._LONGEST_WAIT_S", 0.05)
+    monkeypatch.setattr("daemon.label_job.INTERRUPTION_LIMIT", 2)
+    refused: list[object] = []
+
+    def refuse_often(original: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **options: object) -> object:
+            if len(refused) < 10:
+                refused.append(original)
+                raise StorageError("the journal refuses: disk full")
+            return original(*arguments, **options)
+
+        return call
+
+    # The image stays claimed, and the next service in the process takes it back.
+    for name in ("conclude", "release"):
+        monkeypatch.setattr(Journal, name, refuse_often(getattr(Journal, name)))
+    site.add("S1/A/1.jpg", colour_jpeg("red"))
+    with living(site):
+        until(lambda: site.outcomes().get("S1/A/1.jpg", ("",))[0] == "done", timeout_s=30)
+    assert site.outcomes()["S1/A/1.jpg"][:3] == ("done", "labelled", "red")
+    assert len(refused) == 10
 
 
 def test_a_journal_that_refuses_at_the_first_start_is_an_error(

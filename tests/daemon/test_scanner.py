@@ -150,8 +150,23 @@ def test_bounded_calls_answer_raise_and_time_out() -> None:
     with pytest.raises(TimeoutError):  # the thread is still inside the last one
         calls.call(lambda: 3, 5.0)
     answers.set()
-    until(lambda: calls._last is None or calls._last.done())
+    until(lambda: not calls.is_hung)
     assert calls.call(lambda: 4, 5.0) == 4
+    calls.stop()
+
+
+def test_bounded_calls_hand_over_what_comes_late_and_nothing_else() -> None:
+    calls: BoundedCalls[int] = BoundedCalls("test")
+    late: list[int] = []
+    answers = threading.Event()
+    with pytest.raises(TimeoutError):
+        calls.call(lambda: 1 + int(answers.wait(30)), 0.01, late.append)
+    assert late == []
+    answers.set()
+    until(lambda: not calls.is_hung)
+    assert late == [2]
+    assert calls.call(lambda: 3, 5.0, late.append) == 3
+    assert late == [2]
     calls.stop()
 
 

@@ -248,3 +248,9 @@ def test_the_kept_folder_belongs_to_this_user_alone(opened: Open, gpu: FakeGpu) 
     assert opened.cache.stat().st_mode & 0o777 == 0o700
     assert PlanCache(opened.cache).is_trusted()
     assert gpu.builds
+
+
+def test_a_bundle_without_a_model_for_this_processor_is_an_error(root: Path) -> None:
+    bundle = replace(load_bundle(root), artefacts=())
+    with pytest.raises(BundleError, match="holds no model for onnxruntime"):
+        open_session(bundle, backend="onnxruntime")
