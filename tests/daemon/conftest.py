@@ -64,9 +64,12 @@ class Site:
         """Put a file into the export folder that was written `age_s` ago."""
         path = self.export / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        # Seen before its time is set it would be a version of its own.
+        hidden = path.with_name(f".{threading.get_ident()}")
+        hidden.write_bytes(content)
         moment = time.time() - age_s
-        os.utime(path, (moment, moment))
+        os.utime(hidden, (moment, moment))
+        hidden.replace(path)
         return path
 
     def sidecar(self, name: str) -> dict[str, Any]:
@@ -86,7 +89,10 @@ class Site:
 
     def outcomes(self) -> dict[str, tuple[str, str | None, str | None, str | None]]:
         """State, status, label and reason of the newest version of each image."""
-        with closing(sqlite3.connect(self.folder / "state" / "journal.sqlite3")) as db:
+        journal = self.folder / "state" / "journal.sqlite3"
+        if not journal.exists():
+            return {}
+        with closing(sqlite3.connect(journal)) as db:
             if not db.execute("PRAGMA user_version").fetchone()[0]:
                 return {}  # it is being made just now
             rows = db.execute(

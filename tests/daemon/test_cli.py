@@ -70,6 +70,7 @@ def test_status_before_the_first_start_says_so(
 def test_check_config_says_what_would_be_done(
     site: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    site.settings["precision"] = "int8"
     assert run(site, "check-config") == 0
     out = capsys.readouterr().out
     assert "colours 1, int8 on onnxruntime-cpu" in out
@@ -163,7 +164,7 @@ def test_command_golden_images_that_fail_exit_5(
     site: Any, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.add("a.jpg", colour_jpeg())
-    monkeypatch.setattr("edge.golden.TOLERANCE", {"int8": -1.0})
+    monkeypatch.setattr("edge.golden.TOLERANCE", {"int8": -1.0, "fp32": -1.0})
     assert run(site, "once") == 5
     assert not site.has_sidecar("a.jpg")
 

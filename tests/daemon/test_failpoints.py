@@ -61,7 +61,7 @@ def test_service_labels_an_image_and_passes_every_failpoint(
         site.add("S1/1/new.jpg", colour_jpeg("blue"), age_s=-1.0)
         until(lambda: site.has_sidecar("S1/1/new.jpg"))
         # A file that was closed and is not whole settles before it is looked at.
-        site.add("S1/1/part.jpg", colour_jpeg("blue")[:500], age_s=-1.0)
+        (site.export / "S1" / "1" / "part.jpg").write_bytes(colour_jpeg("blue")[:500])
         until(lambda: failpoints.passes()["settle.settled"] > 0)
     assert {name for name, count in failpoints.passes().items() if not count} == set()
     assert site.sidecar("S1/1/old.jpg")["label"] == "red"

@@ -256,6 +256,7 @@ def status(site: Any, capsys: pytest.CaptureFixture[str], *words: str) -> str:
 def test_status_says_who_runs_and_what_it_said_last(
     site: Any, until: Until, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    site.settings["precision"] = "int8"
     site.add(f"{SAMPLE}/1/a.jpg", b"")
     with site.running():
         until((site.folder / "state" / HEALTH_NAME).exists)

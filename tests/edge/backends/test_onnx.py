@@ -58,7 +58,11 @@ def test_infer_from_many_threads_gives_each_its_own_result(small_bundle: Path) -
     assert found == pytest.approx([0.1 * level for level in range(200)])
 
 
-def test_open_session_auto_takes_the_bundles_default(small_bundle: Path) -> None:
+def test_open_session_auto_takes_the_bundles_default(
+    small_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On a busy machine either may be measured as the faster one.
+    monkeypatch.setattr("edge.backends.select.CLEARLY_FASTER", 0.0)
     session = open_session(load_bundle(small_bundle))
     assert (session.backend, session.precision) == ("onnxruntime-cpu", "int8")
 
