@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from daemon.bounded_call import ANSWER_S, call_each
 from daemon.config import Config, WatchConfig
 from daemon.model_seat import open_model
 from daemon.mounts import file_system_type, is_on_share
@@ -43,22 +45,40 @@ def check_config(config: Config) -> list[str]:
 
 
 def _folder_problems(config: Config) -> Iterator[str]:
-    for watch in config.watch:
-        folder = watch.folder
-        if not _exists(folder):
-            yield f"watch folder {folder} is not there. Mount or create it."
-        elif not _may(folder, os.R_OK | os.X_OK):
-            yield f"watch folder {folder} cannot be read. Give this user the permission."
-        elif config.results.folder is None and not _may(folder, os.W_OK):
-            yield f"no sidecars can be written to {folder}. {_GIVE_RESULTS}"
     results = config.results.folder
+    looks: dict[str, Callable[[], str | None]] = {
+        f"watch folder {watch.folder}": partial(
+            _export_problem, watch.folder, beside=results is None
+        )
+        for watch in config.watch
+    }
     if results is not None:
-        if problem := results_problem(results):
+        looks[f"results folder {results}"] = partial(_results_problem, results)
+    found = call_each(looks, ANSWER_S, "check-folders")
+    for name in looks:
+        problem = found.get(name, f"{name} does not answer. See to its share or disk.")
+        if problem is not None:
             yield problem
-        elif not _may(results, os.W_OK | os.X_OK):
-            yield f"no sidecars can be written to {results}. {_GIVE_RESULTS}"
     if not _can_be_made(config.state_dir):
         yield f"state_dir {config.state_dir} cannot be written. Give this user the permission."
+
+
+def _export_problem(folder: Path, *, beside: bool) -> str | None:
+    if not _exists(folder):
+        return f"watch folder {folder} is not there. Mount or create it."
+    if not _may(folder, os.R_OK | os.X_OK):
+        return f"watch folder {folder} cannot be read. Give this user the permission."
+    if beside and not _may(folder, os.W_OK):
+        return f"no sidecars can be written to {folder}. {_GIVE_RESULTS}"
+    return None
+
+
+def _results_problem(folder: Path) -> str | None:
+    if problem := results_problem(folder):
+        return problem
+    if not _may(folder, os.W_OK | os.X_OK):
+        return f"no sidecars can be written to {folder}. {_GIVE_RESULTS}"
+    return None
 
 
 def _exists(folder: Path) -> bool:

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from daemon.bounded_call import BoundedCalls
+from daemon.bounded_call import ANSWER_S, BoundedCalls, call_each
 from daemon.file_lock import lock_holder, take_lock
 from daemon.mounts import file_system_type
 from edge.atomic import make_folder
@@ -28,8 +28,6 @@ log = logging.getLogger(__name__)
 
 # Hidden, so that it is never taken for an image.
 LOCK_NAME: Final = ".edge-daemon.lock"
-# A share that is silent must not keep the daemon from starting with the others.
-_TIMEOUT_S: Final = 5.0
 
 
 @contextmanager
@@ -103,14 +101,18 @@ class FolderLocks:
         """Hold none of them."""
         with self._guard:
             self._turn += 1
-            for folder, descriptor in self._held.items():
-                self._release(folder, descriptor)
+            held = {
+                folder: partial(self._release, folder, descriptor)
+                for folder, descriptor in self._held.items()
+            }
             self._held.clear()
+            # One that does not answer is let go of when it does.
+            call_each(held, ANSWER_S, "folder-unlock")
 
     def _try(self, folder: Path) -> None:
         on_late = partial(self._hold_late, folder, self._turn)
         try:
-            found = self._calls.call(lambda: self._lock(folder), _TIMEOUT_S, on_late)
+            found = self._calls.call(lambda: self._lock(folder), ANSWER_S, on_late)
         except TimeoutError:
             reason: str | None = "it does not answer"
         except FileNotFoundError:

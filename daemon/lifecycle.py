@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 _FIRST_WAIT_S: Final = 1.0
 _LONGEST_WAIT_S: Final = 15.0
 _BEAT_S: Final = 1.0
+# Nobody beats while the next service is opened, and CUDA alone may take longer than WatchdogSec=.
+_OPENING_S: Final = 60
 
 
 class Lifecycle:
@@ -62,6 +64,8 @@ class Lifecycle:
             EdgeError: the first start failed, or the service cannot go on in this process.
         """
         while not self._stopped.is_set():
+            if self._has_started:
+                self._notifier.extend(_OPENING_S)
             try:
                 with opened_service(
                     config,

@@ -33,6 +33,10 @@ class Notifier:
             client.connect(address)
             client.sendall("\n".join(assignments).encode())
 
+    def extend(self, seconds: int) -> None:
+        """Ask systemd for more time, at a start as well as before the next beat."""
+        self.notify(f"EXTEND_TIMEOUT_USEC={seconds * 1_000_000}")
+
     def reloading(self) -> None:
         """Tell systemd that the configuration is being read again; READY=1 ends it."""
         # systemd compares this moment with that of its own request.

@@ -223,10 +223,8 @@ def _announced(notifier: Notifier) -> Opening:
     """Choices go to the log; the building of an engine keeps systemd from losing patience."""
 
     def on_progress(step: str, done: int, total: int) -> None:
-        notifier.notify(
-            f"EXTEND_TIMEOUT_USEC={_BUILD_STEP_S * 1_000_000}",
-            f"STATUS={step}: {done} of {total}",
-        )
+        notifier.extend(_BUILD_STEP_S)
+        notifier.notify(f"STATUS={step}: {done} of {total}")
 
     return Opening(on_choice=lambda text: log.info("%s", text), on_progress=on_progress)
 

@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
-from daemon.bounded_call import call_each
+from daemon.bounded_call import BoundedCalls, call_each
+from daemon.check_config import check_config
+from daemon.folder_lock import FolderLocks
 from daemon.health import Health
 from daemon.results_place import ResultsPlace
 from daemon.startup import _tidy_folders, opened_service
-from edge.errors import StorageError
+from edge.errors import ConfigError, StorageError
 
 Jpeg = Callable[..., bytes]
 Until = Callable[..., None]
@@ -64,7 +66,7 @@ def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], threading
     """Has every call to a folder hang until the event that it gives."""
     answers = threading.Event()
     waits = ("config.ANSWER_S", "results_place.ANSWER_S", "startup.ANSWER_S")
-    for name in (*waits, "folder_lock._TIMEOUT_S"):
+    for name in (*waits, "check_config.ANSWER_S", "folder_lock.ANSWER_S"):
         monkeypatch.setattr(f"daemon.{name}", 0.1)
 
     def hang(folder: Path) -> threading.Event:
@@ -140,6 +142,35 @@ def test_start_with_a_results_folder_that_hangs_says_so(
     answers.set()
     monkeypatch.setattr("daemon.results_place.ANSWER_S", 15.0)
     ResultsPlace(results, [tmp_path])
+
+
+def test_check_of_a_configuration_names_each_folder_that_hangs(
+    site: Any, share: Path, hung: Callable[[Path], threading.Event]
+) -> None:
+    config = site.config()
+    hung(share)
+    with pytest.raises(ConfigError) as raised:
+        check_config(config)
+    # A busy machine may be as silent about the others.
+    assert f"watch folder {share} does not answer. See to its share or disk." in str(raised.value)
+
+
+def test_lock_of_a_share_that_hangs_is_let_go_of_without_waiting_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.folder_lock.ANSWER_S", 0.1)
+    answers, released = threading.Event(), threading.Event()
+
+    def release(_folder: Path, _descriptor: int) -> None:
+        answers.wait(60)
+        released.set()
+
+    locks = FolderLocks((tmp_path,), lambda _folder: 7, release, BoundedCalls("test"))
+    locks.take()
+    locks.let_go()
+    assert not released.is_set()
+    answers.set()
+    assert released.wait(20)
 
 
 def test_share_that_answers_late_has_no_files_removed(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ class SlowShare:
         self.answers = threading.Event()
         self.folder = folder
         self.locked = threading.Event()
-        monkeypatch.setattr(folder_lock, "_TIMEOUT_S", 0.05)
+        monkeypatch.setattr(folder_lock, "ANSWER_S", 0.05)
         for name in ("_lock_folder", "_lock_tree"):
             monkeypatch.setattr(folder_lock, name, self.slowly(getattr(folder_lock, name)))
 
@@ -107,7 +107,7 @@ def test_owned_folder_that_answers_late_is_held_from_then_on_and_given_back(
         share.answer()
         assert is_held(locked)
     assert not is_held(locked)
-    monkeypatch.setattr(folder_lock, "_TIMEOUT_S", 60.0)
+    monkeypatch.setattr(folder_lock, "ANSWER_S", 60.0)
     with owned_folders([export], [results]):
         assert is_held(locked)
 
@@ -125,7 +125,7 @@ def test_owned_folder_that_answers_after_the_end_is_not_held(
     share.answer()
     locked = {"export": export, "results": results / LOCK_NAME}[slow]
     until(lambda: not is_held(locked))
-    monkeypatch.setattr(folder_lock, "_TIMEOUT_S", 60.0)
+    monkeypatch.setattr(folder_lock, "ANSWER_S", 60.0)
     with owned_folders([export], [results]):
         pass
 

@@ -228,4 +228,4 @@ def test_building_of_an_engine_asks_systemd_for_more_time(systemd: Systemd) -> N
     tell("building", 3, 10)
     message = systemd.wait_for("EXTEND_TIMEOUT_USEC")
     assert int(message["EXTEND_TIMEOUT_USEC"]) == 120_000_000
-    assert message["STATUS"] == "building: 3 of 10"
+    assert systemd.wait_for("STATUS")["STATUS"] == "building: 3 of 10"
