@@ -84,37 +84,50 @@ def opened_service(
         roots = open_roots(config, journal)
         tidy_up(journal, roots, is_interruption=not is_reopened)
         take_up_unreadable(journal, roots, is_once=is_once)
-        health = Health()
-        health.set_model(seat.model.facts, failed_over=seat.failed_over_since_s is not None)
-        metrics = Metrics(health, [watch.folder for watch in config.watch])
-        metrics.know_labels(seat.model.facts)
-        parts = Parts(
-            config=config,
-            journal=journal,
-            roots=roots,
-            job=LabelJob(seat.label_batch, roots, config.retry, _patience(config, is_once=is_once)),
-            results=ResultsWriter(
-                roots,
-                lambda: seat.model.facts,
-                config.results.formats,
-                storage.place,
-                ResultsTrouble(storage.locks, health, config.retry),
-            ),
-            # Between two looks at an unreadable image others may come first.
-            image_log=ImageLog(roots, storage.pseudonyms, quiet_s=10 * config.rescan_s),
-            heartbeat=Heartbeat(notifier),
-            pulse=pulse,
-            health=health,
-            metrics=metrics,
-            ending=Ending(),
-        )
+        parts = _assemble(config, storage, seat, roots, pulse, Heartbeat(notifier), is_once=is_once)
         if not is_once:
-            stack.enter_context(Reporter(config, health, metrics).running())
+            stack.enter_context(Reporter(config, parts.health, parts.metrics).running())
             stack.enter_context(open_retention(parts).running())
         supervisor = None if is_once else _supervisor(parts, seat, notifier)
         failpoint("startup.ready")
         yield Service(parts, supervisor)
         failpoint("shutdown.ended")
+
+
+def _assemble(
+    config: Config,
+    storage: _Storage,
+    seat: ModelSeat,
+    roots: dict[int, Root],
+    pulse: Pulse,
+    heartbeat: Heartbeat,
+    *,
+    is_once: bool,
+) -> Parts:
+    health = Health()
+    health.set_model(seat.model.facts, failed_over=seat.failed_over_since_s is not None)
+    metrics = Metrics(health, [watch.folder for watch in config.watch])
+    metrics.know_labels(seat.model.facts)
+    return Parts(
+        config=config,
+        journal=storage.journal,
+        roots=roots,
+        job=LabelJob(seat.label_batch, roots, config.retry, _patience(config, is_once=is_once)),
+        results=ResultsWriter(
+            roots,
+            lambda: seat.model.facts,
+            config.results.formats,
+            storage.place,
+            ResultsTrouble(storage.locks, health, config.retry),
+        ),
+        # Between two looks at an unreadable image others may come first.
+        image_log=ImageLog(roots, storage.pseudonyms, quiet_s=10 * config.rescan_s),
+        heartbeat=heartbeat,
+        pulse=pulse,
+        health=health,
+        metrics=metrics,
+        ending=Ending(),
+    )
 
 
 @dataclass(frozen=True, slots=True)
