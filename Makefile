@@ -36,7 +36,8 @@ demo: $(VENV)/.installed
 	$(BIN)/python -m edge.demo --model converters/reference/cells8.pt $(if $(IMAGES),--images "$(IMAGES)")
 
 test: lint
-	$(BIN)/pytest -n $(JOBS) --dist loadfile
+	# Each test process has a core: torch's threads would only wait for one another.
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

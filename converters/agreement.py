@@ -86,7 +86,7 @@ class Evidence:
             return None
         labels, fp32, int8 = self.validation.labels, self._right("fp32"), self._right("int8")
 
-        def drop(chosen: NDArray[np.int64]) -> float:
+        def drop(chosen: NDArray[np.int64]) -> NDArray[np.float64]:
             before = metrics.balanced_accuracy(labels[chosen], fp32[chosen])
             return 100 * (before - metrics.balanced_accuracy(labels[chosen], int8[chosen]))
 

@@ -19,6 +19,8 @@ RESAMPLES: Final = 1000
 # A fixed seed: the same images give the same intervals.
 _SEED: Final = 12345
 CALIBRATION_BINS: Final = 10
+# Some tens of MB, however many images there are.
+_RESAMPLED_AT_ONCE: Final = 1_000_000
 _SMALLEST_PROBABILITY: Final = 1e-12
 
 
@@ -45,28 +47,45 @@ def divergence(reference: NDArray[np.float32], other: NDArray[np.float32]) -> Fl
     return np.asarray((p * np.log(p / q)).sum(axis=1), np.float64)
 
 
-def balanced_accuracy(labels: Indices, right: NDArray[np.bool_]) -> float:
-    """Mean of the classes' recalls; classes without images do not count."""
-    return float(np.mean([right[labels == c].mean() for c in np.unique(labels)]))
+def balanced_accuracy(labels: Indices, right: NDArray[np.bool_]) -> Floats:
+    """Mean of the classes' recalls, of each row (..., n); a class without images does not count."""
+    recalls = []
+    for label in np.unique(labels):
+        is_class = labels == label
+        count = is_class.sum(axis=-1)
+        hits = (right & is_class).sum(axis=-1)
+        recalls.append(np.where(count, hits / np.maximum(count, 1), np.nan))
+    return np.asarray(np.nanmean(recalls, axis=0), np.float64)
 
 
-def calibration_error(confidence: Floats, right: NDArray[np.bool_]) -> float:
-    """Expected calibration error over bins of equal size (Nixon et al. 2019).
+def calibration_error(confidence: Floats, right: NDArray[np.bool_]) -> Floats:
+    """Expected calibration error of each row (..., n), over bins of equal size.
 
-    The mean distance between how sure a model is and how often it is right.
+    The mean distance between how sure a model is and how often it is right (Nixon et al. 2019).
     """
-    order = np.argsort(confidence, kind="stable")
-    bins = np.array_split(order, min(CALIBRATION_BINS, len(order)))
-    gaps = [abs(confidence[b].mean() - right[b].mean()) * len(b) for b in bins]
-    return float(sum(gaps) / len(order))
+    order = np.argsort(confidence, axis=-1, kind="stable")
+    surplus = np.take_along_axis(confidence - right, order, axis=-1)
+    count = surplus.shape[-1]
+    sizes = [len(part) for part in np.array_split(np.arange(count), min(CALIBRATION_BINS, count))]
+    starts = np.cumsum([0, *sizes[:-1]])
+    gaps = np.abs(np.add.reduceat(surplus, starts, axis=-1))
+    return np.asarray(gaps.sum(axis=-1) / count, np.float64)
 
 
-def bootstrap(count: int, statistic: Callable[[Indices], float]) -> Estimate:
-    """`statistic` of all images, with the interval of its resamples with replacement."""
+def bootstrap(count: int, statistic: Callable[[Indices], Floats]) -> Estimate:
+    """`statistic` of all images, with the interval of its resamples with replacement.
+
+    Args:
+        count: of the images.
+        statistic: takes rows of positions (rows, count) and gives a value for each row.
+    """
     rng = np.random.default_rng(_SEED)
-    values = [statistic(rng.integers(0, count, count)) for _ in range(RESAMPLES)]
+    rows = max(1, _RESAMPLED_AT_ONCE // count)
+    sizes = [min(rows, RESAMPLES - done) for done in range(0, RESAMPLES, rows)]
+    values = np.concatenate([statistic(rng.integers(0, count, (n, count))) for n in sizes])
     low, high = np.percentile(values, [2.5, 97.5])
-    return Estimate(statistic(np.arange(count)), float(low), float(high))
+    (value,) = statistic(np.arange(count)[np.newaxis])
+    return Estimate(float(value), float(low), float(high))
 
 
 def bootstrap_mean(values: Floats) -> Estimate:

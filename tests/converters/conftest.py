@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from converters.card import read_card
 from converters.checkpoint import SourceModel, open_model
+from converters.cli import main
 from tests.support.tiny_network import CARD, CLASSES, TinyNetwork, train_tiny_network
 
 
@@ -22,26 +24,48 @@ def tiny_network() -> TinyNetwork:
     return train_tiny_network()
 
 
-@pytest.fixture
-def model_folder(
-    tmp_path: Path,
+@pytest.fixture(scope="session")
+def model_origin(
+    tmp_path_factory: pytest.TempPathFactory,
     tiny_network: TinyNetwork,
     colour_jpeg: Callable[..., bytes],
 ) -> Path:
-    """A folder with tiny.pt, its card, calibration and labelled validation images."""
-    torch.save(tiny_network.state_dict(), tmp_path / "tiny.pt")
-    (tmp_path / "tiny.yaml").write_text(
+    """What `model_folder` is a copy of; no test changes it."""
+    folder = tmp_path_factory.mktemp("model")
+    torch.save(tiny_network.state_dict(), folder / "tiny.pt")
+    (folder / "tiny.yaml").write_text(
         yaml.safe_dump({**CARD, "calibration": "calibration", "validation": "validation"})
     )
     for number in range(48):
         name = CLASSES[number % 3]
-        for path in (
-            tmp_path / "calibration" / f"{number}.jpg",
-            tmp_path / "validation" / name / f"{number}.jpg",
-        ):
+        for seed, place in enumerate((Path("calibration"), Path("validation") / name)):
+            path = folder / place / f"{number}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(colour_jpeg(name, seed=number + len(path.parts)))
-    return tmp_path
+            path.write_bytes(colour_jpeg(name, seed=2 * number + seed))
+    return folder
+
+
+@pytest.fixture
+def model_folder(model_origin: Path, tmp_path: Path) -> Path:
+    """A folder with tiny.pt, its card, calibration and labelled validation images."""
+    return Path(shutil.copytree(model_origin, tmp_path, dirs_exist_ok=True))
+
+
+@pytest.fixture(scope="session")
+def converted_origin(model_origin: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `converted` is a copy of; no test changes it."""
+    folder = tmp_path_factory.mktemp("converted") / "model"
+    shutil.copytree(model_origin, folder)
+    words = ["--int8", "--tensorrt8", "--out", str(folder / "tiny.edge")]
+    assert main([str(folder / "tiny.pt"), *words]) == 0
+    return folder
+
+
+@pytest.fixture
+def converted(converted_origin: Path, tmp_path: Path) -> Path:
+    """The bundle of tiny.pt, with the graph for TensorRT 8, beside what it was made of."""
+    folder = Path(shutil.copytree(converted_origin, tmp_path / "model"))
+    return folder / "tiny.edge"
 
 
 @pytest.fixture(scope="session")

@@ -66,9 +66,8 @@ def test_convert_state_dict_writes_a_bundle_that_labels(
     assert "times as fast as FP32" in said
 
 
-def test_convert_manifest_holds_the_evidence(model_folder: Path) -> None:
-    assert convert(model_folder, "--int8") == 0
-    manifest = json.loads((model_folder / "tiny.edge" / "manifest.json").read_text())
+def test_convert_manifest_holds_the_evidence(converted: Path) -> None:
+    manifest = json.loads((converted / "manifest.json").read_text())
     assert manifest["source"]["kind"] == "state_dict"
     assert manifest["quantization"]["calibration"]["images"] == 48
     assert manifest["quantization"]["graphs"]["x86"]["quantized_layers"] == 3
@@ -77,7 +76,7 @@ def test_convert_manifest_holds_the_evidence(model_folder: Path) -> None:
     agreement = manifest["evidence"]["graphs"]["x86"]["agreement"]
     assert agreement["low"] < agreement["high"]
     assert manifest["versions"]["torch"]
-    evidence = json.loads((model_folder / "tiny.edge/evidence/evidence.json").read_text())
+    evidence = json.loads((converted / "evidence" / "evidence.json").read_text())
     assert evidence["schema"] == "edge-evidence/1"
     assert evidence["graphs"]["x86"]["per_class"]["red"]["int8"]["total"] == 16
     assert all(check["holds"] for check in evidence["graphs"]["x86"]["checks"])

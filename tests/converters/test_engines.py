@@ -29,13 +29,6 @@ rtx = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def converted(model_folder: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    assert convert(model_folder, "tiny.pt", "--int8", "--tensorrt8") == 0
-    capsys.readouterr()
-    return model_folder / "tiny.edge"
-
-
 def convert(folder: Path, model: str, *more: str) -> int:
     return main([str(folder / model), "--out", str(folder / "tiny.edge"), *more])
 

@@ -83,7 +83,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.save(train_on_discs().state_dict(), folder / "model.pt")
     torch.set_num_threads(threads)
     write_discs(folder / "calibration", 49, 5000, by_class=False)
-    write_discs(folder / "validation", 245, 9000, by_class=True)
+    write_discs(folder / "validation", 196, 9000, by_class=True)
     card = {
         "name": "discs",
         "version": "1",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import converters.reference
-from converters.cli import main
 from converters.reference.evaluate import evaluate, table
 from converters.reference.pbc import read_manifest
 from edge.bundle import load_bundle
@@ -15,11 +18,41 @@ from edge.bundle import load_bundle
 MODEL = Path(converters.reference.__file__).parent / "cells8.pt"
 
 
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What the demonstration left behind and said, with few images and the real commands."""
+
+    workspace: Path
+    said: str
+
+
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("reference") / "cells8.edge"
-    assert main([str(MODEL), "--int8", "--out", str(target)]) == 0
-    return target
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    if not Path(sys.executable).with_name("edge-daemon").is_file():
+        pytest.skip("the commands are not installed beside this Python")
+    folder = tmp_path_factory.mktemp("demo")
+    words = ["--model", str(MODEL), "--out", str(folder), "--count", "16"]
+    done = subprocess.run(
+        [sys.executable, "-m", "edge.demo", *words], stdout=subprocess.PIPE, text=True, check=True
+    )
+    (workspace,) = folder.iterdir()
+    return Demo(workspace, done.stdout)
+
+
+@pytest.fixture(scope="module")
+def bundle(demo: Demo) -> Path:
+    return demo.workspace / "cells8.edge"
+
+
+def test_demo_labels_drawn_cells_and_says_where_the_sidecars_lie(demo: Demo) -> None:
+    assert "of 16 drawn cells got the class that was drawn" in demo.said
+    images = sorted((demo.workspace / "export").rglob("*.jpg"))
+    assert len(images) == 16
+    for image in images:
+        sidecar = json.loads(image.with_name(f"{image.name}.json").read_text())
+        assert sidecar["status"] in {"labelled", "unidentified"}
+        assert image.with_name(f"{image.name}.csv").is_file()
+    assert str(demo.workspace / "export") in demo.said
 
 
 def test_reference_model_is_small_enough_to_be_committed() -> None:
