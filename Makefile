@@ -36,8 +36,9 @@ demo: $(VENV)/.installed
 	$(BIN)/python -m edge.demo --model converters/reference/cells8.pt $(if $(IMAGES),--images "$(IMAGES)")
 
 test: lint
-	# Each test process has a core: torch's threads would only wait for one another.
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile
+	# Each process has a core: torch's threads would wait for one another. And the longest files,
+	# which hold few tests, must not come last.
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
