@@ -39,11 +39,12 @@ class ResultsWriter:
             StorageError: not all of them are.
         """
         folders = {self._target(image).parent for image in finished}
+        beginnings = self._trouble.beginnings
         self._place.require(folders)
         write_sidecars([file for image in finished for file in self._files(image)])
         # Of a share that was unmounted meanwhile, nothing that was written counts.
         self._place.require(folders)
-        self._trouble.written(folders)
+        self._trouble.written(folders, beginnings)
 
     def write_or_postpone(self, finished: list[Finished]) -> list[Finished | Postponed]:
         """As `write`; images whose sidecars are not durable are postponed instead.

@@ -58,9 +58,15 @@ class ResultsTrouble:
         self._refusing: dict[Path, _Refusal] = {}
         self._written_s = float("-inf")
         self._is_on = False
+        self._beginnings = 0
         self._is_said = False
         self._said: tuple[str | None, float] = (None, float("-inf"))
         self._has_lost_lock = False
+
+    @property
+    def beginnings(self) -> int:
+        """How often trouble has begun; asked before a write, and given to `written` after it."""
+        return self._beginnings
 
     def refused(self, folder: Path, reason: str | None) -> float:
         """Note that sidecars cannot be written to a folder; gives how long its images wait."""
@@ -73,8 +79,12 @@ class ResultsTrouble:
             self._tell_health()
         return self._policy.delay_s(failures)
 
-    def written(self, folders: Collection[Path]) -> None:
+    def written(self, folders: Collection[Path], beginnings: int) -> None:
         """Note that sidecars were written to these folders.
+
+        Args:
+            folders: that took them.
+            beginnings: from before the write. One that trouble has overtaken proves nothing.
 
         Raises:
             StorageError: another daemon has taken the results meanwhile.
@@ -83,6 +93,8 @@ class ResultsTrouble:
         if not (self._is_on or self._refusing):
             return
         with self._order:
+            if beginnings != self._beginnings:
+                return
             for folder in folders:
                 self._refusing.pop(folder, None)
             if self._is_on:
@@ -121,6 +133,7 @@ class ResultsTrouble:
     def _begin(self) -> None:
         if not self._is_on:
             self._is_on = True
+            self._beginnings += 1
             self._locks.let_go()
 
     def _end(self) -> None:

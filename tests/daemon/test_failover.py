@@ -63,11 +63,12 @@ def test_a_lost_gpu_that_was_asked_for_by_name_ends_the_service_with_its_images_
     gpu_site: Site, gpu: FakeGpu, colour_jpeg: Callable[..., bytes]
 ) -> None:
     gpu_site.settings["backend"] = "tensorrt"
-    with pytest.raises(DeviceError), gpu_site.running():  # noqa: PT012 - it ends in the block
+    gpu_site.add("S1/A/1.jpg", colour_jpeg("red"))
+    with opened_service(gpu_site.config()) as service:
         gpu.lost = True
-        gpu_site.add("S1/A/1.jpg", colour_jpeg("red"))
-        until(lambda: "S1/A/1.jpg" in gpu_site.outcomes())
-        until(lambda: gpu_site.outcomes()["S1/A/1.jpg"][0] == "waiting", timeout_s=20)
+        with pytest.raises(DeviceError):
+            service.run()
+    assert gpu_site.outcomes()["S1/A/1.jpg"][0] == "waiting"
     assert not gpu_site.has_sidecar("S1/A/1.jpg")
 
 
@@ -169,12 +170,13 @@ def test_a_takeover_that_fails_ends_the_service_with_what_failed_and_why(
     colour_jpeg: Callable[..., bytes],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with pytest.raises(BackendError) as caught, gpu_site.running():  # noqa: PT012 - ends in it
+    gpu_site.add("S1/A/1.jpg", colour_jpeg("red"))
+    with opened_service(gpu_site.config()) as service:
         (gpu_site.config().bundle / "manifest.json").write_text("{}")
         gpu.lost = True
-        gpu_site.add("S1/A/1.jpg", colour_jpeg("red"))
-        until(lambda: "S1/A/1.jpg" in gpu_site.outcomes())
-        until(lambda: gpu_site.outcomes()["S1/A/1.jpg"][0] == "waiting")
+        with pytest.raises(BackendError) as caught:
+            service.run()
+    assert gpu_site.outcomes()["S1/A/1.jpg"][0] == "waiting"
     assert "CPU cannot take its place" in str(caught.value)
     assert "manifest.json is not the file that was converted" in str(caught.value)
     assert isinstance(caught.value.__cause__, BackendError)

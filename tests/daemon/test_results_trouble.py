@@ -64,7 +64,7 @@ class Case:
 
     def write(self, folder: Path, *, after_s: float = 1.0) -> None:
         self.now_s += after_s
-        self.trouble.written({folder})
+        self.trouble.written({folder}, self.trouble.beginnings)
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -79,6 +79,19 @@ def case() -> Case:
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     texts = [record.getMessage() for record in caplog.records]
     return ["refused" if REFUSED in text else "again" if AGAIN in text else text for text in texts]
+
+
+def test_write_that_trouble_has_overtaken_does_not_end_it(
+    case: Case, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = case.trouble.beginnings
+    case.refuse(A)
+    case.trouble.written({B}, before)
+    assert (case.locks.are_held, case.reasons == ()) == (False, False)
+    case.write(B)
+    case.write(A)
+    assert (case.locks.are_held, case.reasons == ()) == (True, True)
+    assert len(said(caplog)) == 2
 
 
 def test_trouble_ends_with_the_first_success_in_any_folder(

@@ -217,17 +217,19 @@ def test_a_canary_whose_sidecar_cannot_be_written_ends_the_service_with_a_storag
 ) -> None:
     monkeypatch.setattr("daemon.supervisor.INTERVAL_S", 0.05)
 
-    def refuse(_canary: Canary) -> None:
-        raise StorageError("the disk refuses")
+    passes = Canary.pass_once
 
-    with (  # noqa: PT012 - it ends in the block
-        pytest.raises(StorageError, match="the disk refuses"),
-        site.running(),
-    ):
-        site.add("S1/A/1.jpg", colour_jpeg("red"))
-        until(lambda: site.has_sidecar("S1/A/1.jpg"))
-        monkeypatch.setattr("daemon.canary.Canary.pass_once", refuse)
-        time.sleep(0.5)
+    def refuse_in_the_end(canary: Canary) -> None:
+        if site.has_sidecar("S1/A/1.jpg"):
+            raise StorageError("the disk refuses")
+        passes(canary)
+
+    monkeypatch.setattr(Canary, "pass_once", refuse_in_the_end)
+    site.add("S1/A/1.jpg", colour_jpeg("red"))
+    refused = pytest.raises(StorageError, match="the disk refuses")
+    with opened_service(site.config()) as service, refused:
+        service.run()
+    assert site.has_sidecar("S1/A/1.jpg")
 
 
 def test_a_canary_that_cannot_be_read_once_goes_on(
