@@ -120,11 +120,13 @@ def test_first_start_killed_while_it_writes_its_key_leaves_no_temporary_file_to_
     site.add("a.jpg", colour_jpeg("green"))
     killed = site.start("run", **{VARIABLE: f"file.half_written=kill@{number}"})
     killed.communicate(timeout=30)
-    (left,) = (site.folder / "state").rglob(".edge-*")
+    # Perhaps more than one: another thread may have been writing the health.
+    left = list((site.folder / "state").rglob(".edge-*"))
+    assert left
     again = site.start("once")
     _, errors = again.communicate(timeout=30)
     assert again.returncode == 0, errors
-    assert not left.exists(), "left by the run that was killed"
+    assert [path for path in left if path.exists()] == [], "left by the run that was killed"
     assert site.sidecar("a.jpg")["label"] == "green"
 
 
