@@ -77,7 +77,7 @@ class BoundedCalls(Generic[T]):
         """Have `function` called, and wait for nothing.
 
         Raises:
-            TimeoutError: an earlier call has not come back.
+            TimeoutError: an earlier call that nobody waits for has not come back.
         """
         if self.is_hung:
             raise TimeoutError
@@ -110,6 +110,11 @@ def _make(call: _Call[T]) -> None:
     except InvalidStateError:
         if call.on_late is not None:
             call.on_late(found)
+
+
+def silence(place: str) -> str:
+    """What to say of a place that did not answer in time."""
+    return f"{place} does not answer. See to its share or disk."
 
 
 def call_each(calls: Mapping[K, Callable[[], T]], timeout_s: float, name: str) -> dict[K, T]:

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from daemon.bounded_call import ANSWER_S, call_each
+from daemon.bounded_call import ANSWER_S, call_each, silence
 from daemon.config import Config, WatchConfig
 from daemon.model_seat import open_model
 from daemon.mounts import file_system_type, is_on_share
@@ -56,7 +56,7 @@ def _folder_problems(config: Config) -> Iterator[str]:
         looks[f"results folder {results}"] = partial(_results_problem, results)
     found = call_each(looks, ANSWER_S, "check-folders")
     for name in looks:
-        problem = found.get(name, f"{name} does not answer. See to its share or disk.")
+        problem = found.get(name, silence(name))
         if problem is not None:
             yield problem
     if not _can_be_made(config.state_dir):

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from functools import partial
 from pathlib import Path
 
-from daemon.bounded_call import ANSWER_S, call_each
+from daemon.bounded_call import ANSWER_S, call_each, silence
 from daemon.mounts import MountMemory
 from edge.errors import StorageError
 
@@ -34,8 +34,8 @@ class ResultsPlace:
         looks = {place: partial(self._look, place) for place in self._mounts}
         problems = call_each(looks, ANSWER_S, "results-place")
         if folder is not None:
-            silent = f"results folder {folder} does not answer. See to its share or disk."
-            if problem := problems.get(folder, silent):
+            problem = problems.get(folder, silence(f"results folder {folder}"))
+            if problem is not None:
                 raise StorageError(problem)
 
     def require(self, folders: Collection[Path]) -> None:

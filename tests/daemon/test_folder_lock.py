@@ -58,9 +58,13 @@ def test_owned_folders_that_are_away_are_not_held_and_not_made(tmp_path: Path) -
 class SlowShare:
     """A share whose lock of one folder comes when it is let."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, parent: Path, slow: str) -> None:
+        self.export, self.results = parent / "export", parent / "results"
+        self.export.mkdir()
+        self.results.mkdir()
+        self.folder = parent / slow
+        self.locked_path = {"export": self.export, "results": self.results / LOCK_NAME}[slow]
         self.answers = threading.Event()
-        self.folder = folder
         self.locked = threading.Event()
         monkeypatch.setattr(folder_lock, "ANSWER_S", 0.05)
         for name in ("_lock_folder", "_lock_tree"):
@@ -98,35 +102,27 @@ def is_held(folder: Path) -> bool:
 def test_owned_folder_that_answers_late_is_held_from_then_on_and_given_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: str
 ) -> None:
-    export, results = tmp_path / "export", tmp_path / "results"
-    export.mkdir()
-    results.mkdir()
-    share = SlowShare(monkeypatch, tmp_path / slow)
-    locked = {"export": export, "results": results / LOCK_NAME}[slow]
-    with owned_folders([export], [results]):
+    share = SlowShare(monkeypatch, tmp_path, slow)
+    with owned_folders([share.export], [share.results]):
         share.answer()
-        assert is_held(locked)
-    assert not is_held(locked)
+        assert is_held(share.locked_path)
+    assert not is_held(share.locked_path)
     monkeypatch.setattr(folder_lock, "ANSWER_S", 60.0)
-    with owned_folders([export], [results]):
-        assert is_held(locked)
+    with owned_folders([share.export], [share.results]):
+        assert is_held(share.locked_path)
 
 
 @pytest.mark.parametrize("slow", ["export", "results"])
 def test_owned_folder_that_answers_after_the_end_is_not_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: str
 ) -> None:
-    export, results = tmp_path / "export", tmp_path / "results"
-    export.mkdir()
-    results.mkdir()
-    share = SlowShare(monkeypatch, tmp_path / slow)
-    with owned_folders([export], [results]):
+    share = SlowShare(monkeypatch, tmp_path, slow)
+    with owned_folders([share.export], [share.results]):
         pass
     share.answer()
-    locked = {"export": export, "results": results / LOCK_NAME}[slow]
-    until(lambda: not is_held(locked))
+    until(lambda: not is_held(share.locked_path))
     monkeypatch.setattr(folder_lock, "ANSWER_S", 60.0)
-    with owned_folders([export], [results]):
+    with owned_folders([share.export], [share.results]):
         pass
 
 
