@@ -43,7 +43,8 @@ def run_training(arguments: argparse.Namespace) -> None:
     logger.addHandler(logging.FileHandler(log_path, mode="w", encoding="utf-8"))
     spec = InputSpec.from_dict(yaml.safe_load(arguments.card.read_text("utf-8"))["input"])
     plan = train.TrainingPlan(epochs=arguments.epochs, seed=arguments.seed)
-    logger.info("plan %s, input %s, torch %s", plan, spec, torch.__version__)
+    hardware = train.Hardware(arguments.device, arguments.workers)
+    logger.info("plan %s, %s, input %s, torch %s", plan, hardware, spec, torch.__version__)
     training_files = _training_files(arguments)
     samples = load_training(
         training_files, _DRAWN_TRAINING_SEED + arguments.seed, _log_every(500, "images prepared")
@@ -56,9 +57,15 @@ def run_training(arguments: argparse.Namespace) -> None:
     network = EfficientNetLite0(len(pbc.CLASSES))
     load_imagenet_weights(network, _imagenet_weights())
     best = train.train(
-        network, samples, validation, spec, plan, on_batch=_batch_logger(), on_epoch=_log_epoch
+        network,
+        samples,
+        validation,
+        spec,
+        plan,
+        hardware=hardware,
+        listener=train.Listener(_batch_logger(), _log_epoch),
     )
-    torch.save({k: v.contiguous() for k, v in best.state_dict().items()}, arguments.out)
+    torch.save({k: v.cpu().contiguous() for k, v in best.state_dict().items()}, arguments.out)
     logger.info("saved %s, %d bytes", arguments.out.name, arguments.out.stat().st_size)
 
 
@@ -96,13 +103,15 @@ def _log_every(interval: int, what: str) -> Callable[[int, int], None]:
     return log
 
 
-def _batch_logger() -> Callable[[int, int, float], None]:
+def _batch_logger() -> Callable[[int, int, torch.Tensor], None]:
     start = time.monotonic()
 
-    def log(step: int, total: int, loss: float) -> None:
+    def log(step: int, total: int, loss: torch.Tensor) -> None:
         if step % 32 == 0:
             left_min = (time.monotonic() - start) / step * (total - step) / 60
-            logger.info("step %d of %d, loss %.3f, %.0f min left", step, total, loss, left_min)
+            logger.info(
+                "step %d of %d, loss %.3f, %.0f min left", step, total, float(loss), left_min
+            )
 
     return log
 
@@ -132,5 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     learn.add_argument("--card", type=Path, default=here / "cells8.yaml", help="model card")
     learn.add_argument("--out", type=Path, required=True, help="state dict to write")
     learn.add_argument("--epochs", type=int, default=train.TrainingPlan().epochs)
+    learn.add_argument("--device", default="cpu", help="torch's name of it: cpu (default), cuda")
+    learn.add_argument("--workers", type=int, default=1, help="processes that prepare images (1)")
     learn.add_argument("--seed", type=int, default=train.TrainingPlan().seed)
     return parser

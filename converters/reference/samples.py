@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,13 @@ from edge.images import read_image
 
 Image = NDArray[np.uint8]
 
-# Shares of the images drawn for one class. Native is what the analyzer exports; its share is
-# bounded for classes with a handful of native images, which would be learned by heart.
-DRAWN_SHARE = 0.06
-NATIVE_SHARE = 0.6
-NATIVE_REPEATS_MAX = 8.0
-DRAWN_PER_CLASS = 60
+# Shares of the images drawn for one class: drawn cells, so that the demo's labels make sense, and
+# smoothed copies, which other software makes of such images. The rest is what an analyzer exports.
+DRAWN_SHARE: Final = 0.03
+SMOOTHED_SHARE: Final = 0.12
+DRAWN_PER_CLASS: Final = 60
+# Smoothing takes a sixth of a second an image, so that only so many are.
+SMOOTHED_PER_CLASS: Final = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +36,21 @@ class ValidationSample:
 
 @dataclass(frozen=True, slots=True)
 class ClassSamples:
-    """The images of one class. `native_denoised` pairs with `native`."""
+    """The images of one class; `smoothed` are copies of some of `real`."""
 
-    native: list[Image]
-    native_denoised: list[Image]
-    other: list[Image]
+    real: list[Image]
+    smoothed: list[Image]
     drawn: list[Image]
 
     def draw(self, rng: np.random.Generator) -> Image:
-        """One image at random: drawn, native (half of them smoothed) or another kind."""
-        if rng.random() < DRAWN_SHARE:
-            return self.drawn[int(rng.integers(len(self.drawn)))]
-        if rng.random() < native_share(len(self.native), len(self.other)):
-            pool = self.native if rng.random() < 0.5 else self.native_denoised
-            return pool[int(rng.integers(len(pool)))]
-        return self.other[int(rng.integers(len(self.other)))]
+        """One image at random."""
+        choice = rng.random()
+        pool = self.real
+        if choice < DRAWN_SHARE:
+            pool = self.drawn
+        elif choice < DRAWN_SHARE + SMOOTHED_SHARE and self.smoothed:
+            pool = self.smoothed
+        return pool[int(rng.integers(len(pool)))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,33 +65,21 @@ class TrainingSamples:
         return self.by_class[label].draw(rng), label
 
 
-def native_share(native: int, other: int) -> float:
-    """Share of native images among a class's real ones, at most `NATIVE_REPEATS_MAX` fold."""
-    if other == 0:
-        return 1.0
-    if native == 0:
-        return 0.0
-    bounded = NATIVE_REPEATS_MAX * native / (NATIVE_REPEATS_MAX * native + other)
-    return min(NATIVE_SHARE, bounded)
-
-
 def load_training(
     files: list[LabelledFile], seed: int, on_image: Callable[[int, int], None]
 ) -> TrainingSamples:
-    """Decode all training images, smooth the native ones and draw the drawn ones.
+    """Decode all training images, smooth some of each class and draw the drawn ones.
 
     Args:
         on_image: called with (done, total) after every file.
     """
-    by_class = [ClassSamples([], [], [], []) for _ in CLASSES]
+    by_class = [ClassSamples([], [], []) for _ in CLASSES]
     for position, file in enumerate(files):
         image = read_image(file.path)
         samples = by_class[CLASSES.index(file.cell_class)]
-        if file.kind == "native":
-            samples.native.append(image)
-            samples.native_denoised.append(denoise(image, np.random.default_rng((seed, position))))
-        else:
-            samples.other.append(image)
+        samples.real.append(image)
+        if len(samples.smoothed) < SMOOTHED_PER_CLASS:
+            samples.smoothed.append(denoise(image, np.random.default_rng((seed, position))))
         on_image(position + 1, len(files))
     for label, cell_class in enumerate(CLASSES):
         by_class[label].drawn.extend(draw_many(cell_class, DRAWN_PER_CLASS, seed))

@@ -1,7 +1,7 @@
 """Train the reference model: ImageNet weights, fine-tuned on peripheral blood cell images.
 
 Reproducible from a seed on one kind of machine: every sample draws its random numbers from
-(seed, epoch, position), whatever the number of threads.
+(seed, epoch, position), whatever the number of processes that prepare images.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from converters.reference.augment import augment
 from converters.reference.samples import TrainingSamples, ValidationSample
@@ -29,14 +29,25 @@ Network = TypeVar("Network", bound=nn.Module)
 class TrainingPlan:
     """Everything besides the data that decides the weights."""
 
-    epochs: int = 14
-    batch_size: int = 32
-    images_per_epoch: int = 4096
-    peak_learning_rate: float = 1e-3
-    weight_decay: float = 0.02
+    epochs: int = 40
+    batch_size: int = 64
+    images_per_epoch: int = 8192
+    peak_learning_rate: float = 1.5e-3
+    weight_decay: float = 0.03
     label_smoothing: float = 0.05
-    ema_decay: float = 0.995
+    ema_decay: float = 0.998
     seed: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """Where training runs: torch's name of the device, and processes that prepare images.
+
+    With 0 processes the images are prepared between the steps.
+    """
+
+    device: str = "cpu"
+    workers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +59,19 @@ class EpochResult:
     accuracy: dict[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who is told of progress.
+
+    Attributes:
+        on_batch: after every step: step, steps of the whole run, loss (a scalar on the device).
+        on_epoch: after every epoch.
+    """
+
+    on_batch: Callable[[int, int, Tensor], None]
+    on_epoch: Callable[[EpochResult], None]
+
+
 def train(
     network: Network,
     samples: TrainingSamples,
@@ -55,68 +79,87 @@ def train(
     spec: InputSpec,
     plan: TrainingPlan,
     *,
-    on_batch: Callable[[int, int, float], None],
-    on_epoch: Callable[[EpochResult], None],
+    hardware: Hardware,
+    listener: Listener,
 ) -> Network:
     """Fine-tune `network` and return the exponential moving average of its weights.
 
     Args:
-        on_batch: called with (batch, batches of the whole run, loss) after every step.
-        on_epoch: called after every epoch with the validation accuracy.
+        hardware: the weights come out on its device.
     """
     torch.manual_seed(plan.seed)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch; twice as fast
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    network.to(device=hardware.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch; twice as fast
     averaged = copy.deepcopy(network).eval()
     optimiser = torch.optim.AdamW(
         _parameter_groups(network, plan.weight_decay), lr=plan.peak_learning_rate
     )
     steps_per_epoch = plan.images_per_epoch // plan.batch_size
     total_steps = plan.epochs * steps_per_epoch
-    step = 0
-    for epoch in range(plan.epochs):
-        network.train()
-        losses: list[float] = []
-        for images, labels in batches(samples, spec, plan, epoch):
-            for group in optimiser.param_groups:
-                group["lr"] = plan.peak_learning_rate * learning_rate_factor(step, total_steps)
-            losses.append(_train_step(network, optimiser, images, labels, plan))
-            step += 1
-            update_average(averaged, network, min(plan.ema_decay, step / (step + 10)))
-            on_batch(step, total_steps, losses[-1])
-        on_epoch(
-            EpochResult(epoch + 1, float(np.mean(losses)), evaluate(averaged, validation, spec))
-        )
+    losses: list[Tensor] = []
+    network.train()
+    for step, (pixels, labels) in enumerate(batches(samples, spec, plan, hardware.workers)):
+        images = normalise(pixels.to(hardware.device), spec)
+        for group in optimiser.param_groups:
+            group["lr"] = plan.peak_learning_rate * learning_rate_factor(step, total_steps)
+        losses.append(_train_step(network, optimiser, images, labels.to(hardware.device), plan))
+        update_average(averaged, network, min(plan.ema_decay, (step + 1) / (step + 11)))
+        listener.on_batch(step + 1, total_steps, losses[-1])
+        if (step + 1) % steps_per_epoch == 0:
+            mean = float(torch.stack(losses).mean())
+            epoch = (step + 1) // steps_per_epoch
+            listener.on_epoch(EpochResult(epoch, mean, evaluate(averaged, validation, spec)))
+            losses.clear()
     return averaged
 
 
+class _Stream(Dataset[tuple[Tensor, int]]):
+    """The images of the whole run, one epoch after the other."""
+
+    def __init__(self, samples: TrainingSamples, spec: InputSpec, plan: TrainingPlan) -> None:
+        self._samples, self._spec, self._plan = samples, spec, plan
+        # What is left over of a batch belongs to no epoch.
+        self._per_epoch = plan.images_per_epoch // plan.batch_size * plan.batch_size
+
+    def __len__(self) -> int:
+        return self._plan.epochs * self._per_epoch
+
+    def __getitem__(self, number: int) -> tuple[Tensor, int]:
+        epoch, position = divmod(number, self._per_epoch)
+        rng = np.random.default_rng((self._plan.seed, epoch, position))
+        image, label = self._samples.draw(rng)
+        return torch.from_numpy(augment(image, self._spec, rng)), label
+
+
 def batches(
-    samples: TrainingSamples, spec: InputSpec, plan: TrainingPlan, epoch: int
+    samples: TrainingSamples, spec: InputSpec, plan: TrainingPlan, workers: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Augmented, normalised batches of one epoch, prepared while the previous one trains."""
-    positions = range(plan.images_per_epoch)
+    """Augmented batches of the whole run, prepared while the previous ones train.
 
-    def prepare(start: int) -> tuple[Tensor, Tensor]:
-        pairs = [
-            _draw_sample(samples, spec, np.random.default_rng((plan.seed, epoch, position)))
-            for position in positions[start : start + plan.batch_size]
-        ]
-        images = np.stack([image for image, _ in pairs])
-        return normalise(images, spec), torch.tensor([label for _, label in pairs])
-
-    starts = range(0, len(positions) - plan.batch_size + 1, plan.batch_size)
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        pending = pool.submit(prepare, starts[0])
-        for start in starts[1:]:
-            ready, pending = pending.result(), pool.submit(prepare, start)
-            yield ready
-        yield pending.result()
+    Yields:
+        uint8 (batch, height, width, 3) and the indices of the classes (batch).
+    """
+    found: Iterator[tuple[Tensor, Tensor]] = iter(
+        DataLoader(
+            _Stream(samples, spec, plan),
+            batch_size=plan.batch_size,
+            num_workers=workers,
+            worker_init_fn=_use_one_thread,
+        )
+    )
+    return found
 
 
-def normalise(images: NDArray[np.uint8], spec: InputSpec) -> Tensor:
+def _use_one_thread(_worker: int) -> None:
+    # The processes share the cores; OpenCV's threads would wait for one another.
+    cv2.setNumThreads(1)
+
+
+def normalise(images: Tensor, spec: InputSpec) -> Tensor:
     """uint8 (batch, height, width, 3) to the network's float (batch, 3, height, width)."""
-    mean = torch.tensor(spec.mean).view(1, 3, 1, 1)
-    std = torch.tensor(spec.std).view(1, 3, 1, 1)
-    channels_first = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    mean = torch.tensor(spec.mean, device=images.device).view(1, 3, 1, 1)
+    std = torch.tensor(spec.std, device=images.device).view(1, 3, 1, 1)
+    channels_first = images.permute(0, 3, 1, 2).float() / 255
     return ((channels_first - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
@@ -125,11 +168,13 @@ def evaluate(
 ) -> dict[str, float]:
     """Accuracy per kind of image (native, denoised224, drawn)."""
     correct: dict[str, list[bool]] = {}
+    device = next(network.parameters()).device
     for start in range(0, len(validation), 64):
         chunk = validation[start : start + 64]
-        images = np.stack([preprocess(sample.image, spec) for sample in chunk])
+        pixels = np.stack([preprocess(sample.image, spec) for sample in chunk])
         with torch.inference_mode():
-            predicted = network(normalise(images, spec)).argmax(1).tolist()
+            images = normalise(torch.from_numpy(pixels).to(device), spec)
+            predicted = network(images).argmax(1).tolist()
         for sample, label in zip(chunk, predicted, strict=True):
             correct.setdefault(sample.kind, []).append(sample.label == label)
     return {kind: float(np.mean(hits)) for kind, hits in sorted(correct.items())}
@@ -147,20 +192,13 @@ def learning_rate_factor(step: int, total_steps: int) -> float:
 @torch.no_grad()
 def update_average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
     """Move the averaged weights and batch-norm statistics towards the current ones."""
-    for target, source in zip(
-        averaged.state_dict().values(), network.state_dict().values(), strict=True
-    ):
-        if target.dtype.is_floating_point:
-            target.lerp_(source, 1 - decay)
-        else:
+    pairs = list(zip(averaged.state_dict().values(), network.state_dict().values(), strict=True))
+    floats = [pair for pair in pairs if pair[0].dtype.is_floating_point]
+    # One call for all of them: on a GPU each call of its own costs as much.
+    torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], 1 - decay)
+    for target, source in pairs:
+        if not target.dtype.is_floating_point:
             target.copy_(source)
-
-
-def _draw_sample(
-    samples: TrainingSamples, spec: InputSpec, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], int]:
-    image, label = samples.draw(rng)
-    return preprocess(augment(image, rng), spec), label
 
 
 def _train_step(
@@ -169,13 +207,15 @@ def _train_step(
     images: Tensor,
     labels: Tensor,
     plan: TrainingPlan,
-) -> float:
-    logits = network(images)
-    loss = nn.functional.cross_entropy(logits, labels, label_smoothing=plan.label_smoothing)
+) -> Tensor:
+    """One step; the loss, still on the device, since to fetch it would wait for the step."""
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
+        logits = network(images)
+    loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=plan.label_smoothing)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     optimiser.step()
-    return float(loss.detach())
+    return loss.detach()
 
 
 def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:

@@ -15,7 +15,7 @@ from edge.bench.environment import environment
 from edge.bench.report import Report, service_report, stages_report, stream_report
 from edge.bench.service import measure_service
 from edge.bench.stages import measure_stages
-from edge.bench.stream import measure_stream
+from edge.bench.stream import DaemonStart, measure_stream
 from edge.bundle import Bundle, load_bundle
 from edge.command import run_command
 from edge.demo.analyzer import drawn_images
@@ -115,6 +115,7 @@ def _measure_stream(
             per_second=arguments.stream,
             count=round(arguments.stream * arguments.seconds),
             on_image=progress.update,
+            daemon=DaemonStart(settings={"backend": arguments.backend}),
         )
     return stream_report(results)
 

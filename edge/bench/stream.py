@@ -11,9 +11,9 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +30,14 @@ _LOOK_S: Final = 0.0003
 _READY_LIMIT_S: Final = 120.0
 # The first images find cold caches in every part.
 WARM_UP: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStart:
+    """`command` in place of the installed `edge-daemon`; `settings` of edge.yaml beside folders."""
+
+    command: Sequence[str] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,7 @@ def measure_stream(
     per_second: float,
     count: int,
     on_image: Callable[[int, int], None],
+    daemon: DaemonStart | None = None,
 ) -> StreamResults:
     """Write `count` images into an export folder at an even pace and wait for each sidecar.
 
@@ -61,6 +70,7 @@ def measure_stream(
         images: their bytes are written in turn.
         folder: an empty folder on the disk whose durability counts.
         on_image: called with (done, total).
+        daemon: which one is started, and how it is set; the installed one by default.
 
     Raises:
         EdgeError: the service ended, or an image got no label.
@@ -69,7 +79,7 @@ def measure_stream(
     export, results = folder / "export", folder / "results"
     export.mkdir(parents=True)
     results.mkdir()
-    service = _start(bundle, folder)
+    service = _start(bundle, folder, daemon or DaemonStart())
     try:
         waits_ms = _write_and_wait(
             service, export, results, contents, per_second, count + WARM_UP, on_image
@@ -85,21 +95,22 @@ def measure_stream(
     )
 
 
-def _start(bundle: Bundle, folder: Path) -> subprocess.Popen[bytes]:
+def _start(bundle: Bundle, folder: Path, daemon: DaemonStart) -> subprocess.Popen[bytes]:
     config = {
         "bundle": str(bundle.root.resolve()),
         "watch": [{"folder": str((folder / "export").resolve())}],
         "results": {"folder": str((folder / "results").resolve())},
         "state_dir": str((folder / "state").resolve()),
+        **daemon.settings,
     }
     # JSON is YAML.
     atomic.write_file(folder / "edge.yaml", json.dumps(config).encode())
     # As systemd tells: ready is when images are labelled at once.
     address = folder / "notify"
     with _listening(address) as heard:
-        command = [installed_command("edge-daemon"), "run", "--config", str(folder / "edge.yaml")]
+        command = daemon.command or [installed_command("edge-daemon")]
         service = subprocess.Popen(
-            command,
+            [*command, "run", "--config", str((folder / "edge.yaml").resolve())],
             env={**os.environ, "NOTIFY_SOCKET": str(address)},
             stderr=subprocess.DEVNULL,
         )

@@ -29,7 +29,7 @@ from edge.backends.gpu import find_machine
 from edge.backends.trt_library import LIBRARIES, TENSORRT, open_library
 from edge.bundle import load_bundle
 from edge.errors import ConfigError, EdgeError
-from tests.gpu import endurance, engines, latency, peer
+from tests.gpu import endurance, engines, latency, peer, service
 from tests.gpu.endurance import ROOT
 from tests.gpu.figures import markdown, verdicts
 from tests.gpu.kit import bind_lazily_in_kit
@@ -45,9 +45,12 @@ STEPS: Final[dict[str, Step]] = {
     "accuracy": engines.accuracy,
     "levels": latency.levels,
     "batch sweep": latency.sweep,
+    "stream": service.stream,
     "torch": peer.against_torch,
     "throughput": endurance.throughput,
     "memory": endurance.memory,
+    "killed process": service.killed,
+    "lost context": service.lost_context,
 }
 MEMORY_CALLS: Final = 2000
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from daemon.folder_lock import LOCK_NAME
 from edge.errors import EdgeError
 from tests.gpu.setting import Found, Setting, draw
 
@@ -72,7 +73,7 @@ def memory(setting: Setting) -> Found:
 def _run(setting: Setting, settings: dict[str, Any]) -> dict[str, Any]:
     folder = setting.work / "service"
     export = folder / "export"
-    _export(draw(setting.work / "drawn", min(DRAWN, setting.images)), export, setting.images)
+    export_copies(draw(setting.work / "drawn", min(DRAWN, setting.images)), export, setting.images)
     config = {
         "bundle": str(setting.bundle.root.resolve()),
         "backend": setting.library.name,
@@ -90,7 +91,7 @@ def _run(setting: Setting, settings: dict[str, Any]) -> dict[str, Any]:
         "images": setting.images,
         "images_per_second": tally["images_per_second"],
         "wall_s": round(time.monotonic() - start, 2),
-        **_examine(export, setting, tally),
+        **examine(export, setting.images, setting.library.name, tally),
     }
     shutil.rmtree(folder)
     # The journal of one run must not answer for the images of the next; the engines stay.
@@ -121,7 +122,8 @@ def run_once(config: Path) -> dict[str, float]:
     return found
 
 
-def _export(sources: list[Path], export: Path, count: int) -> None:
+def export_copies(sources: list[Path], export: Path, count: int) -> None:
+    """Fill an export folder with `count` images, old enough to be labelled at once."""
     export.mkdir(parents=True)
     then = time.time() - _AGE_S
     for number in range(count):
@@ -130,17 +132,18 @@ def _export(sources: list[Path], export: Path, count: int) -> None:
         os.utime(copy, (then, then))
 
 
-def _examine(export: Path, setting: Setting, tally: dict[str, float]) -> dict[str, Any]:
-    """Whether every image has one JSON and one CSV, and who labelled it."""
-    names = {f"{number:06}.jpg" for number in range(setting.images)}
+def examine(export: Path, count: int, library: str, tally: dict[str, float]) -> dict[str, Any]:
+    """Whether each of `count` images has one JSON and one CSV, and who labelled it."""
+    names = {f"{number:06}.jpg" for number in range(count)}
     expected = {f"{name}{suffix}" for name in names for suffix in ("", ".json", ".csv")}
-    found = {path.name for path in export.iterdir()}
+    # A killed daemon's lock file stays.
+    found = {path.name for path in export.iterdir()} - {LOCK_NAME}
     wrong = len(expected ^ found)
     sidecars = [json.loads(path.read_bytes()) for path in sorted(export.glob("*.json"))]
     models = {(s["model"]["backend"], s["model"]["precision"]) for s in sidecars}
     problem = None
     if wrong:
         problem = f"{wrong} files are missing or too many"
-    elif tally["rejected"] or {backend for backend, _ in models} != {setting.library.name}:
+    elif tally["rejected"] or {backend for backend, _ in models} != {library}:
         problem = f"{tally['rejected']:.0f} images rejected; labelled by {sorted(models)}"
     return {"labelled_by": [" ".join(m) for m in sorted(models)], "problem": problem}

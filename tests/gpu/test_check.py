@@ -94,7 +94,9 @@ def test_every_step_on_the_fake_ends_and_is_reported(
     assert code == 0, steps
     assert list(steps) == list(STEPS)
     assert steps["torch"]["reason"] == "no --torch-python was given"
-    assert {s["state"] for n, s in steps.items() if n != "torch"} == {"ok"}
+    elsewhere = {"torch", "stream", "killed process", "lost context"}
+    assert {n for n, s in steps.items() if s["state"] == "skipped"} == elsewhere
+    assert {s["state"] for n, s in steps.items() if n not in elsewhere} == {"ok"}
     assert steps["accuracy"]["figures"]["int8"]["right"]["count"] == 6
     assert set(steps["levels"]["figures"]["latencies"]) == {
         f"{level} {p}" for level in ("engine", "call", "image", "file") for p in ("int8", "fp16")

@@ -17,7 +17,7 @@ import yaml
 
 from converters.reference.pbc import CLASSES, read_manifest
 from converters.reference.samples import load_training, load_validation
-from converters.reference.train import TrainingPlan, train
+from converters.reference.train import Hardware, Listener, TrainingPlan, train
 from edge.preprocess import InputSpec
 from tests.support.networks import NETWORKS
 
@@ -40,6 +40,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -56,10 +58,10 @@ def main() -> None:
             validation,
             spec,
             plan,
-            on_batch=lambda *_: None,
-            on_epoch=lambda result: logger.info("%s", result),
+            hardware=Hardware(arguments.device, arguments.workers),
+            listener=Listener(lambda *_: None, lambda result: logger.info("%s", result)),
         )
-        state = {key: value.contiguous() for key, value in trained.state_dict().items()}
+        state = {key: value.cpu().contiguous() for key, value in trained.state_dict().items()}
         torch.save(state, arguments.out / f"{name}.pt")
         card = {
             "name": name,

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from converters.reference.augment import augment, denoise
 from converters.reference.network import EfficientNetLite0, load_imagenet_weights
-from converters.reference.samples import ClassSamples, TrainingSamples, native_share
+from converters.reference.samples import ClassSamples, TrainingSamples
 from converters.reference.train import (
+    Hardware,
+    Listener,
     TrainingPlan,
     batches,
     learning_rate_factor,
@@ -17,7 +21,7 @@ from converters.reference.train import (
 from edge.preprocess import InputSpec
 
 SPEC = InputSpec(32, 32, "rgb", "area", (0.5,) * 3, (0.5,) * 3)
-PLAN = TrainingPlan(epochs=1, batch_size=4, images_per_epoch=8, seed=5)
+PLAN = TrainingPlan(epochs=2, batch_size=4, images_per_epoch=9, seed=5)
 
 
 def samples() -> TrainingSamples:
@@ -26,17 +30,20 @@ def samples() -> TrainingSamples:
     def some(count: int) -> list[np.ndarray]:
         return [rng.integers(0, 255, (64, 64, 3)).astype(np.uint8) for _ in range(count)]
 
-    return TrainingSamples([ClassSamples(some(2), some(2), some(2), some(2)) for _ in range(3)])
+    return TrainingSamples([ClassSamples(some(2), some(2), some(2)) for _ in range(3)])
 
 
-def test_batches_of_the_same_seed_are_equal_and_of_another_epoch_differ() -> None:
-    first, again = (list(batches(samples(), SPEC, PLAN, 0)) for _ in range(2))
-    other = list(batches(samples(), SPEC, PLAN, 1))
-    assert len(first) == 2
-    assert first[0][0].shape == (4, 3, 32, 32)
-    for (images, labels), (images_again, labels_again) in zip(first, again, strict=True):
-        assert torch.equal(images, images_again)
-        assert torch.equal(labels, labels_again)
+def test_batches_depend_on_seed_and_epoch_and_not_on_the_number_of_processes() -> None:
+    first, again, prepared_here = (
+        list(batches(samples(), SPEC, PLAN, workers)) for workers in (1, 2, 0)
+    )
+    other = list(batches(samples(), SPEC, replace(PLAN, seed=6), 0))
+    assert [tuple(images.shape) for images, _ in first] == [(4, 32, 32, 3)] * 4
+    for found in (again, prepared_here):
+        for (images, labels), (images_again, labels_again) in zip(first, found, strict=True):
+            assert torch.equal(images, images_again)
+            assert torch.equal(labels, labels_again)
+    assert not torch.equal(first[0][0], first[2][0]), "an epoch repeats the one before"
     assert not torch.equal(first[0][0], other[0][0])
 
 
@@ -52,19 +59,23 @@ def test_train_of_one_epoch_changes_weights_and_reports() -> None:
         [],
         SPEC,
         PLAN,
-        on_batch=lambda step, total, loss: steps.append(step),  # noqa: ARG005
-        on_epoch=lambda result: epochs.append(result.loss),
+        hardware=Hardware(workers=0),
+        listener=Listener(
+            on_batch=lambda step, total, loss: steps.append(step),  # noqa: ARG005
+            on_epoch=lambda result: epochs.append(result.loss),
+        ),
     )
-    assert steps == [1, 2]
+    assert steps == [1, 2, 3, 4]
+    assert len(epochs) == 2
     assert np.isfinite(epochs).all()
     assert not torch.equal(trained.classifier.weight, before)
 
 
-def test_augment_is_reproducible_and_keeps_the_size() -> None:
+def test_augment_is_reproducible_and_gives_the_network_s_size() -> None:
     image = np.random.default_rng(1).integers(0, 255, (60, 60, 3)).astype(np.uint8)
     for seed in range(30):
-        first, again = (augment(image, np.random.default_rng(seed)) for _ in range(2))
-        assert first.shape == image.shape
+        first, again = (augment(image, SPEC, np.random.default_rng(seed)) for _ in range(2))
+        assert first.shape == (32, 32, 3)
         assert first.dtype == np.uint8
         assert np.array_equal(first, again)
 
@@ -74,13 +85,6 @@ def test_denoise_makes_noise_smaller_at_224_px() -> None:
     smooth = denoise(noise, np.random.default_rng(0))
     assert smooth.shape == (224, 224, 3)
     assert smooth.std() < noise.std()
-
-
-@pytest.mark.parametrize(
-    ("native", "other", "share"), [(300, 200, 0.6), (10, 320, 0.2), (5, 0, 1.0), (0, 5, 0.0)]
-)
-def test_native_share_is_bounded_for_thin_classes(native: int, other: int, share: float) -> None:
-    assert native_share(native, other) == pytest.approx(share)
 
 
 def test_learning_rate_factor_rises_then_falls_to_zero() -> None:
