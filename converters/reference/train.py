@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import cv2
@@ -27,15 +27,21 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """Everything besides the data that decides the weights."""
+    """Everything besides the data that decides the weights.
 
-    epochs: int = 40
-    batch_size: int = 64
-    images_per_epoch: int = 8192
-    peak_learning_rate: float = 1.5e-3
-    weight_decay: float = 0.03
+    The first `small_share` of the epochs sees images of `small_scale` times the side, which takes
+    half the time and loses nothing (progressive resizing, Tan and Le, EfficientNetV2, 2021).
+    """
+
+    epochs: int = 16
+    batch_size: int = 32
+    images_per_epoch: int = 4096
+    peak_learning_rate: float = 1e-3
+    weight_decay: float = 0.02
     label_smoothing: float = 0.05
-    ema_decay: float = 0.998
+    ema_decay: float = 0.995
+    small_share: float = 0.4
+    small_scale: float = 0.7
     seed: int = 20
 
 
@@ -118,6 +124,8 @@ class _Stream(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, samples: TrainingSamples, spec: InputSpec, plan: TrainingPlan) -> None:
         self._samples, self._spec, self._plan = samples, spec, plan
+        height, width = (round(side * plan.small_scale) for side in (spec.height, spec.width))
+        self._small = replace(spec, height=height, width=width)
         # What is left over of a batch belongs to no epoch.
         self._per_epoch = plan.images_per_epoch // plan.batch_size * plan.batch_size
 
@@ -128,7 +136,8 @@ class _Stream(Dataset[tuple[Tensor, int]]):
         epoch, position = divmod(number, self._per_epoch)
         rng = np.random.default_rng((self._plan.seed, epoch, position))
         image, label = self._samples.draw(rng)
-        return torch.from_numpy(augment(image, self._spec, rng)), label
+        is_small = epoch < self._plan.epochs * self._plan.small_share
+        return torch.from_numpy(augment(image, self._small if is_small else self._spec, rng)), label
 
 
 def batches(
@@ -137,7 +146,7 @@ def batches(
     """Augmented batches of the whole run, prepared while the previous ones train.
 
     Yields:
-        uint8 (batch, height, width, 3) and the indices of the classes (batch).
+        uint8 (batch, height, width, 3), small at first, and the indices of the classes (batch).
     """
     found: Iterator[tuple[Tensor, Tensor]] = iter(
         DataLoader(

@@ -21,7 +21,7 @@ from edge.backends.trt_library import Library
 from edge.errors import BundleError, StorageError
 
 # Raised when what is built from the same graph changes.
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)

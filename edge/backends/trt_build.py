@@ -93,6 +93,9 @@ def build_plan(
     if monitor is not None:
         config.progress_monitor = monitor
     # TensorRT for RTX times nothing when it builds.
+    if library.is_weakly_typed:
+        # Without it version 8 gives its one optimization profile to the first context alone.
+        config.set_preview_feature(library.module.PreviewFeature.PROFILE_SHARING_0806, True)  # noqa: FBT003
     cache = None if library.is_rtx else load_timing_cache(config, options.timing_cache)
     messages.clear()
     content = builder.build_serialized_network(network, config)
@@ -101,7 +104,7 @@ def build_plan(
     if content is None:
         raise BackendError(_refusal(library, options, messages.reason()))
     if cache is not None and options.timing_cache is not None:
-        save_timing_cache(config, options.timing_cache)
+        save_timing_cache(cache, options.timing_cache)
     plan = bytes(content)
     record = _record(library, options, machine, network, graph, plan)
     return Plan(plan, replace(record, flags=flags, seconds=round(time.monotonic() - start, 1)))

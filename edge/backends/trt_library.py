@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib
 from collections import deque
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
+from weakref import WeakSet
 
 from edge.errors import BackendError
 
@@ -88,24 +90,19 @@ def _supported(library: Library) -> Library:
 
 
 class Messages:
-    """What a library said: the last warnings and errors. `logger` is what the library takes."""
+    """What a library said since `clear`: the last errors. `logger` is what the library takes.
+
+    Several at once, as of a build beside an engine that serves, each hear all of it.
+    """
 
     def __init__(self, library: Library) -> None:
-        severity = library.module.ILogger.Severity
-        kept = (severity.INTERNAL_ERROR, severity.ERROR)
-        lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self.logger = _logger(library.module)
+        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self.logger.listeners.add(self)
 
-        class Logger(library.module.ILogger):  # type: ignore[misc,name-defined]
-            # The library's own base class is only known here.
-            def __init__(self) -> None:
-                super().__init__()
-
-            def log(self, level: object, text: str) -> None:
-                if level in kept:
-                    lines.append(" ".join(text.split()))
-
-        self.logger = Logger()
-        self._lines = lines
+    def add(self, text: str) -> None:
+        """Keep what the library says."""
+        self._lines.append(" ".join(text.split()))
 
     def clear(self) -> None:
         """Forget what was said before a step."""
@@ -114,3 +111,27 @@ class Messages:
     def reason(self) -> str:
         """The first error since `clear`, which the later ones follow from."""
         return self._lines[0] if self._lines else "the library gave no reason"
+
+
+@cache
+def _logger(module: Any) -> Any:
+    """The one logger of a library, which lives as long as the process.
+
+    A library goes on using the first logger that it was given, and its objects log while they are
+    destroyed. Where Python had freed that logger, TensorRT 8.6 ended the process.
+    """
+    severity = module.ILogger.Severity
+    kept = (severity.INTERNAL_ERROR, severity.ERROR)
+
+    class Logger(module.ILogger):  # type: ignore[misc]
+        # The library's own base class is only known here.
+        def __init__(self) -> None:
+            super().__init__()
+            self.listeners: WeakSet[Messages] = WeakSet()
+
+        def log(self, level: object, text: str) -> None:
+            if level in kept:
+                for messages in tuple(self.listeners):
+                    messages.add(text)
+
+    return Logger()

@@ -25,9 +25,9 @@ def load_timing_cache(config: Any, path: Path | None) -> Any:
     return cache
 
 
-def save_timing_cache(config: Any, path: Path) -> None:
+def save_timing_cache(cache: Any, path: Path) -> None:
     """Keep what a build has timed."""
-    content = bytes(config.get_timing_cache().serialize())
+    content = bytes(cache.serialize())
     try:
         atomic.make_folder(path.parent)
         atomic.write_file(path, content)

@@ -102,24 +102,40 @@ def golden(setting: Setting) -> Found:
 
     Each batch size has a CUDA graph; changing sizes show whether one spoils another.
     """
-    figures = {}
-    image = read_image(setting.bundle.root / setting.bundle.golden[0].path)
-    small = preprocess(image, setting.bundle.input)
+    figures: dict[str, Any] = {}
     with setting.sessions() as sessions:
         for precision, session in sessions.items():
-            check_session(setting.bundle, session)
-            alone = session.infer(small[np.newaxis])[0]
-            sizes = batch_sizes(session.max_batch)
-            worst = max(
-                float(np.abs(session.infer(np.stack([small] * n)) - alone).max())
-                for n in (*sizes, *reversed(sizes))
-            )
-            share = worst / float(np.ptp(alone))
-            if share > TOLERANCE[precision]:
-                raise BackendError(f"{precision}: batches differ by {share:.1%} of the logits")
-            figures[precision] = {"images": len(setting.bundle.golden), "batch_deviation": share}
+            try:
+                deviation = _batch_deviation(setting.bundle, session)
+            except BackendError as error:
+                setting.refused[precision] = str(error)
+            else:
+                images = len(setting.bundle.golden)
+                figures[precision] = {"images": images, "batch_deviation": deviation}
     lines = [f"{p}: {f['images']} golden images right" for p, f in figures.items()]
-    return Found(figures, tuple(lines))
+    problem = "; ".join(f"{p} refused: {why}" for p, why in setting.refused.items())
+    return Found({**figures, "refused": setting.refused}, tuple(lines), problem or None)
+
+
+def _batch_deviation(bundle: Bundle, session: TensorRtSession) -> float:
+    """How far one image's logits differ between batch sizes, as a share of their range.
+
+    Raises:
+        BackendError: that is too far, or the golden images are not given their labels.
+    """
+    check_session(bundle, session)
+    image = read_image(bundle.root / bundle.golden[0].path)
+    small = preprocess(image, bundle.input)
+    alone = session.infer(small[np.newaxis])[0]
+    sizes = batch_sizes(session.max_batch)
+    worst = max(
+        float(np.abs(session.infer(np.stack([small] * n)) - alone).max())
+        for n in (*sizes, *reversed(sizes))
+    )
+    share = worst / float(np.ptp(alone))
+    if share > TOLERANCE[session.precision]:
+        raise BackendError(f"batches differ by {share:.1%} of the logits")
+    return share
 
 
 def accuracy(setting: Setting) -> Found:

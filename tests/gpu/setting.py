@@ -48,6 +48,8 @@ class Setting:
         rounds: turns of each function that is timed, of 5 calls.
         calls: inferences over which the GPU's memory must stay.
         plans: by precision; the step that builds them fills it.
+        refused: why an engine did not give the golden images their labels, by precision. Its speed
+            and accuracy mean nothing, so that later steps leave it out.
     """
 
     bundle: Bundle
@@ -60,6 +62,7 @@ class Setting:
     rounds: int
     calls: int
     plans: dict[str, Plan] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
 
     @property
     def state_dir(self) -> Path:
@@ -73,16 +76,17 @@ class Setting:
 
     @contextmanager
     def sessions(self) -> Iterator[dict[str, TensorRtSession]]:
-        """All engines on the GPU, by precision; closed at the end.
+        """All engines that were not refused on the GPU, by precision; closed at the end.
 
         Raises:
-            EdgeError: none was built, or one cannot be opened.
+            EdgeError: none was built, or none is right, or one cannot be opened.
         """
-        if not self.plans:
-            raise EdgeError("there is no engine; see the step that builds them")
+        usable = {p: plan for p, plan in self.plans.items() if p not in self.refused}
+        if not usable:
+            raise EdgeError("there is no engine; see the steps that build and check them")
         with ExitStack() as stack:
             opened = {}
-            for precision, plan in self.plans.items():
+            for precision, plan in usable.items():
                 session = open_plan(
                     self.library, plan, runtime_cache=self.cache.runtime_cache(plan)
                 )

@@ -14,8 +14,9 @@ import pytest
 import yaml
 
 from edge.backends import gpu as gpu_module
+from edge.backends.base import InferenceSession
 from edge.backends.select import Opening, open_session
-from edge.bundle import load_bundle
+from edge.bundle import Bundle, load_bundle
 from edge.errors import BackendError, EdgeError
 from edge.golden import open_labeller
 from edge.preprocess import InputSpec
@@ -143,6 +144,23 @@ def test_a_lost_gpu_fails_its_steps_and_the_others_go_on(
     assert code == 1
     assert [steps[n]["state"] for n in names] == ["ok", "ok", "ok", "failed", "failed"]
     assert "the GPU cannot be used" in steps["golden images"]["reason"]
+
+
+def test_an_engine_that_is_wrong_is_left_out_of_the_later_steps(
+    trt_bundle: Path, fake_gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse_int8(_bundle: Bundle, session: InferenceSession) -> None:
+        if session.precision == "int8":
+            raise BackendError("logits off by 59.5% of their range")
+
+    monkeypatch.setattr("tests.gpu.engines.check_session", refuse_int8)
+    names = ("device", "engines", "golden images", "levels", "batch sweep")
+    code, out = check_bundle(trt_bundle, steps={name: STEPS[name] for name in names})
+    steps = read_steps(out)
+    assert (code, fake_gpu.allocations) == (1, 0)
+    assert steps["golden images"]["reason"] == "int8 refused: logits off by 59.5% of their range"
+    assert set(steps["batch sweep"]["figures"]["8"]) == {"fp16"}
+    assert not [n for n in steps["levels"]["figures"]["latencies"] if "int8" in n]
 
 
 def test_a_gpu_lost_within_a_step_fails_it_with_the_device_s_error(

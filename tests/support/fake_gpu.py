@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import json
 import sys
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -245,6 +246,7 @@ def fake_tensorrt(  # noqa: C901 - one module of small fakes
     """
     queue = enqueue or (lambda _stream, work: gpu.enqueue(work))
     is_strong = not version.startswith("8.")
+    loggers = _Loggers()
 
     class ILogger:
         Severity = _Severity
@@ -271,12 +273,13 @@ def fake_tensorrt(  # noqa: C901 - one module of small fakes
     class Builder:
         def __init__(self, logger: Any) -> None:
             self.logger = logger
+            loggers.register(logger)
 
         def create_network(self, flags: int) -> Any:
             return _Network(flags, gpu.quantize_layers)
 
         def create_builder_config(self) -> Any:
-            return _Config()
+            return _Config(loggers)
 
         def create_optimization_profile(self) -> Any:
             return _Profile()
@@ -294,7 +297,8 @@ def fake_tensorrt(  # noqa: C901 - one module of small fakes
             if gpu.lost:
                 self.logger.log(_Severity.ERROR, "out of memory")
                 return None
-            header = {"shapes": config.profiles[0].shapes["images"]}
+            shares = is_strong or "PROFILE_SHARING_0806" in config.previews
+            header = {"shapes": config.profiles[0].shapes["images"], "shares_profile": shares}
             graph: bytes = network.graph
             return json.dumps(header).encode() + b"\0" + graph
 
@@ -303,6 +307,7 @@ def fake_tensorrt(  # noqa: C901 - one module of small fakes
 
         def __init__(self, logger: Any) -> None:
             self.logger = logger
+            loggers.register(logger)
 
         def deserialize_cuda_engine(self, plan: bytes) -> Any:
             header, _, graph = plan.partition(b"\0")
@@ -314,6 +319,7 @@ def fake_tensorrt(  # noqa: C901 - one module of small fakes
 
     module: Any = ModuleType("tensorrt")
     module.__version__ = version
+    module.fake_loggers = loggers
     module.ILogger, module.OnnxParser, module.Builder, module.Runtime = (
         ILogger,
         Parser,
@@ -334,6 +340,8 @@ def fake_tensorrt(  # noqa: C901 - one module of small fakes
     module.LayerInformationFormat = SimpleNamespace(JSON=1)
     module.LayerType = SimpleNamespace(QUANTIZE="quantize")
     module.TensorIOMode = SimpleNamespace(INPUT="input", OUTPUT="output")
+    if not is_strong:
+        module.PreviewFeature = SimpleNamespace(PROFILE_SHARING_0806="PROFILE_SHARING_0806")
     if is_strong:
         module.IProgressMonitor = type("IProgressMonitor", (), {})
     return module  # type: ignore[no-any-return]
@@ -366,12 +374,48 @@ class _Profile:
         self.shapes[name] = shapes
 
 
-class _Config:
+class _TimingCache:
+    """Logs while it is destroyed, to the first logger that the library was given, as the real one.
+
+    The real one ends the process where that logger is gone; the fake remembers it.
+    """
+
+    def __init__(self, loggers: _Loggers, content: bytes) -> None:
+        self._loggers, self._content = loggers, content
+
+    def serialize(self) -> bytes:
+        return self._content
+
+    def __del__(self) -> None:
+        self._loggers.log("Deleting timing cache")
+
+
+class _Loggers:
+    """The first logger of a library, which it does not keep alive."""
+
     def __init__(self) -> None:
+        self._first: weakref.ref[Any] | None = None
+        self.used_a_freed_one = False
+
+    def register(self, logger: Any) -> None:
+        if self._first is None:
+            self._first = weakref.ref(logger)
+
+    def log(self, text: str) -> None:
+        logger = self._first() if self._first else None
+        if logger is None:
+            self.used_a_freed_one = True
+        else:
+            logger.log(_Severity.WARNING, text)
+
+
+class _Config:
+    def __init__(self, loggers: _Loggers) -> None:
         self.flags: list[str] = []
         self.profiles: list[_Profile] = []
         self.progress_monitor: Any = None
-        self._timings = b""
+        self.previews: list[str] = []
+        self._loggers = loggers
 
     def set_flag(self, flag: str) -> None:
         self.flags.append(flag)
@@ -383,15 +427,14 @@ class _Config:
         self.profiles.append(profile)
         return 0
 
+    def set_preview_feature(self, feature: str, _on: bool) -> None:  # noqa: FBT001 - TensorRT's own
+        self.previews.append(feature)
+
     def create_timing_cache(self, content: bytes) -> Any:
-        return content or b"timings"
+        return _TimingCache(self._loggers, content or b"timings")
 
-    def set_timing_cache(self, cache: Any, _ignore: bool) -> bool:  # noqa: FBT001 - TensorRT's own
-        self._timings = cache
+    def set_timing_cache(self, _cache: Any, _ignore: bool) -> bool:  # noqa: FBT001 - TensorRT's own
         return True
-
-    def get_timing_cache(self) -> Any:
-        return SimpleNamespace(serialize=lambda: self._timings)
 
 
 class _Engine:
@@ -399,6 +442,7 @@ class _Engine:
 
     def __init__(self, gpu: FakeGpu, queue: Any, header: dict[str, Any], graph: bytes) -> None:
         self._gpu, self._queue, self.header = gpu, queue, header
+        self.contexts = 0
         self.session = open_onnx(graph, "fp32", optimise=False)
         assert self.session._session is not None
         self.classes = int(self.session._session.get_outputs()[0].shape[1])
@@ -435,6 +479,8 @@ class _Engine:
 class _Execution:
     def __init__(self, gpu: FakeGpu, queue: Any, engine: _Engine) -> None:
         self._gpu, self._queue, self._engine = gpu, queue, engine
+        self._has_profile = engine.contexts == 0 or engine.header["shares_profile"]
+        engine.contexts += 1
         self._addresses: dict[str, int] = {}
         self._shape: tuple[int, ...] = ()
 
@@ -452,7 +498,7 @@ class _Execution:
         return bool(least[0] <= shape[0] <= most[0])
 
     def execute_async_v3(self, stream: int) -> bool:
-        if self._gpu.lost:
+        if self._gpu.lost or not self._has_profile:
             return False
         shape = self._shape
         self._queue(stream, lambda: self._run(shape))

@@ -18,10 +18,10 @@ from tests.support import fake_gpu
 from tests.support.fake_gpu import FakeGpu
 
 
-@pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
+@pytest.fixture(params=["10.16.1.11", "8.6.1"])
+def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> FakeGpu:
     found = FakeGpu()
-    fake_gpu.install(monkeypatch, found)
+    fake_gpu.install(monkeypatch, found, version=request.param)
     return found
 
 

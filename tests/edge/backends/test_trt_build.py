@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edge.backends.gpu import find_machine
 from edge.backends.plan import AMPERE_PLUS, PlanRecord
 from edge.backends.trt_build import UNTRIED_NOTE, BuildOptions, build_plan
-from edge.backends.trt_library import Library, open_library
+from edge.backends.trt_library import Library, Messages, open_library
 from edge.backends.trt_targets import capability_of, known_targets
 from edge.errors import BackendError, BundleError
 from tests.conftest import colour_model
@@ -165,6 +166,25 @@ def test_timing_cache_is_kept_and_given_to_the_next_build(
     path.write_bytes(path.read_bytes() + b" of an earlier build")
     build_plan(library, colour_model(), options, find_machine(), silent)
     assert path.read_bytes() == b"timings of an earlier build"
+    gc.collect()
+    assert not library.module.fake_loggers.used_a_freed_one
+
+
+def test_messages_at_the_same_time_hear_the_library_s_errors_and_are_forgotten_when_freed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake_gpu.install(monkeypatch, FakeGpu())
+    library = open_library("tensorrt")
+    first, second = Messages(library), Messages(library)
+    assert first.logger is second.logger
+    first.logger.log(library.module.ILogger.Severity.ERROR, "out of\nmemory")
+    first.logger.log(library.module.ILogger.Severity.WARNING, "slow")
+    assert first.reason() == second.reason() == "out of memory"
+    first.clear()
+    assert first.reason() == "the library gave no reason"
+    del second
+    gc.collect()
+    assert list(first.logger.listeners) == [first]
 
 
 def test_tensorrt_for_other_machines_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
