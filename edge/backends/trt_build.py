@@ -45,6 +45,9 @@ class BuildOptions:
         version_compatible: newer TensorRT of the same major version runs the plan too; it grows
             by a copy of the lean runtime.
         timing_cache: file that keeps what was timed, so that the next build is faster.
+        level: how hard the library searches for fast kernels, 0 to 5; None: its own default.
+        allows_fp16: whether a layer of an INT8 engine that is not quantized may run in FP16
+            (TensorRT 8 alone; a newer one takes the graph's types).
     """
 
     precision: str
@@ -53,6 +56,8 @@ class BuildOptions:
     portability: str = SAME_GPU
     version_compatible: bool = False
     timing_cache: Path | None = None
+    level: int | None = None
+    allows_fp16: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +174,13 @@ def _configure(library: Library, config: Any, options: BuildOptions) -> tuple[st
     trt = library.module
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    flags = []
+    if options.level is not None:
+        config.builder_optimization_level = options.level
+    flags: list[str] = []
     if library.is_weakly_typed:
         # A plan of TensorRT 8 for INT8 may fall back to FP16 where that is faster.
-        flags += ["FP16"] + (["INT8"] if options.precision == "int8" else [])
+        flags += ["FP16"] if options.allows_fp16 else []
+        flags += ["INT8"] if options.precision == "int8" else []
     if options.version_compatible:
         flags.append("VERSION_COMPATIBLE")
     for name in flags:

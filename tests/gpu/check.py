@@ -38,10 +38,21 @@ from tests.gpu.setting import Found, Setting, SkippedError
 Step = Callable[[Setting], Found]
 Say = Callable[[str], None]
 
+
+def _wrong_tensor(setting: Setting) -> Found:
+    # The one step that needs onnx, which a machine with a GPU may lack.
+    try:
+        from tests.gpu.wrong_tensor import wrong_tensor
+    except ImportError as error:
+        raise SkippedError(f"{error.name} is not installed") from error
+    return wrong_tensor(setting)
+
+
 STEPS: Final[dict[str, Step]] = {
     "device": engines.device,
     "engines": engines.build,
     "golden images": engines.golden,
+    "wrong tensor": _wrong_tensor,
     "accuracy": engines.accuracy,
     "levels": latency.levels,
     "batch sweep": latency.sweep,

@@ -30,7 +30,7 @@ from edge.sidecar import (
     write_sidecars,
 )
 from tests.conftest import COLOURS
-from tests.gpu import figures, peer
+from tests.gpu import figures, peer, wrong_tensor
 from tests.gpu.check import STEPS, Step, main
 from tests.gpu.endurance import ROOT, run_once
 from tests.gpu.kit import environment_without_kit
@@ -95,7 +95,7 @@ def test_every_step_on_the_fake_ends_and_is_reported(
     assert code == 0, steps
     assert list(steps) == list(STEPS)
     assert steps["torch"]["reason"] == "no --torch-python was given"
-    elsewhere = {"torch", "stream", "killed process", "lost context"}
+    elsewhere = {"torch", "wrong tensor", "stream", "killed process", "lost context"}
     assert {n for n, s in steps.items() if s["state"] == "skipped"} == elsewhere
     assert {s["state"] for n, s in steps.items() if n not in elsewhere} == {"ok"}
     assert steps["accuracy"]["figures"]["int8"]["right"]["count"] == 6
@@ -161,6 +161,41 @@ def test_an_engine_that_is_wrong_is_left_out_of_the_later_steps(
     assert steps["golden images"]["reason"] == "int8 refused: logits off by 59.5% of their range"
     assert set(steps["batch sweep"]["figures"]["8"]) == {"fp16"}
     assert not [n for n in steps["levels"]["figures"]["latencies"] if "int8" in n]
+
+
+def test_the_first_wrong_tensor_is_found_by_halving() -> None:
+    names = [str(number) for number in range(13)]
+    for first in range(13):
+        asked: list[str] = []
+
+        def deviate(name: str, first: int = first, asked: list[str] = asked) -> float:
+            asked.append(name)
+            return 0.3 if int(name) >= first else 0.02
+
+        assert wrong_tensor.first_wrong(names, deviate) == str(first)
+        assert len(asked) <= 4
+    assert wrong_tensor.first_wrong(names, lambda _: 0.02) is None
+
+
+def test_a_refused_int8_engine_is_compared_tensor_by_tensor(
+    trt_bundle: Path, fake_gpu: FakeGpu
+) -> None:
+    def refuse(setting: Setting) -> Found:
+        setting.refused["int8"] = "wrong"
+        return Found({})
+
+    steps = {"engines": STEPS["engines"], "refuse": refuse, "wrong tensor": STEPS["wrong tensor"]}
+    code, out = check_bundle(trt_bundle, steps=steps)
+    found = read_steps(out)["wrong tensor"]["figures"]
+    assert (code, fake_gpu.allocations) == (0, 0)
+    assert found["whole"] == dict.fromkeys(
+        ("as built quickly", "INT8 without FP16", "level 0"), pytest.approx(0, abs=1e-5)
+    )
+    assert found["first_wrong"] is None
+    # The fake computes right engines; a wrong one is one whose logits change places.
+    fake_gpu.swapped_above = 0
+    check_bundle(trt_bundle, steps=steps)
+    assert read_steps(out)["wrong tensor"]["figures"]["first_wrong"] == "logits"
 
 
 def test_a_gpu_lost_within_a_step_fails_it_with_the_device_s_error(
