@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -74,13 +76,27 @@ def load_training(
         on_image: called with (done, total) after every file.
     """
     by_class = [ClassSamples([], [], []) for _ in CLASSES]
-    for position, file in enumerate(files):
-        image = read_image(file.path)
-        samples = by_class[CLASSES.index(file.cell_class)]
-        samples.real.append(image)
-        if len(samples.smoothed) < SMOOTHED_PER_CLASS:
-            samples.smoothed.append(denoise(image, np.random.default_rng((seed, position))))
-        on_image(position + 1, len(files))
+    seen: Counter[str] = Counter()
+
+    def prepare(position: int, *, is_smoothed: bool) -> tuple[Image, Image | None]:
+        image = read_image(files[position].path)
+        rng = np.random.default_rng((seed, position))
+        return image, denoise(image, rng) if is_smoothed else None
+
+    # OpenCV lets other threads run meanwhile.
+    with ThreadPoolExecutor() as pool:
+        pending = []
+        for position, file in enumerate(files):
+            is_smoothed = seen[file.cell_class] < SMOOTHED_PER_CLASS
+            seen[file.cell_class] += 1
+            pending.append(pool.submit(prepare, position, is_smoothed=is_smoothed))
+        for position, (file, future) in enumerate(zip(files, pending, strict=True)):
+            image, smoothed = future.result()
+            samples = by_class[CLASSES.index(file.cell_class)]
+            samples.real.append(image)
+            if smoothed is not None:
+                samples.smoothed.append(smoothed)
+            on_image(position + 1, len(files))
     for label, cell_class in enumerate(CLASSES):
         by_class[label].drawn.extend(draw_many(cell_class, DRAWN_PER_CLASS, seed))
     return TrainingSamples(by_class)
