@@ -148,20 +148,14 @@ def batches(
     Yields:
         uint8 (batch, height, width, 3), small at first, and the indices of the classes (batch).
     """
-    found: Iterator[tuple[Tensor, Tensor]] = iter(
-        DataLoader(
-            _Stream(samples, spec, plan),
-            batch_size=plan.batch_size,
-            num_workers=workers,
-            worker_init_fn=_use_one_thread,
-        )
-    )
-    return found
-
-
-def _use_one_thread(_worker: int) -> None:
-    # The processes share the cores; OpenCV's threads would wait for one another.
+    loader = DataLoader(_Stream(samples, spec, plan), plan.batch_size, num_workers=workers)
+    # The processes share the cores, so that OpenCV needs one thread in each. It is told so before
+    # they are forked: in a child it would wait for threads that stayed behind in this process.
+    threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
+    found: Iterator[tuple[Tensor, Tensor]] = iter(loader)
+    cv2.setNumThreads(threads)
+    return found
 
 
 def normalise(images: Tensor, spec: InputSpec) -> Tensor:
