@@ -24,7 +24,7 @@ from converters.loading.samples import normalise
 from edge.errors import ConfigError, ModelError
 from edge.preprocess import InputSpec
 
-# Enough to see a gain of three points with five standard errors on the reference model.
+# Enough to see a gain of three points with four standard errors on the reference model.
 MAX_IMAGES: Final = 400
 # After so many images an input that fits worse is not tried on the others.
 TRIAL_IMAGES: Final = 96
