@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 import yaml
 
+from converters.html_numbers import counted
 from converters.reference import pbc, train
 from converters.reference.contact_sheet import contact_sheets, wrong_images
 from converters.reference.evaluate import Judgement, evaluate
@@ -89,7 +90,8 @@ def run_evaluation(arguments: argparse.Namespace) -> None:
     bundle = load_bundle(arguments.bundle)
     graphs = choose_graphs(bundle, arguments.graphs)
     images = _evaluation_images(arguments, bundle.classes)
-    print(f"{bundle.name} {bundle.version} on {len(images.files)} images of {images.origin}")
+    count = counted(len(images.files), "image")
+    print(f"{bundle.name} {bundle.version} on {count} of {images.origin}")
     for line in images.left_out:
         print(f"left out: {line}")
     print(flush=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from converters.html_numbers import counted
 from converters.reference.class_folders import (
     LabelledFile,
     find_class_folders,
@@ -55,7 +56,8 @@ def images_of_folders(
 
 
 def _of_no_class(name: str, count: int, classes: tuple[str, ...]) -> str:
-    return f"{name}: {count} images left out, the bundle has no such class ({', '.join(classes)})"
+    images = counted(count, "image")
+    return f"{name}: {images} left out, the bundle has no such class ({', '.join(classes)})"
 
 
 def _some(images: EvaluationImages, classes: tuple[str, ...]) -> EvaluationImages:

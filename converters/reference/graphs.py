@@ -27,9 +27,10 @@ class GraphKind:
     placement: Placement | None = None
 
     def is_kind_of(self, artefact: Artefact) -> bool:
-        """Whether a bundle's file is this graph."""
+        """Whether a bundle's file may be this graph; what its manifest leaves open fits."""
         is_model = artefact.role == ROLE_MODEL and artefact.precision == self.precision
-        return is_model and self.requires.items() <= artefact.requires.items()
+        needs = artefact.requires
+        return is_model and all(needs.get(k, v) == v for k, v in self.requires.items())
 
 
 KINDS: Final = (
@@ -52,7 +53,7 @@ def choose_graphs(bundle: Bundle, wanted: str | None) -> list[str]:
     Raises:
         ConfigError: the bundle has no such graph; the message lists what it has.
     """
-    held = [kind.name for kind in KINDS if _find(bundle, kind)]
+    held = list(_held(bundle))
     if wanted is None:
         return [name for name in _DEFAULT if name in held]
     if wanted == ALL:
@@ -68,7 +69,7 @@ def choose_graphs(bundle: Bundle, wanted: str | None) -> list[str]:
 
 
 def open_graph(bundle: Bundle, name: str) -> Labeller:
-    """A labeller on the CPU with one of the bundle's graphs.
+    """A labeller on the CPU with one of the graphs that `choose_graphs` gave.
 
     Graphs that ONNX Runtime serves prove themselves on the golden images first; what it computes of
     those for TensorRT is no engine's work.
@@ -77,14 +78,19 @@ def open_graph(bundle: Bundle, name: str) -> Labeller:
         BackendError: a golden image gave other logits than at the conversion.
     """
     kind = next(kind for kind in KINDS if kind.name == name)
-    artefact = _find(bundle, kind)
-    if artefact is None:
-        raise ConfigError(f"{bundle.root.name} holds no graph {name!r}. Convert the model again.")
+    artefact = _held(bundle)[name]
     is_fused = kind.placement is None or may_be_fused(kind.placement)
     session = open_onnx(bundle.read(artefact.path), kind.precision, optimise=is_fused)
     is_served = kind.requires["backend"] == "onnxruntime"
     return (open_labeller if is_served else golden_labeller)(bundle, session)
 
 
-def _find(bundle: Bundle, kind: GraphKind) -> Artefact | None:
-    return next((a for a in bundle.artefacts if kind.is_kind_of(a)), None)
+def _held(bundle: Bundle) -> dict[str, Artefact]:
+    """The bundle's file of each kind of graph; a file is of the first kind that it may be."""
+    held: dict[str, Artefact] = {}
+    for kind in KINDS:
+        left = (a for a in bundle.artefacts if a not in held.values())
+        found = next((a for a in left if kind.is_kind_of(a)), None)
+        if found:
+            held[kind.name] = found
+    return held
