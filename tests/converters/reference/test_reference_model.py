@@ -69,6 +69,8 @@ def test_reference_model_labels_drawn_cells_in_int8(bundle: Path) -> None:
         assert manifest["quantization"]["graphs"][graph]["int8_share_of_macs"] == 1.0
 
 
+# 1,201 images in two precisions, on a machine that may be busy.
+@pytest.mark.timeout(600)
 def test_reference_model_on_shared_test_split_reaches_its_figures(bundle: Path, pbc: Path) -> None:
     opened = load_bundle(bundle)
     files = read_manifest(pbc, "test")
