@@ -14,6 +14,7 @@ from converters.agreement import Validation
 from converters.card import ModelCard
 from converters.checkpoint import SourceModel, open_model
 from converters.diagnosis import diagnose, open_core
+from converters.diagnosis_norm import find_first_norm
 from converters.export_check import check_export, sample_images
 from converters.gate import failures
 from converters.half import HalfModel, halve
@@ -64,7 +65,8 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
         source = open_model(request.model, card, samples, trust_pickle=request.trust_pickle)
         fp32 = source_to_onnx(source, card.input)
         check_export(source, fp32, card, samples)
-        diagnose(open_core(fp32), to_judge, card, on_progress)
+        norm = find_first_norm(source.graph)
+        diagnose(open_core(fp32), to_judge, card, on_progress, norm)
         validation = Validation.from_images(to_judge, card.classes)
         judging = Judging(fp32, card, validation, request.gate, on_progress)
         quantized = (

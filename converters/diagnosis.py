@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from converters.card import ModelCard
 from converters.diagnosis_alternatives import other_inputs, other_order
 from converters.diagnosis_fit import MIN_BALANCED_ACCURACY, Fit, is_clearly_better, measure_fit
+from converters.diagnosis_norm import FirstNorm, Misfit, find_misfit
 from converters.image_set import ImageSet, image_batches
 from converters.loading.samples import normalise
 from edge.errors import ConfigError, ModelError
 from edge.preprocess import InputSpec
 
-# Enough to see a gain of three points with five standard errors on the reference model.
+# Enough to see a gain of three points with four standard errors on the reference model.
 MAX_IMAGES: Final = 400
 # After so many images an input that fits worse is not tried on the others.
 TRIAL_IMAGES: Final = 96
@@ -57,6 +58,10 @@ class Trial:
         """Logits (images, classes) under a spec."""
         return np.concatenate(list(self._batches(spec)))
 
+    def fit(self, spec: InputSpec) -> Fit:
+        """How well the logits under a spec fit the labels."""
+        return measure_fit(self.logits(spec), self.labels)
+
     def fit_if_better(self, spec: InputSpec, rival: Fit) -> Fit | None:
         """The fit under a spec; None if the first TRIAL_IMAGES fit no better than `rival`."""
         rows: list[NDArray[np.float32]] = []
@@ -73,20 +78,30 @@ class Trial:
             yield self.infer(normalise(batch, spec))
 
 
-def diagnose(infer: Infer, images: ImageSet, card: ModelCard, on_progress: OnProgress) -> None:
-    """Refuse a card or a model that the labelled validation images contradict.
+def diagnose(
+    infer: Infer,
+    images: ImageSet,
+    card: ModelCard,
+    on_progress: OnProgress,
+    norm: FirstNorm | None = None,
+) -> None:
+    """Refuse a card or a model that the validation images contradict.
 
-    Without labels nothing can be told, and nothing is.
+    Without labels only a wrong normalisation can be told, and only by a batch norm.
 
     Args:
         infer: the network behind its normalisation, see `open_core`.
         on_progress: called with (step, done, total).
+        norm: the network's first batch norm, where it has one.
 
     Raises:
         ConfigError: another input or another order of classes fits clearly better.
         ModelError: the model does not recognise the images, whatever the card says.
     """
+    misfit = find_misfit(norm, images, card.input) if norm else None
     if not images.is_labelled:
+        if misfit:
+            raise ConfigError(f"{_misfitting(misfit)} Or give labelled images; they decide.")
         return
     trial = Trial(infer, *choose_images(images, card.classes))
     logits = trial.logits(card.input)
@@ -98,6 +113,8 @@ def diagnose(infer: Infer, images: ImageSet, card: ModelCard, on_progress: OnPro
     if suspicions:
         best = max(suspicions, key=lambda s: (s.fit.accuracy, s.fit.share.mean()))
         raise ConfigError(_described(best, found))
+    if misfit and not is_clearly_better(found, trial.fit(misfit.other.spec)):
+        raise ConfigError(_misfitting(misfit))
     if not found.is_recognised:
         raise ModelError(_unrecognised(found, card.classes))
 
@@ -197,6 +214,15 @@ def _described(best: Suspicion, found: Fit) -> str:
         f"validation images fit {best.fits} better than the card's {best.card} (accuracy "
         f"{best.fit.accuracy:.1%} instead of {found.accuracy:.1%} on {len(found.labels)} images). "
         f"{best.advice}"
+    )
+
+
+def _misfitting(misfit: Misfit) -> str:
+    other = misfit.other
+    return (
+        f"the network was trained on {other.fits}, not on the card's {other.card}, as its first "
+        f"batch norm says (the images are {misfit.other_distance:.2f} nats from what it saw then "
+        f"instead of {misfit.card_distance:.2f}). Correct {other.keys} in the model card."
     )
 
 

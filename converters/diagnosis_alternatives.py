@@ -36,7 +36,19 @@ class OtherInput:
 
 def other_inputs(spec: InputSpec) -> list[OtherInput]:
     """Every input that differs from `spec` in one entry."""
-    return [*_other_values(spec), *_other_normalisations(spec)]
+    return [*_other_values(spec), *other_normalisations(spec)]
+
+
+def other_normalisations(spec: InputSpec) -> Iterator[OtherInput]:
+    """Every usual mean and std that are not those of `spec`."""
+    for mean, std in NORMALISATIONS:
+        if (mean, std) != (spec.mean, spec.std):
+            yield OtherInput(
+                replace(spec, mean=mean, std=std),
+                "input.mean and input.std",
+                _described(mean, std),
+                _described(spec.mean, spec.std),
+            )
 
 
 def other_order(
@@ -73,17 +85,6 @@ def _other_values(spec: InputSpec) -> Iterator[OtherInput]:
 def _with(spec: InputSpec, key: str, value: str | float) -> OtherInput:
     other = InputSpec.from_dict({**spec.to_dict(), key: value})
     return OtherInput(other, f"input.{key}", f"{key}: {value}", str(getattr(spec, key)))
-
-
-def _other_normalisations(spec: InputSpec) -> Iterator[OtherInput]:
-    for mean, std in NORMALISATIONS:
-        if (mean, std) != (spec.mean, spec.std):
-            yield OtherInput(
-                replace(spec, mean=mean, std=std),
-                "input.mean and input.std",
-                _described(mean, std),
-                _described(spec.mean, spec.std),
-            )
 
 
 def _described(mean: Triple, std: Triple) -> str:

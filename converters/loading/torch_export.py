@@ -36,6 +36,9 @@ def export(module: nn.Module, name: str, height: int, width: int) -> bytes:
                 (example,),
                 path,
                 dynamo=False,
+                # As it is, in evaluation mode: batch norms stay, whose statistics tell what the
+                # network was trained on. They are folded later.
+                training=torch.onnx.TrainingMode.PRESERVE,
                 opset_version=OPSET,
                 input_names=["input"],
                 output_names=["logits"],

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -12,10 +14,22 @@ from pathlib import Path
 import torch
 import yaml
 
+from converters.html_numbers import counted
 from converters.reference import pbc, train
-from converters.reference.evaluate import evaluate, table
+from converters.reference.contact_sheet import contact_sheets, wrong_images
+from converters.reference.evaluate import Judgement, evaluate
+from converters.reference.evaluation_fields import evaluation_fields
+from converters.reference.evaluation_images import (
+    EvaluationImages,
+    images_of_folders,
+    images_of_split,
+)
+from converters.reference.evaluation_text import evaluation_text
+from converters.reference.graphs import KINDS, choose_graphs
 from converters.reference.network import EfficientNetLite0, load_imagenet_weights
 from converters.reference.samples import load_training, load_validation
+from edge import atomic
+from edge.bundle import load_bundle
 from edge.command import run_command
 from edge.errors import ConfigError
 from edge.preprocess import InputSpec
@@ -26,6 +40,7 @@ logger = logging.getLogger("reference")
 # Seeds far from any that a person passes, so that no drawn cell is trained and validated on.
 _DRAWN_TRAINING_SEED = 1_000_001
 _DRAWN_VALIDATION_SEED = 2_000_003
+_MOST_THREADS = 256
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -70,11 +85,51 @@ def run_training(arguments: argparse.Namespace) -> None:
 
 
 def run_evaluation(arguments: argparse.Namespace) -> None:
-    """Print accuracy per class, for each precision and kind of image."""
-    files = pbc.read_manifest(arguments.data, arguments.split)
-    with Progress("labelled in both precisions", sys.stderr) as progress:
-        found = evaluate(arguments.bundle, files, progress.update)
-    print(table(found))
+    """Print how right each graph of a bundle is, and write what was asked for."""
+    _check_outputs(arguments)
+    bundle = load_bundle(arguments.bundle)
+    graphs = choose_graphs(bundle, arguments.graphs)
+    images = _evaluation_images(arguments, bundle.classes)
+    count = counted(len(images.files), "image")
+    print(f"{bundle.name} {bundle.version} on {count} of {images.origin}")
+    for line in images.left_out:
+        print(f"left out: {line}")
+    print(flush=True)
+    with Progress(f"labelled with {', '.join(graphs)}", sys.stderr) as progress:
+        found = evaluate(bundle, images.files, graphs, progress.update, threads=arguments.threads)
+    print(evaluation_text(found, bundle.unidentified_below))
+    if arguments.json:
+        fields = evaluation_fields(found, bundle, images.origin, images.left_out)
+        atomic.write_file(arguments.json, (json.dumps(fields, indent=1) + "\n").encode())
+    if arguments.wrong:
+        _write_sheets(found, images.origin, arguments.wrong)
+
+
+def _evaluation_images(arguments: argparse.Namespace, classes: tuple[str, ...]) -> EvaluationImages:
+    if arguments.data:
+        return images_of_split(arguments.data, arguments.split, classes)
+    with Progress("files compared", sys.stderr) as progress:
+        return images_of_folders(arguments.folder, classes, progress.update)
+
+
+def _check_outputs(arguments: argparse.Namespace) -> None:
+    """Refuse before the work what could not be written after it."""
+    if not 1 <= arguments.threads <= _MOST_THREADS:
+        raise ConfigError(f"--threads is {arguments.threads}; give 1 to {_MOST_THREADS}.")
+    for name, path in (("json", arguments.json), ("wrong", arguments.wrong)):
+        if path and not path.parent.is_dir():
+            raise ConfigError(f"--{name}: {path.parent} is no folder; make it first.")
+    folder = arguments.wrong
+    if folder and folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ConfigError(f"--wrong: {folder} is there and not an empty folder; name another one.")
+
+
+def _write_sheets(found: Judgement, origin: Path, folder: Path) -> None:
+    positions = wrong_images(found)
+    atomic.make_folder(folder)
+    for number, page in enumerate(contact_sheets(found, positions, origin), start=1):
+        atomic.write_file(folder / f"wrong-{number:03}.png", page)
+    print(f"\n{len(positions)} images that a graph gets wrong are shown in {folder}")
 
 
 def _training_files(arguments: argparse.Namespace) -> list[pbc.LabelledFile]:
@@ -125,11 +180,7 @@ def _parser() -> argparse.ArgumentParser:
     here = Path(__file__).parent
     parser = argparse.ArgumentParser(prog="python -m converters.reference", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    judge = commands.add_parser("evaluate", help="accuracy of a bundle per class and kind of image")
-    judge.set_defaults(run=run_evaluation)
-    judge.add_argument("--bundle", type=Path, required=True, help="folder NAME.edge")
-    judge.add_argument("--data", type=Path, required=True, help="folder with manifest.csv")
-    judge.add_argument("--split", default="test", help="train, val or test (test)")
+    _add_evaluation(commands.add_parser("evaluate", help="how right a bundle is, by class"))
     learn = commands.add_parser("train", help="train from ImageNet weights")
     learn.set_defaults(run=run_training)
     learn.add_argument("--data", type=Path, required=True, help="folder of images")
@@ -145,3 +196,27 @@ def _parser() -> argparse.ArgumentParser:
     learn.add_argument("--workers", type=int, default=1, help="processes that prepare images (1)")
     learn.add_argument("--seed", type=int, default=train.TrainingPlan().seed)
     return parser
+
+
+def _add_evaluation(judge: argparse.ArgumentParser) -> None:
+    judge.set_defaults(run=run_evaluation)
+    judge.add_argument("--bundle", type=Path, required=True, help="folder NAME.edge")
+    images = judge.add_mutually_exclusive_group(required=True)
+    images.add_argument("--data", type=Path, help="folder with manifest.csv")
+    images.add_argument("--folder", type=Path, help="any folder with one folder per class")
+    judge.add_argument("--split", default="test", help="of --data: train, val or test (test)")
+    judge.add_argument(
+        "--graphs",
+        metavar="NAMES",
+        help=f"all, or some of {', '.join(kind.name for kind in KINDS)} (fp32,int8)",
+    )
+    judge.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    judge.add_argument(
+        "--wrong", type=Path, metavar="DIR", help="new folder for pictures of the wrong images"
+    )
+    judge.add_argument(
+        "--threads",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help="images labelled at a time (one for each core)",
+    )

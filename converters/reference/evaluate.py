@@ -1,72 +1,165 @@
-"""Accuracy of a bundle on the shared test split, per class and kind of image."""
+"""What each graph of a bundle says of labelled images, and how right it is."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
-from converters.reference.pbc import CLASSES, LabelledFile
-from edge.backends.select import open_session
-from edge.bundle import load_bundle
-from edge.golden import open_labeller
+import numpy as np
+from numpy.typing import NDArray
+
+from converters import metrics
+from converters.metrics import Estimate
+from converters.reference.class_folders import LabelledFile
+from converters.reference.graphs import open_graph
+from edge.bundle import Bundle
 from edge.intervals import Share
+from edge.labeller import Labeller, Outcome
+from edge.postprocess import softmax
+
+# In `Answers.predicted`; an image that could not be read is a wrong one.
+REJECTED: Final = -1
+ALL_IMAGES: Final = "all"
+
+Mask = NDArray[np.bool_]
 
 
-@dataclass(slots=True)
-class Confusion:
-    """Counts of (true class, predicted class)."""
-
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    def share(self, cell_class: str | None = None) -> Share:
-        """Right labels, of all images or of one class."""
-        rows = [(pair, n) for pair, n in self.counts.items() if cell_class in (None, pair[0])]
-        right = sum(n for (true, predicted), n in rows if true == predicted)
-        return Share(right, sum(n for _, n in rows))
-
-
-def evaluate(
-    bundle_path: Path,
-    files: list[LabelledFile],
-    on_image: Callable[[int, int], None],
-) -> dict[tuple[str, str], Confusion]:
-    """Label every file in both precisions as the daemon would.
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """One graph's most probable class of each image (n,) and its probability (n,).
 
     A cell below the confidence limit counts with its most probable class, so that the figures
     are those of the network.
-
-    Returns:
-        A confusion table for each (precision, kind of image).
     """
-    bundle = load_bundle(bundle_path)
-    labellers = {
-        p: open_labeller(bundle, open_session(bundle, precision=p)) for p in ("fp32", "int8")
-    }
-    found: dict[tuple[str, str], Confusion] = {}
-    for position, file in enumerate(files):
-        for precision, labeller in labellers.items():
-            decision = labeller.label(file.path).decision
-            predicted = decision.label if decision else "rejected"
-            confusion = found.setdefault((precision, file.kind), Confusion())
-            confusion.counts[file.cell_class, predicted] += 1
-        on_image(position + 1, len(files))
-    return found
+
+    predicted: NDArray[np.int64]
+    confidence: NDArray[np.float64]
 
 
-def table(found: dict[tuple[str, str], Confusion]) -> str:
-    """One block per precision and kind: counts per class, then the errors."""
-    blocks = []
-    for (precision, kind), confusion in sorted(found.items()):
-        lines = [f"{precision}, {kind}: {confusion.share()}"]
-        for cell_class in CLASSES:
-            share = confusion.share(cell_class)
-            wrong = ", ".join(
-                f"{n} as {predicted}"
-                for (true, predicted), n in sorted(confusion.counts.items())
-                if true == cell_class != predicted
-            )
-            lines.append(f"  {cell_class:13} {share.count:4} of {share.total:4}  {wrong}".rstrip())
-        blocks.append("\n".join(lines))
-    return "\n".join(blocks)
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """On how many images both graphs are right, the first alone (lost), the second alone (won)."""
+
+    both: int
+    lost: int
+    won: int
+    neither: int
+
+    @property
+    def p_value(self) -> float:
+        """McNemar's exact test that both are right equally often."""
+        return metrics.mcnemar(self.lost, self.won)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Labelled images and what each graph said of them.
+
+    `rejected` holds why the images at these positions could not be labelled.
+    """
+
+    classes: tuple[str, ...]
+    files: tuple[LabelledFile, ...]
+    labels: NDArray[np.int64]
+    answers: dict[str, Answers]
+    rejected: dict[int, str]
+
+    def groups(self) -> dict[str, Mask]:
+        """All images, and those of each kind and capture where these are known."""
+        found = {ALL_IMAGES: np.ones(len(self.files), np.bool_)}
+        for what in ("kind", "capture"):
+            values = [str(getattr(file, what)) for file in self.files]
+            for value in sorted(set(values) - {""}):
+                found[f"{what} {value}"] = np.array([v == value for v in values])
+        return found
+
+    def right(self, graph: str) -> Mask:
+        """Which images got their class."""
+        return np.asarray(self.answers[graph].predicted == self.labels, np.bool_)
+
+    def accuracy(self, graph: str, group: Mask, cell_class: int | None = None) -> Share:
+        """Right labels among a group's images, of all classes or one."""
+        chosen = group if cell_class is None else group & (self.labels == cell_class)
+        return Share(int(self.right(graph)[chosen].sum()), int(chosen.sum()))
+
+    def identified(self, graph: str, group: Mask, limit: float) -> Share:
+        """Right labels among a group's images whose confidence reaches a limit."""
+        return self.accuracy(graph, group & (self.answers[graph].confidence >= limit))
+
+    def confusion(self, graph: str, group: Mask) -> list[list[int]]:
+        """Counts with a row per true class, a column per predicted one, the last for rejected."""
+        # Position -1 is the last column.
+        columns = self.answers[graph].predicted[group] % (len(self.classes) + 1)
+        table = metrics.confusion(self.labels[group], columns, len(self.classes) + 1)
+        return table[:-1]
+
+    def calibration_error(self, graph: str, group: Mask) -> Estimate | None:
+        """How far confidence and accuracy are apart; None where no image was labelled."""
+        answers = self.answers[graph]
+        chosen = group & (answers.predicted != REJECTED)
+        confidence, right = answers.confidence[chosen], self.right(graph)[chosen]
+        if not len(right):
+            return None
+        return metrics.bootstrap(
+            len(right), lambda rows: metrics.calibration_error(confidence[rows], right[rows])
+        )
+
+    def paired(self, first: str, second: str, group: Mask) -> Paired:
+        """Two graphs on the same images of a group."""
+        one, two = self.right(first)[group], self.right(second)[group]
+        return Paired(
+            both=int((one & two).sum()),
+            lost=int((one & ~two).sum()),
+            won=int((two & ~one).sum()),
+            neither=int((~one & ~two).sum()),
+        )
+
+
+def evaluate(
+    bundle: Bundle,
+    files: list[LabelledFile],
+    graphs: list[str],
+    on_image: Callable[[int, int], None],
+    *,
+    threads: int = 1,
+) -> Judgement:
+    """Label every file with every graph, as the daemon would.
+
+    Args:
+        files: their classes are classes of the bundle.
+        on_image: called with (done, total) after every file.
+        threads: files that are labelled at a time; each takes one core.
+
+    Raises:
+        TransientError: a file could not be read now.
+        BackendError: a graph does not compute what it should.
+    """
+    labellers = [open_graph(bundle, name) for name in graphs]
+    rows: list[list[Outcome]] = []
+    with ThreadPoolExecutor(threads) as pool:
+        for outcomes in pool.map(partial(_label, labellers), files):
+            rows.append(outcomes)
+            on_image(len(rows), len(files))
+    by_graph = zip(graphs, zip(*rows, strict=True), strict=True)
+    return Judgement(
+        classes=bundle.classes,
+        files=tuple(files),
+        labels=np.array([bundle.classes.index(file.cell_class) for file in files], np.int64),
+        answers={name: _answers(outcomes) for name, outcomes in by_graph},
+        rejected={i: str(row[0].message) for i, row in enumerate(rows) if row[0].logits is None},
+    )
+
+
+def _label(labellers: list[Labeller], file: LabelledFile) -> list[Outcome]:
+    return [labeller.label(file.path) for labeller in labellers]
+
+
+def _answers(outcomes: tuple[Outcome, ...]) -> Answers:
+    shares = [None if o.logits is None else softmax(o.logits) for o in outcomes]
+    return Answers(
+        np.array([REJECTED if s is None else int(s.argmax()) for s in shares], np.int64),
+        np.array([0.0 if s is None else float(s.max()) for s in shares], np.float64),
+    )

@@ -7,10 +7,21 @@ never read from a file name: it comes from the manifest or from the folder.
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+import logging
+import sys
 from pathlib import Path
 
+from converters.reference.class_folders import (
+    LabelledFile,
+    find_class_folders,
+    without_contradictions,
+)
 from edge.errors import ConfigError
+from edge.progress import Progress
+
+__all__ = ["CLASSES", "ORIGINAL_COUNTS", "LabelledFile", "read_manifest", "read_original"]
+
+logger = logging.getLogger("reference")
 
 CLASSES = (
     "neutrophil",
@@ -35,34 +46,24 @@ ORIGINAL_COUNTS = {
     "platelet": 2348,
 }
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledFile:
-    """One image with its class. `kind` is native, crop352 or denoised224 where it is known."""
-
-    path: Path
-    cell_class: str
-    kind: str
+_COLUMNS = ("file", "split", "class")
 
 
 def read_manifest(folder: Path, split: str) -> list[LabelledFile]:
-    """Labelled images of one split of a folder with a `manifest.csv` (file, split, class, kind).
+    """Labelled images of one split of a folder with a `manifest.csv`.
+
+    The manifest has the columns file, split and class, and perhaps kind and capture.
 
     Raises:
         ConfigError: no manifest, no such split, an unknown class or a missing image.
     """
     manifest = folder / "manifest.csv"
-    if not manifest.is_file():
-        raise ConfigError(f"{folder} has no manifest.csv; give the folder that holds one.")
-    with manifest.open(newline="", encoding="utf-8") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["split"] == split]
+    rows = [row for row in _rows(manifest) if row["split"] == split]
     if not rows:
         raise ConfigError(
             f"{manifest} lists no images of split {split!r}; give train, val or test."
         )
-    files = [LabelledFile(folder / row["file"], row["class"], row["kind"]) for row in rows]
+    files = [_labelled(folder, row) for row in rows]
     for file in files:
         if file.cell_class not in CLASSES:
             raise ConfigError(f"{manifest} has the class {file.cell_class!r}; known: {CLASSES}.")
@@ -74,28 +75,58 @@ def read_manifest(folder: Path, split: str) -> list[LabelledFile]:
 
 
 def read_original(folder: Path) -> list[LabelledFile]:
-    """All images of the original data set: one folder per class.
+    """The images of the original data set, but for those with two labels, which are reported.
 
     Raises:
         ConfigError: a class folder is missing or does not hold the published number of images;
             the message lists every class that differs.
     """
-    files = [
-        LabelledFile(path, cell_class, "native")
-        for cell_class in CLASSES
-        for path in sorted((folder / cell_class).glob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES
-    ]
-    found = {c: sum(1 for file in files if file.cell_class == c) for c in CLASSES}
+    found = find_class_folders(folder, CLASSES)
+    files = found.files("native")
+    _check_counts(found.root, files)
+    with Progress("files compared", sys.stderr) as progress:
+        kept, contradictions = without_contradictions(files, progress.update)
+    for contradiction in contradictions:
+        logger.warning("%s", contradiction)
+    return kept
+
+
+def _rows(manifest: Path) -> list[dict[str, str]]:
+    if not manifest.is_file():
+        raise ConfigError(f"{manifest.parent} has no manifest.csv; give the folder that holds one.")
+    try:
+        # A spreadsheet program that saved the table puts a byte order mark before the first name.
+        with manifest.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, restval="")
+            missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        summary = " ".join(str(error).split())
+        raise ConfigError(f"{manifest} cannot be read ({summary}); copy it anew.") from error
+    if missing:
+        raise ConfigError(
+            f"{manifest} has no column {', '.join(missing)}; it needs {', '.join(_COLUMNS)}."
+        )
+    return rows
+
+
+def _labelled(folder: Path, row: dict[str, str]) -> LabelledFile:
+    path = folder / row["file"]
+    return LabelledFile(path, row["class"], row.get("kind") or "", row.get("capture") or "")
+
+
+def _check_counts(root: Path, files: list[LabelledFile]) -> None:
+    counts = dict.fromkeys(CLASSES, 0)
+    for file in files:
+        counts[file.cell_class] += 1
     wrong = [
-        f"{c}: {found[c]} found, {expected} published"
-        for c, expected in ORIGINAL_COUNTS.items()
-        if found[c] != expected
+        f"{name}: {counts[name]} found, {expected} published"
+        for name, expected in ORIGINAL_COUNTS.items()
+        if counts[name] != expected
     ]
     if wrong:
         total = sum(ORIGINAL_COUNTS.values())
         raise ConfigError(
-            f"{folder} is not the whole data set of {total} images ({'; '.join(wrong)}). "
+            f"{root} is not the whole data set of {total} images ({'; '.join(wrong)}). "
             "Unpack it again with one folder per class."
         )
-    return files

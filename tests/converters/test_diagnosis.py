@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,19 @@ def test_diagnose_reference_model_on_real_images_is_sound(
     cells8: tuple[Infer, ImageSet, ModelCard],
 ) -> None:
     diagnose(*cells8, ignore)
+
+
+@pytest.mark.parametrize("laboratory", ["raabin", "bccd"])
+def test_diagnose_right_card_is_not_blamed_for_images_of_another_laboratory(
+    cells8: tuple[Infer, ImageSet, ModelCard], pbc: Path, laboratory: str
+) -> None:
+    infer, _, card = cells8
+    folder = pbc.parent / "other-labs" / laboratory
+    if not folder.is_dir():
+        pytest.skip("the shared images of other laboratories are not beside this checkout")
+    # That the model does not recognise them may be said; a ConfigError would name the card.
+    with suppress(ModelError):
+        diagnose(infer, load_images(folder, card.classes), card, ignore)
 
 
 @pytest.mark.parametrize(

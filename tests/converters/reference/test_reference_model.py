@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import converters.reference
-from converters.reference.evaluate import evaluate, table
+from converters.reference.evaluate import evaluate
+from converters.reference.evaluation_text import evaluation_text
 from converters.reference.pbc import read_manifest
 from edge.bundle import load_bundle
 
@@ -68,16 +69,31 @@ def test_reference_model_labels_drawn_cells_in_int8(bundle: Path) -> None:
         assert manifest["quantization"]["graphs"][graph]["int8_share_of_macs"] == 1.0
 
 
+# 1,201 images in two precisions, on a machine that may be busy.
+@pytest.mark.timeout(600)
 def test_reference_model_on_shared_test_split_reaches_its_figures(bundle: Path, pbc: Path) -> None:
-    found = evaluate(bundle, read_manifest(pbc, "test"), lambda *_: None)
-    print(table(found))  # noqa: T201 (shown when the test fails)
-    assert found["fp32", "native"].share().rate >= 0.985
-    assert found["fp32", "denoised224"].share().rate >= 0.975
-    for cell_class in ("neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte"):
-        share = found["fp32", "native"].share(cell_class)
-        assert share.total == 50
-        assert share.rate >= 0.96
-    both = ("native", "denoised224")
-    right = {p: sum(found[p, kind].share().count for kind in both) for p in ("fp32", "int8")}
-    total = sum(found["fp32", kind].share().total for kind in both)
-    assert 100 * (right["fp32"] - right["int8"]) / total <= 0.5
+    opened = load_bundle(bundle)
+    files = read_manifest(pbc, "test")
+    found = evaluate(opened, files, ["fp32", "int8"], lambda *_: None, threads=2)
+    print(evaluation_text(found, opened.unidentified_below))  # noqa: T201 (shown when the test fails)
+    groups = found.groups()
+    native = groups["kind native"]
+    assert found.accuracy("fp32", native).rate >= 0.96
+    assert found.accuracy("fp32", groups["kind denoised224"]).rate >= 0.975
+    assert found.accuracy("fp32", groups["capture other_export"]).total == 28
+    totals = {c: found.accuracy("fp32", native, i).total for i, c in enumerate(found.classes)}
+    assert totals == {
+        "neutrophil": 120,
+        "eosinophil": 120,
+        "basophil": 100,
+        "lymphocyte": 100,
+        "monocyte": 110,
+        "ig": 167,
+        "erythroblast": 121,
+        "platelet": 123,
+    }
+    for index, cell_class in enumerate(found.classes):
+        at_least = 0.8 if cell_class == "ig" else 0.97
+        assert found.accuracy("fp32", native, index).rate >= at_least
+    right = {p: found.accuracy(p, groups["all"]).rate for p in ("fp32", "int8")}
+    assert 100 * (right["fp32"] - right["int8"]) <= 0.5

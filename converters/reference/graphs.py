@@ -1,0 +1,96 @@
+"""The graphs of a bundle, each opened so that its numbers are those of what it is made for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from converters.placement import TENSORRT, TENSORRT8, X86, X86_7BIT, Placement
+from converters.target_session import may_be_fused
+from edge.backends.onnx import open_onnx
+from edge.bundle import ROLE_MODEL, Artefact, Bundle
+from edge.errors import ConfigError
+from edge.golden import golden_labeller, open_labeller
+from edge.labeller import Labeller
+
+REFERENCE: Final = "fp32"
+ALL: Final = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class GraphKind:
+    """How a graph is called here, what the manifest says of it, and how it was quantized."""
+
+    name: str
+    precision: str
+    requires: dict[str, str]
+    placement: Placement | None = None
+
+    def is_kind_of(self, artefact: Artefact) -> bool:
+        """Whether a bundle's file may be this graph; what its manifest leaves open fits."""
+        is_model = artefact.role == ROLE_MODEL and artefact.precision == self.precision
+        needs = artefact.requires
+        return is_model and all(needs.get(k, v) == v for k, v in self.requires.items())
+
+
+KINDS: Final = (
+    GraphKind(REFERENCE, "fp32", {"backend": "onnxruntime"}),
+    GraphKind("int8", "int8", {"backend": "onnxruntime", "cpu": "vnni"}, X86),
+    GraphKind("int8-7bit", "int8", {"backend": "onnxruntime", "cpu": "any"}, X86_7BIT),
+    GraphKind("int8-tensorrt", "int8", {"backend": "tensorrt", "typing": "strong"}, TENSORRT),
+    GraphKind("int8-tensorrt8", "int8", {"backend": "tensorrt", "typing": "weak"}, TENSORRT8),
+    GraphKind("fp16", "fp16", {"backend": "tensorrt"}),
+)
+_DEFAULT: Final = (REFERENCE, "int8")
+
+
+def choose_graphs(bundle: Bundle, wanted: str | None) -> list[str]:
+    """Names of the graphs to judge.
+
+    Args:
+        wanted: `all`, names with commas between them, or None for fp32 and int8.
+
+    Raises:
+        ConfigError: the bundle has no such graph; the message lists what it has.
+    """
+    held = list(_held(bundle))
+    if wanted is None:
+        return [name for name in _DEFAULT if name in held]
+    if wanted == ALL:
+        return held
+    names = list(dict.fromkeys(name.strip() for name in wanted.split(",")))
+    for name in names:
+        if name not in held:
+            raise ConfigError(
+                f"{bundle.root.name} holds no graph {name!r}; give {ALL} or some of "
+                f"{', '.join(held)}."
+            )
+    return names
+
+
+def open_graph(bundle: Bundle, name: str) -> Labeller:
+    """A labeller on the CPU with one of the graphs that `choose_graphs` gave.
+
+    Graphs that ONNX Runtime serves prove themselves on the golden images first; what it computes of
+    those for TensorRT is no engine's work.
+
+    Raises:
+        BackendError: a golden image gave other logits than at the conversion.
+    """
+    kind = next(kind for kind in KINDS if kind.name == name)
+    artefact = _held(bundle)[name]
+    is_fused = kind.placement is None or may_be_fused(kind.placement)
+    session = open_onnx(bundle.read(artefact.path), kind.precision, optimise=is_fused)
+    is_served = kind.requires["backend"] == "onnxruntime"
+    return (open_labeller if is_served else golden_labeller)(bundle, session)
+
+
+def _held(bundle: Bundle) -> dict[str, Artefact]:
+    """The bundle's file of each kind of graph; a file is of the first kind that it may be."""
+    held: dict[str, Artefact] = {}
+    for kind in KINDS:
+        left = (a for a in bundle.artefacts if a not in held.values())
+        found = next((a for a in left if kind.is_kind_of(a)), None)
+        if found:
+            held[kind.name] = found
+    return held
