@@ -21,7 +21,7 @@ from converters.reference.train import (
 from edge.preprocess import InputSpec
 
 SPEC = InputSpec(32, 32, "rgb", "area", (0.5,) * 3, (0.5,) * 3)
-PLAN = TrainingPlan(epochs=2, batch_size=4, images_per_epoch=9, seed=5)
+PLAN = TrainingPlan(epochs=2, batch_size=4, images_per_epoch=9, seed=5, small_share=0)
 
 
 def samples() -> TrainingSamples:
@@ -38,13 +38,19 @@ def test_batches_depend_on_seed_and_epoch_and_not_on_the_number_of_processes() -
         list(batches(samples(), SPEC, PLAN, workers)) for workers in (1, 2, 0)
     )
     other = list(batches(samples(), SPEC, replace(PLAN, seed=6), 0))
-    assert [tuple(images.shape) for images, _ in first] == [(4, 32, 32, 3)] * 4
+    assert [images.shape[1] for images, _ in first] == [32] * 4
     for found in (again, prepared_here):
         for (images, labels), (images_again, labels_again) in zip(first, found, strict=True):
             assert torch.equal(images, images_again)
             assert torch.equal(labels, labels_again)
     assert not torch.equal(first[0][0], first[2][0]), "an epoch repeats the one before"
     assert not torch.equal(first[0][0], other[0][0])
+
+
+def test_batches_of_the_first_epochs_are_small() -> None:
+    plan = replace(PLAN, small_share=0.4, small_scale=0.75)
+    sizes = [tuple(images.shape) for images, _ in batches(samples(), SPEC, plan, 0)]
+    assert sizes == [(4, 24, 24, 3)] * 2 + [(4, 32, 32, 3)] * 2
 
 
 def test_train_of_one_epoch_changes_weights_and_reports() -> None:
