@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 import yaml
 
@@ -27,7 +28,8 @@ from converters.reference.evaluation_images import (
 from converters.reference.evaluation_text import evaluation_text
 from converters.reference.graphs import KINDS, choose_graphs
 from converters.reference.network import EfficientNetLite0, load_imagenet_weights
-from converters.reference.samples import load_training, load_validation
+from converters.reference.samples import ValidationSample, load_training, load_validation
+from converters.reference.temperature import fit_temperature, fold_temperature
 from edge import atomic
 from edge.bundle import load_bundle
 from edge.command import run_command
@@ -80,6 +82,7 @@ def run_training(arguments: argparse.Namespace) -> None:
         hardware=hardware,
         listener=train.Listener(_batch_logger(), _log_epoch),
     )
+    _calibrate(best, validation, spec)
     torch.save({k: v.cpu().contiguous() for k, v in best.state_dict().items()}, arguments.out)
     logger.info("saved %s, %d bytes", arguments.out.name, arguments.out.stat().st_size)
 
@@ -130,6 +133,18 @@ def _write_sheets(found: Judgement, origin: Path, folder: Path) -> None:
     for number, page in enumerate(contact_sheets(found, positions, origin), start=1):
         atomic.write_file(folder / f"wrong-{number:03}.png", page)
     print(f"\n{len(positions)} images that a graph gets wrong are shown in {folder}")
+
+
+def _calibrate(
+    network: EfficientNetLite0, validation: list[ValidationSample], spec: InputSpec
+) -> None:
+    """Fit one temperature on real validation images, where there are any."""
+    real = [sample for sample in validation if sample.kind != "drawn"]
+    if real:
+        labels = np.array([sample.label for sample in real])
+        temperature = fit_temperature(train.predict(network, real, spec), labels)
+        fold_temperature(network, temperature)
+        logger.info("temperature %.3f, folded into the classifier", temperature)
 
 
 def _training_files(arguments: argparse.Namespace) -> list[pbc.LabelledFile]:

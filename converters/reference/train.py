@@ -10,11 +10,12 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -23,6 +24,8 @@ from converters.reference.samples import TrainingSamples, ValidationSample
 from edge.preprocess import InputSpec, preprocess
 
 Network = TypeVar("Network", bound=nn.Module)
+
+_PREDICT_BATCH: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,16 +174,27 @@ def evaluate(
 ) -> dict[str, float]:
     """Accuracy per kind of image (native, denoised224, drawn)."""
     correct: dict[str, list[bool]] = {}
+    if not validation:
+        return {}
+    predicted = predict(network, validation, spec).argmax(axis=1)
+    for sample, label in zip(validation, predicted, strict=True):
+        correct.setdefault(sample.kind, []).append(sample.label == label)
+    return {kind: float(np.mean(hits)) for kind, hits in sorted(correct.items())}
+
+
+def predict(
+    network: nn.Module, samples: list[ValidationSample], spec: InputSpec
+) -> NDArray[np.float32]:
+    """Logits (images, classes) of a network in evaluation mode; at least one image."""
     device = next(network.parameters()).device
-    for start in range(0, len(validation), 64):
-        chunk = validation[start : start + 64]
+    rows = []
+    for start in range(0, len(samples), _PREDICT_BATCH):
+        chunk = samples[start : start + _PREDICT_BATCH]
         pixels = np.stack([preprocess(sample.image, spec) for sample in chunk])
         with torch.inference_mode():
             images = normalise(torch.from_numpy(pixels).to(device), spec)
-            predicted = network(images).argmax(1).tolist()
-        for sample, label in zip(chunk, predicted, strict=True):
-            correct.setdefault(sample.kind, []).append(sample.label == label)
-    return {kind: float(np.mean(hits)) for kind, hits in sorted(correct.items())}
+            rows.append(network(images).float().cpu().numpy())
+    return np.concatenate(rows)
 
 
 def learning_rate_factor(step: int, total_steps: int) -> float:
