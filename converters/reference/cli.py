@@ -16,20 +16,21 @@ import torch
 import yaml
 
 from converters.html_numbers import counted
-from converters.reference import pbc, train
-from converters.reference.contact_sheet import contact_sheets, wrong_images
-from converters.reference.evaluate import Judgement, evaluate
-from converters.reference.evaluation_fields import evaluation_fields
-from converters.reference.evaluation_images import (
+from converters.reference import pbc
+from converters.reference.evaluation.contact_sheet import contact_sheets, wrong_images
+from converters.reference.evaluation.evaluate import Judgement, evaluate
+from converters.reference.evaluation.fields import evaluation_fields
+from converters.reference.evaluation.graphs import KINDS, choose_graphs
+from converters.reference.evaluation.images import (
     EvaluationImages,
     images_of_folders,
     images_of_split,
 )
-from converters.reference.evaluation_text import evaluation_text
-from converters.reference.graphs import KINDS, choose_graphs
+from converters.reference.evaluation.text import evaluation_text
 from converters.reference.network import EfficientNetLite0, load_imagenet_weights
-from converters.reference.samples import ValidationSample, load_training, load_validation
-from converters.reference.temperature import fit_temperature, fold_temperature
+from converters.reference.training import train
+from converters.reference.training.samples import ValidationSample, load_training, load_validation
+from converters.reference.training.temperature import fit_temperature, fold_temperature
 from edge import atomic
 from edge.bundle import load_bundle
 from edge.command import run_command

@@ -16,8 +16,8 @@ import torch
 import yaml
 
 from converters.reference.pbc import CLASSES, read_manifest
-from converters.reference.samples import load_training, load_validation
-from converters.reference.train import Hardware, Listener, TrainingPlan, train
+from converters.reference.training.samples import load_training, load_validation
+from converters.reference.training.train import Hardware, Listener, TrainingPlan, train
 from edge.preprocess import InputSpec
 from tests.support.networks import NETWORKS
 

@@ -12,11 +12,16 @@ import pytest
 
 from converters.reference.class_folders import LabelledFile
 from converters.reference.cli import main
-from converters.reference.contact_sheet import COLUMNS, SIDE_PX, contact_sheets, wrong_images
-from converters.reference.evaluate import REJECTED, Answers, Judgement, Paired, evaluate
-from converters.reference.evaluation_fields import evaluation_fields
-from converters.reference.evaluation_text import evaluation_text
-from converters.reference.graphs import choose_graphs, open_graph
+from converters.reference.evaluation.contact_sheet import (
+    COLUMNS,
+    SIDE_PX,
+    contact_sheets,
+    wrong_images,
+)
+from converters.reference.evaluation.evaluate import REJECTED, Answers, Judgement, Paired, evaluate
+from converters.reference.evaluation.fields import evaluation_fields
+from converters.reference.evaluation.graphs import choose_graphs, open_graph
+from converters.reference.evaluation.text import evaluation_text
 from edge.backends.onnx import OnnxSession, open_onnx
 from edge.bundle import load_bundle
 from edge.errors import ConfigError
@@ -301,7 +306,7 @@ def test_open_graph_for_tensorrt_is_computed_as_it_is_written(
         opened.append(optimise)
         return open_onnx(model, precision, optimise=optimise)
 
-    monkeypatch.setattr("converters.reference.graphs.open_onnx", spy)
+    monkeypatch.setattr("converters.reference.evaluation.graphs.open_onnx", spy)
     bundle = load_bundle(converted)
     for name in ("int8-tensorrt", "int8-tensorrt8", "fp16", "fp32"):
         open_graph(bundle, name)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import converters.reference
-from converters.reference.evaluate import evaluate
-from converters.reference.evaluation_text import evaluation_text
+from converters.reference.evaluation.evaluate import evaluate
+from converters.reference.evaluation.text import evaluation_text
 from converters.reference.pbc import read_manifest
 from edge.bundle import load_bundle
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from converters.reference.network import EfficientNetLite0
-from converters.reference.temperature import fit_temperature, fold_temperature
+from converters.reference.training.temperature import fit_temperature, fold_temperature
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 2.0])

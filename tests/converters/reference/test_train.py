@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from converters.reference.augment import augment, denoise
 from converters.reference.network import EfficientNetLite0, load_imagenet_weights
-from converters.reference.samples import ClassSamples, TrainingSamples
-from converters.reference.train import (
+from converters.reference.training.augment import augment, denoise
+from converters.reference.training.samples import ClassSamples, TrainingSamples
+from converters.reference.training.train import (
     Hardware,
     Listener,
     TrainingPlan,

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from converters.reference.augment import augment
-from converters.reference.samples import TrainingSamples, ValidationSample
+from converters.reference.training.augment import augment
+from converters.reference.training.samples import TrainingSamples, ValidationSample
 from edge.preprocess import InputSpec, preprocess
 
 Network = TypeVar("Network", bound=nn.Module)

@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.reference.augment import denoise
 from converters.reference.pbc import CLASSES, LabelledFile
+from converters.reference.training.augment import denoise
 from edge.demo.cells import draw_cell
 from edge.images import read_image
 

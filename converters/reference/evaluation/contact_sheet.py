@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.reference.evaluate import REJECTED, Judgement
-from converters.reference.evaluation_fields import named
+from converters.reference.evaluation.evaluate import REJECTED, Judgement
+from converters.reference.evaluation.fields import named
 from edge.errors import ImageError, TransientError
 from edge.images import read_image
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from converters import metrics
 from converters.metrics import Estimate
 from converters.reference.class_folders import LabelledFile
-from converters.reference.graphs import open_graph
+from converters.reference.evaluation.graphs import open_graph
 from edge.bundle import Bundle
 from edge.intervals import Share
 from edge.labeller import Labeller, Outcome

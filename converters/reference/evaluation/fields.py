@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from converters.metrics import CALIBRATION_BINS
-from converters.reference.evaluate import REJECTED, Judgement, Mask
-from converters.reference.graphs import REFERENCE
+from converters.reference.evaluation.evaluate import REJECTED, Judgement, Mask
+from converters.reference.evaluation.graphs import REFERENCE
 from edge.bundle import Bundle
 
 SCHEMA: Final = "edge-evaluation/1"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from converters.metrics import CALIBRATION_BINS
-from converters.reference.evaluate import ALL_IMAGES, Judgement, Mask
-from converters.reference.graphs import REFERENCE
+from converters.reference.evaluation.evaluate import ALL_IMAGES, Judgement, Mask
+from converters.reference.evaluation.graphs import REFERENCE
 from edge.intervals import Share
 
 _NAME_WIDTH: Final = 14

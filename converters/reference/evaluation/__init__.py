@@ -1,0 +1,1 @@
+"""How right each graph of a bundle is on labelled images."""
