@@ -47,6 +47,16 @@ def divergence(reference: NDArray[np.float32], other: NDArray[np.float32]) -> Fl
     return np.asarray((p * np.log(p / q)).sum(axis=1), np.float64)
 
 
+def mean_over_classes(values: Floats, classes: Indices) -> float:
+    """Mean of the classes' means, so that a rare class weighs as much as a frequent one.
+
+    Args:
+        values: one of each image (n,).
+        classes: of each image (n,).
+    """
+    return float(np.mean([values[classes == label].mean() for label in np.unique(classes)]))
+
+
 def balanced_accuracy(labels: Indices, right: NDArray[np.bool_]) -> Floats:
     """Mean of the classes' recalls, of each row (..., n); a class without images does not count."""
     recalls = []

@@ -75,7 +75,9 @@ def _verdict(solution: Solution) -> str:
     lost = "" if drop is None else f", {drop:.2f} points lost"
     kept = f", {len(solution.steps)} layers put back in float" if solution.steps else ""
     agreement, share = solution.evidence.agreement.rate, solution.int8_share
+    before, after = solution.correction.before, solution.correction.after
     return (
         f"{solution.placement.name}: {verdict}{lost}, agreement {agreement:.1%}, "
-        f"{share:.0%} of the arithmetic in INT8{kept}, ranges by {solution.method}"
+        f"{share:.0%} of the arithmetic in INT8{kept}, ranges by {solution.method}, "
+        f"divergence {before:.4f} nats before bias correction and {after:.4f} after it"
     )

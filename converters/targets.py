@@ -6,18 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
 import onnx
 
+from converters.bias_correction import image_limit
 from converters.calibration import Calibration, calibrate
 from converters.calibration_cache import cache_key, cached
+from converters.float_run import balanced, run_float
 from converters.gate import failures
 from converters.image_set import ImageSet, evenly, image_batches
 from converters.judging import Judging
 from converters.onnx_to_int8 import quantizable_tensors
 from converters.placement import TENSORRT, TENSORRT8, X86, X86_7BIT, Placement
-from converters.quantization import Problem, Solution, build, solve
+from converters.probing import measure_correction
+from converters.problem import Problem, build
+from converters.quantization import Solution, solve
 from converters.request import Request
-from edge.backends.onnx import open_onnx
 from edge.errors import AccuracyGateError
 
 # Images on which range methods and layers are compared.
@@ -56,9 +60,10 @@ def quantize_for_all(
             fp32, tensors, images, spec, lambda done, of: on_progress("calibrating", done, of)
         ),
     )
-    (probe,) = image_batches(evenly(images, PROBE_IMAGES), spec, PROBE_IMAGES)
-    probe_logits = open_onnx(fp32.SerializeToString(), "fp32").infer(probe)
-    problem = Problem(fp32, calibration, spec, probe, probe_logits, judging, on_progress)
+    chosen = evenly(images, image_limit(fp32))
+    reference = run_float(fp32, np.concatenate(list(image_batches(chosen, spec, 1))))
+    probe = reference.chosen(balanced(reference.predicted, PROBE_IMAGES))
+    problem = Problem(fp32, calibration, spec, reference, probe, judging, on_progress)
     solutions = {p.name: solve(problem, p) for p in (X86, TENSORRT)}
     solutions[X86_7BIT.name] = _in_the_form_of(problem, X86_7BIT, solutions[X86.name])
     if request.tensorrt8:
@@ -94,5 +99,6 @@ def _in_the_form_of(problem: Problem, placement: Placement, solution: Solution) 
         evidence=evidence,
         checks=checks,
         naive_checks=checks,
+        correction=measure_correction(problem, placement, solution.ranges, int8, kept_float=kept),
         seconds=0.0,
     )

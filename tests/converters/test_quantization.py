@@ -16,15 +16,17 @@ from converters.agreement import Validation
 from converters.calibration import calibrate
 from converters.card import read_card
 from converters.checkpoint import open_model
+from converters.float_run import run_float
 from converters.gate import Gate
 from converters.image_set import image_batches, load_images
 from converters.judging import Judging
 from converters.onnx_to_int8 import quantizable_tensors
 from converters.placement import TENSORRT, WEIGHTED, X86
-from converters.quantization import Problem, rank_layers, solve
+from converters.probing import rank_layers
+from converters.problem import Problem
+from converters.quantization import solve
 from converters.ranges import choose_ranges
 from converters.torch_to_onnx import source_to_onnx
-from edge.backends.onnx import open_onnx
 from tests.support.tiny_network import CARD
 
 FRAGILE = "tests.support.fragile_network:build"
@@ -48,12 +50,13 @@ def make_problem(folder: Path, gate: Gate, **card_changes: Any) -> Problem:
     validation = Validation.from_images(
         load_images(folder / "validation", card.classes), card.classes
     )
+    reference = run_float(fp32, probe)
     return Problem(
         model=fp32,
         calibration=calibrate(fp32, tensors, images, card.input, lambda *_: None),
         spec=card.input,
-        probe=probe,
-        probe_logits=open_onnx(fp32.SerializeToString(), "fp32").infer(probe),
+        reference=reference,
+        probe=reference,
         judge=Judging(fp32, card, validation, gate, lambda *_: None),
         on_progress=lambda *_: None,
     )
