@@ -73,7 +73,13 @@ def _build_engines(
     )
     classes = load_bundle(bundle).classes
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
-        images = labelled_images(validation, classes, Path(scratch)) if validation else None
+        images = (
+            labelled_images(
+                validation, classes, Path(scratch), allow_weak=arguments.allow_weak_validation
+            )
+            if validation
+            else None
+        )
         judged = Validation.from_images(images, classes) if images else None
         with StepProgress(sys.stderr) as progress:
             engines = add_engines(bundle, targets, options, judged, progress.update)
@@ -142,6 +148,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         cache=None if arguments.no_cache else default_cache_folder(),
         gate=_gate(arguments),
         tensorrt8=arguments.tensorrt8,
+        allow_weak_validation=arguments.allow_weak_validation,
     )
 
 
@@ -169,6 +176,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--validation", metavar="DIR", help="one folder of images per class, or 'drawn'"
+    )
+    parser.add_argument(
+        "--allow-weak-validation",
+        action="store_true",
+        help="judge on fewer than 30 validation images, or without some classes",
     )
     parser.add_argument(
         "--max-drop", type=float, metavar="POINTS", help="accuracy that INT8 may lose (0.5)"

@@ -38,6 +38,7 @@ def evidence_document(
             "images": len(validation.paths),
             "sha256": validation.sha256,
             "labelled": validation.is_labelled,
+            "thin_classes": validation.thin_classes(),
         },
         "gate": asdict(judging.gate),
         "fp32": {"accuracy": None if fp32 is None else fp32.to_dict()},
