@@ -73,11 +73,12 @@ def mean_over_places(layer: onnx.NodeProto, name: str) -> onnx.NodeProto:
     return helper.make_node(operator, [layer.output[0]], [name], name=name)
 
 
-def open_graph(model: onnx.ModelProto, *, optimise: bool) -> ort.InferenceSession:
-    """A session for a graph with any inputs and outputs."""
+def open_graph(model: onnx.ModelProto) -> ort.InferenceSession:
+    """A session for a graph with any inputs and outputs, in floats between quantizers."""
     options = ort.SessionOptions()
-    levels = ort.GraphOptimizationLevel
-    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimise else levels.ORT_DISABLE_ALL
+    # Fused with its neighbours a layer would not give its output before that is quantized, and of
+    # a graph for TensorRT ONNX Runtime makes something else. Apart from that it may optimise.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
     # One thread sums in one order, whatever the machine.
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
@@ -93,4 +94,4 @@ def _open(model: onnx.ModelProto, layers: list[onnx.NodeProto]) -> ort.Inference
         extended.graph.node.append(mean_over_places(layer, name))
         value = helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
         extended.graph.output.append(value)
-    return open_graph(extended, optimise=True)
+    return open_graph(extended)

@@ -6,21 +6,27 @@ a walk costs little more than two runs of the graph, and its memory is that of t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from converters.float_run import mean_over_places, open_graph
 
-Biases = Mapping[str, NDArray[np.float32]]
-
 _MEANS: Final = "channel_means"
 _BACK_TO_FLOAT: Final = "DequantizeLinear"
+
+
+@dataclass(frozen=True, slots=True)
+class LayerConstants:
+    """A layer's weight, in the layout of its operator, and bias (channels,), as INT8 gives them."""
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
 
 
 class LayerWalk:
@@ -29,9 +35,13 @@ class LayerWalk:
     Args:
         model: a quantized graph with static shapes but for the batch.
         images: uint8 (images, height, width, 3), preprocessed.
+
+    Attributes:
+        solved: constants that layers got in place of the graph's own.
     """
 
     def __init__(self, model: onnx.ModelProto, images: NDArray[np.uint8]) -> None:
+        self.solved: dict[str, LayerConstants] = {}
         self._model = onnx.shape_inference.infer_shapes(model)
         graph = self._model.graph
         self._nodes = {node.name: node for node in graph.node}
@@ -48,31 +58,29 @@ class LayerWalk:
             {graph.input[0].name: image[np.newaxis]} for image in images
         ]
 
-    def mean_output(self, layer: str, biases: Biases) -> NDArray[np.float64]:
-        """Mean of each output channel (channels,) of a layer, over images and places.
+    def inputs(self, layer: str) -> Iterator[NDArray[np.float32]]:
+        """Go on to a layer; gives what it reads of each image, (1, channels, ...).
 
         Args:
-            layer: a node's name; it must not come before the one that was asked for last.
-            biases: of this layer and of those before it, in place of the graph's own.
+            layer: a node's name; it must come after the one that was asked for last.
         """
-        node = self._nodes[layer]
-        self._finished |= self._ancestors(node.input[0])
-        reads, leaves = list(self._carried[0]), self._still_read()
-        made = [name for name in leaves if name not in reads]
-        # As written: the layer's output must be there before it is quantized.
-        session = open_graph(self._part(node, reads, made, biases), optimise=False)
-        rows = np.concatenate(list(self._advance(session, made, leaves)))
-        return np.asarray(rows.reshape(len(rows), -1).mean(axis=0, dtype=np.float64))
-
-    def _advance(
-        self, session: ort.InferenceSession, made: list[str], leaves: list[str]
-    ) -> Iterator[NDArray[np.float32]]:
-        """Replace what is carried, image by image; gives the channel means of each image."""
+        read = self._nodes[layer].input[0]
+        self._finished |= self._ancestors(read)
+        leaves = self._still_read()
+        made = [name for name in leaves if name not in self._carried[0]]
+        session = open_graph(self._part([read, *made]))
         for position, carried in enumerate(self._carried):
-            means, *found = session.run([_MEANS, *made], carried)
+            activation, *found = session.run([read, *made], carried)
             known = {**carried, **dict(zip(made, found, strict=True))}
             self._carried[position] = {name: known[name] for name in leaves}
-            yield means
+            yield activation
+
+    def mean_output(self, layer: str) -> NDArray[np.float64]:
+        """Mean of each output channel (channels,) of the layer that was reached."""
+        node = self._nodes[layer]
+        session = open_graph(self._part([_MEANS], mean_over_places(node, _MEANS)))
+        means = [session.run([_MEANS], carried)[0].ravel() for carried in self._carried]
+        return np.asarray(np.mean(means, axis=0, dtype=np.float64))
 
     def _ancestors(self, tensor: str) -> set[str]:
         """The nodes that a tensor is made by, but for those that take it back to floats.
@@ -97,31 +105,28 @@ class LayerWalk:
             for reader in self._readers.get(name, ())
         )
 
-    def _part(
-        self, layer: onnx.NodeProto, reads: list[str], made: list[str], biases: Biases
-    ) -> onnx.ModelProto:
-        """The graph from what was read to what is made and to the layer's channel means."""
-        nodes = self._between(reads, [*made, layer.output[0]])
-        nodes = [_with_bias(node) if node.name in biases else node for node in nodes]
+    def _part(self, outputs: list[str], *more: onnx.NodeProto) -> onnx.ModelProto:
+        """The graph from what is carried to `outputs`, which `more` nodes may make."""
+        reads = list(self._carried[0])
+        wanted = [name for node in more for name in node.input] or outputs
+        nodes = [*(self._with_constants(node) for node in self._between(reads, wanted)), *more]
         used = {name for node in nodes for name in node.input}
         constants = [t for t in self._model.graph.initializer if t.name in used]
-        own = {_bias_name(name): values for name, values in biases.items()}
-        constants += [numpy_helper.from_array(v, n) for n, v in own.items() if n in used]
-        means = helper.make_tensor_value_info(_MEANS, onnx.TensorProto.FLOAT, None)
+        for name, found in self.solved.items():
+            own = {_weight_name(name): found.weight, _bias_name(name): found.bias}
+            constants += [numpy_helper.from_array(v, n) for n, v in own.items() if n in used]
         graph = helper.make_graph(
-            [*nodes, mean_over_places(layer, _MEANS)],
+            nodes,
             "part",
             [self._values[name] for name in reads],
-            [means, *(self._values[name] for name in made)],
+            [self._values.get(name, _float_value(name)) for name in outputs],
             constants,
         )
         part = helper.make_model(graph, opset_imports=self._model.opset_import)
         part.ir_version = self._model.ir_version
         return part
 
-    def _between(
-        self, reads: tuple[str, ...] | list[str], wanted: list[str]
-    ) -> list[onnx.NodeProto]:
+    def _between(self, reads: Collection[str], wanted: list[str]) -> list[onnx.NodeProto]:
         """The nodes that make what is wanted of what was read, in the graph's order."""
         needed: set[str] = set()
         waiting = list(wanted)
@@ -130,16 +135,27 @@ class LayerWalk:
             node = self._made_by.get(name)
             if node is not None and name not in reads and node.output[0] not in needed:
                 needed.add(node.output[0])
-                waiting += node.input
+                waiting += self._with_constants(node).input
         return [node for node in self._model.graph.node if node.output[0] in needed]
 
+    def _with_constants(self, node: onnx.NodeProto) -> onnx.NodeProto:
+        """A node that reads the constants of its layer, where that has been solved."""
+        if node.name not in self.solved:
+            return node
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        del copy.input[1:]
+        copy.input.extend([_weight_name(node.name), _bias_name(node.name)])
+        return copy
 
-def _with_bias(node: onnx.NodeProto) -> onnx.NodeProto:
-    copy = onnx.NodeProto()
-    copy.CopyFrom(node)
-    copy.input[2] = _bias_name(node.name)
-    return copy
+
+def _float_value(name: str) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+
+
+def _weight_name(layer: str) -> str:
+    return f"{layer}_solved_weight"
 
 
 def _bias_name(layer: str) -> str:
-    return f"{layer}_bias_of_walk"
+    return f"{layer}_solved_bias"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from converters.agreement import Evidence
-from converters.bias_correction import correct_biases
 from converters.calibration import Calibration
 from converters.float_run import FloatRun
 from converters.gate import Check
+from converters.layer_correction import correct_layers
 from converters.onnx_to_int8 import Int8Model, quantize
 from converters.placement import Placement
 from converters.ranges import Range
@@ -27,7 +29,7 @@ class Problem:
     """What is to be quantized.
 
     Attributes:
-        reference: calibration images over which the layers' means are brought to those of FP32.
+        reference: calibration images on which the layers are brought back to FP32's output.
         probe: some of them, as equally of each class as they allow, on which methods and layers
             are compared.
     """
@@ -65,11 +67,13 @@ def quantize_on(
     *,
     kept_float: Collection[str] = (),
 ) -> Int8Model:
-    """The graph with its floats in FP32, its biases corrected on `reference` where one is given."""
+    """The graph with its floats in FP32, its layers corrected on `reference` where one is given."""
 
-    def quantized(model: onnx.ModelProto) -> Int8Model:
-        return quantize(model, ranges, problem.spec, placement, kept_float=kept_float)
+    def quantized(model: onnx.ModelProto, rounded: Mapping[str, NDArray[np.int8]]) -> Int8Model:
+        return quantize(
+            model, ranges, problem.spec, placement, kept_float=kept_float, rounded=rounded
+        )
 
     if reference is None:
-        return quantized(problem.model)
-    return correct_biases(problem.model, quantized, reference)
+        return quantized(problem.model, {})
+    return correct_layers(problem.model, quantized, placement, reference)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -26,6 +27,8 @@ class GraphWriter:
     placement: Placement
     ranges: dict[str, Range]
     weights: dict[str, NDArray[np.float32]]
+    # Weighted layer to its integers, where they are not simply the nearest.
+    rounded: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
     # Activation to the name of its dequantized copy, and to its scale.
@@ -65,14 +68,18 @@ class GraphWriter:
         steps = self.placement.weight_steps
         held_bias = bias if is_integer_bias else None
         scales = weight_scales(weight, steps, held_bias, input_scale, self.placement.min_scale)
+        by_channel = scales.reshape(-1, *(1 for _ in weight.shape[1:]))
+        integers = self.rounded.get(node.name)
         if self.placement.float_weights:
+            if integers is not None:
+                self.add_constant(f"{node.name}_rounded", integers * by_channel)
+                node.input[1] = f"{node.name}_rounded"
             node.input[1] = self._fake_quantized_weight(node, scales)
         else:
-            shape = (-1, *(1 for _ in weight.shape[1:]))
-            integers = np.clip(np.rint(weight / scales.reshape(shape)), -steps, steps)
-            node.input[1] = self._dequantized_constant(
-                f"{node.name}_weight", integers.astype(np.int8), scales
-            )
+            if integers is None:
+                nearest = np.clip(np.rint(weight / by_channel), -steps, steps)
+                integers = nearest.astype(np.int8)
+            node.input[1] = self._dequantized_constant(f"{node.name}_weight", integers, scales)
         if bias is not None and is_integer_bias:
             # ONNX Runtime runs a layer in integers only with a 32-bit bias of this very scale.
             bias_scales = (np.float32(input_scale) * scales).astype(np.float32)
@@ -107,6 +114,11 @@ class GraphWriter:
         self.add_constant(f"{name}_scale", scales)
         self.add_constant(f"{name}_zero", np.zeros(scales.shape, type_))
         return [f"{name}_scale", f"{name}_zero"]
+
+
+def weight_scale_name(layer: str) -> str:
+    """The constant that holds the scales of a layer's weight."""
+    return f"{layer}_weight_scale"
 
 
 def unsigned_parameters(limits: Range, min_scale: float = MIN_SCALE) -> tuple[float, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -9,18 +10,18 @@ from typing import Final
 import numpy as np
 import onnx
 
-from converters.bias_correction import image_limit
 from converters.calibration import Calibration, calibrate
 from converters.calibration_cache import cache_key, cached
 from converters.float_run import balanced, run_float
 from converters.gate import failures
 from converters.image_set import ImageSet, evenly, image_batches
 from converters.judging import Judging
+from converters.layer_correction import image_limit
 from converters.onnx_to_int8 import quantizable_tensors
 from converters.placement import TENSORRT, TENSORRT8, X86, X86_7BIT, Placement
 from converters.probing import measure_correction
 from converters.problem import Problem, build
-from converters.quantization import Solution, solve
+from converters.quantization import Solution, rescue, solve
 from converters.request import Request
 from edge.errors import AccuracyGateError
 
@@ -88,11 +89,12 @@ def require_int8(quantized: Quantized) -> None:
 
 
 def _in_the_form_of(problem: Problem, placement: Placement, solution: Solution) -> Solution:
-    """The same ranges and layers in float for a related placement, judged by itself."""
+    """The same ranges and layers in float for a related placement, judged and rescued by itself."""
+    start = time.monotonic()
     kept = [step.kept_float for step in solution.steps]
     int8 = build(problem, placement, solution.ranges, kept_float=kept)
     evidence, checks = problem.judge(int8, placement)
-    return replace(
+    found = replace(
         solution,
         placement=placement,
         int8=int8,
@@ -100,5 +102,12 @@ def _in_the_form_of(problem: Problem, placement: Placement, solution: Solution) 
         checks=checks,
         naive_checks=checks,
         correction=measure_correction(problem, placement, solution.ranges, int8, kept_float=kept),
-        seconds=0.0,
+        # Lists of its own: a rescue adds to them.
+        effects=list(solution.effects),
+        steps=list(solution.steps),
     )
+    if failures(checks):
+        found.steps = []
+        rescue(problem, found)
+    found.seconds = time.monotonic() - start
+    return found

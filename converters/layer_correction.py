@@ -1,10 +1,11 @@
-"""Bias correction: the outputs of a quantized layer get the mean that they have in float.
+"""Bring the layers of a quantized graph back to what they give in float.
 
-Rounded weights and clipped activations shift the mean of a channel, and the shifts add up from
-layer to layer. Layer by layer in the graph's order, each behind those already corrected, the mean
-of each output channel over the calibration images is brought to that of the FP32 graph by the
-layer's bias (Nagel et al., Data-Free Quantization Through Weight Equalization and Bias
-Correction, ICCV 2019, section 4.2; the means are measured, as in their appendix D).
+Layer by layer in the graph's order, each behind those already corrected: the weights are rounded
+so that the layer's output changes least, and its bias then brings the mean of each output channel
+over the calibration images to that of the FP32 graph (Nagel et al., Data-Free Quantization Through
+Weight Equalization and Bias Correction, ICCV 2019, section 4.2; the means are measured, as in
+their appendix D). Rounded weights and clipped activations shift the means, and the shifts would
+add up from layer to layer.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from converters.float_run import FloatRun
-from converters.layer_walk import LayerWalk
+from converters.layer_walk import LayerConstants, LayerWalk
 from converters.onnx_to_int8 import Int8Model
-from converters.placement import WEIGHTED
+from converters.patches import patch_covariance
+from converters.placement import Placement
+from converters.qdq import weight_scale_name
+from converters.weight_rounding import round_weights
 
 # With 128 images the divergence of cells8 from FP32 was a sixth larger, for half the time.
 MAX_IMAGES: Final = 256
@@ -30,7 +34,7 @@ MAX_IMAGES: Final = 256
 CARRIED_BYTES: Final = 2**28
 
 Shifts = Mapping[str, NDArray[np.float64]]
-Quantize = Callable[[onnx.ModelProto], Int8Model]
+Quantize = Callable[[onnx.ModelProto, Mapping[str, NDArray[np.int8]]], Int8Model]
 
 
 def image_limit(model: onnx.ModelProto) -> int:
@@ -40,24 +44,36 @@ def image_limit(model: onnx.ModelProto) -> int:
     return max(1, min(MAX_IMAGES, CARRIED_BYTES // widest))
 
 
-def correct_biases(model: onnx.ModelProto, quantize: Quantize, reference: FloatRun) -> Int8Model:
-    """The quantized graph of `model` with its layers' means brought to those of FP32.
+def correct_layers(
+    model: onnx.ModelProto, quantize: Quantize, placement: Placement, reference: FloatRun
+) -> Int8Model:
+    """The quantized graph of `model` with each layer's output as close to FP32's as it can be.
 
     Args:
         model: FP32.
-        quantize: to the graph whose layers are corrected, all floats in FP32.
-        reference: what `model` computes on the images over which the means are taken.
+        quantize: makes the graph, its floats in FP32, of a model and its layers' integer weights.
+        reference: what `model` computes on the images over which the layers are corrected.
     """
     channels = {name: means.shape[1] for name, means in reference.channel_means.items()}
     own = shift_biases(model, {name: np.zeros(count) for name, count in channels.items()})
-    plain, biases = quantize(own), _biases(own)
+    plain = quantize(own, {})
+    scales, constants = _constants(plain.model), _constants(own)
+    nodes = {node.name: node for node in own.graph.node}
     walk = LayerWalk(plain.model, reference.images)
     shifts: dict[str, NDArray[np.float64]] = {}
+    rounded: dict[str, NDArray[np.int8]] = {}
     for layer in plain.quantized_layers:
+        weight, bias = (constants[name] for name in nodes[layer].input[1:])
+        steps = scales[weight_scale_name(layer)]
+        covariance = patch_covariance(nodes[layer], weight.shape, walk.inputs(layer))
+        rounded[layer] = round_weights(weight, steps, placement.weight_steps, covariance)
+        by_channel = steps.reshape(-1, *(1 for _ in weight.shape[1:]))
+        walk.solved[layer] = LayerConstants(rounded[layer] * by_channel, bias)
         wanted = reference.channel_means[layer].mean(axis=0, dtype=np.float64)
-        shifts[layer] = wanted - walk.mean_output(layer, biases)
-        biases[layer] = np.asarray(biases[layer] + shifts[layer], np.float32)
-    return quantize(shift_biases(model, shifts))
+        shifts[layer] = wanted - walk.mean_output(layer)
+        shifted = np.asarray(bias + shifts[layer], np.float32)
+        walk.solved[layer] = LayerConstants(rounded[layer] * by_channel, shifted)
+    return quantize(shift_biases(model, shifts), rounded)
 
 
 def shift_biases(model: onnx.ModelProto, shifts: Shifts) -> onnx.ModelProto:
@@ -76,10 +92,8 @@ def shift_biases(model: onnx.ModelProto, shifts: Shifts) -> onnx.ModelProto:
     return shifted
 
 
-def _biases(model: onnx.ModelProto) -> dict[str, NDArray[np.float32]]:
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    nodes = [node for node in model.graph.node if node.op_type in WEIGHTED]
-    return {node.name: _bias(node, constants) for node in nodes}
+def _constants(model: onnx.ModelProto) -> dict[str, NDArray[np.float32]]:
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
 def _bias(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> NDArray[np.float32]:
