@@ -21,6 +21,7 @@ from converters.engine_request import (
 from converters.gate import Gate, read_gate
 from converters.onnx_to_engine import add_engines
 from converters.request import Request, labelled_images
+from converters.validation_size import require_enough_images
 from edge.backends.plan import PORTABILITIES, SAME_GPU
 from edge.backends.trt_build import MAX_BATCH
 from edge.bundle import MANIFEST_NAME, load_bundle
@@ -73,13 +74,9 @@ def _build_engines(
     )
     classes = load_bundle(bundle).classes
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
-        images = (
-            labelled_images(
-                validation, classes, Path(scratch), allow_weak=arguments.allow_weak_validation
-            )
-            if validation
-            else None
-        )
+        images = labelled_images(validation, classes, Path(scratch)) if validation else None
+        if images and not arguments.allow_weak_validation:
+            require_enough_images(images, classes)
         judged = Validation.from_images(images, classes) if images else None
         with StepProgress(sys.stderr) as progress:
             engines = add_engines(bundle, targets, options, judged, progress.update)

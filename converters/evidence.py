@@ -57,7 +57,7 @@ def _graph_fields(solution: Solution, histograms: dict[str, Histogram]) -> dict[
         "method": solution.method,
         "method_divergence": {k: round(v, 6) for k, v in solution.method_divergence.items()},
         # On the probe images, every class weighing the same, before any layer went back to float.
-        "bias_correction": {
+        "layer_correction": {
             "divergence_before": round(solution.correction.before, 6),
             "divergence_after": round(solution.correction.after, 6),
         },

@@ -27,8 +27,8 @@ def method_table(graph: Fields) -> Html:
         picture = bar(score / worst, "int8" if chosen else "other", f"{number(score)} nats")
         rows.append([title, number(score), picture])
     caption = (
-        "Divergence from FP32 on calibration images, every class weighing the same, after bias "
-        "correction; before it where that is three times the least or more"
+        "Divergence from FP32 on calibration images, every class weighing the same, after the "
+        "layers were corrected; before it where that is three times the least or more"
     )
     return table(caption, columns, rows)
 

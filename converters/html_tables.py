@@ -94,7 +94,7 @@ def graphs_table(graphs: dict[str, Fields], facts: Fields) -> Html:
         ("Points lost", "number"),
         ("Same label as FP32", "number"),
         ("Divergence, nats", "number"),
-        ("Before and after bias correction", "number"),
+        ("Before and after correction", "number"),
         ("Arithmetic in INT8", "number"),
         ("Layers in float", "number"),
         ("Ranges by", "text"),
@@ -228,7 +228,7 @@ def _held(holds: Any) -> Html:
 
 
 def _correction(graph: Fields) -> Html:
-    found = graph.get("bias_correction")
+    found = graph.get("layer_correction")
     if not found:
         return EMPTY
     before, after = (number(found[f"divergence_{when}"], 2) for when in ("before", "after"))

@@ -19,8 +19,8 @@ from converters.ranges import METHODS, Range, choose_ranges
 from converters.target_session import open_as_target
 
 PROBE_BATCH: Final = 8
-# Bias correction takes the divergence to between a half and an eighth, much alike for every
-# method of a network: a method this much worse before it is not the best one after it.
+# Correction takes the divergence to between a half and a tenth, much alike for every method of a
+# network: a method this much worse before it is not the best one after it.
 NEAR: Final = 3.0
 
 
@@ -34,7 +34,7 @@ class LayerEffect:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """Divergence of a graph's probabilities, in nats, before and after bias correction."""
+    """Divergence of a graph's probabilities, in nats, before and after correction."""
 
     before: float
     after: float
@@ -45,7 +45,7 @@ def choose_method(
 ) -> tuple[str, dict[str, Range], dict[str, float]]:
     """The range method whose graph diverges least from FP32, with its ranges and all scores.
 
-    Methods that come near the best one are compared after bias correction, which the probe
+    Methods that come near the best one are compared after the correction, which the probe
     images alone give here; the others keep their score from before it.
     """
     histograms, symmetric = problem.calibration.histograms, placement.symmetric
@@ -88,7 +88,7 @@ def measure_correction(
     *,
     kept_float: Collection[str] = (),
 ) -> Correction:
-    """What bias correction did to a graph that `build` made of these ranges and layers."""
+    """What the correction did to a graph that `build` made of these ranges and layers."""
     plain = build(problem, placement, ranges, kept_float=kept_float, is_corrected=False)
     before, after = (probe_divergence(problem, placement, int8) for int8 in (plain, corrected))
     return Correction(before, after)

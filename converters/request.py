@@ -9,7 +9,6 @@ from typing import Final
 from converters.card import DRAWN, ModelCard
 from converters.gate import Gate
 from converters.image_set import ImageSet, draw_images, load_images
-from converters.validation_size import require_enough_images
 from edge.errors import ConfigError
 
 DRAWN_VALIDATION_COUNT: Final = 200
@@ -79,25 +78,15 @@ def validation_images(request: Request, scratch: Path) -> ImageSet:
             "the accuracy check needs validation images and the card names none. Give "
             "--validation DIR with one folder of images per class."
         )
-    classes, allow_weak = request.card.classes, request.allow_weak_validation
-    return labelled_images(chosen, classes, scratch, allow_weak=allow_weak)
+    return labelled_images(chosen, request.card.classes, scratch)
 
 
-def labelled_images(
-    source: Path | str, classes: tuple[str, ...], scratch: Path, *, allow_weak: bool
-) -> ImageSet:
+def labelled_images(source: Path | str, classes: tuple[str, ...], scratch: Path) -> ImageSet:
     """A folder's images with their classes; drawn ones are written into `scratch`.
 
     Raises:
-        ConfigError: they cannot be used, or are too few and `allow_weak` is not given.
+        ConfigError: they cannot be used.
     """
-    images = _load_or_draw(source, classes, scratch / "validation")
-    if not allow_weak:
-        require_enough_images(images, classes)
-    return images
-
-
-def _load_or_draw(source: Path | str, classes: tuple[str, ...], folder: Path) -> ImageSet:
     if source == DRAWN:
-        return draw_images(DRAWN_VALIDATION_COUNT, DRAWN_VALIDATION_SEED, folder)
+        return draw_images(DRAWN_VALIDATION_COUNT, DRAWN_VALIDATION_SEED, scratch / "validation")
     return load_images(Path(source), classes)

@@ -389,16 +389,16 @@ def test_convert_with_thin_class_says_so_first(
     assert page.index("Few images carry the verdict on blue (4 images)") < page.index("All graphs")
 
 
-def test_convert_says_what_bias_correction_did_to_each_graph(
+def test_convert_says_what_layer_correction_did_to_each_graph(
     converted: Path,
 ) -> None:
     evidence = json.loads((converted / "evidence" / "evidence.json").read_text())
     assert sorted(evidence["graphs"]) == ["tensorrt", "tensorrt8", "x86", "x86-7bit"]
     for graph in evidence["graphs"].values():
-        found = graph["bias_correction"]
+        found = graph["layer_correction"]
         assert 0 <= found["divergence_after"] <= found["divergence_before"]
     page = (converted / "evidence" / "report.html").read_text()
-    assert "Before and after bias correction" in page
+    assert "Before and after correction" in page
 
 
 def test_convert_without_labels_checks_agreement_and_warns(

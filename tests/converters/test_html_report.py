@@ -138,7 +138,7 @@ def graph(*, passed: bool, disagreeing: int = 7) -> dict[str, Any]:
             }
             for i, name in enumerate(CLASSES)
         },
-        "bias_correction": {"divergence_before": 0.0022, "divergence_after": 0.0008},
+        "layer_correction": {"divergence_before": 0.0022, "divergence_after": 0.0008},
         "confusion": copy.deepcopy(CONFUSION),
     }
 
@@ -363,7 +363,7 @@ def test_report_of_passed_graphs_with_few_images_of_a_class_is_no_good_news(
     assert "7 too few" in text
 
 
-def test_report_shows_what_each_class_lost_and_what_bias_correction_did(
+def test_report_shows_what_each_class_lost_and_what_layer_correction_did(
     evidence: dict[str, Any],
 ) -> None:
     text = page(evidence).text
@@ -375,7 +375,7 @@ def test_report_of_evidence_from_before_these_figures_leaves_them_out(
     evidence: dict[str, Any],
 ) -> None:
     for found in evidence["graphs"].values():
-        del found["bias_correction"]
+        del found["layer_correction"]
         for figures in found["per_class"].values():
             del figures["lost"], figures["gained"], figures["drop_interval_points"]
     assert "94.3% (66 of 70)" in page(evidence).text
