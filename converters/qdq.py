@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from onnx import helper, numpy_helper
 
 from converters.placement import MIN_SCALE, Placement
@@ -41,8 +41,8 @@ class GraphWriter:
         """The activation's name after its one Q/DQ pair, which all its readers share."""
         if name not in self.dequantized:
             parameters_of = signed_parameters if self.placement.symmetric else unsigned_parameters
-            found = parameters_of(self.ranges[name], self.placement.min_scale)
-            parameters = self.add_parameters(name, *found)
+            scale, zero_point = parameters_of(self.ranges[name], self.placement.min_scale)
+            parameters = self.add_parameters(name, self.placement.held(scale), zero_point)
             source = self.sources.get(name, name)
             self.nodes += [
                 _node("QuantizeLinear", [source, *parameters], f"{name}_q"),
@@ -50,14 +50,14 @@ class GraphWriter:
             ]
         return self.dequantized[name]
 
-    def add_parameters(self, name: str, scale: float, zero_point: int) -> list[str]:
+    def add_parameters(self, name: str, scale: ArrayLike, zero_point: int) -> list[str]:
         """Scale and zero point of an activation as constants; returns their names."""
         # Scalars, not one-element tensors: ONNX Runtime runs additions in integers only then.
         type_ = np.int8 if self.placement.symmetric else np.uint8
         self.add_constant(f"{name}_scale", np.asarray(scale, np.float32))
         self.add_constant(f"{name}_zero", np.asarray(zero_point, type_))
         self.dequantized[name] = f"{name}_dq"
-        self.scales[name] = float(np.float32(scale))
+        self.scales[name] = float(np.asarray(scale, np.float32))
         return [f"{name}_scale", f"{name}_zero"]
 
     def weight_and_bias(self, node: onnx.NodeProto, *, input_scale: float) -> None:
@@ -67,7 +67,9 @@ class GraphWriter:
         is_integer_bias = bias is not None and self.placement.integer_bias
         steps = self.placement.weight_steps
         held_bias = bias if is_integer_bias else None
-        scales = weight_scales(weight, steps, held_bias, input_scale, self.placement.min_scale)
+        scales = self.placement.held(
+            weight_scales(weight, steps, held_bias, input_scale, self.placement.min_scale)
+        )
         by_channel = scales.reshape(-1, *(1 for _ in weight.shape[1:]))
         integers = self.rounded.get(node.name)
         if self.placement.float_weights:

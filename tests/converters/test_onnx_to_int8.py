@@ -153,6 +153,16 @@ def test_seven_bit_weights_use_seven_bits(resnet: Calibrated) -> None:
         assert max(int(np.abs(w.astype(int)).max()) for w in weights) == limit
 
 
+def test_scales_of_a_graph_for_fp16_do_not_change_when_it_goes_there(resnet: Calibrated) -> None:
+    # Its layers are corrected before.
+    float_form = resnet.quantized(TENSORRT).model
+    half = constants(to_fp16(float_form))
+    scales = {n: v for n, v in constants(float_form).items() if n.endswith("_scale")}
+    scales = {n: v for n, v in scales.items() if n != "normalise_scale"}
+    assert len(scales) > 40
+    assert all(np.array_equal(half[name], values) for name, values in scales.items())
+
+
 def test_fp16_graph_holds_no_float_constants_and_gives_float_logits(resnet: Calibrated) -> None:
     half = to_fp16(resnet.quantized(TENSORRT).model)
     assert {str(v.dtype) for v in constants(half).values()} == {"float16", "int8", "int64"}
