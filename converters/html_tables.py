@@ -94,14 +94,17 @@ def graphs_table(graphs: dict[str, Fields], facts: Fields) -> Html:
         ("Points lost", "number"),
         ("Same label as FP32", "number"),
         ("Divergence, nats", "number"),
-        ("Before and after correction", "number"),
         ("Arithmetic in INT8", "number"),
         ("Layers in float", "number"),
         ("Ranges by", "text"),
     ]
     quantized = (facts.get("quantization") or {}).get("graphs") or {}
     rows = (_graph_row(name, graph, quantized.get(name, {})) for name, graph in graphs.items())
-    return table("Small numbers are 95% intervals", columns, rows)
+    caption = (
+        "Small numbers are 95% intervals; those of the divergence are from calibration images, "
+        "before the layers were corrected and after it"
+    )
+    return table(caption, columns, rows)
 
 
 def _accuracy_rows(graph: Fields) -> Iterator[list[str]]:
@@ -227,12 +230,12 @@ def _held(holds: Any) -> Html:
     return tag("span", tag("span", sign, class_="sign", aria_hidden="true"), word, class_=kind)
 
 
-def _correction(graph: Fields) -> Html:
+def _correction(graph: Fields) -> str:
     found = graph.get("layer_correction")
     if not found:
-        return EMPTY
+        return ""
     before, after = (number(found[f"divergence_{when}"], 2) for when in ("before", "after"))
-    return _noted(f"{before} to {after}", "on calibration images")
+    return f"{before}, corrected {after}"
 
 
 def _graph_row(name: str, graph: Fields, quantized: Fields) -> list[str]:
@@ -251,8 +254,7 @@ def _graph_row(name: str, graph: Fields, quantized: Fields) -> list[str]:
         _with_interval(accuracy) if accuracy else NOT_KNOWN,
         lost,
         share(graph["agreement"]),
-        number(graph["divergence"]["value"]),
-        _correction(graph),
+        _noted(number(graph["divergence"]["value"]), _correction(graph)),
         percent(graph["int8_share_of_macs"], 0) if is_quantized else EMPTY,
         count(len(in_float)) if is_quantized else EMPTY,
         name_of(graph.get("method") or "none"),

@@ -74,7 +74,7 @@ def _headline_of_passed(evidence: Fields) -> tuple[tuple[str, str], str]:
     if evidence["validation"]["origin"] == DRAWN_ORIGIN:
         return _WARN, "INT8 passed, but on drawn cells only"
     if unsure := [*thin_classes(evidence), *empty_classes(evidence)]:
-        return _WARN, f"INT8 passed, but on few images or none of {', '.join(unsure)}"
+        return _WARN, f"INT8 passed, but on too few images of {', '.join(unsure)}"
     if any(rescued(graph) for graph in evidence["graphs"].values()):
         return _WARN, "INT8 passed, with some layers in float"
     return _GOOD, "INT8 passed the accuracy check"

@@ -398,7 +398,7 @@ def test_convert_says_what_layer_correction_did_to_each_graph(
         found = graph["layer_correction"]
         assert 0 <= found["divergence_after"] <= found["divergence_before"]
     page = (converted / "evidence" / "report.html").read_text()
-    assert "Before and after correction" in page
+    assert page.count(", corrected ") == 4
 
 
 def test_convert_without_labels_checks_agreement_and_warns(
