@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from converters import metrics
 from converters.image_set import ImageSet
 from converters.metrics import Estimate
+from converters.validation_size import THIN_CLASS_IMAGES
 from edge.errors import ModelError
 from edge.intervals import Share
 from edge.labeller import Labeller
@@ -35,6 +36,17 @@ class Validation:
     def is_labelled(self) -> bool:
         """Whether every image has a class."""
         return bool((self.labels >= 0).all())
+
+    def class_counts(self) -> dict[str, int]:
+        """Images of each class, empty where the images have no labels."""
+        if not self.is_labelled:
+            return {}
+        counts = np.bincount(self.labels, minlength=len(self.classes))
+        return {name: int(n) for name, n in zip(self.classes, counts, strict=True)}
+
+    def thin_classes(self) -> dict[str, int]:
+        """The classes with so few images that their figures say little, and how many."""
+        return {name: n for name, n in self.class_counts().items() if n < THIN_CLASS_IMAGES}
 
     @classmethod
     def from_images(cls, images: ImageSet, classes: tuple[str, ...]) -> Validation:
@@ -79,6 +91,12 @@ class Evidence:
         """Percentage points that quantization costs; negative where it gains."""
         fp32, int8 = self.accuracy("fp32", cell_class), self.accuracy("int8", cell_class)
         return None if fp32 is None or int8 is None else 100 * (fp32.rate - int8.rate)
+
+    def lost_and_gained(self, cell_class: int) -> tuple[int, int]:
+        """Images of a class that FP32 alone gets right, and that INT8 alone does."""
+        of_class = self.validation.labels == cell_class
+        fp32, int8 = self._right("fp32") & of_class, self._right("int8") & of_class
+        return int((fp32 & ~int8).sum()), int((int8 & ~fp32).sum())
 
     def balanced_drop_points(self) -> Estimate | None:
         """Percentage points of balanced accuracy that quantization costs."""
@@ -178,16 +196,26 @@ def _labelled_fields(evidence: Evidence) -> dict[str, Any]:
         "balanced_drop_points": _dict(balanced_drop),
         "calibration_error": {p: _dict(evidence.calibration_error(p)) for p in both},
         "worst_class": {p: (evidence.worst_class(p) or ("", None))[0] for p in both},
-        "per_class": {
-            name: {p: _dict(evidence.accuracy(p, index)) for p in both}
-            for index, name in enumerate(classes)
-        },
+        "per_class": {name: _class_fields(evidence, index) for index, name in enumerate(classes)},
         "confusion": {
             p: metrics.confusion(
                 evidence.validation.labels, evidence.logits(p).argmax(1), len(classes)
             )
             for p in both
         },
+    }
+
+
+def _class_fields(evidence: Evidence, cell_class: int) -> dict[str, Any]:
+    lost, gained = evidence.lost_and_gained(cell_class)
+    count = int((evidence.validation.labels == cell_class).sum())
+    interval = metrics.paired_drop_interval(lost, gained, count)
+    return {
+        **{p: _dict(evidence.accuracy(p, cell_class)) for p in ("fp32", "int8")},
+        "lost": lost,
+        "gained": gained,
+        "drop_interval_points": [round(limit, 4) for limit in interval],
+        "chance_of_loss": round(metrics.chance_of_loss(lost, gained), 6),
     }
 
 

@@ -21,6 +21,7 @@ from converters.engine_request import (
 from converters.gate import Gate, read_gate
 from converters.onnx_to_engine import add_engines
 from converters.request import Request, labelled_images
+from converters.validation_size import require_enough_images
 from edge.backends.plan import PORTABILITIES, SAME_GPU
 from edge.backends.trt_build import MAX_BATCH
 from edge.bundle import MANIFEST_NAME, load_bundle
@@ -74,6 +75,8 @@ def _build_engines(
     classes = load_bundle(bundle).classes
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
         images = labelled_images(validation, classes, Path(scratch)) if validation else None
+        if images and not arguments.allow_weak_validation:
+            require_enough_images(images, classes)
         judged = Validation.from_images(images, classes) if images else None
         with StepProgress(sys.stderr) as progress:
             engines = add_engines(bundle, targets, options, judged, progress.update)
@@ -142,6 +145,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         cache=None if arguments.no_cache else default_cache_folder(),
         gate=_gate(arguments),
         tensorrt8=arguments.tensorrt8,
+        allow_weak_validation=arguments.allow_weak_validation,
     )
 
 
@@ -169,6 +173,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--validation", metavar="DIR", help="one folder of images per class, or 'drawn'"
+    )
+    parser.add_argument(
+        "--allow-weak-validation",
+        action="store_true",
+        help="judge on fewer than 30 validation images, or without some classes",
     )
     parser.add_argument(
         "--max-drop", type=float, metavar="POINTS", help="accuracy that INT8 may lose (0.5)"

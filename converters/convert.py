@@ -25,6 +25,7 @@ from converters.placement import TENSORRT, TENSORRT8, X86, X86_7BIT
 from converters.request import Request, calibration_images, validation_images
 from converters.targets import Quantized, quantize_for_all, require_int8
 from converters.torch_to_onnx import source_to_onnx
+from converters.validation_size import require_enough_images
 from edge.backends.cpu import has_vnni
 from edge.backends.onnx import open_onnx
 from edge.bench.measure import Latencies, interleave
@@ -65,6 +66,9 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
         source = open_model(request.model, card, samples, trust_pickle=request.trust_pickle)
         fp32 = source_to_onnx(source, card.input)
         check_export(source, fp32, card, samples)
+        # After the model: a card with a class too many is the model's matter, not the images'.
+        if not request.allow_weak_validation:
+            require_enough_images(to_judge, card.classes)
         norm = find_first_norm(source.graph)
         diagnose(open_core(fp32), to_judge, card, on_progress, norm)
         validation = Validation.from_images(to_judge, card.classes)

@@ -38,6 +38,7 @@ def evidence_document(
             "images": len(validation.paths),
             "sha256": validation.sha256,
             "labelled": validation.is_labelled,
+            "thin_classes": validation.thin_classes(),
         },
         "gate": asdict(judging.gate),
         "fp32": {"accuracy": None if fp32 is None else fp32.to_dict()},
@@ -55,6 +56,11 @@ def _graph_fields(solution: Solution, histograms: dict[str, Histogram]) -> dict[
         "passed": solution.holds,
         "method": solution.method,
         "method_divergence": {k: round(v, 6) for k, v in solution.method_divergence.items()},
+        # On the probe images, every class weighing the same, before any layer went back to float.
+        "layer_correction": {
+            "divergence_before": round(solution.correction.before, 6),
+            "divergence_after": round(solution.correction.after, 6),
+        },
         "int8_share_of_macs": round(solution.int8_share, 4),
         "checks": check_fields(solution.checks),
         "naive_checks": check_fields(solution.naive_checks),

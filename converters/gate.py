@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from converters import metrics
 from converters.agreement import Evidence
 from edge.errors import ConfigError
 
@@ -22,6 +23,9 @@ class Gate:
         max_balanced_drop_points: of the mean recall over the classes.
         max_class_drop_points: of any one class's recall, if it also loses two images or more: in
             a class of twenty a single image is five points.
+        min_class_chance: the least probability that a class loses its images, two or more, by
+            chance. It is not lowered for the number of classes: to put a layer back in float
+            without need costs a little time, to lose a class costs diagnoses.
         min_agreement: share of images with the same label in FP32.
         max_divergence: mean Kullback-Leibler divergence in nats.
         max_calibration_error_rise: how much less the confidence may mean.
@@ -30,6 +34,7 @@ class Gate:
     max_drop_points: float = 0.5
     max_balanced_drop_points: float = 1.0
     max_class_drop_points: float = 5.0
+    min_class_chance: float = 0.05
     min_agreement: float = 0.99
     max_divergence: float = 0.05
     max_calibration_error_rise: float = 0.03
@@ -38,8 +43,9 @@ class Gate:
         for name, value in asdict(self).items():
             if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
                 raise ConfigError(f"gate {name} is {value!r}; give a number of 0 or more.")
-        if self.min_agreement > 1:
-            raise ConfigError(f"gate min_agreement is {self.min_agreement}; give a share up to 1.")
+        for name in ("min_agreement", "min_class_chance"):
+            if getattr(self, name) > 1:
+                raise ConfigError(f"gate {name} is {getattr(self, name)}; give a share up to 1.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +128,7 @@ def _judge_labelled(evidence: Evidence, gate: Gate) -> list[Check]:
             "points of balanced accuracy",
         ),
         _worst_class_drop(evidence, gate),
+        _least_likely_loss(evidence, gate),
         _at_most("calibration error rise", rise, gate.max_calibration_error_rise, "of calibration"),
     ]
 
@@ -147,6 +154,25 @@ def _worst_class_drop(evidence: Evidence, gate: Gate) -> Check:
         else "INT8 loses two images or more of no class"
     )
     return Check("class recall drop", worst, limit, worst <= limit + 1e-9, text)
+
+
+def _least_likely_loss(evidence: Evidence, gate: Gate) -> Check:
+    chances = {
+        (metrics.chance_of_loss(lost, gained), name, lost, gained)
+        for index, name in enumerate(evidence.validation.classes)
+        for lost, gained in [evidence.lost_and_gained(index)]
+        if lost - gained >= 2
+    }
+    limit = gate.min_class_chance
+    if not chances:
+        text = "INT8 loses two images or more of no class"
+        return Check("class loss", 1.0, limit, holds=True, text=text)
+    chance, name, lost, gained = min(chances)
+    text = (
+        f"INT8 loses {lost} images of {name} and gains {gained}; an equal model does so with a "
+        f"probability of {chance:.3f}, at least {limit} is needed"
+    )
+    return Check("class loss", chance, limit, chance >= limit, text)
 
 
 def _calibration_error_rise(evidence: Evidence) -> float:

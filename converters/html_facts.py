@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from math import sqrt
 from typing import Any, Final
+
+from converters.metrics import paired_drop_interval
+from converters.validation_size import THIN_CLASS_IMAGES
 
 # What onnx_to_int8 builds first and the daemon runs on most workstations.
 DEFAULT_GRAPH: Final = "x86"
@@ -61,20 +63,21 @@ def empty_classes(evidence: Fields) -> list[str]:
     return [cell_class for cell_class, found in per_class.items() if not found["fp32"]["total"]]
 
 
-def drop_interval(graph: Fields) -> tuple[float, float] | None:
-    """95 % interval of the percentage points lost; None without labels.
+def thin_classes(evidence: Fields) -> dict[str, int]:
+    """The classes of which a labelled validation set has too few images, and how many."""
+    name = default_graph(evidence)
+    per_class = evidence["graphs"][name].get("per_class") or {} if name else {}
+    totals = {cell_class: found["fp32"]["total"] for cell_class, found in per_class.items()}
+    return {name: total for name, total in totals.items() if 0 < total < THIN_CLASS_IMAGES}
 
-    The adjusted Wald interval for paired proportions (Bonett and Price, Journal of Educational and
-    Behavioral Statistics 37:479, 2012). Resampling would call a set without disagreements certain.
-    """
+
+def drop_interval(graph: Fields) -> tuple[float, float] | None:
+    """95 % interval of the percentage points lost; None without labels."""
     if "accuracy" not in graph:
         return None
-    total = graph["accuracy"]["fp32"]["total"] + 2
     found = graph["disagreements"]
-    lost = (sum(was_lost(image) for image in found) + 1) / total
-    gained = (sum(was_gained(image) for image in found) + 1) / total
-    half = 1.959964 * sqrt((lost + gained - (lost - gained) ** 2) / total)
-    return 100 * (lost - gained - half), 100 * (lost - gained + half)
+    lost, gained = sum(was_lost(i) for i in found), sum(was_gained(i) for i in found)
+    return paired_drop_interval(lost, gained, graph["accuracy"]["fp32"]["total"])
 
 
 def was_lost(image: Fields) -> bool:

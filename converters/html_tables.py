@@ -19,6 +19,7 @@ from converters.html_numbers import (
 )
 from converters.html_svg import recall_bars
 from converters.html_verdict import graph_status
+from converters.validation_size import THIN_CLASS_IMAGES
 
 _BOTH: Final = (("fp32", "FP32"), ("int8", "INT8"))
 # Shades of the heat tables, from the lightest to the darkest.
@@ -39,8 +40,10 @@ def class_table(graph: Fields) -> Html:
     """Recall of each class with its interval, in numbers and as bars."""
     columns = [
         ("Class", "text"),
+        ("Images", "number"),
         ("FP32", "number"),
         ("INT8", "number"),
+        ("Points lost", "number"),
         ("0% to 100%", "picture"),
     ]
     key = (tag("span", text, class_=f"key {kind}") for kind, text in _BOTH)
@@ -97,7 +100,11 @@ def graphs_table(graphs: dict[str, Fields], facts: Fields) -> Html:
     ]
     quantized = (facts.get("quantization") or {}).get("graphs") or {}
     rows = (_graph_row(name, graph, quantized.get(name, {})) for name, graph in graphs.items())
-    return table("Small numbers are 95% intervals", columns, rows)
+    caption = (
+        "Small numbers are 95% intervals; those of the divergence are from calibration images, "
+        "before the layers were corrected and after it"
+    )
+    return table(caption, columns, rows)
 
 
 def _accuracy_rows(graph: Fields) -> Iterator[list[str]]:
@@ -145,10 +152,26 @@ def _class_row(name: str, found: Fields) -> list[str]:
     label = f"Recall of {name}: FP32 {share(fp32)}, INT8 {share(int8)}"
     return [
         name_of(name),
+        _image_count(fp32["total"]),
         _with_interval(fp32),
         _with_interval(int8),
+        _points_lost(found),
         recall_bars(fp32, int8, label),
     ]
+
+
+def _image_count(total: int) -> Html:
+    return _noted(count(total), "too few" if total < THIN_CLASS_IMAGES else "")
+
+
+def _points_lost(found: Fields) -> Html:
+    """Of one class, with the interval and the images that differ; bundles before it have none."""
+    if "lost" not in found or not found["fp32"]["total"]:
+        return tag("span", NOT_KNOWN)
+    drop = 100 * (found["fp32"]["rate"] - found["int8"]["rate"])
+    interval = " to ".join(points(limit) for limit in found["drop_interval_points"])
+    images = f"; {count(found['lost'])} lost, {count(found['gained'])} gained"
+    return _noted(points(drop), f"{interval}{images}")
 
 
 def _confusion(
@@ -190,6 +213,8 @@ def _check_numbers(check: Fields) -> tuple[str, str]:
     name, found, limit = check["name"], check["found"], check["limit"]
     if name == "agreement":
         return percent(found, 2), f"at least {percent(limit, 2)}"
+    if name == "class loss":
+        return f"p = {number(found, 2)}", f"at least {number(limit, 2)}"
     if name == "divergence":
         return f"{number(found)} nats", f"at most {number(limit)} nats"
     if name == "calibration error rise":
@@ -203,6 +228,14 @@ def _held(holds: Any) -> Html:
         ("\N{CHECK MARK}", "held", "good") if holds else ("\N{MULTIPLICATION X}", "missed", "bad")
     )
     return tag("span", tag("span", sign, class_="sign", aria_hidden="true"), word, class_=kind)
+
+
+def _correction(graph: Fields) -> str:
+    found = graph.get("layer_correction")
+    if not found:
+        return ""
+    before, after = (number(found[f"divergence_{when}"], 2) for when in ("before", "after"))
+    return f"{before}, corrected {after}"
 
 
 def _graph_row(name: str, graph: Fields, quantized: Fields) -> list[str]:
@@ -221,7 +254,7 @@ def _graph_row(name: str, graph: Fields, quantized: Fields) -> list[str]:
         _with_interval(accuracy) if accuracy else NOT_KNOWN,
         lost,
         share(graph["agreement"]),
-        number(graph["divergence"]["value"]),
+        _noted(number(graph["divergence"]["value"]), _correction(graph)),
         percent(graph["int8_share_of_macs"], 0) if is_quantized else EMPTY,
         count(len(in_float)) if is_quantized else EMPTY,
         name_of(graph.get("method") or "none"),

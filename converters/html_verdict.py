@@ -14,9 +14,11 @@ from converters.html_facts import (
     graph_title,
     missed,
     rescued,
+    thin_classes,
 )
 from converters.html_markup import EMPTY, Html, join, name_of, tag
 from converters.html_numbers import count, counted, percent, points, share_interval
+from converters.validation_size import THIN_CLASS_IMAGES
 
 # CSS class, and the sign that says the same without colour.
 _GOOD, _WARN, _BAD = ("good", "\N{CHECK MARK}"), ("warn", "!"), ("bad", "\N{MULTIPLICATION X}")
@@ -71,6 +73,8 @@ def _headline_of_passed(evidence: Fields) -> tuple[tuple[str, str], str]:
         return _WARN, "INT8 agrees with FP32; whether either is right was not checked"
     if evidence["validation"]["origin"] == DRAWN_ORIGIN:
         return _WARN, "INT8 passed, but on drawn cells only"
+    if unsure := [*thin_classes(evidence), *empty_classes(evidence)]:
+        return _WARN, f"INT8 passed, but on too few images of {', '.join(unsure)}"
     if any(rescued(graph) for graph in evidence["graphs"].values()):
         return _WARN, "INT8 passed, with some layers in float"
     return _GOOD, "INT8 passed the accuracy check"
@@ -135,10 +139,22 @@ def _graph_lines(evidence: Fields) -> Iterator[Html]:
 
 
 def _warnings(evidence: Fields, facts: Fields) -> Iterator[str]:
+    yield from _class_warnings(evidence)
     for name, graph in evidence["graphs"].items():
         yield from _graph_warnings(name, graph)
     yield from _shipping_warnings(evidence["graphs"])
     yield from _image_warnings(evidence, facts)
+
+
+def _class_warnings(evidence: Fields) -> Iterator[str]:
+    if thin := thin_classes(evidence):
+        few = ", ".join(f"{name} ({counted(total, 'image')})" for name, total in thin.items())
+        yield (
+            f"Few images carry the verdict on {few}: its figures may be chance. Check on "
+            f"{THIN_CLASS_IMAGES} images or more of every class."
+        )
+    if empty := empty_classes(evidence):
+        yield f"The check covers no image of {', '.join(empty)}."
 
 
 def _graph_warnings(name: str, graph: Fields) -> Iterator[str]:
@@ -177,5 +193,3 @@ def _image_warnings(evidence: Fields, facts: Fields) -> Iterator[str]:
         )
     if source and source["origin"] == DRAWN_ORIGIN:
         yield "Calibrated on drawn cells: calibrate on images of your own analyzer."
-    if empty := empty_classes(evidence):
-        yield f"The check covers no image of {', '.join(empty)}."

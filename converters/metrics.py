@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import comb
+from math import comb, sqrt
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +22,8 @@ CALIBRATION_BINS: Final = 10
 # Some tens of MB, however many images there are.
 _RESAMPLED_AT_ONCE: Final = 1_000_000
 _SMALLEST_PROBABILITY: Final = 1e-12
+# Half the width of a normal distribution's 95 % interval, in standard deviations.
+_NORMAL_95: Final = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,16 @@ def divergence(reference: NDArray[np.float32], other: NDArray[np.float32]) -> Fl
     p = np.maximum(softmax(reference), _SMALLEST_PROBABILITY)
     q = np.maximum(softmax(other), _SMALLEST_PROBABILITY)
     return np.asarray((p * np.log(p / q)).sum(axis=1), np.float64)
+
+
+def mean_over_classes(values: Floats, classes: Indices) -> float:
+    """Mean of the classes' means, so that a rare class weighs as much as a frequent one.
+
+    Args:
+        values: one of each image (n,).
+        classes: of each image (n,).
+    """
+    return float(np.mean([values[classes == label].mean() for label in np.unique(classes)]))
 
 
 def balanced_accuracy(labels: Indices, right: NDArray[np.bool_]) -> Floats:
@@ -107,6 +119,30 @@ def mcnemar(only_first: int, only_second: int) -> float:
     smaller = min(only_first, only_second)
     tail = sum(comb(total, k) for k in range(smaller + 1)) / 2**total
     return float(min(1.0, 2 * tail))
+
+
+def chance_of_loss(lost: int, gained: int) -> float:
+    """One-sided exact p-value of McNemar's test: equals lose so many images, or more, by chance.
+
+    Args:
+        lost: images that only the first classifier got right.
+        gained: images that only the second one did.
+    """
+    total = lost + gained
+    return float(sum(comb(total, k) for k in range(lost, total + 1)) / 2**total)
+
+
+def paired_drop_interval(lost: int, gained: int, count: int) -> tuple[float, float]:
+    """95 % interval of the percentage points lost on `count` images.
+
+    The adjusted Wald interval for paired proportions (Bonett and Price, Journal of Educational and
+    Behavioral Statistics 37:479, 2012). Resampling would call a set without disagreements certain.
+    """
+    total = count + 2
+    share_lost, share_gained = (lost + 1) / total, (gained + 1) / total
+    drop = share_lost - share_gained
+    half = _NORMAL_95 * sqrt((share_lost + share_gained - drop**2) / total)
+    return 100 * (drop - half), 100 * (drop + half)
 
 
 def confusion(labels: Indices, predicted: Indices, class_count: int) -> list[list[int]]:

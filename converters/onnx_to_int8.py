@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +33,7 @@ def quantize(
     placement: Placement,
     *,
     kept_float: Collection[str] = (),
+    rounded: Mapping[str, NDArray[np.int8]] | None = None,
 ) -> Int8Model:
     """Put Q/DQ pairs where `placement` wants them and the ranges are known.
 
@@ -42,8 +43,9 @@ def quantize(
         spec: the network's input.
         placement: the target's rules.
         kept_float: names of nodes that stay in float.
+        rounded: by layer the integers of its weight, where they are not the nearest ones.
     """
-    writer = GraphWriter(placement, ranges, _constants(model))
+    writer = GraphWriter(placement, ranges, _constants(model), rounded or {})
     # Nodes are known by their first output: protobuf hands out a new object at every access.
     chosen = {
         node.output[0]: inputs

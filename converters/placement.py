@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 WEIGHTED: Final = frozenset({"Conv", "Gemm"})
 # A tensor that is constant zero still needs a scale. FP16 scales below 2^-24 are zero, which
 # TensorRT's parser refuses; from 2^-20 on they are rounded by less than 4 %, for Q and DQ alike.
@@ -48,6 +51,14 @@ class Placement:
     def min_scale(self) -> float:
         """The smallest scale that the graph may hold."""
         return MIN_HALF_SCALE if self.half_floats else MIN_SCALE
+
+    def held(self, scale: ArrayLike) -> NDArray[np.float32]:
+        """Scales as the graph will hold them.
+
+        Layers are corrected before the graph goes to FP16: with the scales that it then has.
+        """
+        kept = np.float16 if self.half_floats else np.float32
+        return np.asarray(scale, kept).astype(np.float32)
 
     @property
     def quantizable(self) -> frozenset[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from onnx import helper, numpy_helper
 
 from converters.placement import MIN_SCALE, Placement
@@ -26,6 +27,8 @@ class GraphWriter:
     placement: Placement
     ranges: dict[str, Range]
     weights: dict[str, NDArray[np.float32]]
+    # Weighted layer to its integers, where they are not simply the nearest.
+    rounded: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
     # Activation to the name of its dequantized copy, and to its scale.
@@ -38,8 +41,8 @@ class GraphWriter:
         """The activation's name after its one Q/DQ pair, which all its readers share."""
         if name not in self.dequantized:
             parameters_of = signed_parameters if self.placement.symmetric else unsigned_parameters
-            found = parameters_of(self.ranges[name], self.placement.min_scale)
-            parameters = self.add_parameters(name, *found)
+            scale, zero_point = parameters_of(self.ranges[name], self.placement.min_scale)
+            parameters = self.add_parameters(name, self.placement.held(scale), zero_point)
             source = self.sources.get(name, name)
             self.nodes += [
                 _node("QuantizeLinear", [source, *parameters], f"{name}_q"),
@@ -47,14 +50,14 @@ class GraphWriter:
             ]
         return self.dequantized[name]
 
-    def add_parameters(self, name: str, scale: float, zero_point: int) -> list[str]:
+    def add_parameters(self, name: str, scale: ArrayLike, zero_point: int) -> list[str]:
         """Scale and zero point of an activation as constants; returns their names."""
         # Scalars, not one-element tensors: ONNX Runtime runs additions in integers only then.
         type_ = np.int8 if self.placement.symmetric else np.uint8
         self.add_constant(f"{name}_scale", np.asarray(scale, np.float32))
         self.add_constant(f"{name}_zero", np.asarray(zero_point, type_))
         self.dequantized[name] = f"{name}_dq"
-        self.scales[name] = float(np.float32(scale))
+        self.scales[name] = float(np.asarray(scale, np.float32))
         return [f"{name}_scale", f"{name}_zero"]
 
     def weight_and_bias(self, node: onnx.NodeProto, *, input_scale: float) -> None:
@@ -64,15 +67,21 @@ class GraphWriter:
         is_integer_bias = bias is not None and self.placement.integer_bias
         steps = self.placement.weight_steps
         held_bias = bias if is_integer_bias else None
-        scales = weight_scales(weight, steps, held_bias, input_scale, self.placement.min_scale)
+        scales = self.placement.held(
+            weight_scales(weight, steps, held_bias, input_scale, self.placement.min_scale)
+        )
+        by_channel = scales.reshape(-1, *(1 for _ in weight.shape[1:]))
+        integers = self.rounded.get(node.name)
         if self.placement.float_weights:
+            if integers is not None:
+                self.add_constant(f"{node.name}_rounded", integers * by_channel)
+                node.input[1] = f"{node.name}_rounded"
             node.input[1] = self._fake_quantized_weight(node, scales)
         else:
-            shape = (-1, *(1 for _ in weight.shape[1:]))
-            integers = np.clip(np.rint(weight / scales.reshape(shape)), -steps, steps)
-            node.input[1] = self._dequantized_constant(
-                f"{node.name}_weight", integers.astype(np.int8), scales
-            )
+            if integers is None:
+                nearest = np.clip(np.rint(weight / by_channel), -steps, steps)
+                integers = nearest.astype(np.int8)
+            node.input[1] = self._dequantized_constant(f"{node.name}_weight", integers, scales)
         if bias is not None and is_integer_bias:
             # ONNX Runtime runs a layer in integers only with a 32-bit bias of this very scale.
             bias_scales = (np.float32(input_scale) * scales).astype(np.float32)
@@ -107,6 +116,11 @@ class GraphWriter:
         self.add_constant(f"{name}_scale", scales)
         self.add_constant(f"{name}_zero", np.zeros(scales.shape, type_))
         return [f"{name}_scale", f"{name}_zero"]
+
+
+def weight_scale_name(layer: str) -> str:
+    """The constant that holds the scales of a layer's weight."""
+    return f"{layer}_weight_scale"
 
 
 def unsigned_parameters(limits: Range, min_scale: float = MIN_SCALE) -> tuple[float, int]:

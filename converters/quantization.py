@@ -1,62 +1,36 @@
 """From calibrated FP32 to an INT8 graph that passes the gate, with as little float as needed.
 
-First the range method is chosen that disturbs the logits least. If the gate still refuses, the
-layers are ranked by what quantizing each alone does, and the worst go back to float one by one.
+First the range method is chosen that disturbs the probabilities least, and the biases are
+corrected. If the gate still refuses, the layers are ranked by what quantizing each alone does, and
+the worst go back to float one by one.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
-import onnx
-from numpy.typing import NDArray
-
-from converters import metrics
 from converters.agreement import Evidence
-from converters.calibration import Calibration
 from converters.gate import Check, failures
 from converters.macs import int8_share
-from converters.onnx_to_int8 import Int8Model, quantize
+from converters.onnx_to_int8 import Int8Model
 from converters.placement import Placement
-from converters.ranges import METHODS, Range, choose_ranges
-from converters.target_session import open_as_target
-from converters.tensorrt_graph import for_tensorrt
-from edge.preprocess import InputSpec
+from converters.probing import (
+    Correction,
+    LayerEffect,
+    choose_method,
+    measure_correction,
+    rank_layers,
+)
+from converters.problem import Problem, build
+from converters.ranges import Range, choose_ranges
 
 # With less of the arithmetic in INT8, FP16 or FP32 is the better choice.
 MIN_INT8_SHARE: Final = 0.5
-PROBE_BATCH: Final = 8
 # A broken network diverges least where everything is clipped, which spoils its sound layers too.
 # These methods keep what is rare, so that the layers at fault stand out.
 RESCUE_METHODS: Final = ("max", "percentile 99.999")
-
-OnProgress = Callable[[str, int, int], None]
-Judge = Callable[[Int8Model, Placement], tuple[Evidence, list[Check]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is to be quantized, and the preprocessed images on which methods are compared."""
-
-    model: onnx.ModelProto
-    calibration: Calibration
-    spec: InputSpec
-    probe: NDArray[np.uint8]
-    probe_logits: NDArray[np.float32]
-    judge: Judge
-    on_progress: OnProgress
-
-
-@dataclass(frozen=True, slots=True)
-class LayerEffect:
-    """Mean divergence of the probabilities when this layer alone is quantized."""
-
-    name: str
-    divergence: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +44,11 @@ class RescueStep:
 
 @dataclass(slots=True)
 class Solution:
-    """The best graph for one placement; `holds` says whether the gate accepts it."""
+    """The best graph for one placement; `holds` says whether the gate accepts it.
+
+    Attributes:
+        naive_checks: of the graph before any layer went back to float.
+    """
 
     placement: Placement
     method: str
@@ -81,6 +59,7 @@ class Solution:
     checks: list[Check]
     int8_share: float
     naive_checks: list[Check]
+    correction: Correction
     effects: list[LayerEffect] = field(default_factory=list)
     steps: list[RescueStep] = field(default_factory=list)
     seconds: float = 0.0
@@ -107,6 +86,7 @@ def solve(problem: Problem, placement: Placement) -> Solution:
         checks=checks,
         int8_share=int8_share(problem.model, int8.quantized_layers),
         naive_checks=checks,
+        correction=measure_correction(problem, placement, ranges, int8),
     )
     if failures(checks):
         rescue(problem, solution)
@@ -114,69 +94,28 @@ def solve(problem: Problem, placement: Placement) -> Solution:
     return solution
 
 
-def build(
-    problem: Problem,
-    placement: Placement,
-    ranges: dict[str, Range],
-    *,
-    kept_float: Collection[str] = (),
-) -> Int8Model:
-    """The graph for a placement, in the form that its target reads."""
-    int8 = quantize(problem.model, ranges, problem.spec, placement, kept_float=kept_float)
-    if not placement.symmetric:
-        return int8
-    return replace(int8, model=for_tensorrt(int8.model, half_floats=placement.half_floats))
-
-
-def choose_method(
-    problem: Problem, placement: Placement
-) -> tuple[str, dict[str, Range], dict[str, float]]:
-    """The range method whose graph diverges least from FP32 on the probe images."""
-    histograms, symmetric = problem.calibration.histograms, placement.symmetric
-    candidates: dict[str, dict[str, Range]] = {}
-    scores: dict[str, float] = {}
-    for done, method in enumerate(METHODS, start=1):
-        candidates[method] = choose_ranges(histograms, method, symmetric=symmetric)
-        int8 = quantize(problem.model, candidates[method], problem.spec, placement)
-        scores[method] = probe_divergence(problem, placement, int8)
-        problem.on_progress(f"range methods for {placement.name}", done, len(METHODS))
-    best = min(scores, key=lambda name: scores[name])
-    return best, candidates[best], scores
-
-
-def rank_layers(
-    problem: Problem, placement: Placement, ranges: dict[str, Range]
-) -> list[LayerEffect]:
-    """Every quantizable node by its effect on the probabilities, the worst first."""
-    names = [n.name for n in problem.model.graph.node if n.op_type in placement.quantizable]
-    effects = []
-    for done, name in enumerate(names, start=1):
-        others = [other for other in names if other != name]
-        int8 = quantize(problem.model, ranges, problem.spec, placement, kept_float=others)
-        effects.append(LayerEffect(name, probe_divergence(problem, placement, int8)))
-        problem.on_progress(f"ranking layers for {placement.name}", done, len(names))
-    return sorted(effects, key=lambda effect: effect.divergence, reverse=True)
-
-
 def rescue(problem: Problem, solution: Solution) -> None:
-    """Put the worst layers back into float, one by one, until the gate holds or INT8 is spent."""
+    """Try other ranges, then the worst layers in float, one by one, until the gate holds.
+
+    Ends too when half of the arithmetic is in float.
+    """
     placement = solution.placement
-    solution.method = min(RESCUE_METHODS, key=lambda name: solution.method_divergence[name])
-    solution.ranges = choose_ranges(
-        problem.calibration.histograms, solution.method, symmetric=placement.symmetric
-    )
+    method = min(RESCUE_METHODS, key=lambda name: solution.method_divergence[name])
+    if method != solution.method:
+        solution.method = method
+        solution.ranges = choose_ranges(
+            problem.calibration.histograms, method, symmetric=placement.symmetric
+        )
+        if not _missed_with(problem, solution, []):
+            return
     solution.effects = rank_layers(problem, placement, solution.ranges)
     kept: list[str] = []
     for effect in solution.effects:
         kept.append(effect.name)
-        int8 = build(problem, placement, solution.ranges, kept_float=kept)
-        share = int8_share(problem.model, int8.quantized_layers)
-        if share < MIN_INT8_SHARE:
+        missed = _missed_with(problem, solution, kept)
+        if missed is None:
             return
-        solution.int8, solution.int8_share = int8, share
-        solution.evidence, solution.checks = problem.judge(int8, placement)
-        missed = tuple(check.name for check in failures(solution.checks))
-        solution.steps.append(RescueStep(effect.name, missed, share))
+        solution.steps.append(RescueStep(effect.name, missed, solution.int8_share))
         problem.on_progress(
             f"layers back in float for {placement.name}", len(kept), len(solution.effects)
         )
@@ -184,11 +123,14 @@ def rescue(problem: Problem, solution: Solution) -> None:
             return
 
 
-def probe_divergence(problem: Problem, placement: Placement, int8: Int8Model) -> float:
-    """Mean divergence from FP32 on the probe images."""
-    session = open_as_target(int8.model, placement)
-    batches = (
-        problem.probe[i : i + PROBE_BATCH] for i in range(0, len(problem.probe), PROBE_BATCH)
-    )
-    logits = np.concatenate([session.infer(batch) for batch in batches])
-    return float(metrics.divergence(problem.probe_logits, logits).mean())
+def _missed_with(
+    problem: Problem, solution: Solution, kept_float: list[str]
+) -> tuple[str, ...] | None:
+    """Make the solution one with these layers in float; None, and unchanged, with too many."""
+    int8 = build(problem, solution.placement, solution.ranges, kept_float=kept_float)
+    share = int8_share(problem.model, int8.quantized_layers)
+    if share < MIN_INT8_SHARE:
+        return None
+    solution.int8, solution.int8_share = int8, share
+    solution.evidence, solution.checks = problem.judge(int8, solution.placement)
+    return tuple(check.name for check in failures(solution.checks))

@@ -3,21 +3,44 @@
 from __future__ import annotations
 
 from converters.convert import Report
+from converters.placement import X86
 from converters.quantization import Solution
 from converters.targets import Quantized
+from converters.validation_size import THIN_CLASS_IMAGES
 
 
 def describe(report: Report) -> str:
     """The report as text: sizes, accuracy, speed, what was calibrated on, what was refused."""
-    lines = [f"wrote {report.target} from {report.source.path.name} ({report.source.kind})", ""]
-    lines += _table(report)
-    lines += ["", _validated(report)]
+    lines = [f"wrote {report.target} from {report.source.path.name} ({report.source.kind})"]
+    lines += [*_thin_classes(report), "", *_table(report)]
+    lines += ["", _validated(report), *_class_lines(report)]
     if report.quantized:
         lines += _quantized_lines(report, report.quantized)
     if any(latency.is_unstable() for latency in report.latencies.values()):
         lines.append("note: the machine was busy; run edge-bench for steadier times")
     lines += [f"warning: {text}" for text in report.warnings]
     return "\n".join(lines)
+
+
+def _thin_classes(report: Report) -> list[str]:
+    """What a verdict on few images is worth, before the verdict."""
+    thin = {k: n for k, n in report.judging.validation.thin_classes().items() if n}
+    few = ", ".join(f"{name} ({total})" for name, total in thin.items())
+    needed = f"fewer than {THIN_CLASS_IMAGES} validation images"
+    return [f"warning: {needed} of {few}: the verdict on them may be chance"] if thin else []
+
+
+def _class_lines(report: Report) -> list[str]:
+    """Recall of each class in the graph that most workstations run."""
+    found = report.quantized.solutions[X86.name].evidence if report.quantized else None
+    if found is None or not found.validation.is_labelled:
+        return []
+    lines = [f"recall of each class, {X86.name}:"]
+    for index, name in enumerate(found.validation.classes):
+        lost, gained = found.lost_and_gained(index)
+        changed = f"; {lost} lost, {gained} gained" if lost or gained else ""
+        lines.append(f"  {name:14}{found.accuracy('int8', index)}{changed}")
+    return lines
 
 
 def _table(report: Report) -> list[str]:
@@ -75,7 +98,9 @@ def _verdict(solution: Solution) -> str:
     lost = "" if drop is None else f", {drop:.2f} points lost"
     kept = f", {len(solution.steps)} layers put back in float" if solution.steps else ""
     agreement, share = solution.evidence.agreement.rate, solution.int8_share
+    before, after = solution.correction.before, solution.correction.after
     return (
         f"{solution.placement.name}: {verdict}{lost}, agreement {agreement:.1%}, "
-        f"{share:.0%} of the arithmetic in INT8{kept}, ranges by {solution.method}"
+        f"{share:.0%} of the arithmetic in INT8{kept}, ranges by {solution.method}, "
+        f"divergence {before:.4f} nats before the layers were corrected and {after:.4f} after it"
     )

@@ -26,6 +26,7 @@ class Request:
         cache: folder for calibration results, None for none.
         trust_pickle: `sha256:HEX` of a pickled model that may run its code.
         tensorrt8: write the graph that TensorRT 8 reads too.
+        allow_weak_validation: judge on few images, or without some classes.
     """
 
     model: Path
@@ -40,6 +41,7 @@ class Request:
     cache: Path | None = None
     trust_pickle: str | None = None
     tensorrt8: bool = False
+    allow_weak_validation: bool = False
     gate: Gate = field(default_factory=Gate)
 
 

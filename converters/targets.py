@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
 import onnx
 
 from converters.calibration import Calibration, calibrate
 from converters.calibration_cache import cache_key, cached
+from converters.float_run import balanced, run_float
 from converters.gate import failures
 from converters.image_set import ImageSet, evenly, image_batches
 from converters.judging import Judging
+from converters.layer_correction import image_limit
 from converters.onnx_to_int8 import quantizable_tensors
 from converters.placement import TENSORRT, TENSORRT8, X86, X86_7BIT, Placement
-from converters.quantization import Problem, Solution, build, solve
+from converters.probing import measure_correction
+from converters.problem import Problem, build
+from converters.quantization import Solution, rescue, solve
 from converters.request import Request
-from edge.backends.onnx import open_onnx
 from edge.errors import AccuracyGateError
 
 # Images on which range methods and layers are compared.
@@ -56,9 +61,10 @@ def quantize_for_all(
             fp32, tensors, images, spec, lambda done, of: on_progress("calibrating", done, of)
         ),
     )
-    (probe,) = image_batches(evenly(images, PROBE_IMAGES), spec, PROBE_IMAGES)
-    probe_logits = open_onnx(fp32.SerializeToString(), "fp32").infer(probe)
-    problem = Problem(fp32, calibration, spec, probe, probe_logits, judging, on_progress)
+    chosen = evenly(images, image_limit(fp32))
+    reference = run_float(fp32, np.concatenate(list(image_batches(chosen, spec, 1))))
+    probe = reference.chosen(balanced(reference.predicted, PROBE_IMAGES))
+    problem = Problem(fp32, calibration, spec, reference, probe, judging, on_progress)
     solutions = {p.name: solve(problem, p) for p in (X86, TENSORRT)}
     solutions[X86_7BIT.name] = _in_the_form_of(problem, X86_7BIT, solutions[X86.name])
     if request.tensorrt8:
@@ -83,16 +89,25 @@ def require_int8(quantized: Quantized) -> None:
 
 
 def _in_the_form_of(problem: Problem, placement: Placement, solution: Solution) -> Solution:
-    """The same ranges and layers in float for a related placement, judged by itself."""
+    """The same ranges and layers in float for a related placement, judged and rescued by itself."""
+    start = time.monotonic()
     kept = [step.kept_float for step in solution.steps]
     int8 = build(problem, placement, solution.ranges, kept_float=kept)
     evidence, checks = problem.judge(int8, placement)
-    return replace(
+    found = replace(
         solution,
         placement=placement,
         int8=int8,
         evidence=evidence,
         checks=checks,
         naive_checks=checks,
-        seconds=0.0,
+        correction=measure_correction(problem, placement, solution.ranges, int8, kept_float=kept),
+        # Lists of its own: a rescue adds to them.
+        effects=list(solution.effects),
+        steps=list(solution.steps),
     )
+    if failures(checks):
+        found.steps = []
+        rescue(problem, found)
+    found.seconds = time.monotonic() - start
+    return found

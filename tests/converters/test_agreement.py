@@ -77,6 +77,50 @@ def test_judge_of_unlabelled_images_uses_what_needs_no_labels() -> None:
     assert missed(evidence((-1, A, A, 90), (-1, A, B, 10))) >= {"agreement"}
 
 
+@pytest.mark.parametrize(
+    ("lost", "gained", "is_missed"),
+    [(1, 0, False), (4, 0, False), (5, 0, True), (5, 1, False), (7, 1, True), (9, 8, False)],
+)
+def test_judge_refuses_a_class_that_loses_more_than_chance(
+    lost: int,
+    gained: int,
+    is_missed: bool,  # noqa: FBT001
+) -> None:
+    # So many images that no share of them is more than a point.
+    found = evidence((0, A, A, 3000), (1, B, B, 2000), (1, B, A, lost), (1, A, B, gained))
+    assert missed(found) == ({"class loss"} if is_missed else set())
+
+
+def test_judge_names_the_class_that_loses_and_its_chance() -> None:
+    found = evidence((0, A, A, 3000), (0, A, B, 2), (1, B, B, 2000), (1, B, A, 6))
+    (check,) = failures(judge(found, Gate()))
+    assert "loses 6 images of b and gains 0" in check.text
+    assert check.found == pytest.approx(1 / 64)
+    assert missed(found, Gate(min_class_chance=0.01)) == set()
+
+
+def test_judge_of_a_rare_class_half_of_which_is_lost_refuses_by_its_recall() -> None:
+    # Four images cannot be more than chance, but are half of what is known of the class.
+    found = evidence((0, A, A, 3000), (1, B, B, 4), (1, B, A, 4))
+    assert missed(found) == {"class recall drop", "balanced accuracy drop"}
+
+
+def test_evidence_says_how_many_images_of_each_class_changed_and_how_sure_that_is() -> None:
+    fields = evidence_fields(evidence((0, A, A, 50), (1, B, B, 17), (1, B, A, 3), (1, A, B, 1)))
+    kept, lost = fields["per_class"]["a"], fields["per_class"]["b"]
+    assert (kept["lost"], kept["gained"], kept["chance_of_loss"]) == (0, 0, 1.0)
+    assert (lost["lost"], lost["gained"], lost["chance_of_loss"]) == (3, 1, 0.3125)
+    for found in (kept, lost):
+        low, high = found["drop_interval_points"]
+        assert low < 100 * (found["fp32"]["rate"] - found["int8"]["rate"]) < high
+
+
+def test_validation_names_thin_classes_where_it_has_labels() -> None:
+    assert evidence((0, A, A, 10), (1, B, B, 9)).validation.thin_classes() == {"b": 9}
+    assert evidence((0, A, A, 10)).validation.thin_classes() == {"b": 0}
+    assert evidence((-1, A, A, 3)).validation.thin_classes() == {}
+
+
 def test_read_gate_with_unknown_key_names_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "gate.yaml").write_text("max_drop_point: 1\n")
     with pytest.raises(ConfigError, match="Did you mean max_drop_points"):

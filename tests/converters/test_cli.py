@@ -334,6 +334,73 @@ def test_convert_with_gate_file_uses_its_limits(
     assert "diverge" in said
 
 
+def thin_out(folder: Path, cell_class: str, *, kept: int) -> None:
+    """Leave so many validation images of a class."""
+    for path in sorted((folder / "validation" / cell_class).iterdir())[kept:]:
+        path.unlink()
+
+
+def test_convert_with_class_that_has_no_validation_images_needs_the_flag(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    thin_out(model_folder, "blue", kept=0)
+    said = refused(model_folder, capsys, "--int8")
+    assert said.startswith("2 ")
+    assert "32 validation images, none of blue" in said
+    assert "--allow-weak-validation" in said
+    assert convert(model_folder, "--int8", "--allow-weak-validation") == 0
+    assert "no validation images of blue" in capsys.readouterr().out
+
+
+def test_convert_with_too_few_validation_images_needs_the_flag(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("red", "green", "blue"):
+        thin_out(model_folder, name, kept=9)
+    said = refused(model_folder, capsys)
+    assert said.startswith("2 ")
+    assert "holds 27 validation images; 30" in said
+    assert convert(model_folder, "--allow-weak-validation") == 0
+
+
+def test_convert_with_few_unlabelled_validation_images_needs_the_flag(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = model_folder / "few"
+    few.mkdir()
+    for path in sorted((model_folder / "calibration").iterdir())[:29]:
+        (few / path.name).write_bytes(path.read_bytes())
+    edit_card(model_folder, validation="few")
+    assert "29 validation images; 30" in refused(model_folder, capsys)
+
+
+def test_convert_with_thin_class_says_so_first(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    thin_out(model_folder, "blue", kept=4)
+    assert convert(model_folder, "--int8") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "fewer than 10 validation images of blue (4)" in lines[1]
+    assert any(line.startswith("  blue") and "4 of 4" in line for line in lines)
+    folder = model_folder / "tiny.edge" / "evidence"
+    evidence = json.loads((folder / "evidence.json").read_text())
+    assert evidence["validation"]["thin_classes"] == {"blue": 4}
+    page = (folder / "report.html").read_text()
+    assert page.index("Few images carry the verdict on blue (4 images)") < page.index("All graphs")
+
+
+def test_convert_says_what_layer_correction_did_to_each_graph(
+    converted: Path,
+) -> None:
+    evidence = json.loads((converted / "evidence" / "evidence.json").read_text())
+    assert sorted(evidence["graphs"]) == ["tensorrt", "tensorrt8", "x86", "x86-7bit"]
+    for graph in evidence["graphs"].values():
+        found = graph["layer_correction"]
+        assert 0 <= found["divergence_after"] <= found["divergence_before"]
+    page = (converted / "evidence" / "report.html").read_text()
+    assert page.count(", corrected ") == 4
+
+
 def test_convert_without_labels_checks_agreement_and_warns(
     model_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

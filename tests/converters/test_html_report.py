@@ -129,7 +129,16 @@ def graph(*, passed: bool, disagreeing: int = 7) -> dict[str, Any]:
         "balanced_drop_points": estimate(2.0),
         "calibration_error": both(lambda _: estimate(0.04)),
         "worst_class": both(lambda _: HOSTILE),
-        "per_class": {name: both(partial(class_share, i)) for i, name in enumerate(CLASSES)},
+        "per_class": {
+            name: {
+                **both(partial(class_share, i)),
+                "lost": 4,
+                "gained": 1,
+                "drop_interval_points": [-1.25, 6.5],
+            }
+            for i, name in enumerate(CLASSES)
+        },
+        "layer_correction": {"divergence_before": 0.0022, "divergence_after": 0.0008},
         "confusion": copy.deepcopy(CONFUSION),
     }
 
@@ -333,11 +342,43 @@ def test_report_of_passed_graphs_is_good_news(evidence: dict[str, Any]) -> None:
     for found in evidence["graphs"].values():
         found |= {"passed": True, "rescue_steps": [], "checks": []}
         found |= {"disagreements": [], "layer_effects": []}
+        found["per_class"]["platelet"] = both(lambda _: Share(20, 20).to_dict())
     shown = page(evidence)
     assert "INT8 passed the accuracy check" in shown.text
     assert "verdict good" in shown.values("class")
     assert "None: INT8 gives every image the same label" in shown.text
     assert not {"rescue", "effects", "graph-1"} & set(shown.values("id"))
+
+
+def test_report_of_passed_graphs_with_few_images_of_a_class_is_no_good_news(
+    evidence: dict[str, Any],
+) -> None:
+    for found in evidence["graphs"].values():
+        found |= {"passed": True, "rescue_steps": [], "checks": []}
+        found["per_class"]["platelet"] = both(lambda _: Share(7, 7).to_dict())
+    text = page(evidence).text
+    assert "INT8 passed, but on too few images of platelet" in text
+    warning = text.index("Few images carry the verdict on platelet (7 images)")
+    assert warning < text.index("Accuracy of x86")
+    assert "7 too few" in text
+
+
+def test_report_shows_what_each_class_lost_and_what_layer_correction_did(
+    evidence: dict[str, Any],
+) -> None:
+    text = page(evidence).text
+    assert "5.71 \N{MINUS SIGN}1.25 to 6.50; 4 lost, 1 gained" in text
+    assert "0.0022, corrected 0.0008" in text
+
+
+def test_report_of_evidence_from_before_these_figures_leaves_them_out(
+    evidence: dict[str, Any],
+) -> None:
+    for found in evidence["graphs"].values():
+        del found["layer_correction"]
+        for figures in found["per_class"].values():
+            del figures["lost"], figures["gained"], figures["drop_interval_points"]
+    assert "94.3% (66 of 70)" in page(evidence).text
 
 
 def test_report_of_unlabelled_images_claims_no_accuracy(unlabelled: dict[str, Any]) -> None:

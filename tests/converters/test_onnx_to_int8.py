@@ -2,55 +2,27 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from converters import metrics
-from converters.calibration import calibrate
-from converters.checkpoint import SourceKind, SourceModel
 from converters.fp16 import to_fp16
-from converters.image_set import draw_images, image_batches
-from converters.loading.samples import normalise
 from converters.macs import int8_share, layer_macs
 from converters.normalisation import image_parameters
-from converters.onnx_to_int8 import Int8Model, quantizable_tensors, quantize
 from converters.placement import TENSORRT, X86, X86_7BIT, Placement
 from converters.qdq import signed_parameters, unsigned_parameters, weight_scales
-from converters.ranges import Range, choose_ranges
-from converters.reference.network import efficientnet_lite0
+from converters.ranges import Range
 from converters.target_session import open_as_target
-from converters.torch_to_onnx import source_to_onnx
 from edge.backends.onnx import open_onnx
 from edge.preprocess import InputSpec
-from tests.support.networks import NETWORKS
-
-SPEC = InputSpec(64, 64, "rgb", "area", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 0.65)
-ALL = {**NETWORKS, "efficientnet_lite0": efficientnet_lite0}
-
-
-@dataclass(frozen=True, slots=True)
-class Calibrated:
-    """An exported network with the ranges of its activations and images to try it on."""
-
-    source: SourceModel
-    fp32: onnx.ModelProto
-    ranges: Callable[[bool], dict[str, Range]]
-    images: NDArray[np.uint8]
-
-    def quantized(self, placement: Placement, **options: object) -> Int8Model:
-        ranges = self.ranges(placement.symmetric)
-        return quantize(self.fp32, ranges, SPEC, placement, **options)  # type: ignore[arg-type]
+from tests.support.calibrated import ALL, SPEC, Calibrated, calibrated
 
 
 @pytest.fixture(scope="module", params=sorted(ALL))
@@ -61,39 +33,6 @@ def net(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="module")
 def resnet(tmp_path_factory: pytest.TempPathFactory) -> Calibrated:
     return calibrated("resnet", tmp_path_factory.mktemp("resnet"))
-
-
-def calibrated(name: str, folder: Path) -> Calibrated:
-    torch.manual_seed(1)
-    network = ALL[name](8).train()
-    images = draw_images(32, 5, folder / "images")
-    batch = np.concatenate(list(image_batches(images, SPEC, 32)))
-    with torch.no_grad():  # gives the batch norms real statistics
-        for _ in range(8):
-            network(torch.from_numpy(normalise(batch, SPEC)))
-    source = exported(network.eval(), batch, folder)
-    fp32 = source_to_onnx(source, SPEC)
-    tensors = quantizable_tensors(fp32, X86, TENSORRT)
-    histograms = calibrate(fp32, tensors, images, SPEC, lambda *_: None).histograms
-    return Calibrated(
-        source,
-        fp32,
-        lambda symmetric: choose_ranges(histograms, "max", symmetric=symmetric),
-        batch,
-    )
-
-
-def exported(network: torch.nn.Module, batch: NDArray[np.uint8], folder: Path) -> SourceModel:
-    floats = torch.from_numpy(normalise(batch, SPEC))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network, (floats[:2],), folder / "net.onnx", dynamo=False, opset_version=17
-        )
-    with torch.inference_mode():
-        logits = network(floats).numpy()
-    graph = onnx.load(folder / "net.onnx")
-    return SourceModel(folder / "net.onnx", SourceKind.ONNX, "", graph, logits, {})
 
 
 def operators_at_run_time(model: onnx.ModelProto, folder: Path) -> Counter[str]:
@@ -212,6 +151,16 @@ def test_seven_bit_weights_use_seven_bits(resnet: Calibrated) -> None:
         values = constants(resnet.quantized(placement).model)
         weights = [v for name, v in values.items() if name.endswith("_weight_q")]
         assert max(int(np.abs(w.astype(int)).max()) for w in weights) == limit
+
+
+def test_scales_of_a_graph_for_fp16_do_not_change_when_it_goes_there(resnet: Calibrated) -> None:
+    # Its layers are corrected before.
+    float_form = resnet.quantized(TENSORRT).model
+    half = constants(to_fp16(float_form))
+    scales = {n: v for n, v in constants(float_form).items() if n.endswith("_scale")}
+    scales = {n: v for n, v in scales.items() if n != "normalise_scale"}
+    assert len(scales) > 40
+    assert all(np.array_equal(half[name], values) for name, values in scales.items())
 
 
 def test_fp16_graph_holds_no_float_constants_and_gives_float_logits(resnet: Calibrated) -> None:

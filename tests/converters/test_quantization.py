@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,22 @@ import pytest
 import torch
 import yaml
 
-from converters.agreement import Validation
+from converters.agreement import Evidence, Validation
 from converters.calibration import calibrate
 from converters.card import read_card
 from converters.checkpoint import open_model
-from converters.gate import Gate
+from converters.float_run import run_float
+from converters.gate import Check, Gate, failures
 from converters.image_set import image_batches, load_images
 from converters.judging import Judging
-from converters.onnx_to_int8 import quantizable_tensors
-from converters.placement import TENSORRT, WEIGHTED, X86
-from converters.quantization import Problem, rank_layers, solve
+from converters.onnx_to_int8 import Int8Model, quantizable_tensors
+from converters.placement import TENSORRT, WEIGHTED, X86, X86_7BIT, Placement
+from converters.probing import rank_layers
+from converters.problem import Problem
+from converters.quantization import solve
 from converters.ranges import choose_ranges
+from converters.targets import _in_the_form_of
 from converters.torch_to_onnx import source_to_onnx
-from edge.backends.onnx import open_onnx
 from tests.support.tiny_network import CARD
 
 FRAGILE = "tests.support.fragile_network:build"
@@ -48,12 +52,13 @@ def make_problem(folder: Path, gate: Gate, **card_changes: Any) -> Problem:
     validation = Validation.from_images(
         load_images(folder / "validation", card.classes), card.classes
     )
+    reference = run_float(fp32, probe)
     return Problem(
         model=fp32,
         calibration=calibrate(fp32, tensors, images, card.input, lambda *_: None),
         spec=card.input,
-        probe=probe,
-        probe_logits=open_onnx(fp32.SerializeToString(), "fp32").infer(probe),
+        reference=reference,
+        probe=reference,
         judge=Judging(fp32, card, validation, gate, lambda *_: None),
         on_progress=lambda *_: None,
     )
@@ -80,6 +85,36 @@ def test_solve_of_network_that_int8_breaks_keeps_few_layers_in_float(
     kept = {step.kept_float for step in solution.steps}
     assert set(solution.int8.float_layers) == kept & weighted
     assert kept & weighted
+
+
+def refusing_until_float(problem: Problem, layer: str, placement: Placement) -> Problem:
+    """The problem with a gate that finds a lost class while `layer` of a placement is in INT8."""
+
+    def judge(int8: Int8Model, of: Placement) -> tuple[Evidence, list[Check]]:
+        evidence, _ = problem.judge(int8, of)
+        holds = of != placement or layer in int8.float_layers
+        return evidence, [Check("class loss", 0.01, 0.05, holds, "INT8 loses 7 images of blue")]
+
+    return replace(problem, judge=judge)
+
+
+def test_solve_where_a_class_loses_puts_layers_back_until_it_does_not(problem: Problem) -> None:
+    layer = conv_names(problem.model)[1]
+    solution = solve(refusing_until_float(problem, layer, X86), X86)
+    assert solution.holds
+    assert not failures(solution.checks)
+    assert solution.steps[-1].kept_float == layer
+    assert {step.missed for step in solution.steps[:-1]} <= {("class loss",)}
+
+
+def test_graph_in_the_form_of_another_is_rescued_by_itself(problem: Problem) -> None:
+    layer = conv_names(problem.model)[1]
+    refusing = refusing_until_float(problem, layer, X86_7BIT)
+    first = solve(refusing, X86)
+    related = _in_the_form_of(refusing, X86_7BIT, first)
+    assert first.steps == []
+    assert related.holds
+    assert layer in related.int8.float_layers
 
 
 def test_rank_layers_puts_the_layer_that_was_made_fragile_first(problem: Problem) -> None:

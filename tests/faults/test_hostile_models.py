@@ -80,7 +80,7 @@ def lab(
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({**CARD, "validation": "validation"}))
-    for number in range(12):
+    for number in range(30):
         path = tmp_path / "validation" / CLASSES[number % 3] / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(colour_jpeg(CLASSES[number % 3], seed=number))

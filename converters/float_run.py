@@ -1,0 +1,97 @@
+"""What the FP32 graph computes on calibration images, to compare quantized graphs with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx import helper
+
+from converters.placement import WEIGHTED
+
+# Calls cost little beside the arithmetic of so many images, and activations some tens of MB.
+BATCH: Final = 1
+_MEANS: Final = "{}_channel_means"
+
+
+@dataclass(frozen=True, slots=True)
+class FloatRun:
+    """Images with what the FP32 graph makes of them.
+
+    Attributes:
+        images: uint8 (images, height, width, 3), preprocessed.
+        logits: (images, classes).
+        channel_means: by weighted layer the mean of each image's output channels over its places,
+            (images, channels).
+    """
+
+    images: NDArray[np.uint8]
+    logits: NDArray[np.float32]
+    channel_means: dict[str, NDArray[np.float32]]
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """The class that the FP32 graph prefers, of each image."""
+        return np.asarray(self.logits.argmax(1), np.int64)
+
+    def chosen(self, positions: NDArray[np.int64]) -> FloatRun:
+        """Some of the images."""
+        means = {name: values[positions] for name, values in self.channel_means.items()}
+        return FloatRun(self.images[positions], self.logits[positions], means)
+
+
+def run_float(model: onnx.ModelProto, images: NDArray[np.uint8]) -> FloatRun:
+    """Run the FP32 graph once on every image."""
+    layers = [node for node in model.graph.node if node.op_type in WEIGHTED]
+    session = _open(model, layers)
+    outputs = [model.graph.output[0].name, *(_MEANS.format(layer.name) for layer in layers)]
+    name = model.graph.input[0].name
+    # One by one: batches were no faster here and took several times the memory.
+    rows = [session.run(outputs, {name: image[np.newaxis]}) for image in images]
+    logits, *means = (np.concatenate(parts) for parts in zip(*rows, strict=True))
+    flat = (values.reshape(len(values), -1) for values in means)
+    return FloatRun(images, logits, dict(zip((n.name for n in layers), flat, strict=True)))
+
+
+def balanced(predicted: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Positions of at most `count` images, the predicted classes taking turns, in order.
+
+    A sample of the whole would hold few images of a rare class, or none.
+    """
+    by_class = [np.flatnonzero(predicted == label) for label in np.unique(predicted)]
+    turns = [(turn, position) for members in by_class for turn, position in enumerate(members)]
+    return np.asarray(sorted(position for _, position in sorted(turns)[:count]), np.int64)
+
+
+def mean_over_places(layer: onnx.NodeProto, name: str) -> onnx.NodeProto:
+    """A node for the mean of each output channel; a linear layer has one place."""
+    operator = "GlobalAveragePool" if layer.op_type == "Conv" else "Identity"
+    return helper.make_node(operator, [layer.output[0]], [name], name=name)
+
+
+def open_graph(model: onnx.ModelProto) -> ort.InferenceSession:
+    """A session for a graph with any inputs and outputs, in floats between quantizers."""
+    options = ort.SessionOptions()
+    # Fused with its neighbours a layer would not give its output before that is quantized, and of
+    # a graph for TensorRT ONNX Runtime makes something else. Apart from that it may optimise.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    # One thread sums in one order, whatever the machine.
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    providers = ["CPUExecutionProvider"]
+    return ort.InferenceSession(model.SerializeToString(), options, providers=providers)
+
+
+def _open(model: onnx.ModelProto, layers: list[onnx.NodeProto]) -> ort.InferenceSession:
+    extended = onnx.ModelProto()
+    extended.CopyFrom(model)
+    for layer in layers:
+        name = _MEANS.format(layer.name)
+        extended.graph.node.append(mean_over_places(layer, name))
+        value = helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+        extended.graph.output.append(value)
+    return open_graph(extended)

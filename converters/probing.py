@@ -1,0 +1,102 @@
+"""Compare range methods, layers and corrections by how far a graph's probabilities are from FP32's.
+
+Every class that FP32 finds among the probe images weighs the same, so that a rare one counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from converters import metrics
+from converters.onnx_to_int8 import Int8Model
+from converters.placement import Placement
+from converters.problem import Problem, build, quantize_on
+from converters.ranges import METHODS, Range, choose_ranges
+from converters.target_session import open_as_target
+
+PROBE_BATCH: Final = 8
+# Correction takes the divergence to between a half and a tenth, much alike for every method of a
+# network: a method this much worse before it is not the best one after it.
+NEAR: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class LayerEffect:
+    """Divergence of the probabilities, in nats, when this layer alone is quantized."""
+
+    name: str
+    divergence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """Divergence of a graph's probabilities, in nats, before and after correction."""
+
+    before: float
+    after: float
+
+
+def choose_method(
+    problem: Problem, placement: Placement
+) -> tuple[str, dict[str, Range], dict[str, float]]:
+    """The range method whose graph diverges least from FP32, with its ranges and all scores.
+
+    Methods that come near the best one are compared after the correction, which the probe
+    images alone give here; the others keep their score from before it.
+    """
+    histograms, symmetric = problem.calibration.histograms, placement.symmetric
+    step = f"range methods for {placement.name}"
+    candidates, scores = {}, {}
+    for done, method in enumerate(METHODS, start=1):
+        candidates[method] = choose_ranges(histograms, method, symmetric=symmetric)
+        int8 = quantize_on(problem, placement, candidates[method], None)
+        scores[method] = probe_divergence(problem, placement, int8)
+        problem.on_progress(step, done, 2 * len(METHODS))
+    limit = NEAR * min(scores.values())
+    near = [method for method in METHODS if scores[method] <= limit]
+    for done, method in enumerate(near, start=1):
+        int8 = quantize_on(problem, placement, candidates[method], problem.probe)
+        scores[method] = probe_divergence(problem, placement, int8)
+        problem.on_progress(step, 2 * len(METHODS) - len(near) + done, 2 * len(METHODS))
+    best = min(near, key=lambda name: scores[name])
+    return best, candidates[best], scores
+
+
+def rank_layers(
+    problem: Problem, placement: Placement, ranges: dict[str, Range]
+) -> list[LayerEffect]:
+    """Every quantizable node by its effect on the probabilities, the worst first."""
+    names = [n.name for n in problem.model.graph.node if n.op_type in placement.quantizable]
+    effects = []
+    for done, name in enumerate(names, start=1):
+        others = [other for other in names if other != name]
+        int8 = quantize_on(problem, placement, ranges, None, kept_float=others)
+        effects.append(LayerEffect(name, probe_divergence(problem, placement, int8)))
+        problem.on_progress(f"ranking layers for {placement.name}", done, len(names))
+    return sorted(effects, key=lambda effect: effect.divergence, reverse=True)
+
+
+def measure_correction(
+    problem: Problem,
+    placement: Placement,
+    ranges: dict[str, Range],
+    corrected: Int8Model,
+    *,
+    kept_float: Collection[str] = (),
+) -> Correction:
+    """What the correction did to a graph that `build` made of these ranges and layers."""
+    plain = build(problem, placement, ranges, kept_float=kept_float, is_corrected=False)
+    before, after = (probe_divergence(problem, placement, int8) for int8 in (plain, corrected))
+    return Correction(before, after)
+
+
+def probe_divergence(problem: Problem, placement: Placement, int8: Int8Model) -> float:
+    """Mean divergence from FP32 on the probe images, every class weighing the same."""
+    session, probe = open_as_target(int8.model, placement), problem.probe
+    batches = (probe.images[i : i + PROBE_BATCH] for i in range(0, len(probe.images), PROBE_BATCH))
+    logits = np.concatenate([session.infer(batch) for batch in batches])
+    return metrics.mean_over_classes(metrics.divergence(probe.logits, logits), probe.predicted)

@@ -1,0 +1,79 @@
+"""What is to be quantized, and the graph that a placement, ranges and layers in float give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from converters.agreement import Evidence
+from converters.calibration import Calibration
+from converters.float_run import FloatRun
+from converters.gate import Check
+from converters.layer_correction import correct_layers
+from converters.onnx_to_int8 import Int8Model, quantize
+from converters.placement import Placement
+from converters.ranges import Range
+from converters.tensorrt_graph import for_tensorrt
+from edge.preprocess import InputSpec
+
+OnProgress = Callable[[str, int, int], None]
+Judge = Callable[[Int8Model, Placement], tuple[Evidence, list[Check]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is to be quantized.
+
+    Attributes:
+        reference: calibration images on which the layers are brought back to FP32's output.
+        probe: some of them, as equally of each class as they allow, on which methods and layers
+            are compared.
+    """
+
+    model: onnx.ModelProto
+    calibration: Calibration
+    spec: InputSpec
+    reference: FloatRun
+    probe: FloatRun
+    judge: Judge
+    on_progress: OnProgress
+
+
+def build(
+    problem: Problem,
+    placement: Placement,
+    ranges: dict[str, Range],
+    *,
+    kept_float: Collection[str] = (),
+    is_corrected: bool = True,
+) -> Int8Model:
+    """The graph for a placement, in the form that its target reads."""
+    reference = problem.reference if is_corrected else None
+    int8 = quantize_on(problem, placement, ranges, reference, kept_float=kept_float)
+    if not placement.symmetric:
+        return int8
+    return replace(int8, model=for_tensorrt(int8.model, half_floats=placement.half_floats))
+
+
+def quantize_on(
+    problem: Problem,
+    placement: Placement,
+    ranges: dict[str, Range],
+    reference: FloatRun | None,
+    *,
+    kept_float: Collection[str] = (),
+) -> Int8Model:
+    """The graph with its floats in FP32, its layers corrected on `reference` where one is given."""
+
+    def quantized(model: onnx.ModelProto, rounded: Mapping[str, NDArray[np.int8]]) -> Int8Model:
+        return quantize(
+            model, ranges, problem.spec, placement, kept_float=kept_float, rounded=rounded
+        )
+
+    if reference is None:
+        return quantized(problem.model, {})
+    return correct_layers(problem.model, quantized, placement, reference)

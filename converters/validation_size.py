@@ -1,0 +1,39 @@
+"""How many validation images there have to be before a verdict may rest on them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from converters.image_set import ImageSet
+from edge.errors import ConfigError
+
+# Of 30 images, none lost: the 95 % interval of what is lost (Clopper-Pearson) reaches 12 %.
+MIN_IMAGES: Final = 30
+# Of 10 images of a class, none lost: it reaches 31 %.
+THIN_CLASS_IMAGES: Final = 10
+
+
+def require_enough_images(images: ImageSet, classes: tuple[str, ...]) -> None:
+    """Refuse a set that is too small, or that has labels and leaves a class out.
+
+    A set without labels says nothing of any class; the reports say so in their first lines.
+
+    Raises:
+        ConfigError: what was found and what is needed.
+    """
+    missing = empty_classes(images, classes)
+    if len(images.files) >= MIN_IMAGES and not missing:
+        return
+    none_of = f", none of {' or '.join(missing)}" if missing else ""
+    raise ConfigError(
+        f"{images.origin} holds {len(images.files)} validation images{none_of}; {MIN_IMAGES} and "
+        "some of every class are needed for a verdict. Add images, or give "
+        "--allow-weak-validation to do without."
+    )
+
+
+def empty_classes(images: ImageSet, classes: tuple[str, ...]) -> list[str]:
+    """The classes of which a labelled set has no image."""
+    counts = Counter(label for label, _ in images.files)
+    return [name for name in classes if not counts[name]] if images.is_labelled else []
