@@ -77,6 +77,23 @@ def test_train_of_one_epoch_changes_weights_and_reports() -> None:
     assert not torch.equal(trained.classifier.weight, before)
 
 
+def test_train_twice_from_one_seed_gives_equal_weights() -> None:
+    first, again = (_trained(seed) for seed in (5, 5))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    other = _trained(6)
+    assert not torch.equal(first["classifier.weight"], other["classifier.weight"])
+
+
+def _trained(seed: int) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    nobody = Listener(lambda *_: None, lambda _: None)
+    plan = replace(PLAN, seed=seed)
+    hardware = Hardware(workers=0)
+    return train(
+        EfficientNetLite0(3), samples(), [], SPEC, plan, hardware=hardware, listener=nobody
+    ).state_dict()
+
+
 def test_augment_is_reproducible_and_gives_the_network_s_size() -> None:
     image = np.random.default_rng(1).integers(0, 255, (60, 60, 3)).astype(np.uint8)
     for seed in range(30):
