@@ -22,7 +22,7 @@ CHECK_PYTHON := $(or $(GPU_PYTHON),$(if $(WHEELS),$(GPU_VENV)/bin/python,$(BIN)/
 help:
 	@echo "make demo [IMAGES=DIR]  convert the reference model, label drawn cells or your images"
 	@echo "make test               lint, types and tests"
-	@echo "make train DATA=DIR     train the reference model again (about half an hour on 2 cores)"
+	@echo "make train DATA=DIR     train the reference model again (about an hour on 2 cores)"
 	@echo "make gpu-check BUNDLE=NAME.edge  measure on this machine's GPU (docs/gpu.md), no network needed"
 	@echo "make clean              remove the virtual environment and caches"
 

@@ -102,5 +102,5 @@ def _verdict(solution: Solution) -> str:
     return (
         f"{solution.placement.name}: {verdict}{lost}, agreement {agreement:.1%}, "
         f"{share:.0%} of the arithmetic in INT8{kept}, ranges by {solution.method}, "
-        f"divergence {before:.4f} nats before the layers were corrected and {after:.4f} after it"
+        f"divergence {before:.6f} nats before the layers were corrected and {after:.6f} after it"
     )
