@@ -22,6 +22,9 @@ PROBE_BATCH: Final = 8
 # Correction takes the divergence to between a half and a tenth, much alike for every method of a
 # network: a method this much worse before it is not the best one after it.
 NEAR: Final = 3.0
+# Nats, on the probe images: no label changes for so little, and correcting every method to compare
+# them takes a minute.
+NEGLIGIBLE: Final = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ def choose_method(
     """The range method whose graph diverges least from FP32, with its ranges and all scores.
 
     Methods that come near the best one are compared after the correction, which the probe
-    images alone give here; the others keep their score from before it.
+    images alone give here; the others keep their score from before it. Where the best one does next
+    to nothing before it, it is taken as it is.
     """
     histograms, symmetric = problem.calibration.histograms, placement.symmetric
     step = f"range methods for {placement.name}"
@@ -55,13 +59,15 @@ def choose_method(
         candidates[method] = choose_ranges(histograms, method, symmetric=symmetric)
         int8 = quantize_on(problem, placement, candidates[method], None)
         scores[method] = probe_divergence(problem, placement, int8)
-        problem.on_progress(step, done, 2 * len(METHODS))
-    limit = NEAR * min(scores.values())
-    near = [method for method in METHODS if scores[method] <= limit]
-    for done, method in enumerate(near, start=1):
+        problem.on_progress(step, done, len(METHODS))
+    least = min(scores.values())
+    near = [method for method in METHODS if scores[method] <= NEAR * least]
+    if least <= NEGLIGIBLE:
+        near = [method for method in near if scores[method] == least][:1]
+    for done, method in enumerate(near if len(near) > 1 else [], start=1):
         int8 = quantize_on(problem, placement, candidates[method], problem.probe)
         scores[method] = probe_divergence(problem, placement, int8)
-        problem.on_progress(step, 2 * len(METHODS) - len(near) + done, 2 * len(METHODS))
+        problem.on_progress(f"corrected {step}", done, len(near))
     best = min(near, key=lambda name: scores[name])
     return best, candidates[best], scores
 

@@ -37,9 +37,13 @@ def _class_lines(report: Report) -> list[str]:
         return []
     lines = [f"recall of each class, {X86.name}:"]
     for index, name in enumerate(found.validation.classes):
+        share = found.accuracy("int8", index)
+        if share is None or not share.total:
+            lines.append(f"  {name:14}not known, no images")
+            continue
         lost, gained = found.lost_and_gained(index)
         changed = f"; {lost} lost, {gained} gained" if lost or gained else ""
-        lines.append(f"  {name:14}{found.accuracy('int8', index)}{changed}")
+        lines.append(f"  {name:14}{share}{changed}")
     return lines
 
 

@@ -17,11 +17,14 @@ THIN_CLASS_IMAGES: Final = 10
 def require_enough_images(images: ImageSet, classes: tuple[str, ...]) -> None:
     """Refuse a set that is too small, or that has labels and leaves a class out.
 
-    A set without labels says nothing of any class; the reports say so in their first lines.
+    A set without labels says nothing of any class; the reports say so in their first lines. Labels
+    that the card does not know are another mistake, which `diagnose` names.
 
     Raises:
         ConfigError: what was found and what is needed.
     """
+    if images.is_labelled and {label for label, _ in images.files} - set(classes):
+        return
     missing = empty_classes(images, classes)
     if len(images.files) >= MIN_IMAGES and not missing:
         return

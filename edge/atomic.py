@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,11 +25,15 @@ TEMPORARY_SUFFIX: Final = ".tmp"
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write one file durably.
+    """Write one file durably. A device, a pipe or a folder of that name is never replaced.
 
     Raises:
         StorageError: nothing was written under `path`.
     """
+    with _storage_errors("write", path), suppress(FileNotFoundError):
+        mode = path.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+            raise StorageError(f"{path} is there and no file; name another place.")
     write_files([(path, content)])
 
 

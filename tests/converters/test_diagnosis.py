@@ -17,6 +17,7 @@ from converters.checkpoint import open_model
 from converters.diagnosis import MAX_IMAGES, Infer, choose_images, diagnose, open_core
 from converters.diagnosis_alternatives import other_inputs, other_order
 from converters.diagnosis_fit import Fit, is_clearly_better, standard_errors
+from converters.diagnosis_norm import FirstNorm, find_first_norm
 from converters.image_set import ImageSet, image_batches, load_images
 from converters.torch_to_onnx import source_to_onnx
 from edge.errors import ConfigError, ModelError
@@ -56,9 +57,14 @@ def ignore(*_: Any) -> None:
     pass
 
 
-def refusal(images: ImageSet, card: ModelCard, infer: Infer = nearest_colour) -> str:
+def refusal(
+    images: ImageSet,
+    card: ModelCard,
+    infer: Infer = nearest_colour,
+    norm: FirstNorm | None = None,
+) -> str:
     with pytest.raises(ConfigError) as caught:
-        diagnose(infer, images, card, ignore)
+        diagnose(infer, images, card, ignore, norm)
     return str(caught.value)
 
 
@@ -204,15 +210,24 @@ def test_choose_images_takes_classes_in_turn_and_keeps_rare_ones(colours: ImageS
 
 
 @pytest.fixture(scope="module")
-def cells8(pbc: Path) -> tuple[Infer, ImageSet, ModelCard]:
-    """The reference model and 20 real images of each class."""
+def opened(pbc: Path) -> tuple[Infer, ImageSet, ModelCard, FirstNorm]:
+    """The reference model, 20 real images of each class, and the model's first batch norm."""
     card = read_card(REFERENCE / "cells8.yaml")
     every = load_images(pbc / "val", card.classes)
     files = [f for c in card.classes for f in [g for g in every.files if g[0] == c][:20]]
     images = ImageSet("val", tuple(files), "")
     (samples,) = image_batches(ImageSet("", images.files[:2], ""), card.input, 2)
     source = open_model(REFERENCE / "cells8.pt", card, samples)
-    return open_core(source_to_onnx(source, card.input)), images, card
+    norm = find_first_norm(source.graph)
+    assert norm is not None
+    return open_core(source_to_onnx(source, card.input)), images, card, norm
+
+
+@pytest.fixture(scope="module")
+def cells8(
+    opened: tuple[Infer, ImageSet, ModelCard, FirstNorm],
+) -> tuple[Infer, ImageSet, ModelCard]:
+    return opened[:3]
 
 
 def test_diagnose_reference_model_on_real_images_is_sound(
@@ -238,19 +253,20 @@ def test_diagnose_right_card_is_not_blamed_for_images_of_another_laboratory(
     ("changes", "said"),
     [
         pytest.param({"channels": "bgr"}, "channels: rgb", id="bgr"),
-        pytest.param({"crop": 1.0}, "crop: 0.65", id="crop"),
         pytest.param(
             {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
             "mean 0.5 and std 0.5",
             id="mean_and_std",
         ),
+        pytest.param({"mean": (0.0,) * 3, "std": (1.0,) * 3}, "mean 0.5 and std 0.5", id="0_and_1"),
     ],
 )
 def test_diagnose_reference_model_with_wrong_input_names_it(
-    cells8: tuple[Infer, ImageSet, ModelCard], changes: dict[str, Any], said: str
+    opened: tuple[Infer, ImageSet, ModelCard, FirstNorm], changes: dict[str, Any], said: str
 ) -> None:
-    infer, images, card = cells8
-    assert said in refusal(images, replace(card, input=replace(card.input, **changes)), infer)
+    infer, images, card, norm = opened
+    wrong = replace(card, input=replace(card.input, **changes))
+    assert said in refusal(images, wrong, infer, norm)
 
 
 def test_diagnose_reference_model_with_sorted_classes_says_which_is_which(

@@ -21,6 +21,16 @@ def test_write_file_over_existing_replaces_whole_content(tmp_path: Path) -> None
     assert names(tmp_path) == ["result.json"]
 
 
+def test_write_file_over_what_is_no_file_fails_and_leaves_it(tmp_path: Path) -> None:
+    pipe, folder = tmp_path / "pipe", tmp_path / "folder"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    for target in (pipe, folder):
+        with pytest.raises(StorageError, match="is there and no file"):
+            atomic.write_file(target, b"x")
+    assert (pipe.is_fifo(), folder.is_dir(), names(tmp_path)) == (True, True, ["folder", "pipe"])
+
+
 def test_write_file_into_missing_folder_fails_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="could not write"):
         atomic.write_file(tmp_path / "absent" / "x", b"1")

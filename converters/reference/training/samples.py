@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from converters.reference.pbc import CLASSES, LabelledFile
 from converters.reference.training.augment import denoise
 from edge.demo.cells import draw_cell
+from edge.errors import ConfigError, ImageError
 from edge.images import read_image
 
 Image = NDArray[np.uint8]
@@ -79,7 +81,7 @@ def load_training(
     seen: Counter[str] = Counter()
 
     def prepare(position: int, *, is_smoothed: bool) -> tuple[Image, Image | None]:
-        image = read_image(files[position].path)
+        image = _read(files[position].path)
         rng = np.random.default_rng((seed, position))
         return image, denoise(image, rng) if is_smoothed else None
 
@@ -91,7 +93,12 @@ def load_training(
             seen[file.cell_class] += 1
             pending.append(pool.submit(prepare, position, is_smoothed=is_smoothed))
         for position, (file, future) in enumerate(zip(files, pending, strict=True)):
-            image, smoothed = future.result()
+            try:
+                image, smoothed = future.result()
+            except BaseException:
+                # An interrupted or failed run must not prepare thousands of images more.
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
             samples = by_class[CLASSES.index(file.cell_class)]
             samples.real.append(image)
             if smoothed is not None:
@@ -107,13 +114,22 @@ def load_validation(
 ) -> list[ValidationSample]:
     """Decode validation images and add drawn ones that training does not see."""
     samples = [
-        ValidationSample(read_image(file.path), CLASSES.index(file.cell_class), file.kind)
+        ValidationSample(_read(file.path), CLASSES.index(file.cell_class), file.kind)
         for file in files
     ]
     for label, cell_class in enumerate(CLASSES):
         drawn = draw_many(cell_class, drawn_per_class, seed)
         samples.extend(ValidationSample(image, label, "drawn") for image in drawn)
     return samples
+
+
+def _read(path: Path) -> Image:
+    try:
+        return read_image(path)
+    except ImageError as error:
+        raise ConfigError(
+            f"{path} cannot be read ({error}); replace it or leave it out."
+        ) from error
 
 
 def draw_many(cell_class: str, count: int, seed: int) -> list[Image]:
