@@ -73,6 +73,9 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
     """Refuse before the work what could not be written after it, or would spoil what is read."""
     if not 1 <= arguments.threads <= _MOST_THREADS:
         raise ConfigError(f"--threads is {arguments.threads}; give 1 to {_MOST_THREADS}.")
+    folder = arguments.wrong
+    if folder and folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ConfigError(f"--wrong: {folder} is there and not an empty folder; name another one.")
     read = [arguments.bundle, arguments.data or arguments.folder]
     for name, path in (("json", arguments.json), ("wrong", arguments.wrong)):
         if path is None:
@@ -85,9 +88,6 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
             raise ConfigError(f"--{name}: {path} lies in what is judged; name another place.")
     if arguments.json and (arguments.json.is_dir() or arguments.json == arguments.wrong):
         raise ConfigError(f"--json: {arguments.json} is a folder; name a file.")
-    folder = arguments.wrong
-    if folder and folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ConfigError(f"--wrong: {folder} is there and not an empty folder; name another one.")
 
 
 def _write_sheets(found: Judgement, origin: Path, folder: Path) -> None:

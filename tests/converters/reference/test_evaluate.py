@@ -225,6 +225,8 @@ def test_evaluate_manifest_gives_its_kinds_and_captures(
         ),
         pytest.param(("--threads", "0"), "--threads is 0; give 1 to", id="threads"),
         pytest.param(("--wrong", "{colours}"), "not an empty folder; name another", id="full"),
+        pytest.param(("--json", "{colours}/a.json"), "lies in what is judged", id="inside"),
+        pytest.param(("--json", "{colours}/.."), "--json:", id="folder"),
         pytest.param(("--json", "/missing/x.json"), "/missing is no folder; make it", id="json"),
     ],
 )
