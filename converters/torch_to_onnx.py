@@ -33,6 +33,7 @@ def source_to_onnx(source: SourceModel, spec: InputSpec) -> onnx.ModelProto:
     _rename_ends(core)
     pool_spatial_means(core)
     prepend_normalisation(core, spec)
+    _name_nodes(core)
     core.producer_name, core.producer_version, core.doc_string = "microscope-edge", "", ""
     onnx.checker.check_model(core)
     return fold(onnx.shape_inference.infer_shapes(core))
@@ -53,7 +54,17 @@ def fold(model: onnx.ModelProto) -> onnx.ModelProto:
         providers = ["CPUExecutionProvider"]
         ort.InferenceSession(model.SerializeToString(), options, providers=providers)
         folded = onnx.load(path)
+    _name_nodes(folded)
     return onnx.shape_inference.infer_shapes(folded)
+
+
+def _name_nodes(model: onnx.ModelProto) -> None:
+    """Give every node a name of its own: layers are told apart by names, and ONNX asks for none."""
+    seen: set[str] = set()
+    for number, node in enumerate(model.graph.node):
+        if not node.name or node.name in seen:
+            node.name = f"{node.op_type}_of_{node.output[0] or number}"
+        seen.add(node.name)
 
 
 def _rename_ends(model: onnx.ModelProto) -> None:
