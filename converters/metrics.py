@@ -115,10 +115,8 @@ def mcnemar(only_first: int, only_second: int) -> float:
         only_first: images that only the first classifier got right.
         only_second: images that only the second one did.
     """
-    total = only_first + only_second
-    smaller = min(only_first, only_second)
-    tail = sum(comb(total, k) for k in range(smaller + 1)) / 2**total
-    return float(min(1.0, 2 * tail))
+    more, fewer = max(only_first, only_second), min(only_first, only_second)
+    return min(1.0, 2 * chance_of_loss(more, fewer))
 
 
 def chance_of_loss(lost: int, gained: int) -> float:

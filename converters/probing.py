@@ -62,12 +62,11 @@ def choose_method(
         problem.on_progress(step, done, len(METHODS))
     least = min(scores.values())
     near = [method for method in METHODS if scores[method] <= NEAR * least]
-    if least <= NEGLIGIBLE:
-        near = [method for method in near if scores[method] == least][:1]
-    for done, method in enumerate(near if len(near) > 1 else [], start=1):
-        int8 = quantize_on(problem, placement, candidates[method], problem.probe)
-        scores[method] = probe_divergence(problem, placement, int8)
-        problem.on_progress(f"corrected {step}", done, len(near))
+    if least > NEGLIGIBLE and len(near) > 1:
+        for done, method in enumerate(near, start=1):
+            int8 = quantize_on(problem, placement, candidates[method], problem.probe)
+            scores[method] = probe_divergence(problem, placement, int8)
+            problem.on_progress(f"corrected {step}", done, len(near))
     best = min(near, key=lambda name: scores[name])
     return best, candidates[best], scores
 

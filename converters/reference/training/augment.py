@@ -28,6 +28,8 @@ SHIFT: Final = 0.06
 # but any basis of densities serves: what is varied is how much of each the cell took up.
 _STAINS: Final = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]], np.float32)
 _UNMIX: Final = np.linalg.inv(_STAINS)
+# Logarithm of the light that passes, with the sign that `exp` takes back.
+_DENSITY: Final = np.log((np.arange(256, dtype=np.float32) + 1) / 256)
 _STAIN_GAIN: Final = 0.18
 _STAIN_OFFSET: Final = 0.04
 # One field of noise, of which each image gets a random part: drawing it anew costs milliseconds.
@@ -137,10 +139,6 @@ def _restain(image: Image, rng: np.random.Generator) -> Image:
     density = cv2.LUT(image, _DENSITY)
     light = cv2.exp(cv2.transform(density, matrix.astype(np.float32)))
     return np.asarray(cv2.addWeighted(light, 256, light, 0, -1, dtype=cv2.CV_8U), np.uint8)
-
-
-# Logarithm of the light that passes, with the sign that `exp` takes back.
-_DENSITY: Final = np.log((np.arange(256, dtype=np.float32) + 1) / 256)
 
 
 def _rebalance(image: Image, rng: np.random.Generator) -> Image:
