@@ -23,6 +23,7 @@ from daemon.file_lock import lock_holder, take_lock
 from daemon.mounts import file_system_type
 from edge.atomic import make_folder
 from edge.errors import StorageError
+from edge.printable import printable
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +171,7 @@ def _write(tree: Path, text: bytes) -> None:
 
 def _named_holder(descriptor: int) -> str:
     text = os.pread(descriptor, 500, 0).decode(errors="replace")
-    line = "".join(char for char in text.partition("\n")[0] if char.isprintable())
+    line = printable(text.partition("\n")[0])
     return line or lock_holder(descriptor)
 
 

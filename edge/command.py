@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.errors import EdgeError
+from edge.printable import printable
 
 # As the shell has it for a program ended by SIGINT.
 INTERRUPTED: Final = 130
@@ -52,7 +53,8 @@ def run_command(
 
 
 def _say(*lines: str) -> None:
-    sys.stderr.writelines(f"error: {line}\n" for line in lines)
+    # A line may name a file, whose name anybody may have chosen.
+    sys.stderr.writelines(f"error: {printable(line)}\n" for line in lines)
 
 
 def _lines(error: Exception, *, is_private: bool) -> list[str]:

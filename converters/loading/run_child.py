@@ -11,6 +11,7 @@ from typing import Final
 
 from converters.loading.border import Answer, Limits, Refusal, Request, read_answer
 from edge.errors import ConfigError, EdgeError, ModelError
+from edge.printable import printable
 
 LIMITS: Final = Limits()
 # One message; what a stranger's file contributes to it must not fill the screen.
@@ -95,8 +96,8 @@ def _crashed(request: Request, exit_code: int) -> ModelError:
 
 def _refused(refusal: Refusal) -> EdgeError:
     # A name in a stranger's pickle may hold line breaks and terminal control sequences.
-    line = "".join(c if c.isprintable() else " " for c in refusal.message)
+    line = printable(" ".join(refusal.message.split()))
     kind = ConfigError if refusal.is_config else ModelError
-    error = kind(" ".join(line.split())[:_MAX_MESSAGE_CHARACTERS])
+    error = kind(line[:_MAX_MESSAGE_CHARACTERS])
     error.add_note(refusal.trace)
     return error

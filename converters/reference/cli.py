@@ -25,6 +25,7 @@ from edge import atomic
 from edge.bundle import load_bundle
 from edge.command import run_command
 from edge.errors import ConfigError
+from edge.printable import printable
 from edge.progress import Progress
 
 logger = logging.getLogger("reference")
@@ -48,24 +49,27 @@ def run_evaluation(arguments: argparse.Namespace) -> None:
     graphs = choose_graphs(bundle, arguments.graphs)
     images = _evaluation_images(arguments, bundle.classes)
     count = counted(len(images.files), "image")
-    print(f"{bundle.name} {bundle.version} on {count} of {images.origin}")
+    print(printable(f"{bundle.name} {bundle.version} on {count} of {images.origin}"))
     for line in images.left_out:
-        print(f"left out: {line}")
+        print(printable(f"left out: {line}"))
+    if images.missing:
+        print(f"no image of: {', '.join(images.missing)}; nothing is known of these classes")
     print(flush=True)
     with Progress(f"labelled with {', '.join(graphs)}", sys.stderr) as progress:
         found = evaluate(bundle, images.files, graphs, progress.update, threads=arguments.threads)
     print(evaluation_text(found, bundle.unidentified_below))
     if arguments.json:
-        fields = evaluation_fields(found, bundle, images.origin, images.left_out)
+        fields = evaluation_fields(found, bundle, images)
         atomic.write_file(arguments.json, (json.dumps(fields, indent=1) + "\n").encode())
     if arguments.wrong:
         _write_sheets(found, images.origin, arguments.wrong)
+    _require_some_read(found)
 
 
 def _evaluation_images(arguments: argparse.Namespace, classes: tuple[str, ...]) -> EvaluationImages:
-    if arguments.data:
-        return images_of_split(arguments.data, arguments.split, classes)
     with Progress("files compared", sys.stderr) as progress:
+        if arguments.data:
+            return images_of_split(arguments.data, arguments.split, classes, progress.update)
         return images_of_folders(arguments.folder, classes, progress.update)
 
 
@@ -90,12 +94,21 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--json: {arguments.json} is a folder; name a file.")
 
 
+def _require_some_read(found: Judgement) -> None:
+    """Figures of images none of which could be read say nothing of the bundle."""
+    if len(found.rejected) == len(found.files):
+        raise ConfigError(
+            f"none of the {counted(len(found.files), 'image')} could be labelled (the first: "
+            f"{found.rejected[0]}). Check that the images are whole and may be read."
+        )
+
+
 def _write_sheets(found: Judgement, origin: Path, folder: Path) -> None:
     positions = wrong_images(found)
     atomic.make_folder(folder)
     for number, page in enumerate(contact_sheets(found, positions, origin), start=1):
         atomic.write_file(folder / f"wrong-{number:03}.png", page)
-    print(f"\n{len(positions)} images that a graph gets wrong are shown in {folder}")
+    print(printable(f"{len(positions)} images that a graph gets wrong are shown in {folder}"))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -19,7 +20,14 @@ from converters.reference.class_folders import (
 from edge.errors import ConfigError
 from edge.progress import Progress
 
-__all__ = ["CLASSES", "ORIGINAL_COUNTS", "LabelledFile", "read_manifest", "read_original"]
+__all__ = [
+    "CLASSES",
+    "ORIGINAL_COUNTS",
+    "LabelledFile",
+    "read_manifest",
+    "read_original",
+    "read_split",
+]
 
 logger = logging.getLogger("reference")
 
@@ -50,23 +58,44 @@ _COLUMNS = ("file", "split", "class")
 
 
 def read_manifest(folder: Path, split: str) -> list[LabelledFile]:
+    """Images of the data set's classes of one split of a folder with a `manifest.csv`.
+
+    Raises:
+        ConfigError: as `read_split`, or an unknown class.
+    """
+    files = read_split(folder, split, CLASSES)
+    unknown = sorted({file.cell_class for file in files} - set(CLASSES))
+    if unknown:
+        raise ConfigError(
+            f"{folder / 'manifest.csv'} has the class {unknown[0]!r}; known: {', '.join(CLASSES)}."
+        )
+    return files
+
+
+def read_split(folder: Path, split: str, classes: tuple[str, ...]) -> list[LabelledFile]:
     """Labelled images of one split of a folder with a `manifest.csv`.
 
     The manifest has the columns file, split and class, and perhaps kind and capture.
 
+    Args:
+        classes: known names of classes, which the manifest may write in any case of letters; other
+            classes are given as they stand there.
+
     Raises:
-        ConfigError: no manifest, no such split, an unknown class or a missing image.
+        ConfigError: no manifest, no such split, an image that is missing or stands there twice.
     """
     manifest = folder / "manifest.csv"
-    rows = [row for row in _rows(manifest) if row["split"] == split]
+    every = _rows(manifest)
+    rows = [row for row in every if row["split"] == split]
     if not rows:
         raise ConfigError(
             f"{manifest} lists no images of split {split!r}; give train, val or test."
         )
-    files = [_labelled(folder, row) for row in rows]
+    # An image in two splits would be judged by a network that was trained on it.
+    _require_each_once(manifest, every)
+    names = {name.casefold(): name for name in classes}
+    files = [_labelled(folder, row, names) for row in rows]
     for file in files:
-        if file.cell_class not in CLASSES:
-            raise ConfigError(f"{manifest} has the class {file.cell_class!r}; known: {CLASSES}.")
         if not file.path.is_file():
             raise ConfigError(
                 f"{file.path} is in {manifest} but not on disk; copy the images anew."
@@ -110,9 +139,23 @@ def _rows(manifest: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _labelled(folder: Path, row: dict[str, str]) -> LabelledFile:
-    path = folder / row["file"]
-    return LabelledFile(path, row["class"], row.get("kind") or "", row.get("capture") or "")
+def _require_each_once(manifest: Path, rows: list[dict[str, str]]) -> None:
+    seen: dict[str, dict[str, str]] = {}
+    for row in rows:
+        first = seen.setdefault(os.path.normpath(row["file"]), row)
+        if first is not row:
+            places = " and ".join(f"{r['split']}, {r['class']}" for r in (first, row))
+            raise ConfigError(
+                f"{manifest} lists {row['file']} twice ({places}); keep the row that is right."
+            )
+
+
+def _labelled(folder: Path, row: dict[str, str], names: dict[str, str]) -> LabelledFile:
+    given = row["class"].strip()
+    cell_class = names.get(given.casefold(), given)
+    return LabelledFile(
+        folder / row["file"], cell_class, row.get("kind") or "", row.get("capture") or ""
+    )
 
 
 def _check_counts(root: Path, files: list[LabelledFile]) -> None:

@@ -8,20 +8,16 @@ from typing import Any, Final
 from converters.metrics import CALIBRATION_BINS
 from converters.reference.evaluation.evaluate import REJECTED, Judgement, Mask
 from converters.reference.evaluation.graphs import REFERENCE
+from converters.reference.evaluation.images import EvaluationImages
 from edge.bundle import Bundle
 
 SCHEMA: Final = "edge-evaluation/1"
 
 
 def evaluation_fields(
-    judgement: Judgement, bundle: Bundle, origin: Path, left_out: list[str]
+    judgement: Judgement, bundle: Bundle, images: EvaluationImages
 ) -> dict[str, Any]:
-    """All figures.
-
-    Args:
-        origin: the folder to which files are named.
-        left_out: lines on what of it was not judged.
-    """
+    """All figures, with files named to the folder that holds them."""
     groups = judgement.groups()
     return {
         "schema": SCHEMA,
@@ -29,13 +25,14 @@ def evaluation_fields(
         "classes": list(judgement.classes),
         "unidentified_below": bundle.unidentified_below,
         "calibration_bins": CALIBRATION_BINS,
-        "left_out": left_out,
+        "left_out": images.left_out,
+        "classes_without_images": images.missing,
         "groups": {
             name: {g: _graph(judgement, g, group, bundle) for g in judgement.answers}
             for name, group in groups.items()
         },
         "paired_with_fp32": _paired(judgement, groups) if REFERENCE in judgement.answers else {},
-        "images": [_image(judgement, i, origin) for i in range(len(judgement.files))],
+        "images": [_image(judgement, i, images.origin) for i in range(len(judgement.files))],
     }
 
 

@@ -14,30 +14,38 @@ from converters.reference.class_folders import (
     images_in,
     without_contradictions,
 )
-from converters.reference.pbc import read_manifest
+from converters.reference.pbc import read_split
 from edge.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationImages:
-    """Images of the bundle's classes; `left_out` says in lines what else `origin` holds."""
+    """Images of the bundle's classes.
+
+    Attributes:
+        origin: the folder that holds them.
+        left_out: lines on what else it holds.
+        missing: classes of the bundle of which it holds no image.
+    """
 
     origin: Path
     files: list[LabelledFile]
     left_out: list[str]
+    missing: list[str]
 
 
-def images_of_split(folder: Path, split: str, classes: tuple[str, ...]) -> EvaluationImages:
+def images_of_split(
+    folder: Path, split: str, classes: tuple[str, ...], on_file: Callable[[int, int], None]
+) -> EvaluationImages:
     """One split of a folder with a manifest.
 
     Raises:
-        ConfigError: as `read_manifest`, or no image of the bundle's classes.
+        ConfigError: as `read_split`, or no image of the bundle's classes.
     """
-    every = read_manifest(folder, split)
-    files = [file for file in every if file.cell_class in classes]
+    every = read_split(folder, split, classes)
+    known = [file for file in every if file.cell_class in classes]
     others = Counter(file.cell_class for file in every if file.cell_class not in classes)
-    left_out = [_of_no_class(name, count, classes) for name, count in sorted(others.items())]
-    return _some(EvaluationImages(folder, files, left_out), classes)
+    return _chosen(folder, known, others, classes, on_file)
 
 
 def images_of_folders(
@@ -49,21 +57,30 @@ def images_of_folders(
         ConfigError: as `find_class_folders`, or no image of the bundle's classes.
     """
     found = find_class_folders(folder, classes)
-    files, contradictions = without_contradictions(found.files(), on_file)
-    unknown = [_of_no_class(p.name, len(images_in(p)), classes) for p in found.unknown]
+    others = Counter({path.name: len(images_in(path)) for path in found.unknown})
+    return _chosen(found.root, found.files(), others, classes, on_file)
+
+
+def _chosen(
+    origin: Path,
+    known: list[LabelledFile],
+    others: Counter[str],
+    classes: tuple[str, ...],
+    on_file: Callable[[int, int], None],
+) -> EvaluationImages:
+    """The files of known classes, with lines on those of `others` and on contradictory ones."""
+    files, contradictions = without_contradictions(known, on_file)
+    if not files:
+        raise ConfigError(
+            f"{origin} holds no .jpg or .png image of the bundle's classes "
+            f"({', '.join(classes)}). Give a folder with labelled images of these."
+        )
+    unknown = [_of_no_class(name, count, classes) for name, count in sorted(others.items())]
     left_out = [*unknown, *(str(contradiction) for contradiction in contradictions)]
-    return _some(EvaluationImages(found.root, files, left_out), classes)
+    present = {file.cell_class for file in files}
+    return EvaluationImages(origin, files, left_out, [c for c in classes if c not in present])
 
 
 def _of_no_class(name: str, count: int, classes: tuple[str, ...]) -> str:
     images = counted(count, "image")
-    return f"{name}: {images} left out, the bundle has no such class ({', '.join(classes)})"
-
-
-def _some(images: EvaluationImages, classes: tuple[str, ...]) -> EvaluationImages:
-    if not images.files:
-        raise ConfigError(
-            f"{images.origin} holds no .jpg or .png image of the bundle's classes "
-            f"({', '.join(classes)}). Give a folder with labelled images of these."
-        )
-    return images
+    return f"{name}: {images}; the bundle has no such class (it has {', '.join(classes)})"

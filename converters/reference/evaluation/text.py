@@ -9,6 +9,7 @@ from converters.metrics import CALIBRATION_BINS
 from converters.reference.evaluation.evaluate import ALL_IMAGES, Judgement, Mask
 from converters.reference.evaluation.graphs import REFERENCE
 from edge.intervals import Share
+from edge.printable import printable
 
 _NAME_WIDTH: Final = 14
 _COLUMN_WIDTH: Final = 30
@@ -93,9 +94,10 @@ def _confusion(judgement: Judgement, graph: str, name: str, group: Mask) -> list
 
 
 def _rejected(judgement: Judgement) -> list[str]:
+    named = (f"  {judgement.files[i].path}: {why}" for i, why in judgement.rejected.items())
     return [
         f"rejected, counted as wrong: {len(judgement.rejected)}",
-        *(f"  {judgement.files[i].path}: {why}" for i, why in judgement.rejected.items()),
+        *(printable(line) for line in named),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from converters.reference.evaluation.contact_sheet import (
 from converters.reference.evaluation.evaluate import REJECTED, Answers, Judgement, Paired, evaluate
 from converters.reference.evaluation.fields import evaluation_fields
 from converters.reference.evaluation.graphs import choose_graphs, open_graph
+from converters.reference.evaluation.images import EvaluationImages
 from converters.reference.evaluation.text import evaluation_text
 from edge.backends.onnx import OnnxSession, open_onnx
 from edge.bundle import load_bundle
@@ -157,7 +159,8 @@ def test_evaluate_folder_prints_figures_and_names_what_it_left_out(
     assert run("--bundle", small_bundle, "--folder", colours) == 0
     said = capsys.readouterr().out
     assert "colours 1 on 11 images of" in said
-    assert "left out: violet: 1 image left out, the bundle has no such class" in said
+    assert "left out: violet: 1 image; the bundle has no such class (it has red" in said
+    assert "no image of" not in said
     assert "9/11 81.8 (48.2 to 97.7)" in said
     assert "cut.jpg: " in said
     assert "kind" not in said
@@ -187,14 +190,11 @@ def test_evaluate_writes_every_figure_and_pictures_of_what_is_wrong(
 
 
 def test_evaluate_manifest_gives_its_kinds_and_captures(
-    small_bundle: Path, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_bundle: Path, colours: Path, tmp_path: Path
 ) -> None:
-    from converters.reference import pbc
-
-    monkeypatch.setattr(pbc, "CLASSES", ("red", "green", "blue", "violet"))
     rows = [
         "file,split,class,kind,capture",
-        "red/0.jpg,test,red,native,dm96",
+        "red/0.jpg,test, Red,native,dm96",
         "green/1.jpg,test,green,native,other_export",
         "red/odd.jpg,test,red,denoised224,",
         "violet/0.jpg,test,violet,native,dm96",
@@ -205,8 +205,9 @@ def test_evaluate_manifest_gives_its_kinds_and_captures(
     assert run("--bundle", small_bundle, "--data", colours, "--json", out) == 0
     found = json.loads(out.read_text())
     assert found["left_out"] == [
-        "violet: 1 image left out, the bundle has no such class (red, green, blue)"
+        "violet: 1 image; the bundle has no such class (it has red, green, blue)"
     ]
+    assert found["classes_without_images"] == ["blue"]
     counts = {name: g["fp32"]["accuracy"]["count"] for name, g in found["groups"].items()}
     assert counts == {
         "all": 2,
@@ -215,6 +216,56 @@ def test_evaluate_manifest_gives_its_kinds_and_captures(
         "capture dm96": 1,
         "capture other_export": 1,
     }
+
+
+@pytest.mark.parametrize("again", ["red/0.jpg,test,green", "./red/0.jpg,train,red"])
+def test_evaluate_manifest_that_lists_an_image_twice_is_refused(
+    small_bundle: Path, colours: Path, capsys: pytest.CaptureFixture[str], again: str
+) -> None:
+    rows = ["file,split,class", "red/0.jpg,test,red", "green/1.jpg,test,green", again]
+    (colours / "manifest.csv").write_text("\n".join(rows))
+    assert run("--bundle", small_bundle, "--data", colours) == 2
+    assert "red/0.jpg twice (test, red and t" in capsys.readouterr().err
+
+
+def test_evaluate_manifest_leaves_out_a_picture_with_two_labels(
+    small_bundle: Path, colours: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (colours / "blue" / "twice.jpg").write_bytes((colours / "red" / "0.jpg").read_bytes())
+    names = ("red/0.jpg", "blue/twice.jpg", "blue/2.jpg", "green/1.jpg")
+    rows = ["file,split,class", *(f"{name},test,{Path(name).parent}" for name in names)]
+    (colours / "manifest.csv").write_text("\n".join(rows))
+    assert run("--bundle", small_bundle, "--data", colours) == 0
+    said = capsys.readouterr().out
+    assert "on 2 images of" in said
+    assert "left out: red/0.jpg and blue/twice.jpg are the same picture" in said
+    assert "no image of: red; nothing is known of these classes" in said
+
+
+def test_evaluate_images_none_of_which_can_be_read_is_an_error(
+    small_bundle: Path, colours: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in colours.rglob("*.jpg"):
+        path.write_bytes(b"")
+    # Files with the same bytes in two classes would be left out as contradictory.
+    shutil.rmtree(colours / "red")
+    shutil.rmtree(colours / "green")
+    assert run("--bundle", small_bundle, "--folder", colours) == 2
+    heard = capsys.readouterr()
+    assert "rejected, counted as wrong: 4" in heard.out
+    assert "none of the 4 images could be labelled (the first: " in heard.err
+
+
+def test_evaluate_shows_names_of_strangers_with_escapes(
+    small_bundle: Path, colours: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (colours / "violet").rename(colours / "vio\x1b[2Jlet")
+    (colours / "blue" / "cut.jpg").rename(colours / "blue" / "cut\udce9\x1b[2J.jpg")
+    assert run("--bundle", small_bundle, "--folder", colours) == 0
+    said = capsys.readouterr().out
+    assert "left out: vio\\x1b[2Jlet: 1 image" in said
+    assert "cut\\xe9\\x1b[2J.jpg: " in said
+    assert "\x1b" not in said
 
 
 @pytest.mark.parametrize(
@@ -295,7 +346,9 @@ def test_evaluate_all_graphs_finds_what_the_converter_found(converted: Path) -> 
     ):
         expected = judged[key]["accuracy"]["int8"]["count"]
         assert found.accuracy(name, everything).count == expected
-    fields = evaluation_fields(found, bundle, converted.parent / "validation", [])
+    fields = evaluation_fields(
+        found, bundle, EvaluationImages(converted.parent / "validation", files, [], [])
+    )
     assert fields["images"][0]["file"] == f"{files[0].cell_class}/{files[0].path.name}"
 
 
