@@ -56,10 +56,11 @@ def _graph_fields(solution: Solution, histograms: dict[str, Histogram]) -> dict[
         "passed": solution.holds,
         "method": solution.method,
         "method_divergence": {k: round(v, 6) for k, v in solution.method_divergence.items()},
-        # On the probe images, every class weighing the same, before any layer went back to float.
+        # On the probe images, every class weighing the same, of the graph that was written.
         "layer_correction": {
             "divergence_before": round(solution.correction.before, 6),
             "divergence_after": round(solution.correction.after, 6),
+            "kept": solution.correction.is_kept,
         },
         "int8_share_of_macs": round(solution.int8_share, 4),
         "checks": check_fields(solution.checks),

@@ -235,7 +235,9 @@ def _correction(graph: Fields) -> str:
     if not found:
         return ""
     before, after = (number(found[f"divergence_{when}"], 2) for when in ("before", "after"))
-    return f"{before}, corrected {after}"
+    # Evidence that does not say it is of a time when the corrected graph was always taken.
+    is_kept = found.get("kept", True)
+    return f"{before}, corrected {after}{'' if is_kept else ' (left out)'}"
 
 
 def _graph_row(name: str, graph: Fields, quantized: Fields) -> list[str]:

@@ -37,10 +37,14 @@ class LayerEffect:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """Divergence of a graph's probabilities, in nats, before and after correction."""
+    """Divergence of a graph's probabilities, in nats, before and after correction.
+
+    `is_kept` says whether the corrected graph was taken.
+    """
 
     before: float
     after: float
+    is_kept: bool
 
 
 def choose_method(
@@ -65,7 +69,8 @@ def choose_method(
     if least > NEGLIGIBLE and len(near) > 1:
         for done, method in enumerate(near, start=1):
             int8 = quantize_on(problem, placement, candidates[method], problem.probe)
-            scores[method] = probe_divergence(problem, placement, int8)
+            # Where the correction makes it worse, the plain graph is the one that is taken.
+            scores[method] = min(scores[method], probe_divergence(problem, placement, int8))
             problem.on_progress(f"corrected {step}", done, len(near))
     best = min(near, key=lambda name: scores[name])
     return best, candidates[best], scores
@@ -85,18 +90,25 @@ def rank_layers(
     return sorted(effects, key=lambda effect: effect.divergence, reverse=True)
 
 
-def measure_correction(
+def build_corrected(
     problem: Problem,
     placement: Placement,
     ranges: dict[str, Range],
-    corrected: Int8Model,
     *,
     kept_float: Collection[str] = (),
-) -> Correction:
-    """What the correction did to a graph that `build` made of these ranges and layers."""
-    plain = build(problem, placement, ranges, kept_float=kept_float, is_corrected=False)
+) -> tuple[Int8Model, Correction]:
+    """The graph for a placement with its layers corrected, or plain where that is clearly better.
+
+    The correction makes each layer's output alone come near FP32's; that all of them together give
+    probabilities nearer to FP32's is to be expected and not certain.
+    """
+    plain, corrected = (
+        build(problem, placement, ranges, kept_float=kept_float, is_corrected=is_corrected)
+        for is_corrected in (False, True)
+    )
     before, after = (probe_divergence(problem, placement, int8) for int8 in (plain, corrected))
-    return Correction(before, after)
+    is_kept = after <= before + NEGLIGIBLE
+    return corrected if is_kept else plain, Correction(before, after, is_kept)
 
 
 def probe_divergence(problem: Problem, placement: Placement, int8: Int8Model) -> float:

@@ -48,8 +48,8 @@ def build(
     placement: Placement,
     ranges: dict[str, Range],
     *,
-    kept_float: Collection[str] = (),
-    is_corrected: bool = True,
+    kept_float: Collection[str],
+    is_corrected: bool,
 ) -> Int8Model:
     """The graph for a placement, in the form that its target reads."""
     reference = problem.reference if is_corrected else None

@@ -1,6 +1,6 @@
 """From calibrated FP32 to an INT8 graph that passes the gate, with as little float as needed.
 
-First the range method is chosen that disturbs the probabilities least, and the biases are
+First the range method is chosen that disturbs the probabilities least, and the layers are
 corrected. If the gate still refuses, the layers are ranked by what quantizing each alone does, and
 the worst go back to float one by one.
 """
@@ -19,11 +19,11 @@ from converters.placement import Placement
 from converters.probing import (
     Correction,
     LayerEffect,
+    build_corrected,
     choose_method,
-    measure_correction,
     rank_layers,
 )
-from converters.problem import Problem, build
+from converters.problem import Problem
 from converters.ranges import Range, choose_ranges
 
 # With less of the arithmetic in INT8, FP16 or FP32 is the better choice.
@@ -74,7 +74,7 @@ def solve(problem: Problem, placement: Placement) -> Solution:
     """Quantize for one placement; where the gate refuses, rescue what can be rescued."""
     start = time.monotonic()
     method, ranges, scores = choose_method(problem, placement)
-    int8 = build(problem, placement, ranges)
+    int8, correction = build_corrected(problem, placement, ranges)
     evidence, checks = problem.judge(int8, placement)
     solution = Solution(
         placement=placement,
@@ -86,7 +86,7 @@ def solve(problem: Problem, placement: Placement) -> Solution:
         checks=checks,
         int8_share=int8_share(problem.model, int8.quantized_layers),
         naive_checks=checks,
-        correction=measure_correction(problem, placement, ranges, int8),
+        correction=correction,
     )
     if failures(checks):
         rescue(problem, solution)
@@ -127,10 +127,12 @@ def _missed_with(
     problem: Problem, solution: Solution, kept_float: list[str]
 ) -> tuple[str, ...] | None:
     """Make the solution one with these layers in float; None, and unchanged, with too many."""
-    int8 = build(problem, solution.placement, solution.ranges, kept_float=kept_float)
+    int8, correction = build_corrected(
+        problem, solution.placement, solution.ranges, kept_float=kept_float
+    )
     share = int8_share(problem.model, int8.quantized_layers)
     if share < MIN_INT8_SHARE:
         return None
-    solution.int8, solution.int8_share = int8, share
+    solution.int8, solution.int8_share, solution.correction = int8, share, correction
     solution.evidence, solution.checks = problem.judge(int8, solution.placement)
     return tuple(check.name for check in failures(solution.checks))

@@ -102,9 +102,11 @@ def _verdict(solution: Solution) -> str:
     lost = "" if drop is None else f", {drop:.2f} points lost"
     kept = f", {len(solution.steps)} layers put back in float" if solution.steps else ""
     agreement, share = solution.evidence.agreement.rate, solution.int8_share
-    before, after = solution.correction.before, solution.correction.after
+    correction = solution.correction
+    left_out = "" if correction.is_kept else ", so that it was left out"
     return (
         f"{solution.placement.name}: {verdict}{lost}, agreement {agreement:.1%}, "
         f"{share:.0%} of the arithmetic in INT8{kept}, ranges by {solution.method}, "
-        f"divergence {before:.6f} nats before the layers were corrected and {after:.6f} after it"
+        f"divergence {correction.before:.6f} nats before the layers were corrected and "
+        f"{correction.after:.6f} after it{left_out}"
     )

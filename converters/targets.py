@@ -19,8 +19,8 @@ from converters.judging import Judging
 from converters.layer_correction import image_limit
 from converters.onnx_to_int8 import quantizable_tensors
 from converters.placement import TENSORRT, TENSORRT8, X86, X86_7BIT, Placement
-from converters.probing import measure_correction
-from converters.problem import Problem, build
+from converters.probing import build_corrected
+from converters.problem import Problem
 from converters.quantization import Solution, rescue, solve
 from converters.request import Request
 from edge.errors import AccuracyGateError
@@ -92,7 +92,7 @@ def _in_the_form_of(problem: Problem, placement: Placement, solution: Solution) 
     """The same ranges and layers in float for a related placement, judged and rescued by itself."""
     start = time.monotonic()
     kept = [step.kept_float for step in solution.steps]
-    int8 = build(problem, placement, solution.ranges, kept_float=kept)
+    int8, correction = build_corrected(problem, placement, solution.ranges, kept_float=kept)
     evidence, checks = problem.judge(int8, placement)
     found = replace(
         solution,
@@ -101,7 +101,7 @@ def _in_the_form_of(problem: Problem, placement: Placement, solution: Solution) 
         evidence=evidence,
         checks=checks,
         naive_checks=checks,
-        correction=measure_correction(problem, placement, solution.ranges, int8, kept_float=kept),
+        correction=correction,
         # Lists of its own: a rescue adds to them.
         effects=list(solution.effects),
         steps=list(solution.steps),

@@ -369,6 +369,10 @@ def test_report_shows_what_each_class_lost_and_what_layer_correction_did(
     text = page(evidence).text
     assert "5.71 \N{MINUS SIGN}1.25 to 6.50; 4 lost, 1 gained" in text
     assert "0.0022, corrected 0.0008" in text
+    assert "left out" not in text
+    for found in evidence["graphs"].values():
+        found["layer_correction"]["kept"] = False
+    assert "0.0022, corrected 0.0008 (left out)" in page(evidence).text
 
 
 def test_report_of_evidence_from_before_these_figures_leaves_them_out(

@@ -24,7 +24,7 @@ from converters.judging import Judging
 from converters.onnx_to_int8 import Int8Model, quantizable_tensors
 from converters.placement import TENSORRT, WEIGHTED, X86, X86_7BIT, Placement
 from converters.probing import rank_layers
-from converters.problem import Problem
+from converters.problem import Problem, build
 from converters.quantization import solve
 from converters.ranges import choose_ranges
 from converters.targets import _in_the_form_of
@@ -115,6 +115,20 @@ def test_graph_in_the_form_of_another_is_rescued_by_itself(problem: Problem) -> 
     assert first.steps == []
     assert related.holds
     assert layer in related.int8.float_layers
+
+
+def test_solve_takes_the_plain_graph_where_the_correction_makes_it_worse(
+    problem: Problem,
+) -> None:
+    # With all layers in INT8 this network is beyond what rounding and biases can mend.
+    accepting = replace(problem, judge=lambda int8, of: (problem.judge(int8, of)[0], []))
+    broken = solve(accepting, X86)
+    assert not broken.correction.is_kept
+    assert broken.correction.after > broken.correction.before
+    plain = build(accepting, X86, broken.ranges, kept_float=(), is_corrected=False)
+    assert broken.int8.model.SerializeToString() == plain.model.SerializeToString()
+    rescued = solve(problem, X86)
+    assert rescued.correction.is_kept
 
 
 def test_rank_layers_puts_the_layer_that_was_made_fragile_first(problem: Problem) -> None:
