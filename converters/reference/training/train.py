@@ -36,7 +36,7 @@ class TrainingPlan:
     half the time and loses nothing (progressive resizing, Tan and Le, EfficientNetV2, 2021).
     """
 
-    epochs: int = 28
+    epochs: int = 36
     batch_size: int = 32
     images_per_epoch: int = 4096
     peak_learning_rate: float = 1e-3
