@@ -12,11 +12,9 @@ import onnxruntime as ort
 
 from converters.histogram import Histogram
 from converters.image_set import ImageSet, image_batches
-from edge.errors import ConfigError, ModelError
+from edge.errors import ModelError
 from edge.preprocess import InputSpec
 
-# Fewer images leave the tails of the activations to chance.
-MIN_IMAGES: Final = 32
 # Ranges move by less than a percent beyond about this many images of single cells.
 GOOD_IMAGES: Final = 100
 
@@ -63,15 +61,9 @@ def calibrate(
     one image's activations.
 
     Raises:
-        ConfigError: too few images.
         ModelError: an activation is not finite.
     """
     total = len(images.files)
-    if total < MIN_IMAGES:
-        raise ConfigError(
-            f"{images.origin} holds {total} calibration images, {MIN_IMAGES} are needed. "
-            "Give a folder with some hundred exported images."
-        )
     session = _open_with_outputs(model, tensors)
     logits_name = model.graph.output[0].name
     histograms = {name: Histogram() for name in tensors}

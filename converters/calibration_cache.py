@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,12 +22,6 @@ from edge.preprocess import InputSpec
 
 # Raised when the meaning of the stored numbers changes.
 _FORMAT: Final = 1
-
-
-def default_cache_folder() -> Path:
-    """`$XDG_CACHE_HOME/microscope-edge`, by default below the home folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "microscope-edge" / "calibration"
 
 
 def cache_key(

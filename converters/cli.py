@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -20,7 +21,7 @@ from converters.engine_request import (
 )
 from converters.gate import Gate, read_gate
 from converters.onnx_to_engine import add_engines
-from converters.request import Request, labelled_images
+from converters.request import MIN_CALIBRATION_IMAGES, Request, labelled_images
 from converters.validation_size import require_enough_images
 from edge.backends.plan import PORTABILITIES, SAME_GPU
 from edge.backends.trt_build import MAX_BATCH
@@ -86,6 +87,7 @@ def _build_engines(
 def _convert(arguments: argparse.Namespace) -> int:
     # What cannot be built is said before the long work, not after it.
     targets = find_targets([parse_request(text) for text in arguments.engine])
+    request = _request(arguments)
     print("loading onnx ...", file=sys.stderr)
     try:
         from converters.convert import convert
@@ -94,7 +96,6 @@ def _convert(arguments: argparse.Namespace) -> int:
         raise ConfigError(
             f"edge-convert needs {error.name}; pip install 'microscope-edge[convert]'."
         ) from error
-    request = _request(arguments)
     with StepProgress(sys.stderr) as progress:
         report = convert(request, progress.update)
     print(describe(report))
@@ -118,12 +119,10 @@ def _target_here() -> list[Target]:
 
 
 def _request(arguments: argparse.Namespace) -> Request:
-    from converters.calibration import MIN_IMAGES
-    from converters.calibration_cache import default_cache_folder
-
-    if arguments.calibration_images < MIN_IMAGES:
+    least = MIN_CALIBRATION_IMAGES
+    if arguments.calibration_images < least:
         raise ConfigError(
-            f"--calibration-images is {arguments.calibration_images}; give {MIN_IMAGES} or more."
+            f"--calibration-images is {arguments.calibration_images}; give {least} or more."
         )
     if not arguments.model.exists():
         raise ConfigError(f"{arguments.model} is no file; give a model.pt or model.onnx.")
@@ -142,11 +141,17 @@ def _request(arguments: argparse.Namespace) -> Request:
         overwrite=arguments.overwrite,
         trust_pickle=arguments.trust_pickle,
         strict=arguments.strict,
-        cache=None if arguments.no_cache else default_cache_folder(),
+        cache=None if arguments.no_cache else _default_cache_folder(),
         gate=_gate(arguments),
         tensorrt8=arguments.tensorrt8,
         allow_weak_validation=arguments.allow_weak_validation,
     )
+
+
+def _default_cache_folder() -> Path:
+    """`$XDG_CACHE_HOME/microscope-edge`, by default below the home folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "microscope-edge" / "calibration"
 
 
 def _gate(arguments: argparse.Namespace) -> Gate:

@@ -62,15 +62,7 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
         to_calibrate = calibration_images(request, Path(scratch))
         to_judge = validation_images(request, Path(scratch))
-        samples = sample_images(to_judge, card)
-        source = open_model(request.model, card, samples, trust_pickle=request.trust_pickle)
-        fp32 = source_to_onnx(source, card.input)
-        check_export(source, fp32, card, samples)
-        # After the model: a card with a class too many is the model's matter, not the images'.
-        if not request.allow_weak_validation:
-            require_enough_images(to_judge, card.classes)
-        norm = find_first_norm(source.graph)
-        diagnose(open_core(fp32), to_judge, card, on_progress, norm)
+        source, fp32 = _open(request, to_judge, on_progress)
         validation = Validation.from_images(to_judge, card.classes)
         judging = Judging(fp32, card, validation, request.gate, on_progress)
         quantized = (
@@ -104,6 +96,25 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
         half=half,
         warnings=tuple(_warnings(card, judging, half, quantized)),
     )
+
+
+def _open(
+    request: Request, to_judge: ImageSet, on_progress: OnProgress
+) -> tuple[SourceModel, onnx.ModelProto]:
+    """The model and its FP32 graph, behind a card that the validation images do not contradict."""
+    card = request.card
+    samples = sample_images(to_judge, card)
+    step = f"opening {request.model.name}"
+    on_progress(step, 0, 1)
+    source = open_model(request.model, card, samples, trust_pickle=request.trust_pickle)
+    on_progress(step, 1, 1)
+    fp32 = source_to_onnx(source, card.input)
+    check_export(source, fp32, card, samples)
+    # After the model: a card with a class too many is the model's matter, not the images'.
+    if not request.allow_weak_validation:
+        require_enough_images(to_judge, card.classes)
+    diagnose(open_core(fp32), to_judge, card, on_progress, find_first_norm(source.graph))
+    return source, fp32
 
 
 def _chosen_models(

@@ -11,6 +11,7 @@ from converters.gate import Gate
 from converters.image_set import ImageSet, draw_images, load_images
 from edge.errors import ConfigError
 
+MIN_CALIBRATION_IMAGES: Final = 32
 DRAWN_VALIDATION_COUNT: Final = 200
 # Not the demo's seeds: the demo's cells are neither calibrated nor validated on.
 DRAWN_CALIBRATION_SEED: Final = 7_919
@@ -49,7 +50,7 @@ def calibration_images(request: Request, scratch: Path) -> ImageSet | None:
     """The images to calibrate on, None without INT8; drawn ones are written into `scratch`.
 
     Raises:
-        ConfigError: none are named, or they cannot be used.
+        ConfigError: none are named, too few, or they cannot be used.
     """
     if not request.int8:
         return None
@@ -63,7 +64,13 @@ def calibration_images(request: Request, scratch: Path) -> ImageSet | None:
         return draw_images(
             request.calibration_limit, DRAWN_CALIBRATION_SEED, scratch / "calibration"
         )
-    return load_images(Path(chosen), limit=request.calibration_limit)
+    images = load_images(Path(chosen), limit=request.calibration_limit)
+    if len(images.files) < MIN_CALIBRATION_IMAGES:
+        raise ConfigError(
+            f"{images.origin} holds {len(images.files)} calibration images, "
+            f"{MIN_CALIBRATION_IMAGES} are needed. Give a folder with some hundred exported images."
+        )
+    return images
 
 
 def validation_images(request: Request, scratch: Path) -> ImageSet:

@@ -23,7 +23,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from edge.errors import ImageError, RejectReason, TransientError
+from edge.errors import ConfigError, ImageError, RejectReason, TransientError
 from edge.failpoints import failpoint
 from edge.image_header import ImageHeader, read_header
 
@@ -68,6 +68,18 @@ def read_image(path: Path, limits: ImageLimits | None = None) -> NDArray[np.uint
     """
     limits = limits or ImageLimits()
     return decode_image(read_file(path, limits).content, limits)
+
+
+def read_named_image(path: Path) -> NDArray[np.uint8]:
+    """The pixels of an image that a person named: uint8 RGB, shape (height, width, 3).
+
+    Raises:
+        ConfigError: it cannot be used; the message names it.
+    """
+    try:
+        return read_image(path)
+    except (ImageError, TransientError) as error:
+        raise ConfigError(f"{path} cannot be used: {error}. Replace it or leave it out.") from error
 
 
 def read_file(path: Path, limits: ImageLimits) -> ImageFile:

@@ -27,6 +27,8 @@ class Progress:
         self._is_terminal = stream.isatty()
         self._start = clock()
         self._next_s = self._start + SHOW_AFTER_S
+        # Time and count of the first update: before it lies what is done once, such as opening.
+        self._first: tuple[float, int] | None = None
         self._last: tuple[int, int | None] | None = None
         self._shown: tuple[int, int | None] | None = None
 
@@ -37,6 +39,7 @@ class Progress:
         """Say how far the step is; `total` is None where it is not known."""
         self._last = (done, total)
         now = self._clock()
+        self._first = self._first or (now, done)
         if now >= self._next_s:
             interval = TERMINAL_INTERVAL_S if self._is_terminal else LOG_INTERVAL_S
             self._next_s = now + interval
@@ -56,16 +59,16 @@ class Progress:
                 self._stream.flush()
 
     def _show(self, now: float) -> None:
-        if self._last is None:
+        if self._last is None or self._first is None:
             return
         done, total = self._last
-        elapsed_s = now - self._start
         text = f"{self._what}: {done}" + (f" of {total}" if total is not None else "")
-        if elapsed_s > 0:
-            rate = done / elapsed_s
-            text += f", {rate:.0f}/s" if rate >= 1 else f", {1 / rate:.0f} s each" if done else ""
-        if total and 0 < done < total:
-            text += f", {elapsed_s / done * (total - done):.0f} s left"
+        elapsed_s, counted = now - self._first[0], done - self._first[1]
+        if elapsed_s > 0 and counted > 0:
+            rate = counted / elapsed_s
+            text += f", {rate:.0f}/s" if rate >= 1 else f", {1 / rate:.0f} s each"
+            if total and done < total:
+                text += f", {(total - done) / rate:.0f} s left"
         if self._is_terminal:
             self._stream.write(f"\r{text}\x1b[K")
         else:

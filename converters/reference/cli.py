@@ -105,6 +105,9 @@ def _require_some_read(found: Judgement) -> None:
 
 def _write_sheets(found: Judgement, origin: Path, folder: Path) -> None:
     positions = wrong_images(found)
+    if not positions:
+        print("\nno graph gets an image wrong; no pictures were written")
+        return
     atomic.make_folder(folder)
     for number, page in enumerate(contact_sheets(found, positions, origin), start=1):
         atomic.write_file(folder / f"wrong-{number:03}.png", page)

@@ -140,14 +140,27 @@ def _rows(manifest: Path) -> list[dict[str, str]]:
 
 
 def _require_each_once(manifest: Path, rows: list[dict[str, str]]) -> None:
-    seen: dict[str, dict[str, str]] = {}
+    """Refuse a file that is listed twice, and a picture in two splits where hashes are listed."""
+    by_name: dict[str, dict[str, str]] = {}
+    by_hash: dict[str, dict[str, str]] = {}
     for row in rows:
-        first = seen.setdefault(os.path.normpath(row["file"]), row)
+        first = by_name.setdefault(os.path.normpath(row["file"]), row)
         if first is not row:
-            places = " and ".join(f"{r['split']}, {r['class']}" for r in (first, row))
             raise ConfigError(
-                f"{manifest} lists {row['file']} twice ({places}); keep the row that is right."
+                f"{manifest} lists {row['file']} twice ({_placed(first)} and {_placed(row)}); keep "
+                "the row that is right."
             )
+        sha256 = (row.get("sha256") or "").strip().casefold()
+        same = by_hash.setdefault(sha256, row) if sha256 else row
+        if same["split"] != row["split"]:
+            raise ConfigError(
+                f"{manifest} lists the same picture as {same['file']} ({_placed(same)}) and "
+                f"{row['file']} ({_placed(row)}); keep it in one split."
+            )
+
+
+def _placed(row: dict[str, str]) -> str:
+    return f"{row['split']}, {row['class']}"
 
 
 def _labelled(folder: Path, row: dict[str, str], names: dict[str, str]) -> LabelledFile:

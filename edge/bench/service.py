@@ -21,7 +21,7 @@ from edge.bundle import Bundle
 from edge.commands import installed_command
 from edge.errors import EdgeError
 from edge.golden import open_labeller
-from edge.images import read_image
+from edge.images import read_named_image
 from edge.preprocess import preprocess
 
 ROUNDS: Final = 5
@@ -77,7 +77,7 @@ def bare_rate(bundle: Bundle, images: list[Path], *, threads: int) -> float:
     open_labeller(bundle, session)  # the golden images warm the session up
     start = time.perf_counter()
     for path in images:
-        session.infer(preprocess(read_image(path), bundle.input)[np.newaxis])
+        session.infer(preprocess(read_named_image(path), bundle.input)[np.newaxis])
     rate = len(images) / (time.perf_counter() - start)
     session.close()
     return rate

@@ -13,7 +13,7 @@ from edge.backends.base import InferenceSession
 from edge.bench.measure import Latencies, interleave
 from edge.bundle import Bundle
 from edge.golden import open_labeller
-from edge.images import read_image
+from edge.images import read_named_image
 from edge.labeller import Labeller, Outcome
 from edge.preprocess import preprocess
 from edge.sidecar import (
@@ -98,10 +98,10 @@ def _shared_stages(
     bundle: Bundle, labeller: Labeller, images: list[Path], output: Path
 ) -> dict[str, Stage]:
     """What is the same for every precision."""
-    decoded = [read_image(path) for path in images[:DISTINCT_IMAGES]]
+    decoded = [read_named_image(path) for path in images[:DISTINCT_IMAGES]]
     outcome = labeller.label(images[0])
     return {
-        "decode": lambda i: read_image(images[i % len(images)]),
+        "decode": lambda i: read_named_image(images[i % len(images)]),
         "preprocess": lambda i: preprocess(decoded[i % len(decoded)], bundle.input),
         "sidecar": lambda i: _write(bundle, labeller, images[i % len(images)], outcome, output),
     }
@@ -109,13 +109,16 @@ def _shared_stages(
 
 def _infer(bundle: Bundle, labeller: Labeller, images: list[Path]) -> Stage:
     prepared = [
-        preprocess(read_image(path), bundle.input)[np.newaxis] for path in images[:DISTINCT_IMAGES]
+        preprocess(read_named_image(path), bundle.input)[np.newaxis]
+        for path in images[:DISTINCT_IMAGES]
     ]
     return lambda i: labeller.session.infer(prepared[i % len(prepared)])
 
 
 def _infer_batch(bundle: Bundle, labeller: Labeller, images: list[Path], size: int) -> Stage:
-    rows = [preprocess(read_image(images[i % len(images)]), bundle.input) for i in range(size)]
+    rows = [
+        preprocess(read_named_image(images[i % len(images)]), bundle.input) for i in range(size)
+    ]
     batch = np.stack(rows)
     return lambda _: labeller.session.infer(batch)
 

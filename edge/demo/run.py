@@ -77,7 +77,14 @@ def convert(model: Path, workspace: Workspace) -> None:
         BackendError: it failed; it has said why.
     """
     argv = [installed_command("edge-convert"), str(model), "--int8", "--out", str(workspace.bundle)]
-    if subprocess.run(argv, check=False).returncode != 0:
+    child = subprocess.Popen(argv)
+    try:
+        exit_code = child.wait()
+    except KeyboardInterrupt:
+        # Ctrl-C reached the child too, which takes its scratch files away if it is given the time.
+        _await_end(child)
+        raise
+    if exit_code != 0:
         raise BackendError("edge-convert failed; its message stands above.")
 
 
@@ -107,11 +114,16 @@ def running_daemon(workspace: Workspace) -> Iterator[subprocess.Popen[bytes]]:
             yield daemon
         finally:
             daemon.send_signal(signal.SIGTERM)
-            try:
-                daemon.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                daemon.kill()
-                daemon.wait()
+            _await_end(daemon)
+
+
+def _await_end(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a process that was told to stop, and kill it if it does not."""
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def export_and_follow(

@@ -182,6 +182,8 @@ def test_convert_with_too_few_calibration_images_says_how_many_are_needed(
 ) -> None:
     for path in sorted((model_folder / "calibration").iterdir())[5:]:
         path.unlink()
+    # Before the model is opened, which may take minutes.
+    (model_folder / "tiny.pt").write_bytes(b"no model")
     assert "holds 5 calibration images, 32 are needed" in refused(model_folder, capsys, "--int8")
     said = refused(model_folder, capsys, "--int8", "--calibration-images", "5")
     assert "--calibration-images is 5; give 32 or more" in said

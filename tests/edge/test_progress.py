@@ -37,6 +37,17 @@ def test_progress_in_a_log_prints_whole_lines_now_and_then() -> None:
     assert len(lines) == 4
 
 
+def test_progress_takes_no_rate_from_what_came_before_the_first_item() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with Progress("labelled", stream, clock=clock) as progress:
+        for done, now_s in ((1, 20.0), (2, 20.5), (11, 25.0), (20, 29.5)):
+            clock.now_s = now_s
+            progress.update(done, 101)
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "labelled: 1 of 101"
+    assert lines[1] == "labelled: 11 of 101, 2/s, 45 s left"
+
+
 def test_progress_on_a_terminal_rewrites_one_line() -> None:
     stream, clock = Terminal(), Clock()
     with Progress("labelled", stream, clock=clock) as progress:

@@ -77,6 +77,7 @@ def compare(model: Path, data: Path, out: Path) -> dict[str, Any]:
         "milliseconds": {name: round(one.median, 2) for name, one in latencies.items()},
         "int8_share": {name: graph["int8_share_of_macs"] for name, graph in share.items()},
         "kept_float": {name: graph["kept_float_by_rescue"] for name, graph in share.items()},
+        "divergence": divergence(bundle),
         "minutes": round(seconds / 60, 1),
         "peak_mb": round(peak_mb),
     }
@@ -91,6 +92,15 @@ def convert(model: Path, data: Path, out: Path) -> tuple[Bundle, float, float]:
     # The largest process so far: networks are given in the order of their size.
     peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return load_bundle(target), time.monotonic() - start, peak_mb
+
+
+def divergence(bundle: Bundle) -> dict[str, dict[str, float]]:
+    """Of each graph, in nats: on the validation images, and on probe images around correction."""
+    evidence = json.loads(bundle.read("evidence/evidence.json"))
+    return {
+        name: {"validation": graph["divergence"]["value"], **graph["layer_correction"]}
+        for name, graph in evidence["graphs"].items()
+    }
 
 
 def naive(fp32: bytes, bundle: Bundle, data: Path) -> bytes:
@@ -118,14 +128,17 @@ def run(graph: bytes, image: NDArray[np.uint8]) -> Callable[[int], object]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     heads = ["network", "FP32", "ORT default INT8", "ours x86", "ours TensorRT"]
-    heads += ["ms FP32 / ORT / ours", "INT8 MACs x86 / TensorRT", "minutes", "peak MB"]
+    heads += ["ms FP32 / ORT / ours", "INT8 MACs x86 / TensorRT"]
+    heads += ["divergence x86 / TensorRT, nats", "minutes", "peak MB"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in rows:
         names = ("fp32", "ort default", "int8", "int8.trt")
         cells = [_accuracy(row["accuracy"].get(name)) for name in names]
         speed = " / ".join(f"{value:.2f}" for value in row["milliseconds"].values())
         shares = " / ".join(f"{row['int8_share'][name]:.0%}" for name in ("x86", "tensorrt"))
-        cells = [row["network"], *cells, speed, shares, str(row["minutes"]), str(row["peak_mb"])]
+        found = (f"{row['divergence'][name]['validation']:.5f}" for name in ("x86", "tensorrt"))
+        cells = [row["network"], *cells, speed, shares, " / ".join(found)]
+        cells += [str(row["minutes"]), str(row["peak_mb"])]
         lines.append(f"| {' | '.join(cells)} |")
     lines.append(f"\nONNX Runtime {ort.__version__}")
     return "\n".join(lines)

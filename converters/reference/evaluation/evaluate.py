@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -68,11 +69,11 @@ class Judgement:
     rejected: dict[int, str]
 
     def groups(self) -> dict[str, Mask]:
-        """All images, and those of each kind and capture where these are known."""
+        """All images, and those of each kind and capture where these are known, largest first."""
         found = {ALL_IMAGES: np.ones(len(self.files), np.bool_)}
         for what in ("kind", "capture"):
             values = [str(getattr(file, what)) for file in self.files]
-            for value in sorted(set(values) - {""}):
+            for value, _ in Counter(sorted(filter(None, values))).most_common():
                 found[f"{what} {value}"] = np.array([v == value for v in values])
         return found
 

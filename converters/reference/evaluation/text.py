@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from converters.html_numbers import counted
 from converters.metrics import CALIBRATION_BINS
 from converters.reference.evaluation.evaluate import ALL_IMAGES, Judgement, Mask
 from converters.reference.evaluation.graphs import REFERENCE
@@ -21,7 +22,7 @@ _REJECTED: Final = "reject"
 
 def evaluation_text(judgement: Judgement, unidentified_below: float) -> str:
     """Accuracy by class for each group of images, calibration, pairs and confusion tables."""
-    groups = judgement.groups()
+    groups = _shown(judgement.groups())
     blocks = [_accuracy(judgement, name, group) for name, group in groups.items()]
     blocks.append(_confidence(judgement, groups, unidentified_below))
     others = [graph for graph in judgement.answers if graph != REFERENCE]
@@ -101,13 +102,23 @@ def _rejected(judgement: Judgement) -> list[str]:
     ]
 
 
+def _shown(groups: dict[str, Mask]) -> dict[str, Mask]:
+    """Kinds and captures, then all images; what holds all images by another name is not repeated.
+
+    Where there are several kinds, such as smoothed copies of native images, their sum is the least
+    of the figures.
+    """
+    parts = {n: g for n, g in groups.items() if n != ALL_IMAGES and not g.all()}
+    return {**parts, ALL_IMAGES: groups[ALL_IMAGES]}
+
+
 def _overall(groups: dict[str, Mask]) -> dict[str, Mask]:
     """All images and each kind; of captures the accuracy is enough."""
     return {n: g for n, g in groups.items() if n == ALL_IMAGES or n.startswith("kind ")}
 
 
 def _titled(name: str, group: Mask) -> str:
-    return f"{name}, {int(group.sum())} images"
+    return f"{name}, {counted(int(group.sum()), 'image')}"
 
 
 def _row(title: str, cells: list[str]) -> str:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -15,8 +14,7 @@ from numpy.typing import NDArray
 from converters.reference.pbc import CLASSES, LabelledFile
 from converters.reference.training.augment import denoise
 from edge.demo.cells import draw_cell
-from edge.errors import ConfigError, ImageError
-from edge.images import read_image
+from edge.images import read_named_image
 
 Image = NDArray[np.uint8]
 
@@ -81,7 +79,7 @@ def load_training(
     seen: Counter[str] = Counter()
 
     def prepare(position: int, *, is_smoothed: bool) -> tuple[Image, Image | None]:
-        image = _read(files[position].path)
+        image = read_named_image(files[position].path)
         rng = np.random.default_rng((seed, position))
         return image, denoise(image, rng) if is_smoothed else None
 
@@ -114,22 +112,13 @@ def load_validation(
 ) -> list[ValidationSample]:
     """Decode validation images and add drawn ones that training does not see."""
     samples = [
-        ValidationSample(_read(file.path), CLASSES.index(file.cell_class), file.kind)
+        ValidationSample(read_named_image(file.path), CLASSES.index(file.cell_class), file.kind)
         for file in files
     ]
     for label, cell_class in enumerate(CLASSES):
         drawn = draw_many(cell_class, drawn_per_class, seed)
         samples.extend(ValidationSample(image, label, "drawn") for image in drawn)
     return samples
-
-
-def _read(path: Path) -> Image:
-    try:
-        return read_image(path)
-    except ImageError as error:
-        raise ConfigError(
-            f"{path} cannot be read ({error}); replace it or leave it out."
-        ) from error
 
 
 def draw_many(cell_class: str, count: int, seed: int) -> list[Image]:

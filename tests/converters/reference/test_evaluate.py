@@ -111,6 +111,17 @@ def test_evaluation_text_shows_kinds_captures_pairs_and_what_was_rejected() -> N
     assert "/set/red/5.jpg: the file is empty" in text
 
 
+def test_evaluation_text_says_once_what_all_images_share_and_their_sum_last() -> None:
+    text = evaluation_text(judgement(), 0.5)
+    heads = [line for line in text.splitlines() if ": right/all" in line]
+    order = ["kind native", "kind denoised224", "capture dm96", "capture other_export", "all"]
+    assert [head.partition(",")[0] for head in heads] == order
+    found = judgement()
+    same = [LabelledFile(f.path, f.cell_class, "native", "dm96") for f in found.files]
+    alone = Judgement(found.classes, tuple(same), found.labels, found.answers, found.rejected)
+    assert evaluation_text(alone, 0.5).count(": right/all") == 1
+
+
 def test_evaluation_text_of_one_graph_pairs_nothing() -> None:
     found = judgement()
     alone = Judgement(
@@ -226,6 +237,30 @@ def test_evaluate_manifest_that_lists_an_image_twice_is_refused(
     (colours / "manifest.csv").write_text("\n".join(rows))
     assert run("--bundle", small_bundle, "--data", colours) == 2
     assert "red/0.jpg twice (test, red and t" in capsys.readouterr().err
+
+
+def test_evaluate_manifest_with_a_picture_in_two_splits_is_refused(
+    small_bundle: Path, colours: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ["file,split,class,sha256", "red/0.jpg,test,red,ab", "green/1.jpg,test,green,"]
+    # Hashes may be left out, and a picture may stand twice in its own split.
+    harmless = ["green/4.jpg,test,green,", "red/3.jpg,test,red,ab"]
+    (colours / "manifest.csv").write_text("\n".join([*rows, *harmless]))
+    assert run("--bundle", small_bundle, "--data", colours) == 0
+    (colours / "manifest.csv").write_text("\n".join([*rows, "red/copy.jpg,train,red,AB"]))
+    assert run("--bundle", small_bundle, "--data", colours) == 2
+    said = capsys.readouterr().err
+    assert "the same picture as red/0.jpg (test, red) and red/copy.jpg (train, red)" in said
+
+
+def test_evaluate_without_a_wrong_image_makes_no_folder_for_pictures(
+    small_bundle: Path, colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (colours / "red" / "odd.jpg").unlink()
+    (colours / "blue" / "cut.jpg").unlink()
+    assert run("--bundle", small_bundle, "--folder", colours, "--wrong", tmp_path / "wrong") == 0
+    assert "no graph gets an image wrong; no pictures were written" in capsys.readouterr().out
+    assert not (tmp_path / "wrong").exists()
 
 
 def test_evaluate_manifest_leaves_out_a_picture_with_two_labels(

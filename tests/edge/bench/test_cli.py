@@ -58,6 +58,21 @@ def test_bench_on_own_images_uses_them(
     assert [p.name for p in images.iterdir()] == ["a.jpg"]
 
 
+def test_bench_on_an_image_that_cannot_be_read_names_it(
+    small_bundle: Path,
+    tmp_path: Path,
+    colour_jpeg: Callable[..., bytes],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    images = tmp_path / "own"
+    images.mkdir()
+    (images / "a.jpg").write_bytes(colour_jpeg())
+    (images / "cut.jpg").write_bytes(colour_jpeg()[:-40])
+    arguments = [str(small_bundle), "--rounds", "1", "--images", str(images)]
+    assert main([*arguments, "--output", str(tmp_path)]) == 2
+    assert f"error: {images}/cut.jpg cannot be used: " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+SLOW_TO_CLEAN_UP = """\
+#!{python}
+import pathlib, time
+scratch = pathlib.Path({scratch!r})
+scratch.touch()
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    time.sleep(1)
+    scratch.unlink()
+"""
+
+DEMO = """\
+import sys
+from pathlib import Path
+from edge.demo import run
+run.installed_command = lambda name: sys.argv[1]
+run.convert(Path("model.pt"), run.Workspace(Path(sys.argv[2])))
+"""
+
+
+def test_convert_interrupted_by_a_person_lets_the_command_clean_up(tmp_path: Path) -> None:
+    scratch, command = tmp_path / "scratch", tmp_path / "edge-convert"
+    command.write_text(SLOW_TO_CLEAN_UP.format(python=sys.executable, scratch=str(scratch)))
+    command.chmod(0o700)
+    argv = [sys.executable, "-c", DEMO, str(command), str(tmp_path)]
+    demo = subprocess.Popen(argv, start_new_session=True, stderr=subprocess.DEVNULL)
+    limit_s = time.monotonic() + 30
+    while not scratch.exists() and time.monotonic() < limit_s:
+        time.sleep(0.05)
+    # As a terminal does it: the whole process group hears of Ctrl-C.
+    os.killpg(demo.pid, signal.SIGINT)
+    assert demo.wait(30) != 0
+    assert not scratch.exists()
