@@ -28,6 +28,7 @@ from edge.backends.trt_build import MAX_BATCH
 from edge.bundle import MANIFEST_NAME, load_bundle
 from edge.command import run_command
 from edge.errors import ConfigError
+from edge.printable import printable
 from edge.progress import StepProgress
 
 
@@ -88,7 +89,7 @@ def _convert(arguments: argparse.Namespace) -> int:
     # What cannot be built is said before the long work, not after it.
     targets = find_targets([parse_request(text) for text in arguments.engine])
     request = _request(arguments)
-    print("loading onnx ...", file=sys.stderr)
+    print(f"opening {printable(arguments.model.name)} ...", file=sys.stderr)
     try:
         from converters.convert import convert
         from converters.report import describe
@@ -98,7 +99,7 @@ def _convert(arguments: argparse.Namespace) -> int:
         ) from error
     with StepProgress(sys.stderr) as progress:
         report = convert(request, progress.update)
-    print(describe(report))
+    print("\n".join(map(printable, describe(report).split("\n"))))
     targets = targets or (_target_here() if arguments.int8 else [])
     if targets:
         validation = request.validation or request.card.validation

@@ -104,10 +104,7 @@ def _open(
     """The model and its FP32 graph, behind a card that the validation images do not contradict."""
     card = request.card
     samples = sample_images(to_judge, card)
-    step = f"opening {request.model.name}"
-    on_progress(step, 0, 1)
     source = open_model(request.model, card, samples, trust_pickle=request.trust_pickle)
-    on_progress(step, 1, 1)
     fp32 = source_to_onnx(source, card.input)
     check_export(source, fp32, card, samples)
     # After the model: a card with a class too many is the model's matter, not the images'.

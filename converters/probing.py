@@ -107,7 +107,8 @@ def build_corrected(
         for is_corrected in (False, True)
     )
     before, after = (probe_divergence(problem, placement, int8) for int8 in (plain, corrected))
-    is_kept = after <= before + NEGLIGIBLE
+    # A graph that gives no numbers is worse than any.
+    is_kept = bool(np.isfinite(after)) and not before + NEGLIGIBLE < after
     return corrected if is_kept else plain, Correction(before, after, is_kept)
 
 

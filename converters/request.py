@@ -60,11 +60,11 @@ def calibration_images(request: Request, scratch: Path) -> ImageSet | None:
             "INT8 needs calibration images and the card names none. Give --calibration DIR with "
             "some hundred exported images (no labels needed)."
         )
+    limit = request.calibration_limit
     if chosen == DRAWN:
-        return draw_images(
-            request.calibration_limit, DRAWN_CALIBRATION_SEED, scratch / "calibration"
-        )
-    images = load_images(Path(chosen), limit=request.calibration_limit)
+        images = draw_images(limit, DRAWN_CALIBRATION_SEED, scratch / "calibration")
+    else:
+        images = load_images(Path(chosen), limit=limit)
     if len(images.files) < MIN_CALIBRATION_IMAGES:
         raise ConfigError(
             f"{images.origin} holds {len(images.files)} calibration images, "

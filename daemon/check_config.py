@@ -19,6 +19,7 @@ from daemon.roots import Root, names_regex
 from daemon.scan import image_files
 from edge.backends.select import Opening
 from edge.errors import ConfigError, EdgeError
+from edge.printable import printable
 
 _GIVE_RESULTS: Final = "Give this user the permission, or set results.folder to another place."
 # Images on which the template for ids is tried. A whole export may hold millions.
@@ -142,7 +143,7 @@ def _ids(watch: WatchConfig, sample: PathTemplate) -> str:
 
 
 def _text(path: bytes) -> str:
-    return path.decode("utf-8", "backslashreplace")
+    return printable(path.decode("utf-8", "backslashreplace"))
 
 
 def _work_lines(config: Config) -> Iterator[str]:

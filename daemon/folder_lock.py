@@ -171,8 +171,9 @@ def _write(tree: Path, text: bytes) -> None:
 
 def _named_holder(descriptor: int) -> str:
     text = os.pread(descriptor, 500, 0).decode(errors="replace")
-    line = printable(text.partition("\n")[0])
-    return line or lock_holder(descriptor)
+    # A machine that lost power may leave zeros where the text was.
+    line = text.partition("\n")[0].strip("\0 ")
+    return printable(line) or lock_holder(descriptor)
 
 
 def _release_tree(tree: Path, descriptor: int) -> None:

@@ -13,6 +13,7 @@ from daemon.logs import Pseudonyms
 from daemon.running import Running
 from daemon.summary import Rejection, Summary
 from edge.labeller import Status
+from edge.printable import printable
 
 _WIDTH: Final = 80
 _TITLE: Final = 10
@@ -122,7 +123,7 @@ def _rejection_lines(rejections: list[dict[str, Any]]) -> list[str]:
     for one in rejections:
         lines.append(f"{_local(one['at'])}  {one['reason']}: {meaning(one['reason'])}")
         # Whole, however long: it is there to be copied.
-        lines.append(f"  {one['log_id']}  {one['file']}")
+        lines.append(f"  {one['log_id']}  {printable(one['file'])}")
     return _titled("rejected", lines)
 
 

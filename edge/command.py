@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -34,6 +35,9 @@ def run_command(
         is_private: an unexpected error's text may hold an image's path, and with it a sample id;
             only its kind and place are said.
     """
+    # A name that the terminal's encoding lacks must not end the command.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         exit_code = command()
         sys.stdout.flush()
@@ -46,7 +50,8 @@ def run_command(
         return 0
     except Exception as error:  # noqa: BLE001 - the end of the program
         if debug:
-            traceback.print_exception(error)
+            shown = "".join(traceback.format_exception(error)).split("\n")
+            sys.stderr.writelines(f"{printable(line)}\n" for line in shown)
         _say(*_lines(error, is_private=is_private))
         return error.exit_code if isinstance(error, EdgeError) else EdgeError.exit_code
     return exit_code or 0
@@ -59,7 +64,7 @@ def _say(*lines: str) -> None:
 
 def _lines(error: Exception, *, is_private: bool) -> list[str]:
     if isinstance(error, EdgeError):
-        return str(error).splitlines()
+        return str(error).split("\n")
     text = "" if is_private else " ".join(str(error).split())[:_LONGEST_TEXT]
     what = f"unexpected {type(error).__name__} at {place_of(error)}"
     return [f"{what}{': ' if text else ''}{text}. Run again with --debug."]

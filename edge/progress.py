@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Final, Self, TextIO
 
+from edge.printable import printable
+
 # A step that is over before a person looks up needs no line.
 SHOW_AFTER_S: Final = 1.0
 TERMINAL_INTERVAL_S: Final = 0.2
@@ -23,7 +25,7 @@ class Progress:
     def __init__(
         self, what: str, stream: TextIO, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._what, self._stream, self._clock = what, stream, clock
+        self._what, self._stream, self._clock = printable(what), stream, clock
         self._is_terminal = stream.isatty()
         self._start = clock()
         self._next_s = self._start + SHOW_AFTER_S
@@ -37,9 +39,11 @@ class Progress:
 
     def update(self, done: int, total: int | None = None) -> None:
         """Say how far the step is; `total` is None where it is not known."""
-        self._last = (done, total)
         now = self._clock()
-        self._first = self._first or (now, done)
+        # A step that begins again has a rate of its own.
+        if self._first is None or (self._last and done < self._last[0]):
+            self._first = (now, done)
+        self._last = (done, total)
         if now >= self._next_s:
             interval = TERMINAL_INTERVAL_S if self._is_terminal else LOG_INTERVAL_S
             self._next_s = now + interval

@@ -89,7 +89,7 @@ def find_class_folders(folder: Path, classes: Iterable[str]) -> ClassFolders:
 
 def images_in(folder: Path) -> list[Path]:
     """The image files of one folder by name; hidden ones and other kinds are passed over."""
-    with _readable(folder):
+    with readable(folder):
         return [
             path
             for path in _visible(folder)
@@ -126,7 +126,7 @@ def _same_bytes(
 
 
 def _digest(path: Path) -> str:
-    with _readable(path):
+    with readable(path):
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -166,7 +166,7 @@ def _class_folders(root: Path, classes: tuple[str, ...]) -> ClassFolders:
 
 
 def _folders_in(folder: Path) -> list[Path]:
-    with _readable(folder):
+    with readable(folder):
         return [
             path
             for path in _visible(folder)
@@ -179,7 +179,8 @@ def _visible(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
+    """Turn an error of the storage into a ConfigError that names `path`."""
     try:
         yield
     except OSError as error:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from converters.html_numbers import counted
+from converters.reference.class_folders import readable
 from converters.reference.evaluation.contact_sheet import contact_sheets, wrong_images
 from converters.reference.evaluation.evaluate import Judgement, evaluate
 from converters.reference.evaluation.fields import evaluation_fields
@@ -39,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    return run_command(lambda: arguments.run(arguments))
+    return run_command(lambda: arguments.run(arguments), debug=arguments.debug)
 
 
 def run_evaluation(arguments: argparse.Namespace) -> None:
@@ -53,17 +54,18 @@ def run_evaluation(arguments: argparse.Namespace) -> None:
     for line in images.left_out:
         print(printable(f"left out: {line}"))
     if images.missing:
-        print(f"no image of: {', '.join(images.missing)}; nothing is known of these classes")
+        missing = ", ".join(images.missing)
+        print(printable(f"no image of: {missing}; nothing is known of these classes"))
     print(flush=True)
     with Progress(f"labelled with {', '.join(graphs)}", sys.stderr) as progress:
         found = evaluate(bundle, images.files, graphs, progress.update, threads=arguments.threads)
-    print(evaluation_text(found, bundle.unidentified_below))
+    print("\n".join(map(printable, evaluation_text(found, bundle.unidentified_below).split("\n"))))
+    _require_some_read(found)
     if arguments.json:
         fields = evaluation_fields(found, bundle, images)
         atomic.write_file(arguments.json, (json.dumps(fields, indent=1) + "\n").encode())
     if arguments.wrong:
         _write_sheets(found, images.origin, arguments.wrong)
-    _require_some_read(found)
 
 
 def _evaluation_images(arguments: argparse.Namespace, classes: tuple[str, ...]) -> EvaluationImages:
@@ -78,7 +80,7 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
     if not 1 <= arguments.threads <= _MOST_THREADS:
         raise ConfigError(f"--threads is {arguments.threads}; give 1 to {_MOST_THREADS}.")
     folder = arguments.wrong
-    if folder and folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if folder and folder.exists() and not _is_empty_folder(folder):
         raise ConfigError(f"--wrong: {folder} is there and not an empty folder; name another one.")
     read = [arguments.bundle, arguments.data or arguments.folder]
     for name, path in (("json", arguments.json), ("wrong", arguments.wrong)):
@@ -88,18 +90,25 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
             raise ConfigError(f"--{name}: {path.parent} is no folder; make it first.")
         if not os.access(path.parent, os.W_OK):
             raise ConfigError(f"--{name}: {path.parent} cannot be written; name another folder.")
-        if any(path.resolve().is_relative_to(folder.resolve()) for folder in read):
+        if any(path.resolve().is_relative_to(place.resolve()) for place in read):
             raise ConfigError(f"--{name}: {path} lies in what is judged; name another place.")
-    if arguments.json and (arguments.json.is_dir() or arguments.json == arguments.wrong):
+    json_file = arguments.json and arguments.json.resolve()
+    if json_file and (json_file.is_dir() or (folder and json_file == folder.resolve())):
         raise ConfigError(f"--json: {arguments.json} is a folder; name a file.")
+
+
+def _is_empty_folder(path: Path) -> bool:
+    with readable(path):
+        return path.is_dir() and not any(path.iterdir())
 
 
 def _require_some_read(found: Judgement) -> None:
     """Figures of images none of which could be read say nothing of the bundle."""
     if len(found.rejected) == len(found.files):
         raise ConfigError(
-            f"none of the {counted(len(found.files), 'image')} could be labelled (the first: "
-            f"{found.rejected[0]}). Check that the images are whole and may be read."
+            f"of {counted(len(found.files), 'image')} none could be labelled (the first, "
+            f"{found.files[0].path}: {found.rejected[0]}). Nothing was written. Check that the "
+            "images are whole."
         )
 
 
@@ -120,6 +129,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluation(commands.add_parser("evaluate", help="how right a bundle is, by class"))
     learn = commands.add_parser("train", help="train from ImageNet weights")
     add_training(learn, Path(__file__).parent / "cells8.yaml")
+    for command in commands.choices.values():
+        command.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
 
 

@@ -6,9 +6,7 @@ never read from a file name: it comes from the manifest or from the folder.
 
 from __future__ import annotations
 
-import csv
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -17,7 +15,9 @@ from converters.reference.class_folders import (
     find_class_folders,
     without_contradictions,
 )
+from converters.reference.manifest import read_split
 from edge.errors import ConfigError
+from edge.printable import printable
 from edge.progress import Progress
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "LabelledFile",
     "read_manifest",
     "read_original",
-    "read_split",
 ]
 
 logger = logging.getLogger("reference")
@@ -54,8 +53,6 @@ ORIGINAL_COUNTS = {
     "platelet": 2348,
 }
 
-_COLUMNS = ("file", "split", "class")
-
 
 def read_manifest(folder: Path, split: str) -> list[LabelledFile]:
     """Images of the data set's classes of one split of a folder with a `manifest.csv`.
@@ -72,37 +69,6 @@ def read_manifest(folder: Path, split: str) -> list[LabelledFile]:
     return files
 
 
-def read_split(folder: Path, split: str, classes: tuple[str, ...]) -> list[LabelledFile]:
-    """Labelled images of one split of a folder with a `manifest.csv`.
-
-    The manifest has the columns file, split and class, and perhaps kind and capture.
-
-    Args:
-        classes: known names of classes, which the manifest may write in any case of letters; other
-            classes are given as they stand there.
-
-    Raises:
-        ConfigError: no manifest, no such split, an image that is missing or stands there twice.
-    """
-    manifest = folder / "manifest.csv"
-    every = _rows(manifest)
-    rows = [row for row in every if row["split"] == split]
-    if not rows:
-        raise ConfigError(
-            f"{manifest} lists no images of split {split!r}; give train, val or test."
-        )
-    # An image in two splits would be judged by a network that was trained on it.
-    _require_each_once(manifest, every)
-    names = {name.casefold(): name for name in classes}
-    files = [_labelled(folder, row, names) for row in rows]
-    for file in files:
-        if not file.path.is_file():
-            raise ConfigError(
-                f"{file.path} is in {manifest} but not on disk; copy the images anew."
-            )
-    return files
-
-
 def read_original(folder: Path) -> list[LabelledFile]:
     """The images of the original data set, but for those with two labels, which are reported.
 
@@ -116,59 +82,8 @@ def read_original(folder: Path) -> list[LabelledFile]:
     with Progress("files compared", sys.stderr) as progress:
         kept, contradictions = without_contradictions(files, progress.update)
     for contradiction in contradictions:
-        logger.warning("%s", contradiction)
+        logger.warning("%s", printable(str(contradiction)))
     return kept
-
-
-def _rows(manifest: Path) -> list[dict[str, str]]:
-    if not manifest.is_file():
-        raise ConfigError(f"{manifest.parent} has no manifest.csv; give the folder that holds one.")
-    try:
-        # A spreadsheet program that saved the table puts a byte order mark before the first name.
-        with manifest.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, restval="")
-            missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        summary = " ".join(str(error).split())
-        raise ConfigError(f"{manifest} cannot be read ({summary}); copy it anew.") from error
-    if missing:
-        raise ConfigError(
-            f"{manifest} has no column {', '.join(missing)}; it needs {', '.join(_COLUMNS)}."
-        )
-    return rows
-
-
-def _require_each_once(manifest: Path, rows: list[dict[str, str]]) -> None:
-    """Refuse a file that is listed twice, and a picture in two splits where hashes are listed."""
-    by_name: dict[str, dict[str, str]] = {}
-    by_hash: dict[str, dict[str, str]] = {}
-    for row in rows:
-        first = by_name.setdefault(os.path.normpath(row["file"]), row)
-        if first is not row:
-            raise ConfigError(
-                f"{manifest} lists {row['file']} twice ({_placed(first)} and {_placed(row)}); keep "
-                "the row that is right."
-            )
-        sha256 = (row.get("sha256") or "").strip().casefold()
-        same = by_hash.setdefault(sha256, row) if sha256 else row
-        if same["split"] != row["split"]:
-            raise ConfigError(
-                f"{manifest} lists the same picture as {same['file']} ({_placed(same)}) and "
-                f"{row['file']} ({_placed(row)}); keep it in one split."
-            )
-
-
-def _placed(row: dict[str, str]) -> str:
-    return f"{row['split']}, {row['class']}"
-
-
-def _labelled(folder: Path, row: dict[str, str], names: dict[str, str]) -> LabelledFile:
-    given = row["class"].strip()
-    cell_class = names.get(given.casefold(), given)
-    return LabelledFile(
-        folder / row["file"], cell_class, row.get("kind") or "", row.get("capture") or ""
-    )
 
 
 def _check_counts(root: Path, files: list[LabelledFile]) -> None:

@@ -29,3 +29,7 @@ def test_run_command_shows_a_name_in_an_error_with_escapes(
 
     assert run_command(fail) == 2
     assert capsys.readouterr().err == "error: no folder in\\x1b[2J.\nerror: Second line.\n"
+    assert run_command(fail, debug=True) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert "\x1b" not in said

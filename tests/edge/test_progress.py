@@ -48,6 +48,23 @@ def test_progress_takes_no_rate_from_what_came_before_the_first_item() -> None:
     assert lines[1] == "labelled: 11 of 101, 2/s, 45 s left"
 
 
+def test_progress_that_begins_again_has_a_rate_of_its_own() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with Progress("labelled", stream, clock=clock) as progress:
+        for done, now_s in ((0, 0.0), (10, 10.0), (0, 60.0), (10, 65.0)):
+            clock.now_s = now_s
+            progress.update(done, 20)
+    assert stream.getvalue().splitlines()[-1] == "labelled: 10 of 20, 2/s, 5 s left"
+
+
+def test_progress_of_a_name_shows_control_characters_as_escapes() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with Progress("opening m\x1b[2J.pt", stream, clock=clock) as progress:
+        clock.now_s = 2.0
+        progress.update(1, 1)
+    assert stream.getvalue() == "opening m\\x1b[2J.pt: 1 of 1\n"
+
+
 def test_progress_on_a_terminal_rewrites_one_line() -> None:
     stream, clock = Terminal(), Clock()
     with Progress("labelled", stream, clock=clock) as progress:

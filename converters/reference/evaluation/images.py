@@ -14,7 +14,7 @@ from converters.reference.class_folders import (
     images_in,
     without_contradictions,
 )
-from converters.reference.pbc import read_split
+from converters.reference.manifest import read_split
 from edge.errors import ConfigError
 
 
@@ -70,17 +70,18 @@ def _chosen(
 ) -> EvaluationImages:
     """The files of known classes, with lines on those of `others` and on contradictory ones."""
     files, contradictions = without_contradictions(known, on_file)
-    if not files:
-        raise ConfigError(
-            f"{origin} holds no .jpg or .png image of the bundle's classes "
-            f"({', '.join(classes)}). Give a folder with labelled images of these."
-        )
     unknown = [_of_no_class(name, count, classes) for name, count in sorted(others.items())]
     left_out = [*unknown, *(str(contradiction) for contradiction in contradictions)]
+    if not files:
+        found = f" Left out: {'; '.join(left_out)}." if left_out else ""
+        raise ConfigError(
+            f"{origin} holds no image that can be judged.{found} Give a folder with labelled .jpg "
+            f"or .png images of the bundle's classes ({', '.join(classes)})."
+        )
     present = {file.cell_class for file in files}
     return EvaluationImages(origin, files, left_out, [c for c in classes if c not in present])
 
 
 def _of_no_class(name: str, count: int, classes: tuple[str, ...]) -> str:
-    images = counted(count, "image")
-    return f"{name}: {images}; the bundle has no such class (it has {', '.join(classes)})"
+    images, known = counted(count, "image"), ", ".join(classes)
+    return f"{name or 'no class'}: {images}; the bundle has no such class (it has {known})"

@@ -10,7 +10,6 @@ from converters.metrics import CALIBRATION_BINS
 from converters.reference.evaluation.evaluate import ALL_IMAGES, Judgement, Mask
 from converters.reference.evaluation.graphs import REFERENCE
 from edge.intervals import Share
-from edge.printable import printable
 
 _NAME_WIDTH: Final = 14
 _COLUMN_WIDTH: Final = 30
@@ -98,7 +97,7 @@ def _rejected(judgement: Judgement) -> list[str]:
     named = (f"  {judgement.files[i].path}: {why}" for i, why in judgement.rejected.items())
     return [
         f"rejected, counted as wrong: {len(judgement.rejected)}",
-        *(printable(line) for line in named),
+        *named,
     ]
 
 
@@ -108,13 +107,16 @@ def _shown(groups: dict[str, Mask]) -> dict[str, Mask]:
     Where there are several kinds, such as smoothed copies of native images, their sum is the least
     of the figures.
     """
-    parts = {n: g for n, g in groups.items() if n != ALL_IMAGES and not g.all()}
-    return {**parts, ALL_IMAGES: groups[ALL_IMAGES]}
+    others = {name: group for name, group in groups.items() if name != ALL_IMAGES}
+    same = [name for name, group in others.items() if group.all()]
+    title = f"{ALL_IMAGES} ({', '.join(same)})" if same else ALL_IMAGES
+    parts = {name: group for name, group in others.items() if name not in same}
+    return {**parts, title: groups[ALL_IMAGES]}
 
 
 def _overall(groups: dict[str, Mask]) -> dict[str, Mask]:
     """All images and each kind; of captures the accuracy is enough."""
-    return {n: g for n, g in groups.items() if n == ALL_IMAGES or n.startswith("kind ")}
+    return {n: g for n, g in groups.items() if n.startswith((ALL_IMAGES, "kind "))}
 
 
 def _titled(name: str, group: Mask) -> str:

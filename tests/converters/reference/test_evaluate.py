@@ -119,7 +119,9 @@ def test_evaluation_text_says_once_what_all_images_share_and_their_sum_last() ->
     found = judgement()
     same = [LabelledFile(f.path, f.cell_class, "native", "dm96") for f in found.files]
     alone = Judgement(found.classes, tuple(same), found.labels, found.answers, found.rejected)
-    assert evaluation_text(alone, 0.5).count(": right/all") == 1
+    text = evaluation_text(alone, 0.5)
+    assert text.count(": right/all") == 1
+    assert text.startswith("all (kind native, capture dm96), 10 images: right/all")
 
 
 def test_evaluation_text_of_one_graph_pairs_nothing() -> None:
@@ -239,20 +241,6 @@ def test_evaluate_manifest_that_lists_an_image_twice_is_refused(
     assert "red/0.jpg twice (test, red and t" in capsys.readouterr().err
 
 
-def test_evaluate_manifest_with_a_picture_in_two_splits_is_refused(
-    small_bundle: Path, colours: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows = ["file,split,class,sha256", "red/0.jpg,test,red,ab", "green/1.jpg,test,green,"]
-    # Hashes may be left out, and a picture may stand twice in its own split.
-    harmless = ["green/4.jpg,test,green,", "red/3.jpg,test,red,ab"]
-    (colours / "manifest.csv").write_text("\n".join([*rows, *harmless]))
-    assert run("--bundle", small_bundle, "--data", colours) == 0
-    (colours / "manifest.csv").write_text("\n".join([*rows, "red/copy.jpg,train,red,AB"]))
-    assert run("--bundle", small_bundle, "--data", colours) == 2
-    said = capsys.readouterr().err
-    assert "the same picture as red/0.jpg (test, red) and red/copy.jpg (train, red)" in said
-
-
 def test_evaluate_without_a_wrong_image_makes_no_folder_for_pictures(
     small_bundle: Path, colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -278,17 +266,19 @@ def test_evaluate_manifest_leaves_out_a_picture_with_two_labels(
 
 
 def test_evaluate_images_none_of_which_can_be_read_is_an_error(
-    small_bundle: Path, colours: Path, capsys: pytest.CaptureFixture[str]
+    small_bundle: Path, colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for path in colours.rglob("*.jpg"):
         path.write_bytes(b"")
     # Files with the same bytes in two classes would be left out as contradictory.
     shutil.rmtree(colours / "red")
     shutil.rmtree(colours / "green")
-    assert run("--bundle", small_bundle, "--folder", colours) == 2
+    words = ("--json", tmp_path / "figures.json")
+    assert run("--bundle", small_bundle, "--folder", colours, *words) == 2
     heard = capsys.readouterr()
     assert "rejected, counted as wrong: 4" in heard.out
-    assert "none of the 4 images could be labelled (the first: " in heard.err
+    assert "of 4 images none could be labelled (the first, " in heard.err
+    assert not (tmp_path / "figures.json").exists()
 
 
 def test_evaluate_shows_names_of_strangers_with_escapes(
