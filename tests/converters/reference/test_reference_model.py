@@ -92,8 +92,11 @@ def test_reference_model_on_shared_test_split_reaches_its_figures(bundle: Path, 
         "erythroblast": 121,
         "platelet": 123,
     }
+    # INT8 is calibrated on drawn cells here, not on images of the laboratory, and keeps to its
+    # limits all the same: one image of a class, 0.2 points over all.
     for index, cell_class in enumerate(found.classes):
-        for precision in ("fp32", "int8"):
-            assert found.accuracy(precision, native, index).rate >= 0.96, cell_class
-    right = {p: found.accuracy(p, groups["all"]).rate for p in ("fp32", "int8")}
-    assert 100 * (right["fp32"] - right["int8"]) <= 0.5
+        fp32, int8 = (found.accuracy(p, native, index) for p in ("fp32", "int8"))
+        assert fp32.rate >= 0.96, cell_class
+        assert fp32.count - int8.count <= 1, cell_class
+    right = {p: found.accuracy(p, native).rate for p in ("fp32", "int8")}
+    assert 100 * (right["fp32"] - right["int8"]) <= 0.2
