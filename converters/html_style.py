@@ -82,7 +82,8 @@ caption { text-align:left; color:var(--soft); font-size:.88rem; padding-bottom:.
 th, td { padding:.35rem .7rem; border-bottom:1px solid var(--line); vertical-align:middle }
 th { font-weight:600 }
 thead th { vertical-align:bottom; font-size:.85rem; color:var(--soft) }
-.text { text-align:left } .number { text-align:right } td.number { white-space:nowrap }
+.text { text-align:left } .number { text-align:right }
+td.number { white-space:nowrap } td.number small { white-space:normal }
 td .good, td .bad { white-space:nowrap }
 td small, th small { display:block; font-weight:400 }
 table { width:100% }
