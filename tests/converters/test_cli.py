@@ -36,7 +36,7 @@ def refused(folder: Path, capsys: pytest.CaptureFixture[str], *more: str, **kw: 
     """Run a conversion that must fail: one line, no bundle, nothing half-written."""
     before = sorted(p.name for p in folder.iterdir())
     code = convert(folder, *more, **kw)
-    lines = [x for x in capsys.readouterr().err.splitlines() if not x.startswith("loading")]
+    lines = [x for x in capsys.readouterr().err.splitlines() if not x.startswith("opening")]
     assert len(lines) == 1, lines
     assert lines[0].startswith("error: ")
     assert sorted(p.name for p in folder.iterdir()) == before

@@ -54,7 +54,7 @@ class Laboratory:
     def refused(self, *more: str) -> str:
         """Convert what must be refused; gives the one line."""
         code, said = self.convert(*more)
-        lines = [line for line in said.splitlines() if not line.startswith("loading")]
+        lines = [line for line in said.splitlines() if not line.startswith("opening")]
         assert code == 3, said
         assert len(lines) == 1, said
         assert lines[0].startswith("error: ")
