@@ -352,7 +352,7 @@ def test_convert_with_quantizer_that_gets_a_scale_wrong_is_refused_by_the_gate(
         return int8
 
     # After the correction, which makes up for much that a quantizer does wrong.
-    monkeypatch.setattr("converters.quantization.build", misscale)
+    monkeypatch.setattr("converters.probing.build", misscale)
     assert conversion(lab) == 4
     assert "INT8" in only_error(capsys)
 

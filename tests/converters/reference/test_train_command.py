@@ -129,4 +129,4 @@ def test_train_names_an_image_that_cannot_be_read(
     (data / "train" / "ig" / "1.png").write_bytes(b"no image")
     usual = ["--data", str(data), "--card", str(card), "--out", str(tmp_path / "a.pt")]
     assert main(["train", *usual, "--epochs", "1", "--workers", "0"]) == 2
-    assert "train/ig/1.png cannot be read" in capsys.readouterr().err
+    assert "train/ig/1.png cannot be used" in capsys.readouterr().err

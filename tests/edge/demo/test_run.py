@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 SLOW_TO_CLEAN_UP = """\
@@ -19,10 +20,12 @@ except KeyboardInterrupt:
     scratch.unlink()
 """
 
+# Where the tests run in the background, their processes would ignore Ctrl-C.
 DEMO = """\
-import sys
+import signal, sys
 from pathlib import Path
 from edge.demo import run
+signal.signal(signal.SIGINT, signal.default_int_handler)
 run.installed_command = lambda name: sys.argv[1]
 run.convert(Path("model.pt"), run.Workspace(Path(sys.argv[2])))
 """
@@ -34,10 +37,15 @@ def test_convert_interrupted_by_a_person_lets_the_command_clean_up(tmp_path: Pat
     command.chmod(0o700)
     argv = [sys.executable, "-c", DEMO, str(command), str(tmp_path)]
     demo = subprocess.Popen(argv, start_new_session=True, stderr=subprocess.DEVNULL)
-    limit_s = time.monotonic() + 30
-    while not scratch.exists() and time.monotonic() < limit_s:
-        time.sleep(0.05)
-    # As a terminal does it: the whole process group hears of Ctrl-C.
-    os.killpg(demo.pid, signal.SIGINT)
-    assert demo.wait(30) != 0
-    assert not scratch.exists()
+    try:
+        limit_s = time.monotonic() + 30
+        while not scratch.exists() and time.monotonic() < limit_s:
+            time.sleep(0.05)
+        # As a terminal does it: the whole process group hears of Ctrl-C.
+        os.killpg(demo.pid, signal.SIGINT)
+        assert demo.wait(30) != 0
+        assert not scratch.exists()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(demo.pid, signal.SIGKILL)
+        demo.wait()
