@@ -28,7 +28,7 @@ from edge.backends.trt_build import MAX_BATCH
 from edge.bundle import MANIFEST_NAME, load_bundle
 from edge.command import run_command
 from edge.errors import ConfigError
-from edge.printable import printable
+from edge.printable import printable, printable_lines
 from edge.progress import StepProgress
 
 
@@ -99,7 +99,7 @@ def _convert(arguments: argparse.Namespace) -> int:
         ) from error
     with StepProgress(sys.stderr) as progress:
         report = convert(request, progress.update)
-    print("\n".join(map(printable, describe(report).split("\n"))))
+    print(printable_lines(describe(report)))
     targets = targets or (_target_here() if arguments.int8 else [])
     if targets:
         validation = request.validation or request.card.validation

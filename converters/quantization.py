@@ -23,7 +23,7 @@ from converters.probing import (
     choose_method,
     rank_layers,
 )
-from converters.problem import Problem, build
+from converters.problem import Problem
 from converters.ranges import Range, choose_ranges
 
 # With less of the arithmetic in INT8, FP16 or FP32 is the better choice.
@@ -127,12 +127,12 @@ def _missed_with(
     problem: Problem, solution: Solution, kept_float: list[str]
 ) -> tuple[str, ...] | None:
     """Make the solution one with these layers in float; None, and unchanged, with too many."""
-    placement, ranges = solution.placement, solution.ranges
-    plain = build(problem, placement, ranges, kept_float=kept_float, is_corrected=False)
-    share = int8_share(problem.model, plain.quantized_layers)
+    int8, correction = build_corrected(
+        problem, solution.placement, solution.ranges, kept_float=kept_float
+    )
+    share = int8_share(problem.model, int8.quantized_layers)
     if share < MIN_INT8_SHARE:
         return None
-    int8, correction = build_corrected(problem, placement, ranges, kept_float=kept_float)
     solution.int8, solution.int8_share, solution.correction = int8, share, correction
-    solution.evidence, solution.checks = problem.judge(int8, placement)
+    solution.evidence, solution.checks = problem.judge(int8, solution.placement)
     return tuple(check.name for check in failures(solution.checks))

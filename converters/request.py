@@ -11,6 +11,7 @@ from converters.gate import Gate
 from converters.image_set import ImageSet, draw_images, load_images
 from edge.errors import ConfigError
 
+# Fewer images leave the tails of the activations to chance.
 MIN_CALIBRATION_IMAGES: Final = 32
 DRAWN_VALIDATION_COUNT: Final = 200
 # Not the demo's seeds: the demo's cells are neither calibrated nor validated on.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.errors import EdgeError
-from edge.printable import printable
+from edge.printable import printable, printable_lines
 
 # As the shell has it for a program ended by SIGINT.
 INTERRUPTED: Final = 130
@@ -50,8 +50,7 @@ def run_command(
         return 0
     except Exception as error:  # noqa: BLE001 - the end of the program
         if debug:
-            shown = "".join(traceback.format_exception(error)).split("\n")
-            sys.stderr.writelines(f"{printable(line)}\n" for line in shown)
+            sys.stderr.write(printable_lines("".join(traceback.format_exception(error))))
         _say(*_lines(error, is_private=is_private))
         return error.exit_code if isinstance(error, EdgeError) else EdgeError.exit_code
     return exit_code or 0

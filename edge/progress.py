@@ -27,8 +27,7 @@ class Progress:
     ) -> None:
         self._what, self._stream, self._clock = printable(what), stream, clock
         self._is_terminal = stream.isatty()
-        self._start = clock()
-        self._next_s = self._start + SHOW_AFTER_S
+        self._next_s = clock() + SHOW_AFTER_S
         # Time and count of the first update: before it lies what is done once, such as opening.
         self._first: tuple[float, int] | None = None
         self._last: tuple[int, int | None] | None = None

@@ -26,7 +26,7 @@ from edge import atomic
 from edge.bundle import load_bundle
 from edge.command import run_command
 from edge.errors import ConfigError
-from edge.printable import printable
+from edge.printable import printable, printable_lines
 from edge.progress import Progress
 
 logger = logging.getLogger("reference")
@@ -59,7 +59,7 @@ def run_evaluation(arguments: argparse.Namespace) -> None:
     print(flush=True)
     with Progress(f"labelled with {', '.join(graphs)}", sys.stderr) as progress:
         found = evaluate(bundle, images.files, graphs, progress.update, threads=arguments.threads)
-    print("\n".join(map(printable, evaluation_text(found, bundle.unidentified_below).split("\n"))))
+    print(printable_lines(evaluation_text(found, bundle.unidentified_below)))
     _require_some_read(found)
     if arguments.json:
         fields = evaluation_fields(found, bundle, images)
@@ -120,6 +120,7 @@ def _write_sheets(found: Judgement, origin: Path, folder: Path) -> None:
     atomic.make_folder(folder)
     for number, page in enumerate(contact_sheets(found, positions, origin), start=1):
         atomic.write_file(folder / f"wrong-{number:03}.png", page)
+    print()
     print(printable(f"{len(positions)} images that a graph gets wrong are shown in {folder}"))
 
 

@@ -20,13 +20,7 @@ from edge.errors import ConfigError
 from edge.printable import printable
 from edge.progress import Progress
 
-__all__ = [
-    "CLASSES",
-    "ORIGINAL_COUNTS",
-    "LabelledFile",
-    "read_manifest",
-    "read_original",
-]
+__all__ = ["CLASSES", "ORIGINAL_COUNTS", "LabelledFile", "read_manifest", "read_original"]
 
 logger = logging.getLogger("reference")
 

@@ -97,6 +97,9 @@ def test_reference_model_on_shared_test_split_reaches_its_figures(bundle: Path, 
     for index, cell_class in enumerate(found.classes):
         fp32, int8 = (found.accuracy(p, native, index) for p in ("fp32", "int8"))
         assert fp32.rate >= 0.96, cell_class
+        # Of 120 neutrophils FP32 has 116, and one less is below 96 %.
+        assert int8.rate >= (0.95 if cell_class == "neutrophil" else 0.96), cell_class
         assert fp32.count - int8.count <= 1, cell_class
-    right = {p: found.accuracy(p, native).rate for p in ("fp32", "int8")}
-    assert 100 * (right["fp32"] - right["int8"]) <= 0.2
+    for group, points in ((native, 0.2), (groups["all"], 0.5)):
+        fp32, int8 = (found.accuracy(p, group) for p in ("fp32", "int8"))
+        assert 100 * (fp32.rate - int8.rate) <= points

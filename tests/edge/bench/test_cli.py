@@ -43,34 +43,30 @@ def test_bench_leaves_nothing_behind(small_bundle: Path, tmp_path: Path) -> None
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_bench_on_own_images_uses_them(
-    small_bundle: Path,
-    tmp_path: Path,
-    colour_jpeg: Callable[..., bytes],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+@pytest.fixture
+def own_images(tmp_path: Path, colour_jpeg: Callable[..., bytes]) -> Path:
     images = tmp_path / "own"
     images.mkdir()
     (images / "a.jpg").write_bytes(colour_jpeg())
-    arguments = [str(small_bundle), "--rounds", "1", "--images", str(images)]
+    return images
+
+
+def test_bench_on_own_images_uses_them(
+    small_bundle: Path, own_images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(small_bundle), "--rounds", "1", "--images", str(own_images)]
     assert main([*arguments, "--output", str(tmp_path)]) == 0
     assert "1 images" in capsys.readouterr().err
-    assert [p.name for p in images.iterdir()] == ["a.jpg"]
+    assert [p.name for p in own_images.iterdir()] == ["a.jpg"]
 
 
 def test_bench_on_an_image_that_cannot_be_read_names_it(
-    small_bundle: Path,
-    tmp_path: Path,
-    colour_jpeg: Callable[..., bytes],
-    capsys: pytest.CaptureFixture[str],
+    small_bundle: Path, own_images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    images = tmp_path / "own"
-    images.mkdir()
-    (images / "a.jpg").write_bytes(colour_jpeg())
-    (images / "cut.jpg").write_bytes(colour_jpeg()[:-40])
-    arguments = [str(small_bundle), "--rounds", "1", "--images", str(images)]
+    (own_images / "cut.jpg").write_bytes((own_images / "a.jpg").read_bytes()[:-40])
+    arguments = [str(small_bundle), "--rounds", "1", "--images", str(own_images)]
     assert main([*arguments, "--output", str(tmp_path)]) == 2
-    assert f"error: {images}/cut.jpg cannot be used: " in capsys.readouterr().err
+    assert f"error: {own_images}/cut.jpg cannot be used: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
