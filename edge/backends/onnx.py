@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state
 
+from edge.backends.early_warnings import without_cpuinfo_warnings
 from edge.errors import BackendError, BundleError
+
+with without_cpuinfo_warnings():
+    import onnxruntime as ort
+    from onnxruntime.capi import onnxruntime_pybind11_state
 
 BACKEND_NAME = "onnxruntime-cpu"
 # Larger batches gain nothing on a CPU and only add latency to the first image of a batch.
