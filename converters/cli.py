@@ -186,7 +186,10 @@ def _parser() -> argparse.ArgumentParser:
         help="judge on fewer than 30 validation images, or without some classes",
     )
     parser.add_argument(
-        "--max-drop", type=float, metavar="POINTS", help="accuracy that INT8 may lose (0.5)"
+        "--max-drop",
+        type=float,
+        metavar="POINTS",
+        help="accuracy that INT8 and FP16 may lose (0.5)",
     )
     parser.add_argument(
         "--min-agreement", type=float, metavar="SHARE", help="labels equal to FP32's (0.99)"

@@ -166,7 +166,8 @@ def _judge(trial: Trial, engine: Engine, session: TensorRtSession) -> None:
         return
     if trial.validation is not None:
         fp32 = _label(trial, _open_fp32(trial.bundle), trial.validation)
-        evidence = Evidence(trial.validation, fp32, _label(trial, session, trial.validation))
+        smaller = _label(trial, session, trial.validation)
+        evidence = Evidence(trial.validation, fp32, smaller, session.precision)
         missed = failures(judge(evidence, trial.gate))
         engine.problem = missed[0].text if missed else None
         accuracy = evidence.accuracy("int8")
