@@ -173,8 +173,8 @@ def _least_likely_loss(evidence: Evidence, gate: Gate) -> Check:
         return Check("class loss", 1.0, limit, holds=True, text=_no_class(evidence))
     chance, name, lost, gained = min(chances)
     text = (
-        f"{evidence.name} loses {lost} images of {name} and gains {gained}; an equal model does so with "
-        f"a probability of {chance:.3f}, at least {limit} is needed"
+        f"{evidence.name} loses {lost} images of {name} and gains {gained}; an equal model does "
+        f"so with a probability of {chance:.3f}, at least {limit} is needed"
     )
     return Check("class loss", chance, limit, chance >= limit, text)
 
