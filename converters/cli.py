@@ -25,9 +25,10 @@ from converters.request import MIN_CALIBRATION_IMAGES, Request, labelled_images
 from converters.validation_size import require_enough_images
 from edge.backends.plan import PORTABILITIES, SAME_GPU
 from edge.backends.trt_build import MAX_BATCH
-from edge.bundle import MANIFEST_NAME, load_bundle
+from edge.bundle import load_bundle
 from edge.command import run_command
 from edge.errors import ConfigError
+from edge.manifest import MANIFEST_NAME
 from edge.printable import printable, printable_lines
 from edge.progress import StepProgress
 

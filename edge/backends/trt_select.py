@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 from edge.backends.base import InferenceSession
@@ -12,9 +11,11 @@ from edge.backends.plan_cache import PlanCache
 from edge.backends.trt import open_plan
 from edge.backends.trt_build import BuildOptions, OnProgress, Plan
 from edge.backends.trt_library import Library, open_library
-from edge.bundle import Artefact, Bundle
+from edge.bundle import Bundle
 from edge.errors import BackendError, BundleError
 from edge.golden import check_session
+from edge.manifest import Artefact
+from edge.strict_json import parse_json
 
 OnChoice = Callable[[str], None]
 
@@ -98,7 +99,7 @@ def read_record(bundle: Bundle, artefact: Artefact) -> PlanRecord:
     """
     path = artefact.requires.get("record", "")
     try:
-        return PlanRecord.from_dict(json.loads(bundle.read(path)))
+        return PlanRecord.from_dict(parse_json(bundle.read(path)))
     except (ValueError, TypeError) as error:
         raise BundleError(
             f"{bundle.root.name}/{path} is no plan's record. Build the engine again."

@@ -268,10 +268,10 @@ def label_with_another_model_seated_meanwhile(
     labeller = seat.seat.model.labeller
     prepare = labeller._prepare
 
-    def prepare_late(path: Path) -> Any:
-        image = prepare(path)
+    def prepare_late(image: Any) -> Any:
+        prepared = prepare(image)
         change()
-        return image
+        return prepared
 
     labeller._prepare = prepare_late  # type: ignore[method-assign]
     (outcome,), facts = seat.seat.label_batch([path])

@@ -14,8 +14,9 @@ from edge.backends.plan_cache import PlanCache
 from edge.backends.select import Opening, open_session
 from edge.backends.trt_build import BuildOptions, Plan, build_plan
 from edge.backends.trt_library import open_library
-from edge.bundle import ROLE_ENGINE, ROLE_RECORD, load_bundle
+from edge.bundle import load_bundle
 from edge.errors import BackendError, BundleError
+from edge.manifest import ROLE_ENGINE, ROLE_RECORD
 from tests.conftest import colour_model
 from tests.support import fake_gpu
 from tests.support.engine_bundle import add_tensorrt_graphs, put, write_manifest
