@@ -141,12 +141,11 @@ class Bundle:
         return replace(self, kept={**self.kept, **{path: self.read(path) for path in paths}})
 
     def is_still_there(self) -> bool:
-        """Whether its folder holds this bundle, and not another one by now."""
+        """Whether its folder holds this bundle as a whole, and not another one by now."""
         try:
-            manifest = read_bounded_file(self.root, MANIFEST_NAME, MAX_JSON_BYTES)
+            return load_bundle(self.root).sha256 == self.sha256
         except BundleError:
             return False
-        return hashlib.sha256(manifest).hexdigest() == self.sha256
 
 
 def load_bundle(root: Path) -> Bundle:

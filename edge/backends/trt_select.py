@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from edge.backends.base import InferenceSession
 from edge.backends.gpu import find_machine, has_driver
@@ -82,13 +83,15 @@ def find_plan(
         record = read_record(bundle, artefact)
         problems = misfits(record, machine, library)
         if not problems:
-            return Plan(bundle.read(artefact.path), record)
+            return Plan(bundle.read(artefact.path), record, artefact.path)
         on_choice(f"{artefact.path} does not fit this machine: {'; '.join(problems)}")
     graph = bundle.tensorrt_graph(precision, weakly_typed=library.is_weakly_typed)
     if graph is None:
         raise BundleError(_no_graph(bundle, library, precision))
     options = BuildOptions(precision)
-    return cache.find_or_build(library, bundle.read(graph.path), options, machine, on_progress)
+    content = bundle.read(graph.path)
+    plan = cache.find_or_build(library, content, options, machine, on_progress)
+    return replace(plan, graph=graph.path)
 
 
 def read_record(bundle: Bundle, artefact: Artefact) -> PlanRecord:

@@ -41,6 +41,7 @@ class Open:
     def __init__(self, root: Path, cache: Path) -> None:
         self.root, self.cache = root, cache
         self.said: list[str] = []
+        self.graph = ""
         self.steps: list[str] = []
 
     def __call__(self, backend: str = "auto", precision: str | None = None) -> str:
@@ -52,6 +53,7 @@ class Open:
         bundle = load_bundle(self.root)
         session = open_session(bundle, backend=backend, precision=precision, opening=opening)
         session.close()
+        self.graph = session.graph
         return f"{session.backend} {session.precision}"
 
 
@@ -101,6 +103,7 @@ def test_auto_takes_a_plan_of_the_bundle_that_fits(opened: Open, gpu: FakeGpu) -
     gpu.builds.clear()
     assert opened(precision="int8") == "tensorrt int8"
     assert gpu.builds == []
+    assert opened.graph == "engines/int8.plan"
 
 
 def test_a_plan_of_the_bundle_that_does_not_fit_is_told_and_built_anew(
@@ -110,6 +113,7 @@ def test_a_plan_of_the_bundle_that_does_not_fit_is_told_and_built_anew(
     gpu.builds.clear()
     assert opened(precision="int8") == "tensorrt int8"
     assert len(gpu.builds) == 1
+    assert opened.graph == "model.int8.trt.onnx"
     assert "engines/int8.plan does not fit this machine" in opened.said[0]
     assert "10.1.0" in opened.said[0]
     assert "8.6" in opened.said[0]
