@@ -15,6 +15,7 @@ from daemon.check_config import check_config
 from daemon.config import Config, load_config
 from daemon.file_lock import InUseError
 from daemon.liveness import Heartbeat, Notifier
+from daemon.memory import give_back_freed, use_one_arena
 from daemon.model_seat import GpuFailure
 from daemon.service import Service
 from daemon.startup import opened_service
@@ -63,6 +64,7 @@ class Lifecycle:
         Raises:
             EdgeError: the first start failed, or the service cannot go on in this process.
         """
+        use_one_arena()
         while not self._stopped.is_set():
             if self._has_started:
                 self._notifier.extend(_OPENING_S)
@@ -124,6 +126,8 @@ class Lifecycle:
                 self._service = None
 
     def _label(self, service: Service, config: Config) -> None:
+        # Of the service before, and what opening this one took.
+        give_back_freed()
         log.info("labelling images of %d watch folders", len(config.watch))
         began_s = time.monotonic()
         try:
@@ -158,7 +162,9 @@ class Lifecycle:
             return
         try:
             self._notifier.reloading()
-            self._give_next(self._checked())
+            found = self._checked()
+            give_back_freed()
+            self._give_next(found)
         finally:
             self._checking.release()
 
