@@ -62,6 +62,9 @@ def _once(config: Config, arguments: argparse.Namespace) -> int:
     if unsettled:
         text = f"{unsettled} files are still being written and were left"
         print(text, file=sys.stderr)
+    if left := service.tally.left:
+        text = "held by other programs or by a share that gives errors, and left for the next run"
+        print(f"{left} images are {text}", file=sys.stderr)
     if was_stopped():
         print("error: stopped before the end; start again to go on", file=sys.stderr)
         return INTERRUPTED

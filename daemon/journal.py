@@ -139,7 +139,7 @@ class Journal:
             db.executemany(sql.RELEASE, values)
 
     def has_open_images(self) -> bool:
-        """Whether an image is waiting or claimed."""
+        """Whether an image is claimed, or waiting for its turn in this run."""
         with self._transaction(immediate=False) as db:
             row = db.execute(sql.HAS_OPEN, {"roots": json.dumps(self._served)}).fetchone()
             return bool(row[0])
