@@ -5,25 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from daemon.bounded_call import ANSWER_S, call_each, silence
-from daemon.config import Config, WatchConfig
+from daemon.config import Config
+from daemon.look_around import Looked, look_around
 from daemon.model_seat import open_model
 from daemon.mounts import file_system_type, is_on_share
 from daemon.path_template import GROUPS, PathTemplate
 from daemon.results_place import results_problem
-from daemon.roots import Root, names_regex
-from daemon.scan import image_files
 from edge.backends.select import Opening
 from edge.errors import ConfigError, EdgeError
 from edge.printable import printable
 
 _GIVE_RESULTS: Final = "Give this user the permission, or set results.folder to another place."
-# Images on which the template for ids is tried. A whole export may hold millions.
-_TRIED: Final = 1000
 
 
 def check_config(config: Config) -> list[str]:
@@ -119,16 +115,17 @@ def _watch_lines(config: Config) -> Iterator[str]:
         how = "polled" if polled else f"watched, and scanned every {config.rescan_s:g} s"
         yield f"watch    {watch.folder} ({file_system_type(watch.folder)}), {how}"
         yield f"         {', '.join(watch.patterns)}"
-        yield f"ids      {_ids(watch, watch.sample) if watch.sample else 'no template: none'}"
+        looked = look_around(watch)
+        yield from (f"         {text}" for text in looked.lines(watch))
+        yield f"ids      {_ids(looked, watch.sample) if watch.sample else 'no template: none'}"
         formats = " and ".join(config.results.formats)
         yield f"results  {formats} in {config.results_folder(watch)}"
 
 
-def _ids(watch: WatchConfig, sample: PathTemplate) -> str:
+def _ids(looked: Looked, sample: PathTemplate) -> str:
     """What the template makes of images that are there already."""
-    root = Root(0, watch.folder, watch.folder, names_regex(watch.patterns), sample)
-    paths = [image.path for image in islice(image_files(root, lambda *_: None), _TRIED)]
-    matching = [path for path in paths if not root.lacks_ids(path)]
+    paths = looked.images
+    matching = [path for path in paths if sample.ids(path) != (None, None)]
     if not paths:
         return f"from {sample.text}; there is no image yet to try it on"
     if not matching:

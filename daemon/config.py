@@ -15,13 +15,13 @@ from daemon.logs import LEVELS
 from daemon.metrics_config import MetricsConfig, read_metrics
 from daemon.path_template import PathTemplate
 from daemon.retry import RetryPolicy
-from daemon.roots import names_regex
+from daemon.roots import Root, names_regex
 from edge.backends.select import BACKENDS
 from edge.errors import ConfigError
 from edge.images import ImageLimits
 from edge.sidecar import FORMATS
 
-PATTERNS: Final = ("*.jpg", "*.jpeg", "*.png")
+PATTERNS: Final = ("*.jpg", "*.jpeg", "*.jpe", "*.jfif", "*.png")
 POLL_MODES: Final = ("auto", "always", "never")
 PRECISIONS: Final = ("int8", "fp16", "fp32")
 
@@ -40,6 +40,13 @@ class WatchConfig:
     folder: Path
     patterns: tuple[str, ...]
     sample: PathTemplate | None
+    exclude: tuple[str, ...] = ()
+
+    def root(self, id_: int, results: Path) -> Root:
+        """The folder as the daemon reads it, by its number in the journal."""
+        exclude = names_regex(self.exclude) if self.exclude else None
+        names = names_regex(self.patterns)
+        return Root(id_, self.folder, results, names, self.sample, exclude)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +148,15 @@ def _read_watch(block: Block, base: Path) -> WatchConfig:
             sample = PathTemplate.parse(text)
         except ConfigError as error:
             block.note("sample", f"is wrong: {error}".rstrip("."))
-    if any("/" in pattern for pattern in patterns):
-        block.note("pattern", f"{list(patterns)} has a /; give file names, of any folder below")
+    exclude = block.texts("exclude", ())
+    for key, names, what in (("pattern", patterns, "file"), ("exclude", exclude, "file or folder")):
+        if any("/" in name for name in names):
+            block.note(key, f"{list(names)} has a /; give {what} names, of any folder below")
     # Names of sidecars are left out in any case; a pattern that means them is a mistake.
-    if any(names_regex(patterns).match(f"x.jpg.{format_}".encode()) for format_ in FORMATS):
+    if any(names_regex(patterns).match(f"x.jpg.{format_}") for format_ in FORMATS):
         block.note("pattern", f"{list(patterns)} matches sidecars too; give image suffixes")
     block.close()
-    return WatchConfig(folder, patterns, sample)
+    return WatchConfig(folder, patterns, sample, exclude)
 
 
 def _read_results(block: Block, base: Path) -> ResultsConfig:

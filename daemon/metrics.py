@@ -21,6 +21,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from daemon.health import Health, HealthStatus, Watch
+from daemon.passed_over import Reason
 from daemon.records import Dropped, Finished, Postponed, Verdict
 from edge.errors import RejectReason
 from edge.labeller import Status
@@ -163,12 +164,18 @@ class _StateCollector(Collector):
         info = _gauge("watch_folder_info", "Which folder has which number.", "watch", "folder")
         there = _gauge("watch_folder_there", "0 where the folder is away or silent.", "watch")
         events = _gauge("watch_folder_events", "1: the kernel tells; 0: it is polled.", "watch")
+        text = "Files and folders that the last whole scan left out."
+        passed_over = _gauge("passed_over", text, "watch", "reason")
         for number, folder in enumerate(self._folders):
             info.add_metric([str(number), os.fsencode(folder).decode("utf-8", "replace")], 1)
         for number, one in sorted(watch.items()):
             there.add_metric([str(number)], one.is_there)
             events.add_metric([str(number)], one.has_events)
-        yield from (info, there, events)
+            if one.passed_over is not None:
+                for reason in map(str, Reason):
+                    count = one.passed_over.reasons.get(reason, 0)
+                    passed_over.add_metric([str(number), reason], count)
+        yield from (info, there, events, passed_over)
 
 
 class _ProcessCollector(Collector):

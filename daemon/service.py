@@ -287,12 +287,7 @@ class Service:
         self._parts.health.set_settling(len(self._settle))
         self._parts.results.forget_old_refusals()
         for number, source in enumerate(self._sources.values()):
-            self._parts.health.set_watch(
-                number,
-                is_there=source.is_there,
-                has_events=source.is_watching,
-                answers=not source.is_hung,
-            )
+            source.report(self._parts.health, number)
         if self._parts.heartbeat.status_due():
             waiting = self._journal.count_open()
             self._parts.heartbeat.status(f"{self.tally.text()}; {waiting} waiting")

@@ -33,7 +33,7 @@ from daemon.results import ResultsWriter
 from daemon.results_place import ResultsPlace
 from daemon.results_trouble import ResultsTrouble
 from daemon.retention import Retention
-from daemon.roots import Root, names_regex
+from daemon.roots import Root
 from daemon.service import Service
 from daemon.settle import PATIENCE_FACTOR
 from daemon.state_dir import owned_state_dir
@@ -247,9 +247,7 @@ def open_roots(config: Config, journal: Journal) -> dict[int, Root]:
     roots = {}
     for watch in config.watch:
         id_ = journal.serve(watch.folder)
-        names = names_regex(watch.patterns)
-        results = config.results_folder(watch)
-        roots[id_] = Root(id_, watch.folder, results, names, watch.sample)
+        roots[id_] = watch.root(id_, config.results_folder(watch))
     return roots
 
 

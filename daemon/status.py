@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from daemon.advice import Advice, advice, meaning
 from daemon.logs import Pseudonyms
+from daemon.passed_over import PassedOver
 from daemon.running import Running
 from daemon.summary import Rejection, Summary
 from edge.labeller import Status
@@ -54,11 +55,14 @@ def status_text(fields: dict[str, Any], config_path: Path) -> str:
         is_running=daemon["is_running"],
         has_trouble=bool(reasons),
     )
+    passed_over = _passed_over(health)
+    todo += [Advice(f"Images that are left out: {text}.") for _, text in passed_over if text]
     blocks = [
         _daemon_lines(daemon, reasons),
         _outcome_lines(fields),
         _label_lines(fields["labels"]),
         _queue_lines(fields),
+        _titled("left out", [line for lines, _ in passed_over for line in lines]),
         _rejection_lines(fields["rejections"]),
         _titled("to do", [line for one in todo for line in _advice_lines(one, config_path)]),
     ]
@@ -116,6 +120,16 @@ def _queue_lines(fields: dict[str, Any]) -> list[str]:
     if elsewhere := fields["waiting_elsewhere"]:
         lines.append(f"{elsewhere:,} images wait in folders that are not configured")
     return _titled("queue", lines)
+
+
+def _passed_over(health: dict[str, Any] | None) -> list[tuple[list[str], str]]:
+    """Of each watch folder what its last scan passed over, and what to do about it."""
+    found = []
+    for watch in health["watch"] if health else []:
+        passed = PassedOver(watch.get("passed_over", {}), watch.get("passed_over_suffixes", {}))
+        if text := passed.text():
+            found.append((_wrapped(f"watch[{watch['number']}]: {text}"), passed.remedy()))
+    return found
 
 
 def _rejection_lines(rejections: list[dict[str, Any]]) -> list[str]:

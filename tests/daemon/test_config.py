@@ -25,7 +25,7 @@ def test_load_smallest_file_gives_defaults(tmp_path: Path) -> None:
     config = load_config(tmp_path / "edge.yaml")
     assert config.bundle == tmp_path / "b.edge"
     assert config.watch[0].folder == tmp_path / "export"
-    assert config.watch[0].patterns == ("*.jpg", "*.jpeg", "*.png")
+    assert config.watch[0].patterns == ("*.jpg", "*.jpeg", "*.jpe", "*.jfif", "*.png")
     assert config.results.formats == ("json", "csv")
     assert (config.settle_s, config.rescan_s, config.poll) == (2.0, 30.0, "auto")
     assert config.batch.max_images == 16
