@@ -53,6 +53,17 @@ def read_jpeg_size(content: bytes) -> tuple[int, int]:
     return _Walk(content).follow()
 
 
+def jpeg_sampling(content: bytes) -> str:
+    """Sampling factors of a JPEG that `read_jpeg_size` takes, as cjpeg names them: `2x2,1x1,1x1`.
+
+    Raises:
+        ImageError: as `read_jpeg_size`.
+    """
+    walk = _Walk(content)
+    walk.follow()
+    return walk.sampling
+
+
 class _Walk:
     """One pass over a JPEG, with what its segments said so far."""
 
@@ -60,6 +71,7 @@ class _Walk:
         self._content = content
         self._offset = 2
         self._size: tuple[int, int] | None = None
+        self.sampling = ""
         self._is_progressive = False
         # Of each component and coefficient the bit that is still to come; 0 when it is exact.
         self._missing: dict[int, list[int]] = {}
@@ -124,9 +136,11 @@ class _Walk:
                 RejectReason.UNSUPPORTED_COLOUR,
                 f"{components} components of {precision} bits, colour images have 3 of 8",
             )
-        ids = body[6:15:3]
-        if len(body) != 15 or len(set(ids)) != 3:
+        ids, factors = body[6:15:3], [(both >> 4, both & 0x0F) for both in body[7:15:3]]
+        are_possible = all(1 <= factor <= 4 for pair in factors for factor in pair)
+        if len(body) != 15 or len(set(ids)) != 3 or not are_possible:
             _refuse_corrupt("the JPEG's frame header is damaged")
+        self.sampling = ",".join(f"{across}x{down}" for across, down in factors)
         self._size = height, width
         self._is_progressive = marker == _PROGRESSIVE
         self._missing = {id_: [_NOTHING_YET] * 64 for id_ in ids}
