@@ -15,6 +15,7 @@ from daemon.model_seat import open_model
 from daemon.mounts import file_system_type, is_on_share
 from daemon.path_template import GROUPS, PathTemplate
 from daemon.results_place import results_problem
+from daemon.same_text import OTHER_FORM
 from edge.backends.select import Opening
 from edge.errors import ConfigError, EdgeError
 from edge.printable import printable
@@ -145,6 +146,8 @@ def _text(path: bytes) -> str:
 
 def _work_lines(config: Config) -> Iterator[str]:
     yield f"state    {config.state_dir}"
+    for path in config.other_forms:
+        yield f"names    {path} {OTHER_FORM}"
     yield (
         f"work     {config.workers} workers, up to {config.batch.max_images} images at once; "
         f"a file is complete when it was quiet for {config.settle_s:g} s"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,7 @@ from daemon.metrics_config import MetricsConfig, read_metrics
 from daemon.path_template import PathTemplate
 from daemon.retry import RetryPolicy
 from daemon.roots import Root, names_regex
+from daemon.same_text import forms_on_disk
 from edge.backends.select import BACKENDS
 from edge.errors import ConfigError
 from edge.images import ImageLimits
@@ -86,6 +87,8 @@ class Config:
     log_level: str
     metrics: MetricsConfig
     retention_days: float | None
+    # Folders that the file names in another Unicode form, as the disk has them.
+    other_forms: tuple[Path, ...] = ()
 
     def results_folder(self, watch: WatchConfig) -> Path:
         """The folder that mirrors a watch folder, or the watch folder itself.
@@ -108,7 +111,7 @@ def load_config(path: Path) -> Config:
     values = read_yaml(path)
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no keys; see docs/daemon/configure.md for an example.")
-    config = _read(Block(values, "", problems), path.absolute().parent)
+    config = _in_form_of_disk(_read(Block(values, "", problems), path.absolute().parent))
     _check_folders(config, problems)
     if problems:
         raise ConfigError("\n".join(f"{path}: {problem}" for problem in problems))
@@ -205,6 +208,22 @@ def _read_log_level(block: Block) -> str:
     level = block.choice("level", "info", LEVELS) or "info"
     block.close()
     return level
+
+
+def _in_form_of_disk(config: Config) -> Config:
+    """The same with each path in the Unicode form in which the disk has it."""
+    results, file = config.results.folder, config.metrics.file
+    folders = {config.bundle, config.state_dir, *(watch.folder for watch in config.watch)}
+    forms = forms_on_disk(folders | {path for path in (results, file) if path is not None})
+    return replace(
+        config,
+        bundle=forms.get(config.bundle, config.bundle),
+        state_dir=forms.get(config.state_dir, config.state_dir),
+        watch=tuple(replace(w, folder=forms.get(w.folder, w.folder)) for w in config.watch),
+        results=replace(config.results, folder=results and forms.get(results, results)),
+        metrics=replace(config.metrics, file=file and forms.get(file, file)),
+        other_forms=tuple(sorted(forms.values())),
+    )
 
 
 def _default_workers() -> int:

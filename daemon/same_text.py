@@ -9,13 +9,34 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Collection
+from functools import partial
 from pathlib import Path
+from typing import Final
+
+from daemon.bounded_call import ANSWER_S, call_each
+
+# What is said of a path that `forms_on_disk` has found.
+OTHER_FORM: Final = (
+    "is written in another Unicode form (NFC, NFD) on the disk than in the configuration; the one "
+    "on the disk is taken"
+)
 
 
 def comparable(name: str | bytes) -> str:
     """The name as text in NFC, in which equal texts are equal; for comparing, never for opening."""
     text = name if isinstance(name, str) else os.fsdecode(name)
     return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def forms_on_disk(paths: Collection[Path]) -> dict[Path, Path]:
+    """Those of some absolute paths that the disk has in another form, and how it has them.
+
+    A share that does not answer has none.
+    """
+    calls = {path: partial(as_on_disk, path) for path in paths if not str(path).isascii()}
+    found = call_each(calls, ANSWER_S, "name-forms")
+    return {path: there for path, there in found.items() if there != path}
 
 
 def as_on_disk(path: Path) -> Path:

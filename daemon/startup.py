@@ -34,6 +34,7 @@ from daemon.results_place import ResultsPlace
 from daemon.results_trouble import ResultsTrouble
 from daemon.retention import Retention
 from daemon.roots import Root
+from daemon.same_text import OTHER_FORM
 from daemon.service import Service
 from daemon.settle import PATIENCE_FACTOR
 from daemon.state_dir import owned_state_dir
@@ -73,6 +74,8 @@ def opened_service(
     """
     for name in arm_failpoints():
         log.warning("failpoint %s is armed: a test. Unset %s otherwise", name, VARIABLE)
+    for path in () if is_reopened else config.other_forms:
+        log.warning("%s %s", path, OTHER_FORM)
     notifier = notifier or Notifier()
     with ExitStack() as stack:
         storage = _open_storage(config, stack)
