@@ -31,17 +31,21 @@ _SHARE: Final = frozenset(
     | {errno.ENETRESET, errno.ENETUNREACH, errno.EPIPE, errno.ENONET, errno.ENOLINK}
     | {errno.ECOMM, errno.EREMOTEIO, errno.EPROTO, errno.ESHUTDOWN, errno.EREMCHG}
     | {errno.ENOKEY, errno.EKEYEXPIRED, errno.EKEYREVOKED, errno.EKEYREJECTED, errno.ENOBUFS}
+    | {errno.ENODEV, errno.ENXIO, errno.ENOMEDIUM}
 )
-# On a local disk a bad sector. A share's client has no other word for much that passes: smbnetfs
-# gives EIO for every sharing violation.
-_SHARE_IF_ON_ONE: Final = frozenset({errno.EIO, errno.ENODATA})
+# What a share, too, says of the file itself: its name or its size. For all else that passes its
+# client may have any word: smbnetfs gives EIO for every sharing violation, which on a local disk
+# is a bad sector.
+_OWN: Final = frozenset(
+    {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EOVERFLOW, errno.EFBIG}
+)
 
 
 def other_hands(error: OSError, folder: Path) -> str | None:
     """What keeps an image below a watch folder from being read; None: the image itself."""
     if error.errno in _IN_USE:
         who = IN_USE
-    elif error.errno in _SHARE or (error.errno in _SHARE_IF_ON_ONE and is_on_share(folder)):
+    elif error.errno in _SHARE or (error.errno not in _OWN and is_on_share(folder)):
         who = SHARE
     else:
         return None

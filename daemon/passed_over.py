@@ -6,6 +6,7 @@ counts, nor any part of one: of suffixes only those that everybody has.
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -32,14 +33,15 @@ _TEXTS: Final = {
     Reason.EXCLUDED: "excluded",
     Reason.SYSTEM: "of the system",
     Reason.HIDDEN: "hidden",
-    Reason.LINK: "links",
+    Reason.LINK: "linked",
 }
 # Folders and files in which file servers and computers keep copies, thumbnails and notes of
 # their own; shell patterns, in any case. What begins with a dot is left out anyhow.
 SYSTEM_NAMES: Final = (
-    # Synology, QNAP, Asustor, NetApp
-    *("@eaDir", "@tmp", "@sharebin", "@SynoDrive*", "*@SynoEAStream", "*@SynoResource"),
+    # Synology, QNAP, Asustor, NetApp, Buffalo
+    *("@eaDir", "@tmp", "@sharebin", "@SynoDrive*"),
     *("#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "@__thumb", "~snapshot"),
+    "trashbox",
     # Windows and Samba
     *("$RECYCLE.BIN", "RECYCLER", "RECYCLED", "System Volume Information", "found.[0-9][0-9][0-9]"),
     *("@GMT-*", "Previous Versions", "DfsrPrivate", "Thumbs.db", "ehthumbs*.db", "desktop.ini"),
@@ -47,6 +49,10 @@ SYSTEM_NAMES: Final = (
     # macOS and Linux
     *("__MACOSX", "Network Trash Folder", "Temporary Items", "TheVolumeSettingsFolder"),
     *("TheFindByContentFolder", "lost+found"),
+)
+_PLAIN_NAMES: Final = frozenset(n.lower() for n in SYSTEM_NAMES if not set(n) & set("*?["))
+_PATTERNS: Final = re.compile(
+    "|".join(fnmatch.translate(n.lower()) for n in SYSTEM_NAMES if set(n) & set("*?["))
 )
 # Suffixes of JPEG and PNG files, which need no more than a pattern.
 _READ: Final = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".png"})
@@ -132,6 +138,12 @@ class PassedOverCount:
         """What was counted, the most frequent suffix first."""
         suffixes = sorted(self.suffixes.items(), key=lambda item: (-item[1], item[0]))
         return PassedOver(dict(self.reasons), dict(suffixes))
+
+
+def is_system_name(text: str) -> bool:
+    """Whether a name, as `comparable` gives it, is one of SYSTEM_NAMES. Asked of every file."""
+    name = text.lower()
+    return name in _PLAIN_NAMES or _PATTERNS.match(name) is not None
 
 
 def suffix_of(name: bytes) -> str:

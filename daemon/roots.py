@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from daemon.mounts import MountMemory
-from daemon.passed_over import SYSTEM_NAMES, Reason
+from daemon.passed_over import Reason, is_system_name
 from daemon.path_template import PathTemplate
 from daemon.records import ImageVersion
 from daemon.same_text import comparable
@@ -53,11 +53,15 @@ class Root:
         return not any(map(self.passes_over, path.split(b"/")))
 
     def passes_over(self, name: bytes) -> Reason | None:
-        """Why a file or folder of this name is left out, whatever it is; None: it is not."""
+        """Why a file or folder of this name is left out, whatever it is; None: it is not.
+
+        Names that start with a dot are unfinished copies, AppleDouble twins (`._IMG.jpg`) and a
+        file server's `.snapshot` folders, which would show every image a second time.
+        """
         if name.startswith(b"."):
             return Reason.HIDDEN
         text = comparable(name)
-        if _SYSTEM.match(text):
+        if is_system_name(text):
             return Reason.SYSTEM
         return Reason.EXCLUDED if self.exclude and self.exclude.match(text) else None
 
@@ -112,8 +116,3 @@ def names_regex(patterns: tuple[str, ...]) -> re.Pattern[str]:
     """A regex for names, as `comparable` gives them, that match a shell pattern in any case."""
     joined = "|".join(fnmatch.translate(comparable(pattern)) for pattern in patterns)
     return re.compile(joined, re.IGNORECASE)
-
-
-# Names that start with a dot are left out as well: they are unfinished copies, AppleDouble twins
-# (`._IMG.jpg`) and a file server's `.snapshot` folders, which would show every image twice.
-_SYSTEM: Final = names_regex(SYSTEM_NAMES)

@@ -222,6 +222,6 @@ def _check_dimensions(header: ImageHeader, limits: ImageLimits) -> None:
 def _translate(error: OSError, path: Path) -> ImageError | TransientError:
     if error.errno in (errno.EACCES, errno.EPERM):
         return ImageError(RejectReason.UNREADABLE, "no permission to read the file")
-    if error.errno in (errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EISDIR):
+    if error.errno in (errno.ELOOP, errno.EISDIR):
         return ImageError(RejectReason.NOT_A_FILE, "not a regular file")
     return TransientError(f"{path} could not be read: {error.strerror}")

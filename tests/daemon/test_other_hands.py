@@ -29,7 +29,10 @@ from edge.sidecar import ModelFacts
 Until = Callable[..., None]
 FACTS = ModelFacts("discs", "1", "0" * 64, "fp32", "fake", ("red",))
 IN_USE = [errno.EBUSY, errno.ETXTBSY, errno.EAGAIN, errno.EDEADLK, errno.ENOLCK, errno.EINTR]
-SHARE = [errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENOTCONN, errno.EREMOTEIO]
+SHARE = [
+    *(errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENOTCONN, errno.EREMOTEIO),
+    *(errno.ENODEV, errno.ENXIO),
+]
 
 
 class Held:
@@ -109,10 +112,11 @@ def test_label_image_that_others_keep_back_is_left_for_a_later_run_where_this_on
     assert delays == [1.0, 1.0, 2.0, 4.0, 8.0, 16.0, LATER_RUN]
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENODATA, errno.EBADF])
 def test_label_bad_sector_is_the_images_own_on_a_disk_and_the_shares_on_a_share(
-    tmp_path: Path, held: Held, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, held: Held, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    held.names, held.number = {"a.jpg"}, errno.EIO
+    held.names, held.number = {"a.jpg"}, number
     bench = Bench(tmp_path, 30.0)
     version = bench.root.look(b"a.jpg")
     assert version is not None
@@ -121,7 +125,9 @@ def test_label_bad_sector_is_the_images_own_on_a_disk_and_the_shares_on_a_share(
     monkeypatch.setattr(other_hands, "is_on_share", lambda folder: folder == tmp_path)
     verdict = bench.verdict(image)
     assert isinstance(verdict, Postponed)
-    assert (verdict.attempts, verdict.cause) == (2, "the share (Input/output error)")
+    assert (verdict.attempts, verdict.cause) == (2, f"the share ({os.strerror(number)})")
+    held.number = errno.ENAMETOOLONG
+    assert isinstance(bench.verdict(image), Finished)
 
 
 def held_up(site: Any) -> dict[str, int]:
