@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from edge.errors import ConfigError, ImageError, RejectReason, TransientError
 from edge.failpoints import failpoint
 from edge.image_header import ImageHeader, read_header
-from edge.jpeg_markers import jpeg_sampling
+from edge.jpeg_markers import jpeg_sampling, usual_jpeg
 
 # A shorter side cannot show a cell: the smallest platelets span about 15 px of 360.
 MIN_SIDE_PX: Final = 32
@@ -152,6 +152,8 @@ def _decode_jpeg(content: bytes) -> NDArray[np.uint8]:
     try:
         return np.asarray(simplejpeg.decode_jpeg(content, colorspace="RGB", strict=True), np.uint8)
     except ValueError as error:
+        if (usual := usual_jpeg(content)) != content:
+            return _decode_jpeg(usual)
         if "premature end" in str(error).lower():
             raise ImageError(RejectReason.TRUNCATED, "compressed data are missing") from error
         if _NO_WAY.search(str(error)):

@@ -289,6 +289,21 @@ def test_decode_whole_jpeg_of_a_sampling_that_is_not_read_is_unsupported_and_not
         assert reason_of(half.ljust(len(whole), b"\0")) is RejectReason.TRUNCATED
 
 
+@pytest.mark.parametrize("quality", [30, 95])
+def test_decode_jpeg_with_a_warning_of_its_header_alone_gives_the_same_pixels(quality: int) -> None:
+    whole = odd.jpeg(odd.cell_pixels(1), quality=quality)
+    unusual = bytearray(whole)
+    unusual[whole.index(b"JFIF\0") + 5] = 2
+    end = odd.data_start(whole)
+    assert unusual[end - 3 : end] == b"\x00\x3f\x00"
+    unusual[end - 2] = 0
+    with pytest.raises(ValueError, match="revision"):
+        simplejpeg.decode_jpeg(bytes(unusual), strict=True)
+    assert np.array_equal(decode_image(bytes(unusual), LIMITS), decode_image(whole, LIMITS))
+    damaged = bytes(unusual[: end + 400]) + b"\xff\xd9"
+    assert reason_of(damaged) is RejectReason.TRUNCATED
+
+
 def test_decode_jpeg_of_an_impossible_sampling_is_corrupt() -> None:
     whole = odd.sampled_jpeg("1x1,1x1,1x1")
     frame = whole.index(b"\xff\xc0")
