@@ -104,7 +104,10 @@ def _model_lines(config: Config) -> list[str]:
     model.session.close()
     bundle, session = model.bundle, model.session
     return [
-        f"model    {bundle.name} {bundle.version}, {session.precision} on {session.backend}",
+        (
+            f"model    {bundle.name} {bundle.version}, {session.precision} on {session.backend} "
+            f"({session.graph})"
+        ),
         f"         every hash holds; {len(bundle.golden)} golden images gave their labels",
         *(f"         {text}" for text in choices),
     ]

@@ -229,6 +229,7 @@ def _model_info(model: ModelFacts) -> Metric:
         "bundle_sha256": model.bundle_sha256,
         "precision": model.precision,
         "backend": model.backend,
+        "graph": model.graph,
     }
     info = _gauge("model_info", "The model that labels.", *facts)
     info.add_metric(list(facts.values()), 1)

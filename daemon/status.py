@@ -78,7 +78,9 @@ def _daemon_lines(daemon: dict[str, Any], reasons: list[str]) -> list[str]:
     since = datetime.fromisoformat(health["since"])
     lines = [f"running since {since:%Y-%m-%d %H:%M}, process {daemon['pid']}"]
     if health["model"]:
-        lines.append(f"{health['model']}, {health['precision']} on {health['backend']}")
+        # A daemon of an earlier version names no graph.
+        graph = f" ({health['graph']})" if health.get("graph") else ""
+        lines.append(f"{health['model']}, {health['precision']} on {health['backend']}{graph}")
     if health["canary_age_s"] is not None:
         lines.append(f"a known image got its label {health['canary_age_s']:.0f} s before")
     state = health["status"] if not daemon["silent_s"] else "unknown"

@@ -73,7 +73,7 @@ def test_check_config_says_what_would_be_done(
     site.settings["precision"] = "int8"
     assert run(site, "check-config") == 0
     out = capsys.readouterr().out
-    assert "colours 1, int8 on onnxruntime-cpu" in out
+    assert "colours 1, int8 on onnxruntime-cpu (model.int8.onnx)\n" in out
     assert "3 golden images gave their labels" in out
     assert f"json and csv in {site.results}" in out
     assert not (site.folder / "state").exists()

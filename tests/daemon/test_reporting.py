@@ -266,7 +266,7 @@ def test_status_says_who_runs_and_what_it_said_last(
         assert fields["daemon"]["health"]["model"] == "colours 1"
         text = status(site, capsys)
     assert f"process {os.getpid()}" in text
-    assert "colours 1, int8 on onnxruntime-cpu" in text
+    assert "colours 1, int8 on onnxruntime-cpu (model.int8.onnx)" in text
     assert "health    ok" in text
     assert "NOT RUNNING" not in text
 
