@@ -100,7 +100,7 @@ def load_config(path: Path) -> Config:
     problems: list[str] = []
     values = read_yaml(path)
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds no keys; see docs/daemon.md for an example.")
+        raise ConfigError(f"{path} holds no keys; see docs/daemon/configure.md for an example.")
     config = _read(Block(values, "", problems), path.absolute().parent)
     _check_folders(config, problems)
     if problems:
