@@ -19,6 +19,8 @@ from edge.printable import printable, printable_lines
 INTERRUPTED: Final = 130
 # An unexpected error of a library may hold pages.
 _LONGEST_TEXT: Final = 300
+# One of ours may repeat what stood in a file.
+_LONGEST_LINE: Final = 5000
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -110,7 +112,7 @@ def _nowhere() -> TextIO:
 
 def _lines(error: Exception, *, is_private: bool) -> list[str]:
     if isinstance(error, EdgeError):
-        return str(error).split("\n")
+        return [line[:_LONGEST_LINE] for line in str(error).split("\n")]
     text = "" if is_private else " ".join(str(error).split())[:_LONGEST_TEXT]
     what = f"unexpected {type(error).__name__} at {place_of(error)}"
     return [f"{what}{': ' if text else ''}{text}. Run again with --debug."]
