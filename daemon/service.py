@@ -26,6 +26,7 @@ from typing import Final
 from daemon.bell import Bell
 from daemon.hints import Hint, HintKind, Hints
 from daemon.label_job import UNFINISHED
+from daemon.nameless import without_paths
 from daemon.parts import Parts
 from daemon.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed, Verdict
 from daemon.settle import SettleTracker
@@ -191,7 +192,7 @@ class Service:
         try:
             with self._parts.pulse.stage(LABEL):
                 labelled = self._label(claimed)
-            with self._parts.pulse.stage(RESULTS):
+            with self._parts.pulse.stage(RESULTS), without_paths():
                 verdicts = self._write(labelled)
             failpoint("batch.durable")
             with self._parts.pulse.stage(MARK):
