@@ -26,7 +26,7 @@ from converters.validation_size import require_enough_images
 from edge.backends.plan import PORTABILITIES, SAME_GPU
 from edge.backends.trt_build import MAX_BATCH
 from edge.bundle import load_bundle
-from edge.command import run_command
+from edge.command import CommandParser, run_command
 from edge.errors import ConfigError
 from edge.manifest import MANIFEST_NAME
 from edge.printable import printable, printable_lines
@@ -164,7 +164,7 @@ def _gate(arguments: argparse.Namespace) -> Gate:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="edge-convert", description=__doc__)
+    parser = CommandParser(prog="edge-convert", description=__doc__)
     parser.add_argument(
         "model",
         type=Path,

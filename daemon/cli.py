@@ -7,24 +7,26 @@ import json
 import logging
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 import edge
 from daemon import install
 from daemon.check_config import check_config
 from daemon.config import Config, load_config
 from daemon.lifecycle import Lifecycle
-from daemon.logs import open_pseudonyms, start_logging
+from daemon.log_queue import QueuedScreen
+from daemon.logs import logging_to_stderr, open_pseudonyms
 from daemon.retry_images import retry_images
 from daemon.running import read_running
-from daemon.service import Service
+from daemon.signals import acting_on_signals
 from daemon.startup import opened_service
 from daemon.status import status_fields, status_text
 from daemon.summary import read_summary
-from edge.command import INTERRUPTED, run_command
+from edge.command import INTERRUPTED, CommandParser, run_command
 from edge.errors import RejectReason
+from edge.printable import printable, printable_lines
 from edge.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -44,28 +46,39 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(config: Config, arguments: argparse.Namespace) -> int:
-    start_logging(config.log_level)
     lifecycle = Lifecycle(arguments.config)
-    lifecycle.on_signals()
-    lifecycle.run(config)
+    # A signal that comes while the last lines of the log are written is one too many.
+    with lifecycle.acting_on_signals(), logging_to_stderr(config.log_level):
+        lifecycle.run(config)
     return 0
 
 
 def _once(config: Config, arguments: argparse.Namespace) -> int:
-    start_logging(config.log_level)
-    with opened_service(config, is_once=True) as service:
-        was_stopped = _stop_on_signals(service)
-        with Progress("images", sys.stderr) as progress:
-            tally = service.tally
+    was_stopped = threading.Event()
+    with (
+        logging_to_stderr(config.log_level) as queued,
+        opened_service(config, is_once=True) as service,
+    ):
+
+        def stop() -> None:
+            was_stopped.set()
+            service.stop()
+
+        tally = service.tally
+        # Shown as the log is: a terminal that somebody stopped does not stop the labelling.
+        with (
+            acting_on_signals({signal.SIGTERM: stop, signal.SIGINT: stop}),
+            Progress("images", QueuedScreen(queued)) as progress,
+        ):
             unsettled = service.once(lambda: progress.update(tally.finished, tally.expected))
-    print(json.dumps(service.tally.to_dict()) if arguments.json else service.tally.summary())
+    _show(json.dumps(tally.to_dict()) if arguments.json else tally.summary())
     if unsettled:
         text = f"{unsettled} files are still being written and were left"
         print(text, file=sys.stderr)
     if left := service.tally.left:
         text = "held by other programs or by a share that gives errors, and left for the next run"
         print(f"{left} images are {text}", file=sys.stderr)
-    if was_stopped():
+    if was_stopped.is_set():
         print("error: stopped before the end; start again to go on", file=sys.stderr)
         return INTERRUPTED
     return 0
@@ -76,19 +89,19 @@ def _status(config: Config, arguments: argparse.Namespace) -> int:
     running = read_running(config.state_dir)
     fields = status_fields(summary, open_pseudonyms(config.state_dir), running)
     text = json.dumps(fields, indent=1) if arguments.json else status_text(fields, arguments.config)
-    print(text)
+    _show(text)
     return 0
 
 
 def _retry(config: Config, arguments: argparse.Namespace) -> int:
     count = retry_images(config, arguments.image, arguments.reason)
-    print(f"put back to be labelled again: {count}")
+    _show(f"put back to be labelled again: {count}")
     return 0
 
 
 def _check_config(config: Config, _arguments: argparse.Namespace) -> int:
     for line in check_config(config):
-        print(line)
+        _show(printable(line))
     return 0
 
 
@@ -96,29 +109,21 @@ def _install(arguments: argparse.Namespace) -> int:
     site = install.site_of(arguments)
     for step in install.plan(site):
         for line in install.describe(site, step):
-            print(line)
+            _show(line)
         if not arguments.dry_run:
             install.apply(site, step)
     for line in install.next_steps(site):
-        print(line)
+        _show(line)
     return 0
 
 
-def _stop_on_signals(service: Service) -> Callable[[], bool]:
-    """Stop the service on SIGTERM and SIGINT; the function returned says whether one came."""
-    received: list[int] = []
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-        service.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    return lambda: bool(received)
+def _show(text: str) -> None:
+    # A line may name a file, whose name anybody may have chosen.
+    print(printable_lines(text))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> CommandParser:
+    parser = CommandParser(
         prog="edge-daemon", description="Label the cell images that an analyzer exports."
     )
     parser.add_argument(
@@ -147,11 +152,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: argparse._SubParsersAction[CommandParser],
     name: str,
     command: Callable[[Config, argparse.Namespace], int],
     description: str,
-) -> argparse.ArgumentParser:
+) -> CommandParser:
     parser = commands.add_parser(name, help=description, description=description)
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="edge.yaml")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from daemon.bounded_call import ANSWER_S, call_each
-from daemon.config_block import Block, read_yaml
+from daemon.config_block import Block
 from daemon.logs import LEVELS
 from daemon.metrics_config import MetricsConfig, read_metrics
 from daemon.path_template import PathTemplate
@@ -21,6 +21,7 @@ from edge.backends.select import BACKENDS
 from edge.errors import ConfigError
 from edge.images import ImageLimits
 from edge.sidecar import FORMATS
+from edge.yaml_file import read_yaml
 
 PATTERNS: Final = ("*.jpg", "*.jpeg", "*.jpe", "*.jfif", "*.png")
 POLL_MODES: Final = ("auto", "always", "never")

@@ -209,6 +209,8 @@ def _supervisor(parts: Parts, seat: ModelSeat, notifier: Notifier) -> Supervisor
             heartbeat=parts.heartbeat,
             state_dir=config.state_dir,
             max_images=config.batch.max_images,
+            workers=config.workers,
+            has_claimable=parts.journal.has_claimable,
             end_with=ending.request,
             health=parts.health,
         )

@@ -139,7 +139,7 @@ def _rejection_lines(rejections: list[dict[str, Any]]) -> list[str]:
     for one in rejections:
         lines.append(f"{_local(one['at'])}  {one['reason']}: {meaning(one['reason'])}")
         # Whole, however long: it is there to be copied.
-        lines.append(f"  {one['log_id']}  {printable(one['file'])}")
+        lines.append(f"  {one['log_id']}  {one['file']}")
     return _titled("rejected", lines)
 
 
@@ -150,7 +150,10 @@ def _advice_lines(one: Advice, config_path: Path) -> list[str]:
 
 def _titled(title: str, lines: list[str]) -> list[str]:
     titles = [title, *[""] * len(lines)]
-    return [f"{t:<{_TITLE}}{line}".rstrip() for t, line in zip(titles, lines, strict=False)]
+    # What stands there may come from a file's name, or from a file that somebody changed.
+    return [
+        f"{t:<{_TITLE}}{printable(line)}".rstrip() for t, line in zip(titles, lines, strict=False)
+    ]
 
 
 def _each_wrapped(texts: list[str]) -> list[str]:

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from daemon.config import MAX_WORKERS
-from daemon.metrics_server import _MOST_CLIENTS
 
 FOLDER = Path(__file__).parent.parent.parent / "systemd"
 DROP_INS = FOLDER / "drop-ins"
@@ -154,7 +153,7 @@ def test_unit_allows_the_threads_of_the_most_workers(
     finally:
         process.terminate()
         process.communicate(timeout=20)
-    assert MAX_WORKERS < threads + _MOST_CLIENTS <= allowed
+    assert MAX_WORKERS < threads <= allowed
 
 
 def test_gpu_drop_in_opens_the_gpu_and_no_other_device() -> None:
