@@ -2,21 +2,56 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import edge
+from edge.completion import SHELLS, completion
 from edge.errors import EdgeError
+from edge.man_page import man_page
 from edge.printable import printable, printable_lines
 
 # As the shell has it for a program ended by SIGINT.
 INTERRUPTED: Final = 130
 # An unexpected error of a library may hold pages.
 _LONGEST_TEXT: Final = 300
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """`--version`, the same for every command."""
+    text = f"microscope-edge {edge.__version__}"
+    parser.add_argument("--version", action="version", version=text)
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """`--version`, `--manual` and `--completion`, for commands that are installed."""
+    add_version(parser)
+    text = "print the manual page, for man -l -"
+    parser.add_argument("--manual", action=_Print, nargs=0, help=text)
+    text = "print the shell's completion."
+    parser.add_argument("--completion", action=_Print, choices=SHELLS, metavar="SHELL", help=text)
+
+
+class _Print(argparse.Action):
+    """Prints what is made of the parser, and ends."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        _namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        _option: str | None = None,
+    ) -> None:
+        is_completion = self.dest == "completion"
+        text = completion(parser, str(values)) if is_completion else man_page(parser)
+        sys.stdout.write(text)
+        parser.exit()
 
 
 def run_command(

@@ -23,6 +23,7 @@ INSTANCE_KEYS = {
     "ExecStart",
     "SyslogIdentifier",
     "StateDirectory",
+    "RuntimeDirectory",
     "ReadWritePaths",
 }
 # What a hardened unit reaches whose results a group may read.
