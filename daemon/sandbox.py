@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from daemon.config import load_config
 from daemon.install_place import Place
-from daemon.install_program import closed_program, hidden_program
+from daemon.install_program import closed_program, hidden_above, hidden_program
 from edge.errors import BackendError, ConfigError
 
 _BOOTED: Final = Path("/run/systemd/system")
@@ -79,7 +80,7 @@ def check_in_sandbox(place: Place) -> SandboxCheck:
             f"{errors.strip().splitlines()[-1]}. Install the package, not a link to its "
             f"sources, where the user edge may read it."
         )
-    return SandboxCheck(exit_code, out, errors)
+    return SandboxCheck(exit_code, out, errors + _hidden_lines(place, errors))
 
 
 def unit_text_of(place: Place) -> str:
@@ -128,6 +129,21 @@ def _run(unit: str, text: str) -> int:
     causes = [hidden_program(program) or "", *closed_program(program)]
     lines = [f"systemd cannot start the program in the unit's sandbox: {reason}", *causes]
     raise BackendError("\n".join(line for line in lines if line))
+
+
+def _hidden_lines(place: Place, errors: str) -> str:
+    """What `check-config` cannot tell from within: that a folder it misses is there, but hidden."""
+    try:
+        config = load_config(place.config)
+    except ConfigError:
+        return ""
+    paths = [config.bundle, *(watch.folder for watch in config.watch), config.state_dir]
+    paths += [config.results.folder] if config.results.folder else []
+    return "".join(
+        f"error: {path} lies below {hidden}, which the unit does not see. Move it elsewhere.\n"
+        for path in paths
+        if str(path) in errors and (hidden := hidden_above(path))
+    )
 
 
 def _reason(unit: str) -> str:
