@@ -102,8 +102,8 @@ class Config:
         return self.results.folder / watch.folder.name if several else self.results.folder
 
 
-def load_config(path: Path) -> Config:
-    """Read and check a configuration file. Relative paths are relative to its folder.
+def load_config(path: Path, *, base: Path | None = None) -> Config:
+    """Read and check a configuration file. Relative paths are relative to `base`, or its folder.
 
     Raises:
         ConfigError: one line for every problem found.
@@ -112,7 +112,8 @@ def load_config(path: Path) -> Config:
     values = read_yaml(path)
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no keys; see docs/daemon/configure.md for an example.")
-    config = _in_form_of_disk(_read(Block(values, "", problems), path.absolute().parent))
+    folder = base or path.absolute().parent
+    config = _in_form_of_disk(_read(Block(values, "", problems), folder))
     _check_folders(config, problems)
     if problems:
         raise ConfigError("\n".join(f"{path}: {problem}" for problem in problems))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from daemon.advice import Advice, advice, meaning
+from daemon.installed_config import unit_of
 from daemon.logs import Pseudonyms
 from daemon.passed_over import PassedOver
 from daemon.running import Running
@@ -144,8 +145,10 @@ def _rejection_lines(rejections: list[dict[str, Any]]) -> list[str]:
 
 
 def _advice_lines(one: Advice, config_path: Path) -> list[str]:
-    command = one.command.format(config=config_path) if one.command else None
-    return [*_wrapped(one.text), *([f"    {command}"] if command else [])]
+    if one.command is None:
+        return _wrapped(one.text)
+    command = one.command.format(config=config_path, unit=unit_of(config_path))
+    return [*_wrapped(one.text), f"    {command}"]
 
 
 def _titled(title: str, lines: list[str]) -> list[str]:

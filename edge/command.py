@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import sys
@@ -10,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NoReturn, TextIO
+from typing import Final, TextIO
 
 from edge.errors import EdgeError
 from edge.printable import printable, printable_lines
@@ -21,14 +20,6 @@ INTERRUPTED: Final = 130
 _LONGEST_TEXT: Final = 300
 # One of ours may repeat what stood in a file.
 _LONGEST_LINE: Final = 5000
-
-
-class CommandParser(argparse.ArgumentParser):
-    """A parser whose errors show what is not printable, such as in a file's name, as escapes."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with exit code 2."""
-        super().error(printable(message))
 
 
 def run_command(

