@@ -28,9 +28,9 @@ _REMEDIES: Final = {
     RejectReason.RETRIES_EXHAUSTED: "Read the log. When the cause is gone:",
 }
 _EXPORT_AGAIN: Final = frozenset({RejectReason.EMPTY, RejectReason.TRUNCATED, RejectReason.CORRUPT})
-_START: Final = "systemctl start edge-daemon"
-_LOG: Final = "journalctl -u edge-daemon -n 50"
-# `{config}` is the configuration's path.
+_START: Final = "systemctl start {unit}"
+_LOG: Final = "journalctl -u {unit} -n 50"
+# `{config}` is the configuration's path, `{unit}` the unit that reads it.
 _RETRY: Final = "edge-daemon retry --config {config}"
 # Beginnings of what a row of the journal says of an image that was put off.
 _HELD_UP: Final = {
@@ -52,7 +52,7 @@ _HELD_UP: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to do, and the command that does it, with `{config}` for the configuration's path."""
+    """What to do, and the command that does it, with the placeholders of above."""
 
     text: str
     command: str | None = None

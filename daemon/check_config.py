@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from daemon.bounded_call import ANSWER_S, call_each, silence
+from daemon.check_metrics import is_read_only, metrics_lines, metrics_problems
 from daemon.config import Config
 from daemon.look_around import Looked, look_around
 from daemon.model_seat import open_model
@@ -21,6 +22,10 @@ from edge.errors import ConfigError, EdgeError
 from edge.printable import printable
 
 _GIVE_RESULTS: Final = "Give this user the permission, or set results.folder to another place."
+_OPEN_RESULTS: Final = (
+    "It is read-only here: run `edge-daemon install` again, which lets the unit write there, or "
+    "mount it to be written."
+)
 
 
 def check_config(config: Config) -> list[str]:
@@ -59,6 +64,7 @@ def _folder_problems(config: Config) -> Iterator[str]:
             yield problem
     if not _can_be_made(config.state_dir):
         yield f"state_dir {config.state_dir} cannot be written. Give this user the permission."
+    yield from metrics_problems(config.metrics)
 
 
 def _export_problem(folder: Path, *, beside: bool) -> str | None:
@@ -67,7 +73,7 @@ def _export_problem(folder: Path, *, beside: bool) -> str | None:
     if not _may(folder, os.R_OK | os.X_OK):
         return f"watch folder {folder} cannot be read. Give this user the permission."
     if beside and not _may(folder, os.W_OK):
-        return f"no sidecars can be written to {folder}. {_GIVE_RESULTS}"
+        return f"no sidecars can be written to {folder}. {_remedy(folder)}"
     return None
 
 
@@ -75,8 +81,12 @@ def _results_problem(folder: Path) -> str | None:
     if problem := results_problem(folder):
         return problem
     if not _may(folder, os.W_OK | os.X_OK):
-        return f"no sidecars can be written to {folder}. {_GIVE_RESULTS}"
+        return f"no sidecars can be written to {folder}. {_remedy(folder)}"
     return None
+
+
+def _remedy(folder: Path) -> str:
+    return _OPEN_RESULTS if is_read_only(folder) else _GIVE_RESULTS
 
 
 def _exists(folder: Path) -> bool:
@@ -104,7 +114,10 @@ def _model_lines(config: Config) -> list[str]:
     model.session.close()
     bundle, session = model.bundle, model.session
     return [
-        f"model    {bundle.name} {bundle.version}, {session.precision} on {session.backend}",
+        (
+            f"model    {bundle.name} {bundle.version}, {session.precision} on {session.backend} "
+            f"({session.graph})"
+        ),
         f"         every hash holds; {len(bundle.golden)} golden images gave their labels",
         *(f"         {text}" for text in choices),
     ]
@@ -145,6 +158,7 @@ def _text(path: bytes) -> str:
 
 
 def _work_lines(config: Config) -> Iterator[str]:
+    yield from metrics_lines(config.metrics)
     yield f"state    {config.state_dir}"
     for path in config.other_forms:
         yield f"names    {path} {OTHER_FORM}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from daemon.bounded_call import ANSWER_S, call_each
-from daemon.config_block import Block, read_yaml
+from daemon.config_block import Block
 from daemon.logs import LEVELS
 from daemon.metrics_config import MetricsConfig, read_metrics
 from daemon.path_template import PathTemplate
@@ -21,6 +21,7 @@ from edge.backends.select import BACKENDS
 from edge.errors import ConfigError
 from edge.images import ImageLimits
 from edge.sidecar import FORMATS
+from edge.yaml_file import read_yaml
 
 PATTERNS: Final = ("*.jpg", "*.jpeg", "*.jpe", "*.jfif", "*.png")
 POLL_MODES: Final = ("auto", "always", "never")
@@ -101,8 +102,8 @@ class Config:
         return self.results.folder / watch.folder.name if several else self.results.folder
 
 
-def load_config(path: Path) -> Config:
-    """Read and check a configuration file. Relative paths are relative to its folder.
+def load_config(path: Path, *, base: Path | None = None) -> Config:
+    """Read and check a configuration file. Relative paths are relative to `base`, or its folder.
 
     Raises:
         ConfigError: one line for every problem found.
@@ -111,7 +112,8 @@ def load_config(path: Path) -> Config:
     values = read_yaml(path)
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no keys; see docs/daemon/configure.md for an example.")
-    config = _in_form_of_disk(_read(Block(values, "", problems), path.absolute().parent))
+    folder = base or path.absolute().parent
+    config = _in_form_of_disk(_read(Block(values, "", problems), folder))
     _check_folders(config, problems)
     if problems:
         raise ConfigError("\n".join(f"{path}: {problem}" for problem in problems))

@@ -102,6 +102,7 @@ class HealthReport:
             "bundle_sha256": model.bundle_sha256 if model else None,
             "precision": model.precision if model else None,
             "backend": model.backend if model else None,
+            "graph": model.graph if model else None,
             "failed_over": self.is_failed_over,
             "canary_age_s": _rounded(self.canary_age_s),
             "backlog": self.queue.backlog,

@@ -21,6 +21,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from daemon.health import Health, HealthStatus, Watch
+from daemon.logs import LEVELS, lines_dropped
 from daemon.passed_over import Reason
 from daemon.records import Dropped, Finished, Postponed, Verdict
 from edge.errors import RejectReason
@@ -153,6 +154,7 @@ class _StateCollector(Collector):
             report.is_failed_over
         )
         yield _gauge("journal_bytes", "Size of the journal.").of(self.journal_bytes)
+        yield _log_lines_dropped()
         if report.canary_age_s is not None:
             text = "Since a known image last got its label."
             yield _gauge("canary_age_seconds", text).of(report.canary_age_s)
@@ -222,6 +224,16 @@ def _gauge(name: str, text: str, *labels: str) -> _Gauge:
     return _Gauge(f"{PREFIX}_{name}", text, labels=labels)
 
 
+def _log_lines_dropped() -> Metric:
+    text = "Lines of the log that could not be written, since the process began."
+    dropped = CounterMetricFamily(f"{PREFIX}_log_lines_dropped", text, labels=["level"])
+    counts = lines_dropped()
+    # A series that begins with its first event hides that event from rate().
+    for level in LEVELS:
+        dropped.add_metric([level], counts.get(level, 0))
+    return dropped
+
+
 def _model_info(model: ModelFacts) -> Metric:
     facts = {
         "name": model.name,
@@ -229,6 +241,7 @@ def _model_info(model: ModelFacts) -> Metric:
         "bundle_sha256": model.bundle_sha256,
         "precision": model.precision,
         "backend": model.backend,
+        "graph": model.graph,
     }
     info = _gauge("model_info", "The model that labels.", *facts)
     info.add_metric(list(facts.values()), 1)

@@ -11,7 +11,6 @@ import errno
 import hashlib
 import os
 import re
-import stat
 import threading
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from edge.errors import ConfigError, ImageError, RejectReason, TransientError
 from edge.failpoints import failpoint
 from edge.image_header import ImageHeader, read_header
 from edge.jpeg_markers import jpeg_sampling, usual_jpeg
+from edge.safe_open import NotRegularError, open_regular
 
 # A shorter side cannot show a cell: the smallest platelets span about 15 px of 360.
 MIN_SIDE_PX: Final = 32
@@ -94,11 +94,7 @@ def read_file(path: Path, limits: ImageLimits) -> ImageFile:
     """
     try:
         failpoint("image.open")
-        # A device acts when it is opened: a tape rewinds, a watchdog arms.
-        _require_regular(os.stat(path))  # noqa: PTH116 - takes what os.open takes
-        # For what takes its place in between: a FIFO does not block, a terminal is not taken.
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        descriptor = os.open(path, flags)
+        descriptor = open_regular(path, follows_links=True)
         try:
             failpoint("image.read")
             content, modified_ns = _read_open_file(descriptor, limits)
@@ -188,7 +184,6 @@ def _opaque(bgra: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _read_open_file(descriptor: int, limits: ImageLimits) -> tuple[bytes, int]:
     status = os.fstat(descriptor)
-    _require_regular(status)
     if status.st_size > limits.max_bytes:
         raise ImageError(
             RejectReason.TOO_LARGE, f"{status.st_size} bytes, at most {limits.max_bytes} are read"
@@ -201,11 +196,6 @@ def _read_open_file(descriptor: int, limits: ImageLimits) -> tuple[bytes, int]:
     if not content:
         raise ImageError(RejectReason.EMPTY, "the file is empty")
     return content, status.st_mtime_ns
-
-
-def _require_regular(status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise ImageError(RejectReason.NOT_A_FILE, "not a regular file")
 
 
 def _check_dimensions(header: ImageHeader, limits: ImageLimits) -> None:
@@ -224,6 +214,6 @@ def _check_dimensions(header: ImageHeader, limits: ImageLimits) -> None:
 def _translate(error: OSError, path: Path) -> ImageError | TransientError:
     if error.errno in (errno.EACCES, errno.EPERM):
         return ImageError(RejectReason.UNREADABLE, "no permission to read the file")
-    if error.errno in (errno.ELOOP, errno.EISDIR):
+    if isinstance(error, NotRegularError):
         return ImageError(RejectReason.NOT_A_FILE, "not a regular file")
     return TransientError(f"{path} could not be read: {error.strerror}")

@@ -43,7 +43,7 @@ def test_load_results_folder_is_shared_by_name(tmp_path: Path) -> None:
 
 def test_load_many_problems_are_told_in_one_go(tmp_path: Path) -> None:
     text = (
-        "bundle: 3\nsettle_s: yes\nworkers: 0\npoll: sometimes\nresults: {formats: [xml]}\n"
+        "bundle: 3\nsettle_s: true\nworkers: 0\npoll: sometimes\nresults: {formats: [xml]}\n"
         "batch: 16\nwatch: [{folder: export, patern: '*.jpg'}]\nlog: {level: loud}\n"
     )
     assert problems(tmp_path, text) == [

@@ -27,7 +27,7 @@ from edge.labeller import Outcome
 from edge.sidecar import ModelFacts
 
 Until = Callable[..., None]
-FACTS = ModelFacts("discs", "1", "0" * 64, "fp32", "fake", ("red",))
+FACTS = ModelFacts("discs", "1", "0" * 64, "fp32", "fake", "model.fp32.onnx", ("red",))
 IN_USE = [errno.EBUSY, errno.ETXTBSY, errno.EAGAIN, errno.EDEADLK, errno.ENOLCK, errno.EINTR]
 SHARE = [
     *(errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENOTCONN, errno.EREMOTEIO),
