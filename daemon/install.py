@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Final
 
 from daemon.install_files import metrics_drop_in, share_drop_in, shipped, tmpfiles, unit
-from daemon.install_place import MARK, PREFIX, digest, record_text
+from daemon.install_place import (
+    MARK,
+    PREFIX,
+    Place,
+    digest,
+    places,
+    read_record,
+    record_text,
+)
 from daemon.install_program import closed_program
 from daemon.install_site import Site
 from daemon.install_steps import CommandStep, FileStep, RemoveStep, Step
@@ -85,8 +93,8 @@ def plan(site: Site, texts: Mapping[Path, str]) -> list[Step]:
     drop_ins = list(_drop_ins(site))
     files += [step for step in drop_ins if isinstance(step, FileStep)]
     files += [FileStep(path, text) for path, text in texts.items()]
-    written = {step.path: step.content for step in files if not step.is_persons}
-    files.append(FileStep(place.record, record_text(written)))
+    written = {str(step.path): digest(step.content) for step in files if not step.is_persons}
+    files += _records(place, written)
     removed = [step for step in drop_ins if isinstance(step, RemoveStep)]
     return [*files, *removed, *_commands(site)]
 
@@ -117,6 +125,16 @@ def is_ours(site: Site, path: Path) -> bool:
         return text is None or digest(text) == recorded
     # Of an installation that kept no record.
     return text.startswith(MARK) or text == shipped(f"drop-ins/{path.name}")
+
+
+def _records(place: Place, written: dict[str, str]) -> Iterator[FileStep]:
+    """The record of what was written; other daemons' records too, where they share a file."""
+    yield FileStep(place.record, record_text(written))
+    for other in places(place.root):
+        recorded = {} if other == place else read_record(other)
+        if recorded:
+            shared = {path: written[path] for path in recorded if path in written}
+            yield FileStep(other.record, record_text({**recorded, **shared}))
 
 
 def _drop_ins(site: Site) -> Iterator[FileStep | RemoveStep]:

@@ -139,10 +139,9 @@ def read_record(place: Place) -> dict[str, str]:
     return {}
 
 
-def record_text(files: dict[Path, str]) -> str:
-    """The record of files and their contents."""
-    hashes = {str(path): digest(content) for path, content in sorted(files.items())}
-    return json.dumps({"files": hashes}, indent=1, ensure_ascii=False) + "\n"
+def record_text(hashes: dict[str, str]) -> str:
+    """The record of files, by their paths, with their SHA-256."""
+    return json.dumps({"files": dict(sorted(hashes.items()))}, indent=1, ensure_ascii=False) + "\n"
 
 
 def digest(content: str) -> str:
@@ -151,7 +150,8 @@ def digest(content: str) -> str:
 
 
 def places(root: Path = Path("/")) -> list[Place]:
-    """Every daemon of a machine that has a configuration, the one without a name first."""
-    names = sorted(path.stem for path in Place(root=root).at(ETC).glob("*.yaml"))
+    """Every daemon of a machine with a configuration or a record, the one without a name first."""
+    files = Place(root=root).at(ETC).glob("*.*")
+    names = {path.stem for path in files if path.suffix in (".yaml", ".installed")}
     found = [Place(None if name == PLAIN else name, root) for name in names]
     return sorted(found, key=lambda place: place.instance or "")
