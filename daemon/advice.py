@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from daemon.other_hands import IN_USE, SHARE
 from edge.errors import RejectReason
 
 MEANINGS: Final = {
@@ -37,6 +38,14 @@ _HELD_UP: Final = {
     "folder is away": "Mount the watch folder; its images are then taken up by themselves.",
     str(RejectReason.UNREADABLE): (
         "Give the daemon's user the permission to read these images; they are then taken up."
+    ),
+    IN_USE: (
+        "Programs such as virus scanners, viewers and backups hold these images; they are taken up "
+        "when they are released."
+    ),
+    SHARE: (
+        "The share gives errors for these images: look at the server and the network; they are "
+        "taken up when it works again."
     ),
 }
 

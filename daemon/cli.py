@@ -7,9 +7,9 @@ import json
 import logging
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 from daemon import install, uninstall
 from daemon.check_config import check_config
@@ -19,16 +19,19 @@ from daemon.install_site import site_of
 from daemon.install_steps import apply, describe
 from daemon.installed_config import installed_config, installed_place
 from daemon.lifecycle import Lifecycle
-from daemon.logs import open_pseudonyms, start_logging
+from daemon.log_queue import QueuedScreen
+from daemon.logs import logging_to_stderr, open_pseudonyms
 from daemon.retry_images import retry_images
 from daemon.running import read_running
 from daemon.sandbox import check_in_sandbox, has_systemd
-from daemon.service import Service
+from daemon.signals import acting_on_signals
 from daemon.startup import opened_service
 from daemon.status import status_fields, status_text
 from daemon.summary import read_summary
-from edge.command import INTERRUPTED, add_common_options, run_command
+from edge.command import INTERRUPTED, run_command
+from edge.command_parser import CommandParser, add_common_options
 from edge.errors import ConfigError, RejectReason
+from edge.printable import printable, printable_lines
 from edge.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -54,26 +57,40 @@ def _config(arguments: argparse.Namespace) -> Config:
 
 def _run(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
-    start_logging(config.log_level)
     lifecycle = Lifecycle(arguments.config)
-    lifecycle.on_signals()
-    lifecycle.run(config)
+    # A signal that comes while the last lines of the log are written is one too many.
+    with lifecycle.acting_on_signals(), logging_to_stderr(config.log_level):
+        lifecycle.run(config)
     return 0
 
 
 def _once(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
-    start_logging(config.log_level)
-    with opened_service(config, is_once=True) as service:
-        was_stopped = _stop_on_signals(service)
-        with Progress("images", sys.stderr) as progress:
-            tally = service.tally
+    was_stopped = threading.Event()
+    with (
+        logging_to_stderr(config.log_level) as queued,
+        opened_service(config, is_once=True) as service,
+    ):
+
+        def stop() -> None:
+            was_stopped.set()
+            service.stop()
+
+        tally = service.tally
+        # Shown as the log is: a terminal that somebody stopped does not stop the labelling.
+        with (
+            acting_on_signals({signal.SIGTERM: stop, signal.SIGINT: stop}),
+            Progress("images", QueuedScreen(queued)) as progress,
+        ):
             unsettled = service.once(lambda: progress.update(tally.finished, tally.expected))
-    print(json.dumps(service.tally.to_dict()) if arguments.json else service.tally.summary())
+    _show(json.dumps(tally.to_dict()) if arguments.json else tally.summary())
     if unsettled:
         text = f"{unsettled} files are still being written and were left"
         print(text, file=sys.stderr)
-    if was_stopped():
+    if left := service.tally.left:
+        text = "held by other programs or by a share that gives errors, and left for the next run"
+        print(f"{left} images are {text}", file=sys.stderr)
+    if was_stopped.is_set():
         print("error: stopped before the end; start again to go on", file=sys.stderr)
         return INTERRUPTED
     return 0
@@ -85,21 +102,21 @@ def _status(arguments: argparse.Namespace) -> int:
     running = read_running(config.state_dir)
     fields = status_fields(summary, open_pseudonyms(config.state_dir), running)
     text = json.dumps(fields, indent=1) if arguments.json else status_text(fields, arguments.config)
-    print(text)
+    _show(text)
     return 0
 
 
 def _retry(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
     count = retry_images(config, arguments.image, arguments.reason)
-    print(f"put back to be labelled again: {count}")
+    _show(f"put back to be labelled again: {count}")
     return 0
 
 
 def _check_config(arguments: argparse.Namespace) -> int:
     if not arguments.installed:
         for line in check_config(_config(arguments)):
-            print(line)
+            _show(printable(line))
         return 0
     if arguments.config is not None:
         raise ConfigError("--installed checks the configuration of the unit: leave --config out.")
@@ -118,7 +135,7 @@ def _install(arguments: argparse.Namespace) -> int:
     install.require_root("install", dry_run=arguments.dry_run)
     for step in install.plan(site, install.for_people(_parser())):
         for line in describe(site.place, step):
-            print(line)
+            _show(line)
         if not arguments.dry_run:
             apply(site.place, step)
     checks = has_systemd() and not site.place.is_image and not arguments.dry_run
@@ -127,7 +144,7 @@ def _install(arguments: argparse.Namespace) -> int:
         if exit_code := _check_after(site.place):
             return exit_code
     for line in install.next_steps(site, is_checked=checks):
-        print(line)
+        _show(line)
     return 0
 
 
@@ -148,29 +165,21 @@ def _uninstall(arguments: argparse.Namespace) -> int:
     place = uninstall.place_of(arguments)
     for step in uninstall.plan(place, is_purge=arguments.purge):
         for line in describe(place, step):
-            print(line)
+            _show(line)
         if not arguments.dry_run:
             apply(place, step)
     for line in uninstall.last_words():
-        print(line)
+        _show(line)
     return 0
 
 
-def _stop_on_signals(service: Service) -> Callable[[], bool]:
-    """Stop the service on SIGTERM and SIGINT; the function returned says whether one came."""
-    received: list[int] = []
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-        service.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    return lambda: bool(received)
+def _show(text: str) -> None:
+    # A line may name a file, whose name anybody may have chosen.
+    print(printable_lines(text))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> CommandParser:
+    parser = CommandParser(
         prog="edge-daemon", description="Label the cell images that an analyzer exports."
     )
     add_common_options(parser)
@@ -197,7 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_retry(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_retry(commands: argparse._SubParsersAction[CommandParser]) -> None:
     retry = _add(commands, "retry", _retry, "have images labelled again that have an outcome")
     _add_config(retry)
     which = retry.add_mutually_exclusive_group()
@@ -220,11 +229,11 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: argparse._SubParsersAction[CommandParser],
     name: str,
     command: Callable[[argparse.Namespace], int],
     description: str,
-) -> argparse.ArgumentParser:
+) -> CommandParser:
     parser = commands.add_parser(name, help=description, description=description)
     parser.set_defaults(command=command)
     return parser

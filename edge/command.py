@@ -2,56 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TextIO
 
-import edge
-from edge.completion import SHELLS, completion
 from edge.errors import EdgeError
-from edge.man_page import man_page
 from edge.printable import printable, printable_lines
 
 # As the shell has it for a program ended by SIGINT.
 INTERRUPTED: Final = 130
 # An unexpected error of a library may hold pages.
 _LONGEST_TEXT: Final = 300
-
-
-def add_version(parser: argparse.ArgumentParser) -> None:
-    """`--version`, the same for every command."""
-    text = f"microscope-edge {edge.__version__}"
-    parser.add_argument("--version", action="version", version=text)
-
-
-def add_common_options(parser: argparse.ArgumentParser) -> None:
-    """`--version`, `--manual` and `--completion`, for commands that are installed."""
-    add_version(parser)
-    text = "print the manual page, for man -l -"
-    parser.add_argument("--manual", action=_Print, nargs=0, help=text)
-    text = "print the shell's completion."
-    parser.add_argument("--completion", action=_Print, choices=SHELLS, metavar="SHELL", help=text)
-
-
-class _Print(argparse.Action):
-    """Prints what is made of the parser, and ends."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        _namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None,
-        _option: str | None = None,
-    ) -> None:
-        is_completion = self.dest == "completion"
-        text = completion(parser, str(values)) if is_completion else man_page(parser)
-        sys.stdout.write(text)
-        parser.exit()
+# One of ours may repeat what stood in a file.
+_LONGEST_LINE: Final = 5000
 
 
 def run_command(
@@ -70,6 +38,7 @@ def run_command(
         is_private: an unexpected error's text may hold an image's path, and with it a sample id;
             only its kind and place are said.
     """
+    _fill_standard_descriptors()
     # A name that the terminal's encoding lacks must not end the command.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -81,11 +50,11 @@ def run_command(
         return INTERRUPTED
     except BrokenPipeError:
         # The reader, such as `head`, has what it wanted. Python flushes once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard(sys.stdout)
         return 0
     except Exception as error:  # noqa: BLE001 - the end of the program
         if debug:
-            sys.stderr.write(printable_lines("".join(traceback.format_exception(error))))
+            _write(printable_lines("".join(traceback.format_exception(error))))
         _say(*_lines(error, is_private=is_private))
         return error.exit_code if isinstance(error, EdgeError) else EdgeError.exit_code
     return exit_code or 0
@@ -93,12 +62,48 @@ def run_command(
 
 def _say(*lines: str) -> None:
     # A line may name a file, whose name anybody may have chosen.
-    sys.stderr.writelines(f"error: {printable(line)}\n" for line in lines)
+    _write("".join(f"error: {printable(line)}\n" for line in lines))
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        # Nobody reads any more. The exit code tells it all the same.
+        _discard(sys.stderr)
+
+
+def _discard(stream: TextIO) -> None:
+    """Send what a stream holds, and what follows, nowhere: it is flushed at the very end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _fill_standard_descriptors() -> None:
+    """Where the caller closed stdin, stdout or stderr, take nothing in its place.
+
+    The next file that is opened would get its number, and be written to by whatever writes an
+    error there.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest number that is free: this one, after those below it are taken.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003
+    # Python has none where the descriptor was closed at its start.
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _lines(error: Exception, *, is_private: bool) -> list[str]:
     if isinstance(error, EdgeError):
-        return str(error).split("\n")
+        return [line[:_LONGEST_LINE] for line in str(error).split("\n")]
     text = "" if is_private else " ".join(str(error).split())[:_LONGEST_TEXT]
     what = f"unexpected {type(error).__name__} at {place_of(error)}"
     return [f"{what}{': ' if text else ''}{text}. Run again with --debug."]

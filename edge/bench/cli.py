@@ -17,7 +17,8 @@ from edge.bench.service import measure_service
 from edge.bench.stages import measure_stages
 from edge.bench.stream import DaemonStart, measure_stream
 from edge.bundle import Bundle, load_bundle
-from edge.command import add_common_options, run_command
+from edge.command import run_command
+from edge.command_parser import CommandParser, add_common_options
 from edge.demo.analyzer import drawn_images
 from edge.errors import ConfigError
 from edge.progress import Progress, StepProgress
@@ -172,7 +173,7 @@ def _batches(text: str) -> tuple[int, ...]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="edge-bench", description=__doc__)
+    parser = CommandParser(prog="edge-bench", description=__doc__)
     add_common_options(parser)
     parser.add_argument("bundle", type=Path, help="folder NAME.edge")
     parser.add_argument("--images", type=Path, metavar="DIR", help="images (default: drawn cells)")

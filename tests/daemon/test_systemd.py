@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from daemon.config import MAX_WORKERS
-from daemon.metrics_server import _MOST_CLIENTS
 from tests.support.unit_files import DROP_INS, FOLDER, found_in, run, source_of
 
 # What may differ between the daemon of a machine and the daemon of one analyzer.
@@ -129,7 +128,7 @@ def test_unit_allows_the_threads_of_the_most_workers(
     finally:
         process.terminate()
         process.communicate(timeout=20)
-    assert MAX_WORKERS < threads + _MOST_CLIENTS <= allowed
+    assert MAX_WORKERS < threads <= allowed
 
 
 def test_gpu_drop_in_opens_the_gpu_and_no_other_device() -> None:
