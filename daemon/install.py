@@ -87,7 +87,7 @@ def plan(site: Site, texts: Mapping[Path, str]) -> list[Step]:
     files = [
         FileStep(place.unit_file, unit(place, site.prefix)),
         FileStep(_SYSUSERS, shipped("edge-daemon.sysusers.conf")),
-        FileStep(place.tmpfiles, tmpfiles(place, site.config)),
+        FileStep(place.tmpfiles, tmpfiles(place, site.config, makes_results=site.makes_results)),
         FileStep(place.config, site.config_text, is_persons=True),
     ]
     drop_ins = list(_drop_ins(site))

@@ -109,11 +109,15 @@ def text_of(path: Path) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What is installed already: the options of before, and the hash of each file written."""
+    """What is installed already: the options of before, and the hash of each file written.
+
+    `makes_results` is true also where nothing is installed yet.
+    """
 
     prefix: Path | None
     share: str | None
     has_gpu: bool
+    makes_results: bool
     hashes: dict[str, str]
 
 
@@ -127,6 +131,7 @@ def read_installed(place: Place) -> Installed:
         prefix=Path(program[1]) if program else None,
         share=unquoted(group[1]) if group else None,
         has_gpu=place.at(place.drop_ins / "gpu.conf").is_file(),
+        makes_results="results" in (place.text_of(place.tmpfiles) or "results"),
         hashes=read_record(place),
     )
 
