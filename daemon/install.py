@@ -104,9 +104,9 @@ def next_steps(site: Site, *, is_checked: bool) -> Iterator[str]:
     place = site.place
     if not place.at(site.program).exists():
         yield f"{site.program} is not there yet; install the program there, or give --prefix"
+    elif not is_checked and not place.is_image:
+        yield from closed_program(site.program)
     if not is_checked:
-        if not place.is_image:
-            yield from closed_program(site.program)
         yield "check it in the unit's sandbox, where its systemd runs:"
         yield f"  {site.program} check-config --installed{place.option}"
     if not place.is_image and _is_active(place.unit):
@@ -115,16 +115,6 @@ def next_steps(site: Site, *, is_checked: bool) -> Iterator[str]:
     else:
         yield "then start it:"
         yield f"  systemctl enable --now {place.unit}"
-
-
-def is_ours(site: Site, path: Path) -> bool:
-    """Whether a drop-in is as an installation wrote it, so that it may be replaced."""
-    text = site.place.text_of(path)
-    recorded = site.installed.hashes.get(str(path))
-    if text is None or recorded is not None:
-        return text is None or digest(text) == recorded
-    # Of an installation that kept no record.
-    return text.startswith(MARK) or text == shipped(f"drop-ins/{path.name}")
 
 
 def _records(place: Place, written: dict[str, str]) -> Iterator[FileStep]:
@@ -146,10 +136,20 @@ def _drop_ins(site: Site) -> Iterator[FileStep | RemoveStep]:
     }
     for name, content in contents.items():
         path = place.drop_ins / name
+        present = place.text_of(path)
+        is_ours = present is None or _was_written(site, path, present)
         if content is not None:
-            yield FileStep(path, content, is_persons=not is_ours(site, path))
-        elif place.text_of(path) is not None and is_ours(site, path):
+            is_copy = present == shipped(f"drop-ins/{name}")
+            yield FileStep(path, content, is_persons=not (is_ours or is_copy))
+        elif present is not None and is_ours:
             yield RemoveStep(path)
+
+
+def _was_written(site: Site, path: Path, present: str) -> bool:
+    """Whether a drop-in is as an installation wrote it."""
+    recorded = site.installed.hashes.get(str(path))
+    # An installation of before kept no record.
+    return digest(present) == recorded if recorded else present.startswith(MARK)
 
 
 def _commands(site: Site) -> Iterator[CommandStep]:

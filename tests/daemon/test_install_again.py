@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from daemon.cli import main
+from tests.support.unit_files import DROP_INS
 
 UNIT = Path("etc/systemd/system/edge-daemon.service")
 CONFIG = Path("etc/microscope-edge/edge.yaml")
@@ -122,6 +123,15 @@ def test_drop_in_that_a_person_changed_is_kept(
     out = capsys.readouterr().out
     assert f"keep   /{UNIT}.d/share.conf, which is yours; a new one would differ:\n" in out
     assert "       -ReadWritePaths=/srv/more\n" in out
+
+
+@needs_root
+def test_drop_in_that_a_person_copied_is_not_removed(machine: Path) -> None:
+    copied = machine / f"{UNIT}.d" / "metrics.conf"
+    copied.parent.mkdir(parents=True)
+    shutil.copy(DROP_INS / "metrics.conf", copied)
+    assert main(["install", "--root", str(machine)]) == 0
+    assert copied.read_bytes() == (DROP_INS / "metrics.conf").read_bytes()
 
 
 LOOPBACK = ["PrivateNetwork=no", "IPAddressDeny=any", "IPAddressAllow=localhost"]
