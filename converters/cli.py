@@ -27,7 +27,9 @@ from edge.backends.plan import PORTABILITIES, SAME_GPU
 from edge.backends.trt_build import MAX_BATCH
 from edge.bundle import load_bundle
 from edge.command import run_command
+from edge.command_parser import CommandParser, add_common_options
 from edge.errors import ConfigError
+from edge.installation import install_command
 from edge.manifest import MANIFEST_NAME
 from edge.printable import printable, printable_lines
 from edge.progress import StepProgress
@@ -96,7 +98,7 @@ def _convert(arguments: argparse.Namespace) -> int:
         from converters.report import describe
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"edge-convert needs {error.name}; pip install 'microscope-edge[convert]'."
+            f"edge-convert needs {error.name}; {install_command('convert')}."
         ) from error
     with StepProgress(sys.stderr) as progress:
         report = convert(request, progress.update)
@@ -164,7 +166,8 @@ def _gate(arguments: argparse.Namespace) -> Gate:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="edge-convert", description=__doc__)
+    parser = CommandParser(prog="edge-convert", description=__doc__)
+    add_common_options(parser)
     parser.add_argument(
         "model",
         type=Path,
@@ -241,3 +244,7 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     engines.add_argument(
         "--tensorrt8", action="store_true", help="write the INT8 graph that TensorRT 8 reads too"
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from converters import metrics
 from converters.agreement import Evidence
 from edge.errors import ConfigError
+from edge.yaml_file import read_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +64,7 @@ def read_gate(path: Path) -> dict[str, float]:
     Raises:
         ConfigError: unreadable, or an unknown key.
     """
-    try:
-        values = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        summary = " ".join(str(error).split())
-        raise ConfigError(f"{path} cannot be read as a gate: {summary}") from error
+    values = read_yaml(path)
     known = [field.name for field in fields(Gate)]
     if not isinstance(values, dict):
         raise ConfigError(f"{path} is no gate; it may have {', '.join(known)}.")

@@ -125,6 +125,12 @@ class Journal:
             failpoint("claim.before_commit")
             return [ClaimedImage(r[0], ImageVersion(*r[1:5]), *r[5:9]) for r in rows]
 
+    def has_claimable(self) -> bool:
+        """Whether `claim` would give an image now."""
+        with self._transaction(immediate=False) as db:
+            asked = (self._clock(), json.dumps(self._served), 1)
+            return db.execute(sql.WAITING, asked).fetchone() is not None
+
     def conclude(self, verdicts: list[Verdict]) -> None:
         """Note what became of claimed images, all or none."""
         with self._transaction() as db:
@@ -139,7 +145,7 @@ class Journal:
             db.executemany(sql.RELEASE, values)
 
     def has_open_images(self) -> bool:
-        """Whether an image is waiting or claimed."""
+        """Whether an image is claimed, or waiting for its turn in this run."""
         with self._transaction(immediate=False) as db:
             row = db.execute(sql.HAS_OPEN, {"roots": json.dumps(self._served)}).fetchone()
             return bool(row[0])

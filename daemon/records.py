@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from edge.labeller import Outcome
 from edge.sidecar import ModelFacts
+
+# A delay that ends with the next start, when all delays are forgotten.
+LATER_RUN: Final = float("inf")
 
 
 @dataclass(frozen=True, slots=True)

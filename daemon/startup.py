@@ -33,7 +33,8 @@ from daemon.results import ResultsWriter
 from daemon.results_place import ResultsPlace
 from daemon.results_trouble import ResultsTrouble
 from daemon.retention import Retention
-from daemon.roots import Root, names_regex
+from daemon.roots import Root
+from daemon.same_text import OTHER_FORM
 from daemon.service import Service
 from daemon.settle import PATIENCE_FACTOR
 from daemon.state_dir import owned_state_dir
@@ -74,6 +75,8 @@ def opened_service(
     """
     for name in arm_failpoints():
         log.warning("failpoint %s is armed: a test. Unset %s otherwise", name, VARIABLE)
+    for path in () if is_reopened else config.other_forms:
+        log.warning("%s %s", path, OTHER_FORM)
     notifier = notifier or Notifier()
     with ExitStack() as stack:
         storage = _open_storage(config, stack)
@@ -206,6 +209,8 @@ def _supervisor(parts: Parts, seat: ModelSeat, notifier: Notifier) -> Supervisor
             heartbeat=parts.heartbeat,
             state_dir=config.state_dir,
             max_images=config.batch.max_images,
+            workers=config.workers,
+            has_claimable=parts.journal.has_claimable,
             end_with=ending.request,
             health=parts.health,
         )
@@ -248,9 +253,7 @@ def open_roots(config: Config, journal: Journal) -> dict[int, Root]:
     roots = {}
     for watch in config.watch:
         id_ = journal.serve(watch.folder)
-        names = names_regex(watch.patterns)
-        results = config.results_folder(watch)
-        roots[id_] = Root(id_, watch.folder, results, names, watch.sample)
+        roots[id_] = watch.root(id_, config.results_folder(watch))
     return roots
 
 

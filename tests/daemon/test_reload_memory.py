@@ -8,12 +8,15 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from daemon import lifecycle
+from daemon.check_config import check_config
+from daemon.config import Config
 from daemon.journal import Journal
 from daemon.metrics import Metrics
 from daemon.model_seat import ModelSeat
@@ -80,6 +83,10 @@ def no_collection() -> Iterator[None]:
         gc.enable()
 
 
+def is_another(life: lifecycle.Lifecycle, before: Service | None) -> bool:
+    return life._service not in (None, before)
+
+
 @pytest.fixture
 def born(monkeypatch: pytest.MonkeyPatch) -> Born:
     return Born(monkeypatch, Service, ModelSeat, OnnxSession, Journal, Metrics)
@@ -94,11 +101,12 @@ def test_nothing_of_a_service_is_left_after_reloads(
             before = life._service
             if number:
                 life.reload()
-            until(lambda seen=before: life._service not in (None, seen))
+            until(partial(is_another, life, before))
             site.add(f"S1/A/{number}.jpg", colour_jpeg("red"))
-            until(lambda n=number: site.has_sidecar(f"S1/A/{n}.jpg"))
+            until(partial(site.has_sidecar, f"S1/A/{number}.jpg"))
         del before
-        until(lambda: born.alive() == ["Journal", "Metrics", "ModelSeat", "OnnxSession", "Service"])
+        one_of_each = ["Journal", "Metrics", "ModelSeat", "OnnxSession", "Service"]
+        until(lambda: born.alive() == one_of_each)
         # Each reload opened the model twice, to check it and to label.
         assert born.count() >= 5 * RELOADS + RELOADS - 1
     until(lambda: born.alive() == [])
@@ -108,9 +116,14 @@ def test_freed_memory_goes_back_after_each_check_and_before_each_service(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[str] = []
-    check, label = lifecycle.check_config, lifecycle.Lifecycle._label
+    label = lifecycle.Lifecycle._label
     monkeypatch.setattr(lifecycle, "give_back_freed", lambda: steps.append("given back"))
-    monkeypatch.setattr(lifecycle, "check_config", lambda c: (steps.append("checked"), check(c)))
+
+    def checks(config: Config) -> list[str]:
+        steps.append("checked")
+        return check_config(config)
+
+    monkeypatch.setattr(lifecycle, "check_config", checks)
 
     def labels(life: lifecycle.Lifecycle, *arguments: Any) -> None:
         steps.append("opened")

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -70,7 +71,7 @@ def _reload_often(folder: Path, process: subprocess.Popen[bytes], reloads: int) 
     for number in range(reloads + 1):
         if number:
             process.send_signal(signal.SIGHUP)
-        _until(process, lambda count=number + 1: _starts(folder) == count)
+        _until(process, partial(_has_started, folder, number + 1))
         write_image(folder / "export" / f"{number}.jpg", seed=number)
         sidecar = folder / "results" / f"{number}.jpg.json"
         _until(process, sidecar.exists)
@@ -78,8 +79,8 @@ def _reload_often(folder: Path, process: subprocess.Popen[bytes], reloads: int) 
     return sizes_mb
 
 
-def _starts(folder: Path) -> int:
-    return (folder / "log").read_text().count("labelling images of")
+def _has_started(folder: Path, times: int) -> bool:
+    return (folder / "log").read_text().count("labelling images of") == times
 
 
 def write_image(path: Path, *, seed: int) -> None:
