@@ -21,6 +21,7 @@ from daemon.installed_config import installed_config, installed_place
 from daemon.lifecycle import Lifecycle
 from daemon.log_queue import QueuedScreen
 from daemon.logs import logging_to_stderr, open_pseudonyms
+from daemon.memory import use_one_arena
 from daemon.retry_images import retry_images
 from daemon.running import read_running
 from daemon.sandbox import check_in_sandbox, has_systemd
@@ -57,6 +58,7 @@ def _config(arguments: argparse.Namespace) -> Config:
 
 def _run(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
+    use_one_arena()
     lifecycle = Lifecycle(arguments.config)
     # A signal that comes while the last lines of the log are written is one too many.
     with lifecycle.acting_on_signals(), logging_to_stderr(config.log_level):
