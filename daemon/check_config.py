@@ -17,6 +17,7 @@ from daemon.path_template import GROUPS, PathTemplate
 from daemon.results_place import results_problem
 from daemon.roots import Root, names_regex
 from daemon.scan import image_files
+from daemon.state_dir import share_problem
 from edge.backends.select import Opening
 from edge.errors import ConfigError, EdgeError
 from edge.printable import printable
@@ -60,7 +61,9 @@ def _folder_problems(config: Config) -> Iterator[str]:
         problem = found.get(name, silence(name))
         if problem is not None:
             yield problem
-    if not _can_be_made(config.state_dir):
+    if problem := share_problem(config.state_dir):
+        yield problem
+    elif not _can_be_made(config.state_dir):
         yield f"state_dir {config.state_dir} cannot be written. Give this user the permission."
 
 

@@ -17,6 +17,7 @@ from daemon.check_config import check_config
 from daemon.config import Config, load_config
 from daemon.lifecycle import Lifecycle
 from daemon.logs import open_pseudonyms, start_logging
+from daemon.results_names import leave_text
 from daemon.retry_images import retry_images
 from daemon.running import read_running
 from daemon.service import Service
@@ -24,7 +25,7 @@ from daemon.startup import opened_service
 from daemon.status import status_fields, status_text
 from daemon.summary import read_summary
 from edge.command import INTERRUPTED, run_command
-from edge.errors import RejectReason
+from edge.errors import RejectReason, StorageError
 from edge.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,9 @@ def _once(config: Config, arguments: argparse.Namespace) -> int:
     if unsettled:
         text = f"{unsettled} files are still being written and were left"
         print(text, file=sys.stderr)
+    if left := service.left:
+        print(f"error: {leave_text(left)}", file=sys.stderr)
+        return StorageError.exit_code
     if was_stopped():
         print("error: stopped before the end; start again to go on", file=sys.stderr)
         return INTERRUPTED

@@ -22,6 +22,7 @@ from typing import Final
 from daemon import journal_sql as sql
 from daemon.journal_file import NAME, check_version, make_private, translated
 from daemon.records import (
+    NEVER_S,
     ClaimedImage,
     Dropped,
     Finished,
@@ -35,6 +36,8 @@ from edge.failpoints import failpoint
 
 # Rejections that are put back in one transaction: a daemon that runs beside must not wait long.
 _PAGE: Final = 1000
+# Images that are freed at once. Those that are left have their own time, within a minute.
+_FREED: Final = 20_000
 _LONGEST_WAL_BYTES: Final = 16 * 2**20
 
 
@@ -138,11 +141,17 @@ class Journal:
             values = [(int(is_interruption), image.id) for image in images]
             db.executemany(sql.RELEASE, values)
 
+    def try_refused_now(self) -> None:
+        """Have images tried now whose sidecars were refused and that wait for a later time."""
+        with self._transaction(durable=False) as db:
+            asked = {"now_s": self._clock(), "never_s": NEVER_S, "limit": _FREED}
+            db.execute(sql.TRY_REFUSED_NOW, asked)
+
     def has_open_images(self) -> bool:
-        """Whether an image is waiting or claimed."""
+        """Whether an image is claimed, or waits to be taken by this run."""
         with self._transaction(immediate=False) as db:
-            row = db.execute(sql.HAS_OPEN, {"roots": json.dumps(self._served)}).fetchone()
-            return bool(row[0])
+            asked = {"roots": json.dumps(self._served), "never_s": NEVER_S}
+            return bool(db.execute(sql.HAS_OPEN, asked).fetchone()[0])
 
     def count_open(self) -> int:
         """Number of images that are waiting or claimed."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from edge.labeller import Outcome
 from edge.sidecar import ModelFacts
+
+# The delay of an image that this run does not take again. The next start does.
+NEVER_S: Final = 1e12
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,11 @@ class Service:
                     source.require_folder()
         return len(self._settle)
 
+    @property
+    def left(self) -> int:
+        """Images that `once` has left without a result."""
+        return self._parts.results.left
+
     def stop(self) -> None:
         """Finish the batches in hand and end. Safe in a signal handler and from any thread."""
         self._ending.request()
@@ -223,10 +228,11 @@ class Service:
         failpoint("batch.labelled")
         finished = [verdict for verdict in verdicts if isinstance(verdict, Finished)]
         if self._is_once:
-            self._parts.results.write(finished)
-            return verdicts
+            write = self._parts.results.write
+        else:
+            write = self._parts.results.write_or_postpone
         others = [verdict for verdict in verdicts if not isinstance(verdict, Finished)]
-        return [*others, *self._parts.results.write_or_postpone(finished)]
+        return [*others, *write(finished)]
 
     def _look_again_at_changed(self, verdicts: list[Verdict]) -> None:
         # Before the journal lets go of them, or `once` could end in between.
@@ -285,7 +291,7 @@ class Service:
     def _report_progress(self) -> None:
         self._parts.pulse.tick()
         self._parts.health.set_settling(len(self._settle))
-        self._parts.results.forget_old_refusals()
+        self._parts.results.review()
         for number, source in enumerate(self._sources.values()):
             self._parts.health.set_watch(
                 number,

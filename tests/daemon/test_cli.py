@@ -207,7 +207,7 @@ def test_run_unexpected_error_does_not_say_the_path_of_an_image(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", "S777/1/a.jpg")
 
     site.add("S777/1/a.jpg", colour_jpeg("red"))

@@ -21,9 +21,10 @@ import pytest
 
 from daemon import service
 from edge import failpoints
-from edge.atomic import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, write_file, write_files
+from edge.atomic import write_file, write_files
 from edge.errors import StorageError
 from edge.failpoints import FALLIBLE, VARIABLE
+from edge.temporary import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
 from tests.daemon.conftest import Site, digests, until
 from tests.support import mounts
 
