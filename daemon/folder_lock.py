@@ -59,15 +59,13 @@ def owned_folders(watch_folders: Iterable[Path], trees: Iterable[Path]) -> Itera
         InUseError: another daemon holds one of them.
     """
     with ExitStack() as stack:
-        calls: BoundedCalls[int] = BoundedCalls("folder-lock")
-        stack.callback(calls.stop)
         tree = LockKind(_lock_tree, _has_tree, _release_tree)
         folder = LockKind(_lock_folder, _has_folder, _release_folder)
-        tree_locks = FolderLocks(tuple(trees), tree, calls)
-        folder_locks = FolderLocks(tuple(watch_folders), folder, calls)
+        tree_locks = FolderLocks(tuple(trees), tree)
+        folder_locks = FolderLocks(tuple(watch_folders), folder)
         # Trees first: only their locks tell a name beyond this machine.
         for locks in (tree_locks, folder_locks):
-            stack.callback(locks.let_go)
+            stack.callback(locks.close)
             locks.take()
         yield tree_locks
 
@@ -94,16 +92,20 @@ class FolderLocks:
     is let go of while it refuses.
     """
 
-    def __init__(self, folders: tuple[Path, ...], kind: LockKind, calls: BoundedCalls[int]) -> None:
-        """Hold nothing yet; what may hang is done by `calls`."""
+    def __init__(self, folders: tuple[Path, ...], kind: LockKind) -> None:
+        """Hold nothing yet."""
         self._folders = folders
         self._kind = kind
-        self._calls = calls
+        # A share that hangs must not hold up the others.
+        self._calls: dict[Path, BoundedCalls[int]] = {
+            folder: BoundedCalls("folder-lock") for folder in folders
+        }
         self._guard = threading.Lock()
         self._held: dict[Path, int] = {}
         # How often they were let go of: a lock that was asked for before is not wanted any more.
         self._turn = 0
-        self._look_s = float("-inf")
+        # When each is looked at again.
+        self._look_s: dict[Path, float] = {}
         self._said: dict[Path, str | None] = {}
 
     def take(self) -> None:
@@ -118,31 +120,36 @@ class FolderLocks:
                 if folder not in self._held:
                     self._try(folder)
 
-    def require(self) -> None:
-        """As `take`, and hold anew what is held but was removed or replaced. Mostly costs nothing.
+    def require(self, paths: Iterable[Path]) -> None:
+        """Hold the folders that `paths` lie in; anew, where a lock was removed or replaced.
+
+        It is looked at every few seconds. In between this costs nothing.
 
         Raises:
             InUseError: another daemon holds one of them.
             StorageError: what has the name of a lock file is none.
         """
-        if time.monotonic() < self._look_s:
-            return
-        with self._guard:
-            for folder in self._folders:
-                if folder in self._held and not self._has(folder):
-                    self._kind.release(folder, self._held.pop(folder))
-                    self._try(folder)
-                    if folder in self._held:
-                        log.warning("the lock on %s was removed or replaced; it is new", folder)
-                elif folder not in self._held:
-                    self._try(folder)
-            self._look_s = time.monotonic() + _LOOK_S
+        now_s = time.monotonic()
+        for folder in {f for f in self._folders for path in paths if path.is_relative_to(f)}:
+            if now_s >= self._look_s.get(folder, now_s):
+                with self._guard:
+                    self._require(folder)
+                    self._look_s[folder] = now_s + _LOOK_S
+
+    def _require(self, folder: Path) -> None:
+        if folder not in self._held:
+            self._try(folder)
+        elif not self._has(folder):
+            self._kind.release(folder, self._held.pop(folder))
+            self._try(folder)
+            if folder in self._held:
+                log.warning("the lock on %s was removed or replaced; it is new", folder)
 
     def let_go(self) -> None:
         """Hold none of them."""
         with self._guard:
             self._turn += 1
-            self._look_s = float("-inf")
+            self._look_s.clear()
             held = {
                 folder: partial(self._kind.release, folder, descriptor)
                 for folder, descriptor in self._held.items()
@@ -151,10 +158,16 @@ class FolderLocks:
             # One that does not answer is let go of when it does.
             call_each(held, ANSWER_S, "folder-unlock")
 
+    def close(self) -> None:
+        """Hold none of them, and end the threads."""
+        self.let_go()
+        for calls in self._calls.values():
+            calls.stop()
+
     def _try(self, folder: Path) -> None:
         on_late = partial(self._hold_late, folder, self._turn)
         try:
-            found = self._calls.call(lambda: self._kind.lock(folder), ANSWER_S, on_late)
+            found = self._calls[folder].call(lambda: self._kind.lock(folder), ANSWER_S, on_late)
         except TimeoutError:
             reason: str | None = "it does not answer"
         except FileNotFoundError:
@@ -172,7 +185,8 @@ class FolderLocks:
     def _has(self, folder: Path) -> bool:
         descriptor = self._held[folder]
         try:
-            return bool(self._calls.call(lambda: self._kind.has(folder, descriptor), ANSWER_S))
+            call = self._calls[folder].call
+            return bool(call(lambda: self._kind.has(folder, descriptor), ANSWER_S))
         except (TimeoutError, OSError):
             # What is away is said by the scan, or by the write.
             return True

@@ -12,10 +12,18 @@ from typing import Final
 
 from daemon.file_lock import InUseError
 from daemon.records import Dropped, Finished, Postponed, Verdict
-from daemon.results_names import NameTakenError, TakenNames, require_free, taken_by
+from daemon.results_names import (
+    OTHER_FOLDER,
+    NameTakenError,
+    TakenNames,
+    require_free,
+    taken_by,
+)
 from daemon.results_place import ResultsPlace
 from daemon.results_trouble import ResultsTrouble
+from daemon.results_twins import FolderTwins
 from daemon.roots import Root
+from edge.atomic import storage_errors
 from edge.errors import StorageError
 from edge.open_folder import OpenFolder
 from edge.sidecar import (
@@ -52,6 +60,7 @@ class ResultsWriter:
         self._place = place
         self._trouble = trouble
         self._names = names
+        self._twins = FolderTwins()
         self._model = model
         self._formats = formats
         self._host = socket.gethostname()
@@ -105,7 +114,7 @@ class ResultsWriter:
             paths = dict.fromkeys(self._target(image).parent for image in finished)
             held = {path: opened.enter_context(self._place.open(path)) for path in paths}
             # A lock file made before would lie on a bare mount point.
-            since_s = self._trouble.begin_write()
+            since_s = self._trouble.begin_write(held)
             waiting = [self._waiting(image, held) for image in finished]
             free = [image for image, wait in zip(finished, waiting, strict=True) if wait is None]
             self._write_free(free, held)
@@ -138,7 +147,11 @@ class ResultsWriter:
 
     def _waiting(self, finished: Finished, held: Mapping[Path, OpenFolder]) -> Postponed | None:
         """The image put off, where somebody else has the name of one of its sidecars."""
-        target = self._target(finished)
+        version = finished.image.version
+        root, target = self._roots[version.root], self._target(finished)
+        with storage_errors("list", target.parent):
+            if not self._place.is_beside and self._twins.has(root, version.path):
+                return self._names.wait(finished, OTHER_FOLDER)
         for format_ in self._formats:
             name = self._name(finished, sidecar_path(target, format_), held)
             if who := taken_by(*name):

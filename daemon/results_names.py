@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 # Beginning of what the journal says of an image that waits for a name.
 CAUSE: Final = "sidecar name: "
 _OTHER_PROGRAM: Final = "taken by a file of another program"
+OTHER_FOLDER: Final = "taken by a folder whose name is the same there"
 _OTHER_IMAGE: Final = "taken by the sidecar of another image"
 # Ten times what a sidecar with a thousand classes has.
 _LARGEST_BYTES: Final = 2**20

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _PROBE_S: Final = 2.0
 # In so many folders at once: each try labels an image in vain.
 _PROBES: Final = 8
-# Without a refusal for longer than a probe waits, trouble is over.
+# Without a new refusal for longer than a probe waits, trouble is over.
 _CALM: Final = 1.25
 # A disk at its brim goes on refusing now and then: the same reason is said this often.
 _QUIET_S: Final = 60.0
@@ -45,8 +45,8 @@ class ResultsTrouble:
 
     Trouble begins when a folder refuses. While it lasts one image of a folder is tried at short
     intervals, and the others wait until a folder that refused takes its sidecars. It ends when
-    some were written and none was refused for longer than such an interval. A folder that goes on
-    refusing while others take theirs is no trouble of its own: health names it.
+    some were written and no other folder refused for longer than such an interval. A folder that
+    goes on refusing while others take theirs is no trouble of its own: health names it.
     """
 
     def __init__(
@@ -77,21 +77,26 @@ class ResultsTrouble:
         # In the order of the last failure.
         self._refusing: dict[Path, _Refusal] = {}
         self._probes: deque[float] = deque([float("-inf")] * _PROBES, _PROBES)
-        self._written_s = self._refused_s = self._freed_s = float("-inf")
+        self._written_s = self._freed_s = float("-inf")
+        # The last refusal, and the last by a folder that was not known to refuse.
+        self._refused_s = self._begun_s = float("-inf")
         self._is_on = False
         self._is_said = False
         self._said: tuple[str | None, float] = (None, float("-inf"))
         self._has_lost_lock = False
 
-    def begin_write(self) -> float:
+    def begin_write(self, folders: Collection[Path]) -> float:
         """Hold the locks, which trouble lets go of; gives the time, for `written`.
+
+        Args:
+            folders: that are written to.
 
         Raises:
             InUseError: another daemon has taken the results meanwhile.
             StorageError: they cannot be held.
         """
         try:
-            self._locks.require()
+            self._locks.require(folders)
         except StorageError as error:
             if not self._has_lost_lock:
                 log.error("%s", error)  # noqa: TRY400 - one line
@@ -105,7 +110,8 @@ class ResultsTrouble:
         with self._order:
             now_s = self._refused_s = self._clock()
             refusal, is_known = self._count(folder, now_s)
-            self._is_on |= not is_known or now_s - self._written_s > self._long_s
+            if not is_known or now_s - self._written_s > self._long_s:
+                self._is_on, self._begun_s = True, now_s
             if self._is_on:
                 self._locks.let_go()
                 self._say(reason)
@@ -123,7 +129,7 @@ class ResultsTrouble:
             self._written_s = self._clock()
             return
         with self._order:
-            if since_s < self._refused_s:
+            if self._is_on and since_s < self._refused_s:
                 return
             self._written_s = self._clock()
             known = len(self._refusing)
@@ -185,7 +191,7 @@ class ResultsTrouble:
             self._on_freed()
 
     def _end_if_calm(self) -> None:
-        is_calm = self._clock() - self._refused_s > _CALM * self._probe_s
+        is_calm = self._clock() - self._begun_s > _CALM * self._probe_s
         if self._is_on and is_calm and self._written_s > self._refused_s:
             self._is_on = False
             if self._is_said:

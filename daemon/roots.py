@@ -13,6 +13,7 @@ from daemon.mounts import MountMemory
 from daemon.path_template import PathTemplate
 from daemon.records import ImageVersion
 from edge.sidecar import FORMATS, Origin, printable_name
+from edge.temporary import is_temporary
 
 # Never images, whatever the pattern: a sidecar of a sidecar would get one too, without end.
 _SIDECAR_SUFFIXES: Final = tuple(f".{format_}".encode() for format_ in FORMATS)
@@ -47,7 +48,9 @@ class Root:
 
     def is_image_name(self, name: bytes) -> bool:
         """Whether a file of this name, in any folder, is to be labelled."""
-        return self.names.match(name) is not None and not name.lower().endswith(_SIDECAR_SUFFIXES)
+        if self.names.match(name) is None or name.lower().endswith(_SIDECAR_SUFFIXES):
+            return False
+        return not is_temporary(os.fsdecode(name))
 
     def look(self, path: bytes) -> ImageVersion | None:
         """The file's present version; None where it cannot be seen now."""

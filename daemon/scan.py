@@ -16,6 +16,7 @@ from daemon.records import ImageVersion
 from daemon.roots import Root, is_hidden
 from daemon.settle import Clock
 from edge.failpoints import failpoint
+from edge.temporary import remove_if_stale
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ def _list(
     with os.scandir(os.fsencode(root.folder) + b"/" + folder) as entries:
         for entry in entries:
             if is_hidden(entry.name):
+                # Its folder was renamed before the process was killed that wrote there.
+                remove_if_stale(root.image(folder), os.fsdecode(entry.name))
                 continue
             path = folder + b"/" + entry.name if folder else entry.name
             if entry.is_dir(follow_symlinks=False):

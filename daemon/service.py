@@ -227,10 +227,8 @@ class Service:
     def _write(self, verdicts: list[Verdict]) -> list[Verdict]:
         failpoint("batch.labelled")
         finished = [verdict for verdict in verdicts if isinstance(verdict, Finished)]
-        if self._is_once:
-            write = self._parts.results.write
-        else:
-            write = self._parts.results.write_or_postpone
+        results = self._parts.results
+        write = results.write if self._is_once else results.write_or_postpone
         others = [verdict for verdict in verdicts if not isinstance(verdict, Finished)]
         return [*others, *write(finished)]
 

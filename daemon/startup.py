@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
 from typing import Final
 
-from daemon.bounded_call import ANSWER_S, call_each
 from daemon.canary import Canary
 from daemon.config import Config
 from daemon.ending import Ending
@@ -30,6 +26,7 @@ from daemon.model_seat import GpuFailure, Model, ModelSeat, open_model
 from daemon.parts import Parts
 from daemon.reporter import Reporter
 from daemon.results import ResultsWriter
+from daemon.results_leftovers import tidy_up
 from daemon.results_names import TakenNames
 from daemon.results_place import ResultsPlace
 from daemon.results_trouble import ResultsTrouble
@@ -42,7 +39,6 @@ from daemon.supervisor import Supervisor, Watched, gpu_in_doubt, take_gpu_failur
 from edge.backends.select import ONNXRUNTIME, Opening
 from edge.errors import RejectReason
 from edge.failpoints import VARIABLE, arm_failpoints, failpoint
-from edge.temporary import remove_leftovers
 
 log = logging.getLogger(__name__)
 
@@ -256,34 +252,6 @@ def open_roots(config: Config, journal: Journal) -> dict[int, Root]:
         results = config.results_folder(watch)
         roots[id_] = Root(id_, watch.folder, results, names, watch.sample)
     return roots
-
-
-def tidy_up(journal: Journal, roots: dict[int, Root], *, is_interruption: bool) -> None:
-    """Take up where a killed process left off, or a service that its journal refused.
-
-    Only an image that was claimed can have left a temporary file, beside its sidecars. The claims
-    stand until these are gone: a process killed in between would leave them for ever.
-    """
-    folders: dict[int, set[Path]] = {}
-    for id_, path in journal.claims():
-        if id_ in roots:
-            folders.setdefault(id_, set()).add(roots[id_].target(path).parent)
-    is_over = threading.Event()
-    calls = {id_: partial(_tidy_folders, below, is_over) for id_, below in folders.items()}
-    call_each(calls, ANSWER_S, "leftovers")
-    is_over.set()
-    failpoint("startup.leftovers_removed")
-    journal.take_back_claims(is_interruption=is_interruption)
-    failpoint("startup.claims_taken_back")
-
-
-def _tidy_folders(folders: Collection[Path], is_over: threading.Event) -> None:
-    for folder in folders:
-        # A share that answers late must not have the files removed that are being written by then.
-        if not is_over.is_set():
-            # Leftovers are hidden, and no reason not to start: those on a dead share stay.
-            with suppress(OSError):
-                remove_leftovers(folder, older_than_s=0.0)
 
 
 def take_up_unreadable(journal: Journal, roots: dict[int, Root], *, is_once: bool) -> None:

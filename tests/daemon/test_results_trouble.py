@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Locks:
         self.are_held = True
         self.problem: StorageError | None = None
 
-    def require(self) -> None:
+    def require(self, _paths: Collection[Path]) -> None:
         if self.problem:
             raise self.problem
         self.are_held = True
@@ -66,7 +66,7 @@ class Case:
 
     def write(self, folder: Path, *, after_s: float = 3.0) -> None:
         self.now_s += after_s
-        self.trouble.written({folder}, self.trouble.begin_write())
+        self.trouble.written({folder}, self.trouble.begin_write([folder]))
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -86,7 +86,7 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_write_that_trouble_has_overtaken_does_not_end_it(
     case: Case, caplog: pytest.LogCaptureFixture
 ) -> None:
-    since_s = case.trouble.begin_write()
+    since_s = case.trouble.begin_write([A])
     case.refuse(A)
     case.now_s += 60.0
     case.trouble.written({A, B}, since_s)
@@ -106,7 +106,7 @@ def test_trouble_ends_when_some_were_written_and_none_was_refused_for_a_while(
     # Written with the locks, but perhaps only because it was small.
     case.write(C, after_s=0.001)
     assert (case.locks.are_held, said(caplog)) == (True, ["refused"])
-    case.refuse(B, after_s=2.0)
+    case.refuse(C, after_s=2.0)
     case.write(C, after_s=0.001)
     case.now_s += 2.0
     case.trouble.review()
@@ -121,6 +121,17 @@ def test_trouble_ends_when_some_were_written_and_none_was_refused_for_a_while(
     case.write(A)
     case.write(B)
     assert not case.reasons
+
+
+def test_one_small_write_while_the_rest_is_refused_is_no_end(
+    case: Case, caplog: pytest.LogCaptureFixture
+) -> None:
+    case.refuse(A)
+    case.write(B, after_s=0.5)
+    for _ in range(10):
+        case.refuse(A, after_s=2.0)
+        case.trouble.review()
+    assert said(caplog) == ["refused"]
 
 
 def test_calm_without_a_write_is_no_end(case: Case, caplog: pytest.LogCaptureFixture) -> None:
@@ -166,8 +177,8 @@ def test_folder_that_refuses_for_good_while_others_do_not_is_said_once(
 ) -> None:
     case.refuse(A)
     for _ in range(500):
-        case.write(B)
-        assert case.refuse(A, after_s=30.0) == 2.0
+        case.write(B, after_s=1.0)
+        assert case.refuse(A, after_s=1.0) == 2.0
     assert said(caplog) == ["refused", "again"]
     assert (case.locks.are_held, case.freed) == (True, 0)
     assert "some folders" in case.reasons[0]
@@ -250,7 +261,7 @@ def test_beginning_is_not_overtaken_by_the_end(case: Case) -> None:
         let_go()
 
     case.locks.let_go = slow  # type: ignore[method-assign]
-    since_s = case.trouble.begin_write()
+    since_s = case.trouble.begin_write([A])
     worker_a = threading.Thread(target=case.refuse, args=(A,))
     worker_b = threading.Thread(target=case.trouble.written, args=({A}, since_s))
     worker_a.start()
