@@ -35,8 +35,8 @@ _RETRY: Final = "edge-daemon retry --config {config}"
 _HELD_UP: Final = {
     "sidecar: ": "Results cannot be written: check space, permissions and the results share.",
     "sidecar name: ": (
-        "Results have names that other files have taken, which are never replaced: set "
-        "results.folder, or move those files. The images are then labelled."
+        "Sidecars have names that are taken by other files, which are never replaced, or refused: "
+        "set results.folder, or move those files. The images are then labelled."
     ),
     "folder is away": "Mount the watch folder; its images are then taken up by themselves.",
     str(RejectReason.UNREADABLE): (

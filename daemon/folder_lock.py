@@ -72,13 +72,7 @@ def owned_folders(watch_folders: Iterable[Path], trees: Iterable[Path]) -> Itera
 
 @dataclass(frozen=True, slots=True)
 class LockKind:
-    """How a folder is held.
-
-    Attributes:
-        lock: gives a descriptor that holds one.
-        has: whether the descriptor still holds what has the folder's name.
-        release: gives it up.
-    """
+    """How a folder is held by a descriptor, asked whether that still holds it, and given up."""
 
     lock: Callable[[Path], int]
     has: Callable[[Path, int], bool]
@@ -207,6 +201,7 @@ def _lock_tree(tree: Path) -> int:
     flags = os.O_RDWR if file_system_type(tree).startswith("nfs") else os.O_RDONLY
     with open_folder(tree) as folder:
         descriptor = _lock_file_in(folder, flags)
+        folder.give(descriptor)
     # A full disk keeps the name from being told, not the lock from being held.
     with suppress(OSError):
         started = time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import socket
@@ -26,6 +27,7 @@ from daemon.roots import Root
 from edge.atomic import storage_errors
 from edge.errors import StorageError
 from edge.open_folder import OpenFolder
+from edge.safe_open import NotRegularError
 from edge.sidecar import (
     ModelFacts,
     now,
@@ -40,6 +42,7 @@ log = logging.getLogger(__name__)
 
 # Images that are written at once: each may have a folder of its own, which is held open.
 _MAX_IMAGES: Final = 64
+_REFUSED_NAMES: Final = frozenset({errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG})
 # For the next look at what somebody is renaming just now.
 _MOMENT_S: Final = 0.5
 
@@ -104,7 +107,7 @@ class ResultsWriter:
                 verdicts += self._write(part)
             except StorageError as error:
                 if len(part) == 1:
-                    return [self._without_folder(part[0], error) or refuse(part[0], error)]
+                    return [self._judge(part[0], error) or refuse(part[0], error)]
                 for image in part:
                     verdicts += self._write_or(refuse, [image])
         return verdicts
@@ -173,10 +176,12 @@ class ResultsWriter:
             return self._gone(finished)
         return finished
 
-    def _without_folder(self, finished: Finished, error: StorageError) -> Verdict | None:
-        """What becomes of an image where the error says that its folder is gone."""
+    def _judge(self, finished: Finished, error: StorageError) -> Verdict | None:
+        """What becomes of an image where no disk is to blame; None: one is."""
         if isinstance(error, NameTakenError):
-            return self._later(finished)
+            return self._later(finished, "sidecar name: taken just now")
+        if _is_about_a_name(error):
+            return self._names.wait(finished, f"refused there ({_reason(error)})")
         if self._place.is_beside and isinstance(error.__cause__, FileNotFoundError):
             return self._gone(finished)
         return None
@@ -187,11 +192,10 @@ class ResultsWriter:
         root = self._roots[version.root]
         if root.look(version.path) is None and root.identity() is not None:
             return Dropped(finished.image, "gone")
-        return self._later(finished)
+        return self._later(finished, "the folder of the image was renamed or removed")
 
-    def _later(self, finished: Finished) -> Postponed:
+    def _later(self, finished: Finished, cause: str) -> Postponed:
         image = finished.image
-        cause = "the folder of the image was renamed or removed"
         return Postponed(image, _MOMENT_S, image.attempts, cause, image.unfinished_since_s)
 
     def _target(self, finished: Finished) -> Path:
@@ -227,6 +231,15 @@ def _reason(error: StorageError) -> str:
     cause = error.__cause__
     # The error's own text holds the image's path.
     return (cause.strerror if isinstance(cause, OSError) else None) or type(error).__name__
+
+
+def _is_about_a_name(error: StorageError) -> bool:
+    """Whether the share takes no such name: `a:b.jpg.json`, or a longer one than it knows."""
+    cause = error.__cause__
+    # What fails without a name, such as fsync(2), fails for other reasons.
+    if not isinstance(cause, OSError) or isinstance(cause, NotRegularError):
+        return False
+    return cause.filename is not None and cause.errno in _REFUSED_NAMES
 
 
 def _names_in(folder: Path) -> Iterator[str]:

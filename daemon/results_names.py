@@ -133,21 +133,21 @@ class TakenNames:
 
     def _say(self, who: str) -> None:
         log.warning(
-            "the name of a sidecar is %s, which stays as it is; the image waits. "
-            "Set results.folder, or move that file; edge-daemon status counts them",
+            "the name of a sidecar is %s; the image waits, and what is there stays as it is. "
+            "Set results.folder, or move that away; edge-daemon status counts such images",
             who,
         )
 
     def _tell_health(self) -> None:
-        reason = "the names of some sidecars are taken by other files; their images wait"
+        reason = "the names of some sidecars are taken or refused; their images wait"
         self._health.set("sidecar names", ok=not self._due_s, reason=reason, is_vital=False)
 
 
 def leave_text(left: int) -> str:
     """What `once` says of images that it has left without a result."""
     return (
-        f"{left} images have no result, since the names of their sidecars are taken by other "
-        "files. Move those files, or set results.folder, and start again."
+        f"{left} images have no result, since the names of their sidecars are taken or refused "
+        "where they go. Move what is there, or set results.folder, and start again."
     )
 
 

@@ -163,6 +163,7 @@ def spoil(path: Path, kind: str) -> None:
         path.hardlink_to(path.parent.parent / "precious")
 
 
+WAITS = "sidecar: not a regular file"
 SPOILT = ("pipe", "folder", "link", "second name")
 
 
@@ -266,7 +267,7 @@ def test_results_are_written_only_while_their_lock_is_held(
         path.mkdir()
         site.add("S1/L1/a.jpg", colour_jpeg("red"))
         until(lambda: "is no lock file" in caplog.text)
-        until(lambda: site.outcomes().get("S1/L1/a.jpg", ("",) * 4)[3] is not None)
+        until(lambda: site.outcomes().get("S1/L1/a.jpg", ("",) * 4)[3] == WAITS)
         assert not site.has_sidecar("S1/L1/a.jpg")
         path.rmdir()
         until(lambda: site.outcomes()["S1/L1/a.jpg"][0] == "done")

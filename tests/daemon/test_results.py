@@ -170,6 +170,22 @@ def test_run_images_whose_names_are_one_on_the_share_keep_the_first_sidecar(
         assert json.loads((disk.backing / f"{first}.json").read_bytes())["label"] == "green"
 
 
+def test_run_name_that_the_share_refuses_holds_up_its_own_image_and_no_other(
+    site: Site, colour_jpeg: Jpeg, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.settings["watch"] = [{"folder": "export"}]
+    with mounts.faultfs(site.results) as disk, site.running():
+        disk.fail({"op": "getattr", "error": "EINVAL", "path": "*:*.json"})
+        site.add("S1/a:b.jpg", colour_jpeg("red"))
+        site.add("S1/c.jpg", colour_jpeg("green"))
+        until(lambda: state(site, "S1/c.jpg") == "done")
+        until(lambda: cause(site, "S1/a:b.jpg") == "sidecar name: refused there (Invalid argument)")
+        assert len(warnings(caplog)) == 1
+        disk.fail()
+        until(lambda: state(site, "S1/a:b.jpg") == "done")
+    assert "cannot be written" not in caplog.text
+
+
 def test_run_images_of_one_batch_whose_names_are_one_on_the_share_keep_one_sidecar(
     site: Site, colour_jpeg: Jpeg
 ) -> None:
