@@ -22,7 +22,6 @@ from typing import Final
 from daemon import journal_sql as sql
 from daemon.journal_file import NAME, check_version, make_private, translated
 from daemon.records import (
-    NEVER_S,
     ClaimedImage,
     Dropped,
     Finished,
@@ -128,6 +127,12 @@ class Journal:
             failpoint("claim.before_commit")
             return [ClaimedImage(r[0], ImageVersion(*r[1:5]), *r[5:9]) for r in rows]
 
+    def has_claimable(self) -> bool:
+        """Whether `claim` would give an image now."""
+        with self._transaction(immediate=False) as db:
+            asked = (self._clock(), json.dumps(self._served), 1)
+            return db.execute(sql.WAITING, asked).fetchone() is not None
+
     def conclude(self, verdicts: list[Verdict]) -> None:
         """Note what became of claimed images, all or none."""
         with self._transaction() as db:
@@ -144,14 +149,14 @@ class Journal:
     def try_refused_now(self) -> None:
         """Have images tried now whose sidecars were refused and that wait for a later time."""
         with self._transaction(durable=False) as db:
-            asked = {"now_s": self._clock(), "never_s": NEVER_S, "limit": _FREED}
+            asked = {"now_s": self._clock(), "limit": _FREED}
             db.execute(sql.TRY_REFUSED_NOW, asked)
 
     def has_open_images(self) -> bool:
-        """Whether an image is claimed, or waits to be taken by this run."""
+        """Whether an image is claimed, or waiting for its turn in this run."""
         with self._transaction(immediate=False) as db:
-            asked = {"roots": json.dumps(self._served), "never_s": NEVER_S}
-            return bool(db.execute(sql.HAS_OPEN, asked).fetchone()[0])
+            row = db.execute(sql.HAS_OPEN, {"roots": json.dumps(self._served)}).fetchone()
+            return bool(row[0])
 
     def count_open(self) -> int:
         """Number of images that are waiting or claimed."""

@@ -115,11 +115,12 @@ RETRY_PATH: Final = f"{_RETRY} AND root = ? AND path = ?"
 TRY_REFUSED_NOW: Final = """
 UPDATE image SET next_try_s = 0 WHERE id IN (
     SELECT id FROM image WHERE state = 'waiting' AND interruptions = 0
-        AND next_try_s > :now_s AND next_try_s < :never_s AND reason LIKE 'sidecar: %' LIMIT :limit)
+        AND next_try_s > :now_s AND next_try_s < 9e999 AND reason LIKE 'sidecar: %' LIMIT :limit)
 """
 
+# 9e999 is infinity: what waits for a later run is not open in this one.
 HAS_OPEN: Final = """
-SELECT EXISTS (SELECT 1 FROM image WHERE state = 'waiting' AND next_try_s < :never_s
+SELECT EXISTS (SELECT 1 FROM image WHERE state = 'waiting' AND next_try_s < 9e999
                AND root IN (SELECT value FROM json_each(:roots)))
     OR EXISTS (SELECT 1 FROM image WHERE state = 'claimed')
 """

@@ -8,8 +8,8 @@ from typing import Final, Literal, TypeAlias
 from edge.labeller import Outcome
 from edge.sidecar import ModelFacts
 
-# The delay of an image that this run does not take again. The next start does.
-NEVER_S: Final = 1e12
+# A delay that ends with the next start, when all delays are forgotten.
+LATER_RUN: Final = float("inf")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from daemon.health import Health
-from daemon.records import NEVER_S, ClaimedImage, Finished, Postponed
+from daemon.records import LATER_RUN, ClaimedImage, Finished, Postponed
 from daemon.settle import Clock
 from edge.atomic import storage_errors
 from edge.errors import StorageError
@@ -111,7 +111,7 @@ class TakenNames:
                 self._say(who)
             self._said_s = now_s
         self._tell_health()
-        delay_s = NEVER_S if self._is_once else delay_s
+        delay_s = LATER_RUN if self._is_once else delay_s
         return Postponed(image, delay_s, image.attempts, f"{CAUSE}{who}", since_s)
 
     def has(self, images: Iterable[ClaimedImage]) -> None:

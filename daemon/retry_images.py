@@ -9,6 +9,7 @@ from pathlib import Path
 from daemon.config import Config
 from daemon.journal import open_journal
 from daemon.journal_file import require_journal
+from daemon.same_text import as_on_disk
 from edge.errors import ConfigError
 
 
@@ -28,7 +29,8 @@ def retry_images(config: Config, image: Path | None, reason: str | None = None) 
         roots = {watch.folder: journal.serve(watch.folder) for watch in config.watch}
         if image is None:
             return journal.retry_rejected(reason=reason)
-        path = Path(os.path.abspath(image))  # noqa: PTH100 - resolve() would follow a link
+        # resolve() would follow a link.
+        path = as_on_disk(Path(os.path.abspath(image)))  # noqa: PTH100
         for folder, root in roots.items():
             if path.is_relative_to(folder):
                 relative = os.fsencode(path.relative_to(folder))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import threading
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from edge.errors import ConfigError, ImageError, RejectReason, TransientError
 from edge.failpoints import failpoint
 from edge.image_header import ImageHeader, read_header
+from edge.jpeg_markers import jpeg_sampling, usual_jpeg
 from edge.safe_open import NotRegularError, open_regular
 
 # A shorter side cannot show a cell: the smallest platelets span about 15 px of 360.
@@ -32,6 +34,8 @@ MIN_SIDE_PX: Final = 32
 # Cell images have a tenth of a megapixel; what is larger may cost hundreds of MB to decode.
 _LARGE_PX: Final = 2_000_000
 _decoding_large: Final = threading.Lock()
+# How libjpeg-turbo says that an image is beyond it, and not that it is damaged.
+_NO_WAY: Final = re.compile("subsampling|sampling not|not implemented|unsupported", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +142,22 @@ def decode_image(content: bytes, limits: ImageLimits) -> NDArray[np.uint8]:
 
 def _decode_jpeg(content: bytes) -> NDArray[np.uint8]:
     # OpenCV decodes a JPEG whose middle is missing to a picture with a grey part and no error;
-    # libjpeg-turbo behind simplejpeg gives the same pixels and refuses on every warning.
+    # libjpeg-turbo behind simplejpeg gives the same pixels and refuses on every warning. What it
+    # has no way for, such as a sampling of 4x2, OpenCV would decode, but nobody could say whether
+    # all of it was there.
     try:
         return np.asarray(simplejpeg.decode_jpeg(content, colorspace="RGB", strict=True), np.uint8)
     except ValueError as error:
+        if (usual := usual_jpeg(content)) != content:
+            return _decode_jpeg(usual)
         if "premature end" in str(error).lower():
             raise ImageError(RejectReason.TRUNCATED, "compressed data are missing") from error
+        if _NO_WAY.search(str(error)):
+            message = (
+                f"JPEG sampling {jpeg_sampling(content)} is not read ({error}); export with 4:4:4, "
+                "4:2:2 or 4:2:0"
+            )
+            raise ImageError(RejectReason.UNSUPPORTED_FORMAT, message) from error
         raise ImageError(RejectReason.CORRUPT, f"the JPEG decoder says: {error}") from error
 
 

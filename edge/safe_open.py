@@ -49,8 +49,9 @@ def open_regular(
     try:
         return _open(path, flags, mode, dir_fd, follows_links=follows_links)
     except OSError as error:
-        # ELOOP: a link, ENXIO: a pipe without a reader or a socket, ENODEV: a device.
-        if error.errno in (errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EISDIR):
+        # A link or a folder. ENXIO and ENODEV, which pipes and devices give as well, are not among
+        # them: what was looked at before was a file, and a share has failed.
+        if error.errno in (errno.ELOOP, errno.EISDIR):
             raise _not_regular(path) from error
         raise
 

@@ -11,7 +11,7 @@ import pytest
 
 from daemon.journal import Journal, open_journal
 from daemon.journal_file import NAME
-from daemon.records import NEVER_S, Dropped, Finished, ImageVersion, Postponed
+from daemon.records import LATER_RUN, Dropped, Finished, ImageVersion, Postponed
 from daemon.summary import read_summary
 from edge.errors import RejectReason, StorageError
 from edge.labeller import ImageFacts, Outcome, Status, Timing, rejected
@@ -173,7 +173,7 @@ def test_image_that_this_run_does_not_take_again_is_not_open_and_is_taken_by_the
     journal: Journal, tmp_path: Path
 ) -> None:
     journal.record_waiting([version("a")])
-    journal.conclude([Postponed(i, NEVER_S, 0, "sidecar name: taken") for i in journal.claim(9)])
+    journal.conclude([Postponed(i, LATER_RUN, 0, "sidecar name: taken") for i in journal.claim(9)])
     journal.try_refused_now()
     assert not journal.has_open_images()
     again = reopened(journal, tmp_path)

@@ -101,7 +101,7 @@ def test_run_image_replaced_in_place_is_labelled_again_and_the_journal_keeps_bot
 def test_once_replaced_image_of_the_same_size_and_time_needs_retry(
     lab: Site, colour_jpeg: Jpeg
 ) -> None:
-    """The limit that docs/daemon.md names: a version is size and mtime."""
+    """The limit that docs/daemon/how-it-works.md names: a version is size and mtime."""
     old, new = colour_jpeg("red"), colour_jpeg("blue", seed=3)
     longest = max(len(old), len(new))
     put(lab.export, b"a.jpg", old.ljust(longest, b"\0"))
