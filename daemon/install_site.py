@@ -32,7 +32,8 @@ class Site:
     """What is to be installed where.
 
     `config_text` is the configuration that the service will read and `config` its content: the
-    one that is there (`keeps_config`), or a new one.
+    one that is there (`keeps_config`), or a new one. `makes_results`: the example's results folder
+    is made at each boot, where it is used; one that a person named is that person's.
     """
 
     place: Place
@@ -43,6 +44,7 @@ class Site:
     keeps_config: bool
     config_text: str
     config: Config
+    makes_results: bool
 
     @property
     def program(self) -> Path:
@@ -75,6 +77,7 @@ def site_of(arguments: Namespace) -> Site:
         keeps_config=kept is not None,
         config_text=text,
         config=_new_config(place, text) if kept is None else _kept_config(place),
+        makes_results=arguments.results is None and installed.makes_results,
     )
     problems = list(_contradictions(site, folders))
     if not place.is_image and (problem := hidden_program(site.program)):
