@@ -22,6 +22,7 @@ from daemon.lifecycle import Lifecycle
 from daemon.log_queue import QueuedScreen
 from daemon.logs import logging_to_stderr, open_pseudonyms
 from daemon.memory import use_one_arena
+from daemon.results_names import leave_text
 from daemon.retry_images import retry_images
 from daemon.running import read_running
 from daemon.sandbox import check_in_sandbox, has_systemd
@@ -31,7 +32,7 @@ from daemon.status import status_fields, status_text
 from daemon.summary import read_summary
 from edge.command import INTERRUPTED, run_command
 from edge.command_parser import CommandParser, add_common_options
-from edge.errors import ConfigError, RejectReason
+from edge.errors import ConfigError, RejectReason, StorageError
 from edge.printable import printable, printable_lines
 from edge.progress import Progress
 
@@ -89,9 +90,12 @@ def _once(arguments: argparse.Namespace) -> int:
     if unsettled:
         text = f"{unsettled} files are still being written and were left"
         print(text, file=sys.stderr)
-    if left := service.tally.left:
+    if left := service.tally.left - service.left:
         text = "held by other programs or by a share that gives errors, and left for the next run"
         print(f"{left} images are {text}", file=sys.stderr)
+    if left := service.left:
+        print(f"error: {leave_text(left)}", file=sys.stderr)
+        return StorageError.exit_code
     if was_stopped.is_set():
         print("error: stopped before the end; start again to go on", file=sys.stderr)
         return INTERRUPTED

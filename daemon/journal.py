@@ -35,6 +35,8 @@ from edge.failpoints import failpoint
 
 # Rejections that are put back in one transaction: a daemon that runs beside must not wait long.
 _PAGE: Final = 1000
+# Images that are freed at once. Those that are left have their own time, within a minute.
+_FREED: Final = 20_000
 _LONGEST_WAL_BYTES: Final = 16 * 2**20
 
 
@@ -143,6 +145,12 @@ class Journal:
         with self._transaction() as db:
             values = [(int(is_interruption), image.id) for image in images]
             db.executemany(sql.RELEASE, values)
+
+    def try_refused_now(self) -> None:
+        """Have images tried now whose sidecars were refused and that wait for a later time."""
+        with self._transaction(durable=False) as db:
+            asked = {"now_s": self._clock(), "limit": _FREED}
+            db.execute(sql.TRY_REFUSED_NOW, asked)
 
     def has_open_images(self) -> bool:
         """Whether an image is claimed, or waiting for its turn in this run."""

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Final
 
-from daemon.bounded_call import ANSWER_S, call_each
 from daemon.canary import Canary
 from daemon.config import Config
 from daemon.ending import Ending
@@ -30,6 +27,8 @@ from daemon.model_seat import GpuFailure, Model, ModelSeat, OpenModel, open_mode
 from daemon.parts import Parts
 from daemon.reporter import Reporter
 from daemon.results import ResultsWriter
+from daemon.results_leftovers import tidy_up
+from daemon.results_names import TakenNames
 from daemon.results_place import ResultsPlace
 from daemon.results_trouble import ResultsTrouble
 from daemon.retention import Retention
@@ -39,7 +38,6 @@ from daemon.service import Service
 from daemon.settle import PATIENCE_FACTOR
 from daemon.state_dir import owned_state_dir
 from daemon.supervisor import Supervisor, Watched, gpu_in_doubt, take_gpu_failure
-from edge.atomic import remove_leftovers
 from edge.backends.select import ONNXRUNTIME, Opening
 from edge.bundle import Bundle
 from edge.errors import RejectReason
@@ -122,8 +120,10 @@ def _assemble(
             lambda: seat.model.facts,
             config.results.formats,
             storage.place,
-            ResultsTrouble(storage.locks, health, config.retry),
+            ResultsTrouble(storage.locks, health, config.retry, storage.journal.try_refused_now),
+            TakenNames(health, is_once=is_once),
         ),
+        require_state_dir=storage.require_state_dir,
         # Between two looks at an unreadable image others may come first.
         image_log=ImageLog(roots, storage.pseudonyms, quiet_s=10 * config.rescan_s),
         heartbeat=heartbeat,
@@ -142,10 +142,11 @@ class _Storage:
     journal: Journal
     place: ResultsPlace
     locks: FolderLocks
+    require_state_dir: Callable[[], None]
 
 
 def _open_storage(config: Config, stack: ExitStack) -> _Storage:
-    stack.enter_context(owned_state_dir(config.state_dir))
+    require_state_dir = stack.enter_context(owned_state_dir(config.state_dir))
     failpoint("startup.locked")
     pseudonyms = open_pseudonyms(config.state_dir)
     journal = open_journal(config.state_dir)
@@ -155,8 +156,9 @@ def _open_storage(config: Config, stack: ExitStack) -> _Storage:
     watch_folders = [watch.folder for watch in config.watch]
     place = ResultsPlace(config.results.folder, watch_folders)
     trees = [config.results_folder(watch) for watch in config.watch]
+    place.make(trees)
     locks = stack.enter_context(owned_folders(watch_folders, trees))
-    return _Storage(pseudonyms, journal, place, locks)
+    return _Storage(pseudonyms, journal, place, locks, require_state_dir)
 
 
 def open_seat(
@@ -203,7 +205,7 @@ def _supervisor(parts: Parts, seat: ModelSeat, notifier: Notifier) -> Supervisor
     return Supervisor(
         Watched(
             seat=seat,
-            canary=Canary(seat, parts.journal, config.state_dir),
+            canary=Canary(seat, parts.journal, config.state_dir, parts.require_state_dir),
             gpu_return=GpuReturn(seat, open_, partial(works_in_child, config), ending.request),
             pulse=parts.pulse,
             heartbeat=parts.heartbeat,
@@ -255,34 +257,6 @@ def open_roots(config: Config, journal: Journal) -> dict[int, Root]:
         id_ = journal.serve(watch.folder)
         roots[id_] = watch.root(id_, config.results_folder(watch))
     return roots
-
-
-def tidy_up(journal: Journal, roots: dict[int, Root], *, is_interruption: bool) -> None:
-    """Take up where a killed process left off, or a service that its journal refused.
-
-    Only an image that was claimed can have left a temporary file, beside its sidecars. The claims
-    stand until these are gone: a process killed in between would leave them for ever.
-    """
-    folders: dict[int, set[Path]] = {}
-    for id_, path in journal.claims():
-        if id_ in roots:
-            folders.setdefault(id_, set()).add(roots[id_].target(path).parent)
-    is_over = threading.Event()
-    calls = {id_: partial(_tidy_folders, below, is_over) for id_, below in folders.items()}
-    call_each(calls, ANSWER_S, "leftovers")
-    is_over.set()
-    failpoint("startup.leftovers_removed")
-    journal.take_back_claims(is_interruption=is_interruption)
-    failpoint("startup.claims_taken_back")
-
-
-def _tidy_folders(folders: Collection[Path], is_over: threading.Event) -> None:
-    for folder in folders:
-        # A share that answers late must not have the files removed that are being written by then.
-        if not is_over.is_set():
-            # Leftovers are hidden, and no reason not to start: those on a dead share stay.
-            with suppress(OSError):
-                remove_leftovers(folder, older_than_s=0.0)
 
 
 def take_up_unreadable(journal: Journal, roots: dict[int, Root], *, is_once: bool) -> None:
