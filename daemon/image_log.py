@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from daemon.logs import Pseudonyms
-from daemon.records import ClaimedImage, Finished, Postponed, Verdict
+from daemon.records import ClaimedImage, Dropped, Finished, Postponed, Verdict
 from daemon.roots import Root
 from daemon.settle import Clock
 from edge.errors import RejectReason
@@ -67,8 +67,10 @@ class ImageLog:
                 log.info("image %s failed (%s), tried again later", name, verdict.cause)
             case Postponed():
                 log.debug("image %s waits %.1f s: %s", name, verdict.delay_s, verdict.cause)
-            case _:
+            case Dropped():
                 log.debug("image %s is %s", name, verdict.state)
+            case _:
+                log.debug("image %s is unchanged, its outcome stands", name)
 
     def _say_unreadable(self, verdicts: list[Verdict]) -> None:
         if not any(isinstance(v, Postponed) and v.cause == _UNREADABLE for v in verdicts):

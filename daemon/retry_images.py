@@ -13,21 +13,13 @@ from edge.errors import ConfigError
 
 
 def retry_images(config: Config, image: Path | None, reason: str | None = None) -> int:
-    """Put one image, or with None all rejected ones, back to waiting; returns how many.
-
-    `reason` asks for those alone that were rejected with this code.
-
-    A daemon that runs beside takes them up by itself.
-
-    Raises:
-        ConfigError: the image has no outcome to replace.
-        StorageError: there is no journal, or it cannot be written.
-    """
+    """Placeholder."""
+    """Placeholder."""
     require_journal(config.state_dir)
     with closing(open_journal(config.state_dir)) as journal:
         roots = {watch.folder: journal.serve(watch.folder) for watch in config.watch}
         if image is None:
-            return journal.retry_rejected(reason=reason)
+            return sum(map(journal.put_back, journal.rejections(reason)))
         path = Path(os.path.abspath(image))  # noqa: PTH100 - resolve() would follow a link
         for folder, root in roots.items():
             if path.is_relative_to(folder):

@@ -281,7 +281,8 @@ def test_retry_puts_rejected_images_or_one_back_and_says_how_many(
     capsys.readouterr()
     assert run(site, "retry", "--rejected") == 0
     assert capsys.readouterr().out == "put back to be labelled again: 1\n"
-    assert site.outcomes()["S1/1/good.jpg"] == ("waiting", None, None, None)
+    # It keeps its outcome until it has another one.
+    assert site.outcomes()["S1/1/good.jpg"] == ("waiting", "rejected", None, "too_large")
     assert run(site, "retry", "--image", str(good)) == 2
     assert "has no outcome yet" in capsys.readouterr().err
     assert run(site, "once") == 0

@@ -18,7 +18,8 @@ from daemon.check_config import check_config
 from daemon.folder_lock import FolderLocks
 from daemon.health import Health
 from daemon.results_place import ResultsPlace
-from daemon.startup import _tidy_folders, opened_service
+from daemon.startup import opened_service
+from daemon.take_up import _tidy_folders
 from edge.errors import ConfigError, StorageError
 
 Jpeg = Callable[..., bytes]
