@@ -17,7 +17,13 @@ from daemon.check_config import check_config
 from daemon.config import Config, load_config
 from daemon.lifecycle import Lifecycle
 from daemon.logs import open_pseudonyms, start_logging
-from daemon.retry_images import retry_images
+from daemon.retry_images import (
+    retry_all,
+    retry_images,
+    retry_missing,
+    retry_older_than_bundle,
+    retry_rejected,
+)
 from daemon.running import read_running
 from daemon.service import Service
 from daemon.startup import opened_service
@@ -78,8 +84,18 @@ def _status(config: Config, arguments: argparse.Namespace) -> int:
 
 
 def _retry(config: Config, arguments: argparse.Namespace) -> int:
-    count = retry_images(config, arguments.image, arguments.reason)
-    print(f"put back to be labelled again: {count}")
+    with Progress("outcomes", sys.stderr) as progress:
+        if arguments.image:
+            retried = retry_images(config, arguments.image)
+        elif arguments.all:
+            retried = retry_all(config, progress.update)
+        elif arguments.older_than_bundle:
+            retried = retry_older_than_bundle(config, progress.update)
+        elif arguments.missing:
+            retried = retry_missing(config, progress.update)
+        else:
+            retried = retry_rejected(config, progress.update, arguments.reason)
+    print(retried.text())
     return 0
 
 
@@ -136,7 +152,17 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CODE",
         help="rejected images with this reason code, such as too_large",
     )
-    which.add_argument("--image", type=Path, metavar="PATH", help="one image, whatever its outcome")
+    which.add_argument("--all", action="store_true", help="all images that are there")
+    which.add_argument(
+        "--older-than-bundle",
+        action="store_true",
+        help="images that another bundle has labelled than the configured one",
+    )
+    which.add_argument(
+        "--missing", action="store_true", help="images whose sidecars somebody has deleted"
+    )
+    text = "these images, whatever their outcomes"
+    which.add_argument("--image", type=Path, nargs="+", metavar="PATH", help=text)
     _add(commands, "check-config", _check_config, "check everything that a start needs")
     text = "install unit, user, folders and configuration; starts nothing"
     install.add_arguments(commands.add_parser("install", help=text, description=text))

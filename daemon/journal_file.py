@@ -8,13 +8,15 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from daemon.journal_check import require_sound
 from daemon.journal_rows import DamagedError, integer
 from daemon.journal_schema import SCHEMA_VERSION, statements
 from edge.errors import StorageError
 from edge.printable import printable
+
+Connection: TypeAlias = sqlite3.Connection
 
 NAME: Final = "journal.sqlite3"
 # SQLite's own files beside it.

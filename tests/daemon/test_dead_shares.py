@@ -66,7 +66,7 @@ def intercept(patch: pytest.MonkeyPatch, folder: Path, before: Callable[[], obje
 def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], threading.Event]]:
     """Has every call to a folder hang until the event that it gives."""
     answers = threading.Event()
-    waits = ("config.ANSWER_S", "results_place.ANSWER_S", "startup.ANSWER_S")
+    waits = ("config.ANSWER_S", "results_place.ANSWER_S", "take_up.ANSWER_S")
     for name in (*waits, "check_config.ANSWER_S", "folder_lock.ANSWER_S"):
         monkeypatch.setattr(f"daemon.{name}", 0.1)
 
