@@ -65,6 +65,9 @@ def _once(config: Config, arguments: argparse.Namespace) -> int:
             tally = service.tally
             unsettled = service.once(lambda: progress.update(tally.finished, tally.expected))
     print(json.dumps(service.tally.to_dict()) if arguments.json else service.tally.summary())
+    if service.tally.rejected:
+        text = f"which were rejected, and why: edge-daemon status --config {arguments.config}"
+        print(text, file=sys.stderr)
     if unsettled:
         text = f"{unsettled} files are still being written and were left"
         print(text, file=sys.stderr)

@@ -111,11 +111,12 @@ def retry_images(config: Config, images: Sequence[Path]) -> Retried:
     with _opened(config) as (journal, roots):
         found = [_find(roots, image) for image in images]
         for root, path in found:
+            image = roots[root].image(path)
             if roots[root].look(path) is None:
-                raise ConfigError(f"{roots[root].image(path)} is not there; its outcome stays.")
+                raise ConfigError(f"{image} is not there; its outcome stays.")
             if not journal.retry_image(root, path):
                 raise ConfigError(
-                    f"{roots[root].image(path)} has no outcome yet; edge-daemon status shows more."
+                    f"{image} waits already, or has no outcome yet; edge-daemon status shows more."
                 )
     return Retried(len(found))
 

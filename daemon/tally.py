@@ -46,6 +46,11 @@ class Tally:
         """Images that have an outcome now, a new one or still the one before."""
         return sum(self._counts[status] for status in (*Status, "unchanged"))
 
+    @property
+    def rejected(self) -> int:
+        """Images that were rejected."""
+        return self._counts[Status.REJECTED]
+
     def seconds(self) -> float:
         """Seconds since the count began."""
         return self._clock() - self._started_s

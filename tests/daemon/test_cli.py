@@ -185,6 +185,20 @@ def test_command_damaged_journal_exits_6_and_is_left_alone(
     assert journal.read_bytes() == b"x" * 5000
 
 
+@pytest.mark.parametrize("command", [("once",), ("status",), ("retry", "--all")])
+def test_command_journal_of_which_a_row_is_damaged_exits_6_with_one_line(
+    site: Any, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    assert run(site, "once") == 0
+    with closing(sqlite3.connect(site.folder / "state" / "journal.sqlite3")) as db, db:
+        db.execute("UPDATE root SET folder = CAST(x'ff00' AS TEXT)")
+    capsys.readouterr()
+    assert run(site, *command) == 6
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: the journal ")
+    assert line.endswith("every image is then labelled again and its sidecars are replaced.")
+
+
 def test_command_unexpected_error_is_one_line(
     site: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
