@@ -58,14 +58,24 @@ class Validation:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """FP32 against a quantized model: logits (images, classes) of both on the same images.
+    """FP32 against a smaller model: logits (images, classes) of both on the same images.
 
     What needs labels is None where the images have none.
+
+    Attributes:
+        int8: of the smaller model, whatever its precision is.
+        precision: of the smaller model, for messages.
     """
 
     validation: Validation
     fp32: Logits
     int8: Logits
+    precision: str
+
+    @property
+    def name(self) -> str:
+        """The smaller model as a message names it."""
+        return self.precision.upper()
 
     @property
     def agreement(self) -> Share:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from edge import atomic
-from edge.bundle import MANIFEST_NAME, SEAL_NAME, seal
+from edge.bundle import seal
+from edge.manifest import MANIFEST_NAME, SEAL_NAME
 
 
 @dataclass(slots=True)

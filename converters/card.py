@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from edge.errors import ConfigError
 from edge.preprocess import InputSpec
+from edge.yaml_file import read_yaml
 
 # In place of a folder: cells drawn by edge.demo, for models that were trained on them too.
 DRAWN: Final = "drawn"
@@ -72,13 +71,7 @@ def read_card(path: Path) -> ModelCard:
 
 
 def _parse(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}). Give --card FILE.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        first_line = " ".join(str(error).split())
-        raise ConfigError(f"{path} is not valid YAML: {first_line}") from error
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise ConfigError(f"{path} is not a model card; it needs {', '.join(_REQUIRED)}.")
     return values

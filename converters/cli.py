@@ -25,9 +25,12 @@ from converters.request import MIN_CALIBRATION_IMAGES, Request, labelled_images
 from converters.validation_size import require_enough_images
 from edge.backends.plan import PORTABILITIES, SAME_GPU
 from edge.backends.trt_build import MAX_BATCH
-from edge.bundle import MANIFEST_NAME, load_bundle
+from edge.bundle import load_bundle
 from edge.command import run_command
+from edge.command_parser import CommandParser, add_common_options
 from edge.errors import ConfigError
+from edge.installation import install_command
+from edge.manifest import MANIFEST_NAME
 from edge.printable import printable, printable_lines
 from edge.progress import StepProgress
 
@@ -95,7 +98,7 @@ def _convert(arguments: argparse.Namespace) -> int:
         from converters.report import describe
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"edge-convert needs {error.name}; pip install 'microscope-edge[convert]'."
+            f"edge-convert needs {error.name}; {install_command('convert')}."
         ) from error
     with StepProgress(sys.stderr) as progress:
         report = convert(request, progress.update)
@@ -163,7 +166,8 @@ def _gate(arguments: argparse.Namespace) -> Gate:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="edge-convert", description=__doc__)
+    parser = CommandParser(prog="edge-convert", description=__doc__)
+    add_common_options(parser)
     parser.add_argument(
         "model",
         type=Path,
@@ -186,7 +190,10 @@ def _parser() -> argparse.ArgumentParser:
         help="judge on fewer than 30 validation images, or without some classes",
     )
     parser.add_argument(
-        "--max-drop", type=float, metavar="POINTS", help="accuracy that INT8 may lose (0.5)"
+        "--max-drop",
+        type=float,
+        metavar="POINTS",
+        help="accuracy that INT8 and FP16 may lose (0.5)",
     )
     parser.add_argument(
         "--min-agreement", type=float, metavar="SHARE", help="labels equal to FP32's (0.99)"
@@ -237,3 +244,7 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     engines.add_argument(
         "--tensorrt8", action="store_true", help="write the INT8 graph that TensorRT 8 reads too"
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

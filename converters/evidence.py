@@ -27,7 +27,7 @@ def evidence_document(
 ) -> dict[str, Any]:
     """`evidence/evidence.json`, schema `edge-evidence/1`."""
     validation = judging.validation
-    fp32 = Evidence(validation, judging.fp32, judging.fp32).accuracy("fp32")
+    fp32 = Evidence(validation, judging.fp32, judging.fp32, "fp32").accuracy("fp32")
     histograms = quantized.calibration.histograms if quantized else {}
     solutions = quantized.solutions if quantized else {}
     return {

@@ -1,4 +1,4 @@
-"""The accuracy gate: what a quantized model may lose, and whether it did."""
+"""The accuracy gate: what an INT8 or FP16 model may lose, and whether it did."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from converters import metrics
 from converters.agreement import Evidence
 from edge.errors import ConfigError
+from edge.yaml_file import read_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +64,7 @@ def read_gate(path: Path) -> dict[str, float]:
     Raises:
         ConfigError: unreadable, or an unknown key.
     """
-    try:
-        values = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        summary = " ".join(str(error).split())
-        raise ConfigError(f"{path} cannot be read as a gate: {summary}") from error
+    values = read_yaml(path)
     known = [field.name for field in fields(Gate)]
     if not isinstance(values, dict):
         raise ConfigError(f"{path} is no gate; it may have {', '.join(known)}.")
@@ -90,7 +85,8 @@ def judge(evidence: Evidence, gate: Gate) -> list[Check]:
             agreement.rate,
             gate.min_agreement,
             agreement.rate >= gate.min_agreement,
-            f"INT8 and FP32 agree on {agreement}, at least {gate.min_agreement:.1%} is needed",
+            f"{evidence.name} and FP32 agree on {agreement}, at least {gate.min_agreement:.1%} "
+            "is needed",
         ),
         Check(
             "divergence",
@@ -119,9 +115,15 @@ def _judge_labelled(evidence: Evidence, gate: Gate) -> list[Check]:
     if drop is None or balanced is None:
         return []
     rise = _calibration_error_rise(evidence)
+
+    def at_most(name: str, found: float, limit: float, unit: str) -> Check:
+        text = f"{evidence.name} loses {found:.2f} {unit}, at most {limit} are allowed"
+        # A rounding error must not refuse a drop of exactly the limit.
+        return Check(name, found, limit, found <= limit + 1e-9, text)
+
     return [
-        _at_most("accuracy drop", drop, gate.max_drop_points, "points of accuracy"),
-        _at_most(
+        at_most("accuracy drop", drop, gate.max_drop_points, "points of accuracy"),
+        at_most(
             "balanced accuracy drop",
             balanced.value,
             gate.max_balanced_drop_points,
@@ -129,14 +131,12 @@ def _judge_labelled(evidence: Evidence, gate: Gate) -> list[Check]:
         ),
         _worst_class_drop(evidence, gate),
         _least_likely_loss(evidence, gate),
-        _at_most("calibration error rise", rise, gate.max_calibration_error_rise, "of calibration"),
+        at_most("calibration error rise", rise, gate.max_calibration_error_rise, "of calibration"),
     ]
 
 
-def _at_most(name: str, found: float, limit: float, unit: str) -> Check:
-    # A rounding error must not refuse a drop of exactly the limit.
-    text = f"INT8 loses {found:.2f} {unit}, at most {limit} are allowed"
-    return Check(name, found, limit, found <= limit + 1e-9, text)
+def _no_class(evidence: Evidence) -> str:
+    return f"{evidence.name} loses two images or more of no class"
 
 
 def _worst_class_drop(evidence: Evidence, gate: Gate) -> Check:
@@ -148,10 +148,10 @@ def _worst_class_drop(evidence: Evidence, gate: Gate) -> Check:
             worst, name, lost = drop, class_name, fp32.count - int8.count
     limit = gate.max_class_drop_points
     text = (
-        f"INT8 loses {lost} images of {name}, {worst:.1f} points of its recall, at most {limit} "
-        "are allowed"
+        f"{evidence.name} loses {lost} images of {name}, {worst:.1f} points of its recall, at most "
+        f"{limit} are allowed"
         if lost
-        else "INT8 loses two images or more of no class"
+        else _no_class(evidence)
     )
     return Check("class recall drop", worst, limit, worst <= limit + 1e-9, text)
 
@@ -165,12 +165,11 @@ def _least_likely_loss(evidence: Evidence, gate: Gate) -> Check:
     }
     limit = gate.min_class_chance
     if not chances:
-        text = "INT8 loses two images or more of no class"
-        return Check("class loss", 1.0, limit, holds=True, text=text)
+        return Check("class loss", 1.0, limit, holds=True, text=_no_class(evidence))
     chance, name, lost, gained = min(chances)
     text = (
-        f"INT8 loses {lost} images of {name} and gains {gained}; an equal model does so with a "
-        f"probability of {chance:.3f}, at least {limit} is needed"
+        f"{evidence.name} loses {lost} images of {name} and gains {gained}; an equal model does "
+        f"so with a probability of {chance:.3f}, at least {limit} is needed"
     )
     return Check("class loss", chance, limit, chance >= limit, text)
 

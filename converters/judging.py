@@ -49,7 +49,7 @@ class Judging:
     def judge(self, session: InferenceSession, name: str) -> tuple[Evidence, list[Check]]:
         """The evidence for any graph and what the gate says of it."""
         logits = self._label(session, name)
-        evidence = Evidence(self.validation, self.fp32, logits)
+        evidence = Evidence(self.validation, self.fp32, logits, session.precision)
         return evidence, judge(evidence, self.gate)
 
     def warnings(self) -> list[str]:
@@ -61,7 +61,8 @@ class Judging:
         if not validation.is_labelled:
             found.append(
                 f"{validation.origin} has no labels: nothing is known of the model's accuracy, "
-                "only that INT8 agrees with FP32. Give --validation with a folder per class"
+                "only whether the other graphs agree with FP32. Give --validation with a folder "
+                "per class"
             )
         elif missing:
             found.append(f"no validation images of {', '.join(missing)}: nothing is known of them")

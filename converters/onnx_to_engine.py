@@ -21,9 +21,10 @@ from edge.backends.trt import TensorRtSession, open_plan
 from edge.backends.trt_build import BuildOptions, Plan, build_plan
 from edge.backends.trt_library import Library
 from edge.bench.measure import Latencies, interleave
-from edge.bundle import ROLE_ENGINE, ROLE_RECORD, Bundle, load_bundle
+from edge.bundle import Bundle, load_bundle
 from edge.errors import BackendError, DeviceError
 from edge.golden import check_session, open_labeller
+from edge.manifest import ROLE_ENGINE, ROLE_RECORD
 
 PRECISIONS: Final = ("int8", "fp16")
 # One image, as the analyzer exports them, and what a worker takes from a backlog.
@@ -166,7 +167,8 @@ def _judge(trial: Trial, engine: Engine, session: TensorRtSession) -> None:
         return
     if trial.validation is not None:
         fp32 = _label(trial, _open_fp32(trial.bundle), trial.validation)
-        evidence = Evidence(trial.validation, fp32, _label(trial, session, trial.validation))
+        smaller = _label(trial, session, trial.validation)
+        evidence = Evidence(trial.validation, fp32, smaller, session.precision)
         missed = failures(judge(evidence, trial.gate))
         engine.problem = missed[0].text if missed else None
         accuracy = evidence.accuracy("int8")

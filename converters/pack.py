@@ -22,7 +22,7 @@ from converters.html_thumbnails import thumbnails_of
 from converters.judging import Judging
 from converters.targets import Quantized
 from edge import atomic
-from edge.bundle import (
+from edge.manifest import (
     GOLDEN_NAME,
     ROLE_EVIDENCE,
     ROLE_GOLDEN,

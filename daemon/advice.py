@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from daemon.other_hands import IN_USE, SHARE
 from edge.errors import RejectReason
 
 MEANINGS: Final = {
@@ -27,9 +28,9 @@ _REMEDIES: Final = {
     RejectReason.RETRIES_EXHAUSTED: "Read the log. When the cause is gone:",
 }
 _EXPORT_AGAIN: Final = frozenset({RejectReason.EMPTY, RejectReason.TRUNCATED, RejectReason.CORRUPT})
-_START: Final = "systemctl start edge-daemon"
-_LOG: Final = "journalctl -u edge-daemon -n 50"
-# `{config}` is the configuration's path.
+_START: Final = "systemctl start {unit}"
+_LOG: Final = "journalctl -u {unit} -n 50"
+# `{config}` is the configuration's path, `{unit}` the unit that reads it.
 _RETRY: Final = "edge-daemon retry --config {config}"
 # Beginnings of what a row of the journal says of an image that was put off.
 _HELD_UP: Final = {
@@ -38,12 +39,20 @@ _HELD_UP: Final = {
     str(RejectReason.UNREADABLE): (
         "Give the daemon's user the permission to read these images; they are then taken up."
     ),
+    IN_USE: (
+        "Programs such as virus scanners, viewers and backups hold these images; they are taken up "
+        "when they are released."
+    ),
+    SHARE: (
+        "The share gives errors for these images: look at the server and the network; they are "
+        "taken up when it works again."
+    ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to do, and the command that does it, with `{config}` for the configuration's path."""
+    """What to do, and the command that does it, with the placeholders of above."""
 
     text: str
     command: str | None = None

@@ -5,25 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from daemon.bounded_call import ANSWER_S, call_each, silence
-from daemon.config import Config, WatchConfig
+from daemon.check_metrics import is_read_only, metrics_lines, metrics_problems
+from daemon.config import Config
+from daemon.look_around import Looked, look_around
 from daemon.model_seat import open_model
 from daemon.mounts import file_system_type, is_on_share
 from daemon.path_template import GROUPS, PathTemplate
 from daemon.results_place import results_problem
-from daemon.roots import Root, names_regex
-from daemon.scan import image_files
+from daemon.same_text import OTHER_FORM
 from edge.backends.select import Opening
 from edge.errors import ConfigError, EdgeError
 from edge.printable import printable
 
 _GIVE_RESULTS: Final = "Give this user the permission, or set results.folder to another place."
-# Images on which the template for ids is tried. A whole export may hold millions.
-_TRIED: Final = 1000
+_OPEN_RESULTS: Final = (
+    "It is read-only here: run `edge-daemon install` again, which lets the unit write there, or "
+    "mount it to be written."
+)
 
 
 def check_config(config: Config) -> list[str]:
@@ -62,6 +64,7 @@ def _folder_problems(config: Config) -> Iterator[str]:
             yield problem
     if not _can_be_made(config.state_dir):
         yield f"state_dir {config.state_dir} cannot be written. Give this user the permission."
+    yield from metrics_problems(config.metrics)
 
 
 def _export_problem(folder: Path, *, beside: bool) -> str | None:
@@ -70,7 +73,7 @@ def _export_problem(folder: Path, *, beside: bool) -> str | None:
     if not _may(folder, os.R_OK | os.X_OK):
         return f"watch folder {folder} cannot be read. Give this user the permission."
     if beside and not _may(folder, os.W_OK):
-        return f"no sidecars can be written to {folder}. {_GIVE_RESULTS}"
+        return f"no sidecars can be written to {folder}. {_remedy(folder)}"
     return None
 
 
@@ -78,8 +81,12 @@ def _results_problem(folder: Path) -> str | None:
     if problem := results_problem(folder):
         return problem
     if not _may(folder, os.W_OK | os.X_OK):
-        return f"no sidecars can be written to {folder}. {_GIVE_RESULTS}"
+        return f"no sidecars can be written to {folder}. {_remedy(folder)}"
     return None
+
+
+def _remedy(folder: Path) -> str:
+    return _OPEN_RESULTS if is_read_only(folder) else _GIVE_RESULTS
 
 
 def _exists(folder: Path) -> bool:
@@ -107,7 +114,10 @@ def _model_lines(config: Config) -> list[str]:
     model.session.close()
     bundle, session = model.bundle, model.session
     return [
-        f"model    {bundle.name} {bundle.version}, {session.precision} on {session.backend}",
+        (
+            f"model    {bundle.name} {bundle.version}, {session.precision} on {session.backend} "
+            f"({session.graph})"
+        ),
         f"         every hash holds; {len(bundle.golden)} golden images gave their labels",
         *(f"         {text}" for text in choices),
     ]
@@ -119,16 +129,17 @@ def _watch_lines(config: Config) -> Iterator[str]:
         how = "polled" if polled else f"watched, and scanned every {config.rescan_s:g} s"
         yield f"watch    {watch.folder} ({file_system_type(watch.folder)}), {how}"
         yield f"         {', '.join(watch.patterns)}"
-        yield f"ids      {_ids(watch, watch.sample) if watch.sample else 'no template: none'}"
+        looked = look_around(watch)
+        yield from (f"         {text}" for text in looked.lines(watch))
+        yield f"ids      {_ids(looked, watch.sample) if watch.sample else 'no template: none'}"
         formats = " and ".join(config.results.formats)
         yield f"results  {formats} in {config.results_folder(watch)}"
 
 
-def _ids(watch: WatchConfig, sample: PathTemplate) -> str:
+def _ids(looked: Looked, sample: PathTemplate) -> str:
     """What the template makes of images that are there already."""
-    root = Root(0, watch.folder, watch.folder, names_regex(watch.patterns), sample)
-    paths = [image.path for image in islice(image_files(root, lambda *_: None), _TRIED)]
-    matching = [path for path in paths if not root.lacks_ids(path)]
+    paths = looked.images
+    matching = [path for path in paths if sample.ids(path) != (None, None)]
     if not paths:
         return f"from {sample.text}; there is no image yet to try it on"
     if not matching:
@@ -147,7 +158,10 @@ def _text(path: bytes) -> str:
 
 
 def _work_lines(config: Config) -> Iterator[str]:
+    yield from metrics_lines(config.metrics)
     yield f"state    {config.state_dir}"
+    for path in config.other_forms:
+        yield f"names    {path} {OTHER_FORM}"
     yield (
         f"work     {config.workers} workers, up to {config.batch.max_images} images at once; "
         f"a file is complete when it was quiet for {config.settle_s:g} s"

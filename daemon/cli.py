@@ -1,4 +1,4 @@
-"""`edge-daemon run | once | status | retry | check-config | install`."""
+"""`edge-daemon run | once | status | retry | check-config | install | uninstall`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ import json
 import logging
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
-import edge
-from daemon import install
+from daemon import install, uninstall
 from daemon.check_config import check_config
 from daemon.config import Config, load_config
+from daemon.install_place import Place
+from daemon.install_site import site_of
+from daemon.install_steps import apply, describe
+from daemon.installed_config import installed_config, installed_place
 from daemon.lifecycle import Lifecycle
-from daemon.logs import open_pseudonyms, start_logging
+from daemon.log_queue import QueuedScreen
+from daemon.logs import logging_to_stderr, open_pseudonyms
 from daemon.retry_images import (
     retry_all,
     retry_images,
@@ -25,12 +29,15 @@ from daemon.retry_images import (
     retry_rejected,
 )
 from daemon.running import read_running
-from daemon.service import Service
+from daemon.sandbox import check_in_sandbox, has_systemd
+from daemon.signals import acting_on_signals
 from daemon.startup import opened_service
 from daemon.status import status_fields, status_text
 from daemon.summary import read_summary
 from edge.command import INTERRUPTED, run_command
-from edge.errors import RejectReason
+from edge.command_parser import CommandParser, add_common_options
+from edge.errors import ConfigError, RejectReason
+from edge.printable import printable, printable_lines
 from edge.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -41,52 +48,75 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
 
     def command() -> int:
-        if "dry_run" in arguments:
-            return _install(arguments)
-        chosen: Callable[[Config, argparse.Namespace], int] = arguments.command
-        return chosen(load_config(arguments.config), arguments)
+        chosen: Callable[[argparse.Namespace], int] = arguments.command
+        return chosen(arguments)
 
     return run_command(command, debug=arguments.debug, is_private=True)
 
 
-def _run(config: Config, arguments: argparse.Namespace) -> int:
-    start_logging(config.log_level)
+def _config(arguments: argparse.Namespace) -> Config:
+    """The configuration that is named, or the installed one, whose path is then noted."""
+    if arguments.config is None:
+        arguments.config = installed_config(arguments.instance)
+    return load_config(arguments.config)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    config = _config(arguments)
     lifecycle = Lifecycle(arguments.config)
-    lifecycle.on_signals()
-    lifecycle.run(config)
+    # A signal that comes while the last lines of the log are written is one too many.
+    with lifecycle.acting_on_signals(), logging_to_stderr(config.log_level):
+        lifecycle.run(config)
     return 0
 
 
-def _once(config: Config, arguments: argparse.Namespace) -> int:
-    start_logging(config.log_level)
-    with opened_service(config, is_once=True) as service:
-        was_stopped = _stop_on_signals(service)
-        with Progress("images", sys.stderr) as progress:
-            tally = service.tally
+def _once(arguments: argparse.Namespace) -> int:
+    config = _config(arguments)
+    was_stopped = threading.Event()
+    with (
+        logging_to_stderr(config.log_level) as queued,
+        opened_service(config, is_once=True) as service,
+    ):
+
+        def stop() -> None:
+            was_stopped.set()
+            service.stop()
+
+        tally = service.tally
+        # Shown as the log is: a terminal that somebody stopped does not stop the labelling.
+        with (
+            acting_on_signals({signal.SIGTERM: stop, signal.SIGINT: stop}),
+            Progress("images", QueuedScreen(queued)) as progress,
+        ):
             unsettled = service.once(lambda: progress.update(tally.finished, tally.expected))
-    print(json.dumps(service.tally.to_dict()) if arguments.json else service.tally.summary())
-    if service.tally.rejected:
+    _show(json.dumps(tally.to_dict()) if arguments.json else tally.summary())
+    if tally.rejected:
         text = f"which were rejected, and why: edge-daemon status --config {arguments.config}"
         print(text, file=sys.stderr)
     if unsettled:
         text = f"{unsettled} files are still being written and were left"
         print(text, file=sys.stderr)
-    if was_stopped():
+    if left := service.tally.left:
+        text = "held by other programs or by a share that gives errors, and left for the next run"
+        print(f"{left} images are {text}", file=sys.stderr)
+    if was_stopped.is_set():
         print("error: stopped before the end; start again to go on", file=sys.stderr)
         return INTERRUPTED
     return 0
 
 
-def _status(config: Config, arguments: argparse.Namespace) -> int:
+def _status(arguments: argparse.Namespace) -> int:
+    config = _config(arguments)
     summary = read_summary(config.state_dir, [watch.folder for watch in config.watch])
     running = read_running(config.state_dir)
     fields = status_fields(summary, open_pseudonyms(config.state_dir), running)
     text = json.dumps(fields, indent=1) if arguments.json else status_text(fields, arguments.config)
-    print(text)
+    _show(text)
     return 0
 
 
-def _retry(config: Config, arguments: argparse.Namespace) -> int:
+def _retry(arguments: argparse.Namespace) -> int:
+    config = _config(arguments)
     with Progress("outcomes", sys.stderr) as progress:
         if arguments.image:
             retried = retry_images(config, arguments.image)
@@ -98,55 +128,106 @@ def _retry(config: Config, arguments: argparse.Namespace) -> int:
             retried = retry_missing(config, progress.update)
         else:
             retried = retry_rejected(config, progress.update, arguments.reason)
-    print(retried.text())
+    _show(retried.text())
     return 0
 
 
-def _check_config(config: Config, _arguments: argparse.Namespace) -> int:
-    for line in check_config(config):
-        print(line)
-    return 0
+def _check_config(arguments: argparse.Namespace) -> int:
+    if not arguments.installed:
+        for line in check_config(_config(arguments)):
+            _show(printable(line))
+        return 0
+    if arguments.config is not None:
+        raise ConfigError("--installed checks the configuration of the unit: leave --config out.")
+    return _check_installed(installed_place(arguments.instance))
+
+
+def _check_installed(place: Place) -> int:
+    check = check_in_sandbox(place)
+    print(check.out, end="")
+    print(check.errors, end="", file=sys.stderr)
+    return check.exit_code
 
 
 def _install(arguments: argparse.Namespace) -> int:
-    site = install.site_of(arguments)
-    for step in install.plan(site):
-        for line in install.describe(site, step):
-            print(line)
+    site = site_of(arguments)
+    install.require_root("install", dry_run=arguments.dry_run)
+    for step in install.plan(site, install.for_people(_parser())):
+        for line in describe(site.place, step):
+            _show(line)
         if not arguments.dry_run:
-            install.apply(site, step)
-    for line in install.next_steps(site):
-        print(line)
+            apply(site.place, step)
+    checks = has_systemd() and not site.place.is_image and not arguments.dry_run
+    if checks:
+        print("check  the service's configuration, in its sandbox", flush=True)
+        if exit_code := _check_after(site.place):
+            return exit_code
+    for line in install.next_steps(site, is_checked=checks):
+        _show(line)
     return 0
 
 
-def _stop_on_signals(service: Service) -> Callable[[], bool]:
-    """Stop the service on SIGTERM and SIGINT; the function returned says whether one came."""
-    received: list[int] = []
+def _check_after(place: Place) -> int:
+    """The check at the end of an installation, which stays whatever is found."""
+    exit_code = run_command(lambda: _check_installed(place))
+    if exit_code:
+        print(
+            "error: everything is installed, but the service would not label now. Mend what is "
+            f"said above, then: edge-daemon check-config --installed{place.option}",
+            file=sys.stderr,
+        )
+    return exit_code
 
-    def stop(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-        service.stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    return lambda: bool(received)
+def _uninstall(arguments: argparse.Namespace) -> int:
+    install.require_root("uninstall", dry_run=arguments.dry_run)
+    place = uninstall.place_of(arguments)
+    for step in uninstall.plan(place, is_purge=arguments.purge):
+        for line in describe(place, step):
+            _show(line)
+        if not arguments.dry_run:
+            apply(place, step)
+    for line in uninstall.last_words():
+        _show(line)
+    return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _show(text: str) -> None:
+    # A line may name a file, whose name anybody may have chosen.
+    print(printable_lines(text))
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(
         prog="edge-daemon", description="Label the cell images that an analyzer exports."
     )
-    parser.add_argument(
-        "--version", action="version", version=f"microscope-edge {edge.__version__}"
-    )
+    add_common_options(parser)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add(commands, "run", _run, "label images until stopped")
+    run = _add(commands, "run", _run, "label images until stopped")
+    run.add_argument("--config", type=Path, required=True, metavar="FILE", help="edge.yaml")
     once = _add(commands, "once", _once, "label the images that are there, then end")
+    _add_config(once)
     once.add_argument("--json", action="store_true", help="print the summary as JSON")
     status = _add(commands, "status", _status, "show counts and the last rejections")
+    _add_config(status)
     status.add_argument("--json", action="store_true", help="as JSON")
+    _add_retry(commands)
+    check = _add(commands, "check-config", _check_config, "check everything that a start needs")
+    _add_config(check)
+    text = "check within the sandbox of the installed service, as root"
+    check.add_argument("--installed", action="store_true", help=text)
+    text = "install unit, user, folders and configuration; check them; start nothing"
+    install.add_arguments(_add(commands, "install", _install, text))
+    text = "stop the service and remove what install wrote; keep results, state, configuration"
+    uninstall.add_arguments(_add(commands, "uninstall", _uninstall, text))
+    for command in commands.choices.values():
+        command.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser
+
+
+def _add_retry(commands: argparse._SubParsersAction[CommandParser]) -> None:
     retry = _add(commands, "retry", _retry, "have images labelled again that have an outcome")
+    _add_config(retry)
     which = retry.add_mutually_exclusive_group()
     which.add_argument("--rejected", action="store_true", help="all rejected images (default)")
     which.add_argument(
@@ -166,21 +247,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     text = "these images, whatever their outcomes"
     which.add_argument("--image", type=Path, nargs="+", metavar="PATH", help=text)
-    _add(commands, "check-config", _check_config, "check everything that a start needs")
-    text = "install unit, user, folders and configuration; starts nothing"
-    install.add_arguments(commands.add_parser("install", help=text, description=text))
-    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group()
+    text = "edge.yaml (default: that of the installed service)"
+    which.add_argument("--config", type=Path, metavar="FILE", help=text)
+    text = "the installed edge-daemon@NAME, where there are several"
+    which.add_argument("--instance", metavar="NAME", help=text)
 
 
 def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: argparse._SubParsersAction[CommandParser],
     name: str,
-    command: Callable[[Config, argparse.Namespace], int],
+    command: Callable[[argparse.Namespace], int],
     description: str,
-) -> argparse.ArgumentParser:
+) -> CommandParser:
     parser = commands.add_parser(name, help=description, description=description)
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="edge.yaml")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
     parser.set_defaults(command=command)
     return parser
 

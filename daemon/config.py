@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from daemon.bounded_call import ANSWER_S, call_each
-from daemon.config_block import Block, read_yaml
+from daemon.config_block import Block
 from daemon.logs import LEVELS
 from daemon.metrics_config import MetricsConfig, read_metrics
 from daemon.path_template import PathTemplate
 from daemon.retry import RetryPolicy
-from daemon.roots import names_regex
+from daemon.roots import Root, names_regex
+from daemon.same_text import forms_on_disk
 from edge.backends.select import BACKENDS
 from edge.errors import ConfigError
 from edge.images import ImageLimits
 from edge.sidecar import FORMATS
+from edge.yaml_file import read_yaml
 
-PATTERNS: Final = ("*.jpg", "*.jpeg", "*.png")
+PATTERNS: Final = ("*.jpg", "*.jpeg", "*.jpe", "*.jfif", "*.png")
 POLL_MODES: Final = ("auto", "always", "never")
 PRECISIONS: Final = ("int8", "fp16", "fp32")
 
@@ -40,6 +42,13 @@ class WatchConfig:
     folder: Path
     patterns: tuple[str, ...]
     sample: PathTemplate | None
+    exclude: tuple[str, ...] = ()
+
+    def root(self, id_: int, results: Path) -> Root:
+        """The folder as the daemon reads it, by its number in the journal."""
+        exclude = names_regex(self.exclude) if self.exclude else None
+        names = names_regex(self.patterns)
+        return Root(id_, self.folder, results, names, self.sample, exclude)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,8 @@ class Config:
     log_level: str
     metrics: MetricsConfig
     retention_days: float | None
+    # Folders that the file names in another Unicode form, as the disk has them.
+    other_forms: tuple[Path, ...] = ()
 
     def results_folder(self, watch: WatchConfig) -> Path:
         """The folder that mirrors a watch folder, or the watch folder itself.
@@ -91,8 +102,8 @@ class Config:
         return self.results.folder / watch.folder.name if several else self.results.folder
 
 
-def load_config(path: Path) -> Config:
-    """Read and check a configuration file. Relative paths are relative to its folder.
+def load_config(path: Path, *, base: Path | None = None) -> Config:
+    """Read and check a configuration file. Relative paths are relative to `base`, or its folder.
 
     Raises:
         ConfigError: one line for every problem found.
@@ -100,8 +111,9 @@ def load_config(path: Path) -> Config:
     problems: list[str] = []
     values = read_yaml(path)
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds no keys; see docs/daemon.md for an example.")
-    config = _read(Block(values, "", problems), path.absolute().parent)
+        raise ConfigError(f"{path} holds no keys; see docs/daemon/configure.md for an example.")
+    folder = base or path.absolute().parent
+    config = _in_form_of_disk(_read(Block(values, "", problems), folder))
     _check_folders(config, problems)
     if problems:
         raise ConfigError("\n".join(f"{path}: {problem}" for problem in problems))
@@ -141,13 +153,15 @@ def _read_watch(block: Block, base: Path) -> WatchConfig:
             sample = PathTemplate.parse(text)
         except ConfigError as error:
             block.note("sample", f"is wrong: {error}".rstrip("."))
-    if any("/" in pattern for pattern in patterns):
-        block.note("pattern", f"{list(patterns)} has a /; give file names, of any folder below")
+    exclude = block.texts("exclude", ())
+    for key, names, what in (("pattern", patterns, "file"), ("exclude", exclude, "file or folder")):
+        if any("/" in name for name in names):
+            block.note(key, f"{list(names)} has a /; give {what} names, of any folder below")
     # Names of sidecars are left out in any case; a pattern that means them is a mistake.
-    if any(names_regex(patterns).match(f"x.jpg.{format_}".encode()) for format_ in FORMATS):
+    if any(names_regex(patterns).match(f"x.jpg.{format_}") for format_ in FORMATS):
         block.note("pattern", f"{list(patterns)} matches sidecars too; give image suffixes")
     block.close()
-    return WatchConfig(folder, patterns, sample)
+    return WatchConfig(folder, patterns, sample, exclude)
 
 
 def _read_results(block: Block, base: Path) -> ResultsConfig:
@@ -196,6 +210,22 @@ def _read_log_level(block: Block) -> str:
     level = block.choice("level", "info", LEVELS) or "info"
     block.close()
     return level
+
+
+def _in_form_of_disk(config: Config) -> Config:
+    """The same with each path in the Unicode form in which the disk has it."""
+    results, file = config.results.folder, config.metrics.file
+    folders = {config.bundle, config.state_dir, *(watch.folder for watch in config.watch)}
+    forms = forms_on_disk(folders | {path for path in (results, file) if path is not None})
+    return replace(
+        config,
+        bundle=forms.get(config.bundle, config.bundle),
+        state_dir=forms.get(config.state_dir, config.state_dir),
+        watch=tuple(replace(w, folder=forms.get(w.folder, w.folder)) for w in config.watch),
+        results=replace(config.results, folder=results and forms.get(results, results)),
+        metrics=replace(config.metrics, file=file and forms.get(file, file)),
+        other_forms=tuple(sorted(forms.values())),
+    )
 
 
 def _default_workers() -> int:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Hashable
 from pathlib import Path
-from typing import Any, TypeVar
-
-import yaml
-
-from edge.errors import ConfigError
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+
+# Of a value, of the keys that nobody knows, and of the blocks of a list.
+_MOST_SHOWN: Final = 80
+_MOST_UNKNOWN: Final = 20
+_MOST_BLOCKS: Final = 100
 
 
 class Block:
@@ -26,7 +26,7 @@ class Block:
         if isinstance(values, dict):
             self._values = values
         elif values is not None:
-            self._note("", f"is {values!r}; give a block of keys")
+            self._note("", f"is {_shown(values)}; give a block of keys")
 
     def text(self, key: str, default: str | None = None, *, required: bool = False) -> str | None:
         """A non-empty text."""
@@ -45,7 +45,7 @@ class Block:
         value = self._get(key)
         if value is None or value in allowed:
             return default if value is None else str(value)
-        self._note(key, f"is {value!r}; give one of {', '.join(allowed)}")
+        self._note(key, f"is {_shown(value)}; give one of {', '.join(allowed)}")
         return default
 
     def number(self, key: str, default: float, *, low: float, high: float) -> float:
@@ -54,7 +54,7 @@ class Block:
         if _is_number(value, float) and low <= value <= high:
             return float(value)
         if value is not None:
-            self._note(key, f"is {value!r}; give a number from {low:g} to {high:g}")
+            self._note(key, f"is {_shown(value)}; give a number from {low:g} to {high:g}")
         return default
 
     def number_or_null(self, key: str, default: float, *, low: float, high: float) -> float | None:
@@ -69,7 +69,7 @@ class Block:
         if _is_number(value, int) and low <= value <= high:
             return int(value)
         if value is not None:
-            self._note(key, f"is {value!r}; give a whole number from {low} to {high}")
+            self._note(key, f"is {_shown(value)}; give a whole number from {low} to {high}")
         return default
 
     def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ class Block:
             return default
         if isinstance(values, list) and values and all(isinstance(v, str) and v for v in values):
             return tuple(values)
-        self._note(key, f"is {value!r}; give a list of texts")
+        self._note(key, f"is {_shown(value)}; give a list of texts")
         return default
 
     def block(self, key: str) -> Block:
@@ -90,19 +90,26 @@ class Block:
     def blocks(self, key: str) -> list[Block]:
         """A list of at least one nested block."""
         values = self._get(key)
+        if isinstance(values, list) and len(values) > _MOST_BLOCKS:
+            self._note(key, f"has {len(values)} blocks; give at most {_MOST_BLOCKS}")
+            return []
         if isinstance(values, list) and values:
             named = [(f"{self._dotted(key)}[{i}]", value) for i, value in enumerate(values)]
             return [Block(value, name, self.problems) for name, value in named]
-        self._note(key, "is missing" if values is None else f"is {values!r}; give a list of blocks")
+        self._note(
+            key, "is missing" if values is None else f"is {_shown(values)}; give a list of blocks"
+        )
         return []
 
     def close(self) -> None:
         """Note every key that nobody asked for, with the nearest one that is known."""
-        for key in self._values:
-            if key not in self._asked:
-                near = difflib.get_close_matches(str(key), self._asked, n=1, cutoff=0.5)
-                hint = f"did you mean {near[0]!r}" if near else f"known: {', '.join(self._asked)}"
-                self._note(str(key), f"is not a known key; {hint}")
+        unknown = [str(key) for key in self._values if key not in self._asked]
+        for key in unknown[:_MOST_UNKNOWN]:
+            near = difflib.get_close_matches(key, self._asked, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}" if near else f"known: {', '.join(self._asked)}"
+            self._note(key[:_MOST_SHOWN], f"is not a known key; {hint}")
+        if more := unknown[_MOST_UNKNOWN:]:
+            self._note("", f"has {len(more)} more keys that are not known")
 
     def note(self, key: str, problem: str) -> None:
         """Add a problem with a key's value."""
@@ -115,12 +122,12 @@ class Block:
     def _typed(self, key: str, value: Any, type_: type[T], what: str) -> T | None:
         if isinstance(value, type_) and value:
             return value
-        self._note(key, f"is {value!r}; give {what}")
+        self._note(key, f"is {_shown(value)}; give {what}")
         return None
 
     def _note(self, key: str, problem: str) -> None:
         name = self._dotted(key) if key else self._name
-        self.problems.append(f"{name} {problem}.")
+        self.problems.append(f"{name} {problem}.".lstrip())
 
     def _dotted(self, key: str) -> str:
         return f"{self._name}.{key}" if self._name else key
@@ -131,43 +138,7 @@ def _is_number(value: Any, type_: type[float]) -> bool:
     return isinstance(value, (type_, int)) and not isinstance(value, bool)
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """The safe loader, with a key given twice being an error instead of the last one winning."""
-
-    def construct_mapping(
-        self,
-        node: yaml.MappingNode,
-        deep: bool = False,  # noqa: FBT001, FBT002 - PyYAML's own
-    ) -> dict[Hashable, Any]:
-        keys: list[Any] = []
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in keys:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is given twice", key_node.start_mark
-                )
-            keys.append(key)
-        return super().construct_mapping(node, deep=deep)
-
-
-def read_yaml(path: Path) -> Any:
-    """Parse a YAML file.
-
-    Raises:
-        ConfigError: it cannot be read or is not YAML; the message names the line.
-    """
-    try:
-        loader = _StrictLoader(path.read_text(encoding="utf-8"))
-        try:
-            return loader.get_single_data()
-        finally:
-            loader.dispose()
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text. Save it as UTF-8.") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it cannot be parsed"
-        raise ConfigError(f"{path}{line} is not valid YAML: {problem}.") from error
+def _shown(value: Any) -> str:
+    """A value as a message shows it: of a long one only how it begins."""
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."

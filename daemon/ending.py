@@ -8,7 +8,10 @@ from edge.errors import EdgeError
 
 
 class Ending:
-    """Asked for by a signal, a worker or the supervisor. Safe in a signal handler."""
+    """Asked for by a signal, a worker or the supervisor. Safe to use from any thread.
+
+    Not in a signal handler, which may interrupt its own thread inside `request` or `wait`.
+    """
 
     def __init__(self) -> None:
         self._requested = threading.Event()
@@ -17,9 +20,7 @@ class Ending:
     def request(self, error: EdgeError | None = None) -> None:
         """End the service; with an error, which `raise_error` gives to whoever ran it."""
         self._error = self._error or error
-        # Set once only: a signal that came during a second `set` would wait for itself.
-        if not self._requested.is_set():
-            self._requested.set()
+        self._requested.set()
 
     @property
     def is_requested(self) -> bool:

@@ -15,9 +15,10 @@ from collections.abc import Callable
 from typing import Final
 
 from daemon.config import Config
-from daemon.model_seat import ENGINES_NAME, Model, ModelSeat
+from daemon.model_seat import ENGINES_NAME, ModelSeat, OpenModel
 from daemon.settle import Clock
 from edge.backends.onnx import BACKEND_NAME
+from edge.bundle import Bundle
 from edge.errors import BackendError, BundleError, EdgeError
 
 log = logging.getLogger(__name__)
@@ -34,8 +35,8 @@ class GpuReturn:
     def __init__(
         self,
         seat: ModelSeat,
-        open_: Callable[[str], Model],
-        works_in_child: Callable[[], bool],
+        open_: OpenModel,
+        works_in_child: Callable[[Bundle], bool],
         end_with: Callable[[EdgeError], None],
         *,
         clock: Clock = time.monotonic,
@@ -46,6 +47,7 @@ class GpuReturn:
         self._end_with = end_with
         self._clock = clock
         self._trial: threading.Thread | None = None
+        self._knows_of_replaced = False
 
     def check(self) -> None:
         """Begin a trial where one is due. Does not wait for it."""
@@ -60,29 +62,47 @@ class GpuReturn:
 
     def try_once(self) -> None:
         """Try the GPU in a child, then here; where only the child succeeds, end the service."""
-        if not self._works_in_child():
+        bundle = self._seat.model.bundle
+        if not self._is_still_there(bundle):
+            return
+        if not self._works_in_child(bundle):
             log.info("the GPU does not work yet; the CPU goes on")
             return
         if self._seat.is_closed:
             return  # the next service tries it
         try:
-            model = self._open("auto")
+            model = self._open("auto", bundle)
         except (BackendError, BundleError) as error:
             log.info("%s", error)
             return
         if model.session.backend == BACKEND_NAME:
             model.session.close()
-            self._end_with(
-                BackendError("the GPU works again, but not in this process. Start it again.")
-            )
+            # The next process would find no other bundle than the one in the folder.
+            if self._is_still_there(bundle):
+                self._end_with(
+                    BackendError("the GPU works again, but not in this process. Start it again.")
+                )
             return
         self._seat.replace(model)
 
+    def _is_still_there(self, bundle: Bundle) -> bool:
+        """Whether the folder holds what labels: the GPU's graphs are not kept in memory."""
+        is_there = bundle.is_still_there()
+        if not is_there and not self._knows_of_replaced:
+            log.warning(
+                "the GPU is not tried: %s is not the bundle that labels any more. Reload the "
+                "service to take it; until then the CPU goes on with the one before",
+                bundle.root,
+            )
+        self._knows_of_replaced = not is_there
+        return is_there
 
-def works_in_child(config: Config) -> bool:
-    """Whether a process of its own can label the golden images on the GPU."""
+
+def works_in_child(config: Config, bundle: Bundle) -> bool:
+    """Whether a process of its own can label the bundle's golden images on the GPU."""
     command = [
-        *(sys.executable, "-m", "edge.backends.probe", str(config.bundle)),
+        *(sys.executable, "-m", "edge.backends.probe", str(bundle.root)),
+        *("--sha256", bundle.sha256),
         *("--cache", str(config.state_dir / ENGINES_NAME)),
         *(("--precision", config.precision) if config.precision else ()),
     ]

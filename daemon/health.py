@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 import edge
+from daemon.passed_over import PassedOver
 from daemon.settle import Clock
 from edge.sidecar import ModelFacts
 
@@ -66,6 +67,15 @@ class Watch:
     is_there: bool
     has_events: bool
     answers: bool = True
+    passed_over: PassedOver | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types; `passed_over` once a whole scan has ended."""
+        fields: dict[str, Any] = {"there": self.is_there, "events": self.has_events}
+        if self.passed_over is not None:
+            fields["passed_over"] = dict(self.passed_over.reasons)
+            fields["passed_over_suffixes"] = dict(self.passed_over.suffixes)
+        return fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +102,7 @@ class HealthReport:
             "bundle_sha256": model.bundle_sha256 if model else None,
             "precision": model.precision if model else None,
             "backend": model.backend if model else None,
+            "graph": model.graph if model else None,
             "failed_over": self.is_failed_over,
             "canary_age_s": _rounded(self.canary_age_s),
             "backlog": self.queue.backlog,
@@ -100,8 +111,7 @@ class HealthReport:
             "settling": self.queue.settling,
             "oldest_waiting_s": _rounded(oldest_s),
             "watch": [
-                {"number": number, "there": one.is_there, "events": one.has_events}
-                for number, one in sorted(self.watch.items())
+                {"number": number, **one.to_dict()} for number, one in sorted(self.watch.items())
             ],
         }
 
@@ -156,11 +166,17 @@ class Health:
         self._settling = images
 
     def set_watch(
-        self, number: int, *, is_there: bool, has_events: bool, answers: bool = True
+        self,
+        number: int,
+        *,
+        is_there: bool,
+        has_events: bool,
+        answers: bool = True,
+        passed_over: PassedOver | None = None,
     ) -> None:
         """Note how the watch folder of this number in the configuration is seen."""
         with self._lock:
-            self._watch[number] = Watch(is_there and answers, has_events, answers)
+            self._watch[number] = Watch(is_there and answers, has_events, answers, passed_over)
 
     def report(self) -> HealthReport:
         """The health now."""

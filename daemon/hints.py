@@ -35,7 +35,6 @@ class Hints:
     """A bounded queue of hints. Putting never blocks and never fails."""
 
     def __init__(self) -> None:
-        # SimpleQueue.put may be called from a signal handler, Queue.put may not.
         self._queue: queue.SimpleQueue[Hint | None] = queue.SimpleQueue()
         self._is_lossy = False
 
@@ -59,7 +58,7 @@ class Hints:
         return was_lossy
 
     def wake(self) -> None:
-        """End the wait of `take` without a hint. Safe in a signal handler."""
+        """End the wait of `take` without a hint."""
         self._queue.put(None)
 
     def take(self, timeout_s: float) -> Iterator[Hint]:

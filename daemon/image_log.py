@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from daemon.logs import Pseudonyms
+from daemon.other_hands import IN_USE, SHARE
 from daemon.records import ClaimedImage, Dropped, Finished, Postponed, Verdict
 from daemon.roots import Root
 from daemon.settle import Clock
@@ -18,7 +19,15 @@ from edge.labeller import Status
 
 log = logging.getLogger(__name__)
 
-_UNREADABLE: Final = str(RejectReason.UNREADABLE)
+# What is said of images that wait, by the beginning of their cause.
+_HELD_UP: Final = {
+    str(RejectReason.UNREADABLE): "this user has no permission to read some images; they wait and "
+    "are tried again. Give it the permission; edge-daemon status says how many wait",
+    IN_USE: "other programs hold some images, so that they cannot be read; they wait and are tried "
+    "again. edge-daemon status says how many wait",
+    SHARE: "a share gives errors for some images; they wait and are tried again. edge-daemon "
+    "status says which errors and how many wait",
+}
 
 
 class ImageLog:
@@ -40,7 +49,7 @@ class ImageLog:
         self._quiet_s = quiet_s
         self._clock = clock
         self._lock = threading.Lock()
-        self._unreadable_until_s = 0.0
+        self._quiet_until_s = dict.fromkeys(_HELD_UP, 0.0)
         self._without_ids: set[int] = set()
 
     def say(self, verdicts: list[Verdict]) -> None:
@@ -48,7 +57,7 @@ class ImageLog:
         for verdict in verdicts:
             self._say(verdict)
         with self._lock:
-            self._say_unreadable(verdicts)
+            self._say_held_up(verdicts)
             self._say_without_ids(verdicts)
 
     def say_unexpected(self, image: ClaimedImage, error: Exception) -> None:
@@ -72,16 +81,14 @@ class ImageLog:
             case _:
                 log.debug("image %s is unchanged, its outcome stands", name)
 
-    def _say_unreadable(self, verdicts: list[Verdict]) -> None:
-        if not any(isinstance(v, Postponed) and v.cause == _UNREADABLE for v in verdicts):
-            return
+    def _say_held_up(self, verdicts: list[Verdict]) -> None:
         now_s = self._clock()
-        if now_s >= self._unreadable_until_s:
-            log.warning(
-                "this user has no permission to read some images; they wait and are tried again. "
-                "Give it the permission; edge-daemon status says how many wait"
-            )
-        self._unreadable_until_s = now_s + self._quiet_s
+        causes = {verdict.cause for verdict in verdicts if isinstance(verdict, Postponed)}
+        for start, text in _HELD_UP.items():
+            if any(cause.startswith(start) for cause in causes):
+                if now_s >= self._quiet_until_s[start]:
+                    log.warning(text)
+                self._quiet_until_s[start] = now_s + self._quiet_s
 
     def _say_without_ids(self, verdicts: list[Verdict]) -> None:
         for version in (v.image.version for v in verdicts if isinstance(v, Finished)):

@@ -4,129 +4,129 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from daemon.config import Config
+from daemon.install_place import MARK, PREFIX, Place
 from daemon.mounts import is_on_share, mount_point
-
-PREFIX: Final = Path("/opt/microscope-edge")
+from daemon.unit_text import quoted
 
 # A link to systemd/ in a checkout; plain files in a wheel.
 _SHIPPED: Final = Path(__file__).parent / "units"
 # The example's values, replaced by this site's.
 _ANALYZER: Final = "dm96"
 _STATE: Final = "/var/lib/microscope-edge"
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """What is to be installed where. Paths are as the running system will see them.
-
-    `root` stands before every path that is written: the folder of an image, or /.
-    """
-
-    instance: str | None
-    bundle: Path | None
-    watch: Path | None
-    results: Path | None
-    share: str | None
-    has_gpu: bool
-    prefix: Path
-    root: Path
-
-    @property
-    def unit(self) -> str:
-        """The unit's name for `systemctl`."""
-        return f"edge-daemon@{self.instance}" if self.instance else "edge-daemon"
-
-    @property
-    def unit_file(self) -> str:
-        """The file that the unit is made of."""
-        return "edge-daemon@.service" if self.instance else "edge-daemon.service"
-
-    @property
-    def config(self) -> Path:
-        """The configuration that the unit reads."""
-        return Path("/etc/microscope-edge") / f"{self.instance or 'edge'}.yaml"
-
-    def at(self, path: Path) -> Path:
-        """Where a path lies while it is installed."""
-        return self.root / path.relative_to("/")
+_RUNTIME: Final = "/run/microscope-edge"
 
 
 def shipped(name: str) -> str:
     """A file of systemd/ as it is."""
-    return (_SHIPPED / name).read_text()
+    return (_SHIPPED / name).read_text("utf-8")
 
 
-def unit(site: Site) -> str:
+def unit(place: Place, prefix: Path) -> str:
     """The unit, for the program where it is installed."""
-    return shipped(site.unit_file).replace(str(PREFIX), str(site.prefix))
+    return shipped(place.unit_file.name).replace(str(PREFIX), str(prefix))
 
 
-def tmpfiles(site: Site) -> str:
-    """The folders that the daemon needs before its first start."""
-    lines = shipped("edge-daemon.tmpfiles.conf").replace(_ANALYZER, site.instance or _ANALYZER)
-    made = []
-    for line in lines.splitlines():
-        # A folder of its own in place of a share would hide that the share is not mounted.
-        if site.results is None or ("results" not in line and "/srv/" not in line):
-            made.append(line)
-        if site.instance and line.startswith(f"d {_STATE} "):
-            made.append(line.replace(_STATE, f"{_STATE}/{site.instance}"))
-    text = "\n".join(made) + "\n"
-    return text.replace("d/edge-daemon.conf", f"d/{site.unit.replace('@', '-')}.conf")
-
-
-def config(site: Site) -> str:
+def config_text(place: Place, prefix: Path, folders: Mapping[str, Path | None]) -> str:
     """The example's configuration with this site's folders; its comments stay."""
-    text = shipped("edge.yaml").replace(str(PREFIX), str(site.prefix))
+    text = shipped("edge.yaml").replace(str(PREFIX), str(prefix))
     state = None
-    if site.instance:
-        text = text.replace(f"/srv/{_ANALYZER}/", f"/srv/{site.instance}/")
-        text = text.replace("microscope-edge/edge.yaml", f"microscope-edge/{site.instance}.yaml")
-        state = Path(_STATE) / site.instance
-    text = _with_value(text, "bundle: ", site.bundle)
-    text = _with_value(text, "  - folder: ", site.watch)
-    text = _with_value(text, "  folder: ", site.results)
+    if place.instance:
+        text = text.replace(f"/srv/{_ANALYZER}/", f"/srv/{place.instance}/")
+        text = text.replace(f"unix:{_RUNTIME}/", f"unix:{place.runtime_dir}/")
+        text = text.replace("check-config --installed", f"check-config --installed{place.option}")
+        state = place.state_dir
+    text = _with_value(text, "bundle: ", folders["bundle"])
+    text = _with_value(text, "  - folder: ", folders["watch"])
+    text = _with_value(text, "  folder: ", folders["results"])
     return _with_value(text, "state_dir: ", state)
 
 
-def share_drop_in(site: Site) -> str:
-    """The folder that the unit may write to, and the group that may use the folders."""
-    lines = [
-        "# Written by `edge-daemon install`; drop-ins/share.conf of microscope-edge has reasons."
-    ]
-    lines.append("[Service]")
-    if site.results:
-        lines.append(f"ReadWritePaths={_unit_text(f'-{_writable(site, site.results)}')}")
-    if site.share:
-        lines.append(f"SupplementaryGroups={site.share}")
-    return "\n".join(lines) + "\n"
+def tmpfiles(place: Place, config: Config) -> str:
+    """The folders that the daemon needs before its first start."""
+    example = example_results(place)
+    lines = shipped("edge-daemon.tmpfiles.conf").replace(_ANALYZER, place.instance or _ANALYZER)
+    made = []
+    for line in lines.splitlines():
+        # A folder of its own in place of a share would hide that the share is not mounted.
+        if config.results.folder == example or ("results" not in line and "/srv/" not in line):
+            made.append(line)
+        own = next((own for own in (_STATE, _RUNTIME) if line.startswith(f"d {own} ")), None)
+        if own and place.instance:
+            made.append(line.replace(own, f"{own}/{place.instance}"))
+    text = "\n".join(made) + "\n"
+    return text.replace("d/edge-daemon.conf", f"d/{place.tmpfiles.name}")
+
+
+def example_results(place: Place) -> Path:
+    """The results folder of the example, which the unit itself may write to."""
+    return Path("/srv") / (place.instance or _ANALYZER) / "results"
+
+
+def share_drop_in(place: Place, config: Config, share: str | None) -> str | None:
+    """The folders that the unit may write to, and the group that may use them; None for none."""
+    folder = config.results.folder
+    written = [folder] if folder else [watch.folder for watch in config.watch]
+    paths = [*written, config.state_dir]
+    lines = _write_lines(place, (path for path in paths if not _may_write(place, path)))
+    if share:
+        lines.append(f"SupplementaryGroups={quoted(share)}")
+    return _drop_in(place, "share.conf", lines) if lines else None
+
+
+def metrics_drop_in(place: Place, config: Config) -> str | None:
+    """What lets the configured metrics out of the unit; None where nothing is needed."""
+    listen, file = config.metrics.listen, config.metrics.file
+    paths = [path.parent for path in (listen and listen.path, file) if path]
+    lines = _loopback_lines(listen.host) if listen and listen.host else []
+    lines += _write_lines(place, (path for path in paths if not _may_write(place, path)))
+    return _drop_in(place, "metrics.conf", lines) if lines else None
+
+
+def _loopback_lines(host: str) -> list[str]:
+    text = shipped("drop-ins/metrics.conf").partition("[Service]\n")[2]
+    family = "AF_INET6" if ":" in host else "AF_INET"
+    return re.sub("AF_INET$", family, text, flags=re.MULTILINE).splitlines()
+
+
+def _drop_in(place: Place, name: str, lines: list[str]) -> str:
+    head = f"{MARK} for {place.config}; drop-ins/{name} of microscope-edge has reasons."
+    return "\n".join([head, "[Service]", *lines]) + "\n"
+
+
+def _may_write(place: Place, path: Path) -> bool:
+    """Whether the unit may write there without a drop-in."""
+    own = (place.state_dir, place.runtime_dir, example_results(place))
+    return any(path.is_relative_to(folder) for folder in own)
+
+
+def _write_lines(place: Place, paths: Iterable[Path]) -> list[str]:
+    folders = dict.fromkeys(_writable(place, path) for path in paths)
+    # The dash lets the service start where the folder is not there.
+    return [f"ReadWritePaths={quoted(f'-{folder}')}" for folder in folders]
+
+
+def _writable(place: Place, folder: Path) -> str:
+    """A folder, or the mount point of the share that it lies on.
+
+    A folder below the mount point is bound into the service by systemd, and stays the old share's
+    when that is mounted anew.
+    """
+    if not place.is_image and is_on_share(folder):
+        return mount_point(folder)
+    return str(folder)
 
 
 def _with_value(text: str, key: str, path: Path | None) -> str:
     if path is None:
         return text
-    # A JSON string is a YAML string, whatever is in it.
-    value = str(path) if re.fullmatch(r"[\w/.-]+", str(path)) else json.dumps(str(path))
+    # A JSON string is a YAML string, whatever printable text is in it. Not with JSON's escapes
+    # for what lies beyond 16 bits, which YAML takes for two halves of a character.
+    plain = re.fullmatch(r"[\w/.-]+", str(path))
+    value = str(path) if plain else json.dumps(str(path), ensure_ascii=False)
     lines = [f"{key}{value}" if line.startswith(key) else line for line in text.splitlines()]
     return "\n".join(lines) + "\n"
-
-
-def _writable(site: Site, results: Path) -> str:
-    """The results folder, or the mount point of the share that it lies on.
-
-    A folder below the mount point is bound into the service by systemd, and stays the old share's
-    when that is mounted anew.
-    """
-    if site.root == Path("/") and is_on_share(results):
-        return mount_point(results)
-    return str(results)
-
-
-def _unit_text(text: str) -> str:
-    """A path as systemd.syntax(7) quotes it; % would begin a specifier."""
-    text = text.replace("%", "%%")
-    return text if re.fullmatch(r"[\w/.%-]+", text) else json.dumps(text, ensure_ascii=False)

@@ -85,6 +85,12 @@ class Journal(Outcomes):
             failpoint("claim.before_commit")
             return images
 
+    def has_claimable(self) -> bool:
+        """Whether `claim` would give an image now."""
+        with self._transaction(immediate=False) as db:
+            asked = (self._clock(), self._roots, 1)
+            return db.execute(sql.WAITING, asked).fetchone() is not None
+
     def conclude(self, verdicts: list[Verdict]) -> None:
         """Note what became of claimed images, all or none."""
         with self._transaction() as db:
@@ -119,7 +125,7 @@ class Journal(Outcomes):
             return db.executemany(sql.LOOK, [(time.time(), id_) for id_ in due]).rowcount
 
     def has_open_images(self) -> bool:
-        """Whether an image is waiting or claimed."""
+        """Whether an image is claimed, or waiting for its turn in this run."""
         with self._transaction(immediate=False) as db:
             return bool(take.only(db.execute(sql.HAS_OPEN, {"roots": self._roots}).fetchone()))
 

@@ -53,7 +53,7 @@ SELECT EXISTS (SELECT 1 FROM image WHERE {{}} (
     OR status NOT IN ({_words(STATUSES)}) OR (state = 'done') > (status IS NOT NULL)
     OR (status IS NULL) != (finished_at IS NULL) OR (status = 'rejected') != (reason IS NOT NULL)
     OR typeof(recorded_at) != 'real' OR typeof(next_try_s) != 'real'
-    OR abs(recorded_at) > 1e15 OR abs(next_try_s) > 1e15
+    OR abs(recorded_at) > 1e15 OR next_try_s < -1e15
     OR {_optional("'integer'", "ctime_ns", "was_mtime_ns")}
     OR {_optional("'text'", "status", "label", "reason", "sha256", "bundle_sha256", "cause")}
     OR {_optional("'text'", "recheck")}

@@ -167,8 +167,9 @@ UPDATE image SET {_WAIT_AGAIN}, recheck = NULL, recorded_at = ? WHERE {_HAS_OUTC
 RETRY: Final = f"{_RETRY} AND id = ?"
 RETRY_PATH: Final = f"{_RETRY} AND root = ? AND path = ?"
 
+# 9e999 is infinity: what waits for a later run is not open in this one.
 HAS_OPEN: Final = """
-SELECT EXISTS (SELECT 1 FROM image WHERE state = 'waiting'
+SELECT EXISTS (SELECT 1 FROM image WHERE state = 'waiting' AND next_try_s < 9e999
                AND root IN (SELECT value FROM json_each(:roots)))
     OR EXISTS (SELECT 1 FROM image WHERE state = 'claimed')
 """

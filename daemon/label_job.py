@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from daemon.other_hands import other_hands
 from daemon.records import (
+    LATER_RUN,
     UNFINISHED,
     ClaimedImage,
     Dropped,
@@ -45,7 +47,9 @@ class Patience:
 
     An image that this user may not read waits until he may, and is looked at again after at most
     `recheck_s`: a share's group is set up wrong for all images at once, and neither size nor
-    mtime tells when it is mended. None rejects it at once, for a run that has an end.
+    mtime tells when it is mended. So does one that another program holds or whose share has
+    trouble. None is for a run that has an end: it rejects the first at once, and leaves the other
+    to a later run when it was not to be had for `seconds`.
     """
 
     seconds: float
@@ -101,8 +105,11 @@ class LabelJob:
         """The verdict on an image that the model need not see."""
         return self._refuse(image) or self._comparison.of_bytes(image)
 
-    def _refuse(self, image: ClaimedImage) -> Finished | None:
-        """The outcome of an image that is not to be opened."""
+    def _refuse(self, image: ClaimedImage) -> Finished | Dropped | None:
+        """What becomes of an image that is not to be opened."""
+        if not self._root(image).has_image(image.version.path):
+            # The configuration has changed since it was recorded.
+            return Dropped(image, "gone")
         if image.interruptions >= INTERRUPTION_LIMIT:
             message = f"the daemon ended {image.interruptions} times with this image in hand"
             return Finished(image, rejected(RejectReason.RETRIES_EXHAUSTED, message, ImageFacts()))
@@ -132,12 +139,14 @@ class LabelJob:
         """How long the image waits before it is looked at again; None: it has its outcome."""
         if reason in UNFINISHED and not self._is_patience_over(image):
             return self._patience.seconds
-        longest_s = self._patience.recheck_s
-        if reason is RejectReason.UNREADABLE and longest_s is not None:
-            # As long again as it has waited already.
-            waited_s = self._clock() - self._since_s(image)
-            return min(max(self._policy.first_delay_s, waited_s), longest_s)
+        if reason is RejectReason.UNREADABLE and self._patience.recheck_s is not None:
+            return self._growing_delay_s(image, self._patience.recheck_s)
         return None
+
+    def _growing_delay_s(self, image: ClaimedImage, longest_s: float) -> float:
+        """As long again as the image has waited already."""
+        waited_s = self._clock() - self._since_s(image)
+        return min(max(self._policy.first_delay_s, waited_s), longest_s)
 
     def _since_s(self, image: ClaimedImage) -> float:
         since_s = image.unfinished_since_s
@@ -157,7 +166,17 @@ class LabelJob:
             # The process lacks something, not the image.
             delay_s = self._policy.first_delay_s
             return Postponed(image, delay_s, image.attempts, text or type(error).__name__)
+        if isinstance(cause, OSError) and (who := other_hands(cause, root.folder)):
+            return self._wait_for(image, who)
         return self.retry(image, text or type(error).__name__)
+
+    def _wait_for(self, image: ClaimedImage, cause: str) -> Postponed:
+        """Put off an image that is not to be had now, whatever the number of tries."""
+        since_s, patience = self._since_s(image), self._patience
+        delay_s = self._growing_delay_s(image, patience.recheck_s or patience.seconds)
+        if patience.recheck_s is None and self._clock() - since_s >= patience.seconds:
+            delay_s = LATER_RUN
+        return Postponed(image, delay_s, image.attempts, cause, since_s)
 
     def _is_patience_over(self, image: ClaimedImage) -> bool:
         if image.unfinished_since_s is not None:

@@ -6,9 +6,8 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 from daemon.check_config import check_config
@@ -17,6 +16,7 @@ from daemon.file_lock import InUseError
 from daemon.liveness import Heartbeat, Notifier
 from daemon.model_seat import GpuFailure
 from daemon.service import Service
+from daemon.signals import acting_on_signals
 from daemon.startup import opened_service
 from edge.command import place_of
 from edge.errors import EdgeError, StorageError
@@ -50,10 +50,10 @@ class Lifecycle:
         self._waited_s = 0.0
         # What to go back to where another daemon holds what a new configuration names.
         self._previous: Config | None = None
-        self._checking = threading.Lock()
-        # A check takes as long as a share hangs: this lock is held for moments only, and never by
-        # a signal handler.
+        # A check takes as long as a share hangs: this lock is held for moments only.
         self._hand_over = threading.Lock()
+        self._is_checking = self._is_wanted = False
+        self._is_opening = True
         self._service: Service | None = None
         self._next: Config | None = None
 
@@ -64,6 +64,7 @@ class Lifecycle:
             EdgeError: the first start failed, or the service cannot go on in this process.
         """
         while not self._stopped.is_set():
+            self._is_opening = True
             if self._has_started:
                 self._notifier.extend(_OPENING_S)
             try:
@@ -86,7 +87,7 @@ class Lifecycle:
             config = self._take_next(config)
 
     def stop(self) -> None:
-        """Finish the batches in hand and end. Safe in a signal handler and from any thread."""
+        """Finish the batches in hand and end. Safe from any thread, not in a signal handler."""
         if not self._stopped.is_set():
             self._notifier.notify("STOPPING=1")
             self._stopped.set()
@@ -94,25 +95,35 @@ class Lifecycle:
             service.stop()
 
     def reload(self) -> None:
-        """Check the configuration beside the running service, and go on with it if it is right."""
-        threading.Thread(target=self._check_new, name="reload", daemon=True).start()
+        """Check the configuration beside the running service, and go on with it if it is right.
 
-    def on_signals(self) -> None:
-        """Stop on SIGTERM and SIGINT, reload on SIGHUP."""
-        actions: dict[int, Callable[[], None]] = {
+        Where one is being checked another check follows: the file may be a newer one by now.
+        """
+        with self._hand_over:
+            self._is_wanted = True
+            was_checking, self._is_checking = self._is_checking, True
+        if was_checking:
+            log.info("SIGHUP came during the check of the configuration; it is checked once more")
+            return
+        try:
+            threading.Thread(target=self._check_wanted, name="reload", daemon=True).start()
+        except RuntimeError as error:  # the process may have no more threads now
+            with self._hand_over:
+                self._is_checking = False
+            _refuse([f"the configuration cannot be checked now ({error}); send SIGHUP again"])
+
+    def acting_on_signals(self) -> AbstractContextManager[None]:
+        """Stop on SIGTERM and SIGINT and reload on SIGHUP, in the block; the main thread's."""
+        actions = {
             signal.SIGTERM: self.stop,
             signal.SIGINT: self.stop,
             signal.SIGHUP: self.reload,
         }
-
-        def act(number: int, _frame: FrameType | None) -> None:
-            actions[number]()
-
-        for number in actions:
-            signal.signal(number, act)
+        return acting_on_signals(actions, then_ignored=True)
 
     def _run_one(self, service: Service, config: Config) -> None:
         self._has_started, self._previous = True, None
+        self._is_opening = False
         with self._hand_over:
             self._service = service
             is_outdated = self._next is not None
@@ -139,9 +150,13 @@ class Lifecycle:
             log.error("%s", error)
             log.error("labelling stands still and goes on by itself when the disk works")
         self._waited_s = min(max(_FIRST_WAIT_S, 2 * self._waited_s), _LONGEST_WAIT_S)
+        # The end of a reload that systemd may be waiting for.
+        self._is_opening = False
+        self._heartbeat.ready()
         self._heartbeat.status("waiting for the disk of the journal")
         end_s = time.monotonic() + self._waited_s
-        while time.monotonic() < end_s and not self._stopped.wait(_BEAT_S):
+        # A new configuration may name another disk.
+        while time.monotonic() < end_s and self._next is None and not self._stopped.wait(_BEAT_S):
             # A new process would wait as well.
             self._heartbeat.beat()
 
@@ -152,27 +167,27 @@ class Lifecycle:
             self._previous = config
         return found or config
 
-    def _check_new(self) -> None:
-        if not self._checking.acquire(blocking=False):
-            log.warning("SIGHUP came while the configuration was being checked; it is ignored")
-            return
-        try:
+    def _check_wanted(self) -> None:
+        found: Config | None = None
+        while not self._is_handed_over(found):
             self._notifier.reloading()
-            self._give_next(self._checked())
-        finally:
-            self._checking.release()
+            found = self._checked() or found
 
-    def _give_next(self, config: Config | None) -> None:
-        if config is None:
-            # A service that is being opened for the first time says itself when it is ready.
-            if self._has_started and not self._stopped.is_set():
-                self._heartbeat.ready()
-            return
+    def _is_handed_over(self, found: Config | None) -> bool:
+        """Give what a check found to the next service, unless another check is wanted first."""
         with self._hand_over:
-            self._next, service = config, self._service
+            self._is_checking, self._is_wanted = self._is_wanted, False
+            if self._is_checking:
+                return False
+            self._next = found or self._next
+            service = self._service if found else None
         if service is not None:
             # The new service says that it is ready.
             service.stop()
+        elif found is None and not self._is_opening and not self._stopped.is_set():
+            # A service that is being opened says so itself.
+            self._heartbeat.ready()
+        return True
 
     def _checked(self) -> Config | None:
         try:

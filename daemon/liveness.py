@@ -12,6 +12,8 @@ from typing import Final
 
 from daemon.settle import Clock
 
+# For a socket whose reader stands still: whoever tells systemd something has other things to do.
+_SEND_S: Final = 1.0
 # systemd shows the status line to people; they do not read faster.
 STATUS_INTERVAL_S: Final = 5.0
 
@@ -30,6 +32,7 @@ class Notifier:
         # A leading @ stands for the zero byte of an abstract socket.
         address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+            client.settimeout(_SEND_S)
             client.connect(address)
             client.sendall("\n".join(assignments).encode())
 
@@ -50,7 +53,7 @@ class Pulse:
     def __init__(self, *, clock: Clock = time.monotonic) -> None:
         self._clock = clock
         self._since: dict[tuple[int, str], float] = {}
-        self._ticked_s = clock()
+        self._ticked_s = self._queue_moved_s = clock()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -62,11 +65,25 @@ class Pulse:
         finally:
             self._since.pop(key, None)
 
+    def threads_in(self, *names: str, longer_than_s: float = 0.0) -> int:
+        """How many threads are in one of these stages, each for longer than so many seconds."""
+        until_s = self._clock() - longer_than_s
+        stages = list(self._since.items())
+        return len({id_ for (id_, name), s in stages if name in names and s <= until_s})
+
     def longest_s(self, name: str) -> float:
         """For how long the thread that is longest in a stage has been in it; 0.0 where none is."""
         now = self._clock()
         since = [since for (_, stage), since in list(self._since.items()) if stage == name]
         return now - min(since, default=now)
+
+    def queue_moves(self) -> None:
+        """A worker is done with what it took from the queue, or there is nothing to take."""
+        self._queue_moved_s = self._clock()
+
+    def queue_still_s(self) -> float:
+        """For how long there was something to take from the queue and no worker was done."""
+        return self._clock() - self._queue_moved_s
 
     def tick(self) -> None:
         """The coordinator's loop has turned once more."""

@@ -14,12 +14,16 @@ import os
 import secrets
 import sys
 import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from daemon.log_queue import QueuedHandler
 from edge.atomic import write_file
 from edge.errors import StorageError
 from edge.failpoints import failpoint
+from edge.printable import printable
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +31,7 @@ LEVELS: Final = ("debug", "info", "warning", "error")
 KEY_NAME: Final = "log.key"
 _KEY_BYTES: Final = 32
 _PSEUDONYM_DIGITS: Final = 12
+_STDERR: Final = 2
 
 # journald reads a line's priority from this prefix, see sd-daemon(3).
 _PRIORITY: Final = {
@@ -50,25 +55,65 @@ class Pseudonyms:
         return hmac.new(self._key, message, hashlib.sha256).hexdigest()[:_PSEUDONYM_DIGITS]
 
 
-class _JournaldFormatter(logging.Formatter):
+class _LineFormatter(logging.Formatter):
+    """Every record is one line, in which names that strangers gave move no cursor."""
+
     def format(self, record: logging.LogRecord) -> str:
-        # One line each: a newline in a message would start a line without priority.
-        text = super().format(record).replace("\n", " | ")
-        return f"<{_PRIORITY.get(record.levelno, 6)}>{text}"
+        return printable(super().format(record).replace("\n", " | "))
 
 
-def start_logging(level: str) -> None:
-    """Log to stderr, in journald's form where journald reads it."""
-    handler = logging.StreamHandler(sys.stderr)
+class _JournaldFormatter(_LineFormatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return f"<{_PRIORITY.get(record.levelno, 6)}>{super().format(record)}"
+
+
+@contextmanager
+def logging_to_stderr(level: str) -> Iterator[QueuedHandler]:
+    """Log to stderr during the block, in journald's form where journald reads it.
+
+    What Python itself or a library has to say goes the same way. What native code writes does not:
+    where nobody reads stderr, it waits there.
+    """
+    handler = QueuedHandler(_STDERR)
     if "JOURNAL_STREAM" in os.environ:
         handler.setFormatter(_JournaldFormatter("%(message)s"))
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(_LineFormatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("daemon")
     logger.handlers = [handler]
     logger.propagate = False
     logger.setLevel(level.upper())
+    # Without a handler a library's warnings would be written to stderr by whoever warns.
+    logging.getLogger().handlers = [handler]
+    logging.captureWarnings(capture=True)
     threading.excepthook = _say_thread_ended
+    sys.unraisablehook = _say_unraisable
+    try:
+        yield handler
+    finally:
+        # It stays where it is: threads that hang may log until the process has ended.
+        handler.finish()
+
+
+def log_trouble() -> str:
+    """Why lines do not reach the log now; empty where they do."""
+    return "; ".join(handler.trouble for handler in _queued() if handler.trouble)
+
+
+def lines_dropped() -> Mapping[str, int]:
+    """How many lines of this process's log were dropped, by level."""
+    return {level: n for handler in _queued() for level, n in handler.dropped.items()}
+
+
+def flush_log() -> None:
+    """Wait until what was logged is written, for a moment at the most."""
+    for handler in _queued():
+        handler.flush()
+
+
+def _queued() -> list[QueuedHandler]:
+    handlers = logging.getLogger("daemon").handlers
+    return [handler for handler in handlers if isinstance(handler, QueuedHandler)]
 
 
 def _say_thread_ended(ended: threading.ExceptHookArgs) -> None:
@@ -76,6 +121,11 @@ def _say_thread_ended(ended: threading.ExceptHookArgs) -> None:
     # of watchdog's, and is replaced.
     name = ended.thread.name if ended.thread else "unknown"
     log.warning("thread %s ended with %s", name, ended.exc_type.__name__)
+
+
+def _say_unraisable(raised: sys.UnraisableHookArgs) -> None:
+    # As above: the default prints the object that was being finalized, and the error's text.
+    log.warning("an error in the background was passed over: %s", raised.exc_type.__name__)
 
 
 def open_pseudonyms(state_dir: Path) -> Pseudonyms:

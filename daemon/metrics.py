@@ -21,6 +21,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from daemon.health import Health, HealthStatus, Watch
+from daemon.logs import LEVELS, lines_dropped
+from daemon.passed_over import Reason
 from daemon.records import Dropped, Finished, Postponed, Unchanged, Verdict
 from edge.errors import RejectReason
 from edge.labeller import Status
@@ -155,6 +157,7 @@ class _StateCollector(Collector):
             report.is_failed_over
         )
         yield _gauge("journal_bytes", "Size of the journal.").of(self.journal_bytes)
+        yield _log_lines_dropped()
         if report.canary_age_s is not None:
             text = "Since a known image last got its label."
             yield _gauge("canary_age_seconds", text).of(report.canary_age_s)
@@ -166,12 +169,18 @@ class _StateCollector(Collector):
         info = _gauge("watch_folder_info", "Which folder has which number.", "watch", "folder")
         there = _gauge("watch_folder_there", "0 where the folder is away or silent.", "watch")
         events = _gauge("watch_folder_events", "1: the kernel tells; 0: it is polled.", "watch")
+        text = "Files and folders that the last whole scan left out."
+        passed_over = _gauge("passed_over", text, "watch", "reason")
         for number, folder in enumerate(self._folders):
             info.add_metric([str(number), os.fsencode(folder).decode("utf-8", "replace")], 1)
         for number, one in sorted(watch.items()):
             there.add_metric([str(number)], one.is_there)
             events.add_metric([str(number)], one.has_events)
-        yield from (info, there, events)
+            if one.passed_over is not None:
+                for reason in map(str, Reason):
+                    count = one.passed_over.reasons.get(reason, 0)
+                    passed_over.add_metric([str(number), reason], count)
+        yield from (info, there, events, passed_over)
 
 
 class _ProcessCollector(Collector):
@@ -218,6 +227,16 @@ def _gauge(name: str, text: str, *labels: str) -> _Gauge:
     return _Gauge(f"{PREFIX}_{name}", text, labels=labels)
 
 
+def _log_lines_dropped() -> Metric:
+    text = "Lines of the log that could not be written, since the process began."
+    dropped = CounterMetricFamily(f"{PREFIX}_log_lines_dropped", text, labels=["level"])
+    counts = lines_dropped()
+    # A series that begins with its first event hides that event from rate().
+    for level in LEVELS:
+        dropped.add_metric([level], counts.get(level, 0))
+    return dropped
+
+
 def _model_info(model: ModelFacts) -> Metric:
     facts = {
         "name": model.name,
@@ -225,6 +244,7 @@ def _model_info(model: ModelFacts) -> Metric:
         "bundle_sha256": model.bundle_sha256,
         "precision": model.precision,
         "backend": model.backend,
+        "graph": model.graph,
     }
     info = _gauge("model_info", "The model that labels.", *facts)
     info.add_metric(list(facts.values()), 1)

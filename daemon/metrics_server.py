@@ -1,47 +1,49 @@
 """/metrics and /health over HTTP, to this machine alone.
 
-A client may hang, drip or never come back: each has a few seconds, and no more than a few are
-served at once. Nothing here waits for the journal, a disk or the model.
+A client may hang, drip or never come back: one thread serves all of them, waits for none, and cuts
+each off after a few seconds. Where there are too many, the one that came first makes room. Nothing
+here waits for the journal, a disk or the model.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
+import selectors
 import socket
-import socketserver
 import threading
 import time
-from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 from daemon.health import Health, HealthStatus
+from daemon.http_request import MOST_HEAD_BYTES, Pages, answer_to
 from daemon.metrics import Metrics
 from daemon.metrics_config import Address
 from edge.errors import StorageError
 
 log = logging.getLogger(__name__)
 
-_MOST_CLIENTS: Final = 8
-# For a single wait on a client, and for all of its request together.
-_QUIET_S: Final = 2.0
-_REQUEST_S: Final = 5.0
+_MOST_CLIENTS: Final = 64
+# Clients that the kernel keeps until they are taken.
+_BACKLOG: Final = 128
+# From its connection to the end of its answer.
+_REQUEST_S: Final = 3.0
 _LOOK_S: Final = 0.25
+_STOP_S: Final = 2.0
+_OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
-
-# Status, content type, content.
-Page: TypeAlias = tuple[HTTPStatus, str, bytes]
-Pages: TypeAlias = Mapping[str, Callable[[], Page]]
 
 
 def pages(health: Health, metrics: Metrics) -> Pages:
     """What is served under which path."""
 
-    def health_page() -> Page:
+    def health_page() -> tuple[HTTPStatus, str, bytes]:
         report = health.report()
         is_failing = report.status is HealthStatus.FAILING
         status = HTTPStatus.SERVICE_UNAVAILABLE if is_failing else HTTPStatus.OK
@@ -60,12 +62,13 @@ class MetricsServer:
     def __init__(self, address: Address, served: Pages) -> None:
         self._address = address
         self._served = served
-        self._server: _ServerMixIn | None = None
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
 
     @property
     def is_listening(self) -> bool:
         """Whether clients are served."""
-        return self._server is not None
+        return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
         """Begin to listen.
@@ -74,41 +77,53 @@ class MetricsServer:
             StorageError: the address cannot be had, now.
         """
         try:
-            self._server = _open_server(self._address, self._served)
+            listener = _open_listener(self._address)
         except OSError as error:
+            # Its own text says more where it comes from the library, in as many words.
+            reason = os.strerror(error.errno) if error.errno else error
             raise StorageError(
-                f"metrics.listen: {self._address} cannot be had ({error.strerror or error}). "
+                f"metrics.listen: {self._address} cannot be had ({reason}). "
                 "End what listens there, or give another address."
             ) from error
-        # A daemon thread: a client must not keep the process from ending.
-        thread = threading.Thread(target=self._server.serve, name="metrics", daemon=True)
+        self._stopped.clear()
+        clients = _Clients(listener, self._served, _hosts(self._address))
+        # A daemon thread: a page that hangs must not keep the process from ending.
+        self._thread = threading.Thread(
+            target=clients.serve, args=(self._stopped,), name="metrics", daemon=True
+        )
         try:
-            thread.start()
+            self._thread.start()
         except RuntimeError as error:
-            self._server.server_close()
-            self._server = None
+            listener.close()
             raise StorageError(
                 f"metrics.listen: {self._address} is not served ({error})."
             ) from error
 
     def stop(self) -> None:
         """End listening; clients in hand are cut off."""
-        if self._server is not None:
-            self._server.close_all()
-            self._server = None
+        if self._thread is not None and self._thread.ident is not None:
+            self._stopped.set()
+            self._thread.join(_STOP_S)
+            self._thread = None
             if self._address.path is not None:
                 self._address.path.unlink(missing_ok=True)
 
 
-def _open_server(address: Address, served: Pages) -> _ServerMixIn:
+def _open_listener(address: Address) -> socket.socket:
     if address.path is None:
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        return _TcpServer(family, (address.host, address.port), served)
+        return socket.create_server((address.host, address.port), family=family, backlog=_BACKLOG)
     _remove_dead_socket(address.path)
-    server = _UnixServer(address.path, served)
-    # Whoever may read the results may look at the metrics; the umask took the right to connect.
-    address.path.chmod(0o660)
-    return server
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(str(address.path))
+        # Whoever may read the results may look at the metrics; the umask took the right to connect.
+        address.path.chmod(0o660)
+        listener.listen(_BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
 
 def _remove_dead_socket(path: Path) -> None:
@@ -116,116 +131,123 @@ def _remove_dead_socket(path: Path) -> None:
     if not path.is_socket():
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.settimeout(_QUIET_S)
+        client.settimeout(_REQUEST_S)
         try:
             client.connect(str(path))
         except ConnectionRefusedError:
             path.unlink(missing_ok=True)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    timeout = _QUIET_S
-    # No version of this program or of Python for whoever asks.
-    server_version = "microscope-edge"
-    sys_version = ""
-    server: _ServerMixIn
-
-    def do_GET(self) -> None:
-        """Answer one request; the connection is closed after it."""
-        page = self.server.served.get(self.path.partition("?")[0])
-        if page is None:
-            self.send_error(HTTPStatus.NOT_FOUND, explain=", ".join(self.server.served))
-            return
-        status, content_type, content = page()
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("Cache-Control", "no-store")
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-        """Say nothing: requests come every few seconds, for years."""
+def _hosts(address: Address) -> frozenset[str] | None:
+    """The names by which clients may know the server; a socket's path says it already."""
+    if address.path is not None:
+        return None
+    own = f"[{address.host}]" if ":" in address.host else address.host
+    return frozenset({"localhost", "127.0.0.1", "[::1]", own.lower()})
 
 
-class _ServerMixIn(socketserver.BaseServer):
-    """A thread for each client, but few, and each for a few seconds."""
+@dataclass(slots=True)
+class _Client:
+    """A connection: first its request is read, then its answer sent, then its end waited for."""
 
-    # More than are served at once, so that one more is turned away rather than left to wait.
-    request_queue_size = 4 * _MOST_CLIENTS
-    served: Pages
+    connection: socket.socket
+    until_s: float
+    received: bytearray = field(default_factory=bytearray)
+    answer: memoryview | None = None
 
-    def prepare(self, served: Pages) -> None:
-        self.served = served
-        self._lock = threading.Lock()
-        self._clients: dict[socket.socket, float] = {}
 
-    def serve(self) -> None:
-        self.serve_forever(_LOOK_S)
+class _Clients:
+    """Serves all clients of a listening socket. Used by one thread."""
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        with self._lock:
-            is_full = len(self._clients) >= _MOST_CLIENTS
-            if not is_full:
-                self._clients[request] = time.monotonic() + _REQUEST_S
-        if is_full:
-            self.shutdown_request(request)
-            return
-        arguments = (request, client_address)
+    def __init__(
+        self, listener: socket.socket, served: Pages, hosts: frozenset[str] | None
+    ) -> None:
+        self._listener = listener
+        self._served = served
+        self._hosts = hosts
+        self._selector = selectors.DefaultSelector()
+        # In the order in which they came.
+        self._clients: dict[socket.socket, _Client] = {}
+        listener.settimeout(0)
+        self._selector.register(listener, selectors.EVENT_READ)
+
+    def serve(self, stopped: threading.Event) -> None:
+        """Serve until stopped."""
         try:
-            threading.Thread(
-                target=self._serve_one, args=arguments, name="metrics client", daemon=True
-            ).start()
-        except RuntimeError:  # the process may have no more threads now
-            self._end(request)
+            while not stopped.is_set():
+                for key, _ in self._selector.select(_LOOK_S):
+                    if key.data is None:
+                        self._accept(stopped)
+                    elif key.data.connection in self._clients:
+                        self._serve_one(key.data)
+                self._cut_off_late()
+        finally:
+            self._listener.close()
+            for client in list(self._clients.values()):
+                self._end(client)
+            self._selector.close()
 
-    def service_actions(self) -> None:
-        """Cut off clients whose time is over; one that drips never meets its own timeout."""
+    def _accept(self, stopped: threading.Event) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError as error:
+            if error.errno in _OUT_OF_RESOURCES and not self._make_room(most=0):
+                # The next turn would come at once, and find the same.
+                stopped.wait(_LOOK_S)
+            return
+        self._make_room(most=_MOST_CLIENTS - 1)
+        connection.settimeout(0)
+        client = _Client(connection, time.monotonic() + _REQUEST_S)
+        self._clients[connection] = client
+        self._selector.register(connection, selectors.EVENT_READ, client)
+
+    def _make_room(self, *, most: int) -> bool:
+        """Cut off the client that came first where there are more than `most`."""
+        if len(self._clients) <= most:
+            return False
+        self._end(next(iter(self._clients.values())))
+        return True
+
+    def _cut_off_late(self) -> None:
         now = time.monotonic()
-        with self._lock:
-            late = [client for client, end in self._clients.items() if end < now]
-            for client in late:
-                # Not closed: its thread, which wakes from this, does that.
-                with suppress(OSError):
-                    client.shutdown(socket.SHUT_RDWR)
+        for client in [one for one in self._clients.values() if one.until_s < now]:
+            self._end(client)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a client that went away."""
-
-    def close_all(self) -> None:
-        self.shutdown()
-        self.server_close()
-        with self._lock:
-            for client in self._clients:
-                with suppress(OSError):
-                    client.shutdown(socket.SHUT_RDWR)
-
-    def _serve_one(self, request: Any, client_address: Any) -> None:
+    def _serve_one(self, client: _Client) -> None:
         try:
-            self.finish_request(request, client_address)
+            if client.answer is None:
+                self._receive(client)
+            elif client.answer:
+                self._send(client)
+            # The end: what it sent beyond its request, which would turn the answer away, is read.
+            elif not client.connection.recv(65536):
+                self._end(client)
+        except BlockingIOError:
+            return
         except Exception as error:  # noqa: BLE001 - a client must not end anything
             if not isinstance(error, OSError):
                 log.error("a page of the metrics failed with %s", type(error).__name__)  # noqa: TRY400
-        finally:
-            self._end(request)
+            self._end(client)
 
-    def _end(self, request: Any) -> None:
-        with self._lock:
-            self._clients.pop(request, None)
-        self.shutdown_request(request)
+    def _receive(self, client: _Client) -> None:
+        content = client.connection.recv(MOST_HEAD_BYTES)
+        client.received += content
+        answer = answer_to(bytes(client.received), self._served, self._hosts)
+        if answer is not None:
+            client.answer = memoryview(answer)
+            self._selector.modify(client.connection, selectors.EVENT_WRITE, client)
+        elif not content:
+            self._end(client)
 
+    def _send(self, client: _Client) -> None:
+        assert client.answer is not None  # noqa: S101 - for the type checker
+        client.answer = client.answer[client.connection.send(client.answer) :]
+        if not client.answer:
+            client.connection.shutdown(socket.SHUT_WR)
+            self._selector.modify(client.connection, selectors.EVENT_READ, client)
 
-class _TcpServer(_ServerMixIn, socketserver.TCPServer):
-    # Not HTTPServer: that asks the DNS for this machine's name, which may take half a minute.
-    allow_reuse_address = True
-
-    def __init__(self, family: int, address: tuple[str, int], served: Pages) -> None:
-        self.address_family = family
-        self.prepare(served)
-        super().__init__(address, _Handler)
-
-
-class _UnixServer(_ServerMixIn, socketserver.UnixStreamServer):
-    def __init__(self, path: Path, served: Pages) -> None:
-        self.prepare(served)
-        super().__init__(str(path), _Handler)
+    def _end(self, client: _Client) -> None:
+        del self._clients[client.connection]
+        self._selector.unregister(client.connection)
+        with suppress(OSError):
+            client.connection.close()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -64,10 +65,15 @@ class Model:
     image_s: float
 
 
+# Opens a bundle on a back end; where the bundle is None, the configured one.
+OpenModel = Callable[[str, Bundle | None], Model]
+
+
 def open_model(
     config: Config,
     *,
     backend: str | None = None,
+    bundle: Bundle | None = None,
     opening: Opening | None = None,
     pulse: Pulse | None = None,
 ) -> Model:
@@ -78,6 +84,7 @@ def open_model(
 
     Args:
         backend: in place of the configuration's.
+        bundle: that labels already, in place of what the configured folder holds by now.
         opening: who is told of choices and progress, and whether engines that are built are kept;
             threads and folder are the configuration's.
         pulse: told while an inference runs.
@@ -85,10 +92,16 @@ def open_model(
     Raises:
         BundleError, BackendError: it cannot be used here.
     """
-    bundle = load_bundle(config.bundle)
+    bundle = bundle or load_bundle(config.bundle)
+    backend = backend or config.backend
+    # Read before a GPU is opened, which may have an engine to build: minutes.
+    keeps = backend == "auto"
+    held = bundle.keeping(_cpu_models(bundle, config.precision)) if keeps else bundle
     cache = config.state_dir / ENGINES_NAME
     opening = replace(opening or Opening(), threads=config.threads, cache=cache)
-    session = _open_session(bundle, config, backend or config.backend, opening)
+    session = _open_session(held, config, backend, opening)
+    if session.backend != BACKEND_NAME:
+        bundle = held
     watched = _WatchedSession(session, pulse or Pulse())
     start = time.monotonic()
     labeller = open_labeller(bundle, watched, config.limits)
@@ -114,11 +127,23 @@ def _open_session(
 
 
 def _cpu_has(bundle: Bundle, precision: str) -> bool:
-    try:
-        bundle.model(ONNXRUNTIME, precision, has_vnni=has_vnni())
-    except BundleError:
-        return False
-    return True
+    return bool(_models_of(bundle, [precision]))
+
+
+def _cpu_models(bundle: Bundle, precision: str | None) -> list[str]:
+    """The files that the CPU would need to take a GPU's place."""
+    if precision is not None and _cpu_has(bundle, precision):
+        return _models_of(bundle, [precision])
+    return _models_of(bundle, bundle.precisions(ONNXRUNTIME))
+
+
+def _models_of(bundle: Bundle, precisions: Iterable[str]) -> list[str]:
+    found = []
+    for precision in precisions:
+        # A processor may have no graph of a precision.
+        with suppress(BundleError):
+            found.append(bundle.model(ONNXRUNTIME, precision, has_vnni=has_vnni()).path)
+    return found
 
 
 class _WatchedSession:
@@ -126,6 +151,7 @@ class _WatchedSession:
 
     def __init__(self, session: InferenceSession, pulse: Pulse) -> None:
         self.backend, self.precision = session.backend, session.precision
+        self.graph = session.graph
         self.max_batch = session.max_batch
         self._session = session
         self._pulse = pulse
@@ -146,7 +172,7 @@ class ModelSeat:
     def __init__(
         self,
         model: Model,
-        open_: Callable[[str], Model],
+        open_: OpenModel,
         *,
         may_fail_over: bool,
         gpu_failure: GpuFailure | None = None,
@@ -156,7 +182,7 @@ class ModelSeat:
 
         Args:
             model: the model to begin with.
-            open_: opens the model on a back end.
+            open_: opens a model on a back end.
             may_fail_over: whether the CPU may take over when the device fails.
             gpu_failure: says whether `model` stands in for a GPU that failed before.
             clock: monotonic seconds.
@@ -218,7 +244,8 @@ class ModelSeat:
             if self._is_closed or not (self._may_fail_over and self.is_on_gpu):
                 raise error
             try:
-                stand_in = self._open(ONNXRUNTIME)
+                # The bundle that labels, whatever its folder holds by now: it was not reloaded.
+                stand_in = self._open(ONNXRUNTIME, failed.bundle)
             except EdgeError as reason:
                 text = f"{error} The CPU cannot take its place: {reason}"
                 raise BackendError(text) from error

@@ -33,6 +33,14 @@ def mount_point(folder: Path, mounts: Path = _MOUNTS) -> str:
     return _mount_of(folder, mounts)[0]
 
 
+def mounts_below(folder: Path, mounts: Path = _MOUNTS) -> list[Path]:
+    """Where something is mounted within a folder."""
+    path = os.path.realpath(folder)
+    lines = mounts.read_text(errors="surrogateescape").splitlines()
+    points = {mount for mount, _ in map(_parse, lines)}
+    return [Path(mount) for mount in sorted(points) if mount != path and _is_below(mount, path)]
+
+
 def _mount_of(folder: Path, mounts: Path) -> tuple[str, str]:
     """Mount point and type. Source of the format: proc_pid_mountinfo(5)."""
     path = os.path.realpath(folder)

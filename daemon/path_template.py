@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
+from daemon.same_text import comparable
 from edge.errors import ConfigError
 
 GROUPS: Final = ("sample_id", "slide_id")
@@ -47,10 +49,18 @@ class PathTemplate:
 def _to_regex(text: str) -> str:
     parts, end = [], 0
     for match in _TOKEN.finditer(text):
-        parts.append(re.escape(text[end : match.start()]))
+        parts.append(_literal_regex(text[end : match.start()]))
         parts.append(_token_regex(match))
         end = match.end()
-    return "".join(parts) + re.escape(text[end:])
+    return "".join(parts) + _literal_regex(text[end:])
+
+
+def _literal_regex(text: str) -> str:
+    """What a person wrote, in both Unicode forms. Ids stay as the disk has them."""
+    forms = ((c, unicodedata.normalize("NFD", c)) for c in comparable(text))
+    return "".join(
+        re.escape(c) if c == nfd else f"(?:{re.escape(c)}|{re.escape(nfd)})" for c, nfd in forms
+    )
 
 
 def _token_regex(match: re.Match[str]) -> str:

@@ -9,6 +9,8 @@ from edge.errors import RejectReason
 from edge.labeller import Outcome, Status
 from edge.sidecar import ModelFacts
 
+# A delay that ends with the next start, when all delays are forgotten.
+LATER_RUN: Final = float("inf")
 # What an image looks like while it is still being written.
 UNFINISHED: Final = frozenset(
     {

@@ -34,10 +34,13 @@ from daemon.roots import Root
 from daemon.scan import image_files
 from edge.atomic import write_file
 from edge.errors import EdgeError, StorageError
+from edge.safe_open import read_bounded
+from edge.strict_json import parse_json
 
 log = logging.getLogger(__name__)
 
 NAME: Final = "retention.json"
+_MOST_BYTES: Final = 4096
 DAY_S: Final = 86_400.0
 # Rows in one transaction. A claim that comes meanwhile waits for a few milliseconds.
 PAGE: Final = 500
@@ -242,11 +245,11 @@ class Retention:
     def _last(self) -> tuple[float | None, float | None]:
         """When the last pass was, by the clock and by `trusted_now`."""
         try:
-            fields = json.loads(self._path.read_bytes())
+            fields = parse_json(read_bounded(self._path, _MOST_BYTES))
             return float(fields["at"]), float(fields["trusted"])
         except FileNotFoundError:
             return None, None
         except OSError as error:
             raise StorageError(f"{self._path} cannot be read ({error.strerror}).") from error
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             return None, None

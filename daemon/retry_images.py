@@ -20,6 +20,7 @@ from daemon.missing_sidecars import MissingSidecars
 from daemon.records import PastImage
 from daemon.roots import Root
 from daemon.running import read_running
+from daemon.same_text import as_on_disk
 from daemon.startup import open_roots
 from edge.bundle import load_bundle
 from edge.errors import ConfigError, StorageError
@@ -164,7 +165,8 @@ def _is_gone(root: Root, image: PastImage) -> bool:
 
 def _find(roots: dict[int, Root], image: Path) -> tuple[int, bytes]:
     """The watch folder and the path below it, also where a link or another mount leads there."""
-    path = Path(os.path.abspath(image))  # noqa: PTH100 - resolve() would follow the image itself
+    # resolve() would follow the image itself.
+    path = as_on_disk(Path(os.path.abspath(image)))  # noqa: PTH100
     for root in roots.values():
         if path.is_relative_to(root.folder):
             return root.id, os.fsencode(path.relative_to(root.folder))

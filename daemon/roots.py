@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from daemon.mounts import MountMemory
+from daemon.passed_over import Reason, is_system_name
 from daemon.path_template import PathTemplate
 from daemon.records import ImageVersion
+from daemon.same_text import comparable
 from edge.sidecar import FORMATS, Origin, printable_name
 
 # Never images, whatever the pattern: a sidecar of a sidecar would get one too, without end.
@@ -26,8 +28,9 @@ class Root:
     id: int
     folder: Path
     results: Path
-    names: re.Pattern[bytes]
+    names: re.Pattern[str]
     sample: PathTemplate | None = None
+    exclude: re.Pattern[str] | None = None
     mount: MountMemory = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -43,11 +46,28 @@ class Root:
 
     def has_image(self, path: bytes) -> bool:
         """Whether a file at this path is to be labelled."""
-        return not is_hidden(path) and self.is_image_name(path.rpartition(b"/")[2])
+        return self.has_folder(path) and self.is_image_name(path.rpartition(b"/")[2])
+
+    def has_folder(self, path: bytes) -> bool:
+        """Whether a folder at this path is to be looked into."""
+        return not any(map(self.passes_over, path.split(b"/")))
+
+    def passes_over(self, name: bytes) -> Reason | None:
+        """Why a file or folder of this name is left out, whatever it is; None: it is not.
+
+        Names that start with a dot are unfinished copies, AppleDouble twins (`._IMG.jpg`) and a
+        file server's `.snapshot` folders, which would show every image a second time.
+        """
+        if name.startswith(b"."):
+            return Reason.HIDDEN
+        text = comparable(name)
+        if is_system_name(text):
+            return Reason.SYSTEM
+        return Reason.EXCLUDED if self.exclude and self.exclude.match(text) else None
 
     def is_image_name(self, name: bytes) -> bool:
-        """Whether a file of this name, in any folder, is to be labelled."""
-        return self.names.match(name) is not None and not name.lower().endswith(_SIDECAR_SUFFIXES)
+        """Whether a file of this name, in a folder that is looked into, is to be labelled."""
+        return self.names.match(comparable(name)) is not None and not is_sidecar_name(name)
 
     def look(self, path: bytes) -> ImageVersion | None:
         """The file's present version; None where it cannot be seen now."""
@@ -89,16 +109,12 @@ class Root:
         return self.sample is not None and self.sample.ids(path) == (None, None)
 
 
-def is_hidden(path: bytes) -> bool:
-    """Whether the file or one of its folders starts with a dot.
-
-    Such names are unfinished copies, AppleDouble twins (`._IMG.jpg`) and a file server's own
-    `.snapshot` folders, which would show every image a second time.
-    """
-    return path.startswith(b".") or b"/." in path
+def is_sidecar_name(name: bytes) -> bool:
+    """Whether a file of this name is never an image, because sidecars have such names."""
+    return name.lower().endswith(_SIDECAR_SUFFIXES)
 
 
-def names_regex(patterns: tuple[str, ...]) -> re.Pattern[bytes]:
-    """A regex for file names that match one of the shell patterns in any case."""
-    joined = "|".join(fnmatch.translate(pattern) for pattern in patterns)
-    return re.compile(joined.encode(), re.IGNORECASE)
+def names_regex(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """A regex for names, as `comparable` gives them, that match a shell pattern in any case."""
+    joined = "|".join(fnmatch.translate(comparable(pattern)) for pattern in patterns)
+    return re.compile(joined, re.IGNORECASE)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from daemon.reporter import HEALTH_NAME
 from daemon.state_dir import LOCK_NAME
+from edge.safe_open import read_bounded
+from edge.strict_json import parse_json
 
 _LOCKS: Final = Path("/proc/locks")
+# A hundred watch folders, each with its reason, take 20 kB.
+_MOST_BYTES: Final = 1024 * 1024
 # It is written every five seconds.
 _STALE_AFTER_S: Final = 30.0
 
@@ -37,9 +41,9 @@ def read_running(state_dir: Path, *, locks: Path = _LOCKS) -> Running:
     pid = _holder(state_dir / LOCK_NAME, locks)
     health = _read_health(state_dir / HEALTH_NAME)
     # What a killed daemon left behind is not the state of the next, nor of an `edge-daemon once`.
-    if pid is None or health is None or health.get("pid") != pid:
+    if pid is None or health is None or health["pid"] != pid:
         return Running(pid)
-    age_s = time.time() - float(health.get("written_at", 0.0))
+    age_s = time.time() - health["written_at"]
     return Running(pid, health, age_s if age_s > _STALE_AFTER_S else None)
 
 
@@ -56,8 +60,23 @@ def _holder(lock: Path, locks: Path) -> int | None:
 
 
 def _read_health(path: Path) -> dict[str, Any] | None:
+    """What it holds, where that is what is shown."""
     with suppress(OSError, ValueError):
-        fields = json.loads(path.read_bytes())
-        if isinstance(fields, dict):
+        fields = parse_json(read_bounded(path, _MOST_BYTES))
+        if isinstance(fields, dict) and _is_shown(fields):
             return fields
     return None
+
+
+def _is_shown(fields: dict[str, Any]) -> bool:
+    texts = ("status", "since", "model", "precision", "backend")
+    datetime.fromisoformat(str(fields.get("since")))
+    return (
+        all(isinstance(fields.get(name), str | None) for name in texts)
+        and isinstance(fields.get("status"), str)
+        and isinstance(fields.get("pid"), int)
+        and isinstance(fields.get("written_at"), float)
+        and isinstance(fields.get("canary_age_s"), float | None)
+        and isinstance(fields.get("reasons"), list)
+        and all(isinstance(reason, str) for reason in fields["reasons"])
+    )

@@ -12,8 +12,9 @@ from itertools import islice
 from typing import Final, TypeAlias
 
 from daemon.known_folders import KnownFolders
+from daemon.passed_over import PassedOver, PassedOverCount, Reason
 from daemon.records import ImageVersion
-from daemon.roots import Root, is_hidden
+from daemon.roots import Root, is_sidecar_name
 from daemon.settle import Clock
 from edge.failpoints import failpoint
 
@@ -32,6 +33,12 @@ MAX_LOAD: Final = 0.1
 STALL_S: Final = 0.1
 
 OnError: TypeAlias = Callable[[bytes, OSError], None]
+# Gets the reason and the name of each file and folder that is left out.
+OnPassedOver: TypeAlias = Callable[[Reason, bytes], None]
+
+
+def _say_nothing(_reason: Reason, _name: bytes) -> None:
+    pass
 
 
 def image_files(
@@ -39,6 +46,7 @@ def image_files(
     on_error: OnError,
     start: bytes = b"",
     on_folder: Callable[[bytes], None] = lambda _folder: None,
+    on_passed_over: OnPassedOver = _say_nothing,
 ) -> Iterator[ImageVersion]:
     """Every image below a watch folder, without ever holding the list of them.
 
@@ -47,24 +55,32 @@ def image_files(
         on_error: gets each folder that could not be read.
         start: a folder below the watch folder to begin with.
         on_folder: gets each folder before it is listed; may raise OSError.
+        on_passed_over: gets what is no image.
     """
     pending = [start]
     while pending:
         folder = pending.pop()
         try:
             on_folder(folder)
-            yield from _list(root, folder, pending, on_error)
+            yield from _list(root, folder, pending, on_error, on_passed_over=on_passed_over)
         except OSError as error:
             on_error(folder, error)
 
 
 def _list(
-    root: Root, folder: bytes, subfolders: list[bytes], on_error: OnError, since_ns: int = 0
+    root: Root,
+    folder: bytes,
+    subfolders: list[bytes],
+    on_error: OnError,
+    *,
+    since_ns: int = 0,
+    on_passed_over: OnPassedOver = _say_nothing,
 ) -> Iterator[ImageVersion]:
     """The images of one folder that changed in any way since `since_ns`."""
     with os.scandir(os.fsencode(root.folder) + b"/" + folder) as entries:
         for entry in entries:
-            if is_hidden(entry.name):
+            if reason := root.passes_over(entry.name):
+                on_passed_over(reason, entry.name)
                 continue
             path = folder + b"/" + entry.name if folder else entry.name
             if entry.is_dir(follow_symlinks=False):
@@ -79,6 +95,14 @@ def _list(
                     continue
                 if status.st_ctime_ns >= since_ns:
                     yield root.version(path, status)
+            else:
+                on_passed_over(_reason_of_no_image(entry), entry.name)
+
+
+def _reason_of_no_image(entry: os.DirEntry[bytes]) -> Reason:
+    if entry.is_symlink():
+        return Reason.LINK
+    return Reason.SIDECAR if is_sidecar_name(entry.name) else Reason.OTHER_NAME
 
 
 class _Kind(Enum):
@@ -110,6 +134,9 @@ class RootScan:
         self._new_folders: dict[bytes, float] = {}
         self._errors: list[OSError] = []
         self._reported: str | None = None
+        self.passed_over: PassedOver | None = None
+        self._passing = PassedOverCount()
+        self._told_suffixes: frozenset[str] = frozenset()
 
     @property
     def is_running(self) -> bool:
@@ -163,8 +190,13 @@ class RootScan:
         self._busy_s = 0.0
         if self._due_s <= now:
             self._kind, self._due_s = _Kind.WHOLE, float("inf")
-            self._seen = set()
-            return image_files(self.root, self._note_error, on_folder=self._note_folder)
+            self._seen, self._passing = set(), PassedOverCount()
+            return image_files(
+                self.root,
+                self._note_error,
+                on_folder=self._note_folder,
+                on_passed_over=self._passing.add,
+            )
         if due := [folder for folder, due_s in self._new_folders.items() if due_s <= now]:
             self._kind = _Kind.FOLDER
             del self._new_folders[due[0]]
@@ -181,7 +213,7 @@ class RootScan:
             self._note_progress()
             subfolders: list[bytes] = []
             try:
-                yield from _list(self.root, folder, subfolders, self._note_error, since_ns)
+                yield from _list(self.root, folder, subfolders, self._note_error, since_ns=since_ns)
             except OSError as error:
                 self._note_error(folder, error)
             for subfolder in subfolders:
@@ -199,6 +231,7 @@ class RootScan:
             self.request(max(interval_s, spacing_s))
             self._known.keep_only(self._seen)
             self._report_errors()
+            self._report_passed_over()
         if quick_s is None:
             self._quick_due_s = float("inf")
         elif self._kind is _Kind.QUICK or self._quick_due_s == float("inf"):
@@ -219,6 +252,18 @@ class RootScan:
         # A folder that was deleted since its parent was read holds no images.
         if not folder or not isinstance(error, FileNotFoundError):
             self._errors.append(error)
+
+    def _report_passed_over(self) -> None:
+        """Keep the counts, and say once that files of a suffix look like images and are none."""
+        self.passed_over = self._passing.result()
+        suffixes = self.passed_over.images
+        if not self._told_suffixes.issuperset(suffixes):
+            log.warning(
+                "watch folder %s: files that look like images are passed over: %s",
+                self.root.folder,
+                self.passed_over.remedy(),
+            )
+            self._told_suffixes |= frozenset(suffixes)
 
     def _report_errors(self) -> None:
         """Say once that folders cannot be read, and once that they can again."""

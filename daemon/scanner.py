@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from daemon.passed_over import PassedOver
 from daemon.records import ImageVersion
 from daemon.roots import Root
 from daemon.scan import RootScan
@@ -86,6 +87,11 @@ class Scanner:
         if since_s is None:
             return 0.0
         return self._clock() - max(since_s, self._scan.progress_s)
+
+    @property
+    def passed_over(self) -> PassedOver | None:
+        """What the last whole scan passed over; None: there was none yet."""
+        return self._scan.passed_over
 
     @property
     def has_found(self) -> bool:

@@ -26,12 +26,13 @@ from typing import Final
 
 from daemon.bell import Bell
 from daemon.hints import Hint, HintKind, Hints
+from daemon.nameless import without_paths
 from daemon.parts import Parts
 from daemon.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed, Verdict
 from daemon.second_looks import SecondLooks
 from daemon.settle import SettleTracker
 from daemon.source import Source
-from daemon.supervisor import EXPORT, LABEL, RESULTS, Supervisor
+from daemon.supervisor import BUSY, EXPORT, LABEL, MARK, RESULTS, Supervisor
 from daemon.tally import Tally
 from daemon.watch import listen_for_losses
 from daemon.workers import start_workers
@@ -55,17 +56,16 @@ class Service:
     """
 
     def __init__(self, parts: Parts, supervisor: Supervisor | None = None) -> None:
-        is_once = supervisor is None
         self.tally = Tally(parts.roots)
         self._parts = parts
         self._config = parts.config
         self._journal = parts.journal
         self._supervisor = supervisor
-        self._is_once = is_once
+        self._is_once = supervisor is None
         self._hints = Hints()
         self._settle = SettleTracker(parts.config.settle_s)
         # `once` needs no hints: it looks at everything.
-        poll = "always" if is_once else parts.config.poll
+        poll = "always" if self._is_once else parts.config.poll
         self._sources = {
             id_: Source(
                 root,
@@ -91,7 +91,8 @@ class Service:
             # The first tick watches, then begins to scan. The other way round, a file that
             # arrives in between would be seen by neither.
             self._tick()
-            self._supervise()
+            if self._supervisor is not None:
+                self._supervisor.start()
             self._parts.heartbeat.ready()
             while not self._ending.is_requested:
                 self._tick()
@@ -113,7 +114,7 @@ class Service:
         return len(self._settle)
 
     def stop(self) -> None:
-        """Finish the batches in hand and end. Safe in a signal handler and from any thread."""
+        """Finish the batches in hand and end. Safe from any thread, not in a signal handler."""
         self._ending.request()
         self._hints.wake()
 
@@ -179,10 +180,13 @@ class Service:
                 heard = self._bell.rings
                 claimed = self._journal.claim(self._config.batch.max_images)
                 if claimed:
-                    failpoint("claim.after_commit")
-                    self._finish_batch(claimed)
+                    with self._parts.pulse.stage(BUSY):
+                        failpoint("claim.after_commit")
+                        self._finish_batch(claimed)
+                    self._parts.pulse.queue_moves()
                 elif self._bell.wait(heard, _IDLE_S):
-                    self._ending.wait(self._config.batch.max_wait_ms / 1e3)
+                    with self._parts.pulse.stage(BUSY):
+                        self._ending.wait(self._config.batch.max_wait_ms / 1e3)
         finally:
             # A worker that ends, ends the service: systemd starts a whole one.
             self.stop()
@@ -191,11 +195,12 @@ class Service:
         try:
             with self._parts.pulse.stage(LABEL):
                 labelled = self._label(claimed)
-            with self._parts.pulse.stage(RESULTS):
+            with self._parts.pulse.stage(RESULTS), without_paths():
                 verdicts = self._write(labelled)
             failpoint("batch.durable")
-            self._look_again_at_changed(verdicts)
-            self._journal.conclude(verdicts)
+            with self._parts.pulse.stage(MARK):
+                self._look_again_at_changed(verdicts)
+                self._journal.conclude(verdicts)
             failpoint("mark.after_commit")
         except EdgeError:
             # The device or the disk failed, which is no image's fault.
@@ -204,10 +209,11 @@ class Service:
         except BaseException:
             self._journal.release(claimed, is_interruption=True)
             raise
-        self.tally.add(verdicts)
-        self._parts.metrics.finished(verdicts)
-        self._parts.image_log.say(verdicts)
-        if all(_is_refused(verdict) for verdict in verdicts):
+        with self._parts.pulse.stage(MARK):
+            self.tally.add(verdicts)
+            self._parts.metrics.finished(verdicts)
+            self._parts.image_log.say(verdicts)
+        if all(isinstance(v, Postponed) and not v.is_unfinished for v in verdicts):
             # Perhaps nothing can be read or written now: do not race through the backlog.
             self._ending.wait(self._config.retry.first_delay_s)
 
@@ -281,25 +287,12 @@ class Service:
             and len(self._hints) == 0
         )
 
-    def _supervise(self) -> None:
-        if self._supervisor is not None:
-            self._supervisor.start()
-
     def _report_progress(self) -> None:
         self._parts.pulse.tick()
         self._parts.health.set_settling(len(self._settle))
         self._parts.results.forget_old_refusals()
         for number, source in enumerate(self._sources.values()):
-            self._parts.health.set_watch(
-                number,
-                is_there=source.is_there,
-                has_events=source.is_watching,
-                answers=not source.is_hung,
-            )
+            source.report(self._parts.health, number)
         if self._parts.heartbeat.status_due():
             waiting = self._journal.count_open()
             self._parts.heartbeat.status(f"{self.tally.text()}; {waiting} waiting")
-
-
-def _is_refused(verdict: Verdict) -> bool:
-    return isinstance(verdict, Postponed) and not verdict.is_unfinished

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from daemon.bounded_call import BoundedCalls
+from daemon.health import Health
 from daemon.hints import Hint, HintKind, Hints
 from daemon.records import ImageVersion
 from daemon.roots import Root
@@ -95,6 +96,16 @@ class Source:
         if self._has_said_hung and not is_hung:
             log.warning("watch folder %s answers again", self.root.folder)
         self._has_said_hung = is_hung
+
+    def report(self, health: Health, number: int) -> None:
+        """Note how the folder is seen, by its number in the configuration."""
+        health.set_watch(
+            number,
+            is_there=self.is_there,
+            has_events=self.is_watching,
+            answers=not self.is_hung,
+            passed_over=self._scanner.passed_over,
+        )
 
     def stop_watching(self) -> None:
         """End the threads, except one that hangs."""

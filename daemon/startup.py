@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,14 +23,15 @@ from daemon.label_job import LabelJob, Patience
 from daemon.liveness import Heartbeat, Notifier, Pulse
 from daemon.logs import Pseudonyms, open_pseudonyms
 from daemon.metrics import Metrics
-from daemon.model_seat import GpuFailure, Model, ModelSeat, open_model
+from daemon.model_seat import GpuFailure, Model, ModelSeat, OpenModel, open_model
 from daemon.parts import Parts
 from daemon.reporter import Reporter
 from daemon.results import ResultsWriter
 from daemon.results_place import ResultsPlace
 from daemon.results_trouble import ResultsTrouble
 from daemon.retention import Retention
-from daemon.roots import Root, names_regex
+from daemon.roots import Root
+from daemon.same_text import OTHER_FORM
 from daemon.second_looks import SecondLooks
 from daemon.service import Service
 from daemon.settle import PATIENCE_FACTOR
@@ -38,6 +40,7 @@ from daemon.state_dir import owned_state_dir
 from daemon.supervisor import Supervisor, Watched, gpu_in_doubt, take_gpu_failure
 from daemon.take_up import take_up_unreadable, tidy_up
 from edge.backends.select import ONNXRUNTIME, Opening
+from edge.bundle import Bundle
 from edge.failpoints import VARIABLE, arm_failpoints, failpoint
 
 log = logging.getLogger(__name__)
@@ -70,6 +73,8 @@ def opened_service(
     """
     for name in arm_failpoints():
         log.warning("failpoint %s is armed: a test. Unset %s otherwise", name, VARIABLE)
+    for path in () if is_reopened else config.other_forms:
+        log.warning("%s %s", path, OTHER_FORM)
     notifier = notifier or Notifier()
     with ExitStack() as stack:
         storage = _open_storage(config, stack)
@@ -173,23 +178,23 @@ def open_seat(
         log.warning("the GPU failed before this start (%s); the CPU labels for a while", reason)
         failure.note(time.monotonic())
     if failure.since_s is not None:
-        model = open_(ONNXRUNTIME)
+        model = open_(ONNXRUNTIME, None)
     elif is_auto:
         with gpu_in_doubt(config.state_dir) as note:
-            model = _opener(config, pulse, notifier, on_gpu=note)(config.backend)
+            model = _opener(config, pulse, notifier, on_gpu=note)(config.backend, None)
     else:
-        model = open_(config.backend)
+        model = open_(config.backend, None)
     return ModelSeat(model, open_, may_fail_over=is_auto, gpu_failure=failure)
 
 
 def _opener(
     config: Config, pulse: Pulse, notifier: Notifier, on_gpu: Callable[[], None] = lambda: None
-) -> Callable[[str], Model]:
-    """Opens the configured model on a back end; `on_gpu` is called before a GPU is opened."""
+) -> OpenModel:
+    """Opens models as configured; `on_gpu` is called before a GPU is opened."""
     opening = replace(_announced(notifier), on_gpu=on_gpu)
 
-    def open_(backend: str) -> Model:
-        return open_model(config, backend=backend, opening=opening, pulse=pulse)
+    def open_(backend: str, bundle: Bundle | None) -> Model:
+        return open_model(config, backend=backend, bundle=bundle, opening=opening, pulse=pulse)
 
     return open_
 
@@ -201,11 +206,13 @@ def _supervisor(parts: Parts, seat: ModelSeat, notifier: Notifier) -> Supervisor
         Watched(
             seat=seat,
             canary=Canary(seat, parts.journal, config.state_dir),
-            gpu_return=GpuReturn(seat, open_, lambda: works_in_child(config), ending.request),
+            gpu_return=GpuReturn(seat, open_, partial(works_in_child, config), ending.request),
             pulse=parts.pulse,
             heartbeat=parts.heartbeat,
             state_dir=config.state_dir,
             max_images=config.batch.max_images,
+            workers=config.workers,
+            has_claimable=parts.journal.has_claimable,
             end_with=ending.request,
             health=parts.health,
         )
@@ -256,7 +263,5 @@ def open_roots(config: Config, journal: Journal) -> dict[int, Root]:
     roots = {}
     for watch in config.watch:
         id_ = journal.serve(watch.folder)
-        names = names_regex(watch.patterns)
-        results = config.results_folder(watch)
-        roots[id_] = Root(id_, watch.folder, results, names, watch.sample)
+        roots[id_] = watch.root(id_, config.results_folder(watch))
     return roots

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from daemon.advice import Advice, advice, meaning
+from daemon.installed_config import unit_of
 from daemon.logs import Pseudonyms
+from daemon.passed_over import PassedOver
 from daemon.running import Running
 from daemon.summary import Rejection, Summary
 from edge.labeller import Status
@@ -54,11 +56,14 @@ def status_text(fields: dict[str, Any], config_path: Path) -> str:
         is_running=daemon["is_running"],
         has_trouble=bool(reasons),
     )
+    passed_over = _passed_over(health)
+    todo += [Advice(f"Images that are left out: {text}.") for _, text in passed_over if text]
     blocks = [
         _daemon_lines(daemon, reasons),
         _outcome_lines(fields),
         _label_lines(fields["labels"]),
         _queue_lines(fields),
+        _titled("left out", [line for lines, _ in passed_over for line in lines]),
         _rejection_lines(fields["rejections"]),
         _titled("to do", [line for one in todo for line in _advice_lines(one, config_path)]),
     ]
@@ -74,7 +79,9 @@ def _daemon_lines(daemon: dict[str, Any], reasons: list[str]) -> list[str]:
     since = datetime.fromisoformat(health["since"])
     lines = [f"running since {since:%Y-%m-%d %H:%M}, process {daemon['pid']}"]
     if health["model"]:
-        lines.append(f"{health['model']}, {health['precision']} on {health['backend']}")
+        # A daemon of an earlier version names no graph.
+        graph = f" ({health['graph']})" if health.get("graph") else ""
+        lines.append(f"{health['model']}, {health['precision']} on {health['backend']}{graph}")
     if health["canary_age_s"] is not None:
         lines.append(f"a known image got its label {health['canary_age_s']:.0f} s before")
     state = health["status"] if not daemon["silent_s"] else "unknown"
@@ -118,23 +125,38 @@ def _queue_lines(fields: dict[str, Any]) -> list[str]:
     return _titled("queue", lines)
 
 
+def _passed_over(health: dict[str, Any] | None) -> list[tuple[list[str], str]]:
+    """Of each watch folder what its last scan passed over, and what to do about it."""
+    found = []
+    for watch in health["watch"] if health else []:
+        passed = PassedOver(watch.get("passed_over", {}), watch.get("passed_over_suffixes", {}))
+        if text := passed.text():
+            found.append((_wrapped(f"watch[{watch['number']}]: {text}"), passed.remedy()))
+    return found
+
+
 def _rejection_lines(rejections: list[dict[str, Any]]) -> list[str]:
     lines = []
     for one in rejections:
         lines.append(f"{_local(one['at'])}  {one['reason']}: {meaning(one['reason'])}")
         # Whole, however long: it is there to be copied.
-        lines.append(f"  {one['log_id']}  {printable(one['file'])}")
+        lines.append(f"  {one['log_id']}  {one['file']}")
     return _titled("rejected", lines)
 
 
 def _advice_lines(one: Advice, config_path: Path) -> list[str]:
-    command = one.command.format(config=config_path) if one.command else None
-    return [*_wrapped(one.text), *([f"    {command}"] if command else [])]
+    if one.command is None:
+        return _wrapped(one.text)
+    command = one.command.format(config=config_path, unit=unit_of(config_path))
+    return [*_wrapped(one.text), f"    {command}"]
 
 
 def _titled(title: str, lines: list[str]) -> list[str]:
     titles = [title, *[""] * len(lines)]
-    return [f"{t:<{_TITLE}}{line}".rstrip() for t, line in zip(titles, lines, strict=False)]
+    # What stands there may come from a file's name, or from a file that somebody changed.
+    return [
+        f"{t:<{_TITLE}}{printable(line)}".rstrip() for t, line in zip(titles, lines, strict=False)
+    ]
 
 
 def _each_wrapped(texts: list[str]) -> list[str]:

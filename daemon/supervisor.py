@@ -21,6 +21,7 @@ from daemon.canary import INTERVAL_S, Canary
 from daemon.gpu_return import GpuReturn
 from daemon.health import Health
 from daemon.liveness import Heartbeat, Pulse
+from daemon.logs import flush_log, log_trouble
 from daemon.model_seat import INFER, ModelSeat
 from daemon.settle import Clock
 from edge import atomic
@@ -46,6 +47,11 @@ _STORAGE_STAGES: Final = {
     RESULTS: "the folder of the results",
 }
 _SLOW_AFTER_S: Final = 10.0
+# A worker with images in its hands, or that waits for more to come.
+BUSY: Final = "busy"
+# Its last steps, which wait for this machine alone: what takes seconds on a busy disk hangs by now.
+MARK: Final = "mark"
+_STILL_AFTER_S: Final = 30.0
 
 # There while a GPU is opened, and after inference on one hung: the next start leaves the GPU alone
 # for a while.
@@ -64,6 +70,8 @@ class Watched:
         heartbeat: told while everything moves.
         state_dir: gets the marker of a GPU that hangs.
         max_images: of a worker's batch.
+        workers: how many there are.
+        has_claimable: whether a worker that is free would find an image in the queue.
         end_with: stops the service, which then raises the error.
         health: told what moves and which model labels.
     """
@@ -75,6 +83,8 @@ class Watched:
     heartbeat: Heartbeat
     state_dir: Path
     max_images: int
+    workers: int
+    has_claimable: Callable[[], bool]
     end_with: Callable[[EdgeError], None]
     health: Health
 
@@ -116,10 +126,25 @@ class Supervisor:
             return "inference hangs"
         if self._has_waited(self._watched.canary.passed_ago_s(), HUNG_AFTER_S + INTERVAL_S):
             return f"the known image is stuck at {self._watched.canary.step}"
+        if problem := self._queue_problem():
+            return problem
         waits_for_export = self._watched.pulse.longest_s(EXPORT) > 0
         is_still = self._has_waited(self._watched.pulse.ticked_ago_s(), HUNG_AFTER_S)
         if is_still and not waits_for_export:
             return "the coordinator does not move"
+        return None
+
+    def _queue_problem(self) -> str | None:
+        """Whether images wait for workers that do not come.
+
+        One that takes long over its images is no problem: they may be large, and wait for a share.
+        """
+        pulse = self._watched.pulse
+        if self._has_waited(pulse.longest_s(MARK), _STILL_AFTER_S):
+            return "a worker does not get done with its images"
+        is_free = pulse.threads_in(BUSY) < self._watched.workers
+        if is_free and self._has_waited(pulse.queue_still_s(), _STILL_AFTER_S):
+            return "images wait and no worker takes them"
         return None
 
     def _notice_pause(self) -> None:
@@ -157,7 +182,12 @@ class Supervisor:
         health, seat = self._watched.health, self._watched.seat
         health.set("progress", ok=problem is None, reason=problem or "")
         reason = "a file system does not answer; its images wait"
-        health.set("storage", ok=not self._slow, reason=reason, is_vital=False)
+        hung = self._watched.pulse.threads_in(LABEL, RESULTS, longer_than_s=_SLOW_AFTER_S)
+        if is_vital := hung >= self._watched.workers:
+            reason = "a file system does not answer and holds every worker; all images wait"
+        health.set("storage", ok=not self._slow, reason=reason, is_vital=is_vital)
+        trouble = log_trouble()
+        health.set("log", ok=not trouble, reason=trouble, is_vital=False)
         health.set_model(seat.model.facts, failed_over=seat.failed_over_since_s is not None)
 
     def _tell_of_slow_storage(self) -> None:
@@ -176,6 +206,8 @@ class Supervisor:
             try:
                 self._watched.canary.pass_once()
                 self._watched.health.canary_passed()
+                if not self._watched.has_claimable():
+                    self._watched.pulse.queue_moves()
             except TransientError as error:
                 # As for any image: perhaps it can be read next time.
                 log.debug("%s", error)
@@ -192,6 +224,7 @@ class Supervisor:
         log.error("inference on %s hangs; this process ends and another one is started", backend)
         if self._watched.seat.is_on_gpu:
             note_gpu_failure(self._watched.state_dir, "inference hung")
+        flush_log()
         self._exit_now(BackendError.exit_code)
 
 

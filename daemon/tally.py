@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from daemon.records import Dropped, Finished, Unchanged, Verdict
+from daemon.records import LATER_RUN, Dropped, Finished, Postponed, Unchanged, Verdict
 from daemon.roots import Root
 from daemon.settle import Clock
 from edge.labeller import Status
@@ -23,6 +23,7 @@ class Tally:
         self.expected: int | None = None
         self._roots = roots
         self._without_ids = 0
+        self._left = 0
         self._clock = clock
         self._started_s = clock()
         self._lock = threading.Lock()
@@ -40,6 +41,13 @@ class Tally:
                     self._counts[verdict.state] += 1
                 elif isinstance(verdict, Unchanged):
                     self._counts["unchanged"] += 1
+                elif isinstance(verdict, Postponed):
+                    self._left += verdict.delay_s == LATER_RUN
+
+    @property
+    def left(self) -> int:
+        """Images that another program or a share in trouble kept back, left for a later run."""
+        return self._left
 
     @property
     def finished(self) -> int:
@@ -78,6 +86,7 @@ class Tally:
             "unchanged": unchanged,
             "gone": gone,
             "without_ids": self._without_ids,
+            "left": self._left,
             "seconds": round(seconds, 3),
             "images_per_second": round(rate, 1),
         }

@@ -71,7 +71,12 @@ class _HintHandler(FileSystemEventHandler):
         if kind is None or not path.startswith(self._prefix):
             return  # for example moved out of the watch folder
         relative = path[len(self._prefix) :]
-        if kind is HintKind.NEW_FOLDER or self._root.has_image(relative):
+        is_wanted = (
+            self._root.has_folder(relative)
+            if kind is HintKind.NEW_FOLDER
+            else self._root.has_image(relative)
+        )
+        if is_wanted:
             self._hints.put(Hint(self._root.id, relative, kind))
 
 

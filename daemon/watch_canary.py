@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 # Touches without an event, a second apart, after which the watcher counts as dead. Counted, and
 # not timed: a process that was stopped for a while has missed nothing.
 MAX_MISSED: Final = 3
+CANARY_NAME: Final = "canary"
 
 
 class WatchCanary(FileSystemEventHandler):
@@ -30,7 +31,7 @@ class WatchCanary(FileSystemEventHandler):
 
     def __init__(self, state_dir: Path, name: str, *, clock: Clock = time.monotonic) -> None:
         self.last_seen_s: float | None = None
-        self._folder = state_dir / "canary" / name
+        self._folder = state_dir / CANARY_NAME / name
         self._clock = clock
         self._is_watched = False
         self._has_proof = False

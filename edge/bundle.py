@@ -7,63 +7,50 @@ an engine plan is executable code, so every byte is checked before it is used.
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from edge.bundle_files import (
+    check_listed_file,
+    read_bounded_file,
+    read_listed_file,
+    require_not_replaceable,
+)
 from edge.errors import BundleError, ConfigError
+from edge.manifest import (
+    GOLDEN_NAME,
+    MANIFEST_NAME,
+    MAX_JSON_BYTES,
+    ROLE_ENGINE,
+    ROLE_MODEL,
+    SCHEMA,
+    SEAL_NAME,
+    Artefact,
+    GoldenImage,
+    read_artefacts,
+    read_classes,
+    read_golden,
+    read_share,
+    read_text,
+)
 from edge.preprocess import InputSpec
+from edge.strict_json import parse_json
 
-SCHEMA: Final = "edge-bundle/1"
-MANIFEST_NAME: Final = "manifest.json"
-# The manifest's own hash, in the form that `sha256sum --check` reads.
-SEAL_NAME: Final = "manifest.sha256"
-GOLDEN_NAME: Final = "golden/golden.json"
-
-# Roles of artefacts in the manifest.
-ROLE_MODEL: Final = "model"
-ROLE_ENGINE: Final = "engine"
-ROLE_RECORD: Final = "record"
-ROLE_GOLDEN: Final = "golden"
-ROLE_EVIDENCE: Final = "evidence"
-
-
-@dataclass(frozen=True, slots=True)
-class Artefact:
-    """One file of the bundle; `precision` and `requires` say what a model file needs."""
-
-    path: str
-    role: str
-    sha256: str
-    bytes: int
-    precision: str | None
-    requires: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class GoldenImage:
-    """A golden image and the logits (classes,) that each graph gave when converted.
-
-    `logits` are by precision; graphs for TensorRT, which round elsewhere, by `PRECISION.trt`.
-    """
-
-    path: str
-    logits: dict[str, NDArray[np.float32]]
-
-    def expected(self, backend: str, precision: str) -> NDArray[np.float32]:
-        """The logits (classes,) that a session must give."""
-        own = f"{precision}.trt"
-        is_own = backend.startswith("tensorrt") and own in self.logits
-        return self.logits[own if is_own else precision]
+_GIVE_BUNDLE: Final = "Give a folder NAME.edge that edge-convert wrote."
+# What damaged JSON makes of the code that reads it.
+_DAMAGE: Final = (KeyError, TypeError, ValueError, OverflowError, ConfigError)
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A verified bundle. `sha256` is the manifest's, which covers every artefact."""
+    """A verified bundle. `sha256` is the manifest's, which covers every artefact.
+
+    `kept` holds artefacts by their path that are read from memory: the golden images, and what
+    was added by `keeping`.
+    """
 
     root: Path
     sha256: str
@@ -75,7 +62,8 @@ class Bundle:
     default_precision: str
     artefacts: tuple[Artefact, ...]
     golden: tuple[GoldenImage, ...]
-    manifest: dict[str, Any]
+    manifest: dict[str, Any] = field(repr=False)
+    kept: Mapping[str, bytes] = field(repr=False)
 
     def precisions(self, backend: str) -> tuple[str, ...]:
         """The precisions that the bundle holds for a back end."""
@@ -132,41 +120,57 @@ class Bundle:
         return [artefact for artefact in self.artefacts if artefact.role == ROLE_MODEL]
 
     def read(self, path: str) -> bytes:
-        """The bytes of an artefact, checked against its hash in the same read.
+        """The bytes of an artefact: those that were kept, else from disk and checked again.
 
         Raises:
             BundleError: the file is missing or not the one that was converted.
         """
+        if path in self.kept:
+            return self.kept[path]
         for artefact in self.artefacts:
             if artefact.path == path:
-                return _read_checked(self.root, artefact)
+                return read_listed_file(self.root, path, artefact.bytes, artefact.sha256)
         raise BundleError(f"{self.root.name} lists no file {path}. Convert the model again.")
+
+    def keeping(self, paths: Iterable[str]) -> Bundle:
+        """The same bundle with these artefacts in memory, whatever becomes of the folder.
+
+        Raises:
+            BundleError: as `read`.
+        """
+        return replace(self, kept={**self.kept, **{path: self.read(path) for path in paths}})
+
+    def is_still_there(self) -> bool:
+        """Whether its folder holds this bundle as a whole, and not another one by now."""
+        try:
+            return load_bundle(self.root).sha256 == self.sha256
+        except BundleError:
+            return False
 
 
 def load_bundle(root: Path) -> Bundle:
     """Read a bundle and check every byte of it.
 
     Raises:
-        BundleError: not a bundle, of another schema, or a file is missing or changed.
+        BundleError: not a bundle, of another schema, a file is missing or changed, or anybody may
+            write it.
     """
-    try:
-        raw = (root / MANIFEST_NAME).read_bytes()
-    except OSError as error:
-        raise BundleError(
-            f"{root} is no bundle: {MANIFEST_NAME} cannot be read ({error.strerror}). "
-            "Give a folder NAME.edge that edge-convert wrote."
-        ) from error
+    if not os.path.lexists(root / MANIFEST_NAME):
+        raise BundleError(f"{root} is no bundle: there is no {MANIFEST_NAME}. {_GIVE_BUNDLE}")
+    require_not_replaceable(root)
+    raw = read_bounded_file(root, MANIFEST_NAME, MAX_JSON_BYTES)
     _check_seal(root, raw)
     manifest = _parse(raw, root / MANIFEST_NAME)
     try:
         bundle = _from_manifest(root, raw, manifest)
-    except (KeyError, TypeError, ValueError, ConfigError) as error:
+    except _DAMAGE as error:
         raise BundleError(
             f"{root / MANIFEST_NAME} is damaged ({type(error).__name__}: {error}). "
             "Convert the model again."
         ) from error
     for artefact in bundle.artefacts:
-        _read_checked(root, artefact)
+        if artefact.path not in bundle.kept:
+            check_listed_file(root, artefact.path, artefact.bytes, artefact.sha256)
     return bundle
 
 
@@ -176,14 +180,7 @@ def seal(manifest: bytes) -> bytes:
 
 
 def _check_seal(root: Path, manifest: bytes) -> None:
-    try:
-        found = (root / SEAL_NAME).read_bytes()
-    except OSError as error:
-        raise BundleError(
-            f"{root / SEAL_NAME} cannot be read ({error.strerror}). Copy the bundle again as a "
-            "whole."
-        ) from error
-    if found != seal(manifest):
+    if read_bounded_file(root, SEAL_NAME, MAX_JSON_BYTES) != seal(manifest):
         raise BundleError(
             f"{root / MANIFEST_NAME} is not the file that was converted: its hash is not the one "
             f"in {SEAL_NAME}. Copy the bundle again as a whole."
@@ -192,74 +189,54 @@ def _check_seal(root: Path, manifest: bytes) -> None:
 
 def _parse(raw: bytes, path: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads(raw)
+        manifest = parse_json(raw)
     except ValueError as error:
         raise BundleError(f"{path} is not JSON ({error}). Convert the model again.") from error
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
     if schema != SCHEMA:
         raise BundleError(
-            f"{path} has schema {schema!r}, this version reads {SCHEMA!r}. "
+            f"{path} has schema {ascii(schema)[:80]}, this version reads {SCHEMA!r}. "
             "Convert the model again with this version."
         )
     return dict(manifest)
 
 
 def _from_manifest(root: Path, raw: bytes, manifest: dict[str, Any]) -> Bundle:
-    artefacts = tuple(_artefact(entry) for entry in manifest["artefacts"])
-    golden_artefact = next(a for a in artefacts if a.path == GOLDEN_NAME)
+    artefacts = read_artefacts(manifest["artefacts"])
+    classes = read_classes(manifest["classes"])
+    golden, kept = _read_golden(root, {a.path: a for a in artefacts}, classes)
     return Bundle(
         root=root,
         sha256=hashlib.sha256(raw).hexdigest(),
-        name=str(manifest["name"]),
-        version=str(manifest["version"]),
-        classes=tuple(str(name) for name in manifest["classes"]),
+        name=read_text(manifest["name"], "name"),
+        version=read_text(manifest["version"], "version"),
+        classes=classes,
         input=InputSpec.from_dict(manifest["input"]),
-        unidentified_below=float(manifest["unidentified_below"]),
+        unidentified_below=read_share(manifest["unidentified_below"], "unidentified_below"),
         default_precision=_default_precision(manifest["default_precision"], artefacts),
         artefacts=artefacts,
-        golden=tuple(_golden(entry) for entry in json.loads(_read_checked(root, golden_artefact))),
+        golden=golden,
         manifest=manifest,
+        kept=kept,
     )
+
+
+def _read_golden(
+    root: Path, artefacts: dict[str, Artefact], classes: tuple[str, ...]
+) -> tuple[tuple[GoldenImage, ...], dict[str, bytes]]:
+    """The golden images, and the content of each."""
+
+    def read(path: str) -> bytes:
+        artefact = artefacts[path]
+        return read_listed_file(root, path, artefact.bytes, artefact.sha256)
+
+    if artefacts[GOLDEN_NAME].bytes > MAX_JSON_BYTES:
+        raise ValueError(f"{GOLDEN_NAME} has more than {MAX_JSON_BYTES} bytes")
+    golden = read_golden(parse_json(read(GOLDEN_NAME)), classes)
+    return golden, {image.path: read(image.path) for image in golden}
 
 
 def _default_precision(value: Any, artefacts: tuple[Artefact, ...]) -> str:
     if value not in {a.precision for a in artefacts if a.role == ROLE_MODEL}:
         raise ValueError(f"default_precision {value!r} is no model of this bundle")
     return str(value)
-
-
-def _artefact(entry: dict[str, Any]) -> Artefact:
-    path = PurePosixPath(entry["path"])
-    if path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"artefact path {entry['path']!r} leaves the bundle")
-    return Artefact(
-        path=str(path),
-        role=str(entry["role"]),
-        sha256=str(entry["sha256"]),
-        bytes=int(entry["bytes"]),
-        precision=entry.get("precision"),
-        requires=dict(entry.get("requires", {})),
-    )
-
-
-def _golden(entry: dict[str, Any]) -> GoldenImage:
-    logits = {
-        precision: np.asarray(values, np.float32) for precision, values in entry["logits"].items()
-    }
-    return GoldenImage(str(entry["path"]), logits)
-
-
-def _read_checked(root: Path, artefact: Artefact) -> bytes:
-    path = root / artefact.path
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BundleError(
-            f"{path} cannot be read ({error.strerror}). Copy the bundle again as a whole."
-        ) from error
-    if hashlib.sha256(content).hexdigest() != artefact.sha256:
-        raise BundleError(
-            f"{path} is not the file that was converted ({len(content)} bytes, "
-            f"{artefact.bytes} expected, hash differs). Copy the bundle again as a whole."
-        )
-    return content

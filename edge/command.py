@@ -7,8 +7,9 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from edge.errors import EdgeError
 from edge.printable import printable, printable_lines
@@ -17,6 +18,8 @@ from edge.printable import printable, printable_lines
 INTERRUPTED: Final = 130
 # An unexpected error of a library may hold pages.
 _LONGEST_TEXT: Final = 300
+# One of ours may repeat what stood in a file.
+_LONGEST_LINE: Final = 5000
 
 
 def run_command(
@@ -35,6 +38,7 @@ def run_command(
         is_private: an unexpected error's text may hold an image's path, and with it a sample id;
             only its kind and place are said.
     """
+    _fill_standard_descriptors()
     # A name that the terminal's encoding lacks must not end the command.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -46,11 +50,11 @@ def run_command(
         return INTERRUPTED
     except BrokenPipeError:
         # The reader, such as `head`, has what it wanted. Python flushes once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard(sys.stdout)
         return 0
     except Exception as error:  # noqa: BLE001 - the end of the program
         if debug:
-            sys.stderr.write(printable_lines("".join(traceback.format_exception(error))))
+            _write(printable_lines("".join(traceback.format_exception(error))))
         _say(*_lines(error, is_private=is_private))
         return error.exit_code if isinstance(error, EdgeError) else EdgeError.exit_code
     return exit_code or 0
@@ -58,12 +62,48 @@ def run_command(
 
 def _say(*lines: str) -> None:
     # A line may name a file, whose name anybody may have chosen.
-    sys.stderr.writelines(f"error: {printable(line)}\n" for line in lines)
+    _write("".join(f"error: {printable(line)}\n" for line in lines))
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        # Nobody reads any more. The exit code tells it all the same.
+        _discard(sys.stderr)
+
+
+def _discard(stream: TextIO) -> None:
+    """Send what a stream holds, and what follows, nowhere: it is flushed at the very end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _fill_standard_descriptors() -> None:
+    """Where the caller closed stdin, stdout or stderr, take nothing in its place.
+
+    The next file that is opened would get its number, and be written to by whatever writes an
+    error there.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest number that is free: this one, after those below it are taken.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003
+    # Python has none where the descriptor was closed at its start.
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _lines(error: Exception, *, is_private: bool) -> list[str]:
     if isinstance(error, EdgeError):
-        return str(error).split("\n")
+        return [line[:_LONGEST_LINE] for line in str(error).split("\n")]
     text = "" if is_private else " ".join(str(error).split())[:_LONGEST_TEXT]
     what = f"unexpected {type(error).__name__} at {place_of(error)}"
     return [f"{what}{': ' if text else ''}{text}. Run again with --debug."]

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from edge.errors import BackendError
+from edge.installation import install_command
 
 
 def installed_command(name: str) -> str:
@@ -16,5 +17,5 @@ def installed_command(name: str) -> str:
     """
     path = Path(sys.executable).with_name(name)
     if not path.is_file():
-        raise BackendError(f"{path} is not there; pip install 'microscope-edge[convert]' first.")
+        raise BackendError(f"{path} is not there; {install_command('convert')} first.")
     return str(path)

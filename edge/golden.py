@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from edge.backends.base import InferenceSession
-from edge.bundle import Bundle, GoldenImage
+from edge.bundle import Bundle
 from edge.errors import BackendError, TransientError
-from edge.images import ImageLimits
+from edge.images import ImageFile, ImageLimits
 from edge.labeller import Labeller, Outcome, Status
+from edge.manifest import GoldenImage
 
 # Share of a golden image's logit range by which another CPU's result may differ. INT8 kernels
 # of different CPUs round and saturate differently; a wrong network is off by far more.
@@ -66,9 +68,10 @@ def check_golden(bundle: Bundle, labeller: Labeller) -> None:
     Raises:
         BackendError: a label or a logit differs from what the converter saw.
     """
-    paths = [bundle.root / golden.path for golden in bundle.golden]
-    alone = [labeller.label(path) for path in paths]
-    for outcomes in (alone, labeller.label_batch(paths)):
+    # From memory: the folder may hold another bundle by now.
+    files = [ImageFile(Path(g.path), bundle.read(g.path), None) for g in bundle.golden]
+    alone = [labeller.label(file) for file in files]
+    for outcomes in (alone, labeller.label_batch(files)):
         for golden, outcome in zip(bundle.golden, outcomes, strict=True):
             if isinstance(outcome, TransientError):
                 raise BackendError(f"golden image {golden.path} cannot be read: {outcome}")

@@ -9,6 +9,7 @@ Sources: ITU-T T.81 annexes B and G (JPEG); PNG specification, third edition, se
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,20 @@ class ImageHeader:
     may_be_transparent: bool = False
 
 
+# Formats that analyzers and archives write, by their first bytes. BMP and TIFF hold bare pixels
+# without a code or checksum: a copy with a hole cannot be told from an image with a black part.
+_OTHERS: Final = {
+    "TIFF": re.compile(rb"II[*+]\x00|MM\x00[*+]"),
+    "BMP": re.compile(rb"BM.{4}\x00{4}", re.DOTALL),
+    "GIF": re.compile(rb"GIF8[79]a"),
+    "WebP": re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
+    "JPEG 2000": re.compile(rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51"),
+    "JPEG XL": re.compile(rb"\x00\x00\x00\x0cJXL |\xff\x0a"),
+    "HEIF or AVIF": re.compile(rb".{4}ftyp(?:heic|heix|mif1|msf1|avif)", re.DOTALL),
+    "DICOM": re.compile(rb".{128}DICM", re.DOTALL),
+    "PDF": re.compile(rb"%PDF-"),
+    "ZIP": re.compile(rb"PK\x03\x04"),
+}
 # As much as a copy that has begun holds in its first block.
 _BEGINNING_BYTES: Final = 4096
 
@@ -50,7 +65,9 @@ def read_header(content: bytes) -> ImageHeader:
             return ImageHeader("png", *read_png_size(content))
     if not any(content[:_BEGINNING_BYTES]):
         raise ImageError(RejectReason.TRUNCATED, "starts with zeros: the copy is not finished")
-    raise ImageError(RejectReason.UNSUPPORTED_FORMAT, "neither JPEG nor PNG")
+    name = next((name for name, start in _OTHERS.items() if start.match(content)), None)
+    found = f"a {name} file" if name else "neither JPEG nor PNG"
+    raise ImageError(RejectReason.UNSUPPORTED_FORMAT, f"{found}; export JPEG or PNG")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import stat
+import re
 import threading
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -26,12 +26,16 @@ from numpy.typing import NDArray
 from edge.errors import ConfigError, ImageError, RejectReason, TransientError
 from edge.failpoints import failpoint
 from edge.image_header import ImageHeader, read_header
+from edge.jpeg_markers import jpeg_sampling, usual_jpeg
+from edge.safe_open import NotRegularError, open_regular
 
 # A shorter side cannot show a cell: the smallest platelets span about 15 px of 360.
 MIN_SIDE_PX: Final = 32
 # Cell images have a tenth of a megapixel; what is larger may cost hundreds of MB to decode.
 _LARGE_PX: Final = 2_000_000
 _decoding_large: Final = threading.Lock()
+# How libjpeg-turbo says that an image is beyond it, and not that it is damaged.
+_NO_WAY: Final = re.compile("subsampling|sampling not|not implemented|unsupported", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +94,7 @@ def read_file(path: Path, limits: ImageLimits) -> ImageFile:
     """
     try:
         failpoint("image.open")
-        # A device acts when it is opened: a tape rewinds, a watchdog arms.
-        _require_regular(os.stat(path))  # noqa: PTH116 - takes what os.open takes
-        # For what takes its place in between: a FIFO does not block, a terminal is not taken.
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        descriptor = os.open(path, flags)
+        descriptor = open_regular(path, follows_links=True)
         try:
             failpoint("image.read")
             content, modified_ns = _read_open_file(descriptor, limits)
@@ -142,12 +142,22 @@ def decode_image(content: bytes, limits: ImageLimits) -> NDArray[np.uint8]:
 
 def _decode_jpeg(content: bytes) -> NDArray[np.uint8]:
     # OpenCV decodes a JPEG whose middle is missing to a picture with a grey part and no error;
-    # libjpeg-turbo behind simplejpeg gives the same pixels and refuses on every warning.
+    # libjpeg-turbo behind simplejpeg gives the same pixels and refuses on every warning. What it
+    # has no way for, such as a sampling of 4x2, OpenCV would decode, but nobody could say whether
+    # all of it was there.
     try:
         return np.asarray(simplejpeg.decode_jpeg(content, colorspace="RGB", strict=True), np.uint8)
     except ValueError as error:
+        if (usual := usual_jpeg(content)) != content:
+            return _decode_jpeg(usual)
         if "premature end" in str(error).lower():
             raise ImageError(RejectReason.TRUNCATED, "compressed data are missing") from error
+        if _NO_WAY.search(str(error)):
+            message = (
+                f"JPEG sampling {jpeg_sampling(content)} is not read ({error}); export with 4:4:4, "
+                "4:2:2 or 4:2:0"
+            )
+            raise ImageError(RejectReason.UNSUPPORTED_FORMAT, message) from error
         raise ImageError(RejectReason.CORRUPT, f"the JPEG decoder says: {error}") from error
 
 
@@ -174,7 +184,6 @@ def _opaque(bgra: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _read_open_file(descriptor: int, limits: ImageLimits) -> tuple[bytes, int]:
     status = os.fstat(descriptor)
-    _require_regular(status)
     if status.st_size > limits.max_bytes:
         raise ImageError(
             RejectReason.TOO_LARGE, f"{status.st_size} bytes, at most {limits.max_bytes} are read"
@@ -187,11 +196,6 @@ def _read_open_file(descriptor: int, limits: ImageLimits) -> tuple[bytes, int]:
     if not content:
         raise ImageError(RejectReason.EMPTY, "the file is empty")
     return content, status.st_mtime_ns
-
-
-def _require_regular(status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise ImageError(RejectReason.NOT_A_FILE, "not a regular file")
 
 
 def _check_dimensions(header: ImageHeader, limits: ImageLimits) -> None:
@@ -210,6 +214,6 @@ def _check_dimensions(header: ImageHeader, limits: ImageLimits) -> None:
 def _translate(error: OSError, path: Path) -> ImageError | TransientError:
     if error.errno in (errno.EACCES, errno.EPERM):
         return ImageError(RejectReason.UNREADABLE, "no permission to read the file")
-    if error.errno in (errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EISDIR):
+    if isinstance(error, NotRegularError):
         return ImageError(RejectReason.NOT_A_FILE, "not a regular file")
     return TransientError(f"{path} could not be read: {error.strerror}")

@@ -12,6 +12,8 @@ JPEG_START: Final = b"\xff\xd8\xff"
 JPEG_END: Final = b"\xff\xd9"
 
 _TABLES, _QUANTIZATION, _SCAN, _START, _END = 0xC4, 0xDB, 0xDA, 0xD8, 0xD9
+_JFIF, _JFIF_NAME = 0xE0, b"JFIF\0"
+_WHOLE_BAND: Final = bytes((0, 63, 0))
 # Start-of-frame markers: all of C0..CF but DHT (C4), JPG (C8) and DAC (CC).
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Baseline, extended and progressive Huffman coding. Of the others no decoder reads all, and a
@@ -53,6 +55,34 @@ def read_jpeg_size(content: bytes) -> tuple[int, int]:
     return _Walk(content).follow()
 
 
+def jpeg_sampling(content: bytes) -> str:
+    """Sampling factors of a JPEG that `read_jpeg_size` takes, as cjpeg names them: `2x2,1x1,1x1`.
+
+    Raises:
+        ImageError: as `read_jpeg_size`.
+    """
+    walk = _Walk(content)
+    walk.follow()
+    return walk.sampling
+
+
+def usual_jpeg(content: bytes) -> bytes:
+    """The same JPEG, with what decoders warn of but do not use as most encoders write it.
+
+    That is a JFIF version other than 1, and the band that a sequential scan names. Some encoders in
+    hardware write it as 0 to 0, where the standard has 0 to 63.
+
+    Raises:
+        ImageError: as `read_jpeg_size`.
+    """
+    walk = _Walk(content)
+    walk.follow()
+    usual = bytearray(content)
+    for start, replacement in walk.unusual:
+        usual[start : start + len(replacement)] = replacement
+    return bytes(usual)
+
+
 class _Walk:
     """One pass over a JPEG, with what its segments said so far."""
 
@@ -60,6 +90,9 @@ class _Walk:
         self._content = content
         self._offset = 2
         self._size: tuple[int, int] | None = None
+        self.sampling = ""
+        # Where something is that decoders warn of and do not use, and what is usual there.
+        self.unusual: list[tuple[int, bytes]] = []
         self._is_progressive = False
         # Of each component and coefficient the bit that is still to come; 0 when it is exact.
         self._missing: dict[int, list[int]] = {}
@@ -101,6 +134,8 @@ class _Walk:
         self._offset += max(2, length)
         if self._offset > len(self._content):
             _refuse_truncated("the JPEG ends among its markers")
+        if marker == _JFIF and body.startswith(_JFIF_NAME) and len(body) > len(_JFIF_NAME):
+            self.unusual.append((self._offset - len(body) + len(_JFIF_NAME), b"\x01"))
         if marker in _FRAMES:
             self._read_frame(marker, body)
         elif marker == _TABLES:
@@ -124,9 +159,11 @@ class _Walk:
                 RejectReason.UNSUPPORTED_COLOUR,
                 f"{components} components of {precision} bits, colour images have 3 of 8",
             )
-        ids = body[6:15:3]
-        if len(body) != 15 or len(set(ids)) != 3:
+        ids, factors = body[6:15:3], [(both >> 4, both & 0x0F) for both in body[7:15:3]]
+        are_possible = all(1 <= factor <= 4 for pair in factors for factor in pair)
+        if len(body) != 15 or len(set(ids)) != 3 or not are_possible:
             _refuse_corrupt("the JPEG's frame header is damaged")
+        self.sampling = ",".join(f"{across}x{down}" for across, down in factors)
         self._size = height, width
         self._is_progressive = marker == _PROGRESSIVE
         self._missing = {id_: [_NOTHING_YET] * 64 for id_ in ids}
@@ -157,6 +194,7 @@ class _Walk:
         first, last, bits = body[-3:]
         if not self._is_progressive:
             first, last, bits = 0, 63, 0
+            self.unusual.append((self._offset - 3, _WHOLE_BAND))
         for component in body[1:-3:2]:
             if component not in self._missing or first > last or last > 63:
                 _refuse_corrupt("a JPEG scan header is damaged")

@@ -7,6 +7,7 @@ was measured is what runs.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from edge.backends.base import InferenceSession
 from edge.errors import ImageError, RejectReason, TransientError
 from edge.failpoints import failpoint
-from edge.images import ImageLimits, decode_image, modified_time, read_file
+from edge.images import ImageFile, ImageLimits, decode_image, modified_time, read_file
 from edge.postprocess import Decision, decide
 from edge.preprocess import InputSpec, preprocess
 
@@ -93,20 +94,20 @@ class Labeller:
         self._unidentified_below = unidentified_below
         self._limits = limits or ImageLimits()
 
-    def label(self, path: Path) -> Outcome:
-        """Label one image file; an image that cannot be labelled gives a `rejected` outcome.
+    def label(self, image: Path | ImageFile) -> Outcome:
+        """Label one image; one that cannot be labelled gives a `rejected` outcome.
 
         Raises:
             TransientError: the file could not be read now; a later try may succeed.
             BackendError: the device failed; the image has no outcome yet.
         """
-        (outcome,) = self.label_batch([path])
+        (outcome,) = self.label_batch([image])
         if isinstance(outcome, TransientError):
             raise outcome
         return outcome
 
-    def label_batch(self, paths: list[Path]) -> list[Outcome | TransientError]:
-        """Label images with one inference, in the order of `paths`.
+    def label_batch(self, images: Sequence[Path | ImageFile]) -> list[Outcome | TransientError]:
+        """Label images, on disk or read already, with one inference and in their order.
 
         A file that could not be read now gives its TransientError as a value, so that it does
         not take the others' outcomes with it.
@@ -114,22 +115,23 @@ class Labeller:
         Raises:
             BackendError: the device failed; no image of the batch has an outcome.
         """
-        prepared = [self._prepare(path) for path in paths]
+        prepared = [self._prepare(image) for image in images]
         ready = [image for image in prepared if isinstance(image, PreparedImage)]
         labelled = iter(self._infer(ready))
         return [next(labelled) if isinstance(p, PreparedImage) else p for p in prepared]
 
-    def _prepare(self, path: Path) -> PreparedImage | Outcome | TransientError:
+    def _prepare(self, image: Path | ImageFile) -> PreparedImage | Outcome | TransientError:
         start = time.perf_counter()
         facts = ImageFacts()
         try:
-            file = read_file(path, self._limits)
+            file = image if isinstance(image, ImageFile) else read_file(image, self._limits)
             facts = ImageFacts(file.sha256, len(file.content), modified=file.modified)
             failpoint("image.decode")
             pixels = decode_image(file.content, self._limits)
             failpoint("image.decoded")
         except ImageError as error:
-            facts = facts if facts.sha256 else _facts_of_unread(path)
+            if isinstance(image, Path) and not facts.sha256:
+                facts = _facts_of_unread(image)
             timing = Timing(decode=_ms_since(start), total=_ms_since(start))
             return rejected(error.reason, str(error), facts, timing)
         except TransientError as error:

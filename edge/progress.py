@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Final, Self, TextIO
+from typing import Final, Protocol, Self
 
 from edge.printable import printable
 
@@ -16,6 +16,19 @@ TERMINAL_INTERVAL_S: Final = 0.2
 LOG_INTERVAL_S: Final = 5.0
 
 
+class Screen(Protocol):
+    """Where progress is shown: a text stream, or what takes text in place of one."""
+
+    def write(self, text: str, /) -> object:
+        """Show a piece of text."""
+
+    def flush(self) -> None:
+        """Show it now."""
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal, whose line can be rewritten."""
+
+
 class Progress:
     """Counts of one step on `stream`: rewritten on a terminal, a line every 5 s elsewhere.
 
@@ -23,7 +36,7 @@ class Progress:
     """
 
     def __init__(
-        self, what: str, stream: TextIO, *, clock: Callable[[], float] = time.monotonic
+        self, what: str, stream: Screen, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._what, self._stream, self._clock = printable(what), stream, clock
         self._is_terminal = stream.isatty()
@@ -83,7 +96,7 @@ class Progress:
 class StepProgress(ExitStack):
     """One progress line per step; a new step ends the line of the one before."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Screen) -> None:
         super().__init__()
         self._stream = stream
         self._step: str | None = None

@@ -40,6 +40,7 @@ class ModelFacts:
     bundle_sha256: str
     precision: str
     backend: str
+    graph: str
     classes: tuple[str, ...]
 
 
@@ -60,6 +61,7 @@ def model_facts(bundle: Bundle, session: InferenceSession) -> ModelFacts:
         bundle_sha256=bundle.sha256,
         precision=session.precision,
         backend=session.backend,
+        graph=session.graph,
         classes=bundle.classes,
     )
 
@@ -97,6 +99,7 @@ def sidecar_fields(
             "bundle_sha256": model.bundle_sha256,
             "precision": model.precision,
             "backend": model.backend,
+            "graph": model.graph,
         },
         "timing_ms": {
             "decode": round(outcome.timing_ms.decode, 3),
@@ -138,6 +141,8 @@ def csv_columns(classes: tuple[str, ...]) -> list[str]:
         *("reason", "message", "model_name", "model_version", "model_bundle_sha256"),
         *("model_precision", "model_backend", "timing_ms_decode", "timing_ms_preprocess"),
         *("timing_ms_infer", "timing_ms_total", "created", "software", "host"),
+        # Columns that came later are appended: a LIS may count them.
+        "model_graph",
     ]
 
 
@@ -204,6 +209,7 @@ def _csv_row(fields: dict[str, Any], classes: tuple[str, ...]) -> list[Any]:
         *(model[key] for key in ("name", "version", "bundle_sha256", "precision", "backend")),
         *(timing[key] for key in ("decode", "preprocess", "infer", "total")),
         *(fields[key] for key in ("created", "software", "host")),
+        model["graph"],
     ]
 
 

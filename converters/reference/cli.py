@@ -25,6 +25,7 @@ from converters.reference.training.command import add_training
 from edge import atomic
 from edge.bundle import load_bundle
 from edge.command import run_command
+from edge.command_parser import CommandParser, add_version
 from edge.errors import ConfigError
 from edge.printable import printable, printable_lines
 from edge.progress import Progress
@@ -125,7 +126,8 @@ def _write_sheets(found: Judgement, origin: Path, folder: Path) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m converters.reference", description=__doc__)
+    parser = CommandParser(prog="python -m converters.reference", description=__doc__)
+    add_version(parser)
     commands = parser.add_subparsers(required=True)
     _add_evaluation(commands.add_parser("evaluate", help="how right a bundle is, by class"))
     learn = commands.add_parser("train", help="train from ImageNet weights")

@@ -24,6 +24,13 @@ class InferenceSession(Protocol):
         """`fp32`, `fp16` or `int8`."""
 
     @property
+    def graph(self) -> str:
+        """The bundle's file that it computes, such as `model.int8.onnx`; empty for another model.
+
+        Of an engine: the plan in the bundle, or the graph from which the plan was built here.
+        """
+
+    @property
     def max_batch(self) -> int:
         """The most images one call of `infer` takes."""
 

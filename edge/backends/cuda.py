@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from edge.backends.gpu import check, cuda_driver
 from edge.errors import BackendError, DeviceError
+from edge.installation import install_command
 
 # CUstreamCaptureMode (cuda.h): other threads may go on using the driver during a capture.
 _CAPTURE_THREAD_LOCAL: Final = 1
@@ -51,7 +52,7 @@ class Device:
             import pycuda.driver as pycuda
         except (ImportError, OSError) as error:
             raise BackendError(
-                f"pycuda cannot be loaded ({error}). pip install 'microscope-edge[gpu]' (it needs "
+                f"pycuda cannot be loaded ({error}). {install_command('gpu')} (it needs "
                 "the CUDA toolkit to compile), or use backend onnxruntime."
             ) from error
         self._pycuda = pycuda

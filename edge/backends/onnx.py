@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state
 
+from edge.backends.early_warnings import without_cpuinfo_warnings
 from edge.errors import BackendError, BundleError
+
+with without_cpuinfo_warnings():
+    import onnxruntime as ort
+    from onnxruntime.capi import onnxruntime_pybind11_state
 
 BACKEND_NAME = "onnxruntime-cpu"
 # Larger batches gain nothing on a CPU and only add latency to the first image of a batch.
@@ -31,8 +34,9 @@ class OnnxSession:
     backend = BACKEND_NAME
     max_batch = MAX_BATCH
 
-    def __init__(self, session: ort.InferenceSession, precision: str) -> None:
+    def __init__(self, session: ort.InferenceSession, precision: str, graph: str) -> None:
         self.precision = precision
+        self.graph = graph
         self._session: ort.InferenceSession | None = session
         self._input_name: str = session.get_inputs()[0].name
 
@@ -54,11 +58,12 @@ class OnnxSession:
 
 
 def open_onnx(
-    model: bytes, precision: str, *, threads: int = 1, optimise: bool = True
+    model: bytes, precision: str, *, graph: str = "", threads: int = 1, optimise: bool = True
 ) -> OnnxSession:
     """Open a serialised ONNX model.
 
     Args:
+        graph: the model's file in its bundle.
         threads: threads inside one inference. One leaves the other cores to decoding and
             storage and gives the most images per second; more shorten a single inference.
         optimise: off, the graph is computed node by node, as it is written.
@@ -80,7 +85,7 @@ def open_onnx(
         raise BundleError(
             f"ONNX Runtime {ort.__version__} cannot load the model: {_first_line(error)}"
         ) from error
-    return OnnxSession(session, precision)
+    return OnnxSession(session, precision, graph)
 
 
 def _first_line(error: Exception) -> str:

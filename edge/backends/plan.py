@@ -20,6 +20,10 @@ SAME_CAPABILITY: Final = "same-compute-capability"
 AMPERE_PLUS: Final = "ampere-plus"
 PORTABILITIES: Final = (SAME_GPU, SAME_CAPABILITY, AMPERE_PLUS)
 
+# Of a record, what is compared as text; and the most images that anybody ever gave at once.
+_TEXTS: Final = ("library", "library_version", "precision", "os", "plan_sha256")
+_LARGEST_BATCH: Final = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:
@@ -95,7 +99,14 @@ class PlanRecord:
         kept = {name: values[name] for name in names}
         for name in ("compute_capabilities", "flags", "notes"):
             kept[name] = tuple(kept[name])
+        texts = (*(kept[name] for name in _TEXTS), *kept["compute_capabilities"])
+        if not all(isinstance(text, str) for text in texts) or not _is_batch(kept["max_batch"]):
+            raise BundleError("a plan's record is damaged. Build the engine again.")
         return cls(**kept)
+
+
+def _is_batch(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= _LARGEST_BATCH
 
 
 def this_os() -> str:
@@ -126,7 +137,7 @@ def _fits_version(record: PlanRecord, library: Library) -> bool:
     if not record.version_compatible:
         return record.library_version == library.version
     built, here = _numbers(record.library_version), _numbers(library.version)
-    return built[0] == here[0] and built <= here
+    return built[:1] == here[:1] and built <= here
 
 
 def _fits_capability(record: PlanRecord, machine: Machine) -> bool:

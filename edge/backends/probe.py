@@ -1,6 +1,6 @@
 """Does the GPU label the golden images? Run as a process of its own, which may hang or die of it.
 
-    python -m edge.backends.probe NAME.edge [--cache DIR] [--precision int8]
+    python -m edge.backends.probe NAME.edge [--sha256 HASH] [--cache DIR] [--precision int8]
 
 Exit codes as `edge.errors` has them.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from edge.backends.onnx import BACKEND_NAME
 from edge.backends.select import Opening, open_session
 from edge.bundle import load_bundle
-from edge.errors import BackendError, EdgeError
+from edge.errors import BackendError, BundleError, EdgeError
 from edge.golden import check_session
 
 
@@ -22,11 +22,14 @@ def main(argv: list[str] | None = None) -> int:
     """Try the GPU; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path)
+    parser.add_argument("--sha256", help="of its manifest; another bundle is not tried")
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--precision")
     arguments = parser.parse_args(argv)
     try:
         bundle = load_bundle(arguments.bundle)
+        if arguments.sha256 not in (None, bundle.sha256):
+            raise BundleError(f"{arguments.bundle} is another bundle by now.")
         opening = Opening(cache=arguments.cache)
         session = open_session(bundle, precision=arguments.precision, opening=opening)
         check_session(bundle, session)

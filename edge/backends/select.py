@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -124,15 +123,15 @@ def _open_cpu(
     if precision is not None:
         return {precision: _open_onnx(bundle, precision, opening.threads)}
     sessions: dict[str, InferenceSession] = {}
+    failure = BundleError(f"{bundle.root.name} holds no model for {ONNXRUNTIME}. Convert it again.")
     for held in bundle.precisions(ONNXRUNTIME):
         # A processor may have no graph of a precision.
-        with suppress(BundleError):
+        try:
             sessions[held] = _open_onnx(bundle, held, opening.threads)
+        except BundleError as error:
+            failure = error
     if not sessions:
-        raise BundleError(
-            f"{bundle.root.name} holds no model for {ONNXRUNTIME} that this processor can use. "
-            "Convert the model again."
-        )
+        raise failure
     return sessions
 
 
@@ -146,7 +145,7 @@ def _fastest(
     """
     if len(sessions) == 1:
         (only,) = sessions.values()
-        opening.on_choice(f"{only.backend} {only.precision}")
+        opening.on_choice(f"{only.backend} {only.precision}, {only.graph}")
         return only
     default = bundle.default_precision
     default = default if default in sessions else next(iter(sessions))
@@ -157,8 +156,9 @@ def _fastest(
         if precision != chosen:
             session.close()
     raced = ", ".join(f"{name} {median:.2f} ms" for name, median in medians.items())
-    opening.on_choice(f"{sessions[chosen].backend} {chosen} (one image: {raced})")
-    return sessions[chosen]
+    winner = sessions[chosen]
+    opening.on_choice(f"{winner.backend} {chosen}, {winner.graph} (one image: {raced})")
+    return winner
 
 
 def _race(bundle: Bundle, sessions: Mapping[str, InferenceSession]) -> dict[str, Latencies]:
@@ -173,4 +173,5 @@ def _race(bundle: Bundle, sessions: Mapping[str, InferenceSession]) -> dict[str,
 
 def _open_onnx(bundle: Bundle, precision: str, threads: int) -> InferenceSession:
     artefact = bundle.model(ONNXRUNTIME, precision, has_vnni=has_vnni())
-    return open_onnx(bundle.read(artefact.path), precision, threads=threads)
+    content = bundle.read(artefact.path)
+    return open_onnx(content, precision, graph=artefact.path, threads=threads)

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.backends.cuda import Device
-from edge.backends.plan import PlanRecord
 from edge.backends.trt_build import Plan
 from edge.backends.trt_engine import LoadedEngine, keep_runtime_cache
 from edge.backends.trt_library import Library
@@ -35,12 +34,13 @@ _TYPE_NAMES: Final = {
 class TensorRtSession:
     """A plan on the GPU. `infer` may be called from several threads; they take turns."""
 
-    def __init__(self, library: Library, record: PlanRecord, loaded: LoadedEngine) -> None:
+    def __init__(self, library: Library, plan: Plan, loaded: LoadedEngine) -> None:
         self.backend = library.name
-        self.precision = record.precision
-        self.max_batch = record.max_batch
+        self.precision = plan.record.precision
+        self.graph = plan.graph
+        self.max_batch = plan.record.max_batch
         self._loaded: LoadedEngine | None = loaded
-        self._sizes = batch_sizes(record.max_batch)
+        self._sizes = batch_sizes(self.max_batch)
         self._image_shape = loaded.images.host.shape[1:]
         self._lock = threading.Lock()
 
@@ -124,7 +124,7 @@ def open_plan(
         raise
     if runtime_cache is not None:
         keep_runtime_cache(loaded.runtime_cache, runtime_cache)
-    return TensorRtSession(library, plan.record, loaded)
+    return TensorRtSession(library, plan, loaded)
 
 
 def batch_sizes(max_batch: int) -> tuple[int, ...]:

@@ -62,10 +62,14 @@ class BuildOptions:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A serialised engine and how it was built."""
+    """A serialised engine and how it was built.
+
+    `graph` is its file in the bundle, or that of the graph it was built from; empty elsewhere.
+    """
 
     content: bytes
     record: PlanRecord
+    graph: str = ""
 
 
 def build_plan(

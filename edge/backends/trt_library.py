@@ -14,6 +14,7 @@ from typing import Any, Final
 from weakref import WeakSet
 
 from edge.errors import BackendError
+from edge.installation import install_command
 
 TENSORRT: Final = "tensorrt"
 TENSORRT_RTX: Final = "tensorrt-rtx"
@@ -75,7 +76,7 @@ def open_library(name: str) -> Library:
             return _supported(Library(name, version, module))
     raise BackendError(
         f"{name} cannot be loaded ({problems[0]}). "
-        f"pip install 'microscope-edge[{_EXTRAS[name]}]' or choose another back end."
+        f"{install_command(_EXTRAS[name])} or choose another back end."
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from dataclasses import replace
 
 from edge.backends.base import InferenceSession
 from edge.backends.gpu import find_machine, has_driver
@@ -12,9 +12,11 @@ from edge.backends.plan_cache import PlanCache
 from edge.backends.trt import open_plan
 from edge.backends.trt_build import BuildOptions, OnProgress, Plan
 from edge.backends.trt_library import Library, open_library
-from edge.bundle import Artefact, Bundle
+from edge.bundle import Bundle
 from edge.errors import BackendError, BundleError
 from edge.golden import check_session
+from edge.manifest import Artefact
+from edge.strict_json import parse_json
 
 OnChoice = Callable[[str], None]
 
@@ -81,13 +83,15 @@ def find_plan(
         record = read_record(bundle, artefact)
         problems = misfits(record, machine, library)
         if not problems:
-            return Plan(bundle.read(artefact.path), record)
+            return Plan(bundle.read(artefact.path), record, artefact.path)
         on_choice(f"{artefact.path} does not fit this machine: {'; '.join(problems)}")
     graph = bundle.tensorrt_graph(precision, weakly_typed=library.is_weakly_typed)
     if graph is None:
         raise BundleError(_no_graph(bundle, library, precision))
     options = BuildOptions(precision)
-    return cache.find_or_build(library, bundle.read(graph.path), options, machine, on_progress)
+    content = bundle.read(graph.path)
+    plan = cache.find_or_build(library, content, options, machine, on_progress)
+    return replace(plan, graph=graph.path)
 
 
 def read_record(bundle: Bundle, artefact: Artefact) -> PlanRecord:
@@ -98,7 +102,7 @@ def read_record(bundle: Bundle, artefact: Artefact) -> PlanRecord:
     """
     path = artefact.requires.get("record", "")
     try:
-        return PlanRecord.from_dict(json.loads(bundle.read(path)))
+        return PlanRecord.from_dict(parse_json(bundle.read(path)))
     except (ValueError, TypeError) as error:
         raise BundleError(
             f"{bundle.root.name}/{path} is no plan's record. Build the engine again."

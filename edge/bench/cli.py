@@ -18,6 +18,7 @@ from edge.bench.stages import measure_stages
 from edge.bench.stream import DaemonStart, measure_stream
 from edge.bundle import Bundle, load_bundle
 from edge.command import run_command
+from edge.command_parser import CommandParser, add_common_options
 from edge.demo.analyzer import drawn_images
 from edge.errors import ConfigError
 from edge.progress import Progress, StepProgress
@@ -172,7 +173,8 @@ def _batches(text: str) -> tuple[int, ...]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="edge-bench", description=__doc__)
+    parser = CommandParser(prog="edge-bench", description=__doc__)
+    add_common_options(parser)
     parser.add_argument("bundle", type=Path, help="folder NAME.edge")
     parser.add_argument("--images", type=Path, metavar="DIR", help="images (default: drawn cells)")
     parser.add_argument(
@@ -207,3 +209,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON too")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -13,6 +13,7 @@ import numpy as np
 
 from edge import atomic
 from edge.command import run_command
+from edge.command_parser import CommandParser, add_version
 from edge.demo import run
 from edge.demo.analyzer import drawn_images, images_in_folder
 from edge.demo.cells import CLASSES
@@ -119,7 +120,8 @@ def _whereabouts(labelled: list[run.LabelledExport], workspace: run.Workspace) -
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m edge.demo", description=__doc__)
+    parser = CommandParser(prog="python -m edge.demo", description=__doc__)
+    add_version(parser)
     parser.add_argument("--model", type=Path, help="the model to convert")
     parser.add_argument("--images", type=Path, metavar="DIR", help="your own images")
     parser.add_argument("--count", type=int, help=f"images to export ({_DRAWN_COUNT}, or all)")

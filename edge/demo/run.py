@@ -92,7 +92,7 @@ def write_config(workspace: Workspace) -> None:
     """A configuration that watches the export folder; sidecars appear beside the images."""
     atomic.make_folder(workspace.export)
     text = f"""\
-# Written by the demonstration; docs/daemon.md describes every key.
+# Written by the demonstration; docs/daemon/configure.md describes every key.
 bundle: {json.dumps(str(workspace.bundle))}
 watch:
   - folder: {json.dumps(str(workspace.export))}

@@ -15,16 +15,30 @@ A, B = [4.0, 0.0], [0.0, 4.0]
 Row = tuple[int, list[float], list[float], int]
 
 
-def evidence(*rows: Row) -> Evidence:
+def evidence(*rows: Row, precision: str = "int8") -> Evidence:
     """Rows of (true class, FP32 logits, INT8 logits, how many such images)."""
     labels = np.array([r[0] for r in rows for _ in range(r[3])])
     fp32, int8 = (np.array([r[i] for r in rows for _ in range(r[3])], np.float32) for i in (1, 2))
     paths = tuple(Path(f"{i}.jpg") for i in range(len(labels)))
-    return Evidence(Validation("set", "digest", CLASSES, paths, labels), fp32, int8)
+    return Evidence(Validation("set", "digest", CLASSES, paths, labels), fp32, int8, precision)
 
 
 def missed(found: Evidence, gate: Gate | None = None) -> set[str]:
     return {check.name for check in failures(judge(found, gate or Gate()))}
+
+
+def test_judge_names_the_precision_that_it_judged() -> None:
+    """Each text is of the model at hand: FP16 was refused with words about INT8."""
+    bad = evidence((0, A, A, 60), (0, A, B, 40), (1, B, A, 40), precision="fp16")
+    good = evidence((0, A, A, 60), precision="fp16")
+    for found in (bad, good):
+        texts = [check.text for check in judge(found, Gate())]
+        assert len(texts) == 7
+        assert not [text for text in texts if "INT8" in text]
+        assert sum(text.startswith("FP16 ") for text in texts) == 6
+    assert failures(judge(bad, Gate()))[0].text == (
+        "FP16 loses 57.14 points of accuracy, at most 0.5 are allowed"
+    )
 
 
 def test_evidence_counts_accuracy_drop_and_agreement() -> None:

@@ -209,11 +209,15 @@ def _no_superuser() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _restored_process() -> Iterator[None]:
-    """Commands set signal handlers and loggers of the whole process."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    excepthook = threading.excepthook
+    """Commands set signal handlers, hooks and loggers of the whole process."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    hooks = threading.excepthook, sys.unraisablehook
+    root_handlers = list(logging.getLogger().handlers)
     yield
-    threading.excepthook = excepthook
+    threading.excepthook, sys.unraisablehook = hooks
+    logging.captureWarnings(capture=False)
+    logging.getLogger().handlers = root_handlers
     for number, handler in handlers.items():
         signal.signal(number, handler)
     for name in ("daemon", "watchdog"):

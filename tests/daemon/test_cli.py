@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -73,7 +74,7 @@ def test_check_config_says_what_would_be_done(
     site.settings["precision"] = "int8"
     assert run(site, "check-config") == 0
     out = capsys.readouterr().out
-    assert "colours 1, int8 on onnxruntime-cpu" in out
+    assert "colours 1, int8 on onnxruntime-cpu (model.int8.onnx)\n" in out
     assert "3 golden images gave their labels" in out
     assert f"json and csv in {site.results}" in out
     assert not (site.folder / "state").exists()
@@ -233,6 +234,41 @@ def test_run_unexpected_error_does_not_say_the_path_of_an_image(
     assert "S777" not in error
     assert run(site, "once") == 0
     assert site.sidecar("S777/1/a.jpg")["label"] == "red"
+
+
+def test_once_whose_sidecar_cannot_be_written_does_not_say_the_path_of_an_image(
+    site: Any,
+    colour_jpeg: Jpeg,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    replace = Path.replace
+
+    def refuse(path: Path, target: Path) -> Path:
+        if "S777" in str(target):
+            raise OSError(errno.ENOSPC, "No space left on device", str(path), None, str(target))
+        return replace(path, target)
+
+    site.add("S777/1/a.jpg", colour_jpeg("red"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", refuse)
+        assert run(site, "once") == 6
+    error = capfd.readouterr().err
+    assert "error: sidecars cannot be written (No space left on device). Look at" in error
+    assert "S777" not in error
+    assert run(site, "once") == 0
+    assert site.sidecar("S777/1/a.jpg")["label"] == "red"
+
+
+def test_argument_that_is_not_known_is_shown_without_control_characters(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["once", "--config", "a", "\x1b[2J\nerror: forged.jpg"])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert r"unrecognized arguments: \x1b[2J\nerror: forged.jpg" in error
+    assert "\x1b" not in error
 
 
 def test_status_counts_images_of_folders_that_are_no_longer_configured_apart(

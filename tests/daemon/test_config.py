@@ -25,7 +25,7 @@ def test_load_smallest_file_gives_defaults(tmp_path: Path) -> None:
     config = load_config(tmp_path / "edge.yaml")
     assert config.bundle == tmp_path / "b.edge"
     assert config.watch[0].folder == tmp_path / "export"
-    assert config.watch[0].patterns == ("*.jpg", "*.jpeg", "*.png")
+    assert config.watch[0].patterns == ("*.jpg", "*.jpeg", "*.jpe", "*.jfif", "*.png")
     assert config.results.formats == ("json", "csv")
     assert (config.settle_s, config.rescan_s, config.poll) == (2.0, 30.0, "auto")
     assert config.batch.max_images == 16
@@ -43,7 +43,7 @@ def test_load_results_folder_is_shared_by_name(tmp_path: Path) -> None:
 
 def test_load_many_problems_are_told_in_one_go(tmp_path: Path) -> None:
     text = (
-        "bundle: 3\nsettle_s: yes\nworkers: 0\npoll: sometimes\nresults: {formats: [xml]}\n"
+        "bundle: 3\nsettle_s: true\nworkers: 0\npoll: sometimes\nresults: {formats: [xml]}\n"
         "batch: 16\nwatch: [{folder: export, patern: '*.jpg'}]\nlog: {level: loud}\n"
     )
     assert problems(tmp_path, text) == [

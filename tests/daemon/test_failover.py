@@ -15,6 +15,7 @@ from daemon.gpu_return import RETURN_AFTER_S, GpuReturn
 from daemon.liveness import Pulse
 from daemon.model_seat import Model, ModelSeat, open_model
 from daemon.startup import opened_service
+from edge.bundle import Bundle, load_bundle
 from edge.errors import BackendError, BundleError, DeviceError
 from edge.labeller import Outcome
 from tests.daemon.conftest import Site, backend_of, until
@@ -109,7 +110,7 @@ class Seat:
         self.trials = 0
         self.child_works = True
 
-        def works() -> bool:
+        def works(_: Bundle) -> bool:
             self.trials += 1
             return self.child_works
 
@@ -117,9 +118,9 @@ class Seat:
             self.seat, self.open, works, self.ending.request, clock=lambda: self.now_s
         )
 
-    def open(self, backend: str) -> Model:
+    def open(self, backend: str, bundle: Bundle | None = None) -> Model:
         self.opened += 1
-        return open_model(self.config, backend=backend, pulse=Pulse())
+        return open_model(self.config, backend=backend, bundle=bundle, pulse=Pulse())
 
     def check(self) -> None:
         self.back.check()
@@ -169,16 +170,20 @@ def test_a_takeover_that_fails_ends_the_service_with_what_failed_and_why(
     gpu: FakeGpu,
     colour_jpeg: Callable[..., bytes],
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BundleError("ONNX Runtime cannot load the model: no memory")
+
     gpu_site.add("S1/A/1.jpg", colour_jpeg("red"))
     with opened_service(gpu_site.config()) as service:
-        (gpu_site.config().bundle / "manifest.json").write_text("{}")
+        monkeypatch.setattr("edge.backends.select.open_onnx", refuse)
         gpu.lost = True
         with pytest.raises(BackendError) as caught:
             service.run()
     assert gpu_site.outcomes()["S1/A/1.jpg"][0] == "waiting"
     assert "CPU cannot take its place" in str(caught.value)
-    assert "manifest.json is not the file that was converted" in str(caught.value)
+    assert "ONNX Runtime cannot load the model: no memory" in str(caught.value)
     assert isinstance(caught.value.__cause__, BackendError)
     assert str(caught.value.__cause__) in str(caught.value)
     assert "labelling goes on with the CPU" not in caplog.text
@@ -258,7 +263,8 @@ def test_a_gpu_that_works_in_another_process_alone_ends_this_one(seat: Seat, gpu
 
 def test_the_probe_says_no_where_there_is_no_gpu(gpu_site: Site) -> None:
     # A real child process, which sees no fake.
-    assert not gpu_return.works_in_child(gpu_site.config())
+    config = gpu_site.config()
+    assert not gpu_return.works_in_child(config, load_bundle(config.bundle))
 
 
 def label_with_another_model_seated_meanwhile(
@@ -268,10 +274,10 @@ def label_with_another_model_seated_meanwhile(
     labeller = seat.seat.model.labeller
     prepare = labeller._prepare
 
-    def prepare_late(path: Path) -> Any:
-        image = prepare(path)
+    def prepare_late(image: Any) -> Any:
+        prepared = prepare(image)
         change()
-        return image
+        return prepared
 
     labeller._prepare = prepare_late  # type: ignore[method-assign]
     (outcome,), facts = seat.seat.label_batch([path])
@@ -318,6 +324,6 @@ def test_failover_without_a_gpu_raises_what_happened(site: Site) -> None:
     config = site.config()
     config.state_dir.mkdir()
     model = open_model(config)
-    seat = ModelSeat(model, lambda _: model, may_fail_over=True)
+    seat = ModelSeat(model, lambda *_: model, may_fail_over=True)
     with pytest.raises(DeviceError, match="broken"):
         seat.fail_over(model, DeviceError("broken"))

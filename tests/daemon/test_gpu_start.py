@@ -134,7 +134,7 @@ def test_a_lost_gpu_is_known_to_the_next_service_of_the_process_and_tried_again(
     monkeypatch: pytest.MonkeyPatch,
     reopen: Callable[[Lifecycle, pytest.MonkeyPatch], None],
 ) -> None:
-    monkeypatch.setattr("daemon.startup.works_in_child", lambda _config: True)
+    monkeypatch.setattr("daemon.startup.works_in_child", lambda *_: True)
     with living(gpu_site) as life:
         until(lambda: life._service is not None)
         before = life._service

@@ -5,7 +5,9 @@ from __future__ import annotations
 from daemon.health import CANARY_STALE_AFTER_S, Health, HealthStatus, Queue
 from edge.sidecar import ModelFacts
 
-MODEL = ModelFacts("cells8", "1.0", "ab" * 32, "int8", "onnxruntime-cpu", ("neutrophil",))
+MODEL = ModelFacts(
+    "cells8", "1.0", "ab" * 32, "int8", "onnxruntime-cpu", "model.int8.onnx", ("neutrophil",)
+)
 
 
 class Clock:

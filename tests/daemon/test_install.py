@@ -18,6 +18,8 @@ import yaml
 from daemon import install, install_files
 from daemon.cli import main
 from daemon.config import load_config
+from daemon.install_site import site_of
+from daemon.install_steps import FileStep
 from daemon.mounts import is_on_share, mount_point
 
 ROOT = Path(__file__).parent.parent.parent
@@ -45,15 +47,20 @@ def test_install_dry_run_tells_files_users_folders_commands_and_changes_nothing(
     options = ["--results", "/srv/lab/results", "--share", "labshare", "--gpu"]
     assert main(["install", "--dry-run", "--root", str(machine), *options]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if not line.startswith(" ")][:-2] == [
+    assert [line for line in lines if not line.startswith(" ")][:-3] == [
         "write  /etc/systemd/system/edge-daemon.service",
         "write  /etc/sysusers.d/edge-daemon.conf",
         "user   edge",
         "write  /etc/tmpfiles.d/edge-daemon.conf",
         "folder /var/lib/microscope-edge 0700 edge:edge",
+        "folder /run/microscope-edge 0755 edge:edge",
         "write  /etc/microscope-edge/edge.yaml",
         "write  /etc/systemd/system/edge-daemon.service.d/share.conf",
         "write  /etc/systemd/system/edge-daemon.service.d/gpu.conf",
+        "write  /usr/local/share/man/man1/edge-daemon.1",
+        "write  /usr/local/share/bash-completion/completions/edge-daemon",
+        "write  /usr/local/share/zsh/site-functions/_edge-daemon",
+        "write  /etc/microscope-edge/edge.installed",
         f"run    systemd-sysusers --root={machine} edge-daemon.conf",
         f"run    systemd-tmpfiles --root={machine} --create edge-daemon.conf",
     ]
@@ -63,9 +70,11 @@ def test_install_dry_run_tells_files_users_folders_commands_and_changes_nothing(
     assert shown[: unit.count("\n")] == unit.splitlines()
     assert "SupplementaryGroups=labshare" in shown
     program = "/opt/microscope-edge/bin/edge-daemon"
-    check = f"{program} check-config --config /etc/microscope-edge/edge.yaml"
-    assert lines[-2:] == [
-        f"  runuser -u edge -g edge -G labshare -- {check}",
+    assert lines[-5:] == [
+        f"{program} is not there yet; install the program there, or give --prefix",
+        "check it in the unit's sandbox, where its systemd runs:",
+        f"  {program} check-config --installed",
+        "then start it:",
         "  systemctl enable --now edge-daemon",
     ]
     assert digests(machine) == before
@@ -104,21 +113,6 @@ def test_install_does_what_the_dry_run_says_and_the_second_time_nothing(
 
 
 @needs_root
-def test_install_never_overwrites_a_persons_configuration_and_shows_the_difference(
-    machine: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    mine = "bundle: /srv/mine.edge\n"
-    (machine / CONFIG).parent.mkdir()
-    (machine / CONFIG).write_text(mine)
-    assert main(["install", "--root", str(machine), "--bundle", "/srv/other.edge"]) == 0
-    out = capsys.readouterr().out
-    assert (machine / CONFIG).read_text() == mine
-    assert "keep   /etc/microscope-edge/edge.yaml, which is yours" in out
-    assert "       -bundle: /srv/mine.edge\n" in out
-    assert "       +bundle: /srv/other.edge\n" in out
-
-
-@needs_root
 def test_install_replaces_an_older_unit_and_shows_the_change(
     machine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -135,7 +129,11 @@ def test_install_replaces_an_older_unit_and_shows_the_change(
 def test_installed_configuration_holds_the_sites_folders_as_the_daemon_reads_them(
     machine: Path, tmp_path: Path
 ) -> None:
-    folders = {"bundle": "/srv/a b/ü.edge", "watch": '/srv/x "1"/export', "results": "/srv/50 %/r"}
+    folders = {
+        "bundle": "/srv/a b/ü🔬.edge",
+        "watch": '/srv/x "1"/export',
+        "results": "/srv/50 %/r",
+    }
     files = planned(machine, "--instance", "dm96-2", *options(folders))
     written = files["/etc/microscope-edge/dm96-2.yaml"]
     (tmp_path / "dm96-2.yaml").write_text(written)
@@ -159,6 +157,9 @@ def test_instances_have_state_results_and_configuration_of_their_own(machine: Pa
     assert (
         "d /var/lib/microscope-edge/a 0700 edge edge -\n"
         in one["/etc/tmpfiles.d/edge-daemon-a.conf"]
+    )
+    assert (
+        "d /run/microscope-edge/b 0755 edge edge -\n" in two["/etc/tmpfiles.d/edge-daemon-b.conf"]
     )
     assert "d /srv/b/results 2750 edge edge -\n" in two["/etc/tmpfiles.d/edge-daemon-b.conf"]
 
@@ -272,5 +273,5 @@ def planned(machine: Path, *words: str) -> dict[str, str]:
     parser = argparse.ArgumentParser()
     install.add_arguments(parser)
     arguments = parser.parse_args(["--dry-run", "--root", str(machine), *words])
-    steps = install.plan(install.site_of(arguments))
-    return {str(s.path): s.content for s in steps if isinstance(s, install.FileStep)}
+    steps = install.plan(site_of(arguments), {})
+    return {str(s.path): s.content for s in steps if isinstance(s, FileStep)}

@@ -32,6 +32,7 @@ class FakeSession:
 
     backend = "fake"
     precision = "fp32"
+    graph = "model.fp32.onnx"
     max_batch = 8
     error: Exception | None = None
     before_infer: Callable[[], object] = staticmethod(lambda: None)
@@ -46,7 +47,7 @@ class FakeSession:
         pass
 
 
-FACTS = ModelFacts("discs", "1", "0" * 64, "fp32", "fake", CLASSES)
+FACTS = ModelFacts("discs", "1", "0" * 64, "fp32", "fake", "model.fp32.onnx", CLASSES)
 
 
 class Bench:

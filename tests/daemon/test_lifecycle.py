@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
+import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,8 +20,9 @@ import pytest
 from daemon.journal import Journal
 from daemon.lifecycle import Lifecycle
 from daemon.liveness import Notifier
+from daemon.reporter import HEALTH_NAME
 from edge.errors import BundleError, StorageError
-from tests.daemon.conftest import Site, until
+from tests.daemon.conftest import ROOT, Site, until
 
 
 @contextmanager
@@ -235,3 +239,30 @@ def test_a_process_that_is_stopped_while_it_waits_for_the_disk_ends(
         until(lambda: lifecycle._waited_s > 0, timeout_s=20)
         assert not site.has_sidecar("S1/A/1.jpg")
     # `living` has asserted that the thread has ended.
+
+
+def test_log_that_nobody_reads_stops_neither_the_labelling_nor_the_end(
+    site: Site, colour_jpeg: Callable[..., bytes]
+) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b".")
+    os.set_blocking(writer, True)
+    site.settings["log"] = {"level": "debug"}
+    process = subprocess.Popen(site.command("run"), cwd=ROOT, stderr=writer)
+    try:
+        for number in range(3):
+            site.add(f"S1/{number}.jpg", colour_jpeg("red", seed=number))
+            until(lambda n=number: site.has_sidecar(f"S1/{n}.jpg"))  # type: ignore[misc]
+        health = site.folder / "state" / HEALTH_NAME
+        until(lambda: health.exists() and "nobody reads the log" in health.read_text())
+        assert json.loads(health.read_text())["status"] == "degraded"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(reader)
+        os.close(writer)

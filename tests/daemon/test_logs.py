@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import stat
 import threading
+import warnings
 from pathlib import Path
 
 import pytest
 
 from daemon.image_log import ImageLog
-from daemon.logs import KEY_NAME, Pseudonyms, open_pseudonyms, start_logging
+from daemon.logs import KEY_NAME, Pseudonyms, logging_to_stderr, open_pseudonyms
 from daemon.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed
 from daemon.roots import Root, names_regex
 from edge.errors import RejectReason
@@ -50,26 +52,54 @@ def test_image_log_names_no_path(caplog: pytest.LogCaptureFixture) -> None:
     assert "unexpected ValueError" in caplog.text
 
 
-def test_log_of_a_thread_that_fails_names_no_path(capsys: pytest.CaptureFixture[str]) -> None:
+def test_log_of_a_thread_that_fails_names_no_path(capfd: pytest.CaptureFixture[str]) -> None:
     def fail() -> None:
         raise OSError("/export/S123/a.jpg")
 
-    start_logging("info")
-    thread = threading.Thread(target=fail, name="reader")
-    thread.start()
-    thread.join()
-    err = capsys.readouterr().err
+    with logging_to_stderr("info"):
+        thread = threading.Thread(target=fail, name="reader")
+        thread.start()
+        thread.join()
+    err = capfd.readouterr().err
     assert "thread reader ended with OSError" in err
     assert "S123" not in err
 
 
 def test_log_lines_for_journald_carry_their_priority(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("JOURNAL_STREAM", "8:1")
-    start_logging("info")
-    logger = logging.getLogger("daemon.test")
-    logger.debug("not shown")
-    logger.warning("two\nlines")
-    logger.error("bad")
-    assert capsys.readouterr().err == "<4>two | lines\n<3>bad\n"
+    with logging_to_stderr("info"):
+        logger = logging.getLogger("daemon.test")
+        logger.debug("not shown")
+        logger.warning("two\nlines")
+        logger.error("bad")
+    assert capfd.readouterr().err == "<4>two | lines\n<3>bad\n"
+
+
+def test_log_shows_no_control_character_of_a_name(capfd: pytest.CaptureFixture[str]) -> None:
+    with logging_to_stderr("info"):
+        logging.getLogger("daemon.test").warning("folder %s is away", "/e\x1b[2J\n<0>x\r\udc80")
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.endswith(r"WARNING folder /e\x1b[2J | <0>x\r\x80 is away")
+
+
+def test_log_takes_warnings_and_errors_that_nobody_can_raise(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    class Breaking:
+        def __del__(self) -> None:
+            raise OSError("/export/S123/a.jpg")
+
+    with logging_to_stderr("info"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn("an old function", stacklevel=1)
+        logging.getLogger("library").warning("of a library")
+        Breaking()
+        gc.collect()
+    err = capfd.readouterr().err
+    assert "an old function" in err
+    assert "of a library" in err
+    assert "passed over: OSError" in err
+    assert "S123" not in err

@@ -16,7 +16,9 @@ from edge.labeller import ImageFacts, Outcome, Status, Timing, rejected
 from edge.postprocess import Decision
 from edge.sidecar import ModelFacts
 
-MODEL = ModelFacts("colours", "1", "ab" * 32, "int8", "onnxruntime-cpu", ("red", "green"))
+MODEL = ModelFacts(
+    "colours", "1", "ab" * 32, "int8", "onnxruntime-cpu", "model.int8.onnx", ("red", "green")
+)
 NOW_S = 1_800_000_000.0
 
 
@@ -110,7 +112,7 @@ def test_text_tells_state_at_the_moment_of_the_scrape(metrics: Metrics, health: 
     assert found["microscope_edge_journal_bytes",] == 4096
     assert found["microscope_edge_retention_deleted_total",] == 3
     assert found["microscope_edge_canary_age_seconds",] < 5
-    model = ("onnxruntime-cpu", "ab" * 32, "colours", "int8", "1")
+    model = ("onnxruntime-cpu", "ab" * 32, "model.int8.onnx", "colours", "int8", "1")
     assert found["microscope_edge_model_info", *model] == 1
 
 

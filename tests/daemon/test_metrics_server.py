@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -15,6 +16,7 @@ import pytest
 
 from daemon import metrics_server
 from daemon.health import Health
+from daemon.http_request import Page
 from daemon.metrics import Metrics
 from daemon.metrics_config import Address
 from daemon.metrics_server import MetricsServer, pages
@@ -80,7 +82,7 @@ def is_cut_off(client: socket.socket) -> bool:
 
 
 def get(connect: Connect, path: str) -> tuple[int, str, str]:
-    return ask(connect, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")
+    return ask(connect, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
 
 def test_metrics_and_health_are_served(connect: Connect, health: Health) -> None:
@@ -97,13 +99,72 @@ def test_metrics_and_health_are_served(connect: Connect, health: Health) -> None
     assert json.loads(body)["reasons"] == ["journal: the disk is full"]
 
 
-def test_anything_but_get_of_a_known_path_is_refused(connect: Connect) -> None:
-    assert get(connect, "/../etc/passwd")[0] == HTTPStatus.NOT_FOUND
-    assert ask(connect, "POST /metrics HTTP/1.1\r\n\r\n")[0] == HTTPStatus.NOT_IMPLEMENTED
-    assert (
-        ask(connect, f"GET /{'x' * 70_000} HTTP/1.1\r\n\r\n")[0] == HTTPStatus.REQUEST_URI_TOO_LONG
-    )
-    assert "Python" not in get(connect, "/metrics")[1]
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        ("GET /../etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n", HTTPStatus.NOT_FOUND),
+        ("GET http://localhost/health HTTP/1.0\r\n\r\n", HTTPStatus.NOT_FOUND),
+        ("GET /health HTTP/1.0\r\n\r\n", HTTPStatus.OK),
+        (
+            "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"
+            + "x" * 100_000,
+            HTTPStatus.METHOD_NOT_ALLOWED,
+        ),
+        ("OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", HTTPStatus.METHOD_NOT_ALLOWED),
+        (f"GET /{'x' * 70_000} HTTP/1.1\r\n\r\n", HTTPStatus.REQUEST_URI_TOO_LONG),
+        ("x" * 70_000, HTTPStatus.REQUEST_URI_TOO_LONG),
+        (
+            f"GET /health HTTP/1.1\r\nHost: localhost\r\n{'X: y' * 5000}",
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        ),
+        ("GET /health HTTP/2.0\r\n\r\n", HTTPStatus.BAD_REQUEST),
+        ("GET /health\r\n\r\n", HTTPStatus.BAD_REQUEST),
+        ("\x16\x03\x01\r\n\r\n", HTTPStatus.BAD_REQUEST),
+    ],
+)
+def test_requests_get_their_status(connect: Connect, request_: str, status: HTTPStatus) -> None:
+    found, head, body = ask(connect, request_)
+    assert found == status
+    assert int(head.lower().partition("content-length: ")[2].split()[0]) == len(body)
+    assert "Python" not in head
+    assert get(connect, "/health")[0] == HTTPStatus.OK
+
+
+def test_head_gives_the_header_alone_and_a_second_request_nothing(connect: Connect) -> None:
+    request = "HEAD /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    status, head, body = ask(connect, request * 3)
+    assert (status, body) == (HTTPStatus.OK, "")
+    assert head.count("HTTP/1.1") == 1
+    assert "Connection: close" in head
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ("Host: localhost", HTTPStatus.OK),
+        ("hOST:  LocalHost:9464 ", HTTPStatus.OK),
+        ("Host: 127.0.0.1", HTTPStatus.OK),
+        ("Host: [::1]:9464", HTTPStatus.OK),
+        ("Host: evil.example", HTTPStatus.MISDIRECTED_REQUEST),
+        ("Host: localhost.evil.example:9464", HTTPStatus.MISDIRECTED_REQUEST),
+        ("Host: 127.0.0.1.nip.io", HTTPStatus.MISDIRECTED_REQUEST),
+        ("Host: 0.0.0.0", HTTPStatus.MISDIRECTED_REQUEST),
+        ("Host: 127.0.0.1@evil.example", HTTPStatus.MISDIRECTED_REQUEST),
+        ("Host:", HTTPStatus.MISDIRECTED_REQUEST),
+        (f"Host: {' ' * 7000}\x01", HTTPStatus.MISDIRECTED_REQUEST),
+        ("User-Agent: Jos\u00e9\r\nHost: localhost", HTTPStatus.OK),
+        ("Host: localhost\r\nHost: evil.example", HTTPStatus.BAD_REQUEST),
+        ("Host: localhost\r\n X: folded", HTTPStatus.BAD_REQUEST),
+        ("Accept: text/plain", HTTPStatus.BAD_REQUEST),
+    ],
+)
+def test_host_that_is_not_this_machine_is_refused(
+    connect: Connect, address: Address, header: str, status: HTTPStatus
+) -> None:
+    found, _, body = ask(connect, f"GET /health HTTP/1.1\r\n{header}\r\n\r\n")
+    # A browser cannot be led to a socket.
+    assert found == (status if address.path is None else HTTPStatus.OK)
+    assert ("canary_age_s" in body) == (found == HTTPStatus.OK)
 
 
 def test_client_that_says_nothing_delays_nobody_and_is_cut_off(connect: Connect) -> None:
@@ -134,41 +195,92 @@ def test_client_that_drips_is_cut_off(connect: Connect, monkeypatch: pytest.Monk
         assert time.monotonic() - start < 3
 
 
-def test_crowd_of_clients_takes_no_more_threads_than_are_allowed(
-    connect: Connect, until: Until
+def test_crowd_of_slow_clients_turns_nobody_away_and_takes_no_thread(
+    connect: Connect, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # None of them is cut off by its time.
+    monkeypatch.setattr(metrics_server, "_REQUEST_S", 600.0)
     before = threading.active_count()
-    crowd = [connect() for _ in range(30)]
-    for client in crowd:
-        client.settimeout(0)
-    # Before the first of them meets the timeout of a silent client.
-    most = metrics_server._MOST_CLIENTS
-    until(lambda: sum(map(is_cut_off, crowd)) == len(crowd) - most, timeout_s=1.5)
-    assert threading.active_count() == before + most
+    crowd = []
+    for number in range(3 * metrics_server._MOST_CLIENTS):
+        crowd.append(connect())
+        crowd[-1].sendall(b"GET /metrics HTTP/1.1\r\n")
+        crowd[-1].settimeout(0)
+        if number % 10 == 0:
+            assert get(connect, "/health")[0] == HTTPStatus.OK
+    assert threading.active_count() == before
+    until(lambda: sum(map(is_cut_off, crowd)) >= len(crowd) - metrics_server._MOST_CLIENTS)
+    # The newest are still served.
+    assert not is_cut_off(crowd[-1])
+    crowd[-1].settimeout(10)
+    crowd[-1].sendall(b"Host: localhost\r\n\r\n")
+    assert crowd[-1].recv(15) == b"HTTP/1.1 200 OK"
     for client in crowd:
         client.close()
-    until(lambda: threading.active_count() == before)
-    assert get(connect, "/health")[0] == HTTPStatus.OK
 
 
-def test_clients_for_whom_there_was_no_thread_leave_their_places_free(
-    connect: Connect, server: MetricsServer
+def test_client_that_does_not_read_its_answer_delays_nobody(
+    address: Address,
 ) -> None:
-    start = threading.Thread.start
+    large = b"x" * 50_000_000
+    server = MetricsServer(address, {"/large": lambda: (HTTPStatus.OK, "text/plain", large)})
+    server.start()
+    try:
+        family = socket.AF_UNIX if address.path else socket.AF_INET
+        place = str(address.path) if address.path else (address.host, address.port)
+        with socket.socket(family) as lazy, socket.socket(family) as other:
+            for client in (lazy, other):
+                client.settimeout(10)
+                client.connect(place)
+                client.sendall(b"GET /large HTTP/1.0\r\n\r\n")
+            read = iter(lambda: len(other.recv(1 << 20)), 0)
+            assert sum(read) > len(large)
+    finally:
+        server.stop()
 
-    def refuse(thread: threading.Thread) -> None:
-        if thread.name == "metrics client":
-            raise RuntimeError("can't start new thread")
-        start(thread)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(threading.Thread, "start", refuse)
-        for _ in range(metrics_server._MOST_CLIENTS):
-            with connect() as client:
-                assert is_cut_off(client)
-    assert server._server is not None
-    assert not server._server._clients
-    assert get(connect, "/health")[0] == HTTPStatus.OK
+def test_page_that_fails_is_said_and_the_next_client_is_served(
+    address: Address, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> Page:
+        raise ZeroDivisionError
+
+    server = MetricsServer(
+        address, {"/bad": fail, "/good": lambda: (HTTPStatus.OK, "text/plain", b"fine")}
+    )
+    server.start()
+    try:
+        for path, answer in (("/bad", b""), ("/good", b"fine")):
+            family = socket.AF_UNIX if address.path else socket.AF_INET
+            with socket.socket(family) as client:
+                client.settimeout(10)
+                client.connect(str(address.path) if address.path else (address.host, address.port))
+                client.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+                found = b"".join(iter(lambda: client.recv(65536), b""))
+            assert found.endswith(answer)
+            assert bool(found) == bool(answer)
+    finally:
+        server.stop()
+    assert "a page of the metrics failed with ZeroDivisionError" in caplog.text
+
+
+def test_no_descriptor_for_a_client_cuts_off_the_oldest(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept, refused = socket.socket.accept, threading.Event()
+
+    def refuse_once(listener: socket.socket) -> tuple[socket.socket, object]:
+        if not refused.is_set():
+            refused.set()
+            raise OSError(errno.EMFILE, "Too many open files")
+        return accept(listener)
+
+    with connect() as oldest:
+        assert get(connect, "/health")[0] == HTTPStatus.OK
+        monkeypatch.setattr(socket.socket, "accept", refuse_once)
+        assert get(connect, "/health")[0] == HTTPStatus.OK
+        assert refused.is_set()
+        assert oldest.recv(1) == b""
 
 
 def test_start_without_a_thread_is_an_error_and_can_be_tried_again(

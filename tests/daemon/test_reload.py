@@ -171,7 +171,7 @@ def test_wrong_configuration_during_the_first_start_does_not_say_ready_before_it
         (site.folder / "edge.yaml").write_text("nonsense: 1\n")
         life.reload()
         until(lambda: "the one before goes on" in caplog.text)
-        until(lambda: not life._checking.locked())
+        until(lambda: not life._is_checking)
         assert "READY=1" not in told.lines
         opening.opened.set()
         until(lambda: "READY=1" in told.lines)
@@ -260,3 +260,94 @@ def test_a_folder_that_another_daemon_took_while_the_journal_was_away_ends_the_p
             is_away.clear()
             until(lambda: all(t.name != "lifecycle" for t in threading.enumerate()))
     assert caught.value.exit_code == 6
+
+
+def test_sighup_during_a_check_has_the_newest_file_checked(
+    site: Site, colour_jpeg: Callable[..., bytes], hung_check: Gate
+) -> None:
+    told = Told()
+    with living(site, told) as life:
+        label(site, "S1/A/1.jpg", colour_jpeg("red"))
+        told.lines.clear()
+        life.reload()
+        assert hung_check.entered.wait(20)
+        newest = add_folder(site, "newest", colour_jpeg("green"))
+        for _ in range(3):
+            life.reload()
+        hung_check.opened.set()
+        until(newest.exists)
+        signs = [line for line in told.lines if line in {"RELOADING=1", "READY=1"}]
+    # Both checks, then one new service that is ready.
+    assert signs == ["RELOADING=1", "RELOADING=1", "READY=1"]
+
+
+def test_sighup_whose_file_is_wrong_after_one_that_was_right_takes_the_right_one(
+    site: Site, colour_jpeg: Callable[..., bytes], hung_check: Gate
+) -> None:
+    told = Told()
+    with living(site, told) as life:
+        label(site, "S1/A/1.jpg", colour_jpeg("red"))
+        told.lines.clear()
+        newest = add_folder(site, "newest", colour_jpeg("green"))
+        life.reload()
+        assert hung_check.entered.wait(20)
+        (site.folder / "edge.yaml").write_text("nonsense: 1\n")
+        life.reload()
+        hung_check.opened.set()
+        until(newest.exists)
+        signs = [line for line in told.lines if line in {"RELOADING=1", "READY=1"}]
+    assert signs == ["RELOADING=1", "RELOADING=1", "READY=1"]
+
+
+def test_sighup_while_the_journal_is_waited_for_is_taken_at_once(
+    site: Site, colour_jpeg: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prove, away = Journal.prove, threading.Event()
+
+    def refuse_the_first_disk(journal: Journal) -> None:
+        if away.is_set() and journal._path.parent.name == "state":
+            raise StorageError("the journal refuses")
+        prove(journal)
+
+    monkeypatch.setattr(Journal, "prove", refuse_the_first_disk)
+    # Longer than the test may take: it is the configuration that ends the wait.
+    monkeypatch.setattr(lifecycle, "_FIRST_WAIT_S", 600.0)
+    monkeypatch.setattr(lifecycle, "_LONGEST_WAIT_S", 600.0)
+    monkeypatch.setattr(lifecycle, "_BEAT_S", 0.02)
+    told = Told()
+    with living(site, told) as life:
+        label(site, "S1/A/1.jpg", colour_jpeg("red"))
+        away.set()
+        until(lambda: life._waited_s > 0)
+        (site.folder / "edge.yaml").write_text("nonsense: 1\n")
+        told.lines.clear()
+        life.reload()
+        until(lambda: "READY=1" in told.lines)
+        site.settings["state_dir"] = "elsewhere"
+        assert site.config_path.exists()
+        life.reload()
+        label(site, "S1/A/2.jpg", colour_jpeg("blue"))
+
+
+def test_sighup_for_which_there_is_no_thread_is_said_and_the_next_one_is_taken(
+    site: Site,
+    colour_jpeg: Callable[..., bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "reload":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with living(site) as life:
+        label(site, "S1/A/1.jpg", colour_jpeg("red"))
+        newest = add_folder(site, "newest", colour_jpeg("green"))
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            life.reload()
+        assert "cannot be checked now (can't start new thread); send SIGHUP again" in caplog.text
+        life.reload()
+        until(newest.exists)

@@ -266,7 +266,7 @@ def test_status_says_who_runs_and_what_it_said_last(
         assert fields["daemon"]["health"]["model"] == "colours 1"
         text = status(site, capsys)
     assert f"process {os.getpid()}" in text
-    assert "colours 1, int8 on onnxruntime-cpu" in text
+    assert "colours 1, int8 on onnxruntime-cpu (model.int8.onnx)" in text
     assert "health    ok" in text
     assert "NOT RUNNING" not in text
 
@@ -345,3 +345,46 @@ def test_running_is_not_fooled_by_who_waits_for_the_lock_or_held_it_before(tmp_p
     assert read_running(tmp_path, locks=locks) == Running(4711)
     locks.write_text("")
     assert read_running(tmp_path, locks=locks).pid is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 100_000,
+        b"{" + b'"a":' * 2000,
+        b" " * 2_000_000,
+        b'{"pid": ' + b"1" * 5000 + b"}",
+        b"[]",
+        b'{"pid": %d}',
+        b'{"pid": %d, "written_at": "x"}',
+        b'{"pid": %d, "written_at": NaN, "since": "2026-01-01", "status": "ok", "reasons": []}',
+        b'{"pid": %d, "written_at": 1.0, "since": "2026-13-45", "status": "ok", "reasons": []}',
+        b'{"pid": %d, "written_at": 1.0, "since": "2026-01-01", "status": "ok", "reasons": [1]}',
+    ],
+)
+def test_status_passes_over_a_health_that_somebody_changed(
+    site: Any, until: Until, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    path = site.folder / "state" / HEALTH_NAME
+    with site.running():
+        until(path.exists)
+        path.write_bytes(content.replace(b"%d", str(os.getpid()).encode()))
+        text = status(site, capsys)
+    assert f"daemon    process {os.getpid()}" in text
+
+
+def test_status_shows_no_control_character_of_names_and_files(
+    site: Any, until: Until, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = site.folder / "state" / HEALTH_NAME
+    site.add("S1/\x1b[2J\nrejected  no\udc80.jpg", b"")
+    with site.running():
+        until(lambda: [row[0] for row in site.outcomes().values()] == ["done"])
+        until(path.exists)
+        fields = json.loads(path.read_text())
+        path.write_text(json.dumps(fields | {"reasons": ["\x1b[31mred\nhealth ok"]}))
+        text = status(site, capsys)
+    assert "\x1b" not in text
+    assert not any(line.startswith(("rejected  no", "health ok")) for line in text.splitlines())
+    assert r"- \x1b[31mred" in text
+    assert r"\x1b[2J\nrejected  no\x80.jpg" in text

@@ -14,11 +14,23 @@ import pytest
 
 from daemon.canary import INTERVAL_S, Canary
 from daemon.hints import Hint
+from daemon.journal import Journal
 from daemon.liveness import Notifier
+from daemon.records import ClaimedImage, ImageVersion, Postponed
 from daemon.service import Service
 from daemon.source import Source
 from daemon.startup import opened_service
-from daemon.supervisor import EXPORT, GPU_MARKER, HUNG_AFTER_S, LABEL, Supervisor, Watched
+from daemon.supervisor import (
+    BUSY,
+    EXPORT,
+    GPU_MARKER,
+    HUNG_AFTER_S,
+    LABEL,
+    MARK,
+    RESULTS,
+    Supervisor,
+    Watched,
+)
 from edge.errors import BackendError, EdgeError, StorageError, TransientError
 from edge.images import ImageFile, ImageLimits, read_file
 from tests.daemon.conftest import Site, until
@@ -39,6 +51,7 @@ class Bench:
         for part in (self.watched.pulse, self.watched.canary):
             part._clock = self.clock
         self.watched.pulse.tick()
+        self.watched.pulse.queue_moves()
         self.watched.canary.pass_once()
 
     def clock(self) -> float:
@@ -75,6 +88,7 @@ class Bench:
 
 @pytest.fixture
 def bench(site: Site) -> Iterator[Bench]:
+    site.settings["workers"] = 2
     with opened_service(site.config()) as service:
         yield Bench(service)
 
@@ -130,7 +144,7 @@ def test_check_of_a_coordinator_that_does_not_move_tells_unless_a_share_holds_it
     passing = bench.watched.canary.pass_once
     assert bench.check_for(HUNG_AFTER_S + 1, passing) == "the coordinator does not move"
     with bench.hanging_in(EXPORT):
-        assert bench.check_for(60, passing) is None
+        assert bench.check_for(60, passing, bench.watched.pulse.queue_moves) is None
     assert bench.exits == []
 
 
@@ -312,3 +326,104 @@ def test_a_burst_of_hints_is_no_hang(
             path.write_bytes(colour_jpeg("red", seed=number % 5))
         until(lambda: all(site.has_sidecar(f"{n}.jpg") for n in range(100)), timeout_s=30)
     assert "does not move" not in caplog.text
+
+
+def test_check_of_a_queue_that_nobody_takes_from_says_so(bench: Bench) -> None:
+    alive = (bench.watched.pulse.tick, bench.watched.canary.pass_once)
+    assert bench.check_for(29.5, *alive) is None
+    assert bench.check_for(1.0, *alive) == "images wait and no worker takes them"
+    bench.watched.pulse.queue_moves()
+    assert bench.check_for(29.5, *alive) is None
+    # One of the two workers is busy with a batch that takes long; the other should take images.
+    with bench.hanging_in(BUSY):
+        assert bench.check_for(1.0, *alive) == "images wait and no worker takes them"
+    assert bench.exits == []
+
+
+def test_check_of_workers_that_are_all_busy_for_long_finds_nothing(bench: Bench) -> None:
+    """Large images on a slow machine, a wait after refusals, or a share that hangs."""
+    alive = (bench.watched.pulse.tick, bench.watched.canary.pass_once)
+    with bench.hanging_in(BUSY), bench.hanging_in(BUSY):
+        assert bench.check_for(600, *alive) is None
+
+
+def test_check_of_a_worker_that_does_not_get_done_says_so(bench: Bench) -> None:
+    alive = (bench.watched.pulse.tick, bench.watched.canary.pass_once)
+    alive_too = bench.watched.pulse.queue_moves
+    with bench.hanging_in(BUSY), bench.hanging_in(MARK):
+        assert bench.check_for(29.5, *alive, alive_too) is None
+        found = bench.check_for(1.0, *alive, alive_too)
+    assert found == "a worker does not get done with its images"
+
+
+def test_queue_that_is_empty_or_not_due_is_no_hang(site: Site) -> None:
+    with opened_service(site.config()) as service:
+        bench = Bench(service)
+        bench.now_s += 60
+        assert not bench.watched.has_claimable()
+        (root,) = service._parts.roots
+        service._journal.record_waiting([ImageVersion(root, b"a.jpg", 1, 1)])
+        assert bench.watched.has_claimable()
+        (claimed,) = service._journal.claim(1)
+        assert not bench.watched.has_claimable()
+        service._journal.conclude([Postponed(claimed, 1000.0, 1, "x")])
+        assert not bench.watched.has_claimable()
+
+
+def test_workers_that_stand_still_are_found_in_a_service_that_runs(
+    site: Site,
+    colour_jpeg: Callable[..., bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("daemon.supervisor._STILL_AFTER_S", 0.5)
+    monkeypatch.setattr("daemon.supervisor.INTERVAL_S", 0.1)
+    monkeypatch.setattr("daemon.supervisor.TICK_S", 0.05)
+    go_on = threading.Event()
+    claim = Journal.claim
+
+    def claim_nothing(journal: Journal, limit: int) -> list[ClaimedImage]:
+        return claim(journal, limit) if go_on.is_set() else []
+
+    monkeypatch.setattr(Journal, "claim", claim_nothing)
+    with site.running():
+        time.sleep(1.0)
+        # Nothing waits: nothing is wrong.
+        assert "no worker takes them" not in caplog.text
+        site.add("S1/A/1.jpg", colour_jpeg("red"))
+        until(lambda: "images wait and no worker takes them; systemd is not told" in caplog.text)
+        go_on.set()
+        until(lambda: "everything moves again" in caplog.text)
+        until(lambda: site.has_sidecar("S1/A/1.jpg"))
+
+
+def test_health_fails_where_storage_holds_every_worker(bench: Bench) -> None:
+    supervisor, health = bench.supervisor, bench.watched.health
+
+    def told() -> tuple[str, tuple[str, ...]]:
+        bench.now_s += 11
+        bench.watched.canary.pass_once()
+        health.canary_passed()
+        supervisor._tell_of_slow_storage()
+        supervisor._tell_health(None)
+        report = health.report()
+        return str(report.status), report.reasons
+
+    with bench.hanging_in(LABEL):
+        assert told() == ("degraded", ("storage: a file system does not answer; its images wait",))
+        with bench.hanging_in(RESULTS):
+            status, reasons = told()
+            assert status == "failing"
+            assert reasons == (
+                "storage: a file system does not answer and holds every worker; all images wait",
+            )
+    assert told() == ("ok", ())
+
+
+def test_health_names_a_log_that_nobody_reads(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.supervisor.log_trouble", lambda: "nobody reads the log")
+    bench.supervisor._tell_health(None)
+    report = bench.watched.health.report()
+    assert (str(report.status), report.reasons) == ("degraded", ("log: nobody reads the log",))

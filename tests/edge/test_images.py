@@ -251,3 +251,82 @@ def test_decode_of_large_images_is_one_at_a_time(monkeypatch: pytest.MonkeyPatch
         shapes = list(pool.map(lambda _: decode_image(content, ImageLimits()).shape, range(8)))
     assert shapes == [(1600, 1600, 3)] * 8
     assert most == 1
+
+
+# Of those that cjpeg writes all that libjpeg-turbo's simple interface knows, and some that it does
+# not.
+READ_SAMPLINGS = (
+    *("1x1,1x1,1x1", "2x1,1x1,1x1", "1x2,1x1,1x1", "2x2,1x1,1x1", "4x1,1x1,1x1", "1x4,1x1,1x1"),
+    *("2x1,2x1,2x1", "1x2,1x2,1x2", "2x2,2x1,2x1", "2x2,1x2,1x2"),
+)
+UNREAD_SAMPLINGS = (
+    *("3x1,1x1,1x1", "1x3,1x1,1x1", "4x2,1x1,1x1", "2x4,1x1,1x1", "3x2,1x1,1x1", "2x3,1x1,1x1"),
+    *("4x1,2x1,2x1", "2x2,1x2,2x1", "1x1,2x2,2x2", "1x2,1x1,1x2", "4x1,1x1,2x1", "2x2,1x1,2x2"),
+    "3x1,2x1,1x1",
+)
+
+
+@pytest.mark.parametrize("sampling", READ_SAMPLINGS)
+def test_decode_jpeg_of_any_usual_sampling_gives_the_pixels_of_both_decoders(sampling: str) -> None:
+    whole = odd.sampled_jpeg(sampling)
+    second = cv2.imdecode(np.frombuffer(whole, np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert second is not None
+    assert np.array_equal(decode_image(whole, LIMITS), second)
+    assert np.array_equal(second, np.full((96, 96, 3), 128))
+
+
+@pytest.mark.parametrize("sampling", UNREAD_SAMPLINGS)
+def test_decode_whole_jpeg_of_a_sampling_that_is_not_read_is_unsupported_and_not_corrupt(
+    sampling: str,
+) -> None:
+    whole = odd.sampled_jpeg(sampling)
+    with pytest.raises(ImageError, match=f"sampling {sampling} is not read") as caught:
+        decode_image(whole, LIMITS)
+    assert caught.value.reason is RejectReason.UNSUPPORTED_FORMAT
+    for sixteenth in range(1, 16):
+        half = whole[: len(whole) * sixteenth // 16]
+        assert reason_of(half) is RejectReason.TRUNCATED
+        assert reason_of(half.ljust(len(whole), b"\0")) is RejectReason.TRUNCATED
+
+
+@pytest.mark.parametrize("quality", [30, 95])
+def test_decode_jpeg_with_a_warning_of_its_header_alone_gives_the_same_pixels(quality: int) -> None:
+    whole = odd.jpeg(odd.cell_pixels(1), quality=quality)
+    unusual = bytearray(whole)
+    unusual[whole.index(b"JFIF\0") + 5] = 2
+    end = odd.data_start(whole)
+    assert unusual[end - 3 : end] == b"\x00\x3f\x00"
+    unusual[end - 2] = 0
+    with pytest.raises(ValueError, match="revision"):
+        simplejpeg.decode_jpeg(bytes(unusual), strict=True)
+    assert np.array_equal(decode_image(bytes(unusual), LIMITS), decode_image(whole, LIMITS))
+    damaged = bytes(unusual[: end + 400]) + b"\xff\xd9"
+    assert reason_of(damaged) is RejectReason.TRUNCATED
+
+
+def test_decode_jpeg_of_an_impossible_sampling_is_corrupt() -> None:
+    whole = odd.sampled_jpeg("1x1,1x1,1x1")
+    frame = whole.index(b"\xff\xc0")
+    for factors in (b"\x01", b"\x10", b"\x51", b"\x15"):
+        damaged = whole[: frame + 11] + factors + whole[frame + 12 :]
+        assert reason_of(damaged) is RejectReason.CORRUPT
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        (b"II*\x00", "TIFF"),
+        (b"MM\x00*", "TIFF"),
+        (b"BM\x36\x10\x00\x00\x00\x00\x00\x00", "BMP"),
+        (b"GIF89a", "GIF"),
+        (b"RIFF\x00\x10\x00\x00WEBP", "WebP"),
+        (odd.FOREIGN["jp2"], "JPEG 2000"),
+        (odd.FOREIGN["jxl"], "JPEG XL"),
+        (odd.FOREIGN["heic"], "HEIF or AVIF"),
+        (odd.FOREIGN["dicom"], "DICOM"),
+    ],
+)
+def test_decode_other_image_format_says_which_and_what_to_export(start: bytes, name: str) -> None:
+    with pytest.raises(ImageError, match=f"a {name} file; export JPEG or PNG") as caught:
+        decode_image(start + bytes(range(1, 200)) * 10, LIMITS)
+    assert caught.value.reason is RejectReason.UNSUPPORTED_FORMAT

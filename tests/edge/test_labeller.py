@@ -108,6 +108,7 @@ class BrokenSession:
 
     backend = "fake"
     precision = "int8"
+    graph = ""
     max_batch = 8
 
     def __init__(self, logits: list[float]) -> None:

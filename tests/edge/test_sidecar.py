@@ -108,6 +108,20 @@ def test_csv_has_one_header_row_and_one_row_with_the_json_fields(
     assert row["reason"] == ""
 
 
+def test_sidecar_names_the_graph_and_csv_readers_that_count_columns_go_on(
+    fields_of: Fields, colour_jpeg: JpegMaker, model: ModelFacts
+) -> None:
+    fields = fields_of(colour_jpeg("blue"))
+    assert fields["model"]["graph"] == model.graph
+    assert model.graph in ("model.int8.onnx", "model.fp32.onnx")
+    assert csv_columns(model.classes)[-2:] == ["host", "model_graph"]
+    row = to_csv(fields, model.classes).decode().splitlines()[1]
+    assert row.endswith(f",h,{model.graph}")
+    # Sidecars of earlier versions have none, and hold.
+    del fields["model"]["graph"]
+    jsonschema.validate(fields, SCHEMA)
+
+
 def test_sidecar_files_are_written_json_last(
     fields_of: Fields, colour_jpeg: JpegMaker, model: ModelFacts, tmp_path: Path
 ) -> None:

@@ -20,9 +20,9 @@ from edge.labeller import Outcome, Status
 from tests.daemon.conftest import ROOT, Site
 from tests.support.hostile_cases import Case, all_cases
 from tests.support.hostile_lab import laboratory, put, sidecars, wait_for_sidecars
+from tests.support.other_user import NOBODY, run_as_nobody
 
 Jpeg = Callable[..., bytes]
-NOBODY = 65534
 NAMES = (
     *(b"=cmd|' /C calc'!A0.jpg", b"@SUM(1+1).jpg", b"+1+1.jpg", b"-1+1.jpg", b"\t=1+1.jpg"),
     *(b"two\nlines.jpg", b"carriage\rreturn.jpg", b"q'\"u,o;t.jpg", b"back\\slash.jpg"),
@@ -213,18 +213,7 @@ def test_once_as_another_user_unreadable_files_are_rejected_and_the_others_label
     (site.export / "secret.jpg").chmod(0)
     (site.export / "closed").chmod(0)
     (site.export / "only-listed").chmod(0o444)
-    as_nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-    as_nobody += ["--bounding-set=-all", "--no-new-privs"]
-    ran = subprocess.run(
-        [*as_nobody, *site.command("once")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "HOME": str(site.folder), "PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    if "Permission denied" in ran.stderr and "colours.edge" not in ran.stderr and ran.returncode:
-        pytest.skip("another user cannot read this checkout")
+    ran = run_as_nobody(site.folder, "once", "--config", str(site.config_path))
     assert ran.returncode == 0, ran.stderr
     assert site.outcomes() == {
         "secret.jpg": ("done", "rejected", None, "unreadable"),

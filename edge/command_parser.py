@@ -1,0 +1,52 @@
+"""The command line of every command: its errors, its version, its manual and its completion."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import edge
+from edge.completion import SHELLS, completion
+from edge.man_page import man_page
+from edge.printable import printable
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose errors show what is not printable, such as in a file's name, as escapes."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with exit code 2."""
+        super().error(printable(message))
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """`--version`, the same for every command."""
+    text = f"microscope-edge {edge.__version__}"
+    parser.add_argument("--version", action="version", version=text)
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """`--version`, `--manual` and `--completion`, for commands that are installed."""
+    add_version(parser)
+    text = "print the manual page, for man -l -"
+    parser.add_argument("--manual", action=_Print, nargs=0, help=text)
+    text = "print the shell's completion."
+    parser.add_argument("--completion", action=_Print, choices=SHELLS, metavar="SHELL", help=text)
+
+
+class _Print(argparse.Action):
+    """Prints what is made of the parser, and ends."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        _namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        _option: str | None = None,
+    ) -> None:
+        is_completion = self.dest == "completion"
+        text = completion(parser, str(values)) if is_completion else man_page(parser)
+        sys.stdout.write(text)
+        parser.exit()

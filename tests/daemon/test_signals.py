@@ -1,0 +1,122 @@
+"""Signals at any moment: whoever they interrupt may hold a lock."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemon.ending import Ending
+from daemon.lifecycle import Lifecycle
+from daemon.liveness import Notifier
+from daemon.signals import acting_on_signals
+from tests.daemon.conftest import Site, until
+
+
+def send(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    number = signal.SIGUSR1
+    before = signal.getsignal(number)
+    yield
+    signal.signal(number, before)
+
+
+def test_signal_that_interrupts_the_holder_of_a_lock_is_acted_on() -> None:
+    ending = Ending()
+    with acting_on_signals({signal.SIGUSR1: ending.request}):
+        # What `wait` and `request` of this very thread hold for moments.
+        with ending._requested._cond:  # type: ignore[attr-defined]
+            send(signal.SIGUSR1)
+            assert not ending.is_requested
+        until(lambda: ending.is_requested)
+
+
+def test_sigterm_that_interrupts_the_wait_for_storage_ends_it(tmp_path: Path) -> None:
+    lifecycle = Lifecycle(tmp_path / "edge.yaml", Notifier({}))
+    with lifecycle.acting_on_signals():
+        condition = lifecycle._stopped._cond  # type: ignore[attr-defined]
+        with condition, lifecycle._hand_over:
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM):
+                send(number)
+        until(lifecycle._stopped.is_set)
+    # A second one while the process ends changes nothing.
+    send(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+
+
+def test_thousands_of_signals_lose_not_the_last() -> None:
+    ending, acted = Ending(), threading.Event()
+
+    def act() -> None:
+        ending.request()
+        acted.set()
+
+    with acting_on_signals({signal.SIGUSR1: act}):
+        for _ in range(5000):
+            send(signal.SIGUSR1)
+            ending.wait(0)
+        assert ending.is_requested
+        until(acted.is_set)
+        acted.clear()
+        send(signal.SIGUSR1)
+        assert acted.wait(20)
+
+
+def test_signal_whose_action_fails_leaves_the_next_one_its_thread(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    calls: list[int] = []
+
+    def act() -> None:
+        calls.append(0)
+        if len(calls) == 1:
+            raise RuntimeError("S1/A/4711.jpg")
+
+    with acting_on_signals({signal.SIGUSR1: act}):
+        send(signal.SIGUSR1)
+        until(lambda: len(calls) == 1)
+        send(signal.SIGUSR1)
+        until(lambda: len(calls) == 2)
+    assert "a signal could not be acted on (RuntimeError)" in caplog.text
+    assert "4711" not in caplog.text
+
+
+def test_signals_do_again_what_they_did_after_the_block() -> None:
+    seen: list[int] = []
+    signal.signal(signal.SIGUSR1, lambda number, _frame: seen.append(number))
+    with acting_on_signals({signal.SIGUSR1: lambda: None}):
+        send(signal.SIGUSR1)
+        assert seen == []
+    send(signal.SIGUSR1)
+    assert seen == [signal.SIGUSR1]
+
+
+@pytest.mark.parametrize("command", ["run", "once"])
+def test_process_that_gets_sigterm_at_any_moment_ends(site: Site, command: str) -> None:
+    chance = random.Random(command)  # noqa: S311 - moments
+    (site.export / "a.jpg").write_bytes(b"no image")
+    for _ in range(4):
+        process = site.start(command)
+        # While it is imported, opened, at work, or already ending.
+        time.sleep(chance.uniform(0.3, 2.5))
+        for _ in range(3):
+            process.send_signal(signal.SIGTERM)
+        try:
+            _, said = process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        # By the signal itself only before the command has begun or after it is done.
+        assert process.returncode in (0, 130, -signal.SIGTERM), said
+        assert "Traceback" not in said
