@@ -165,8 +165,11 @@ def _changes(
         paths = [path for root_, path in seen if root_ == root]
         query = sql.KNOWN.format(",".join("?" * len(paths)))
         for path, *row in db.execute(query, (root, *paths)):
+            version = seen.get((root, path))
+            if version is None:
+                raise take.DamagedError("a path is there twice, or is none")
             # Of a scan nearly all are as they were, and the others cost ten times as much.
-            if not is_written and _is_as_before(seen[root, path], row):
+            if not is_written and _is_as_before(version, row):
                 del seen[root, path]
             else:
                 known[root, path] = Known.from_row(row)

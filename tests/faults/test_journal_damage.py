@@ -80,7 +80,7 @@ def test_value_that_no_daemon_writes_is_refused_at_the_start(state_dir: Path, co
         "DELETE FROM root WHERE id = 1",
         "UPDATE image SET state = 'nonsense' WHERE id = 3",
         "UPDATE image SET status = NULL WHERE id = 1",
-        "UPDATE image SET next_try_s = 9e999 WHERE id = 200",
+        "UPDATE image SET recorded_at = 9e999 WHERE id = 200",
     ],
 )
 def test_damaged_schema_or_row_is_refused_at_the_start(state_dir: Path, damage: str) -> None:
@@ -131,9 +131,15 @@ def test_conclude_of_an_image_that_is_not_claimed_changes_nothing(
     assert (first.version.root, first.version.path) in journal.claims()
 
 
-def test_claim_by_an_index_that_missed_a_change_is_refused(state_dir: Path) -> None:
+def test_claim_by_an_index_that_missed_a_change_is_refused(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gone = "UPDATE image SET state = 'gone' WHERE state = 'waiting'"
     past_index(state_dir / NAME, "image_waiting", gone)
+    with pytest.raises(StorageError, match="an index does not fit its table"):
+        open_journal(state_dir)
+    # As if it had come about since the start.
+    monkeypatch.setattr("daemon.journal_file.require_sound", lambda *_: None)
     with closing(open_journal(state_dir)) as journal:
         for folder in FOLDERS:
             journal.serve(folder)
