@@ -343,6 +343,18 @@ def test_retry_puts_rejected_images_or_one_back_and_says_how_many(
     assert "lies in no watch folder" in capsys.readouterr().err
 
 
+def test_once_that_rejected_images_says_where_they_are_named(
+    site: Any, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.add("S1/1/a.jpg", colour_jpeg("red"))
+    assert run(site, "once") == 0
+    assert "edge-daemon status" not in capsys.readouterr().err
+    site.add("S1/1/small.jpg", colour_jpeg("red", side_px=16))
+    assert run(site, "once") == 0
+    where = f"which were rejected, and why: edge-daemon status --config {site.config_path}\n"
+    assert where in capsys.readouterr().err
+
+
 def test_run_tells_systemd_and_sigterm_ends_it_cleanly(
     site: Any, colour_jpeg: Jpeg, until: Until
 ) -> None:
