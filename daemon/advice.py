@@ -15,7 +15,7 @@ MEANINGS: Final = {
     RejectReason.TOO_LARGE: "more bytes than limits.max_bytes",
     RejectReason.TOO_MANY_PIXELS: "more pixels than limits.max_pixels",
     RejectReason.TOO_SMALL: "too few pixels for a cell",
-    RejectReason.UNSUPPORTED_FORMAT: "not a JPEG or PNG",
+    RejectReason.UNSUPPORTED_FORMAT: "no JPEG or PNG that is read",
     RejectReason.UNSUPPORTED_COLOUR: "not 8-bit colour",
     RejectReason.TRUNCATED: "the end of the file is missing",
     RejectReason.CORRUPT: "the file cannot be decoded",

@@ -144,8 +144,8 @@ def _check_config(arguments: argparse.Namespace) -> int:
 
 def _check_installed(place: Place) -> int:
     check = check_in_sandbox(place)
-    print(check.out, end="")
-    print(check.errors, end="", file=sys.stderr)
+    print(printable_lines(check.out), end="")
+    print(printable_lines(check.errors), end="", file=sys.stderr)
     return check.exit_code
 
 

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Final
 
 from daemon.install_files import metrics_drop_in, share_drop_in, shipped, tmpfiles, unit
-from daemon.install_place import MARK, PREFIX, digest, record_text
+from daemon.install_place import (
+    MARK,
+    PREFIX,
+    Place,
+    digest,
+    places,
+    read_record,
+    record_text,
+)
 from daemon.install_program import closed_program
 from daemon.install_site import Site
 from daemon.install_steps import CommandStep, FileStep, RemoveStep, Step
@@ -79,14 +87,14 @@ def plan(site: Site, texts: Mapping[Path, str]) -> list[Step]:
     files = [
         FileStep(place.unit_file, unit(place, site.prefix)),
         FileStep(_SYSUSERS, shipped("edge-daemon.sysusers.conf")),
-        FileStep(place.tmpfiles, tmpfiles(place, site.config)),
+        FileStep(place.tmpfiles, tmpfiles(place, site.config, makes_results=site.makes_results)),
         FileStep(place.config, site.config_text, is_persons=True),
     ]
     drop_ins = list(_drop_ins(site))
     files += [step for step in drop_ins if isinstance(step, FileStep)]
     files += [FileStep(path, text) for path, text in texts.items()]
-    written = {step.path: step.content for step in files if not step.is_persons}
-    files.append(FileStep(place.record, record_text(written)))
+    written = {str(step.path): digest(step.content) for step in files if not step.is_persons}
+    files += _records(place, written)
     removed = [step for step in drop_ins if isinstance(step, RemoveStep)]
     return [*files, *removed, *_commands(site)]
 
@@ -96,9 +104,9 @@ def next_steps(site: Site, *, is_checked: bool) -> Iterator[str]:
     place = site.place
     if not place.at(site.program).exists():
         yield f"{site.program} is not there yet; install the program there, or give --prefix"
+    elif not is_checked and not place.is_image:
+        yield from closed_program(site.program)
     if not is_checked:
-        if not place.is_image:
-            yield from closed_program(site.program)
         yield "check it in the unit's sandbox, where its systemd runs:"
         yield f"  {site.program} check-config --installed{place.option}"
     if not place.is_image and _is_active(place.unit):
@@ -109,14 +117,14 @@ def next_steps(site: Site, *, is_checked: bool) -> Iterator[str]:
         yield f"  systemctl enable --now {place.unit}"
 
 
-def is_ours(site: Site, path: Path) -> bool:
-    """Whether a drop-in is as an installation wrote it, so that it may be replaced."""
-    text = site.place.text_of(path)
-    recorded = site.installed.hashes.get(str(path))
-    if text is None or recorded is not None:
-        return text is None or digest(text) == recorded
-    # Of an installation that kept no record.
-    return text.startswith(MARK) or text == shipped(f"drop-ins/{path.name}")
+def _records(place: Place, written: dict[str, str]) -> Iterator[FileStep]:
+    """The record of what was written; other daemons' records too, where they share a file."""
+    yield FileStep(place.record, record_text(written))
+    for other in places(place.root):
+        recorded = {} if other == place else read_record(other)
+        if recorded:
+            shared = {path: written[path] for path in recorded if path in written}
+            yield FileStep(other.record, record_text({**recorded, **shared}))
 
 
 def _drop_ins(site: Site) -> Iterator[FileStep | RemoveStep]:
@@ -128,10 +136,20 @@ def _drop_ins(site: Site) -> Iterator[FileStep | RemoveStep]:
     }
     for name, content in contents.items():
         path = place.drop_ins / name
+        present = place.text_of(path)
+        is_ours = present is None or _was_written(site, path, present)
         if content is not None:
-            yield FileStep(path, content, is_persons=not is_ours(site, path))
-        elif place.text_of(path) is not None and is_ours(site, path):
+            is_copy = present == shipped(f"drop-ins/{name}")
+            yield FileStep(path, content, is_persons=not (is_ours or is_copy))
+        elif present is not None and is_ours:
             yield RemoveStep(path)
+
+
+def _was_written(site: Site, path: Path, present: str) -> bool:
+    """Whether a drop-in is as an installation wrote it."""
+    recorded = site.installed.hashes.get(str(path))
+    # An installation of before kept no record.
+    return digest(present) == recorded if recorded else present.startswith(MARK)
 
 
 def _commands(site: Site) -> Iterator[CommandStep]:

@@ -46,14 +46,14 @@ def config_text(place: Place, prefix: Path, folders: Mapping[str, Path | None]) 
     return _with_value(text, "state_dir: ", state)
 
 
-def tmpfiles(place: Place, config: Config) -> str:
+def tmpfiles(place: Place, config: Config, *, makes_results: bool) -> str:
     """The folders that the daemon needs before its first start."""
-    example = example_results(place)
+    makes_results = makes_results and config.results.folder == example_results(place)
     lines = shipped("edge-daemon.tmpfiles.conf").replace(_ANALYZER, place.instance or _ANALYZER)
     made = []
     for line in lines.splitlines():
         # A folder of its own in place of a share would hide that the share is not mounted.
-        if config.results.folder == example or ("results" not in line and "/srv/" not in line):
+        if makes_results or ("results" not in line and "/srv/" not in line):
             made.append(line)
         own = next((own for own in (_STATE, _RUNTIME) if line.startswith(f"d {own} ")), None)
         if own and place.instance:

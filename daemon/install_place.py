@@ -109,11 +109,15 @@ def text_of(path: Path) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What is installed already: the options of before, and the hash of each file written."""
+    """What is installed already: the options of before, and the hash of each file written.
+
+    `makes_results` is true also where nothing is installed yet.
+    """
 
     prefix: Path | None
     share: str | None
     has_gpu: bool
+    makes_results: bool
     hashes: dict[str, str]
 
 
@@ -127,6 +131,7 @@ def read_installed(place: Place) -> Installed:
         prefix=Path(program[1]) if program else None,
         share=unquoted(group[1]) if group else None,
         has_gpu=place.at(place.drop_ins / "gpu.conf").is_file(),
+        makes_results="results" in (place.text_of(place.tmpfiles) or "results"),
         hashes=read_record(place),
     )
 
@@ -139,10 +144,9 @@ def read_record(place: Place) -> dict[str, str]:
     return {}
 
 
-def record_text(files: dict[Path, str]) -> str:
-    """The record of files and their contents."""
-    hashes = {str(path): digest(content) for path, content in sorted(files.items())}
-    return json.dumps({"files": hashes}, indent=1, ensure_ascii=False) + "\n"
+def record_text(hashes: dict[str, str]) -> str:
+    """The record of files, by their paths, with their SHA-256."""
+    return json.dumps({"files": dict(sorted(hashes.items()))}, indent=1, ensure_ascii=False) + "\n"
 
 
 def digest(content: str) -> str:
@@ -151,7 +155,8 @@ def digest(content: str) -> str:
 
 
 def places(root: Path = Path("/")) -> list[Place]:
-    """Every daemon of a machine that has a configuration, the one without a name first."""
-    names = sorted(path.stem for path in Place(root=root).at(ETC).glob("*.yaml"))
+    """Every daemon of a machine with a configuration or a record, the one without a name first."""
+    files = Place(root=root).at(ETC).glob("*.*")
+    names = {path.stem for path in files if path.suffix in (".yaml", ".installed")}
     found = [Place(None if name == PLAIN else name, root) for name in names]
     return sorted(found, key=lambda place: place.instance or "")

@@ -23,7 +23,7 @@ def installed_place(instance: str | None) -> Place:
     Raises:
         ConfigError: there is none, or there are several and none was named.
     """
-    found = places()
+    found = [place for place in places() if place.config.exists()]
     names = ", ".join(place.name for place in found)
     if instance is not None:
         named = [place for place in found if place.name == instance]

@@ -19,8 +19,8 @@ from typing import Final
 
 from daemon.settle import Clock
 
-# With all of them as long as they may be, 32 MB.
-MOST_LINES: Final = 2000
+# Some 40,000 lines: a worker may have a thousand images rejected at once, and others as many.
+MOST_BYTES: Final = 4 * 1024 * 1024
 _LONGEST_LINE: Final = 16_000
 # A reader that takes nothing for so long stands still.
 _STILL_AFTER_S: Final = 5.0
@@ -32,12 +32,13 @@ class QueuedHandler(logging.Handler):
     """Formats a record at once and writes it later, in order. Never waits for the reader."""
 
     def __init__(
-        self, descriptor: int, *, most_lines: int = MOST_LINES, clock: Clock = time.monotonic
+        self, descriptor: int, *, most_bytes: int = MOST_BYTES, clock: Clock = time.monotonic
     ) -> None:
         """Make a handler that writes to a descriptor, which stays open and the caller's."""
         super().__init__()
         self._descriptor = descriptor
-        self._most_lines = most_lines
+        self._most_bytes = most_bytes
+        self._queued_bytes = 0
         self._clock = clock
         # Both may be used by a thread that is using them already: a finalizer may run in the middle
         # of a line, and warn.
@@ -105,10 +106,12 @@ class QueuedHandler(logging.Handler):
         with self._lock:
             # Until all that is queued was read: else a slow reader would get a line now and then,
             # and each time a line that tells of those dropped in between.
-            self._is_dropping = self._is_dropping or self._lines.qsize() >= self._most_lines
+            is_full = self._queued_bytes + len(line) > self._most_bytes
+            self._is_dropping = self._is_dropping or is_full
             if self._is_finished or self._is_dropping:
                 self._count(level)
             else:
+                self._queued_bytes += len(line)
                 self._lines.put((level, line))
 
     def _count(self, level: str) -> None:
@@ -121,6 +124,8 @@ class QueuedHandler(logging.Handler):
             if isinstance(item, threading.Event):
                 item.set()
             else:
+                with self._lock:
+                    self._queued_bytes -= len(item[1])
                 self._write(*item)
             if self._lines.empty():
                 self._tell_of_dropped()

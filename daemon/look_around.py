@@ -34,7 +34,7 @@ class Looked:
     def lines(self, watch: WatchConfig) -> Iterator[str]:
         """What a person should know of the names in the folder and of those asked for."""
         for pattern in watch.patterns:
-            if PurePath(pattern).suffix.lower() in UNREAD:
+            if PurePath(pattern.lower().rstrip("*?")).suffix in UNREAD:
                 yield (
                     f"WARNING: {pattern} names files that are neither JPEG nor PNG; each of them "
                     "is rejected as unsupported_format. Export JPEG or PNG"

@@ -26,6 +26,7 @@ from daemon.passed_over import Reason
 from daemon.records import Dropped, Finished, Postponed, Unchanged, Verdict
 from edge.errors import RejectReason
 from edge.labeller import Status
+from edge.printable import printable
 from edge.sidecar import ModelFacts
 
 PREFIX: Final = "microscope_edge"
@@ -172,7 +173,7 @@ class _StateCollector(Collector):
         text = "Files and folders that the last whole scan left out."
         passed_over = _gauge("passed_over", text, "watch", "reason")
         for number, folder in enumerate(self._folders):
-            info.add_metric([str(number), os.fsencode(folder).decode("utf-8", "replace")], 1)
+            info.add_metric([str(number), printable(str(folder))], 1)
         for number, one in sorted(watch.items()):
             there.add_metric([str(number)], one.is_there)
             events.add_metric([str(number)], one.has_events)

@@ -182,7 +182,8 @@ class Supervisor:
         health, seat = self._watched.health, self._watched.seat
         health.set("progress", ok=problem is None, reason=problem or "")
         reason = "a file system does not answer; its images wait"
-        hung = self._watched.pulse.threads_in(LABEL, RESULTS, longer_than_s=_SLOW_AFTER_S)
+        # Large images on a slow machine may take as long as it takes to call a share slow.
+        hung = self._watched.pulse.threads_in(LABEL, RESULTS, longer_than_s=_STILL_AFTER_S)
         if is_vital := hung >= self._watched.workers:
             reason = "a file system does not answer and holds every worker; all images wait"
         health.set("storage", ok=not self._slow, reason=reason, is_vital=is_vital)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from daemon.cli import main
+from tests.support.unit_files import DROP_INS
 
 UNIT = Path("etc/systemd/system/edge-daemon.service")
 CONFIG = Path("etc/microscope-edge/edge.yaml")
@@ -93,6 +94,21 @@ def test_what_the_unit_may_write_follows_a_configuration_that_a_person_changed(
 
 
 @needs_root
+def test_results_folder_of_the_example_is_made_only_where_nobody_named_it(machine: Path) -> None:
+    install_ = ["install", "--root", str(machine)]
+    made = machine / "etc/tmpfiles.d/edge-daemon.conf"
+    assert main([*install_, "--results", "/srv/dm96/results"]) == 0
+    # It may belong to a group of the person's; at each boot it would be made the service's.
+    assert "/srv/dm96" not in made.read_text()
+    assert main(install_) == 0
+    assert "/srv/dm96" not in made.read_text()
+    instance = [*install_, "--instance", "b"]
+    for _ in range(2):
+        assert main(instance) == 0
+        assert "d /srv/b/results" in made.with_name("edge-daemon-b.conf").read_text()
+
+
+@needs_root
 def test_drop_in_that_a_person_changed_is_kept(
     machine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +123,40 @@ def test_drop_in_that_a_person_changed_is_kept(
     out = capsys.readouterr().out
     assert f"keep   /{UNIT}.d/share.conf, which is yours; a new one would differ:\n" in out
     assert "       -ReadWritePaths=/srv/more\n" in out
+
+
+@needs_root
+def test_group_that_systemd_does_not_find_by_its_name_is_given_by_number(machine: Path) -> None:
+    group = machine / "etc" / "group"
+    group.write_text(group.read_text() + "domain users:x:7777:\n")
+    install_ = ["install", "--root", str(machine)]
+    share = machine / f"{UNIT}.d" / "share.conf"
+    for words in (["--share", "domain users"], []):
+        assert main([*install_, *words]) == 0
+        assert share.read_text().splitlines()[-1] == "SupplementaryGroups=7777"
+
+
+@needs_root
+def test_group_that_is_gone_since_the_installation_is_told(
+    machine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install_ = ["install", "--root", str(machine)]
+    assert main([*install_, "--share", "labshare"]) == 0
+    group = machine / "etc" / "group"
+    group.write_text(group.read_text().replace("labshare:", "another:"))
+    capsys.readouterr()
+    assert main(install_) == 2
+    assert "error: the group labshare of /etc/systemd/" in capsys.readouterr().err
+    assert main([*install_, "--share", "another"]) == 0
+
+
+@needs_root
+def test_drop_in_that_a_person_copied_is_not_removed(machine: Path) -> None:
+    copied = machine / f"{UNIT}.d" / "metrics.conf"
+    copied.parent.mkdir(parents=True)
+    shutil.copy(DROP_INS / "metrics.conf", copied)
+    assert main(["install", "--root", str(machine)]) == 0
+    assert copied.read_bytes() == (DROP_INS / "metrics.conf").read_bytes()
 
 
 LOOPBACK = ["PrivateNetwork=no", "IPAddressDeny=any", "IPAddressAllow=localhost"]

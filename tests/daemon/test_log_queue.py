@@ -17,7 +17,7 @@ import pytest
 
 from daemon import log_queue
 from daemon.health import Health
-from daemon.log_queue import MOST_LINES, QueuedHandler, QueuedScreen
+from daemon.log_queue import MOST_BYTES, QueuedHandler, QueuedScreen
 from daemon.metrics import Metrics
 from tests.daemon.conftest import until
 
@@ -65,7 +65,7 @@ def test_reader_that_stands_still_holds_nobody_up_and_is_told_what_it_missed(
     reader, writer = pipe
     filled = fill(writer)
     now_s = 0.0
-    handler = QueuedHandler(writer, most_lines=10, clock=lambda: now_s)
+    handler = QueuedHandler(writer, most_bytes=70, clock=lambda: now_s)
     logger = logger_of(handler)
     logger.info("first")
     until(handler._lines.empty)  # the writer has it in hand and waits
@@ -147,8 +147,8 @@ def test_terminal_that_was_stopped_does_not_hold_up_the_progress_line() -> None:
     handler = QueuedHandler(follower)
     screen = QueuedScreen(handler)
     assert screen.isatty()
-    for number in range(2 * MOST_LINES):
-        screen.write(f"\r{number}")
+    for _ in range(2 * MOST_BYTES // 1000):
+        screen.write(f"\r0{'x' * 1000}")
     assert handler.dropped == {}
     termios.tcflow(follower, termios.TCOON)
     assert select.select([leader], [], [], 20)[0]
@@ -160,7 +160,7 @@ def test_terminal_that_was_stopped_does_not_hold_up_the_progress_line() -> None:
 
 def test_dropped_lines_are_a_metric(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     fill(pipe[1])
-    handler = QueuedHandler(pipe[1], most_lines=1)
+    handler = QueuedHandler(pipe[1], most_bytes=25)
     monkeypatch.setattr(logging.getLogger("daemon"), "handlers", [handler])
     logger = logger_of(handler)
     logger.warning("in the writer's hand")

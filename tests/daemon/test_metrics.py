@@ -131,3 +131,10 @@ def test_text_has_process_metrics_without_proc_stat(monkeypatch: pytest.MonkeyPa
     assert abs(found["process_open_fds",] - len(os.listdir("/proc/self/fd"))) <= 1  # noqa: PTH208
     assert found["process_max_fds",] > 0
     assert found["process_cpu_seconds_total",] > 0
+
+
+def test_text_shows_no_control_character_of_a_folder() -> None:
+    folder = Path("/exp\x1b[2J\n\udc80ort")
+    text = Metrics(Health(), [folder]).text().decode()
+    assert r'folder="/exp\\x1b[2J\\n\\x80ort"' in text
+    assert "\x1b" not in text

@@ -303,10 +303,10 @@ def test_check_config_names_an_export_without_a_readable_image(
     out = capsys.readouterr().out
     assert "left out: 3 of other names (.tiff 3)" in out
     assert "WARNING: files that look like images are left out: .tiff cannot be read" in out
-    site.settings["watch"] = [{"folder": "export", "pattern": ["*.TIFF"], "exclude": ["qc"]}]
+    site.settings["watch"] = [{"folder": "export", "pattern": ["*.TIF*"], "exclude": ["qc"]}]
     assert main(["check-config", "--config", str(site.config_path)]) == 0
     out = capsys.readouterr().out
-    assert "WARNING: *.TIFF names files that are neither JPEG nor PNG" in out
+    assert "WARNING: *.TIF* names files that are neither JPEG nor PNG" in out
     assert "without qc" in out
 
 

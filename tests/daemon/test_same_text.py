@@ -15,6 +15,7 @@ from daemon.config import load_config
 from daemon.path_template import PathTemplate
 from daemon.roots import Root, names_regex
 from daemon.same_text import as_on_disk, comparable, forms_on_disk
+from daemon.startup import opened_service
 from edge.errors import ConfigError
 
 Jpeg = Callable[..., bytes]
@@ -57,7 +58,10 @@ def test_as_on_disk_decides_nothing_where_two_names_are_the_same_text(tmp_path: 
 
 
 def test_service_takes_every_folder_in_the_form_of_the_disk(
-    site: Any, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
+    site: Any,
+    colour_jpeg: Jpeg,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     names = {"bundle": "Modell ä", "export": "Prüfung", "results": "Für LIS", "state": "Zustände"}
     bundle = Path(site.settings["bundle"])
@@ -81,9 +85,9 @@ def test_service_takes_every_folder_in_the_form_of_the_disk(
     out = capsys.readouterr().out
     assert out.count("is written in another Unicode form") == 4
     assert "has sample_id a" in out
-    assert main(["once", "--config", str(config)]) == 0
-    err = capsys.readouterr().err
-    assert err.count("is written in another Unicode form") == 4
+    with opened_service(load_config(config), is_once=True) as service:
+        service.once(lambda: None)
+    assert caplog.text.count("is written in another Unicode form") == 4
     results = site.folder / nfd(names["results"]) / nfd("Müller")
     assert sorted(path.name for path in results.iterdir()) == ["a.jpg.csv", "a.jpg.json"]
     # `retry` in the form of a keyboard.

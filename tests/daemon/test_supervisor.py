@@ -400,8 +400,8 @@ def test_workers_that_stand_still_are_found_in_a_service_that_runs(
 def test_health_fails_where_storage_holds_every_worker(bench: Bench) -> None:
     supervisor, health = bench.supervisor, bench.watched.health
 
-    def told() -> tuple[str, tuple[str, ...]]:
-        bench.now_s += 11
+    def told(after_s: float) -> tuple[str, tuple[str, ...]]:
+        bench.now_s += after_s
         bench.watched.canary.pass_once()
         health.canary_passed()
         supervisor._tell_of_slow_storage()
@@ -410,14 +410,16 @@ def test_health_fails_where_storage_holds_every_worker(bench: Bench) -> None:
         return str(report.status), report.reasons
 
     with bench.hanging_in(LABEL):
-        assert told() == ("degraded", ("storage: a file system does not answer; its images wait",))
+        slow = ("degraded", ("storage: a file system does not answer; its images wait",))
+        assert told(31) == slow
         with bench.hanging_in(RESULTS):
-            status, reasons = told()
+            assert told(11) == slow
+            status, reasons = told(20)
             assert status == "failing"
             assert reasons == (
                 "storage: a file system does not answer and holds every worker; all images wait",
             )
-    assert told() == ("ok", ())
+    assert told(1) == ("ok", ())
 
 
 def test_health_names_a_log_that_nobody_reads(

@@ -129,6 +129,19 @@ def test_purge_while_a_daemon_that_is_not_the_units_uses_the_state_is_refused(
         uninstall.plan(Place(), is_purge=True)
 
 
+def test_last_daemon_removes_a_unit_that_the_installation_of_another_replaced(
+    machine: Path, edge: Callable[..., list[str]]
+) -> None:
+    edge("install", "--instance", "a")
+    edge("install", "--instance", "b", "--prefix", "/usr/local/edge")
+    unit = machine / "etc/systemd/system/edge-daemon@.service"
+    edge("uninstall", "--instance", "b")
+    assert unit.is_file()
+    # The configuration of b, which stays, does not count as a daemon that needs the unit.
+    edge("uninstall", "--instance", "a")
+    assert not unit.exists()
+
+
 def test_installation_without_a_record_says_how_to_remove_it(
     machine: Path, edge: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import PurePath
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from tests.support.nspawn import Machine
 from tests.support.systemd_lab import (
     BUNDLE,
     PROGRAM,
+    PYTHON,
     Laboratory,
     add_command,
     add_program,
@@ -58,7 +60,9 @@ class Instance:
         return self.machine.run(PROGRAM, command, *words, is_checked=False)
 
     def install(self, *words: str) -> None:
-        result = self.edge("install", "--bundle", BUNDLE, *words)
+        # All instances share the unit's file, and with it the program.
+        prefix = str(PurePath(PROGRAM).parent.parent)
+        result = self.edge("install", "--bundle", BUNDLE, "--prefix", prefix, *words)
         assert result.returncode == 0, result.stdout + result.stderr
 
     def configure(self, **changes: Any) -> None:
@@ -75,6 +79,16 @@ class Instance:
         assert self._laboratory.label(name, results=where["results"]) == colour
 
 
+CLIENT = """
+import http.client, socket, sys
+address = sys.argv[1]
+connection = http.client.HTTPConnection("localhost" if "unix:" in address else address)
+if "unix:" in address:
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(address.removeprefix("unix:"))
+connection.request("GET", "/health")
+print(connection.getresponse().read().decode())
+"""
 NUMBERS = itertools.count(1)
 
 
@@ -83,9 +97,8 @@ def instance(machine: Machine, colour_jpeg: Callable[..., bytes]) -> Iterator[In
     name = f"dm{next(NUMBERS)}"
     instance = Instance(machine, name, colour_jpeg)
     yield instance
-    machine.run("systemctl", "stop", instance.unit, is_checked=False)
+    instance.edge("uninstall", "--purge")
     shutil.rmtree(machine.at(f"/srv/{name}"), ignore_errors=True)
-    machine.at(instance.config).unlink(missing_ok=True)
 
 
 def test_what_is_missing_is_told_at_once_after_the_installation_and_can_be_checked_again(
@@ -164,21 +177,24 @@ def test_each_kind_of_metrics_that_the_example_names_can_be_read_outside(
     machine.run("chown", "edge:", METRICS_FOLDER)
     instance.install()
     instance.start()
-    address = ("curl", "-sS", "--fail", "http://127.0.0.1:9464/health")
-    until(lambda: machine.run(*address, is_checked=False).returncode == 0)
+    until(lambda: health(machine, "127.0.0.1:9464") == "ok")
     until(machine.at(file).is_file, timeout_s=30)
 
     instance.configure(metrics={"listen": socket})
     instance.install()
     assert not machine.at(f"{instance.drop_ins}/metrics.conf").exists()
     machine.run("systemctl", "restart", instance.unit)
-    path = socket.removeprefix("unix:")
-    ask = ("curl", "-sS", "--fail", "--unix-socket", path, "http://localhost/health")
-    until(lambda: machine.run(*ask, is_checked=False).returncode == 0)
-    assert json.loads(machine.run(*ask).stdout)["status"] == "ok"
+    until(lambda: health(machine, socket) == "ok")
     # A check beside the running service leaves its socket where it is.
     assert instance.edge("check-config", "--installed").returncode == 0
-    machine.run(*ask)
+    assert health(machine, socket) == "ok"
+
+
+def health(machine: Machine, address: str) -> str | None:
+    """What /health says to root outside of the sandbox; None where nothing answers."""
+    python = ("env", "LD_LIBRARY_PATH=/opt/python/lib", PYTHON)
+    result = machine.run(*python, "-c", CLIENT, address, is_checked=False)
+    return str(json.loads(result.stdout)["status"]) if result.returncode == 0 else None
 
 
 def test_folder_that_the_unit_hides_is_named_as_hidden(instance: Instance) -> None:
@@ -225,7 +241,35 @@ def test_program_that_the_user_edge_may_not_start_is_named(instance: Instance) -
         f"error: {prefix} is closed to the user edge. Open it: chmod o+x {prefix}" in result.stderr
     )
     machine.run("chmod", "0755", prefix)
-    instance.install()
+    result = instance.edge("install", "--bundle", BUNDLE, "--prefix", prefix)
+    assert result.returncode == 0
+
+
+def test_program_that_fails_before_it_begins_is_told_in_one_line(instance: Instance) -> None:
+    machine, prefix = instance.machine, f"/opt/{instance.name}"
+    # As after `pip install -e` of sources that the user edge may not read.
+    sources = f"/opt/{instance.name}-sources"
+    machine.run("mkdir", sources)
+    machine.run("cp", "-r", "/opt/checkout/daemon", "/opt/checkout/edge", "-t", sources)
+    add_command(machine, f"{prefix}/bin/edge-daemon")
+    program = machine.at(f"{prefix}/bin/edge-daemon")
+    program.write_text(program.read_text().replace("/opt/checkout", sources))
+    machine.run("chmod", "0700", sources)
+    result = instance.edge("install", "--bundle", BUNDLE, "--prefix", prefix)
+    assert result.returncode == 5
+    first, *_ = result.stderr.splitlines()
+    assert first.startswith("error: the program fails in the unit's sandbox before it begins: ")
+    assert "ModuleNotFoundError" in first
+
+
+def test_results_folder_behind_a_link_is_written_to(instance: Instance) -> None:
+    machine, real = instance.machine, f"/srv/{instance.name}/disk"
+    machine.run("install", "-d", "-m", "0777", real)
+    link = f"/srv/{instance.name}/link"
+    machine.run("ln", "-s", real, link)
+    instance.install("--results", link)
+    instance.start()
+    instance.labels("green", results=real)
 
 
 def test_status_takes_the_installed_configuration_and_asks_where_there_are_several(

@@ -258,7 +258,7 @@ def test_reload_takes_a_right_configuration_and_refuses_a_wrong_one_whole(
 
     laboratory.configure(results={"folder": RESULTS, "formats": ["json", "csv"]}, settle_s=-1)
     machine.run("systemctl", "reload", UNIT)
-    until(lambda: "settle_s" in machine.log(UNIT).rpartition("Reload")[2])
+    until(lambda: "settle_s" in machine.log(UNIT).rpartition("Reloading")[2])
     assert _has_formats(laboratory, {".json"})
     assert machine.show(UNIT, "ActiveState") == "active"
     assert laboratory.pid() == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from edge.backends.trt import TensorRtSession, batch_sizes, count_types, open_pl
 from edge.backends.trt_build import BuildOptions, Plan, build_plan
 from edge.backends.trt_library import Library, open_library
 from edge.errors import BackendError, DeviceError
+from edge.installation import install_command
 from tests.conftest import colour_model
 from tests.support import fake_gpu
 from tests.support.fake_gpu import FakeGpu
@@ -148,7 +150,7 @@ def test_open_plan_without_pycuda_says_what_to_install(
     library = open_library("tensorrt")
     plan = plan_of(library)
     fake_gpu.uninstalled(monkeypatch, "pycuda", "pycuda.driver")
-    with pytest.raises(BackendError, match=r"pycuda.*microscope-edge\[gpu\]"):
+    with pytest.raises(BackendError, match=re.escape(install_command("gpu"))):
         open_plan(library, plan)
     assert gpu.runs == []
 
