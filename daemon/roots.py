@@ -84,8 +84,10 @@ class Root:
         """The version of a file that has this status."""
         # A file may claim a year after 2262, and one without a time on a share claims 1601, which
         # is before 1677: SQLite's integers end at both.
-        mtime_ns = max(-_INT64_MAX, min(status.st_mtime_ns, _INT64_MAX))
-        return ImageVersion(self.id, path, status.st_size, mtime_ns)
+        mtime_ns, ctime_ns = (
+            max(-_INT64_MAX, min(ns, _INT64_MAX)) for ns in (status.st_mtime_ns, status.st_ctime_ns)
+        )
+        return ImageVersion(self.id, path, status.st_size, mtime_ns, ctime_ns)
 
     def identity(self) -> tuple[int, int] | None:
         """Device and inode of the watch folder; None where it is not there.

@@ -7,6 +7,7 @@ One image's way, from top to bottom of this file:
     recorded   it stands in the journal as waiting                       _record
     claimed    a worker takes it, and others with it where many wait     _work
     labelled   decoded, preprocessed, inferred, judged                   _label
+               or found to be unchanged, where it has an outcome
     durable    its sidecars are on the disk                              _write
     marked     the journal holds its outcome                             _finish_batch
 
@@ -25,10 +26,10 @@ from typing import Final
 
 from daemon.bell import Bell
 from daemon.hints import Hint, HintKind, Hints
-from daemon.label_job import UNFINISHED
 from daemon.nameless import without_paths
 from daemon.parts import Parts
 from daemon.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed, Verdict
+from daemon.second_looks import SecondLooks
 from daemon.settle import SettleTracker
 from daemon.source import Source
 from daemon.supervisor import BUSY, EXPORT, LABEL, MARK, RESULTS, Supervisor
@@ -76,6 +77,7 @@ class Service:
             for id_, root in parts.roots.items()
         }
         self._bell = Bell()
+        self._second_looks = SecondLooks(parts.journal, self._bell.ring)
         self._ending = parts.ending
 
     def run(self) -> None:
@@ -129,6 +131,7 @@ class Service:
         self._follow_hints()
         self._rescan()
         self._record_settled()
+        self._second_looks.take_some()
         self._report_progress()
 
     def _follow_hints(self) -> None:
@@ -156,7 +159,7 @@ class Service:
     def _admit(self, versions: list[ImageVersion], *, is_complete: bool = False) -> None:
         """Record what is complete or was quiet for long; watch the rest settle."""
         quiet = [v for v in versions if is_complete or self._settle.looks_old(v)]
-        self._record(quiet)
+        self._record(quiet, is_written=is_complete)
         for version in set(versions).difference(quiet):
             if self._settle.is_full:
                 self._hints.note_loss()
@@ -169,8 +172,8 @@ class Service:
             settled = self._settle.take_settled(lambda old: sources[old.root].look(old.path))
         self._record(settled)
 
-    def _record(self, versions: list[ImageVersion]) -> None:
-        if recorded := self._journal.record_waiting(versions):
+    def _record(self, versions: list[ImageVersion], *, is_written: bool = False) -> None:
+        if recorded := self._journal.record_waiting(versions, is_written=is_written):
             failpoint("record.after_commit")
             self._bell.ring(recorded)
 
@@ -215,7 +218,7 @@ class Service:
             self.tally.add(verdicts)
             self._parts.metrics.finished(verdicts)
             self._parts.image_log.say(verdicts)
-        if all(_is_refused(verdict) for verdict in verdicts):
+        if all(isinstance(v, Postponed) and not v.is_unfinished for v in verdicts):
             # Perhaps nothing can be read or written now: do not race through the backlog.
             self._ending.wait(self._config.retry.first_delay_s)
 
@@ -297,7 +300,3 @@ class Service:
         if self._parts.heartbeat.status_due():
             waiting = self._journal.count_open()
             self._parts.heartbeat.status(f"{self.tally.text()}; {waiting} waiting")
-
-
-def _is_refused(verdict: Verdict) -> bool:
-    return isinstance(verdict, Postponed) and verdict.cause not in UNFINISHED

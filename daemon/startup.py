@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from daemon.canary import Canary
@@ -27,20 +27,21 @@ from daemon.model_seat import GpuFailure, Model, ModelSeat, OpenModel, open_mode
 from daemon.parts import Parts
 from daemon.reporter import Reporter
 from daemon.results import ResultsWriter
-from daemon.results_leftovers import tidy_up
 from daemon.results_names import TakenNames
 from daemon.results_place import ResultsPlace
 from daemon.results_trouble import ResultsTrouble
 from daemon.retention import Retention
 from daemon.roots import Root
 from daemon.same_text import OTHER_FORM
+from daemon.second_looks import SecondLooks
 from daemon.service import Service
 from daemon.settle import PATIENCE_FACTOR
+from daemon.standing import Comparison, has_sidecars
 from daemon.state_dir import owned_state_dir
 from daemon.supervisor import Supervisor, Watched, gpu_in_doubt, take_gpu_failure
+from daemon.take_up import take_up_unreadable, tidy_up
 from edge.backends.select import ONNXRUNTIME, Opening
 from edge.bundle import Bundle
-from edge.errors import RejectReason
 from edge.failpoints import VARIABLE, arm_failpoints, failpoint
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,8 @@ def opened_service(
         roots = open_roots(config, journal)
         tidy_up(journal, roots, is_interruption=not is_reopened)
         take_up_unreadable(journal, roots, is_once=is_once)
+        if is_once:
+            SecondLooks(journal).take_all()
         parts = _assemble(config, storage, seat, roots, pulse, Heartbeat(notifier), is_once=is_once)
         if not is_once:
             stack.enter_context(Reporter(config, parts.health, parts.metrics).running())
@@ -110,11 +113,13 @@ def _assemble(
     health.set_model(seat.model.facts, failed_over=seat.failed_over_since_s is not None)
     metrics = Metrics(health, [watch.folder for watch in config.watch])
     metrics.know_labels(seat.model.facts)
+    patience = _patience(config, is_once=is_once)
+    comparison = _comparison(config, roots, storage.place)
     return Parts(
         config=config,
         journal=storage.journal,
         roots=roots,
-        job=LabelJob(seat.label_batch, roots, config.retry, _patience(config, is_once=is_once)),
+        job=LabelJob(seat.label_batch, roots, config.retry, patience, comparison),
         results=ResultsWriter(
             roots,
             lambda: seat.model.facts,
@@ -227,6 +232,14 @@ def _patience(config: Config, *, is_once: bool) -> Patience:
     )
 
 
+def _comparison(config: Config, roots: dict[int, Root], place: ResultsPlace) -> Comparison:
+    def has_all_sidecars(target: Path) -> bool:
+        place.require({target.parent})
+        return has_sidecars(target, config.results.formats)
+
+    return Comparison(roots, config.limits, has_all_sidecars, config.retry.first_delay_s)
+
+
 def open_retention(parts: Parts) -> Retention:
     """What deletes old rows of the journal."""
     journal, config = parts.journal, parts.config
@@ -257,16 +270,3 @@ def open_roots(config: Config, journal: Journal) -> dict[int, Root]:
         id_ = journal.serve(watch.folder)
         roots[id_] = watch.root(id_, config.results_folder(watch))
     return roots
-
-
-def take_up_unreadable(journal: Journal, roots: dict[int, Root], *, is_once: bool) -> None:
-    """Put images that `once` rejected as unreadable back to waiting.
-
-    A permission changes neither size nor mtime, so that no scan finds them again. The service
-    waits for them; `once` takes those that can be read now.
-    """
-
-    def is_wanted(root: int, path: bytes) -> bool:
-        return not is_once or os.access(roots[root].image(path), os.R_OK, effective_ids=True)
-
-    journal.retry_rejected(reason=str(RejectReason.UNREADABLE), is_wanted=is_wanted)

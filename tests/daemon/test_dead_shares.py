@@ -17,9 +17,9 @@ from daemon.bounded_call import call_each
 from daemon.check_config import check_config
 from daemon.folder_lock import FolderLocks, LockKind
 from daemon.health import Health
-from daemon.results_leftovers import _tidy_folders
 from daemon.results_place import ResultsPlace
 from daemon.startup import opened_service
+from daemon.take_up import _tidy_folders
 from edge.errors import ConfigError, StorageError
 
 Jpeg = Callable[..., bytes]
@@ -66,7 +66,7 @@ def intercept(patch: pytest.MonkeyPatch, folder: Path, before: Callable[[], obje
 def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], threading.Event]]:
     """Has every call to a folder hang until the event that it gives."""
     answers = threading.Event()
-    waits = ("config.ANSWER_S", "results_place.ANSWER_S", "results_leftovers.ANSWER_S")
+    waits = ("config.ANSWER_S", "results_place.ANSWER_S", "take_up.ANSWER_S")
     for name in (*waits, "check_config.ANSWER_S", "folder_lock.ANSWER_S"):
         monkeypatch.setattr(f"daemon.{name}", 0.1)
 

@@ -1,7 +1,8 @@
-"""What a killed process left beside its sidecars."""
+"""What a start takes up where the last process, or the last service in this one, left off."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -10,7 +11,9 @@ from pathlib import Path
 
 from daemon.bounded_call import ANSWER_S, call_each
 from daemon.journal import Journal
+from daemon.records import PastImage
 from daemon.roots import Root
+from edge.errors import RejectReason
 from edge.failpoints import failpoint
 from edge.temporary import remove_leftovers
 
@@ -52,3 +55,18 @@ def _places(folder: Path) -> Iterator[Path]:
         yield folder
     elif folder.parent.is_dir():
         yield from (path for path in folder.parent.iterdir() if path.is_dir())
+
+
+def take_up_unreadable(journal: Journal, roots: dict[int, Root], *, is_once: bool) -> None:
+    """Put images that `once` rejected as unreadable back to waiting.
+
+    A permission changes neither size nor mtime, so that no scan finds them again. The service
+    waits for them; `once` takes those that can be read now.
+    """
+
+    def is_wanted(image: PastImage) -> bool:
+        path = roots[image.root].image(image.path)
+        return not is_once or os.access(path, os.R_OK, effective_ids=True)
+
+    for page in journal.rejections(str(RejectReason.UNREADABLE)):
+        journal.put_back([image for image in page if is_wanted(image)])
