@@ -36,6 +36,10 @@ _RETRY: Final = "edge-daemon retry --config {config}"
 # Beginnings of what a row of the journal says of an image that was put off.
 _HELD_UP: Final = {
     "sidecar: ": "Results cannot be written: check space, permissions and the results share.",
+    "sidecar name: ": (
+        "Sidecars have names that are taken by other files, which are never replaced, or refused: "
+        "set results.folder, or move those files. The images are then labelled."
+    ),
     "folder is away": "Mount the watch folder; its images are then taken up by themselves.",
     str(RejectReason.UNREADABLE): (
         "Give the daemon's user the permission to read these images; they are then taken up."

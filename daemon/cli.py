@@ -21,6 +21,8 @@ from daemon.installed_config import installed_config, installed_place
 from daemon.lifecycle import Lifecycle
 from daemon.log_queue import QueuedScreen
 from daemon.logs import logging_to_stderr, open_pseudonyms
+from daemon.memory import use_one_arena
+from daemon.results_names import leave_text
 from daemon.retry_images import (
     retry_all,
     retry_images,
@@ -36,7 +38,7 @@ from daemon.status import status_fields, status_text
 from daemon.summary import read_summary
 from edge.command import INTERRUPTED, run_command
 from edge.command_parser import CommandParser, add_common_options
-from edge.errors import ConfigError, RejectReason
+from edge.errors import ConfigError, RejectReason, StorageError
 from edge.printable import printable, printable_lines
 from edge.progress import Progress
 
@@ -63,6 +65,7 @@ def _config(arguments: argparse.Namespace) -> Config:
 
 def _run(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
+    use_one_arena()
     lifecycle = Lifecycle(arguments.config)
     # A signal that comes while the last lines of the log are written is one too many.
     with lifecycle.acting_on_signals(), logging_to_stderr(config.log_level):
@@ -96,9 +99,12 @@ def _once(arguments: argparse.Namespace) -> int:
     if unsettled:
         text = f"{unsettled} files are still being written and were left"
         print(text, file=sys.stderr)
-    if left := service.tally.left:
+    if left := service.tally.left - service.left:
         text = "held by other programs or by a share that gives errors, and left for the next run"
         print(f"{left} images are {text}", file=sys.stderr)
+    if left := service.left:
+        print(f"error: {leave_text(left)}", file=sys.stderr)
+        return StorageError.exit_code
     if was_stopped.is_set():
         print("error: stopped before the end; start again to go on", file=sys.stderr)
         return INTERRUPTED

@@ -17,7 +17,7 @@ import sqlite3
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from daemon import journal_rows as take
 from daemon import journal_sql as sql
@@ -29,6 +29,9 @@ from daemon.records import ClaimedImage, ImageVersion, Standing, Verdict
 from daemon.settle import Clock
 from edge.failpoints import failpoint
 from edge.labeller import Status
+
+# Images that are freed at once. Those that are left have their own time, within a minute.
+_FREED: Final = 20_000
 
 
 class Journal(Outcomes):
@@ -131,6 +134,12 @@ class Journal(Outcomes):
         with self._transaction() as db:
             # One that `edge-daemon retry` has taken meanwhile waits already.
             return db.executemany(sql.LOOK, [(time.time(), id_) for id_ in due]).rowcount
+
+    def try_refused_now(self) -> None:
+        """Have images tried now whose sidecars were refused and that wait for a later time."""
+        with self._transaction(durable=False) as db:
+            asked = {"now_s": self._clock(), "limit": _FREED}
+            db.execute(sql.TRY_REFUSED_NOW, asked)
 
     def has_open_images(self) -> bool:
         """Whether an image is claimed, or waiting for its turn in this run."""

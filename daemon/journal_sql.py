@@ -167,6 +167,14 @@ UPDATE image SET {_WAIT_AGAIN}, recheck = NULL, recorded_at = ? WHERE {_HAS_OUTC
 RETRY: Final = f"{_RETRY} AND id = ?"
 RETRY_PATH: Final = f"{_RETRY} AND root = ? AND path = ?"
 
+# Images whose sidecars were refused, as `Postponed.cause` says. A page of them at a time: with the
+# index only those are looked at that wait for a later time.
+TRY_REFUSED_NOW: Final = """
+UPDATE image SET next_try_s = 0 WHERE id IN (
+    SELECT id FROM image WHERE state = 'waiting' AND interruptions = 0
+        AND next_try_s > :now_s AND next_try_s < 9e999 AND reason LIKE 'sidecar: %' LIMIT :limit)
+"""
+
 # 9e999 is infinity: what waits for a later run is not open in this one.
 HAS_OPEN: Final = """
 SELECT EXISTS (SELECT 1 FROM image WHERE state = 'waiting' AND next_try_s < 9e999

@@ -113,6 +113,11 @@ class Service:
                     source.require_folder()
         return len(self._settle)
 
+    @property
+    def left(self) -> int:
+        """Images that `once` has left without a result."""
+        return self._parts.results.left
+
     def stop(self) -> None:
         """Finish the batches in hand and end. Safe from any thread, not in a signal handler."""
         self._ending.request()
@@ -231,11 +236,10 @@ class Service:
     def _write(self, verdicts: list[Verdict]) -> list[Verdict]:
         failpoint("batch.labelled")
         finished = [verdict for verdict in verdicts if isinstance(verdict, Finished)]
-        if self._is_once:
-            self._parts.results.write(finished)
-            return verdicts
+        results = self._parts.results
+        write = results.write if self._is_once else results.write_or_postpone
         others = [verdict for verdict in verdicts if not isinstance(verdict, Finished)]
-        return [*others, *self._parts.results.write_or_postpone(finished)]
+        return [*others, *write(finished)]
 
     def _look_again_at_changed(self, verdicts: list[Verdict]) -> None:
         # Before the journal lets go of them, or `once` could end in between.
@@ -290,7 +294,7 @@ class Service:
     def _report_progress(self) -> None:
         self._parts.pulse.tick()
         self._parts.health.set_settling(len(self._settle))
-        self._parts.results.forget_old_refusals()
+        self._parts.results.review()
         for number, source in enumerate(self._sources.values()):
             source.report(self._parts.health, number)
         if self._parts.heartbeat.status_due():

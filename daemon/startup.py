@@ -27,6 +27,7 @@ from daemon.model_seat import GpuFailure, Model, ModelSeat, OpenModel, open_mode
 from daemon.parts import Parts
 from daemon.reporter import Reporter
 from daemon.results import ResultsWriter
+from daemon.results_names import TakenNames
 from daemon.results_place import ResultsPlace
 from daemon.results_trouble import ResultsTrouble
 from daemon.retention import Retention
@@ -124,8 +125,10 @@ def _assemble(
             lambda: seat.model.facts,
             config.results.formats,
             storage.place,
-            ResultsTrouble(storage.locks, health, config.retry),
+            ResultsTrouble(storage.locks, health, config.retry, storage.journal.try_refused_now),
+            TakenNames(health, is_once=is_once),
         ),
+        require_state_dir=storage.require_state_dir,
         # Between two looks at an unreadable image others may come first.
         image_log=ImageLog(roots, storage.pseudonyms, quiet_s=10 * config.rescan_s),
         heartbeat=heartbeat,
@@ -144,10 +147,11 @@ class _Storage:
     journal: Journal
     place: ResultsPlace
     locks: FolderLocks
+    require_state_dir: Callable[[], None]
 
 
 def _open_storage(config: Config, stack: ExitStack) -> _Storage:
-    stack.enter_context(owned_state_dir(config.state_dir))
+    require_state_dir = stack.enter_context(owned_state_dir(config.state_dir))
     failpoint("startup.locked")
     pseudonyms = open_pseudonyms(config.state_dir)
     journal = open_journal(config.state_dir)
@@ -157,8 +161,9 @@ def _open_storage(config: Config, stack: ExitStack) -> _Storage:
     watch_folders = [watch.folder for watch in config.watch]
     place = ResultsPlace(config.results.folder, watch_folders)
     trees = [config.results_folder(watch) for watch in config.watch]
+    place.make(trees)
     locks = stack.enter_context(owned_folders(watch_folders, trees))
-    return _Storage(pseudonyms, journal, place, locks)
+    return _Storage(pseudonyms, journal, place, locks, require_state_dir)
 
 
 def open_seat(
@@ -205,7 +210,7 @@ def _supervisor(parts: Parts, seat: ModelSeat, notifier: Notifier) -> Supervisor
     return Supervisor(
         Watched(
             seat=seat,
-            canary=Canary(seat, parts.journal, config.state_dir),
+            canary=Canary(seat, parts.journal, config.state_dir, parts.require_state_dir),
             gpu_return=GpuReturn(seat, open_, partial(works_in_child, config), ending.request),
             pulse=parts.pulse,
             heartbeat=parts.heartbeat,

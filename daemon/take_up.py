@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -13,9 +13,9 @@ from daemon.bounded_call import ANSWER_S, call_each
 from daemon.journal import Journal
 from daemon.records import PastImage
 from daemon.roots import Root
-from edge.atomic import remove_leftovers
 from edge.errors import RejectReason
 from edge.failpoints import failpoint
+from edge.temporary import remove_leftovers
 
 
 def tidy_up(journal: Journal, roots: dict[int, Root], *, is_interruption: bool) -> None:
@@ -37,13 +37,24 @@ def tidy_up(journal: Journal, roots: dict[int, Root], *, is_interruption: bool) 
     failpoint("startup.claims_taken_back")
 
 
-def _tidy_folders(folders: Collection[Path], is_over: threading.Event) -> None:
+def _tidy_folders(folders: Iterable[Path], is_over: threading.Event) -> None:
     for folder in folders:
-        # A share that answers late must not have the files removed that are being written by then.
-        if not is_over.is_set():
-            # Leftovers are hidden, and no reason not to start: those on a dead share stay.
-            with suppress(OSError):
-                remove_leftovers(folder, older_than_s=0.0)
+        # Leftovers are hidden, and no reason not to start: those on a dead share stay.
+        with suppress(OSError):
+            for place in _places(folder):
+                # A share that answers late must not have the files removed that are being written
+                # by then.
+                if is_over.is_set():
+                    return
+                remove_leftovers(place, older_than_s=0.0)
+
+
+def _places(folder: Path) -> Iterator[Path]:
+    """The folder, or what it may have been renamed to."""
+    if folder.is_dir():
+        yield folder
+    elif folder.parent.is_dir():
+        yield from (path for path in folder.parent.iterdir() if path.is_dir())
 
 
 def take_up_unreadable(journal: Journal, roots: dict[int, Root], *, is_once: bool) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from daemon.bounded_call import BoundedCalls, call_each
+from daemon.bounded_call import call_each
 from daemon.check_config import check_config
-from daemon.folder_lock import FolderLocks
+from daemon.folder_lock import FolderLocks, LockKind
 from daemon.health import Health
 from daemon.results_place import ResultsPlace
 from daemon.startup import opened_service
@@ -166,7 +166,10 @@ def test_lock_of_a_share_that_hangs_is_let_go_of_without_waiting_for_it(
         answers.wait(60)
         released.set()
 
-    locks = FolderLocks((tmp_path,), lambda _folder: 7, release, BoundedCalls("test"))
+    locks = FolderLocks(
+        (tmp_path,),
+        LockKind(lambda _folder: 7, lambda _folder, _descriptor: True, release),
+    )
     locks.take()
     locks.let_go()
     assert not released.is_set()

@@ -11,7 +11,7 @@ import pytest
 
 from daemon.journal import Journal, open_journal
 from daemon.journal_file import NAME
-from daemon.records import Dropped, Finished, ImageVersion, Postponed
+from daemon.records import LATER_RUN, Dropped, Finished, ImageVersion, Postponed
 from daemon.summary import read_summary
 from edge.errors import RejectReason, StorageError
 from edge.labeller import ImageFacts, Outcome, Status, Timing, rejected
@@ -155,6 +155,32 @@ def test_retry_rejected_puts_back_those_wanted_of_served_folders(
     assert sum(map(again.put_back, again.rejections())) == 2
     assert [image.version.path for image in again.claim(9)] == [b"1", b"4"]
     assert column(tmp_path, "state")[-1] == "done"
+    again.close()
+
+
+def test_try_refused_now_frees_the_images_whose_sidecars_were_refused_and_no_others(
+    journal: Journal,
+) -> None:
+    causes = ("sidecar: No space left on device", "sidecar name: taken", "unreadable")
+    journal.record_waiting([version(cause) for cause in causes])
+    journal.conclude(
+        [Postponed(i, 60.0, 0, i.version.path.decode(), None) for i in journal.claim(9)]
+    )
+    assert journal.claim(9) == []
+    journal.try_refused_now()
+    assert [image.version.path.decode() for image in journal.claim(9)] == [causes[0]]
+
+
+def test_image_that_this_run_does_not_take_again_is_not_open_and_is_taken_by_the_next(
+    journal: Journal, tmp_path: Path
+) -> None:
+    journal.record_waiting([version("a")])
+    journal.conclude([Postponed(i, LATER_RUN, 0, "sidecar name: taken") for i in journal.claim(9)])
+    journal.try_refused_now()
+    assert not journal.has_open_images()
+    again = reopened(journal, tmp_path)
+    again.take_back_claims(is_interruption=False)
+    assert [image.version.path for image in again.claim(9)] == [b"a"]
     again.close()
 
 
