@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,6 +54,13 @@ class Journal(Outcomes):
         """Those of `versions` for which the journal has something to note, one of each path."""
         with self._transaction(immediate=False) as db:
             return [version for version, _, _ in _changes(db, versions)]
+
+    def known(self, versions: list[ImageVersion]) -> list[ImageVersion]:
+        """Those of `versions` that are the newest of their paths, whatever their ctime says."""
+        with self._transaction(immediate=False) as db:
+            of_any_ctime = [replace(version, ctime_ns=None) for version in versions]
+            others = {version for version, _, _ in _changes(db, of_any_ctime)}
+        return [version for version in versions if version not in others]
 
     def record_waiting(self, versions: list[ImageVersion], *, is_written: bool = False) -> int:
         """Note what was seen of files; returns how many images wait on that account.

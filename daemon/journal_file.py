@@ -206,7 +206,7 @@ def _require_present(version: int, path: Path) -> None:
     if version < SCHEMA_VERSION:
         raise StorageError(
             f"the journal {path} has version {version}, this program reads {SCHEMA_VERSION}. "
-            "Restart the daemon, which brings it up to date."
+            "Restart the daemon, or run edge-daemon once, which brings it up to date."
         )
 
 
