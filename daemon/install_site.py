@@ -71,7 +71,7 @@ def site_of(arguments: Namespace) -> Site:
     site = Site(
         place=place,
         prefix=prefix,
-        share=arguments.share or installed.share,
+        share=_group_word(place, arguments.share) or installed.share,
         has_gpu=arguments.gpu or installed.has_gpu,
         installed=installed,
         keeps_config=kept is not None,
@@ -79,7 +79,7 @@ def site_of(arguments: Namespace) -> Site:
         config=_new_config(place, text) if kept is None else _kept_config(place),
         makes_results=arguments.results is None and installed.makes_results,
     )
-    problems = list(_contradictions(site, folders))
+    problems = [*_lost_group(site), *_contradictions(site, folders)]
     if not place.is_image and (problem := hidden_program(site.program)):
         problems.append(problem)
     if problems:
@@ -115,8 +115,24 @@ def _path_problems(arguments: Namespace) -> Iterator[str]:
 
 def _group_problems(arguments: Namespace) -> Iterator[str]:
     share: str | None = arguments.share
-    if share is not None and not _group_exists(Place(root=arguments.root.absolute()), share):
+    if share is not None and _group_number(Place(root=arguments.root.absolute()), share) is None:
         yield f"--share {share}: there is no such group. Create it first: groupadd."
+
+
+def _lost_group(site: Site) -> Iterator[str]:
+    share = site.share
+    if share and not share.isdigit() and _group_number(site.place, share) is None:
+        yield (
+            f"the group {share} of {site.place.drop_ins}/share.conf is not there any more. Create "
+            "it: groupadd, or name another with --share."
+        )
+
+
+def _group_word(place: Place, share: str | None) -> str | None:
+    """What a unit calls a group. Such as `domain users` systemd finds by their number alone."""
+    if share is None or re.fullmatch("[A-Za-z_][A-Za-z0-9_-]*", share):
+        return share
+    return _group_number(place, share)
 
 
 def _missing(arguments: Namespace) -> Iterator[str]:
@@ -149,15 +165,15 @@ def _contradictions(site: Site, folders: dict[str, Path | None]) -> Iterator[str
             )
 
 
-def _group_exists(place: Place, group: str) -> bool:
+def _group_number(place: Place, group: str) -> str | None:
     try:
         if not place.is_image:
-            grp.getgrnam(group)
-            return True
-        groups = place.at(Path("/etc/group")).read_text()
+            return str(grp.getgrnam(group).gr_gid)
+        lines = place.at(Path("/etc/group")).read_text().splitlines()
     except (KeyError, OSError):
-        return False
-    return any(line.partition(":")[0] == group for line in groups.splitlines())
+        return None
+    fields = [line.split(":") for line in lines]
+    return next((field[2] for field in fields if field[0] == group and len(field) > 2), None)
 
 
 def _kept_config(place: Place) -> Config:

@@ -126,6 +126,31 @@ def test_drop_in_that_a_person_changed_is_kept(
 
 
 @needs_root
+def test_group_that_systemd_does_not_find_by_its_name_is_given_by_number(machine: Path) -> None:
+    group = machine / "etc" / "group"
+    group.write_text(group.read_text() + "domain users:x:7777:\n")
+    install_ = ["install", "--root", str(machine)]
+    share = machine / f"{UNIT}.d" / "share.conf"
+    for words in (["--share", "domain users"], []):
+        assert main([*install_, *words]) == 0
+        assert share.read_text().splitlines()[-1] == "SupplementaryGroups=7777"
+
+
+@needs_root
+def test_group_that_is_gone_since_the_installation_is_told(
+    machine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install_ = ["install", "--root", str(machine)]
+    assert main([*install_, "--share", "labshare"]) == 0
+    group = machine / "etc" / "group"
+    group.write_text(group.read_text().replace("labshare:", "another:"))
+    capsys.readouterr()
+    assert main(install_) == 2
+    assert "error: the group labshare of /etc/systemd/" in capsys.readouterr().err
+    assert main([*install_, "--share", "another"]) == 0
+
+
+@needs_root
 def test_drop_in_that_a_person_copied_is_not_removed(machine: Path) -> None:
     copied = machine / f"{UNIT}.d" / "metrics.conf"
     copied.parent.mkdir(parents=True)
