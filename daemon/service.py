@@ -50,10 +50,7 @@ _IDLE_S: Final = 0.5
 
 
 class Service:
-    """Labels the images of all watch folders. Used once: `run` or `once`, then closed.
-
-    Without a supervisor it is for `once`.
-    """
+    """Labels the images of all watch folders, by `run`, or without a supervisor by `once`."""
 
     def __init__(self, parts: Parts, supervisor: Supervisor | None = None) -> None:
         self.tally = Tally(parts.roots)
@@ -167,9 +164,8 @@ class Service:
                 self._settle.watch(version)
 
     def _record_settled(self) -> None:
-        sources = self._sources
         with self._parts.pulse.stage(EXPORT):
-            settled = self._settle.take_settled(lambda old: sources[old.root].look(old.path))
+            settled = self._settle.take_settled(lambda v: self._sources[v.root].look(v.path))
         self._record(settled)
 
     def _record(self, versions: list[ImageVersion], *, is_written: bool = False) -> None:
@@ -236,9 +232,9 @@ class Service:
     def _write(self, verdicts: list[Verdict]) -> list[Verdict]:
         failpoint("batch.labelled")
         finished = [verdict for verdict in verdicts if isinstance(verdict, Finished)]
+        others = [verdict for verdict in verdicts if not isinstance(verdict, Finished)]
         results = self._parts.results
         write = results.write if self._is_once else results.write_or_postpone
-        others = [verdict for verdict in verdicts if not isinstance(verdict, Finished)]
         return [*others, *write(finished)]
 
     def _look_again_at_changed(self, verdicts: list[Verdict]) -> None:
@@ -298,5 +294,5 @@ class Service:
         for number, source in enumerate(self._sources.values()):
             source.report(self._parts.health, number)
         if self._parts.heartbeat.status_due():
-            waiting = self._journal.count_open()
-            self._parts.heartbeat.status(f"{self.tally.text()}; {waiting} waiting")
+            text = f"{self.tally.text()}; {self._journal.count_open()} waiting"
+            self._parts.heartbeat.status(text)
