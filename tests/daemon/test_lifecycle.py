@@ -136,12 +136,12 @@ def test_a_journal_that_refuses_is_waited_for_and_said_once(
     is_full = threading.Event()
 
     def refuse_where_full(original: Callable[..., object]) -> Callable[..., object]:
-        def call(*arguments: object) -> object:
+        def call(*arguments: object, **options: object) -> object:
             if is_full.is_set():
                 raise StorageError("the journal refuses: disk full") from OSError(
                     errno.ENOSPC, "No space left on device"
                 )
-            return original(*arguments)
+            return original(*arguments, **options)
 
         return call
 
