@@ -172,7 +172,7 @@ RETRY_PATH: Final = f"{_RETRY} AND root = ? AND path = ?"
 TRY_REFUSED_NOW: Final = """
 UPDATE image SET next_try_s = 0 WHERE id IN (
     SELECT id FROM image WHERE state = 'waiting' AND interruptions = 0
-        AND next_try_s > :now_s AND next_try_s < 9e999 AND reason LIKE 'sidecar: %' LIMIT :limit)
+        AND next_try_s > :now_s AND next_try_s < 9e999 AND cause LIKE 'sidecar: %' LIMIT :limit)
 """
 
 # 9e999 is infinity: what waits for a later run is not open in this one.

@@ -22,6 +22,7 @@ from daemon.summary import read_summary
 from edge.backends.onnx import OnnxSession
 from edge.demo.analyzer import export_images
 from edge.errors import BackendError, StorageError
+from edge.images import ImageFile
 from edge.labeller import Labeller
 
 Jpeg = Callable[..., bytes]
@@ -367,10 +368,10 @@ def test_once_image_that_breaks_the_program_is_rejected_and_the_others_labelled(
 ) -> None:
     label_batch = Labeller.label_batch
 
-    def broken(self: Labeller, paths: list[Path]) -> list[Any]:
-        if any(path.name == "poison.jpg" for path in paths):
+    def broken(self: Labeller, images: list[Path | ImageFile]) -> list[Any]:
+        if any(isinstance(image, Path) and image.name == "poison.jpg" for image in images):
             raise ZeroDivisionError
-        return label_batch(self, paths)
+        return label_batch(self, images)
 
     monkeypatch.setattr(Labeller, "label_batch", broken)
     for name in ("a", "poison", "z"):
