@@ -31,10 +31,15 @@ _EXPORT_AGAIN: Final = frozenset({RejectReason.EMPTY, RejectReason.TRUNCATED, Re
 _START: Final = "systemctl start {unit}"
 _LOG: Final = "journalctl -u {unit} -n 50"
 # `{config}` is the configuration's path, `{unit}` the unit that reads it.
+_ONCE: Final = "edge-daemon once --config {config}"
 _RETRY: Final = "edge-daemon retry --config {config}"
 # Beginnings of what a row of the journal says of an image that was put off.
 _HELD_UP: Final = {
     "sidecar: ": "Results cannot be written: check space, permissions and the results share.",
+    "sidecar name: ": (
+        "Sidecars have names that are taken by other files, which are never replaced, or refused: "
+        "set results.folder, or move those files. The images are then labelled."
+    ),
     "folder is away": "Mount the watch folder; its images are then taken up by themselves.",
     str(RejectReason.UNREADABLE): (
         "Give the daemon's user the permission to read these images; they are then taken up."
@@ -64,12 +69,21 @@ def meaning(code: str) -> str:
 
 
 def advice(
-    rejected: dict[str, int], held_up: dict[str, int], *, is_running: bool, has_trouble: bool
+    rejected: dict[str, int],
+    held_up: dict[str, int],
+    *,
+    is_running: bool,
+    has_trouble: bool,
+    is_installed: bool = True,
 ) -> list[Advice]:
-    """What to do next, the most urgent first; nothing where all is well."""
-    todo = [] if is_running else [Advice("No images are labelled now. Start the daemon:", _START)]
+    """What to do next, the most urgent first; nothing where all is well.
+
+    `is_installed` says whether a unit reads the configuration.
+    """
+    todo = [] if is_running else [_start(is_installed=is_installed)]
     if has_trouble:
-        todo.append(Advice("Read in the log what is not well:", _LOG))
+        text = "Read in the log what is not well"
+        todo.append(Advice(f"{text}:", _LOG) if is_installed else Advice(f"{text}."))
     todo += [
         Advice(text)
         for start, text in _HELD_UP.items()
@@ -83,3 +97,10 @@ def advice(
     if any(rejected.get(str(reason)) for reason in _EXPORT_AGAIN):
         todo.append(Advice("Export broken images again from the analyzer; they are then labelled."))
     return todo
+
+
+def _start(*, is_installed: bool) -> Advice:
+    if is_installed:
+        return Advice("No images are labelled now. Start the daemon:", _START)
+    text = "No daemon runs, and none is installed for this configuration. To label what is there:"
+    return Advice(text, _ONCE)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -26,10 +27,17 @@ class Canary:
     """Sends golden images, in turn. One thread calls `pass_once`, others read `passed_ago_s`."""
 
     def __init__(
-        self, seat: ModelSeat, journal: Journal, state_dir: Path, *, clock: Clock = time.monotonic
+        self,
+        seat: ModelSeat,
+        journal: Journal,
+        state_dir: Path,
+        require_state_dir: Callable[[], None],
+        *,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._seat = seat
         self._journal = journal
+        self._require_state_dir = require_state_dir
         # Copies: the bundle's folder may be replaced by a newer one while this model labels.
         self._images = _copy_golden(seat.model.bundle, state_dir / IMAGES_NAME)
         self._clock = clock
@@ -46,7 +54,7 @@ class Canary:
 
         Raises:
             BackendError: the device failed, or the label is wrong.
-            StorageError: the journal's mark is not durable.
+            StorageError: the journal's mark is not durable, or its folder not this daemon's own.
             TransientError: the golden image cannot be read now.
         """
         model = self._seat.model
@@ -61,6 +69,7 @@ class Canary:
             self._seat.fail_over(model, error)
             return
         self.step = "journal"
+        self._require_state_dir()
         self._journal.prove()
         self._passed_s = self._clock()
         self.step = "passed"

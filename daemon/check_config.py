@@ -17,6 +17,7 @@ from daemon.mounts import file_system_type, is_on_share
 from daemon.path_template import GROUPS, PathTemplate
 from daemon.results_place import results_problem
 from daemon.same_text import OTHER_FORM
+from daemon.state_dir import share_problem
 from edge.backends.select import Opening
 from edge.errors import ConfigError, EdgeError
 from edge.printable import printable
@@ -62,7 +63,9 @@ def _folder_problems(config: Config) -> Iterator[str]:
         problem = found.get(name, silence(name))
         if problem is not None:
             yield problem
-    if not _can_be_made(config.state_dir):
+    if problem := share_problem(config.state_dir):
+        yield problem
+    elif not _can_be_made(config.state_dir):
         yield f"state_dir {config.state_dir} cannot be written. Give this user the permission."
     yield from metrics_problems(config.metrics)
 

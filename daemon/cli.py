@@ -21,7 +21,15 @@ from daemon.installed_config import installed_config, installed_place
 from daemon.lifecycle import Lifecycle
 from daemon.log_queue import QueuedScreen
 from daemon.logs import logging_to_stderr, open_pseudonyms
-from daemon.retry_images import retry_images
+from daemon.memory import use_one_arena
+from daemon.results_names import leave_text
+from daemon.retry_images import (
+    retry_all,
+    retry_images,
+    retry_missing,
+    retry_older_than_bundle,
+    retry_rejected,
+)
 from daemon.running import read_running
 from daemon.sandbox import check_in_sandbox, has_systemd
 from daemon.signals import acting_on_signals
@@ -30,7 +38,7 @@ from daemon.status import status_fields, status_text
 from daemon.summary import read_summary
 from edge.command import INTERRUPTED, run_command
 from edge.command_parser import CommandParser, add_common_options
-from edge.errors import ConfigError, RejectReason
+from edge.errors import ConfigError, RejectReason, StorageError
 from edge.printable import printable, printable_lines
 from edge.progress import Progress
 
@@ -57,6 +65,7 @@ def _config(arguments: argparse.Namespace) -> Config:
 
 def _run(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
+    use_one_arena()
     lifecycle = Lifecycle(arguments.config)
     # A signal that comes while the last lines of the log are written is one too many.
     with lifecycle.acting_on_signals(), logging_to_stderr(config.log_level):
@@ -84,12 +93,18 @@ def _once(arguments: argparse.Namespace) -> int:
         ):
             unsettled = service.once(lambda: progress.update(tally.finished, tally.expected))
     _show(json.dumps(tally.to_dict()) if arguments.json else tally.summary())
+    if tally.rejected:
+        text = f"which were rejected, and why: edge-daemon status --config {arguments.config}"
+        print(text, file=sys.stderr)
     if unsettled:
         text = f"{unsettled} files are still being written and were left"
         print(text, file=sys.stderr)
-    if left := service.tally.left:
+    if left := service.tally.left - service.left:
         text = "held by other programs or by a share that gives errors, and left for the next run"
         print(f"{left} images are {text}", file=sys.stderr)
+    if left := service.left:
+        print(f"error: {leave_text(left)}", file=sys.stderr)
+        return StorageError.exit_code
     if was_stopped.is_set():
         print("error: stopped before the end; start again to go on", file=sys.stderr)
         return INTERRUPTED
@@ -108,8 +123,18 @@ def _status(arguments: argparse.Namespace) -> int:
 
 def _retry(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
-    count = retry_images(config, arguments.image, arguments.reason)
-    _show(f"put back to be labelled again: {count}")
+    with Progress("outcomes", sys.stderr) as progress:
+        if arguments.image:
+            retried = retry_images(config, arguments.image)
+        elif arguments.all:
+            retried = retry_all(config, progress.update)
+        elif arguments.older_than_bundle:
+            retried = retry_older_than_bundle(config, progress.update)
+        elif arguments.missing:
+            retried = retry_missing(config, progress.update)
+        else:
+            retried = retry_rejected(config, progress.update, arguments.reason)
+    _show(retried.text())
     return 0
 
 
@@ -217,7 +242,17 @@ def _add_retry(commands: argparse._SubParsersAction[CommandParser]) -> None:
         metavar="CODE",
         help="rejected images with this reason code: %(choices)s",
     )
-    which.add_argument("--image", type=Path, metavar="PATH", help="one image, whatever its outcome")
+    which.add_argument("--all", action="store_true", help="all images that are there")
+    which.add_argument(
+        "--older-than-bundle",
+        action="store_true",
+        help="images that another bundle has labelled than the configured one",
+    )
+    which.add_argument(
+        "--missing", action="store_true", help="images whose sidecars somebody has deleted"
+    )
+    text = "these images, whatever their outcomes"
+    which.add_argument("--image", type=Path, nargs="+", metavar="PATH", help=text)
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:

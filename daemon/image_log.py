@@ -11,7 +11,7 @@ from typing import Final
 
 from daemon.logs import Pseudonyms
 from daemon.other_hands import IN_USE, SHARE
-from daemon.records import ClaimedImage, Finished, Postponed, Verdict
+from daemon.records import ClaimedImage, Dropped, Finished, Postponed, Verdict
 from daemon.roots import Root
 from daemon.settle import Clock
 from edge.errors import RejectReason
@@ -76,8 +76,10 @@ class ImageLog:
                 log.info("image %s failed (%s), tried again later", name, verdict.cause)
             case Postponed():
                 log.debug("image %s waits %.1f s: %s", name, verdict.delay_s, verdict.cause)
-            case _:
+            case Dropped():
                 log.debug("image %s is %s", name, verdict.state)
+            case _:
+                log.debug("image %s is unchanged, its outcome stands", name)
 
     def _say_held_up(self, verdicts: list[Verdict]) -> None:
         now_s = self._clock()

@@ -42,3 +42,8 @@ def unit_of(config: Path) -> str:
     """The unit that reads a configuration, as `systemctl` is told it."""
     instance = config.stem if config.parent == Place().config.parent else PLAIN
     return Place(None if instance == PLAIN else instance).unit
+
+
+def is_installed(config: Path) -> bool:
+    """Whether a unit on this machine reads a configuration."""
+    return any(place.config.resolve() == config.resolve() for place in places())

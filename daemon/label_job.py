@@ -11,24 +11,23 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from daemon.other_hands import other_hands
-from daemon.records import LATER_RUN, ClaimedImage, Dropped, Finished, Postponed, Verdict
+from daemon.records import (
+    LATER_RUN,
+    UNFINISHED,
+    ClaimedImage,
+    Dropped,
+    Finished,
+    Postponed,
+    Unchanged,
+    Verdict,
+)
 from daemon.retry import RetryPolicy
 from daemon.roots import Root
 from daemon.settle import Clock
+from daemon.standing import Comparison
 from edge.errors import RejectReason, TransientError
 from edge.labeller import ImageFacts, Outcome, rejected
 from edge.sidecar import ModelFacts
-
-# What an image looks like while it is still being written.
-UNFINISHED: Final = frozenset(
-    {
-        RejectReason.EMPTY,
-        RejectReason.TRUNCATED,
-        RejectReason.CORRUPT,
-        RejectReason.UNSUPPORTED_FORMAT,
-    }
-)
-
 
 LabelBatch: TypeAlias = Callable[[list[Path]], tuple[list[Outcome | TransientError], ModelFacts]]
 
@@ -67,6 +66,7 @@ class LabelJob:
         roots: Mapping[int, Root],
         policy: RetryPolicy,
         patience: Patience,
+        comparison: Comparison,
         *,
         clock: Clock = time.monotonic,
     ) -> None:
@@ -74,6 +74,7 @@ class LabelJob:
         self._roots = roots
         self._policy = policy
         self._patience = patience
+        self._comparison = comparison
         self._clock = clock
 
     def label(self, images: list[ClaimedImage]) -> list[Verdict]:
@@ -82,20 +83,27 @@ class LabelJob:
         Raises:
             BackendError: the device failed; no image has a verdict.
         """
-        unopened = [found for image in images if (found := self._refuse(image))]
-        refused = {verdict.image.id for verdict in unopened}
-        files = [image for image in images if image.id not in refused]
+        early = [found for image in images if (found := self._judge_early(image))]
+        judged = {verdict.image.id for verdict in early}
+        files = [image for image in images if image.id not in judged]
         results, model = self._label_batch([self._path(image) for image in files])
         pairs = zip(files, results, strict=True)
-        return [*unopened, *(self._judge(image, result, model) for image, result in pairs)]
+        return [*early, *(self._judge(image, result, model) for image, result in pairs)]
 
     def retry(self, image: ClaimedImage, cause: str) -> Finished | Postponed:
-        """Try the image again later, or reject it when it was tried often enough."""
+        """Try the image again later, or reject it when it was tried often enough.
+
+        One whose outcome stands is tried until it can be compared.
+        """
         failures = image.attempts + 1
-        if self._policy.is_exhausted(failures):
+        if self._policy.is_exhausted(failures) and image.standing is None:
             message = f"could not be labelled in {failures} attempts: {cause}"
             return Finished(image, rejected(RejectReason.RETRIES_EXHAUSTED, message, ImageFacts()))
         return Postponed(image, self._policy.delay_s(failures), failures, cause)
+
+    def _judge_early(self, image: ClaimedImage) -> Verdict | None:
+        """The verdict on an image that the model need not see."""
+        return self._refuse(image) or self._comparison.of_bytes(image)
 
     def _refuse(self, image: ClaimedImage) -> Finished | Dropped | None:
         """What becomes of an image that is not to be opened."""
@@ -117,7 +125,12 @@ class LabelJob:
         # is the outcome that version's.
         if self._root(image).look(image.version.path) != image.version:
             return Dropped(image, "superseded")
+        if found := self._comparison.of_outcome(image, result):
+            return found
         delay_s = self._delay_s(image, result.reason)
+        if delay_s is None and image.standing and result.reason is RejectReason.UNREADABLE:
+            # Nobody knows whether its bytes are others.
+            return Unchanged(image)
         if delay_s is None:
             return Finished(image, result, model)
         return Postponed(image, delay_s, image.attempts, str(result.reason), self._since_s(image))

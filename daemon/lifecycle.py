@@ -14,6 +14,7 @@ from daemon.check_config import check_config
 from daemon.config import Config, load_config
 from daemon.file_lock import InUseError
 from daemon.liveness import Heartbeat, Notifier
+from daemon.memory import give_back_freed
 from daemon.model_seat import GpuFailure
 from daemon.service import Service
 from daemon.signals import acting_on_signals
@@ -135,6 +136,8 @@ class Lifecycle:
                 self._service = None
 
     def _label(self, service: Service, config: Config) -> None:
+        # Of the service before, and what opening this one took.
+        give_back_freed()
         log.info("labelling images of %d watch folders", len(config.watch))
         began_s = time.monotonic()
         try:
@@ -172,6 +175,7 @@ class Lifecycle:
         while not self._is_handed_over(found):
             self._notifier.reloading()
             found = self._checked() or found
+            give_back_freed()
 
     def _is_handed_over(self, found: Config | None) -> bool:
         """Give what a check found to the next service, unless another check is wanted first."""

@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 from daemon.health import Health, HealthStatus, Watch
 from daemon.logs import LEVELS, lines_dropped
 from daemon.passed_over import Reason
-from daemon.records import Dropped, Finished, Postponed, Verdict
+from daemon.records import Dropped, Finished, Postponed, Unchanged, Verdict
 from edge.errors import RejectReason
 from edge.labeller import Status
 from edge.printable import printable
@@ -69,6 +69,7 @@ class Metrics:
         self._labels = counter("labels", "Labelled images by their label.", "label")
         self._reasons = counter("rejections", "Rejected images by the reason code.", "reason")
         self._dropped = counter("dropped", "Versions that vanished or changed first.", "state")
+        self._unchanged = counter("unchanged", "Images looked at again whose outcome stands.")
         self._postponed = counter("postponed", "Times an image was put off.")
         self._forgotten = counter("retention_deleted", "Journal rows deleted by their age.")
         self._latency = histogram(
@@ -92,6 +93,8 @@ class Metrics:
                     self._count(verdict, now)
                 case Postponed():
                     self._postponed.inc()
+                case Unchanged():
+                    self._unchanged.inc()
                 case Dropped():
                     self._dropped.labels(verdict.state).inc()
 

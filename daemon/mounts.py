@@ -16,11 +16,25 @@ _SHARES: Final = frozenset(
     | {"virtiofs", "vboxsf", "vmhgfs", "prl_fs"}
 )
 
+_NETWORK: Final = (_SHARES - {"fuse", "virtiofs"}) | {
+    *("fuse.sshfs", "fuse.smbnetfs", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.davfs2"),
+    *("fuse.curlftpfs", "fuse.ceph", "fuse.ceph-fuse", "fuse.gvfsd-fuse", "fuse.mfs"),
+}
+
 
 def is_on_share(folder: Path, mounts: Path = _MOUNTS) -> bool:
     """Whether the folder's file system must be polled; a missing folder counts by its parent."""
     type_ = file_system_type(folder, mounts)
     return type_ in _SHARES or type_.startswith("fuse.")
+
+
+def network_type(folder: Path, mounts: Path = _MOUNTS) -> str | None:
+    """The type of the folder's file system where that is another machine's; None: a local one.
+
+    FUSE serves shares and local folders alike. Only what is known to be a share is one here.
+    """
+    type_ = file_system_type(folder, mounts)
+    return type_ if type_ in _NETWORK else None
 
 
 def file_system_type(folder: Path, mounts: Path = _MOUNTS) -> str:

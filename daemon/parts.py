@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from daemon.config import Config
@@ -25,6 +26,7 @@ class Parts:
     roots: dict[int, Root]
     job: LabelJob
     results: ResultsWriter
+    require_state_dir: Callable[[], None]
     image_log: ImageLog
     heartbeat: Heartbeat
     pulse: Pulse

@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from edge.labeller import Outcome
+from edge.errors import RejectReason
+from edge.labeller import Outcome, Status
 from edge.sidecar import ModelFacts
 
 # A delay that ends with the next start, when all delays are forgotten.
 LATER_RUN: Final = float("inf")
+# What an image looks like while it is still being written.
+UNFINISHED: Final = frozenset(
+    {
+        RejectReason.EMPTY,
+        RejectReason.TRUNCATED,
+        RejectReason.CORRUPT,
+        RejectReason.UNSUPPORTED_FORMAT,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageVersion:
-    """One state of one image file. Another size or mtime is another version, labelled anew.
+    """One state of one image file. Another size or mtime is another version.
 
     `root` is the journal's number of the watch folder, `path` the file's path below it.
+    `ctime_ns`, None where it is not known, only says that the bytes may be others: it changes with
+    permissions and links as well, and some shares give another one at each look.
     """
 
     root: int
     path: bytes
     size_bytes: int
     mtime_ns: int
+    ctime_ns: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The outcome that an image has, and keeps unless its bytes or the judgement of them differ."""
+
+    status: Status
+    reason: str | None
+    sha256: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +53,8 @@ class ClaimedImage:
 
     `unfinished_since_s` is the monotonic time at which this version was first seen not to be
     whole, or not to be readable. `recorded_at` is the wall clock's time at which it was complete.
-    `interruptions` counts how often the daemon ended with the image in hand.
+    `interruptions` counts how often the daemon ended with the image in hand. `standing` is what it
+    is compared with; None: it is labelled whatever its bytes are.
     """
 
     id: int
@@ -40,6 +63,7 @@ class ClaimedImage:
     unfinished_since_s: float | None = None
     recorded_at: float | None = None
     interruptions: int = 0
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +88,11 @@ class Postponed:
     cause: str
     unfinished_since_s: float | None = None
 
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether the image is not whole yet, rather than that something refused."""
+        return self.cause in UNFINISHED
+
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
@@ -73,7 +102,23 @@ class Dropped:
     state: Literal["gone", "superseded"]
 
 
-Verdict: TypeAlias = Finished | Postponed | Dropped
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The image was looked at again, and its outcome and its sidecars stand as they are."""
+
+    image: ClaimedImage
+
+
+Verdict: TypeAlias = Finished | Postponed | Dropped | Unchanged
+
+
+@dataclass(frozen=True, slots=True)
+class PastImage:
+    """An image that has an outcome, by its row in the journal."""
+
+    id: int
+    root: int
+    path: bytes
 
 
 @dataclass(frozen=True, slots=True)

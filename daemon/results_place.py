@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Collection, Iterable
+import os
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from daemon.bounded_call import ANSWER_S, call_each, silence
 from daemon.mounts import MountMemory
+from edge.atomic import storage_errors
 from edge.errors import StorageError
+from edge.open_folder import OpenFolder, open_real_folder
+
+# Not a sign that the folder is away.
+_THERE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES})
 
 
 class ResultsPlace:
@@ -30,44 +38,112 @@ class ResultsPlace:
             StorageError: the results folder is not there or does not answer.
         """
         self._folder = folder
-        self._mounts = {place: MountMemory(place) for place in (folder, *watch_folders) if place}
-        looks = {place: partial(self._look, place) for place in self._mounts}
+        name, places = ("watch", watch_folders) if folder is None else ("results", [folder])
+        self._bases = {place: _Base(place, f"the {name} folder") for place in places}
+        looks = {place: partial(self._look, place) for place in self._bases}
         problems = call_each(looks, ANSWER_S, "results-place")
         if folder is not None:
             problem = problems.get(folder, silence(f"results folder {folder}"))
             if problem is not None:
                 raise StorageError(problem)
 
-    def require(self, folders: Collection[Path]) -> None:
-        """Nothing where sidecars may be written to `folders`, and folders be made for them.
+    @property
+    def is_beside(self) -> bool:
+        """Whether sidecars lie beside their images."""
+        return self._folder is None
+
+    def open(self, folder: Path) -> OpenFolder:
+        """Open a folder that sidecars are written to; in a results folder it is made.
+
+        Beside the images none is made: the image was there a moment ago, and its folder is not to
+        be made again without it.
 
         Raises:
-            StorageError: the place is away.
+            StorageError: the place is away, or the disk refuses.
         """
-        if self._folder is not None:
-            if self._is_away(self._folder):
-                raise _away(self._folder)
-            return
-        for folder in folders:
-            # The image was there a moment ago: its folder is not to be made again without it.
-            if self._is_away(folder):
-                raise _away(folder)
-        for place in self._mounts:
-            if any(folder.is_relative_to(place) for folder in folders) and self._is_away(place):
-                raise _away(place)
+        base = self._base_of(folder)
+        with base.open() as opened, storage_errors("open", folder):
+            names = folder.relative_to(base.path).parts
+            return opened.below(names, make=not self.is_beside, gives=True)
+
+    def make(self, trees: Iterable[Path]) -> None:
+        """Have the trees of several watch folders be there; waits no longer than for an answer."""
+        call_each({tree: partial(self._make, tree) for tree in trees}, ANSWER_S, "results-trees")
+
+    def require(self, folders: Iterable[Path]) -> None:
+        """Have what was written to `folders` be at the place where it was meant to be.
+
+        Raises:
+            StorageError: the place is away meanwhile.
+        """
+        for base in {self._base_of(folder) for folder in folders}:
+            base.open().close()
+
+    def _make(self, tree: Path) -> None:
+        # What refuses now is said when something is written there.
+        with suppress(StorageError):
+            self.open(tree).close()
+
+    def _base_of(self, folder: Path) -> _Base:
+        return next(base for base in self._bases.values() if folder.is_relative_to(base.path))
 
     def _look(self, place: Path) -> str | None:
         """Remember a place; gives what is wrong with the results folder."""
         problem = results_problem(place) if place == self._folder else None
-        self._is_away(place)
+        self._bases[place].remember()
         return problem
 
-    def _is_away(self, folder: Path) -> bool:
+
+class _Base:
+    """A folder of the configuration. One that is a link there may be one, but no other."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path = path
+        self._name = name
+        self._mount = MountMemory(path)
+        self._real: Path | None = None
+
+    def remember(self) -> None:
+        """Note what the folder is now, where it is there."""
         try:
-            status = folder.stat()
+            self._mount.is_bare(self.path.stat())
+            self._real = Path(os.path.realpath(self.path))
         except OSError:
-            return True
-        return folder in self._mounts and self._mounts[folder].is_bare(status)
+            return
+
+    def open(self) -> OpenFolder:
+        """Open it.
+
+        Raises:
+            StorageError: it is away, or somebody has put a link in its place.
+        """
+        if self._real is None:
+            self.remember()
+        real = Path(os.path.realpath(self.path))
+        if self._real is not None and real != self._real:
+            raise self._error(f"{self._name} is a link to another place now")
+        opened = self._open(real)
+        if opened is not None and self._mount.is_bare(os.fstat(opened.descriptor)):
+            opened.close()
+            opened = None
+        if opened is None:
+            raise self._error(f"{self._name} is away")
+        return opened
+
+    def _open(self, real: Path) -> OpenFolder | None:
+        with storage_errors("open", self.path):
+            try:
+                return open_real_folder(real)
+            except OSError as error:
+                if error.errno in _THERE:
+                    raise
+                return None
+
+    def _error(self, text: str) -> StorageError:
+        # The cause stands for the message in the log, which must not name the folder of an image.
+        error = StorageError(f"{text}: {self.path}. Mount it again.")
+        error.__cause__ = OSError(errno.ENOTCONN, text)
+        return error
 
 
 def results_problem(folder: Path) -> str | None:
@@ -80,10 +156,3 @@ def results_problem(folder: Path) -> str | None:
     if folder.exists():
         return f"results folder {folder} is not a folder. Set results.folder to another place."
     return f"results folder {folder} is not there. Mount it, or make it: mkdir -p {folder}"
-
-
-def _away(folder: Path) -> StorageError:
-    # The cause stands for the message in the log, which must not name the folder of an image.
-    error = StorageError(f"results folder {folder} is away. Mount it again.")
-    error.__cause__ = FileNotFoundError(errno.ENOENT, "the results folder is away")
-    return error

@@ -238,8 +238,7 @@ class Retention:
         if identity is None:
             return None
         seen = list(islice(image_files(root, lambda *_: None), _WITNESSES))
-        unknown = set(self._journal.unknown(seen))
-        known = [image for image in seen if image not in unknown]
+        known = self._journal.known(seen)
         return _Witness(identity, known[0]) if known else None
 
     def _last(self) -> tuple[float | None, float | None]:

@@ -1,40 +1,177 @@
-"""What `edge-daemon retry` does: images that have an outcome wait to be labelled once more."""
+"""What `edge-daemon retry` does: images that have an outcome wait to be labelled once more.
+
+Nothing is lost by it: a row keeps its outcome until it has another one, and images that have left
+the export are passed over. It goes page by page, so that a daemon that runs beside is not held up;
+that takes the images up by itself.
+"""
 
 from __future__ import annotations
 
 import os
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.config import Config
-from daemon.journal import open_journal
+from daemon.journal import Journal, open_journal
 from daemon.journal_file import require_journal
+from daemon.missing_sidecars import MissingSidecars
+from daemon.records import PastImage
+from daemon.roots import Root
+from daemon.running import read_running
 from daemon.same_text import as_on_disk
-from edge.errors import ConfigError
+from daemon.startup import open_roots
+from edge.bundle import load_bundle
+from edge.errors import ConfigError, StorageError
 
 
-def retry_images(config: Config, image: Path | None, reason: str | None = None) -> int:
-    """Put one image, or with None all rejected ones, back to waiting; returns how many.
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """How many images wait again, and how many were passed over since they are not there."""
 
-    `reason` asks for those alone that were rejected with this code.
+    images: int
+    not_there: int = 0
 
-    A daemon that runs beside takes them up by itself.
+    def text(self) -> str:
+        """For a person."""
+        text = f"put back to be labelled again: {self.images}"
+        if self.not_there:
+            text += f"\nnot in the export any more, and left as they are: {self.not_there}"
+        return text
+
+
+def retry_rejected(
+    config: Config, on_progress: Callable[[int], None], reason: str | None = None
+) -> Retried:
+    """Put rejected images back; with `reason` those alone that have this code.
+
+    Args:
+        config: says which images.
+        on_progress: gets the number of outcomes looked at.
+        reason: a code of `RejectReason`.
 
     Raises:
-        ConfigError: the image has no outcome to replace.
-        StorageError: there is no journal, or it cannot be written.
+        StorageError: there is no journal, it cannot be written, or a watch folder is away.
     """
+    with _opened(config) as (journal, roots):
+        return _put_back(journal, roots, journal.rejections(reason), on_progress)
+
+
+def retry_all(config: Config, on_progress: Callable[[int], None]) -> Retried:
+    """Put every image back that has an outcome. Arguments and errors as `retry_rejected`."""
+    with _opened(config) as (journal, roots):
+        return _put_back(journal, roots, journal.outcomes(), on_progress)
+
+
+def retry_older_than_bundle(config: Config, on_progress: Callable[[int], None]) -> Retried:
+    """Put images back whose label another bundle gave than the configured one.
+
+    Arguments and errors as `retry_rejected`, and:
+
+    Raises:
+        BundleError: the configured bundle is unusable.
+        ConfigError: the daemon that runs still has another bundle open.
+    """
+    sha256 = load_bundle(config.bundle).sha256
+    health = read_running(config.state_dir).health
+    if health and health.get("bundle_sha256") not in (sha256, None):
+        raise ConfigError(
+            f"the daemon that runs labels with another bundle than {config.bundle} is now. Let it "
+            "take this one first: systemctl reload edge-daemon."
+        )
+    with _opened(config) as (journal, roots):
+        return _put_back(journal, roots, journal.outcomes(of_other_than=sha256), on_progress)
+
+
+def retry_missing(config: Config, on_progress: Callable[[int], None]) -> Retried:
+    """Put images back that lack one of the configured sidecars.
+
+    Arguments and errors as `retry_rejected`, and:
+
+    Raises:
+        StorageError: the place for the sidecars seems to be away.
+    """
+    with _opened(config) as (journal, roots):
+        missing = MissingSidecars(roots, config.results.formats)
+        for page in journal.outcomes():
+            if missing.knows_all(page):
+                break
+        missing.require_places()
+        return _put_back(journal, roots, journal.outcomes(), on_progress, missing.of)
+
+
+def retry_images(config: Config, images: Sequence[Path]) -> Retried:
+    """Put images back, whatever their outcomes.
+
+    Raises:
+        ConfigError: one has no outcome to replace, or is none of this configuration; those before
+            it are put back.
+        StorageError: as `retry_rejected`.
+    """
+    with _opened(config) as (journal, roots):
+        found = [_find(roots, image) for image in images]
+        for root, path in found:
+            image = roots[root].image(path)
+            if roots[root].look(path) is None:
+                raise ConfigError(f"{image} is not there; its outcome stays.")
+            if not journal.retry_image(root, path):
+                raise ConfigError(
+                    f"{image} waits already, or has no outcome yet; edge-daemon status shows more."
+                )
+    return Retried(len(found))
+
+
+@contextmanager
+def _opened(config: Config) -> Iterator[tuple[Journal, dict[int, Root]]]:
     require_journal(config.state_dir)
-    with closing(open_journal(config.state_dir)) as journal:
-        roots = {watch.folder: journal.serve(watch.folder) for watch in config.watch}
-        if image is None:
-            return journal.retry_rejected(reason=reason)
-        # resolve() would follow a link.
-        path = as_on_disk(Path(os.path.abspath(image)))  # noqa: PTH100
-        for folder, root in roots.items():
-            if path.is_relative_to(folder):
-                relative = os.fsencode(path.relative_to(folder))
-                if journal.retry_image(root, relative):
-                    return 1
-                raise ConfigError(f"{path} has no outcome yet; edge-daemon status shows more.")
+    # A daemon of an earlier version may be at work on it.
+    with closing(open_journal(config.state_dir, may_upgrade=False)) as journal:
+        roots = open_roots(config, journal)
+        for root in roots.values():
+            if root.identity() is None:
+                raise StorageError(
+                    f"watch folder {root.folder} is not there. Mount or create it first."
+                )
+        yield journal, roots
+
+
+def _put_back(
+    journal: Journal,
+    roots: dict[int, Root],
+    pages: Iterable[list[PastImage]],
+    on_progress: Callable[[int], None],
+    choose: Callable[[list[PastImage]], list[PastImage]] = list,
+) -> Retried:
+    looked_at = put_back = not_there = 0
+    for page in pages:
+        there = [image for image in page if not _is_gone(roots[image.root], image)]
+        put_back += journal.put_back(choose(there))
+        not_there += len(page) - len(there)
+        looked_at += len(page)
+        on_progress(looked_at)
+    return Retried(put_back, not_there)
+
+
+def _is_gone(root: Root, image: PastImage) -> bool:
+    try:
+        os.lstat(os.fsencode(root.folder) + b"/" + image.path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False  # nobody knows; the daemon waits for it
+    return False
+
+
+def _find(roots: dict[int, Root], image: Path) -> tuple[int, bytes]:
+    """The watch folder and the path below it, also where a link or another mount leads there."""
+    # resolve() would follow the image itself.
+    path = as_on_disk(Path(os.path.abspath(image)))  # noqa: PTH100
+    for root in roots.values():
+        if path.is_relative_to(root.folder):
+            return root.id, os.fsencode(path.relative_to(root.folder))
+    for root in roots.values():
+        for parent in path.parents:
+            if parent.exists() and parent.samefile(root.folder):
+                return root.id, os.fsencode(path.relative_to(parent))
     raise ConfigError(f"{path} lies in no watch folder of this configuration.")

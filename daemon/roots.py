@@ -15,6 +15,7 @@ from daemon.path_template import PathTemplate
 from daemon.records import ImageVersion
 from daemon.same_text import comparable
 from edge.sidecar import FORMATS, Origin, printable_name
+from edge.temporary import is_temporary
 
 # Never images, whatever the pattern: a sidecar of a sidecar would get one too, without end.
 _SIDECAR_SUFFIXES: Final = tuple(f".{format_}".encode() for format_ in FORMATS)
@@ -67,7 +68,9 @@ class Root:
 
     def is_image_name(self, name: bytes) -> bool:
         """Whether a file of this name, in a folder that is looked into, is to be labelled."""
-        return self.names.match(comparable(name)) is not None and not is_sidecar_name(name)
+        if self.names.match(comparable(name)) is None or is_sidecar_name(name):
+            return False
+        return not is_temporary(os.fsdecode(name))
 
     def look(self, path: bytes) -> ImageVersion | None:
         """The file's present version; None where it cannot be seen now."""
@@ -81,8 +84,10 @@ class Root:
         """The version of a file that has this status."""
         # A file may claim a year after 2262, and one without a time on a share claims 1601, which
         # is before 1677: SQLite's integers end at both.
-        mtime_ns = max(-_INT64_MAX, min(status.st_mtime_ns, _INT64_MAX))
-        return ImageVersion(self.id, path, status.st_size, mtime_ns)
+        mtime_ns, ctime_ns = (
+            max(-_INT64_MAX, min(ns, _INT64_MAX)) for ns in (status.st_mtime_ns, status.st_ctime_ns)
+        )
+        return ImageVersion(self.id, path, status.st_size, mtime_ns, ctime_ns)
 
     def identity(self) -> tuple[int, int] | None:
         """Device and inode of the watch folder; None where it is not there.

@@ -17,6 +17,7 @@ from daemon.records import ImageVersion
 from daemon.roots import Root, is_sidecar_name
 from daemon.settle import Clock
 from edge.failpoints import failpoint
+from edge.temporary import remove_if_stale
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,8 @@ def _list(
     with os.scandir(os.fsencode(root.folder) + b"/" + folder) as entries:
         for entry in entries:
             if reason := root.passes_over(entry.name):
+                # Of a process that was killed, in a folder that was renamed before the next start.
+                remove_if_stale(root.image(folder), os.fsdecode(entry.name))
                 on_passed_over(reason, entry.name)
                 continue
             path = folder + b"/" + entry.name if folder else entry.name

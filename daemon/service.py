@@ -7,6 +7,7 @@ One image's way, from top to bottom of this file:
     recorded   it stands in the journal as waiting                       _record
     claimed    a worker takes it, and others with it where many wait     _work
     labelled   decoded, preprocessed, inferred, judged                   _label
+               or found to be unchanged, where it has an outcome
     durable    its sidecars are on the disk                              _write
     marked     the journal holds its outcome                             _finish_batch
 
@@ -25,10 +26,10 @@ from typing import Final
 
 from daemon.bell import Bell
 from daemon.hints import Hint, HintKind, Hints
-from daemon.label_job import UNFINISHED
 from daemon.nameless import without_paths
 from daemon.parts import Parts
 from daemon.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed, Verdict
+from daemon.second_looks import SecondLooks
 from daemon.settle import SettleTracker
 from daemon.source import Source
 from daemon.supervisor import BUSY, EXPORT, LABEL, MARK, RESULTS, Supervisor
@@ -49,10 +50,7 @@ _IDLE_S: Final = 0.5
 
 
 class Service:
-    """Labels the images of all watch folders. Used once: `run` or `once`, then closed.
-
-    Without a supervisor it is for `once`.
-    """
+    """Labels the images of all watch folders, by `run`, or without a supervisor by `once`."""
 
     def __init__(self, parts: Parts, supervisor: Supervisor | None = None) -> None:
         self.tally = Tally(parts.roots)
@@ -76,6 +74,7 @@ class Service:
             for id_, root in parts.roots.items()
         }
         self._bell = Bell()
+        self._second_looks = SecondLooks(parts.journal, self._bell.ring)
         self._ending = parts.ending
 
     def run(self) -> None:
@@ -111,6 +110,11 @@ class Service:
                     source.require_folder()
         return len(self._settle)
 
+    @property
+    def left(self) -> int:
+        """Images that `once` has left without a result."""
+        return self._parts.results.left
+
     def stop(self) -> None:
         """Finish the batches in hand and end. Safe from any thread, not in a signal handler."""
         self._ending.request()
@@ -124,6 +128,7 @@ class Service:
         self._follow_hints()
         self._rescan()
         self._record_settled()
+        self._second_looks.take_some()
         self._report_progress()
 
     def _follow_hints(self) -> None:
@@ -151,7 +156,7 @@ class Service:
     def _admit(self, versions: list[ImageVersion], *, is_complete: bool = False) -> None:
         """Record what is complete or was quiet for long; watch the rest settle."""
         quiet = [v for v in versions if is_complete or self._settle.looks_old(v)]
-        self._record(quiet)
+        self._record(quiet, is_written=is_complete)
         for version in set(versions).difference(quiet):
             if self._settle.is_full:
                 self._hints.note_loss()
@@ -159,13 +164,12 @@ class Service:
                 self._settle.watch(version)
 
     def _record_settled(self) -> None:
-        sources = self._sources
         with self._parts.pulse.stage(EXPORT):
-            settled = self._settle.take_settled(lambda old: sources[old.root].look(old.path))
+            settled = self._settle.take_settled(lambda v: self._sources[v.root].look(v.path))
         self._record(settled)
 
-    def _record(self, versions: list[ImageVersion]) -> None:
-        if recorded := self._journal.record_waiting(versions):
+    def _record(self, versions: list[ImageVersion], *, is_written: bool = False) -> None:
+        if recorded := self._journal.record_waiting(versions, is_written=is_written):
             failpoint("record.after_commit")
             self._bell.ring(recorded)
 
@@ -210,7 +214,7 @@ class Service:
             self.tally.add(verdicts)
             self._parts.metrics.finished(verdicts)
             self._parts.image_log.say(verdicts)
-        if all(_is_refused(verdict) for verdict in verdicts):
+        if all(isinstance(v, Postponed) and not v.is_unfinished for v in verdicts):
             # Perhaps nothing can be read or written now: do not race through the backlog.
             self._ending.wait(self._config.retry.first_delay_s)
 
@@ -228,11 +232,10 @@ class Service:
     def _write(self, verdicts: list[Verdict]) -> list[Verdict]:
         failpoint("batch.labelled")
         finished = [verdict for verdict in verdicts if isinstance(verdict, Finished)]
-        if self._is_once:
-            self._parts.results.write(finished)
-            return verdicts
         others = [verdict for verdict in verdicts if not isinstance(verdict, Finished)]
-        return [*others, *self._parts.results.write_or_postpone(finished)]
+        results = self._parts.results
+        write = results.write if self._is_once else results.write_or_postpone
+        return [*others, *write(finished)]
 
     def _look_again_at_changed(self, verdicts: list[Verdict]) -> None:
         # Before the journal lets go of them, or `once` could end in between.
@@ -287,13 +290,9 @@ class Service:
     def _report_progress(self) -> None:
         self._parts.pulse.tick()
         self._parts.health.set_settling(len(self._settle))
-        self._parts.results.forget_old_refusals()
+        self._parts.results.review()
         for number, source in enumerate(self._sources.values()):
             source.report(self._parts.health, number)
         if self._parts.heartbeat.status_due():
-            waiting = self._journal.count_open()
-            self._parts.heartbeat.status(f"{self.tally.text()}; {waiting} waiting")
-
-
-def _is_refused(verdict: Verdict) -> bool:
-    return isinstance(verdict, Postponed) and verdict.cause not in UNFINISHED
+            text = f"{self.tally.text()}; {self._journal.count_open()} waiting"
+            self._parts.heartbeat.status(text)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
-import threading
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from daemon.bounded_call import ANSWER_S, call_each
 from daemon.canary import Canary
 from daemon.config import Config
 from daemon.ending import Ending
@@ -30,19 +27,21 @@ from daemon.model_seat import GpuFailure, Model, ModelSeat, OpenModel, open_mode
 from daemon.parts import Parts
 from daemon.reporter import Reporter
 from daemon.results import ResultsWriter
+from daemon.results_names import TakenNames
 from daemon.results_place import ResultsPlace
 from daemon.results_trouble import ResultsTrouble
 from daemon.retention import Retention
 from daemon.roots import Root
 from daemon.same_text import OTHER_FORM
+from daemon.second_looks import SecondLooks
 from daemon.service import Service
 from daemon.settle import PATIENCE_FACTOR
+from daemon.standing import Comparison, has_sidecars
 from daemon.state_dir import owned_state_dir
 from daemon.supervisor import Supervisor, Watched, gpu_in_doubt, take_gpu_failure
-from edge.atomic import remove_leftovers
+from daemon.take_up import take_up_unreadable, tidy_up
 from edge.backends.select import ONNXRUNTIME, Opening
 from edge.bundle import Bundle
-from edge.errors import RejectReason
 from edge.failpoints import VARIABLE, arm_failpoints, failpoint
 
 log = logging.getLogger(__name__)
@@ -88,6 +87,8 @@ def opened_service(
         roots = open_roots(config, journal)
         tidy_up(journal, roots, is_interruption=not is_reopened)
         take_up_unreadable(journal, roots, is_once=is_once)
+        if is_once:
+            SecondLooks(journal).take_all()
         parts = _assemble(config, storage, seat, roots, pulse, Heartbeat(notifier), is_once=is_once)
         if not is_once:
             stack.enter_context(Reporter(config, parts.health, parts.metrics).running())
@@ -112,18 +113,22 @@ def _assemble(
     health.set_model(seat.model.facts, failed_over=seat.failed_over_since_s is not None)
     metrics = Metrics(health, [watch.folder for watch in config.watch])
     metrics.know_labels(seat.model.facts)
+    patience = _patience(config, is_once=is_once)
+    comparison = _comparison(config, roots, storage.place)
     return Parts(
         config=config,
         journal=storage.journal,
         roots=roots,
-        job=LabelJob(seat.label_batch, roots, config.retry, _patience(config, is_once=is_once)),
+        job=LabelJob(seat.label_batch, roots, config.retry, patience, comparison),
         results=ResultsWriter(
             roots,
             lambda: seat.model.facts,
             config.results.formats,
             storage.place,
-            ResultsTrouble(storage.locks, health, config.retry),
+            ResultsTrouble(storage.locks, health, config.retry, storage.journal.try_refused_now),
+            TakenNames(health, is_once=is_once),
         ),
+        require_state_dir=storage.require_state_dir,
         # Between two looks at an unreadable image others may come first.
         image_log=ImageLog(roots, storage.pseudonyms, quiet_s=10 * config.rescan_s),
         heartbeat=heartbeat,
@@ -142,10 +147,11 @@ class _Storage:
     journal: Journal
     place: ResultsPlace
     locks: FolderLocks
+    require_state_dir: Callable[[], None]
 
 
 def _open_storage(config: Config, stack: ExitStack) -> _Storage:
-    stack.enter_context(owned_state_dir(config.state_dir))
+    require_state_dir = stack.enter_context(owned_state_dir(config.state_dir))
     failpoint("startup.locked")
     pseudonyms = open_pseudonyms(config.state_dir)
     journal = open_journal(config.state_dir)
@@ -155,8 +161,9 @@ def _open_storage(config: Config, stack: ExitStack) -> _Storage:
     watch_folders = [watch.folder for watch in config.watch]
     place = ResultsPlace(config.results.folder, watch_folders)
     trees = [config.results_folder(watch) for watch in config.watch]
+    place.make(trees)
     locks = stack.enter_context(owned_folders(watch_folders, trees))
-    return _Storage(pseudonyms, journal, place, locks)
+    return _Storage(pseudonyms, journal, place, locks, require_state_dir)
 
 
 def open_seat(
@@ -203,7 +210,7 @@ def _supervisor(parts: Parts, seat: ModelSeat, notifier: Notifier) -> Supervisor
     return Supervisor(
         Watched(
             seat=seat,
-            canary=Canary(seat, parts.journal, config.state_dir),
+            canary=Canary(seat, parts.journal, config.state_dir, parts.require_state_dir),
             gpu_return=GpuReturn(seat, open_, partial(works_in_child, config), ending.request),
             pulse=parts.pulse,
             heartbeat=parts.heartbeat,
@@ -223,6 +230,14 @@ def _patience(config: Config, *, is_once: bool) -> Patience:
         trust_mtime=is_once,
         recheck_s=None if is_once else config.rescan_s,
     )
+
+
+def _comparison(config: Config, roots: dict[int, Root], place: ResultsPlace) -> Comparison:
+    def has_all_sidecars(target: Path) -> bool:
+        place.require({target.parent})
+        return has_sidecars(target, config.results.formats)
+
+    return Comparison(roots, config.limits, has_all_sidecars, config.retry.first_delay_s)
 
 
 def open_retention(parts: Parts) -> Retention:
@@ -255,44 +270,3 @@ def open_roots(config: Config, journal: Journal) -> dict[int, Root]:
         id_ = journal.serve(watch.folder)
         roots[id_] = watch.root(id_, config.results_folder(watch))
     return roots
-
-
-def tidy_up(journal: Journal, roots: dict[int, Root], *, is_interruption: bool) -> None:
-    """Take up where a killed process left off, or a service that its journal refused.
-
-    Only an image that was claimed can have left a temporary file, beside its sidecars. The claims
-    stand until these are gone: a process killed in between would leave them for ever.
-    """
-    folders: dict[int, set[Path]] = {}
-    for id_, path in journal.claims():
-        if id_ in roots:
-            folders.setdefault(id_, set()).add(roots[id_].target(path).parent)
-    is_over = threading.Event()
-    calls = {id_: partial(_tidy_folders, below, is_over) for id_, below in folders.items()}
-    call_each(calls, ANSWER_S, "leftovers")
-    is_over.set()
-    failpoint("startup.leftovers_removed")
-    journal.take_back_claims(is_interruption=is_interruption)
-    failpoint("startup.claims_taken_back")
-
-
-def _tidy_folders(folders: Collection[Path], is_over: threading.Event) -> None:
-    for folder in folders:
-        # A share that answers late must not have the files removed that are being written by then.
-        if not is_over.is_set():
-            # Leftovers are hidden, and no reason not to start: those on a dead share stay.
-            with suppress(OSError):
-                remove_leftovers(folder, older_than_s=0.0)
-
-
-def take_up_unreadable(journal: Journal, roots: dict[int, Root], *, is_once: bool) -> None:
-    """Put images that `once` rejected as unreadable back to waiting.
-
-    A permission changes neither size nor mtime, so that no scan finds them again. The service
-    waits for them; `once` takes those that can be read now.
-    """
-
-    def is_wanted(root: int, path: bytes) -> bool:
-        return not is_once or os.access(roots[root].image(path), os.R_OK, effective_ids=True)
-
-    journal.retry_rejected(reason=str(RejectReason.UNREADABLE), is_wanted=is_wanted)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from daemon.advice import Advice, advice, meaning
-from daemon.installed_config import unit_of
+from daemon.installed_config import is_installed, unit_of
 from daemon.logs import Pseudonyms
 from daemon.passed_over import PassedOver
 from daemon.running import Running
@@ -55,6 +55,7 @@ def status_text(fields: dict[str, Any], config_path: Path) -> str:
         fields["held_up"],
         is_running=daemon["is_running"],
         has_trouble=bool(reasons),
+        is_installed=is_installed(config_path),
     )
     passed_over = _passed_over(health)
     todo += [Advice(f"Images that are left out: {text}.") for _, text in passed_over if text]

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from daemon import journal_rows as take
 from daemon import journal_sql as sql
-from daemon.journal_file import opened_for_reading
+from daemon.journal_file import Connection, opened_for_reading
 
 # Rejections that a summary lists.
 _RECENT: Final = 10
@@ -55,9 +56,10 @@ def read_queue(state_dir: Path, folders: Iterable[Path]) -> tuple[int, int, floa
         StorageError: the journal cannot be read.
     """
     with opened_for_reading(state_dir) as db:
-        asked = {"roots": _root_ids(db.execute(sql.ROOTS).fetchall(), folders)}
+        asked = {"roots": _root_ids(db, folders)}
         waiting, oldest_at = db.execute(sql.QUEUE, asked).fetchone()
-        return waiting, db.execute(sql.CLAIMED).fetchone()[0], oldest_at
+        claimed = take.only(db.execute(sql.CLAIMED).fetchone())
+        return take.integer(waiting), take.integer(claimed), take.optional_real(oldest_at)
 
 
 def read_summary(state_dir: Path, folders: Iterable[Path]) -> Summary:
@@ -68,26 +70,43 @@ def read_summary(state_dir: Path, folders: Iterable[Path]) -> Summary:
     """
     with opened_for_reading(state_dir) as db:
         asked = {
-            "roots": _root_ids(db.execute(sql.ROOTS).fetchall(), folders),
+            "roots": _root_ids(db, folders),
             "limit": _RECENT,
             "since": _midnight_s(),
         }
-        queries = sql.COUNT_BY.items()
-        counts = {name: dict(db.execute(query, asked).fetchall()) for name, query in queries}
-        rejections = db.execute(sql.REJECTIONS, asked).fetchall()
+        counts = {name: _counts(db, query, asked) for name, query in sql.COUNT_BY.items()}
+        elsewhere = take.only(db.execute(sql.WAITING_ELSEWHERE, asked).fetchone())
+        last_at = take.only(db.execute(sql.LAST_FINISHED, asked).fetchone())
+        oldest_at = take.only(db.execute(sql.OLDEST_WAITING, asked).fetchone())
         return Summary(
             **counts,
-            today=dict(db.execute(sql.TODAY, asked).fetchall()),
-            waiting_elsewhere=db.execute(sql.WAITING_ELSEWHERE, asked).fetchone()[0],
-            last_finished_at=db.execute(sql.LAST_FINISHED, asked).fetchone()[0],
-            oldest_waiting_at=db.execute(sql.OLDEST_WAITING, asked).fetchone()[0],
-            rejections=[Rejection(Path(os.fsdecode(r[0])), *r[1:]) for r in rejections],
+            today=_counts(db, sql.TODAY, asked),
+            waiting_elsewhere=take.integer(elsewhere),
+            last_finished_at=take.optional_real(last_at),
+            oldest_waiting_at=take.optional_real(oldest_at),
+            rejections=[_rejection(row) for row in db.execute(sql.REJECTIONS, asked).fetchall()],
         )
 
 
-def _root_ids(known: list[tuple[int, bytes]], folders: Iterable[Path]) -> str:
+def _counts(db: Connection, query: str, asked: dict[str, Any]) -> dict[str, int]:
+    rows = db.execute(query, asked).fetchall()
+    return {take.text(what): take.integer(count) for what, count in rows}
+
+
+def _rejection(row: tuple[Any, ...]) -> Rejection:
+    folder, path, reason, finished_at = row
+    return Rejection(
+        Path(os.fsdecode(take.folder(folder))),
+        take.path(path),
+        take.text(reason),
+        take.real(finished_at),
+    )
+
+
+def _root_ids(db: Connection, folders: Iterable[Path]) -> str:
     """The numbers of those folders that the journal knows, as JSON."""
-    ids = {name: id_ for id_, name in known}
+    known = db.execute(sql.ROOTS).fetchall()
+    ids = {take.folder(name): take.integer(id_) for id_, name in known}
     return json.dumps([ids[name] for name in map(os.fsencode, folders) if name in ids])
 
 

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from daemon.records import LATER_RUN, Dropped, Finished, Postponed, Verdict
+from daemon.records import LATER_RUN, Dropped, Finished, Postponed, Unchanged, Verdict
 from daemon.roots import Root
 from daemon.settle import Clock
 from edge.labeller import Status
@@ -39,6 +39,8 @@ class Tally:
                     self._without_ids += self._roots[version.root].lacks_ids(version.path)
                 elif isinstance(verdict, Dropped):
                     self._counts[verdict.state] += 1
+                elif isinstance(verdict, Unchanged):
+                    self._counts["unchanged"] += 1
                 elif isinstance(verdict, Postponed):
                     self._left += verdict.delay_s == LATER_RUN
 
@@ -49,8 +51,13 @@ class Tally:
 
     @property
     def finished(self) -> int:
-        """Images with an outcome."""
-        return sum(self._counts[status] for status in Status)
+        """Images that have an outcome now, a new one or still the one before."""
+        return sum(self._counts[status] for status in (*Status, "unchanged"))
+
+    @property
+    def rejected(self) -> int:
+        """Images that were rejected."""
+        return self._counts[Status.REJECTED]
 
     def seconds(self) -> float:
         """Seconds since the count began."""
@@ -59,7 +66,8 @@ class Tally:
     def text(self) -> str:
         """For example `790 labelled, 0 unidentified, 1 rejected`."""
         outcomes = [f"{self._counts[status]} {status}" for status in Status]
-        others = {"gone": self._counts["gone"], "without ids": self._without_ids}
+        others = {name: self._counts[name] for name in ("unchanged", "gone")}
+        others["without ids"] = self._without_ids
         return ", ".join([*outcomes, *(f"{n} {what}" for what, n in others.items() if n)])
 
     def summary(self) -> str:
@@ -70,11 +78,12 @@ class Tally:
         """The same as JSON types."""
         with self._lock:
             counts = {str(status): self._counts[status] for status in Status}
-            gone = self._counts["gone"]
+            unchanged, gone = self._counts["unchanged"], self._counts["gone"]
         seconds = self.seconds()
-        rate = sum(counts.values()) / max(seconds, 1e-9)
+        rate = (sum(counts.values()) + unchanged) / max(seconds, 1e-9)
         return {
             **counts,
+            "unchanged": unchanged,
             "gone": gone,
             "without_ids": self._without_ids,
             "left": self._left,
@@ -83,5 +92,5 @@ class Tally:
         }
 
     def rate(self) -> float:
-        """Images with an outcome per second."""
+        """Images that were finished with per second."""
         return self.finished / max(self.seconds(), 1e-9)

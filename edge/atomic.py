@@ -6,22 +6,27 @@ visible file is whole (POSIX rename is atomic; the folder's fsync makes the rena
 
 from __future__ import annotations
 
+import errno
 import os
-import secrets
 import shutil
 import stat
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from edge.errors import StorageError
 from edge.failpoints import are_armed, failpoint
+from edge.open_folder import OpenFolder, open_folder
+from edge.safe_open import open_regular
+from edge.temporary import temporary_name
 
-# Short whatever the target's name, so that a target of 255 bytes still has a temporary file.
-TEMPORARY_PREFIX: Final = ".edge-"
-TEMPORARY_SUFFIX: Final = ".tmp"
+# Files that are staged at once: each has an open descriptor, and a process may have 1,024.
+_STAGED: Final = 64
+# What a server answers to a name that it does not take.
+REFUSALS_OF_A_NAME: Final = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.EINVAL})
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -30,41 +35,46 @@ def write_file(path: Path, content: bytes) -> None:
     Raises:
         StorageError: nothing was written under `path`.
     """
-    with _storage_errors("write", path), suppress(FileNotFoundError):
+    with storage_errors("write", path), suppress(FileNotFoundError):
         mode = path.lstat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
             raise StorageError(f"{path} is there and no file; name another place.")
     write_files([(path, content)])
 
 
-def write_files(files: Iterable[tuple[Path, bytes]]) -> None:
+def write_files(
+    files: Iterable[tuple[Path, bytes]],
+    *,
+    held: Mapping[Path, OpenFolder] | None = None,
+    before_rename: Callable[[Path], None] = lambda _path: None,
+    gives: bool = False,
+) -> None:
     """Write several files durably, in the order given, and each folder once.
 
-    All contents are on their way to the disk before the first is synchronised, so that the file
+    Contents are on their way to the disk before the first is synchronised, so that the file
     system commits them together: about twice as many a second as one after the other.
+
+    Args:
+        files: paths and contents.
+        held: folders that the caller holds open, by their paths. The others are opened by name.
+        before_rename: called for each file that is about to become visible; may raise.
+        gives: what the superuser writes belongs to whoever the folder belongs to.
 
     Raises:
         StorageError: files before the failing one may be there, each of them whole.
     """
-    with ExitStack() as cleanup:
-        staged = [(_stage(path, content, cleanup), path) for path, content in files]
-        for temporary, path in staged:
-            with _storage_errors("synchronise", path):
-                failpoint("file.before_fsync")
-                _sync_file(temporary)
-            failpoint("file.after_fsync")
-        for number, (temporary, path) in enumerate(staged):
-            with _storage_errors("write", path):
-                if number:
-                    failpoint("file.between_renames")
-                failpoint("file.before_rename")
-                temporary.replace(path)
-            failpoint("file.after_rename")
-    for folder in dict.fromkeys(path.parent for _, path in staged):
-        with _storage_errors("synchronise", folder):
-            failpoint("file.before_folder_fsync")
-            sync_folder(folder)
-        failpoint("file.after_folder_fsync")
+    with ExitStack() as opened:
+        folders = dict(held or {})
+        remaining, used = iter(files), dict[Path, OpenFolder]()
+        while chunk := list(islice(remaining, _STAGED)):
+            for path, _ in chunk:
+                used[path.parent] = _folder_of(path, folders, opened)
+            _replace([(used[p.parent], p, c) for p, c in chunk], before_rename, gives=gives)
+        for folder in used.values():
+            with storage_errors("synchronise", folder.path):
+                failpoint("file.before_folder_fsync")
+                folder.sync()
+            failpoint("file.after_folder_fsync")
 
 
 def make_folder(folder: Path) -> None:
@@ -73,18 +83,16 @@ def make_folder(folder: Path) -> None:
     Raises:
         StorageError: the folder is not there.
     """
-    missing = []
-    with _storage_errors("create", folder):
+    missing: list[str] = []
+    with storage_errors("create", folder):
+        above = folder
         # A folder above it that may not be searched refuses already this question.
-        while not folder.is_dir():
-            missing.append(folder)
-            folder = folder.parent
-    for path in reversed(missing):
-        with _storage_errors("create", path):
-            failpoint("folder.before_make")
-            path.mkdir(exist_ok=True)
-            failpoint("folder.made")
-            sync_folder(path.parent)
+        while not above.is_dir():
+            missing.insert(0, above.name)
+            above = above.parent
+        if missing:
+            with open_folder(above) as found:
+                found.below(missing, make=True).close()
 
 
 @contextmanager
@@ -100,7 +108,7 @@ def new_directory(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     if target.exists() and not overwrite:
         raise StorageError(f"{target} exists already; choose another place or allow overwriting.")
     make_folder(target.parent)
-    staging = target.parent / _temporary_name()
+    staging = target.parent / temporary_name()
     try:
         staging.mkdir()
         yield staging
@@ -115,43 +123,95 @@ def new_directory(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 def sync_folder(folder: Path) -> None:
     """Synchronise a folder, so that the names in it survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with open_folder(folder) as opened:
+        opened.sync()
 
 
-def remove_leftovers(folder: Path, *, older_than_s: float) -> int:
-    """Delete temporary files that a killed process left in `folder`; returns how many."""
-    removed = 0
-    newest = time.time() - older_than_s
-    for path in folder.glob(f"{TEMPORARY_PREFIX}*{TEMPORARY_SUFFIX}"):
-        with suppress(OSError):
-            if path.is_file() and path.stat().st_mtime < newest:
-                path.unlink()
-                removed += 1
-    return removed
+def _folder_of(path: Path, folders: dict[Path, OpenFolder], opened: ExitStack) -> OpenFolder:
+    if path.parent not in folders:
+        with storage_errors("write", path):
+            folders[path.parent] = opened.enter_context(open_folder(path.parent))
+    return folders[path.parent]
 
 
-def _stage(path: Path, content: bytes, cleanup: ExitStack) -> Path:
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    """A file under its temporary name, open until it is durable."""
+
+    folder: OpenFolder
+    path: Path
+    name: str
+    stream: BinaryIO
+
+
+def _replace(
+    files: list[tuple[OpenFolder, Path, bytes]],
+    before_rename: Callable[[Path], None],
+    *,
+    gives: bool,
+) -> None:
+    with ExitStack() as cleanup:
+        staged = [_stage(folder, path, c, cleanup, gives=gives) for folder, path, c in files]
+        for one in staged:
+            with storage_errors("synchronise", one.path):
+                failpoint("file.before_fsync")
+                # Not opened by its name again, which others may have given to another file.
+                os.fsync(one.stream.fileno())
+                one.stream.close()
+            failpoint("file.after_fsync")
+        for number, one in enumerate(staged):
+            before_rename(one.path)
+            with storage_errors("write", one.path):
+                if number:
+                    failpoint("file.between_renames")
+                failpoint("file.before_rename")
+                folder = one.folder.descriptor
+                os.rename(one.name, one.path.name, src_dir_fd=folder, dst_dir_fd=folder)
+            failpoint("file.after_rename")
+
+
+def _stage(
+    folder: OpenFolder, path: Path, content: bytes, cleanup: ExitStack, *, gives: bool
+) -> _Staged:
     """Write a temporary file beside `path`; `cleanup` removes it if it is still there."""
-    temporary = path.parent / _temporary_name()
-    cleanup.callback(_remove, temporary)
-    # 0666 less the umask: a LIS under another user must be able to read the result.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    with _storage_errors("write", path):
+    with storage_errors("write", path):
         failpoint("file.before_create")
-        with os.fdopen(os.open(temporary, flags, 0o666), "wb") as stream:
-            failpoint("file.created")
-            if are_armed():
-                _write_half(stream, content)
-            else:
-                stream.write(content)
-            stream.flush()
-            _begin_to_write(stream.fileno())
+        name, stream = _create(folder)
+        cleanup.callback(_discard, folder, name, stream)
+        failpoint("file.created")
+        if are_armed():
+            _write_half(stream, content)
+        else:
+            stream.write(content)
+        stream.flush()
+        if gives:
+            folder.give(stream.fileno())
+        _begin_to_write(stream.fileno())
         failpoint("file.written")
-    return temporary
+    return _Staged(folder, path, name, stream)
+
+
+def _create(folder: OpenFolder) -> tuple[str, BinaryIO]:
+    """A new temporary file. Shares with `veto files = /.*/` refuse hidden names, and those only."""
+    name = temporary_name()
+    if not folder.takes_hidden:
+        name = name.removeprefix(".")
+    try:
+        return name, _create_file(folder, name)
+    except OSError as error:
+        if error.errno in REFUSALS_OF_A_NAME and folder.takes_hidden:
+            plain = name.removeprefix(".")
+            with suppress(OSError):
+                stream = _create_file(folder, plain)
+                folder.takes_hidden = False
+                return plain, stream
+        raise
+
+
+def _create_file(folder: OpenFolder, name: str) -> BinaryIO:
+    # 0666 less the umask: a LIS under another user must be able to read the result.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(name, flags, 0o666, dir_fd=folder.descriptor), "wb")
 
 
 def _write_half(stream: BinaryIO, content: bytes) -> None:
@@ -171,20 +231,23 @@ def _begin_to_write(descriptor: int) -> None:
 
 
 def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = open_regular(path)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _remove(path: Path) -> None:
+def _discard(folder: OpenFolder, name: str, stream: BinaryIO) -> None:
     with suppress(OSError):
-        path.unlink()
+        stream.close()
+    with suppress(OSError):
+        os.unlink(name, dir_fd=folder.descriptor)
 
 
 @contextmanager
-def _storage_errors(step: str, path: Path) -> Iterator[None]:
+def storage_errors(step: str, path: Path) -> Iterator[None]:
+    """Turn an OSError of the block into a StorageError that names the step."""
     try:
         yield
     except OSError as error:
@@ -195,7 +258,7 @@ def _swap(staging: Path, target: Path) -> None:
     if not target.exists():
         staging.rename(target)
         return
-    replaced = target.parent / _temporary_name()
+    replaced = target.parent / temporary_name()
     target.rename(replaced)
     try:
         staging.rename(target)
@@ -210,10 +273,6 @@ def _sync_tree(root: Path) -> None:
         for name in names:
             _sync_file(Path(folder) / name)
         sync_folder(Path(folder))
-
-
-def _temporary_name() -> str:
-    return f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
 
 
 def _storage_error(step: str, path: Path, error: OSError) -> StorageError:

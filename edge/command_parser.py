@@ -11,10 +11,19 @@ import edge
 from edge.completion import SHELLS, completion
 from edge.man_page import man_page
 from edge.printable import printable
+from edge.utf8 import use_utf8
 
 
 class CommandParser(argparse.ArgumentParser):
     """A parser whose errors show what is not printable, such as in a file's name, as escapes."""
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """As argparse's; a program reads its own command line as UTF-8, whatever the locale."""
+        if args is None:
+            use_utf8()
+        return super().parse_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """End with exit code 2."""

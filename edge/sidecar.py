@@ -8,8 +8,10 @@ import io
 import json
 import os
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +20,7 @@ from edge import atomic
 from edge.backends.base import InferenceSession
 from edge.bundle import Bundle
 from edge.labeller import Outcome, Status
+from edge.open_folder import OpenFolder
 
 SCHEMA: Final = "edge-sidecar/1"
 FORMATS: Final = ("json", "csv")
@@ -176,15 +179,50 @@ def sidecar_path(target: Path, format_: str) -> Path:
     return target.with_name(os.fsdecode(name + suffix))
 
 
-def write_sidecars(files: list[tuple[Path, bytes]]) -> None:
+def write_sidecars(
+    files: list[tuple[Path, bytes]],
+    *,
+    held: Mapping[Path, OpenFolder] | None = None,
+    before_rename: Callable[[Path], None] = lambda _path: None,
+) -> None:
     """Write sidecars durably, creating the folders of a results tree.
+
+    Args:
+        files: paths and contents, in the order in which they are to become visible.
+        held: folders that the caller holds open, by their paths.
+        before_rename: called for each that is about to become visible; may raise.
 
     Raises:
         StorageError: the disk or share refused.
     """
-    for folder in {path.parent for path, _ in files}:
+    for folder in {path.parent for path, _ in files}.difference(held or {}):
         atomic.make_folder(folder)
-    atomic.write_files(files)
+    atomic.write_files(files, held=held, before_rename=before_rename, gives=True)
+
+
+def image_of_sidecar(content: bytes, format_: str) -> str | None:
+    """Which image a file is the sidecar of, as `image_in_sidecar` gives it.
+
+    Returns:
+        None where it is no sidecar of this product.
+    """
+    try:
+        if format_ == "json":
+            fields = json.loads(content)
+            schema, image = fields["schema"], fields["image"]["file"]
+        else:
+            header, row = islice(csv.reader(io.StringIO(content.decode(), newline="")), 2)
+            cells = dict(zip(header, row, strict=False))
+            schema, image = cells["schema"], cells["image_file"]
+    except (ValueError, TypeError, KeyError, RecursionError, csv.Error):
+        return None
+    is_ours = isinstance(schema, str) and schema.startswith(SCHEMA.partition("/")[0] + "/")
+    return image if is_ours and isinstance(image, str) else None
+
+
+def image_in_sidecar(file: str, format_: str) -> str:
+    """An image's name as its sidecar has it."""
+    return file if format_ == "json" else str(_safe_cell(file))
 
 
 def printable_name(path: Path) -> str:

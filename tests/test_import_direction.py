@@ -16,7 +16,9 @@ FORBIDDEN = {
     "converters": {"daemon"},
 }
 ONLY_IN = {
-    "sqlite3": {"daemon/journal.py", "daemon/journal_file.py", "daemon/journal_sql.py"},
+    "sqlite3": {
+        f"daemon/journal{part}.py" for part in ("", "_check", "_connection", "_file", "_verdicts")
+    },
     "onnxruntime": {"edge/backends/onnx.py"},
     "tensorrt": {"edge/backends/trt_library.py"},
     "tensorrt_rtx": {"edge/backends/trt_library.py"},

@@ -12,7 +12,9 @@ from edge.backends.plan import Machine, this_os
 from edge.errors import BackendError
 
 _DRIVER_LIBRARY: Final = "libcuda.so.1"
-_DRIVER_VERSION: Final = Path("/proc/driver/nvidia/version")
+_MAPPED_FILES: Final = Path("/proc/self/maps")
+# The driver's library bears its release; on a Jetson it is libcuda.so.1.1, which is none.
+_RELEASE: Final = re.compile(r"/libcuda\.so\.(\d{3,}\.\d+(?:\.\d+)?)$", re.MULTILINE)
 # CUdevice_attribute values of the driver's interface (cuda.h).
 _CAPABILITY_MAJOR: Final = 75
 _CAPABILITY_MINOR: Final = 76
@@ -97,11 +99,9 @@ def _attribute(driver: ctypes.CDLL, which: int, device: ctypes.c_int) -> int:
 
 def _driver_release(driver: ctypes.CDLL) -> str:
     """The driver's release, such as 550.54.14; on a Jetson the CUDA version that it offers."""
-    try:
-        found = re.search(r"(\d+\.\d+(?:\.\d+)?)", _DRIVER_VERSION.read_text("utf-8"))
-    except OSError:
-        found = None
-    if found:
+    # /proc/driver/nvidia/version says it too, but not to the hardened service (`ProcSubset=pid`),
+    # which would then build an engine of its own beside that of the commands.
+    if found := _RELEASE.search(_MAPPED_FILES.read_text(errors="replace")):
         return found[1]
     version = ctypes.c_int()
     _check(driver, driver.cuDriverGetVersion(ctypes.byref(version)), "cuDriverGetVersion")

@@ -18,7 +18,7 @@ from edge import atomic
 from edge.backends.plan import Machine, PlanRecord, misfits
 from edge.backends.trt_build import BuildOptions, OnProgress, Plan, build_plan
 from edge.backends.trt_library import Library
-from edge.errors import BundleError, StorageError
+from edge.errors import BackendError, BundleError, StorageError
 
 # Raised when what is built from the same graph changes.
 _FORMAT: Final = 2
@@ -114,8 +114,17 @@ class PlanCache:
 
 
 def default_folder() -> Path:
-    """`$XDG_CACHE_HOME/microscope-edge/engines`, by default below the home folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    """`$XDG_CACHE_HOME/microscope-edge/engines`, by default below the home folder.
+
+    Raises:
+        BackendError: there is no home folder.
+    """
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError as error:
+        raise BackendError(
+            "there is no folder for engines: this user has no home folder. Set XDG_CACHE_HOME."
+        ) from error
     return Path(base) / "microscope-edge" / "engines"
 
 

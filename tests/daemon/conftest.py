@@ -88,7 +88,10 @@ class Site:
         return (self.results / f"{name}.json").exists()
 
     def outcomes(self) -> dict[str, tuple[str, str | None, str | None, str | None]]:
-        """State, status, label and reason of the newest version of each image."""
+        """State, status, label and reason of the newest version of each image.
+
+        The reason of one that was put off is the cause of that.
+        """
         journal = self.folder / "state" / "journal.sqlite3"
         if not journal.exists():
             return {}
@@ -96,7 +99,8 @@ class Site:
             if not db.execute("PRAGMA user_version").fetchone()[0]:
                 return {}  # it is being made just now
             rows = db.execute(
-                "SELECT path, state, status, label, reason FROM image WHERE is_current = 1"
+                "SELECT path, state, status, label, coalesce(cause, reason) FROM image "
+                "WHERE is_current = 1"
             ).fetchall()
         return {os.fsdecode(row[0]): (row[1], row[2], row[3], row[4]) for row in rows}
 

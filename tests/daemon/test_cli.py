@@ -186,6 +186,20 @@ def test_command_damaged_journal_exits_6_and_is_left_alone(
     assert journal.read_bytes() == b"x" * 5000
 
 
+@pytest.mark.parametrize("command", [("once",), ("status",), ("retry", "--all")])
+def test_command_journal_of_which_a_row_is_damaged_exits_6_with_one_line(
+    site: Any, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    assert run(site, "once") == 0
+    with closing(sqlite3.connect(site.folder / "state" / "journal.sqlite3")) as db, db:
+        db.execute("UPDATE root SET folder = CAST(x'ff00' AS TEXT)")
+    capsys.readouterr()
+    assert run(site, *command) == 6
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: the journal ")
+    assert line.endswith("every image is then labelled again and its sidecars are replaced.")
+
+
 def test_command_unexpected_error_is_one_line(
     site: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -208,7 +222,7 @@ def test_run_unexpected_error_does_not_say_the_path_of_an_image(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", "S777/1/a.jpg")
 
     site.add("S777/1/a.jpg", colour_jpeg("red"))
@@ -228,16 +242,16 @@ def test_once_whose_sidecar_cannot_be_written_does_not_say_the_path_of_an_image(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    replace = Path.replace
+    rename = os.rename
 
-    def refuse(path: Path, target: Path) -> Path:
-        if "S777" in str(target):
-            raise OSError(errno.ENOSPC, "No space left on device", str(path), None, str(target))
-        return replace(path, target)
+    def refuse(old: str, new: str, **folders: int) -> None:
+        if new.startswith("a.jpg"):
+            raise OSError(errno.ENOSPC, "No space left on device", old, None, new)
+        rename(old, new, **folders)
 
     site.add("S777/1/a.jpg", colour_jpeg("red"))
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", refuse)
+        patch.setattr(os, "rename", refuse)
         assert run(site, "once") == 6
     error = capfd.readouterr().err
     assert "error: sidecars cannot be written (No space left on device). Look at" in error
@@ -317,7 +331,8 @@ def test_retry_puts_rejected_images_or_one_back_and_says_how_many(
     capsys.readouterr()
     assert run(site, "retry", "--rejected") == 0
     assert capsys.readouterr().out == "put back to be labelled again: 1\n"
-    assert site.outcomes()["S1/1/good.jpg"] == ("waiting", None, None, None)
+    # It keeps its outcome until it has another one.
+    assert site.outcomes()["S1/1/good.jpg"] == ("waiting", "rejected", None, "too_large")
     assert run(site, "retry", "--image", str(good)) == 2
     assert "has no outcome yet" in capsys.readouterr().err
     assert run(site, "once") == 0
@@ -326,6 +341,18 @@ def test_retry_puts_rejected_images_or_one_back_and_says_how_many(
     assert site.outcomes()["S1/1/good.jpg"][0] == "waiting"
     assert run(site, "retry", "--image", "/elsewhere/a.jpg") == 2
     assert "lies in no watch folder" in capsys.readouterr().err
+
+
+def test_once_that_rejected_images_says_where_they_are_named(
+    site: Any, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.add("S1/1/a.jpg", colour_jpeg("red"))
+    assert run(site, "once") == 0
+    assert "edge-daemon status" not in capsys.readouterr().err
+    site.add("S1/1/small.jpg", colour_jpeg("red", side_px=16))
+    assert run(site, "once") == 0
+    where = f"which were rejected, and why: edge-daemon status --config {site.config_path}\n"
+    assert where in capsys.readouterr().err
 
 
 def test_run_tells_systemd_and_sigterm_ends_it_cleanly(

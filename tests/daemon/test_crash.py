@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from edge.atomic import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
+from edge.temporary import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
 
 KILLS = 10
 IMAGES = 400

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from daemon.bounded_call import BoundedCalls, call_each
+from daemon.bounded_call import call_each
 from daemon.check_config import check_config
-from daemon.folder_lock import FolderLocks
+from daemon.folder_lock import FolderLocks, LockKind
 from daemon.health import Health
 from daemon.results_place import ResultsPlace
-from daemon.startup import _tidy_folders, opened_service
+from daemon.startup import opened_service
+from daemon.take_up import _tidy_folders
 from edge.errors import ConfigError, StorageError
 
 Jpeg = Callable[..., bytes]
@@ -65,7 +66,7 @@ def intercept(patch: pytest.MonkeyPatch, folder: Path, before: Callable[[], obje
 def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], threading.Event]]:
     """Has every call to a folder hang until the event that it gives."""
     answers = threading.Event()
-    waits = ("config.ANSWER_S", "results_place.ANSWER_S", "startup.ANSWER_S")
+    waits = ("config.ANSWER_S", "results_place.ANSWER_S", "take_up.ANSWER_S")
     for name in (*waits, "check_config.ANSWER_S", "folder_lock.ANSWER_S"):
         monkeypatch.setattr(f"daemon.{name}", 0.1)
 
@@ -165,7 +166,10 @@ def test_lock_of_a_share_that_hangs_is_let_go_of_without_waiting_for_it(
         answers.wait(60)
         released.set()
 
-    locks = FolderLocks((tmp_path,), lambda _folder: 7, release, BoundedCalls("test"))
+    locks = FolderLocks(
+        (tmp_path,),
+        LockKind(lambda _folder: 7, lambda _folder, _descriptor: True, release),
+    )
     locks.take()
     locks.let_go()
     assert not released.is_set()

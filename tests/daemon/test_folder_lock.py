@@ -17,6 +17,7 @@ import pytest
 
 from daemon import folder_lock
 from daemon.cli import main
+from daemon.file_lock import InUseError
 from daemon.folder_lock import LOCK_NAME, owned_folders
 from daemon.roots import Root, names_regex
 from edge.errors import StorageError
@@ -149,3 +150,126 @@ def test_second_daemon_with_another_state_dir_ends_with_6_and_the_first_goes_on(
     assert site.sidecar("S1/L1/a.jpg")["label"] == "red"
     assert not list(other.rglob("*.json"))
     shutil.rmtree(other)
+
+
+def spoil(path: Path, kind: str) -> None:
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "link":
+        path.symlink_to(path.parent.parent / "precious")
+    else:
+        path.hardlink_to(path.parent.parent / "precious")
+
+
+WAITS = "sidecar: not a regular file"
+SPOILT = ("pipe", "folder", "link", "second name")
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+def test_owned_folders_lock_file_that_is_none_ends_the_start_and_harms_nothing(
+    tmp_path: Path, kind: str
+) -> None:
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "results").mkdir()
+    spoil(tmp_path / "results" / LOCK_NAME, kind)
+    with (
+        pytest.raises(StorageError, match=r"is no lock file but a .*\. Remove it while no daemon"),
+        owned_folders([], [tmp_path / "results"]),
+    ):
+        pass
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+def test_tree_lock_that_is_replaced_while_it_is_held_stops_the_writing_until_it_is_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(folder_lock, "_LOOK_S", 0.0)
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "results").mkdir()
+    path = tmp_path / "results" / LOCK_NAME
+    with owned_folders([], [tmp_path / "results"]) as locks:
+        path.unlink()
+        spoil(path, kind)
+        for _ in range(2):
+            with pytest.raises(StorageError, match="is no lock file"):
+                locks.require([path])
+        path.rmdir() if kind == "folder" else path.unlink()
+        locks.require([path])
+        assert is_held(path)
+        assert path.read_text().startswith(f"process {os.getpid()} ")
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_tree_lock_that_is_removed_while_it_is_held_is_taken_anew_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(folder_lock, "_LOOK_S", 0.0)
+    path = tmp_path / LOCK_NAME
+    with owned_folders([], [tmp_path]) as locks:
+        locks.require([path])
+        path.unlink()
+        locks.require([path])
+        locks.require([path])
+        assert is_held(path)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the lock on {tmp_path} was removed or replaced; it is new"
+    ]
+
+
+def test_tree_lock_that_another_daemon_took_meanwhile_is_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_lock, "_LOOK_S", 0.0)
+    with owned_folders([], [tmp_path]) as first:
+        (tmp_path / LOCK_NAME).unlink()
+        with owned_folders([], [tmp_path]):
+            for _ in range(2):
+                with pytest.raises(InUseError, match=f"written by process {os.getpid()} on"):
+                    first.require([tmp_path / "S1"])
+        first.require([tmp_path / "S1"])
+        assert is_held(tmp_path / LOCK_NAME)
+
+
+def test_watch_folder_locked_by_any_program_is_watched_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("export", "one", "two"):
+        (tmp_path / name).mkdir()
+    backup = os.open(tmp_path / "export", os.O_RDONLY)
+    fcntl.flock(backup, fcntl.LOCK_SH)
+    with owned_folders([tmp_path / "export"], [tmp_path / "one"]):
+        line = (
+            f"watch folder {tmp_path / 'export'} is locked by process {os.getpid()}, which is no "
+            "edge-daemon; labelling goes on"
+        )
+        assert [record.getMessage() for record in caplog.records] == [line]
+        # A second daemon is turned away as ever, also when the program has let go of it.
+        for _ in range(2):
+            with (
+                pytest.raises(InUseError, match="export is in use by"),
+                owned_folders([tmp_path / "export"], [tmp_path / "two"]),
+            ):
+                pass
+            fcntl.flock(backup, fcntl.LOCK_UN)
+    os.close(backup)
+
+
+def test_results_are_written_only_while_their_lock_is_held(
+    site: Any, colour_jpeg: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_lock, "_LOOK_S", 0.0)
+    path = site.results / LOCK_NAME
+    with site.running():
+        path.unlink()
+        path.mkdir()
+        site.add("S1/L1/a.jpg", colour_jpeg("red"))
+        until(lambda: "is no lock file" in caplog.text)
+        until(lambda: site.outcomes().get("S1/L1/a.jpg", ("",) * 4)[3] == WAITS)
+        assert not site.has_sidecar("S1/L1/a.jpg")
+        path.rmdir()
+        until(lambda: site.outcomes()["S1/L1/a.jpg"][0] == "done")
+    assert site.sidecar("S1/L1/a.jpg")["label"] == "red"
+    assert caplog.text.count("is no lock file") == 1

@@ -11,7 +11,7 @@ import pytest
 
 from daemon.journal import Journal, open_journal
 from daemon.journal_file import NAME
-from daemon.records import Dropped, Finished, ImageVersion, Postponed
+from daemon.records import LATER_RUN, Dropped, Finished, ImageVersion, Postponed
 from daemon.summary import read_summary
 from edge.errors import RejectReason, StorageError
 from edge.labeller import ImageFacts, Outcome, Status, Timing, rejected
@@ -135,7 +135,7 @@ def test_claim_gives_images_never_tried_before_those_held_up(
 def test_retry_rejected_puts_back_those_wanted_of_served_folders(
     journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("daemon.journal._PAGE", 2)
+    monkeypatch.setattr("daemon.journal_outcomes.PAGE", 2)
     other = journal.serve(tmp_path / "other")
     journal.record_waiting([*(version(str(n)) for n in range(5)), version("x", root=other)])
     reasons = [RejectReason.UNREADABLE] * 4 + [RejectReason.EMPTY] * 2
@@ -147,12 +147,40 @@ def test_retry_rejected_puts_back_those_wanted_of_served_folders(
         ]
     )
     again = reopened(journal, tmp_path)
-    wanted = again.retry_rejected(reason="unreadable", is_wanted=lambda _, path: path != b"1")
-    assert wanted == 3
+    pages = list(again.rejections("unreadable"))
+    assert [len(page) for page in pages] == [2, 2]
+    wanted = [image for page in pages for image in page if image.path != b"1"]
+    assert again.put_back(wanted) == 3
     assert [image.version.path for image in again.claim(9)] == [b"0", b"2", b"3"]
-    assert again.retry_rejected() == 2
+    assert sum(map(again.put_back, again.rejections())) == 2
     assert [image.version.path for image in again.claim(9)] == [b"1", b"4"]
     assert column(tmp_path, "state")[-1] == "done"
+    again.close()
+
+
+def test_try_refused_now_frees_the_images_whose_sidecars_were_refused_and_no_others(
+    journal: Journal,
+) -> None:
+    causes = ("sidecar: No space left on device", "sidecar name: taken", "unreadable")
+    journal.record_waiting([version(cause) for cause in causes])
+    journal.conclude(
+        [Postponed(i, 60.0, 0, i.version.path.decode(), None) for i in journal.claim(9)]
+    )
+    assert journal.claim(9) == []
+    journal.try_refused_now()
+    assert [image.version.path.decode() for image in journal.claim(9)] == [causes[0]]
+
+
+def test_image_that_this_run_does_not_take_again_is_not_open_and_is_taken_by_the_next(
+    journal: Journal, tmp_path: Path
+) -> None:
+    journal.record_waiting([version("a")])
+    journal.conclude([Postponed(i, LATER_RUN, 0, "sidecar name: taken") for i in journal.claim(9)])
+    journal.try_refused_now()
+    assert not journal.has_open_images()
+    again = reopened(journal, tmp_path)
+    again.take_back_claims(is_interruption=False)
+    assert [image.version.path for image in again.claim(9)] == [b"a"]
     again.close()
 
 
@@ -268,10 +296,10 @@ def test_read_summary_without_a_journal_says_so(tmp_path: Path) -> None:
 def test_open_newer_journal_is_refused_and_left_alone(journal: Journal, tmp_path: Path) -> None:
     journal.close()
     with closing(sqlite3.connect(tmp_path / NAME)) as db:
-        db.execute("PRAGMA user_version = 2")
-    with pytest.raises(StorageError, match="version 2, this program reads 1"):
+        db.execute("PRAGMA user_version = 3")
+    with pytest.raises(StorageError, match="version 3, this program reads 2"):
         open_journal(tmp_path)
-    with pytest.raises(StorageError, match="version 2, this program reads 1"):
+    with pytest.raises(StorageError, match="version 3, this program reads 2"):
         read_summary(tmp_path, [])
 
 
@@ -300,7 +328,7 @@ def test_open_new_journal_survives_a_power_cut(journal: Journal) -> None:
 def test_log_that_grew_under_a_long_reader_is_cut_when_he_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("daemon.journal._LONGEST_WAL_BYTES", 2**16)
+    monkeypatch.setattr("daemon.journal_connection._LONGEST_WAL_BYTES", 2**16)
     log = tmp_path / f"{NAME}-wal"
     with closing(open_journal(tmp_path)) as journal:
         journal.serve(tmp_path / "export")

@@ -16,7 +16,9 @@ from daemon.label_job import INTERRUPTION_LIMIT, LabelJob, Patience
 from daemon.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed, Verdict
 from daemon.retry import RetryPolicy
 from daemon.roots import Root, names_regex
+from daemon.standing import Comparison, has_sidecars
 from edge.errors import BackendError, RejectReason
+from edge.images import ImageLimits
 from edge.labeller import Labeller, Status
 from edge.preprocess import InputSpec
 from edge.sidecar import ModelFacts
@@ -67,8 +69,12 @@ class Bench:
             roots,
             policy,
             patience,
+            Comparison(roots, ImageLimits(), self.has_sidecars, 1.0),
             clock=lambda: self.now_s,
         )
+
+    def has_sidecars(self, target: Path) -> bool:
+        return has_sidecars(target, ("json",))
 
     def claim(self, name: str, content: bytes, **facts: float) -> ClaimedImage:
         (self.folder / name).write_bytes(content)

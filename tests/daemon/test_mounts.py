@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.mounts import file_system_type, is_on_share, mount_point
+from daemon.mounts import file_system_type, is_on_share, mount_point, network_type
 
 MOUNTS = r"""22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 30 22 0:25 / /mnt/dm96 rw - cifs //pc/export rw
@@ -37,6 +37,23 @@ def test_file_system_of_a_folder(
     mounts.write_text(MOUNTS)
     assert file_system_type(Path(folder), mounts) == type_
     assert is_on_share(Path(folder), mounts) is is_share
+
+
+@pytest.mark.parametrize(
+    ("folder", "type_"),
+    [
+        ("/mnt/dm96/state/not/there/yet", "cifs"),
+        ("/mnt/two words", "nfs4"),
+        ("/mnt/ssh/x", "fuse.sshfs"),
+        ("/somewhere", None),
+        ("/mnt/usb", None),
+        ("/mnt/vault", None),  # an encrypted folder of this machine
+    ],
+)
+def test_network_type_of_a_folder(tmp_path: Path, folder: str, type_: str | None) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"{MOUNTS}35 22 0:29 / /mnt/vault rw - fuse.gocryptfs /x rw\n")
+    assert network_type(Path(folder), mounts) == type_
 
 
 def test_mount_point_of_a_folder(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from daemon.records import LATER_RUN, ClaimedImage, Finished, Postponed, Verdict
 from daemon.retry import RetryPolicy
 from daemon.roots import Root, names_regex
 from daemon.running import Running
+from daemon.standing import Comparison
 from daemon.startup import opened_service
 from daemon.status import status_fields, status_text
 from daemon.summary import Summary, read_summary
@@ -67,7 +68,11 @@ class Bench:
         self.root = Root(1, folder, folder, names_regex(("*.jpg",)))
         policy = RetryPolicy(attempts=3, first_delay_s=1.0, max_delay_s=60.0)
         patience = Patience(20.0, recheck_s=recheck_s)
-        self.job = LabelJob(self._label, {1: self.root}, policy, patience, clock=lambda: self.now_s)
+        roots = {1: self.root}
+        comparison = Comparison(roots, ImageLimits(), lambda _: True, 1.0)
+        self.job = LabelJob(
+            self._label, roots, policy, patience, comparison, clock=lambda: self.now_s
+        )
 
     def delays(self, looks: int) -> Iterator[float]:
         """The waits between looks at the image; none of them may count as an attempt."""

@@ -17,7 +17,7 @@ import pytest
 from daemon import lifecycle, startup
 from daemon.check_config import check_config
 from daemon.config import Config
-from daemon.file_lock import InUseError
+from daemon.file_lock import InUseError, mark
 from daemon.journal import Journal
 from daemon.liveness import Notifier
 from edge.errors import ConfigError, StorageError
@@ -68,6 +68,7 @@ def held_by_another(folder: Path) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        mark(descriptor)
         yield
     finally:
         os.close(descriptor)

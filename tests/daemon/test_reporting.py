@@ -20,6 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from daemon.cli import main
 from daemon.health import Health, HealthStatus
+from daemon.install_place import Place
+from daemon.installed_config import is_installed
 from daemon.metrics import Metrics
 from daemon.reporter import HEALTH_NAME, Reporter
 from daemon.running import Running, read_running
@@ -286,7 +288,22 @@ def test_status_after_the_daemon_was_killed_does_not_trust_what_it_left(
     assert fields["daemon"] == expected
     text = status(site, capsys)
     assert "daemon    NOT RUNNING" in text
-    assert "systemctl start edge-daemon" in text
+    # No unit reads this configuration, so that none can be started.
+    assert f"    edge-daemon once --config {site.config_path}" in text
+    assert "systemctl" not in text
+
+
+def test_status_of_an_installed_daemon_that_does_not_run_says_how_to_start_it(
+    site: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["once", "--config", str(site.config_path)]) == 0
+    place = Place("ward")
+    monkeypatch.setattr("daemon.installed_config.places", lambda: [place])
+    assert not is_installed(site.config_path)
+    assert is_installed(place.config)
+    monkeypatch.setattr("daemon.status.is_installed", lambda _: True)
+    capsys.readouterr()
+    assert "    systemctl start edge-daemon" in status(site, capsys)
 
 
 def test_status_of_a_daemon_that_has_gone_silent_says_so(

@@ -72,7 +72,54 @@ def test_place_share_that_is_unmounted_is_away(tmp_path: Path) -> None:
 
 
 def test_place_beside_the_images_makes_no_folder_anew(tmp_path: Path) -> None:
-    place = ResultsPlace(None)
-    place.require([tmp_path])
-    with pytest.raises(StorageError, match="is away"):
-        place.require([tmp_path / "S1"])
+    place = ResultsPlace(None, [tmp_path])
+    place.open(tmp_path).close()
+    with pytest.raises(StorageError) as raised:
+        place.open(tmp_path / "S1")
+    assert isinstance(raised.value.__cause__, FileNotFoundError)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_place_beside_the_images_that_is_away_is_called_the_watch_folder(tmp_path: Path) -> None:
+    place = ResultsPlace(None, [tmp_path / "export"])
+    with pytest.raises(StorageError, match="the watch folder is away"):
+        place.open(tmp_path / "export" / "S1")
+
+
+def test_place_in_a_results_folder_makes_the_folders_below(tmp_path: Path) -> None:
+    place = ResultsPlace(tmp_path)
+    with place.open(tmp_path / "S1" / "L1") as opened:
+        assert opened.is_still_at(tmp_path / "S1" / "L1")
+
+
+def test_place_that_was_configured_as_a_link_is_used(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "results").symlink_to("disk")
+    place = ResultsPlace(tmp_path / "results")
+    place.open(tmp_path / "results" / "S1").close()
+    assert (tmp_path / "disk" / "S1").is_dir()
+
+
+@pytest.mark.parametrize("swapped", ["results", "lab"])
+def test_place_that_was_swapped_for_a_link_gets_nothing(tmp_path: Path, swapped: str) -> None:
+    results, other = tmp_path / "lab" / "results", tmp_path / "other" / "results"
+    results.mkdir(parents=True)
+    other.mkdir(parents=True)
+    place = ResultsPlace(results)
+    path = {"results": results, "lab": results.parent}[swapped]
+    path.rename(tmp_path / "aside")
+    path.symlink_to(other if swapped == "results" else other.parent)
+    with pytest.raises(StorageError, match="is a link to another place now"):
+        place.open(results / "S1")
+    assert list(other.iterdir()) == []
+
+
+def test_place_with_a_link_below_gets_nothing_through_it(tmp_path: Path) -> None:
+    results, other = tmp_path / "results", tmp_path / "other"
+    results.mkdir()
+    other.mkdir()
+    (results / "S1").symlink_to(other)
+    for folder in (results / "S1", results / "S1" / "L1"):
+        with pytest.raises(StorageError, match="Not a directory"):
+            ResultsPlace(results).open(folder)
+    assert list(other.iterdir()) == []

@@ -117,6 +117,14 @@ def test_pass_deletes_old_outcomes_of_images_that_left_the_export_only(place: Pl
     assert place.unknown() == []
 
 
+def test_pass_sees_by_an_image_of_any_ctime_that_the_folder_is_there(place: Place) -> None:
+    place.add("stays.jpg", "gone.jpg")
+    (place.export / "stays.jpg").chmod(0o600)
+    place.remove("gone.jpg")
+    assert place.retention().make_pass() == 1
+    assert place.rows() == ["stays.jpg"]
+
+
 def test_pass_deletes_earlier_outcomes_and_versions_that_never_had_one(place: Place) -> None:
     place.add("a.jpg")
     place.add("a.jpg", content=b"another image")

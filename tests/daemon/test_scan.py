@@ -102,10 +102,11 @@ def test_scan_file_of_a_year_beyond_the_journals_is_recorded_and_known_afterward
 
 @pytest.mark.parametrize("mtime_s", [-11_644_473_600, 253_402_300_800])
 def test_version_of_any_status_fits_into_the_journal(tmp_path: Path, mtime_s: int) -> None:
-    times = {"st_mtime_ns": mtime_s * 10**9}
+    times = {"st_mtime_ns": mtime_s * 10**9, "st_ctime_ns": mtime_s * 10**9}
     status = os.stat_result((0o644, 1, 1, 1, 0, 0, 3, 0, mtime_s, 0), times)
     version = root(tmp_path).version(b"a.jpg", status)
     assert -(2**63) <= version.mtime_ns < 2**63
+    assert version.ctime_ns == version.mtime_ns
     assert version.size_bytes == 3
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from edge import atomic
 from edge.errors import StorageError
+from edge.temporary import remove_leftovers
 
 
 def names(folder: Path) -> list[str]:
@@ -98,7 +99,7 @@ def test_remove_leftovers_deletes_only_old_temporary_files(tmp_path: Path) -> No
         path.touch()
     os.utime(old, (1, 1))
     os.utime(other, (1, 1))
-    assert atomic.remove_leftovers(tmp_path, older_than_s=60) == 1
+    assert remove_leftovers(tmp_path, older_than_s=60) == 1
     assert names(tmp_path) == [".edge-1-bb.tmp", "image.tmp"]
 
 

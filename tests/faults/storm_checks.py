@@ -16,8 +16,8 @@ from typing import Any, Self
 
 import edge
 from daemon.folder_lock import LOCK_NAME
-from edge.atomic import TEMPORARY_PREFIX
 from edge.sidecar import csv_columns
+from edge.temporary import TEMPORARY_PREFIX
 from tests.conftest import COLOURS
 from tests.faults.storm_export import UNFINISHED, Export, Fate
 

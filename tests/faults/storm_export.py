@@ -73,6 +73,8 @@ class Export:
         if self._old and self._chance.random() < 0.1:
             replace = self._chance.choice([self._write_whole, self._rename_in])
             self._put(self._chance.choice(self._old), replace)
+        if self._old and self._chance.random() < 0.1:
+            self._change_times(self.folder / self._chance.choice(self._old))
 
     def finish(self) -> None:
         """Write the rest of all images that are half written."""
@@ -122,6 +124,14 @@ class Export:
         hidden = path.with_name(f".{path.name}.part")
         hidden.write_bytes(content)
         hidden.replace(path)
+
+    def _change_times(self, path: Path) -> None:
+        """Nothing else of the file: as a file server or a person does with a whole export."""
+        if self._chance.random() < 0.5:
+            path.chmod(self._chance.choice((0o600, 0o640, 0o644)))
+        else:
+            mtime_ns = path.stat().st_mtime_ns + self._chance.choice((-3600, 3600)) * 10**9
+            os.utime(path, ns=(mtime_ns, mtime_ns))
 
     def _begin_slowly(self, path: Path, content: bytes) -> None:
         if len(self._unfinished) >= MAX_UNFINISHED:

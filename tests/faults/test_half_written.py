@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from daemon.retry_images import retry_images
 from tests.daemon.conftest import Site, until
 from tests.support.half_writers import WRITERS
 from tests.support.hostile_cases import KINDS
@@ -98,10 +97,9 @@ def test_run_image_replaced_in_place_is_labelled_again_and_the_journal_keeps_bot
     assert sidecars(lab, b"a.jpg")[0]["image"]["sha256"] == digests[1]
 
 
-def test_once_replaced_image_of_the_same_size_and_time_needs_retry(
+def test_once_image_replaced_under_the_same_size_and_time_is_labelled_anew(
     lab: Site, colour_jpeg: Jpeg
 ) -> None:
-    """The limit that docs/daemon/how-it-works.md names: a version is size and mtime."""
     old, new = colour_jpeg("red"), colour_jpeg("blue", seed=3)
     longest = max(len(old), len(new))
     put(lab.export, b"a.jpg", old.ljust(longest, b"\0"))
@@ -111,7 +109,7 @@ def test_once_replaced_image_of_the_same_size_and_time_needs_retry(
     path.write_bytes(new.ljust(longest, b"\0"))
     os.utime(path, ns=(mtime_ns, mtime_ns))
     assert finish(lab.start("once")) == 0
-    assert lab.outcomes()["a.jpg"][2] == "red"
-    assert retry_images(lab.config(), image=path) == 1
-    assert finish(lab.start("once")) == 0
-    assert lab.outcomes()["a.jpg"][2] == "blue"
+    assert versions(lab, "a.jpg") == [
+        ("done", "labelled", "blue", hashlib.sha256(path.read_bytes()).hexdigest())
+    ]
+    assert lab.sidecar("a.jpg")["label"] == "blue"

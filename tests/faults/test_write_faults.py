@@ -21,9 +21,10 @@ import pytest
 
 from daemon import service
 from edge import failpoints
-from edge.atomic import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, write_file, write_files
+from edge.atomic import write_file, write_files
 from edge.errors import StorageError
 from edge.failpoints import FALLIBLE, VARIABLE
+from edge.temporary import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
 from tests.daemon.conftest import Site, digests, until
 from tests.support import mounts
 
@@ -123,6 +124,26 @@ def test_run_on_a_full_results_disk_waits_and_labels_all_when_there_is_room(
         assert_waits_and_goes_on(site, caplog, colour_jpeg, fault)
 
 
+def test_run_on_a_full_disk_labels_a_whole_backlog_soon_after_there_is_room(
+    site: Site, caplog: pytest.LogCaptureFixture, colour_jpeg: Jpeg
+) -> None:
+    # As configured by default: the longest delay is longer than the test waits.
+    site.settings["retry"] = {"first_delay_s": 0.1}
+    names = [f"S{number % 7}/{number}.jpg" for number in range(60)]
+    with mounts.tmpfs(site.results, "size=512k") as disk, site.running():
+        disk.fill()
+        for name in names:
+            site.add(name, colour_jpeg("red"))
+        why = os.strerror(errno.ENOSPC)
+        until(lambda: all(is_waiting(site, name, why) for name in names), timeout_s=30.0)
+        before = digests(site.export)
+        disk.make_room()
+        until(lambda: are_done(site, *names))
+        until(lambda: times_said(caplog, AGAIN) > 0)
+        assert_all_labelled(site, dict.fromkeys(names, "red"), before)
+    assert (times_said(caplog, REFUSED), times_said(caplog, AGAIN)) == (1, 1)
+
+
 def test_run_on_a_full_ext4_waits_and_labels_all_when_there_is_room(
     site: Site, caplog: pytest.LogCaptureFixture, colour_jpeg: Jpeg
 ) -> None:
@@ -188,7 +209,7 @@ def is_whole(site: Site, name: str) -> bool:
 
 # Every step of a sidecar, every error.
 
-STEPS = ("mkdir", "create", "write", "flush", "open", "fsync", "rename", "fsyncdir")
+STEPS = ("mkdir", "create", "write", "flush", "fsync", "rename", "fsyncdir")
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -214,6 +235,26 @@ def test_run_whose_sidecar_step_fails_waits_and_labels_the_image_afterwards(
             until(lambda number=number: times_said(caplog, AGAIN) == number)  # type: ignore[misc]
         before = digests(site.export)
         assert_all_labelled(site, colours, before)
+    assert times_said(caplog, REFUSED) == len(ERRORS)
+
+
+def test_run_whose_old_sidecar_cannot_be_read_waits_and_replaces_it_afterwards(
+    site: Site, caplog: pytest.LogCaptureFixture, colour_jpeg: Jpeg
+) -> None:
+    with mounts.faultfs(site.results) as disk, site.running():
+        site.add("S1/a.jpg", colour_jpeg("red"), age_s=90.0)
+        until(lambda: are_done(site, "S1/a.jpg"))
+        for number, error in enumerate(ERRORS, start=1):
+            colour, before = (("red", "green", "blue")[i % 3] for i in (number, number - 1))
+            disk.fail({"op": "open", "error": error, "path": "/S*"})
+            site.add("S1/a.jpg", colour_jpeg(colour), age_s=60.0 - number)
+            why = os.strerror(getattr(errno, error))
+            until(lambda why=why: is_waiting(site, "S1/a.jpg", why))  # type: ignore[misc]
+            disk.fail()
+            until(lambda: are_done(site, "S1/a.jpg"))
+            assert (site.sidecar("S1/a.jpg")["label"], before != colour) == (colour, True)
+            until(lambda number=number: times_said(caplog, AGAIN) == number)  # type: ignore[misc]
+        assert_all_labelled(site, {"S1/a.jpg": "red"}, digests(site.export))
     assert times_said(caplog, REFUSED) == len(ERRORS)
 
 

@@ -1,6 +1,8 @@
 """A real mounted file system that passes everything through, except for the faults asked for.
 
-    python -m tests.support.faultfs BACKING MOUNT CONTROL.json
+    python -m tests.support.faultfs BACKING MOUNT CONTROL.json [fold]
+
+With `fold` it does not tell `A` from `a`, nor one Unicode form from another, as shares do.
 
 Needs mfusepy, libfuse 3 and /dev/fuse. `tests.support.mounts.FaultMount` starts it. The control
 file (replaced as a whole, read again at the next operation) holds the rules of `Rule`:
@@ -17,6 +19,7 @@ import os
 import sys
 import threading
 import time
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,13 +102,23 @@ class FaultFS(mfusepy.Operations):  # type: ignore[misc, unused-ignore]
 
     use_ns = True
 
-    def __init__(self, backing: Path, control: Control) -> None:
+    def __init__(self, backing: Path, control: Control, *, folds: bool = False) -> None:
         self._root = str(backing)
         self._control = control
+        self._folds = folds
 
     def _at(self, op: str, path: str) -> str:
         self._control.hit(op, path)
-        return self._root + path
+        return self._backed(path)
+
+    def _backed(self, path: str) -> str:
+        if not self._folds:
+            return self._root + path
+        found = Path(self._root)
+        for name in path.strip("/").split("/"):
+            names = os.listdir(found) if found.is_dir() else []  # noqa: PTH208
+            found /= next((one for one in names if _folded(one) == _folded(name)), name)
+        return str(found)
 
     def getattr(self, path: str, fh: int | None = None) -> dict[str, int]:
         full = self._at("getattr", path)
@@ -114,8 +127,11 @@ class FaultFS(mfusepy.Operations):  # type: ignore[misc, unused-ignore]
         times = ("st_atime", "st_mtime", "st_ctime")
         return fields | {name: getattr(status, f"{name}_ns") for name in times}
 
-    def readdir(self, path: str, _fh: int) -> list[str]:
-        return [".", "..", *os.listdir(self._at("readdir", path))]  # noqa: PTH208
+    def readdir(self, path: str, _fh: int) -> list[tuple[str, dict[str, int], int]]:
+        full = self._at("readdir", path)
+        found = [(name, os.lstat(f"{full}/{name}")) for name in (".", "..", *os.listdir(full))]  # noqa: PTH208
+        # Without an inode the C library takes an entry for a deleted one.
+        return [(name, {"st_ino": s.st_ino, "st_mode": s.st_mode}, 0) for name, s in found]
 
     def opendir(self, path: str) -> int:
         self._at("opendir", path)
@@ -169,7 +185,7 @@ class FaultFS(mfusepy.Operations):  # type: ignore[misc, unused-ignore]
         os.unlink(self._at("unlink", path))  # noqa: PTH108
 
     def rename(self, old: str, new: str) -> None:
-        os.rename(self._at("rename", old), self._root + new)  # noqa: PTH104
+        os.rename(self._at("rename", old), self._backed(new))  # noqa: PTH104
 
     def chmod(self, path: str, mode: int) -> None:
         os.chmod(self._at("chmod", path), mode)  # noqa: PTH101
@@ -181,11 +197,15 @@ class FaultFS(mfusepy.Operations):  # type: ignore[misc, unused-ignore]
         os.utime(self._at("utimens", path), ns=times, follow_symlinks=False)
 
 
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 def main() -> None:
     backing, mount, control = (Path(word) for word in sys.argv[1:4])
     os.umask(0)
     mfusepy.FUSE(
-        FaultFS(backing.absolute(), Control(control)),
+        FaultFS(backing.absolute(), Control(control), folds="fold" in sys.argv[4:]),
         str(mount),
         foreground=True,
         fsname="faultfs",

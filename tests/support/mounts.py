@@ -117,15 +117,15 @@ def ext4(folder: Path, *, size_mb: int = 16) -> Iterator[Ext4]:
 
 
 @contextmanager
-def faultfs(folder: Path) -> Iterator[FaultMount]:
-    """A file system that fails when told to."""
+def faultfs(folder: Path, *options: str) -> Iterator[FaultMount]:
+    """A file system that fails when told to; options as of `tests.support.faultfs`."""
     if importlib.util.find_spec("mfusepy") is None or not os.access("/dev/fuse", os.R_OK | os.W_OK):
         pytest.skip("a fault-injecting file system needs mfusepy and /dev/fuse")
     folder.mkdir(exist_ok=True)
     mount = FaultMount(folder, folder.with_suffix(".backing"), folder.with_suffix(".json"))
     mount.backing.mkdir()
     mount.fail()
-    words = [str(mount.backing), str(folder), str(mount.control)]
+    words = [str(mount.backing), str(folder), str(mount.control), *options]
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.support.faultfs", *words], cwd=ROOT, stderr=subprocess.PIPE
     )

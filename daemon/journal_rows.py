@@ -1,0 +1,88 @@
+"""Values of the journal's rows, taken as what they must be or refused: disks lose bits."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+_INT64_MAX: Final = 2**63 - 1
+
+
+class DamagedError(Exception):
+    """A row holds what no daemon wrote. The message names the column's kind, and no value."""
+
+
+def integer(value: Any, low: int = 0, high: int = _INT64_MAX) -> int:
+    """A whole number from `low` to `high`."""
+    if type(value) is not int or not low <= value <= high:
+        raise DamagedError(f"a number is {_kind(value)}")
+    return value
+
+
+def any_integer(value: Any) -> int:
+    """A whole number of either sign, such as a file's time."""
+    return integer(value, -_INT64_MAX - 1)
+
+
+def real(value: Any) -> float:
+    """A finite number."""
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise DamagedError(f"a time is {_kind(value)}")
+    return float(value)
+
+
+def optional_real(value: Any) -> float | None:
+    """A finite number or NULL."""
+    return None if value is None else real(value)
+
+
+def text(value: Any) -> str:
+    """Text."""
+    if type(value) is not str:
+        raise DamagedError(f"a text is {_kind(value)}")
+    return value
+
+
+def optional_text(value: Any) -> str | None:
+    """Text or NULL."""
+    return None if value is None else text(value)
+
+
+def one_of(value: Any, known: frozenset[str]) -> str:
+    """One of a few words."""
+    if text(value) not in known:
+        raise DamagedError("a word is unknown")
+    return str(value)
+
+
+def folder(value: Any) -> bytes:
+    """An absolute path."""
+    if type(value) is not bytes or not value.startswith(b"/") or b"\0" in value:
+        raise DamagedError(f"a folder is {_kind(value)}")
+    return value
+
+
+def path(value: Any) -> bytes:
+    """A path below a watch folder, which does not lead out of it."""
+    if type(value) is not bytes or b"\0" in value:
+        raise DamagedError(f"a path is {_kind(value)}")
+    if not {b"", b".", b".."}.isdisjoint(value.split(b"/")):
+        raise DamagedError("a path leads out of its folder")
+    return value
+
+
+def only(row: tuple[Any, ...] | None) -> Any:
+    """The one value of a row that must be there."""
+    if row is None:
+        raise DamagedError("a row is missing")
+    return row[0]
+
+
+def require_one(rows: int) -> None:
+    """Nothing where a statement has changed the one row that it was meant for."""
+    if rows != 1:
+        raise DamagedError("a row is not in the state in which it was left")
+
+
+def _kind(value: Any) -> str:
+    return "NULL" if value is None else f"{type(value).__name__} or out of range"
