@@ -14,19 +14,23 @@ from typing import Final
 from edge.command_line import actions, parsers
 
 SHELLS: Final = ("bash", "zsh")
-# In place of shtab.FILE and shtab.DIRECTORY: their bash does not quote the typed word, and
-# replaces "lab\ data/ex" by "lab\ data/". shtab lets bash quote what a function of such a name
-# offers.
-_FILES: Final = {
-    "bash": "_edge_files",
-    "zsh": "_files",
-    "preamble": {"bash": '_edge_files() { compgen -f -- "$1"; }\n'},
+# For bash, in place of shtab.FILE and shtab.DIRECTORY. Those do not quote the typed word, and
+# replace "lab\ data/ex" by "lab\ data/"; and after an option that takes several files they offer
+# files for "--deb". `current_option_strings` is shtab's. The functions' names matter: shtab has
+# bash quote what a function with "_file" or "_dir" in its name offers.
+_BASH: Final = """\
+_edge_paths() {
+  local word=${COMP_WORDS[COMP_CWORD]}
+  case $word in
+    -*) compgen -W "${current_option_strings[*]}" -- "$word" ;;
+    *) compgen "$1" -- "$word" ;;
+  esac
 }
-_FOLDERS: Final = {
-    "bash": "_edge_dirs",
-    "zsh": "_files -/",
-    "preamble": {"bash": '_edge_dirs() { compgen -d -- "$1"; }\n'},
-}
+_edge_files() { _edge_paths -f; }
+_edge_dirs() { _edge_paths -d; }
+"""
+_FILES: Final = {"bash": "_edge_files", "zsh": "_files", "preamble": {"bash": _BASH}}
+_FOLDERS: Final = {"bash": "_edge_dirs", "zsh": "_files -/", "preamble": {"bash": _BASH}}
 
 
 def completion(parser: argparse.ArgumentParser, shell: str) -> str:

@@ -77,6 +77,8 @@ def test_shell_offers_commands_choices_files_and_folders(shell: str, tmp_path: P
             "lab data/exports",
         ],
         r"edge-daemon install --watch lab\ data/e": ["install", "--watch", "lab data/exports"],
+        # After an option that takes several values.
+        "edge-daemon retry --image a --debu": ["retry", "--image", "a", "--debug"],
         "edge-daemon install --share l": ["install", "--share", "l"],
     }
     assert offered(shell, "edge-daemon", list(expected), tmp_path) == expected
