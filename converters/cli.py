@@ -166,7 +166,10 @@ def _gate(arguments: argparse.Namespace) -> Gate:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser(prog="edge-convert", description=__doc__)
+    parser = CommandParser(
+        prog="edge-convert",
+        description="Convert a trained classifier to a bundle for the workstation.",
+    )
     add_common_options(parser)
     parser.add_argument(
         "model",

@@ -208,7 +208,7 @@ def _parser() -> CommandParser:
         prog="edge-daemon", description="Label the cell images that an analyzer exports."
     )
     add_common_options(parser)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, title="commands", metavar="COMMAND")
     run = _add(commands, "run", _run, "label images until stopped")
     run.add_argument("--config", type=Path, required=True, metavar="FILE", help="edge.yaml")
     once = _add(commands, "once", _once, "label the images that are there, then end")
@@ -240,7 +240,7 @@ def _add_retry(commands: argparse._SubParsersAction[CommandParser]) -> None:
         "--reason",
         choices=[str(reason) for reason in RejectReason],
         metavar="CODE",
-        help="rejected images with this reason code, such as too_large",
+        help="rejected images with this reason code: %(choices)s",
     )
     which.add_argument("--all", action="store_true", help="all images that are there")
     which.add_argument(

@@ -41,7 +41,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     add_version(parser)
     text = "print the manual page, for man -l -"
     parser.add_argument("--manual", action=_Print, nargs=0, help=text)
-    text = "print the shell's completion."
+    text = "print the completion for a shell: %(choices)s"
     parser.add_argument("--completion", action=_Print, choices=SHELLS, metavar="SHELL", help=text)
 
 

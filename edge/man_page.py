@@ -1,13 +1,14 @@
-"""A manual page for a command, made of its parser (groff_man(7))."""
+"""A manual page for a command, made of its parser by argparse-manpage."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import copy
+from functools import partial
 from typing import Final
 
 import edge
-from edge.command_line import Argument, CommandLine, command_line
+from edge.command_line import parsers
 
 _EXIT_CODES: Final = {
     "0": "done",
@@ -19,45 +20,30 @@ _EXIT_CODES: Final = {
     "130": "interrupted",
     "1": "anything else",
 }
+# Columns: no text is broken into lines before groff does it, which would take a line that
+# starts with a quotation mark for a request. The page is the same at any width of the terminal.
+_ONE_LINE: Final = 100_000
+# An option or a code that is parted at the end of a line can't be copied from the page.
+_NO_HYPHENS: Final = ".nr HY 0\n"
 
 
 def man_page(parser: argparse.ArgumentParser) -> str:
     """The page in section 1."""
-    return "\n".join(_lines(command_line(parser))) + "\n"
+    from argparse_manpage.manpage import Manpage
 
-
-def _lines(line: CommandLine) -> Iterator[str]:
-    yield f'.TH {line.name.upper()} 1 "" "microscope-edge {edge.__version__}" "microscope-edge"'
-    yield ".SH NAME"
-    yield f"{_text(line.name)} \\- {_text(line.description)}"
-    yield ".SH SYNOPSIS"
-    yield _text(line.usage)
-    yield ".SH OPTIONS"
-    for argument in line.arguments:
-        yield from _argument(argument)
-    if line.commands:
-        yield ".SH COMMANDS"
-    for command in line.commands:
-        yield f".SS {_text(command.name)}"
-        yield _text(command.description)
-        for argument in command.arguments:
-            yield from _argument(argument)
-    yield ".SH EXIT STATUS"
-    for code, meaning in _EXIT_CODES.items():
-        yield from (".TP", f".B {code}", meaning)
-
-
-def _argument(argument: Argument) -> Iterator[str]:
-    names = ", ".join(f"\\fB{_text(name)}\\fR" for name in argument.names)
-    value = f"\\fI{_text(argument.value)}\\fR" if argument.value else ""
-    yield ".TP"
-    yield " ".join(part for part in (names, value) if part)
-    yield _text(argument.text)
-    if argument.choices:
-        yield _text(f"One of: {', '.join(argument.choices)}.")
-
-
-def _text(text: str) -> str:
-    """Text as groff takes it: no escapes of its own, and no request at the start of a line."""
-    escaped = text.replace("\\", "\\e").replace("-", "\\-")
-    return f"\\&{escaped}" if escaped[:1] in (".", "'") else escaped
+    source = copy.deepcopy(parser)
+    for command in parsers(source):
+        command.formatter_class = partial(argparse.HelpFormatter, width=_ONE_LINE)
+        if command is not source:
+            # The page shows the help beside it, which says the same.
+            command.description = None
+    page = Manpage(source, format="single-commands-section")
+    page.date = ""
+    page.source = f"microscope-edge {edge.__version__}"
+    page.manual = "microscope-edge"
+    page.description = parser.description
+    # The page escapes the first alone.
+    page.synopsis[1:] = [word.replace("-", r"\-") for word in page.synopsis[1:]]
+    codes = "\n".join(f".TP\n.B {code}\n{meaning}" for code, meaning in _EXIT_CODES.items())
+    page.add_section("exit status", "=", codes)
+    return _NO_HYPHENS + str(page)

@@ -24,6 +24,8 @@ ONLY_IN = {
     "tensorrt_rtx": {"edge/backends/trt_library.py"},
     "pycuda": {"edge/backends/cuda.py"},
     "prometheus_client": {"daemon/metrics.py"},
+    "shtab": {"edge/completion.py"},
+    "argparse_manpage": {"edge/man_page.py"},
     "watchdog": {"daemon/watch.py", "daemon/watch_canary.py"},
 }
 

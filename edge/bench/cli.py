@@ -173,7 +173,10 @@ def _batches(text: str) -> tuple[int, ...]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser(prog="edge-bench", description=__doc__)
+    parser = CommandParser(
+        prog="edge-bench",
+        description="Measure the latency of a bundle on this machine, stage by stage.",
+    )
     add_common_options(parser)
     parser.add_argument("bundle", type=Path, help="folder NAME.edge")
     parser.add_argument("--images", type=Path, metavar="DIR", help="images (default: drawn cells)")
