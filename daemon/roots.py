@@ -75,10 +75,17 @@ class Root:
     def look(self, path: bytes) -> ImageVersion | None:
         """The file's present version; None where it cannot be seen now."""
         try:
-            status = os.lstat(os.fsencode(self.folder) + b"/" + path)
+            return self.version(path, self._status(path))
         except OSError:
             return None
-        return self.version(path, status)
+
+    def is_gone(self, path: bytes) -> bool:
+        """Whether nothing has this path; False where nobody can tell now."""
+        try:
+            self._status(path)
+        except OSError as error:
+            return isinstance(error, FileNotFoundError | NotADirectoryError)
+        return False
 
     def version(self, path: bytes, status: os.stat_result) -> ImageVersion:
         """The version of a file that has this status."""
@@ -110,6 +117,9 @@ class Root:
     def lacks_ids(self, path: bytes) -> bool:
         """Whether ids are expected in the image's path and the template finds none."""
         return self.sample is not None and self.sample.ids(path) == (None, None)
+
+    def _status(self, path: bytes) -> os.stat_result:
+        return os.lstat(os.fsencode(self.folder) + b"/" + path)
 
 
 def is_sidecar_name(name: bytes) -> bool:
