@@ -36,6 +36,13 @@ def test_of_several_one_must_be_named_and_edge_is_the_one_without_a_name(etc: Pa
         installed_config("c")
 
 
+def test_configuration_that_an_uninstallation_left_is_meant_by_its_name_alone(etc: Path) -> None:
+    for name in ("a.yaml", "b.yaml", "b.installed"):
+        (etc / name).touch()
+    assert installed_config(None) == etc / "b.yaml"
+    assert installed_config("a") == etc / "a.yaml"
+
+
 @pytest.mark.parametrize("command", ["status", "retry", "check-config", "once"])
 def test_command_without_configuration_where_none_is_installed_says_so_in_one_line(
     etc: Path, command: str, capsys: pytest.CaptureFixture[str]
