@@ -303,7 +303,10 @@ def test_status_of_an_installed_daemon_that_does_not_run_says_how_to_start_it(
     assert is_installed(place.config)
     monkeypatch.setattr("daemon.status.is_installed", lambda _: True)
     capsys.readouterr()
-    assert "    systemctl start edge-daemon" in status(site, capsys)
+    text = status(site, capsys)
+    assert "    systemctl start edge-daemon" in text
+    # A start that failed is told there alone.
+    assert "    journalctl -u edge-daemon -n 50" in text
 
 
 def test_status_of_a_daemon_that_has_gone_silent_says_so(

@@ -140,7 +140,7 @@ def test_results_folder_of_any_name_is_written_to(instance: Instance, name: str)
     result = instance.edge("install", "--bundle", BUNDLE, "--results", results)
     assert result.returncode == 2
     # The unit opens the folder, whose owner alone is wrong.
-    assert f"no sidecars can be written to {results}. Give this user" in result.stderr
+    assert f"no sidecars can be written to {results}. Give the user edge" in result.stderr
     instance.machine.run("chown", "edge:", results)
     instance.install()
     instance.start()
