@@ -192,7 +192,8 @@ def _parser() -> argparse.ArgumentParser:
         help="measure inference of these batches too",
     )
     parser.add_argument("--threads", type=int, default=1, help="threads inside one inference (1)")
-    parser.add_argument("--backend", choices=BACKENDS, default="auto")
+    text = "what runs the model (default: %(default)s)"
+    parser.add_argument("--backend", choices=BACKENDS, default="auto", help=text)
     parser.add_argument(
         "--daemon",
         action="store_true",
