@@ -53,4 +53,6 @@ def unit_of(config: Path) -> str:
 
 def is_installed(config: Path) -> bool:
     """Whether a unit on this machine reads a configuration."""
-    return any(place.config.resolve() == config.resolve() for place in places())
+    found = (place for place in places() if place.config.resolve() == config.resolve())
+    # After an uninstallation the configuration alone is there.
+    return any(place.record.exists() or place.unit_file.exists() for place in found)
