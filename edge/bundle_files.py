@@ -112,7 +112,7 @@ def _require_private(mode: int, path: Path) -> None:
     if mode & stat.S_IWOTH:
         raise BundleError(
             f"{path} may be written by anybody (mode {stat.S_IMODE(mode):04o}); a bundle holds "
-            "code that is run. Take that away: chmod -R o-w, and copy the bundle again as a whole."
+            f"code that is run. Copy the bundle again as a whole, then: chmod -R o-w {path}"
         )
 
 
@@ -121,6 +121,12 @@ def _read_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise BundleError(
-            f"{path} cannot be read ({error.strerror}). Copy the bundle again as a whole."
-        ) from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> BundleError:
+    """The error for a file or folder of a bundle that the system does not give."""
+    remedy = "Copy the bundle again as a whole."
+    if isinstance(error, PermissionError):
+        remedy = "Let the user who runs this read all of the bundle: chmod -R a+rX"
+    return BundleError(f"{path} cannot be read ({error.strerror}). {remedy}")

@@ -188,7 +188,7 @@ def test_scan_counts_what_it_passes_over_and_names_image_suffixes_once(
     others = (".bmp", ".jpeg", ".jpg and a blank or dot", ".txt", "another suffix", "no suffix")
     assert list(passed.suffixes.items()) == [(".tif", 2), *((suffix, 1) for suffix in others)]
     (line,) = [record.getMessage() for record in caplog.records]
-    assert "files that look like images are passed over: .bmp, .tif cannot be read" in line
+    assert "files that look like images are left out: .bmp, .tif cannot be read" in line
     assert "add *.jpeg to watch[].pattern" in line
     assert "rename what ends in a blank or a dot" in line
     assert "S1" not in line.replace(str(tmp_path), "")
