@@ -171,9 +171,9 @@ def test_journal_of_another_user_is_refused_in_one_line(
 
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
-@pytest.mark.parametrize("is_replaced", [False, True])
+@pytest.mark.parametrize("deed", ["removed", "replaced"])
 def test_prove_where_a_file_of_the_open_journal_was_taken_away_is_refused(
-    tmp_path: Path, suffix: str, is_replaced: bool
+    tmp_path: Path, suffix: str, deed: str
 ) -> None:
     """What is written from then on is in a file without a name."""
     file = tmp_path / f"{NAME}{suffix}"
@@ -182,7 +182,7 @@ def test_prove_where_a_file_of_the_open_journal_was_taken_away_is_refused(
         journal.prove()
         copy = file.read_bytes()
         file.unlink()
-        if is_replaced:
+        if deed == "replaced":
             # Beside it first: the inode that became free is not given again.
             (tmp_path / "copy").write_bytes(copy)
             (tmp_path / "copy").rename(file)
