@@ -9,12 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from daemon.file_lock import LOCKS, locking_process
 from daemon.reporter import HEALTH_NAME
 from daemon.state_dir import LOCK_NAME
 from edge.safe_open import read_bounded
 from edge.strict_json import parse_json
 
-_LOCKS: Final = Path("/proc/locks")
 # A hundred watch folders, each with its reason, take 20 kB.
 _MOST_BYTES: Final = 1024 * 1024
 # It is written every five seconds.
@@ -33,29 +33,28 @@ class Running:
     silent_s: float | None = None
 
 
-def read_running(state_dir: Path, *, locks: Path = _LOCKS) -> Running:
+def read_running(state_dir: Path, *, locks: Path = LOCKS) -> Running:
     """Who holds the state folder now, without touching the lock.
 
     Taking it, even for a moment, could turn away a daemon that starts just then.
     """
     pid = _holder(state_dir / LOCK_NAME, locks)
     health = _read_health(state_dir / HEALTH_NAME)
-    # What a killed daemon left behind is not the state of the next, nor of an `edge-daemon once`.
-    if pid is None or health is None or health["pid"] != pid:
+    if health is None:
         return Running(pid)
     age_s = time.time() - health["written_at"]
+    # Between two services, and while it waits for its disk, a daemon holds no lock.
+    if pid is None and age_s <= _STALE_AFTER_S and Path(f"/proc/{health['pid']}").exists():
+        pid = health["pid"]
+    # What a killed daemon left behind is not the state of the next, nor of an `edge-daemon once`.
+    if health["pid"] != pid:
+        return Running(pid)
     return Running(pid, health, age_s if age_s > _STALE_AFTER_S else None)
 
 
 def _holder(lock: Path, locks: Path) -> int | None:
     with suppress(OSError):
-        # Without the device: on btrfs the kernel's list names another one than stat does.
-        inode = f":{lock.stat().st_ino}"
-        for line in locks.read_text().splitlines():
-            fields = line.split()
-            # `->` marks a process that waits for the lock.
-            if "FLOCK" in fields and "->" not in fields and fields[-3].endswith(inode):
-                return int(fields[-4])
+        return locking_process(lock.stat().st_ino, locks)
     return None
 
 
