@@ -310,11 +310,14 @@ def test_run_folder_that_people_take_away_meanwhile_is_no_trouble(
         assert json.loads(image.with_name(f"{image.name}.json").read_bytes())["label"] == "red"
 
 
+# A share that refuses hidden names has them without the dot.
+@pytest.mark.parametrize("dot", [".", ""])
 def test_run_removes_what_a_killed_process_left_in_a_folder_that_was_renamed_since(
-    beside: Site, colour_jpeg: Jpeg
+    beside: Site, colour_jpeg: Jpeg, dot: str
 ) -> None:
     beside.add("S1_done/a.jpg", colour_jpeg("red"))
-    dead, alive = f".edge-{2**22 + 1}-0123456789ab.tmp", f".edge-{os.getpid()}-0123456789ab.tmp"
+    dead = f"{dot}edge-{2**22 + 1}-0123456789ab.tmp"
+    alive = f"{dot}edge-{os.getpid()}-0123456789ab.tmp"
     others = [".edge-notes.tmp", "edge.tmp", ".hidden", alive]
     for name in (dead, *others):
         path = beside.export / "S1_done" / name
