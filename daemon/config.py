@@ -20,6 +20,7 @@ from daemon.same_text import forms_on_disk
 from edge.backends.select import BACKENDS
 from edge.errors import ConfigError
 from edge.images import ImageLimits
+from edge.printable import printable
 from edge.sidecar import FORMATS
 from edge.yaml_file import read_yaml
 
@@ -91,6 +92,12 @@ class Config:
     # Folders that the file names in another Unicode form, as the disk has them.
     other_forms: tuple[Path, ...] = ()
 
+    @property
+    def folders(self) -> list[Path]:
+        """The bundle, the watch folders and, where there is one, the results folder."""
+        folders = [self.bundle, *(watch.folder for watch in self.watch)]
+        return [*folders, self.results.folder] if self.results.folder else folders
+
     def results_folder(self, watch: WatchConfig) -> Path:
         """The folder that mirrors a watch folder, or the watch folder itself.
 
@@ -116,7 +123,8 @@ def load_config(path: Path, *, base: Path | None = None) -> Config:
     config = _in_form_of_disk(_read(Block(values, "", problems), folder))
     _check_folders(config, problems)
     if problems:
-        raise ConfigError("\n".join(f"{path}: {problem}" for problem in problems))
+        # A key or a folder may have a line's end in its name.
+        raise ConfigError("\n".join(printable(f"{path}: {problem}") for problem in problems))
     return config
 
 

@@ -41,9 +41,11 @@ def require_journal(state_dir: Path) -> Path:
     try:
         path.lstat()
     except FileNotFoundError as error:
-        raise StorageError(f"{path} is not there: no daemon has run with it yet.") from error
+        text = "no daemon has run with it yet. Start one: edge-daemon run or once."
+        raise StorageError(f"{path} is not there: {text}") from error
     except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}. Run as the daemon's user.") from error
+        text = "Run this as root, or as the daemon's user."
+        raise StorageError(f"{path}: {error.strerror}. {text}") from error
     return path
 
 
@@ -102,6 +104,23 @@ def require_files(path: Path) -> None:
                 f"{file} belongs to user {status.st_uid}, this is {os.geteuid()}. Run as the "
                 "daemon's user, or give the file to it with chown."
             )
+
+
+def identities(path: Path) -> list[tuple[int, int]]:
+    """Device and inode of each file of an open journal; zeros where it is not there.
+
+    Raises:
+        StorageError: the disk does not say.
+    """
+    found = []
+    with translated(path):
+        for suffix in _SUFFIXES[:-1]:  # the last is of journals that have no write-ahead log
+            try:
+                status = path.with_name(path.name + suffix).lstat()
+                found.append((status.st_dev, status.st_ino))
+            except FileNotFoundError:
+                found.append((0, 0))
+    return found
 
 
 def open_for_writing(path: Path, *, may_upgrade: bool = True) -> sqlite3.Connection:

@@ -264,7 +264,7 @@ class RootScan:
         suffixes = self.passed_over.images
         if not self._told_suffixes.issuperset(suffixes):
             log.warning(
-                "watch folder %s: files that look like images are passed over: %s",
+                "watch folder %s: files that look like images are left out: %s",
                 self.root.folder,
                 self.passed_over.remedy(),
             )

@@ -11,6 +11,7 @@ from typing import Final
 
 from daemon.file_lock import is_named, lock_file, lock_holder
 from daemon.mounts import network_type
+from daemon.this_user import give_permission
 from edge.atomic import make_folder
 from edge.errors import ConfigError, StorageError
 from edge.open_folder import OpenFolder, open_folder
@@ -66,7 +67,7 @@ def share_problem(folder: Path) -> str | None:
 
 def refusal(folder: Path, error: OSError) -> StorageError:
     """What to say where the system refuses the state folder to this user."""
-    remedy = "Give this user the permission, or another state_dir."
+    remedy = f"{give_permission()}, or another state_dir."
     with suppress(OSError, KeyError):
         owner, user = pwd.getpwuid(folder.stat().st_uid), pwd.getpwuid(os.geteuid())
         if owner.pw_uid != user.pw_uid:
@@ -120,8 +121,8 @@ def _tidy(folder: Path) -> None:
             remove_leftovers(place, older_than_s=0.0)
     except OSError as error:
         raise StorageError(
-            f"state_dir {folder} cannot be read ({error.strerror}). Give this user the permission, "
-            "or another state_dir."
+            f"state_dir {folder} cannot be read ({error.strerror}). {give_permission()}, or "
+            "another state_dir."
         ) from error
 
 

@@ -24,7 +24,7 @@ from edge.errors import ConfigError
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("--instance", metavar="NAME", help="edge-daemon@NAME alone")
+    parser.add_argument("--instance", metavar="NAME", help="uninstall edge-daemon@NAME")
     text = "remove the configuration and the state (journal, log key) too; never results"
     parser.add_argument("--purge", action="store_true", help=text)
     add_common_arguments(parser)
@@ -138,10 +138,7 @@ def _purge_steps(place: Place) -> Iterator[Step]:
 
 def _kept_folders(config: Config | None) -> list[Path]:
     """What nobody asked to remove, wherever it lies."""
-    if config is None:
-        return []
-    folders = [config.bundle, *(watch.folder for watch in config.watch)]
-    return [*folders, *([config.results.folder] if config.results.folder else [])]
+    return config.folders if config else []
 
 
 def _state_steps(place: Place, kept: list[Path]) -> Iterator[Step]:

@@ -50,6 +50,13 @@ IN_SYSTEM_FOLDERS = (
     "TheVolumeSettingsFolder/x.jpg",
     "@tmp/x.jpg",
     "S1/~$IMG1.jpg",
+    "@sharesnap/export/GMT+01-2026.11.25/S1/IMG1.jpg",
+    "@img_bkp_cache/x.jpg",
+    "Recycle Bin/S1/IMG0.jpg",
+    "_NAS_Recycle_export/S1/IMG0.jpg",
+    "S1/:2e_IMG1.jpg",
+    ":2eTemporaryItems/x.jpg",
+    "S1/_gsdata_/_saved_/IMG1.jpg",
 )
 HIDDEN = (".snapshot/x.jpg", ".zfs/snapshot/x.jpg", ".Trash-1000/files/x.jpg", "S1/._x.jpg")
 
@@ -188,7 +195,7 @@ def test_scan_counts_what_it_passes_over_and_names_image_suffixes_once(
     others = (".bmp", ".jpeg", ".jpg and a blank or dot", ".txt", "another suffix", "no suffix")
     assert list(passed.suffixes.items()) == [(".tif", 2), *((suffix, 1) for suffix in others)]
     (line,) = [record.getMessage() for record in caplog.records]
-    assert "files that look like images are passed over: .bmp, .tif cannot be read" in line
+    assert "files that look like images are left out: .bmp, .tif cannot be read" in line
     assert "add *.jpeg to watch[].pattern" in line
     assert "rename what ends in a blank or a dot" in line
     assert "S1" not in line.replace(str(tmp_path), "")
