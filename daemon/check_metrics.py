@@ -44,9 +44,8 @@ def _address_problems(address: Address) -> Iterator[str]:
 
 
 def _refusal(address: Address) -> int | None:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
-        with socket.socket(family, socket.SOCK_STREAM) as server:
+        with socket.socket(address.family, socket.SOCK_STREAM) as server:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             server.bind((address.host, address.port))
     except OSError as error:

@@ -7,7 +7,6 @@ than what is done. It starts nothing but a check in the unit's sandbox.
 from __future__ import annotations
 
 import os
-import subprocess
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,7 +25,7 @@ from daemon.install_place import (
 from daemon.install_program import closed_program
 from daemon.install_site import Site
 from daemon.install_steps import CommandStep, FileStep, RemoveStep, Step
-from daemon.sandbox import has_systemd
+from daemon.sandbox import has_systemd, systemctl
 from edge.completion import completion
 from edge.errors import ConfigError
 from edge.man_page import man_page
@@ -191,5 +190,4 @@ def _commands(site: Site) -> Iterator[CommandStep]:
 
 
 def _is_active(unit_name: str) -> bool:
-    argv = ["systemctl", "is-active", "--quiet", unit_name]
-    return has_systemd() and subprocess.run(argv, check=False).returncode == 0
+    return has_systemd() and systemctl("is-active", "--quiet", unit_name).returncode == 0

@@ -12,13 +12,14 @@ from typing import Final
 
 from daemon.bounded_call import ANSWER_S, call_each, silence
 from daemon.mounts import MountMemory
+from daemon.other_hands import OUT_OF_RESOURCES
 from daemon.this_user import give_permission
 from edge.atomic import storage_errors
 from edge.errors import StorageError
 from edge.open_folder import OpenFolder, open_real_folder
 
 # Not a sign that the folder is away.
-_THERE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES})
+_THERE: Final = OUT_OF_RESOURCES | {errno.EACCES}
 
 
 class ResultsPlace:

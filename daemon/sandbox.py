@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from daemon.config import load_config
-from daemon.install_place import Place
+from daemon.install_place import Place, text_of
 from daemon.install_program import closed_program, hidden_above, hidden_program
 from daemon.unit_text import unquoted
 from edge.errors import BackendError, ConfigError
@@ -62,6 +62,12 @@ def has_systemd() -> bool:
     return _BOOTED.is_dir()
 
 
+def systemctl(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run `systemctl`, for what it says and its exit code."""
+    argv = ["systemctl", "--no-pager", *words]
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
 def check_in_sandbox(place: Place) -> SandboxCheck:
     """Run `check-config` as the unit runs the service.
 
@@ -78,7 +84,7 @@ def check_in_sandbox(place: Place) -> SandboxCheck:
         unit = f"edge-daemon-check-{os.getpid()}{f'@{place.instance}' if place.instance else ''}"
         with _unit_file(f"{unit}.service", check_unit(text, Path(folder))):
             exit_code = _run(f"{unit}.service", text)
-        out, errors = (_read(Path(folder) / name) for name in ("out", "err"))
+        out, errors = (text_of(Path(folder) / name) or "" for name in ("out", "err"))
     if "Traceback (most recent call last)" in errors:
         raise BackendError(
             f"the program fails in the unit's sandbox before it begins: "
@@ -94,7 +100,7 @@ def unit_text_of(place: Place) -> str:
     Raises:
         ConfigError: there is none.
     """
-    result = _systemctl("cat", f"{place.unit}.service")
+    result = systemctl("cat", f"{place.unit}.service")
     if result.returncode != 0:
         raise ConfigError(
             f"there is no unit {place.unit} on this machine. Install it first: "
@@ -122,9 +128,9 @@ def _check_command(text: str) -> str:
 
 
 def _run(unit: str, text: str) -> int:
-    if _systemctl("start", unit).returncode == 0:
+    if systemctl("start", unit).returncode == 0:
         return 0
-    shown = _systemctl("show", unit, "-p", "Result", "-p", "ExecMainStatus").stdout
+    shown = systemctl("show", unit, "-p", "Result", "-p", "ExecMainStatus").stdout
     fields = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     code, result = int(fields.get("ExecMainStatus") or 0), fields.get("Result", "unknown")
     if result == "exit-code" and code not in _NOT_STARTED:
@@ -187,13 +193,4 @@ def _unit_file(name: str, text: str) -> Iterator[None]:
         yield
     finally:
         path.unlink()
-        _systemctl("reset-failed", name)
-
-
-def _systemctl(*words: str) -> subprocess.CompletedProcess[str]:
-    argv = ["systemctl", "--no-pager", *words]
-    return subprocess.run(argv, capture_output=True, text=True, check=False)
-
-
-def _read(path: Path) -> str:
-    return path.read_text("utf-8", "backslashreplace") if path.exists() else ""
+        systemctl("reset-failed", name)

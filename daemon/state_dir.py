@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -39,7 +39,7 @@ def owned_state_dir(folder: Path) -> Iterator[Callable[[], None]]:
     if problem := share_problem(folder):
         raise ConfigError(problem)
     _make_private(folder)
-    with closing(_opened(folder)) as opened:
+    with _opened(folder) as opened:
         descriptor = _lock(opened)
         try:
             _tidy(folder)
@@ -84,7 +84,7 @@ def _make_private(folder: Path) -> None:
             make_folder(folder)
             # The journal holds the paths of images, and with them patients' sample ids.
             folder.chmod(0o700)
-            with closing(open_folder(folder)) as made, closing(open_folder(folder.parent)) as above:
+            with open_folder(folder) as made, open_folder(folder.parent) as above:
                 above.give(made.descriptor)
     except OSError as error:
         raise refusal(folder, error) from error
@@ -139,7 +139,7 @@ def _give_to_owner(folder: Path) -> None:
 
 def _require(folder: Path, descriptor: int) -> None:
     try:
-        with closing(open_folder(folder)) as opened:
+        with open_folder(folder) as opened:
             is_held = is_named(descriptor, opened.descriptor, LOCK_NAME)
     except OSError as error:
         raise StorageError(f"state_dir {folder} is away ({error.strerror}).") from error

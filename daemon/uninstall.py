@@ -6,7 +6,6 @@ drop-ins made by hand, are named and stay.
 
 from __future__ import annotations
 
-import subprocess
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from daemon.install_site import STATE_FOLDERS, name_problems
 from daemon.install_steps import CommandStep, KeepStep, RemoveStep, Step
 from daemon.mounts import mounts_below
 from daemon.running import read_running
-from daemon.sandbox import has_systemd
+from daemon.sandbox import has_systemd, systemctl
 from edge.errors import ConfigError
 
 
@@ -174,6 +173,5 @@ def _refuse_stranger(place: Place, config: Config) -> None:
 def _main_pid(place: Place) -> int | None:
     if not has_systemd():
         return None
-    argv = ["systemctl", "show", place.unit, "--value", "-p", "MainPID"]
-    text = subprocess.run(argv, capture_output=True, text=True, check=False).stdout.strip()
+    text = systemctl("show", place.unit, "--value", "-p", "MainPID").stdout.strip()
     return int(text) if text.isdigit() else None

@@ -17,10 +17,10 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
 from edge.errors import BundleError
+from edge.open_folder import open_folder
 from edge.safe_open import open_regular
 
 _PIECE_BYTES: Final = 1 << 20
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def require_not_replaceable(root: Path) -> None:
@@ -97,22 +97,15 @@ def _opened(root: Path, path: str) -> Iterator[BinaryIO]:
     *folders, name = PurePosixPath(path).parts
     with ExitStack() as stack:
         with _read_errors(root / path):
-            below, place = _open_folder(str(root), None, stack), root
-            _require_private(os.fstat(below).st_mode, place)
-            for folder in folders:
-                below, place = _open_folder(folder, below, stack), place / folder
-                _require_private(os.fstat(below).st_mode, place)
-            stream = os.fdopen(open_regular(name, dir_fd=below), "rb")
-            stack.callback(stream.close)
+            folder = stack.enter_context(open_folder(root))
+            _require_private(os.fstat(folder.descriptor).st_mode, folder.path)
+            for below in folders:
+                folder = stack.enter_context(folder.below([below], make=False))
+                _require_private(os.fstat(folder.descriptor).st_mode, folder.path)
+            descriptor = open_regular(name, dir_fd=folder.descriptor)
+            stream = stack.enter_context(os.fdopen(descriptor, "rb"))
             _require_private(os.fstat(stream.fileno()).st_mode, root / path)
         yield stream
-
-
-def _open_folder(name: str, dir_fd: int | None, stack: ExitStack) -> int:
-    flags = _FOLDER if dir_fd is None else _FOLDER | os.O_NOFOLLOW
-    descriptor = os.open(name, flags, dir_fd=dir_fd)
-    stack.callback(os.close, descriptor)
-    return descriptor
 
 
 def _require_private(mode: int, path: Path) -> None:

@@ -19,6 +19,7 @@ from edge.backends.trt_select import open_precisions
 from edge.bench.measure import Latencies, interleave
 from edge.bundle import Bundle
 from edge.errors import BackendError, BundleError
+from edge.progress import OnProgress
 
 ONNXRUNTIME: Final = "onnxruntime"
 BACKENDS: Final = ("auto", TENSORRT, TENSORRT_RTX, ONNXRUNTIME)
@@ -56,7 +57,7 @@ class Opening:
     cache: Path | None = None
     keeps: bool = True
     on_choice: Callable[[str], None] = _say_nothing
-    on_progress: Callable[[str, int, int], None] = _show_nothing
+    on_progress: OnProgress = _show_nothing
     on_gpu: Callable[[], None] = _do_nothing
 
 

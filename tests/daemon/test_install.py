@@ -22,25 +22,11 @@ from daemon.config import load_config
 from daemon.install_site import site_of
 from daemon.install_steps import FileStep
 from daemon.mounts import is_on_share, mount_point
+from tests.support.install_image import CONFIG, UNIT, needs_root
 
 ROOT = Path(__file__).parent.parent.parent
-UNIT = Path("etc/systemd/system/edge-daemon.service")
-CONFIG = Path("etc/microscope-edge/edge.yaml")
 COMMAND = Path("usr/local/bin/edge-daemon")
 PROGRAM = "/opt/microscope-edge/bin/edge-daemon"
-
-needs_root = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("systemd-sysusers") is None,
-    reason="only root can install, with systemd's tools",
-)
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Path:
-    root = tmp_path / "machine"
-    (root / "etc").mkdir(parents=True)
-    (root / "etc" / "group").write_text("root:x:0:\nlabshare:x:2000:\n")
-    return root
 
 
 def test_install_dry_run_tells_files_users_folders_commands_and_changes_nothing(

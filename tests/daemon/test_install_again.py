@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,23 +9,8 @@ from pathlib import Path
 import pytest
 
 from daemon.cli import main
+from tests.support.install_image import CONFIG, UNIT, needs_root
 from tests.support.unit_files import DROP_INS
-
-UNIT = Path("etc/systemd/system/edge-daemon.service")
-CONFIG = Path("etc/microscope-edge/edge.yaml")
-
-needs_root = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("systemd-sysusers") is None,
-    reason="only root can install, with systemd's tools",
-)
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Path:
-    root = tmp_path / "machine"
-    (root / "etc").mkdir(parents=True)
-    (root / "etc" / "group").write_text("root:x:0:\nlabshare:x:2000:\n")
-    return root
 
 
 @needs_root

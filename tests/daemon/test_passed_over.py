@@ -94,7 +94,7 @@ def test_exclude_leaves_out_files_and_folders_of_any_depth_and_case(tmp_path: Pa
     watched = root(tmp_path, "overview*", "QC")
     assert found(watched) == {"S1/a.jpg", "S1/qc2/d.jpg"}
     assert not watched.has_image(b"S1/qc/x.jpg")
-    assert watched.passes_over(b"qc") is Reason.EXCLUDED
+    assert watched.passes_over("qc") is Reason.EXCLUDED
 
 
 def test_watch_new_folder_that_is_left_out_gives_no_hint(tmp_path: Path, until: Until) -> None:
