@@ -29,10 +29,9 @@ from converters.validation_size import require_enough_images
 from edge.backends.cpu import has_vnni
 from edge.backends.onnx import open_onnx
 from edge.bench.measure import Latencies, interleave
+from edge.progress import OnProgress
 
 SPEED_ROUNDS: Final = 20
-
-OnProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

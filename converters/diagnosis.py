@@ -24,6 +24,7 @@ from converters.image_set import ImageSet, image_batches
 from converters.loading.samples import normalise
 from edge.errors import ConfigError, ModelError
 from edge.preprocess import InputSpec
+from edge.progress import OnProgress
 
 # Enough to see a gain of three points with four standard errors on the reference model.
 MAX_IMAGES: Final = 400
@@ -33,7 +34,6 @@ BATCH_SIZE: Final = 16
 
 # Normalised float32 images (batch, 3, h, w) to logits (batch, classes).
 Infer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-OnProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

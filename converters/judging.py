@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import onnx
@@ -18,11 +17,10 @@ from edge.backends.onnx import open_onnx
 from edge.intervals import Share
 from edge.labeller import Labeller
 from edge.postprocess import softmax
+from edge.progress import OnProgress
 
 # A sound model leaves a few percent to a person; DM96 itself leaves 2.6 %.
 MANY_UNIDENTIFIED: Final = 0.2
-
-OnProgress = Callable[[str, int, int], None]
 
 
 class Judging:

@@ -25,13 +25,12 @@ from edge.bundle import Bundle, load_bundle
 from edge.errors import BackendError, DeviceError
 from edge.golden import check_session, open_labeller
 from edge.manifest import ROLE_ENGINE, ROLE_RECORD
+from edge.progress import OnProgress
 
 PRECISIONS: Final = ("int8", "fp16")
 # One image, as the analyzer exports them, and what a worker takes from a backlog.
 RACED_BATCHES: Final = (1, 16)
 RACE_ROUNDS: Final = 20
-
-OnProgress = Callable[[str, int, int], None]
 
 
 @dataclass(slots=True)

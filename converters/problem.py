@@ -19,8 +19,8 @@ from converters.placement import Placement
 from converters.ranges import Range
 from converters.tensorrt_graph import for_tensorrt
 from edge.preprocess import InputSpec
+from edge.progress import OnProgress
 
-OnProgress = Callable[[str, int, int], None]
 Judge = Callable[[Int8Model, Placement], tuple[Evidence, list[Check]]]
 
 

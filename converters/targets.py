@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -24,11 +23,10 @@ from converters.problem import Problem
 from converters.quantization import Solution, rescue, solve
 from converters.request import Request
 from edge.errors import AccuracyGateError
+from edge.progress import OnProgress
 
 # Images on which range methods and layers are compared.
 PROBE_IMAGES: Final = 48
-
-OnProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

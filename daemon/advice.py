@@ -10,19 +10,19 @@ from edge.errors import RejectReason
 
 MEANINGS: Final = {
     RejectReason.EMPTY: "the file has no bytes",
-    RejectReason.UNREADABLE: "this user may not read the file",
+    RejectReason.UNREADABLE: "the daemon's user may not read the file",
     RejectReason.NOT_A_FILE: "a link, pipe or device, not a file",
     RejectReason.TOO_LARGE: "more bytes than limits.max_bytes",
     RejectReason.TOO_MANY_PIXELS: "more pixels than limits.max_pixels",
     RejectReason.TOO_SMALL: "too few pixels for a cell",
-    RejectReason.UNSUPPORTED_FORMAT: "no JPEG or PNG that is read",
+    RejectReason.UNSUPPORTED_FORMAT: "no readable JPEG or PNG",
     RejectReason.UNSUPPORTED_COLOUR: "not 8-bit colour",
     RejectReason.TRUNCATED: "the end of the file is missing",
     RejectReason.CORRUPT: "the file cannot be decoded",
     RejectReason.RETRIES_EXHAUSTED: "failed in every attempt",
 }
 _REMEDIES: Final = {
-    RejectReason.UNREADABLE: "Give this user the permission. Then:",
+    RejectReason.UNREADABLE: "Give the daemon's user the permission. Then:",
     RejectReason.TOO_LARGE: "Raise limits.max_bytes if these are cells. Then:",
     RejectReason.TOO_MANY_PIXELS: "Raise limits.max_pixels if these are cells. Then:",
     RejectReason.RETRIES_EXHAUSTED: "Read the log. When the cause is gone:",
@@ -80,7 +80,7 @@ def advice(
 
     `is_installed` says whether a unit reads the configuration.
     """
-    todo = [] if is_running else [_start(is_installed=is_installed)]
+    todo = [] if is_running else _start(is_installed=is_installed)
     if has_trouble:
         text = "Read in the log what is not well"
         todo.append(Advice(f"{text}:", _LOG) if is_installed else Advice(f"{text}."))
@@ -99,8 +99,11 @@ def advice(
     return todo
 
 
-def _start(*, is_installed: bool) -> Advice:
+def _start(*, is_installed: bool) -> list[Advice]:
     if is_installed:
-        return Advice("No images are labelled now. Start the daemon:", _START)
+        return [
+            Advice("No images are labelled now. Start the daemon:", _START),
+            Advice("Where it was started and ended, its log says why:", _LOG),
+        ]
     text = "No daemon runs, and none is installed for this configuration. To label what is there:"
-    return Advice(text, _ONCE)
+    return [Advice(text, _ONCE)]

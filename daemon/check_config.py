@@ -18,11 +18,12 @@ from daemon.path_template import GROUPS, PathTemplate
 from daemon.results_place import results_problem
 from daemon.same_text import OTHER_FORM
 from daemon.state_dir import share_problem
+from daemon.this_user import give_permission
 from edge.backends.select import Opening
+from edge.counted import counted
 from edge.errors import ConfigError, EdgeError
 from edge.printable import printable
 
-_GIVE_RESULTS: Final = "Give this user the permission, or set results.folder to another place."
 _OPEN_RESULTS: Final = (
     "It is read-only here: run `edge-daemon install` again, which lets the unit write there, or "
     "mount it to be written."
@@ -66,7 +67,7 @@ def _folder_problems(config: Config) -> Iterator[str]:
     if problem := share_problem(config.state_dir):
         yield problem
     elif not _can_be_made(config.state_dir):
-        yield f"state_dir {config.state_dir} cannot be written. Give this user the permission."
+        yield f"state_dir {config.state_dir} cannot be written. {give_permission()}."
     yield from metrics_problems(config.metrics)
 
 
@@ -74,7 +75,7 @@ def _export_problem(folder: Path, *, beside: bool) -> str | None:
     if not _exists(folder):
         return f"watch folder {folder} is not there. Mount or create it."
     if not _may(folder, os.R_OK | os.X_OK):
-        return f"watch folder {folder} cannot be read. Give this user the permission."
+        return f"watch folder {folder} cannot be read. {give_permission()}."
     if beside and not _may(folder, os.W_OK):
         return f"no sidecars can be written to {folder}. {_remedy(folder)}"
     return None
@@ -89,7 +90,9 @@ def _results_problem(folder: Path) -> str | None:
 
 
 def _remedy(folder: Path) -> str:
-    return _OPEN_RESULTS if is_read_only(folder) else _GIVE_RESULTS
+    if is_read_only(folder):
+        return _OPEN_RESULTS
+    return f"{give_permission()}, or set results.folder to another place."
 
 
 def _exists(folder: Path) -> bool:
@@ -121,7 +124,10 @@ def _model_lines(config: Config) -> list[str]:
             f"model    {bundle.name} {bundle.version}, {session.precision} on {session.backend} "
             f"({session.graph})"
         ),
-        f"         every hash holds; {len(bundle.golden)} golden images gave their labels",
+        (
+            f"         every hash holds; {counted(len(bundle.golden), 'golden image')} gave "
+            "their labels"
+        ),
         *(f"         {text}" for text in choices),
     ]
 
@@ -134,7 +140,8 @@ def _watch_lines(config: Config) -> Iterator[str]:
         yield f"         {', '.join(watch.patterns)}"
         looked = look_around(watch)
         yield from (f"         {text}" for text in looked.lines(watch))
-        yield f"ids      {_ids(looked, watch.sample) if watch.sample else 'no template: none'}"
+        ids = _ids(looked, watch.sample) if watch.sample else "none: watch.sample is not set"
+        yield f"ids      {ids}"
         formats = " and ".join(config.results.formats)
         yield f"results  {formats} in {config.results_folder(watch)}"
 
@@ -166,6 +173,7 @@ def _work_lines(config: Config) -> Iterator[str]:
     for path in config.other_forms:
         yield f"names    {path} {OTHER_FORM}"
     yield (
-        f"work     {config.workers} workers, up to {config.batch.max_images} images at once; "
-        f"a file is complete when it was quiet for {config.settle_s:g} s"
+        f"work     {counted(config.workers, 'worker')}, up to "
+        f"{counted(config.batch.max_images, 'image')} each; a file is complete after "
+        f"{config.settle_s:g} s without a change"
     )

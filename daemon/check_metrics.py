@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from daemon.metrics_config import Address, MetricsConfig
+from daemon.this_user import give_permission
 
 _INSTALL: Final = "Run `edge-daemon install` again, which lets the unit do it"
 
@@ -43,9 +44,8 @@ def _address_problems(address: Address) -> Iterator[str]:
 
 
 def _refusal(address: Address) -> int | None:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
-        with socket.socket(family, socket.SOCK_STREAM) as server:
+        with socket.socket(address.family, socket.SOCK_STREAM) as server:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             server.bind((address.host, address.port))
     except OSError as error:
@@ -59,7 +59,7 @@ def _folder_problems(name: str, folder: Path) -> Iterator[str]:
     elif is_read_only(folder):
         yield f"{name}: {folder} is read-only here. {_INSTALL}."
     elif not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
-        yield f"{name}: {folder} cannot be written. Give this user the permission."
+        yield f"{name}: {folder} cannot be written. {give_permission()}."
 
 
 def is_read_only(folder: Path) -> bool:

@@ -38,6 +38,7 @@ from daemon.status import status_fields, status_text
 from daemon.summary import read_summary
 from edge.command import INTERRUPTED, end_process, run_command
 from edge.command_parser import CommandParser, add_common_options
+from edge.counted import counted
 from edge.errors import ConfigError, RejectReason, StorageError
 from edge.printable import printable, printable_lines
 from edge.progress import Progress
@@ -103,11 +104,11 @@ def _once(arguments: argparse.Namespace) -> int:
         text = f"which were rejected, and why: edge-daemon status --config {arguments.config}"
         print(text, file=sys.stderr)
     if unsettled:
-        text = f"{unsettled} files are still being written and were left"
+        text = f"left for the next run, as still being written: {counted(unsettled, 'file')}"
         print(text, file=sys.stderr)
     if left := service.tally.left - service.left:
-        text = "held by other programs or by a share that gives errors, and left for the next run"
-        print(f"{left} images are {text}", file=sys.stderr)
+        text = "left for the next run, as held by other programs or by a share that gives errors"
+        print(f"{text}: {counted(left, 'image')}", file=sys.stderr)
     if left := service.left:
         print(f"error: {leave_text(left)}", file=sys.stderr)
         return StorageError.exit_code
@@ -165,11 +166,15 @@ def _install(arguments: argparse.Namespace) -> int:
     site = site_of(arguments)
     install.require_root("install", dry_run=arguments.dry_run)
     for step in install.plan(site, install.for_people(_parser())):
-        for line in describe(site.place, step):
+        for line in describe(site.place, step, is_whole=arguments.dry_run):
             _show(line)
         if not arguments.dry_run:
             apply(site.place, step)
-    checks = has_systemd() and not site.place.is_image and not arguments.dry_run
+    if arguments.dry_run:
+        for line in install.after_dry_run(site):
+            _show(line)
+        return 0
+    checks = has_systemd() and not site.place.is_image
     if checks:
         print("check  the service's configuration, in its sandbox", flush=True)
         if exit_code := _check_after(site.place):
@@ -216,21 +221,21 @@ def _parser() -> CommandParser:
     add_common_options(parser)
     commands = parser.add_subparsers(required=True, title="commands", metavar="COMMAND")
     run = _add(commands, "run", _run, "label images until stopped")
-    run.add_argument("--config", type=Path, required=True, metavar="FILE", help="edge.yaml")
+    run.add_argument("--config", type=Path, required=True, metavar="FILE", help="the configuration")
     once = _add(commands, "once", _once, "label the images that are there, then end")
     _add_config(once)
     once.add_argument("--json", action="store_true", help="print the summary as JSON")
     status = _add(commands, "status", _status, "show counts and the last rejections")
     _add_config(status)
-    status.add_argument("--json", action="store_true", help="as JSON")
+    status.add_argument("--json", action="store_true", help="print it as JSON")
     _add_retry(commands)
     check = _add(commands, "check-config", _check_config, "check everything that a start needs")
     _add_config(check)
     text = "check within the sandbox of the installed service, as root"
     check.add_argument("--installed", action="store_true", help=text)
-    text = "install unit, user, folders and configuration; check them; start nothing"
+    text = "install the service and check it; nothing is started"
     install.add_arguments(_add(commands, "install", _install, text))
-    text = "stop the service and remove what install wrote; keep results, state, configuration"
+    text = "stop the service and remove what install wrote; results, state and configuration stay"
     uninstall.add_arguments(_add(commands, "uninstall", _uninstall, text))
     for command in commands.choices.values():
         command.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -238,7 +243,7 @@ def _parser() -> CommandParser:
 
 
 def _add_retry(commands: argparse._SubParsersAction[CommandParser]) -> None:
-    retry = _add(commands, "retry", _retry, "have images labelled again that have an outcome")
+    retry = _add(commands, "retry", _retry, "label images again that have an outcome")
     _add_config(retry)
     which = retry.add_mutually_exclusive_group()
     which.add_argument("--rejected", action="store_true", help="all rejected images (default)")
@@ -263,7 +268,7 @@ def _add_retry(commands: argparse._SubParsersAction[CommandParser]) -> None:
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
-    text = "edge.yaml (default: that of the installed service)"
+    text = "the configuration (default: that of the installed service)"
     which.add_argument("--config", type=Path, metavar="FILE", help=text)
     text = "the installed edge-daemon@NAME, where there are several"
     which.add_argument("--instance", metavar="NAME", help=text)

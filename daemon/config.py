@@ -92,6 +92,12 @@ class Config:
     # Folders that the file names in another Unicode form, as the disk has them.
     other_forms: tuple[Path, ...] = ()
 
+    @property
+    def folders(self) -> list[Path]:
+        """The bundle, the watch folders and, where there is one, the results folder."""
+        folders = [self.bundle, *(watch.folder for watch in self.watch)]
+        return [*folders, self.results.folder] if self.results.folder else folders
+
     def results_folder(self, watch: WatchConfig) -> Path:
         """The folder that mirrors a watch folder, or the watch folder itself.
 

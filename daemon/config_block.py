@@ -134,7 +134,7 @@ class Block:
 
 
 def _is_number(value: Any, type_: type[float]) -> bool:
-    # YAML's `yes` is a bool, and a bool is an int in Python.
+    # `true` is a bool, and a bool is an int in Python.
     return isinstance(value, (type_, int)) and not isinstance(value, bool)
 
 

@@ -14,6 +14,7 @@ from edge.errors import StorageError
 from edge.open_folder import OpenFolder
 from edge.safe_open import NotRegularError, open_regular
 
+LOCKS: Final = Path("/proc/locks")
 # struct flock of 64-bit Linux, see fcntl(2): type, whence, start, length, process.
 _FLOCK: Final = struct.Struct("hhqqi4x")
 # The one byte that a daemon marks as its own: "edge" in ASCII, where nobody else has a reason to.
@@ -103,15 +104,25 @@ def is_marked(descriptor: int) -> bool | None:
 
 
 def lock_holder(descriptor: int) -> str:
-    """Who holds the lock, from /proc/locks, so that nothing need be written to the lock file."""
-    inode = os.fstat(descriptor).st_ino
-    # The hardened service sees no /proc/locks.
+    """Who holds the lock, in words, so that nothing need be written to the lock file."""
+    pid = locking_process(os.fstat(descriptor).st_ino)
+    return "another process" if pid is None else f"process {pid}"
+
+
+def locking_process(inode: int, locks: Path = LOCKS) -> int | None:
+    """The process that holds a file's flock(2), by the kernel's list.
+
+    None: nobody does, or the list cannot be seen, as from the hardened service.
+    """
     with suppress(OSError):
-        for line in Path("/proc/locks").read_text().splitlines():
+        for line in locks.read_text().splitlines():
             fields = line.split()
-            if "FLOCK" in fields and fields[-3].endswith(f":{inode}"):
-                return f"process {fields[-4]}"
-    return "another process"
+            # Without the device: on btrfs the list names another one than stat does. `->` marks a
+            # process that waits for the lock.
+            is_held = "FLOCK" in fields and "->" not in fields
+            if is_held and fields[-3].endswith(f":{inode}"):
+                return int(fields[-4])
+    return None
 
 
 @contextmanager

@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 
 # What is said of images that wait, by the beginning of their cause.
 _HELD_UP: Final = {
-    str(RejectReason.UNREADABLE): "this user has no permission to read some images; they wait and "
-    "are tried again. Give it the permission; edge-daemon status says how many wait",
+    str(RejectReason.UNREADABLE): "the daemon's user may not read some images; they wait and are "
+    "tried again. Give it the permission; edge-daemon status says how many wait",
     IN_USE: "other programs hold some images, so that they cannot be read; they wait and are tried "
     "again. edge-daemon status says how many wait",
     SHARE: "a share gives errors for some images; they wait and are tried again. edge-daemon "

@@ -7,7 +7,6 @@ than what is done. It starts nothing but a check in the unit's sandbox.
 from __future__ import annotations
 
 import os
-import subprocess
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,33 +25,41 @@ from daemon.install_place import (
 from daemon.install_program import closed_program
 from daemon.install_site import Site
 from daemon.install_steps import CommandStep, FileStep, RemoveStep, Step
-from daemon.sandbox import has_systemd
+from daemon.sandbox import has_systemd, systemctl
 from edge.completion import completion
 from edge.errors import ConfigError
 from edge.man_page import man_page
 
 _SYSUSERS: Final = Path("/etc/sysusers.d/edge-daemon.conf")
 _LOCAL: Final = Path("/usr/local/share")
+# So that `edge-daemon` is found by its name alone, as messages, manual and completion have it.
+_COMMAND: Final = Path("/usr/local/bin/edge-daemon")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("--instance", metavar="NAME", help="edge-daemon@NAME, for one analyzer")
-    parser.add_argument("--bundle", type=Path, metavar="DIR", help="for the configuration")
-    parser.add_argument("--watch", type=Path, metavar="DIR", help="export folder, likewise")
-    parser.add_argument("--results", type=Path, metavar="DIR", help="results folder, likewise")
-    parser.add_argument("--share", metavar="GROUP", help="group that may use the folders")
-    parser.add_argument("--gpu", action="store_true", help="open the NVIDIA devices")
-    text = f"the program (default: as installed before, or {PREFIX})"
+    text = "install edge-daemon@NAME, one of several services, each for an analyzer"
+    parser.add_argument("--instance", metavar="NAME", help=text)
+    for option, what in (
+        ("--bundle", "the model, a folder NAME.edge"),
+        ("--watch", "the folder that the analyzer exports to"),
+        ("--results", "the folder for results"),
+    ):
+        text = f"{what}; for a new configuration"
+        parser.add_argument(option, type=Path, metavar="DIR", help=text)
+    text = "let the service use what this group may use, such as a share"
+    parser.add_argument("--share", metavar="GROUP", help=text)
+    text = "let the service use the NVIDIA GPU"
+    parser.add_argument("--gpu", action="store_true", help=text)
+    text = f"where the program is installed (default: as before, or {PREFIX})"
     parser.add_argument("--prefix", type=Path, metavar="DIR", help=text)
     add_common_arguments(parser)
 
 
 def add_common_arguments(parser: ArgumentParser) -> None:
     """The options that `uninstall` has as well."""
-    parser.add_argument(
-        "--root", type=Path, default=Path("/"), metavar="DIR", help="root folder of an image"
-    )
+    text = "the folder of another system, such as a disk image, in place of /"
+    parser.add_argument("--root", type=Path, default=Path("/"), metavar="DIR", help=text)
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
 
 
@@ -92,11 +99,21 @@ def plan(site: Site, texts: Mapping[Path, str]) -> list[Step]:
     ]
     drop_ins = list(_drop_ins(site))
     files += [step for step in drop_ins if isinstance(step, FileStep)]
-    files += [FileStep(path, text) for path, text in texts.items()]
+    files += [FileStep(path, text, is_made=True) for path, text in texts.items()]
+    files += _command(site)
     written = {str(step.path): digest(step.content) for step in files if not step.is_persons}
     files += _records(place, written)
     removed = [step for step in drop_ins if isinstance(step, RemoveStep)]
     return [*files, *removed, *_commands(site)]
+
+
+def after_dry_run(site: Site) -> Iterator[str]:
+    """What is not there yet, and what a person does next."""
+    if not site.place.at(site.program).exists():
+        yield f"{site.program} is not there yet; install the program there, or give --prefix"
+    for path in site.missing_folders():
+        yield f"{path} is not there yet; mount or make it"
+    yield "nothing was changed; without --dry-run all of this is done, and nothing is started"
 
 
 def next_steps(site: Site, *, is_checked: bool) -> Iterator[str]:
@@ -119,12 +136,23 @@ def next_steps(site: Site, *, is_checked: bool) -> Iterator[str]:
 
 def _records(place: Place, written: dict[str, str]) -> Iterator[FileStep]:
     """The record of what was written; other daemons' records too, where they share a file."""
-    yield FileStep(place.record, record_text(written))
+    yield FileStep(place.record, record_text(written), is_made=True)
     for other in places(place.root):
         recorded = {} if other == place else read_record(other)
         if recorded:
             shared = {path: written[path] for path in recorded if path in written}
-            yield FileStep(other.record, record_text({**recorded, **shared}))
+            text = record_text({**recorded, **shared})
+            yield FileStep(other.record, text, is_made=True)
+
+
+def _command(site: Site) -> Iterator[FileStep]:
+    """The command by its name alone, unless the program lies there itself."""
+    if site.program == _COMMAND:
+        return
+    present = site.place.text_of(_COMMAND)
+    is_ours = present is None or _was_written(site, _COMMAND, present)
+    text = f'#!/bin/sh\n{MARK}.\nexec {site.program} "$@"\n'
+    yield FileStep(_COMMAND, text, is_persons=not is_ours, mode=0o755)
 
 
 def _drop_ins(site: Site) -> Iterator[FileStep | RemoveStep]:
@@ -162,5 +190,4 @@ def _commands(site: Site) -> Iterator[CommandStep]:
 
 
 def _is_active(unit_name: str) -> bool:
-    argv = ["systemctl", "is-active", "--quiet", unit_name]
-    return has_systemd() and subprocess.run(argv, check=False).returncode == 0
+    return has_systemd() and systemctl("is-active", "--quiet", unit_name).returncode == 0

@@ -10,6 +10,7 @@ from typing import Final
 
 from daemon.config import Config
 from daemon.install_place import MARK, PREFIX, Place
+from daemon.metrics_config import Address
 from daemon.mounts import is_on_share, mount_point
 from daemon.unit_text import quoted
 
@@ -82,15 +83,14 @@ def metrics_drop_in(place: Place, config: Config) -> str | None:
     """What lets the configured metrics out of the unit; None where nothing is needed."""
     listen, file = config.metrics.listen, config.metrics.file
     paths = [path.parent for path in (listen and listen.path, file) if path]
-    lines = _loopback_lines(listen.host) if listen and listen.host else []
+    lines = _loopback_lines(listen) if listen and listen.host else []
     lines += _write_lines(place, (path for path in paths if not _may_write(place, path)))
     return _drop_in(place, "metrics.conf", lines) if lines else None
 
 
-def _loopback_lines(host: str) -> list[str]:
+def _loopback_lines(address: Address) -> list[str]:
     text = shipped("drop-ins/metrics.conf").partition("[Service]\n")[2]
-    family = "AF_INET6" if ":" in host else "AF_INET"
-    return re.sub("AF_INET$", family, text, flags=re.MULTILINE).splitlines()
+    return re.sub("AF_INET$", address.family.name, text, flags=re.MULTILINE).splitlines()
 
 
 def _drop_in(place: Place, name: str, lines: list[str]) -> str:

@@ -7,6 +7,7 @@ import re
 import tempfile
 from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,7 +15,15 @@ from typing import Final
 from daemon.canary import IMAGES_NAME
 from daemon.config import Config, load_config
 from daemon.install_files import config_text
-from daemon.install_place import ETC, PLAIN, PREFIX, Installed, Place, read_installed
+from daemon.install_place import (
+    ETC,
+    PLAIN,
+    PREFIX,
+    Installed,
+    Place,
+    places,
+    read_installed,
+)
 from daemon.install_program import hidden_above, hidden_program
 from daemon.model_seat import ENGINES_NAME
 from daemon.watch_canary import CANARY_NAME
@@ -51,6 +60,13 @@ class Site:
         """The command that the unit runs."""
         return self.prefix / "bin" / "edge-daemon"
 
+    def missing_folders(self) -> list[Path]:
+        """Folders of the configuration that somebody has to make; none of an image."""
+        if self.place.is_image:
+            return []
+        made = self.config.results.folder if self.makes_results else None
+        return [path for path in self.config.folders if path != made and not path.is_dir()]
+
 
 def site_of(arguments: Namespace) -> Site:
     """The options, checked, with what is installed already in place of those not given.
@@ -61,8 +77,7 @@ def site_of(arguments: Namespace) -> Site:
     """
     place = Place(arguments.instance, arguments.root.absolute())
     problems = [*name_problems(place), *_path_problems(arguments), *_group_problems(arguments)]
-    if problems:
-        raise ConfigError("\n".join([*problems, *_missing(arguments)]))
+    _refuse(arguments, problems)
     installed = read_installed(place)
     prefix = arguments.prefix or installed.prefix or PREFIX
     kept = place.text_of(place.config)
@@ -79,12 +94,19 @@ def site_of(arguments: Namespace) -> Site:
         config=_new_config(place, text) if kept is None else _kept_config(place),
         makes_results=arguments.results is None and installed.makes_results,
     )
-    problems = [*_lost_group(site), *_contradictions(site, folders)]
+    problems = [*_lost_group(site), *_contradictions(site, folders), *_taken_folders(site)]
     if not place.is_image and (problem := hidden_program(site.program)):
         problems.append(problem)
-    if problems:
-        raise ConfigError("\n".join([*problems, *_missing(arguments)]))
+    _refuse(arguments, problems)
     return site
+
+
+def _refuse(arguments: Namespace, problems: list[str]) -> None:
+    """Tell problems and missing folders, so that all are mended at once; one line an option."""
+    if problems:
+        told = {problem.split(" ", 1)[0] for problem in problems}
+        missing = (line for line in _missing(arguments) if line.split(" ", 1)[0] not in told)
+        raise ConfigError("\n".join([*problems, *missing]))
 
 
 def name_problems(place: Place) -> Iterator[str]:
@@ -116,15 +138,15 @@ def _path_problems(arguments: Namespace) -> Iterator[str]:
 def _group_problems(arguments: Namespace) -> Iterator[str]:
     share: str | None = arguments.share
     if share is not None and _group_number(Place(root=arguments.root.absolute()), share) is None:
-        yield f"--share {share}: there is no such group. Create it first: groupadd."
+        yield f"--share {share}: there is no such group. Make it: groupadd --system {share}"
 
 
 def _lost_group(site: Site) -> Iterator[str]:
     share = site.share
     if share and not share.isdigit() and _group_number(site.place, share) is None:
         yield (
-            f"the group {share} of {site.place.drop_ins}/share.conf is not there any more. Create "
-            "it: groupadd, or name another with --share."
+            f"the group {share} of {site.place.drop_ins}/share.conf is not there any more. Make "
+            f"it: groupadd --system {share}, or name another with --share."
         )
 
 
@@ -133,6 +155,25 @@ def _group_word(place: Place, share: str | None) -> str | None:
     if share is None or re.fullmatch("[A-Za-z_][A-Za-z0-9_-]*", share):
         return share
     return _group_number(place, share)
+
+
+def _taken_folders(site: Site) -> Iterator[str]:
+    """Folders that another daemon of this machine has, so that this one would never start."""
+    own = site.config
+    for other in places(site.place.root):
+        if other == site.place or not other.at(other.record).exists():
+            continue
+        with suppress(ConfigError):  # a wrong one is the other daemon's matter
+            taken = _kept_config(other)
+            pairs = [(a.folder, b.folder) for a in own.watch for b in taken.watch]
+            shared = [a for a, b in pairs if a.is_relative_to(b) or b.is_relative_to(a)]
+            if own.results.folder and own.results.folder == taken.results.folder:
+                shared.append(own.results.folder)
+            for folder in shared:
+                yield (
+                    f"{folder} belongs to {other.unit} ({other.config}). Give each daemon its own "
+                    f"folders, or remove that one first: edge-daemon uninstall{other.option}"
+                )
 
 
 def _missing(arguments: Namespace) -> Iterator[str]:

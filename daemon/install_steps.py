@@ -19,11 +19,18 @@ from edge.errors import BackendError, StorageError
 
 @dataclass(frozen=True, slots=True)
 class FileStep:
-    """A file to write; `is_persons` means that an existing one is left as it is."""
+    """A file to write.
+
+    `is_persons` means that an existing one is left as it is; `is_made`, that it is made by the
+    program for other programs, so that its lines are nothing to show.
+    """
 
     path: Path
     content: str
     is_persons: bool = False
+    is_made: bool = False
+    # Root's umask may be strict; the service's user must be able to read its configuration.
+    mode: int = 0o644
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +60,8 @@ class CommandStep:
 Step: TypeAlias = FileStep | RemoveStep | KeepStep | CommandStep
 
 
-def describe(place: Place, step: Step) -> Iterator[str]:
-    """What a step does, for people; a file with the lines that change."""
+def describe(place: Place, step: Step, *, is_whole: bool = True) -> Iterator[str]:
+    """What a step does, for people; a file with the lines that change, a new one where whole."""
     match step:
         case CommandStep():
             yield f"run    {shlex.join(step.argv)}"
@@ -63,7 +70,7 @@ def describe(place: Place, step: Step) -> Iterator[str]:
         case KeepStep():
             yield f"keep   {step.path}: {step.reason}"
         case FileStep():
-            yield from _describe_file(place, step)
+            yield from _describe_file(place, step, is_whole=is_whole)
 
 
 def apply(place: Place, step: Step) -> None:
@@ -84,7 +91,7 @@ def apply(place: Place, step: Step) -> None:
             pass
 
 
-def _describe_file(place: Place, step: FileStep) -> Iterator[str]:
+def _describe_file(place: Place, step: FileStep, *, is_whole: bool) -> Iterator[str]:
     before = place.text_of(step.path)
     if before == step.content:
         yield f"same   {step.path}"
@@ -95,8 +102,9 @@ def _describe_file(place: Place, step: FileStep) -> Iterator[str]:
         yield f"keep   {step.path}, which is yours; a new one would differ:"
     else:
         yield f"change {step.path}"
-    for line in _difference(before, step.content):
-        yield f"       {line}"
+    if not step.is_made and (is_whole or before is not None):
+        for line in _difference(before, step.content):
+            yield f"       {line}"
     if step.path.parent.name in ("sysusers.d", "tmpfiles.d"):
         yield from _made(step)
 
@@ -108,8 +116,7 @@ def _write(place: Place, step: FileStep) -> None:
         return
     _make_readable_folder(path.parent)
     write_file(path, step.content.encode())
-    # Root's umask may be strict; the service's user must be able to read its configuration.
-    path.chmod(0o644)
+    path.chmod(step.mode)
 
 
 def _remove(path: Path, *, is_tree: bool) -> None:

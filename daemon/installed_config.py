@@ -24,18 +24,25 @@ def installed_place(instance: str | None) -> Place:
         ConfigError: there is none, or there are several and none was named.
     """
     found = [place for place in places() if place.config.exists()]
-    names = ", ".join(place.name for place in found)
     if instance is not None:
         named = [place for place in found if place.name == instance]
         if not named:
-            has = f"those here: {names}" if found else "there is none on this machine"
+            has = f"those here: {_names(found)}" if found else "there is none on this machine"
             raise ConfigError(f"--instance {instance}: no such daemon is installed; {has}.")
         return named[0]
     if not found:
         raise ConfigError(f"{Place().config} is not there. Name a configuration with --config.")
+    # Of one that was uninstalled the configuration stays, and is meant by its name alone.
+    found = [place for place in found if place.record.exists()] or found
     if len(found) > 1:
-        raise ConfigError(f"several daemons are installed: {names}. Say which: --instance NAME.")
+        raise ConfigError(
+            f"several daemons are installed: {_names(found)}. Say which: --instance NAME."
+        )
     return found[0]
+
+
+def _names(found: list[Place]) -> str:
+    return ", ".join(place.name for place in found)
 
 
 def unit_of(config: Path) -> str:
@@ -46,4 +53,6 @@ def unit_of(config: Path) -> str:
 
 def is_installed(config: Path) -> bool:
     """Whether a unit on this machine reads a configuration."""
-    return any(place.config.resolve() == config.resolve() for place in places())
+    found = (place for place in places() if place.config.resolve() == config.resolve())
+    # After an uninstallation the configuration alone is there.
+    return any(place.record.exists() or place.unit_file.exists() for place in found)

@@ -181,15 +181,15 @@ def _changes(
     for root in {v.root for v in versions}:
         paths = [path for root_, path in seen if root_ == root]
         query = sql.KNOWN.format(",".join("?" * len(paths)))
-        for path, *row in db.execute(query, (root, *paths)):
-            version = seen.get((root, path))
+        for row in db.execute(query, (root, *paths)):
+            version = seen.get((root, row[0]))
             if version is None:
                 raise take.DamagedError("a path is there twice, or is none")
             # Of a scan nearly all are as they were, and the others cost ten times as much.
             if not is_written and _is_as_before(version, row):
-                del seen[root, path]
+                del seen[root, row[0]]
             else:
-                known[root, path] = Known.from_row(row)
+                known[root, row[0]] = Known.from_row(row[1:])
     now_s = time.time()
     steps = [
         (version, next_step(known.get(key), version, now_s, is_written=is_written), known.get(key))
@@ -198,9 +198,9 @@ def _changes(
     return [one for one in steps if one[1] is not Step.NOTHING]
 
 
-def _is_as_before(version: ImageVersion, row: list[Any]) -> bool:
-    times = (version.size_bytes, version.mtime_ns, version.ctime_ns)
-    return times == tuple(row[1:4]) and row[4] in ("waiting", "claimed", "done")
+def _is_as_before(version: ImageVersion, row: tuple[Any, ...]) -> bool:
+    facts = (version.size_bytes, version.mtime_ns, version.ctime_ns)
+    return facts == row[2:5] and row[5] in ("waiting", "claimed", "done")
 
 
 def _note(

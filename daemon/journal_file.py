@@ -41,9 +41,11 @@ def require_journal(state_dir: Path) -> Path:
     try:
         path.lstat()
     except FileNotFoundError as error:
-        raise StorageError(f"{path} is not there: no daemon has run with it yet.") from error
+        text = "no daemon has run with it yet. Start one: edge-daemon run or once."
+        raise StorageError(f"{path} is not there: {text}") from error
     except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}. Run as the daemon's user.") from error
+        text = "Run this as root, or as the daemon's user."
+        raise StorageError(f"{path}: {error.strerror}. {text}") from error
     return path
 
 

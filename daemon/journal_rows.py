@@ -1,4 +1,7 @@
-"""Values of the journal's rows, taken as what they must be or refused: disks lose bits."""
+"""Values of the journal's rows, taken as what they must be: disks lose bits.
+
+Every function raises DamagedError for what is none.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from daemon.other_hands import other_hands
+from daemon.other_hands import OUT_OF_RESOURCES, other_hands
 from daemon.records import (
     LATER_RUN,
     UNFINISHED,
@@ -30,8 +29,6 @@ from edge.labeller import ImageFacts, Outcome, rejected
 from edge.sidecar import ModelFacts
 
 LabelBatch: TypeAlias = Callable[[list[Path]], tuple[list[Outcome | TransientError], ModelFacts]]
-
-_OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 # An image that ends the process whenever it is opened is tried alone and after all others. After
 # so many ends it is the cause; power cuts and kills do not meet one image as often.
@@ -162,7 +159,7 @@ class LabelJob:
             return Dropped(image, "gone")
         # The error's own text holds the image's path.
         text = cause.strerror if isinstance(cause, OSError) else None
-        if isinstance(cause, OSError) and cause.errno in _OUT_OF_RESOURCES:
+        if isinstance(cause, OSError) and cause.errno in OUT_OF_RESOURCES:
             # The process lacks something, not the image.
             delay_s = self._policy.first_delay_s
             return Postponed(image, delay_s, image.attempts, text or type(error).__name__)

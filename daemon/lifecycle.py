@@ -25,6 +25,7 @@ from daemon.service import Service
 from daemon.signals import acting_on_signals
 from daemon.startup import opened_service
 from edge.command import place_of
+from edge.counted import counted
 from edge.errors import EdgeError, StorageError
 
 log = logging.getLogger(__name__)
@@ -173,7 +174,7 @@ class Lifecycle:
     def _label(self, service: Service, config: Config) -> None:
         # Of the service before, and what opening this one took.
         give_back_freed()
-        log.info("labelling images of %d watch folders", len(config.watch))
+        log.info("labelling images of %s", counted(len(config.watch), "watch folder"))
         began_s = time.monotonic()
         try:
             service.run()

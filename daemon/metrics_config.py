@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,11 +26,23 @@ class Address:
     port: int = 0
     path: Path | None = None
 
+    @property
+    def host_name(self) -> str:
+        """The host as URLs and the Host header have it."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        """What kind of socket listens there."""
+        if self.path is not None:
+            return socket.AF_UNIX
+        return socket.AF_INET6 if ":" in self.host else socket.AF_INET
+
     def __str__(self) -> str:
         """As the configuration has it."""
         if self.path is not None:
             return f"unix:{self.path}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{self.host_name}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,10 +111,10 @@ class MetricsServer:
 
 def _open_listener(address: Address) -> socket.socket:
     if address.path is None:
-        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        return socket.create_server((address.host, address.port), family=family, backlog=_BACKLOG)
+        place = (address.host, address.port)
+        return socket.create_server(place, family=address.family, backlog=_BACKLOG)
     _remove_dead_socket(address.path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener = socket.socket(address.family, socket.SOCK_STREAM)
     try:
         listener.bind(str(address.path))
         # Whoever may read the results may look at the metrics; the umask took the right to connect.
@@ -142,8 +142,7 @@ def _hosts(address: Address) -> frozenset[str] | None:
     """The names by which clients may know the server; a socket's path says it already."""
     if address.path is not None:
         return None
-    own = f"[{address.host}]" if ":" in address.host else address.host
-    return frozenset({"localhost", "127.0.0.1", "[::1]", own.lower()})
+    return frozenset({"localhost", "127.0.0.1", "[::1]", address.host_name.lower()})
 
 
 @dataclass(slots=True)

@@ -39,6 +39,8 @@ _SHARE: Final = frozenset(
 _OWN: Final = frozenset(
     {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EOVERFLOW, errno.EFBIG}
 )
+# This process or machine lacks something; what was asked for has not failed.
+OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 def other_hands(error: OSError, folder: Path) -> str | None:

@@ -12,12 +12,14 @@ from typing import Final
 
 from daemon.bounded_call import ANSWER_S, call_each, silence
 from daemon.mounts import MountMemory
+from daemon.other_hands import OUT_OF_RESOURCES
+from daemon.this_user import give_permission
 from edge.atomic import storage_errors
 from edge.errors import StorageError
 from edge.open_folder import OpenFolder, open_real_folder
 
 # Not a sign that the folder is away.
-_THERE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES})
+_THERE: Final = OUT_OF_RESOURCES | {errno.EACCES}
 
 
 class ResultsPlace:
@@ -152,7 +154,7 @@ def results_problem(folder: Path) -> str | None:
         if folder.is_dir():
             return None
     except OSError as error:
-        return f"results folder {folder}: {error.strerror}. Give this user the permission."
+        return f"results folder {folder}: {error.strerror}. {give_permission()}."
     if folder.exists():
         return f"results folder {folder} is not a folder. Set results.folder to another place."
     return f"results folder {folder} is not there. Mount it, or make it: mkdir -p {folder}"

@@ -6,12 +6,12 @@ Both hold an image of the same name, mostly: the sidecar would not tell whose it
 from __future__ import annotations
 
 import os
-import unicodedata
 from pathlib import Path
 from typing import Final
 
 from daemon.folder_lock import LOCK_NAME, PLAIN_LOCK_NAME
 from daemon.roots import Root
+from daemon.same_text import comparable
 
 _MAX_REMEMBERED: Final = 10_000
 
@@ -65,4 +65,4 @@ def _is_twin(name: str, results: Path, export: Path) -> bool:
 
 def _folded(name: str) -> str:
     """The name as Windows and macOS compare it."""
-    return unicodedata.normalize("NFC", name).casefold().rstrip(". ")
+    return comparable(name).casefold().rstrip(". ")

@@ -15,10 +15,8 @@ See `trusted_now`.
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -55,8 +53,6 @@ _SHARE: Final = 0.1
 _BUSY_PAUSE_S: Final = 30.0
 # Images looked at for one that the journal knows. New ones come first in no order.
 _WITNESSES: Final = 200
-# What a file that is not there gives. Any other error means that nobody knows.
-_GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +200,9 @@ class Retention:
     def _deletable(self, old: list[OldRow], witnesses: Mapping[int, _Witness]) -> list[OldRow]:
         """Those whose loss changes nothing: no outcome of an image that may be there."""
         gone = [
-            row for row in old if row.is_outcome and row.root in witnesses and self._is_gone(row)
+            row
+            for row in old
+            if row.is_outcome and row.root in witnesses and self._roots[row.root].is_gone(row.path)
         ]
         # Asked again: a share that went away during the page took all its images with it.
         present = {
@@ -214,13 +212,6 @@ class Retention:
             *(row for row in old if not row.is_outcome),
             *(row for row in gone if row.root in present),
         ]
-
-    def _is_gone(self, row: OldRow) -> bool:
-        try:
-            os.lstat(os.fsencode(self._roots[row.root].folder) + b"/" + row.path)
-        except OSError as error:
-            return error.errno in _GONE
-        return False
 
     def _find_witnesses(self, last: Mapping[int, _Witness]) -> dict[int, _Witness]:
         """A witness for each folder that is there, the last page's where it still stands."""

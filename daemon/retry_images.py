@@ -151,23 +151,13 @@ def _put_back(
     looked_at = put_back = not_there = left_out = 0
     for page in pages:
         wanted = [image for image in page if roots[image.root].has_image(image.path)]
-        there = [image for image in wanted if not _is_gone(roots[image.root], image)]
+        there = [image for image in wanted if not roots[image.root].is_gone(image.path)]
         put_back += journal.put_back(choose(there))
         not_there += len(wanted) - len(there)
         left_out += len(page) - len(wanted)
         looked_at += len(page)
         on_progress(looked_at)
     return Retried(put_back, not_there, left_out)
-
-
-def _is_gone(root: Root, image: PastImage) -> bool:
-    try:
-        os.lstat(os.fsencode(root.folder) + b"/" + image.path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False  # nobody knows; the daemon waits for it
-    return False
 
 
 def _find(roots: dict[int, Root], image: Path) -> tuple[int, bytes]:

@@ -18,7 +18,7 @@ from edge.sidecar import FORMATS, Origin, printable_name
 from edge.temporary import is_temporary
 
 # Never images, whatever the pattern: a sidecar of a sidecar would get one too, without end.
-_SIDECAR_SUFFIXES: Final = tuple(f".{format_}".encode() for format_ in FORMATS)
+_SIDECAR_SUFFIXES: Final = tuple(f".{format_}" for format_ in FORMATS)
 _INT64_MAX: Final = 2**63 - 1
 
 
@@ -47,46 +47,52 @@ class Root:
 
     def has_image(self, path: bytes) -> bool:
         """Whether a file at this path is to be labelled."""
-        return self.has_folder(path) and self.is_image_name(path.rpartition(b"/")[2])
+        name = comparable(path.rpartition(b"/")[2])
+        return self.has_folder(path) and self.is_image_name(name)
 
     def has_folder(self, path: bytes) -> bool:
         """Whether a folder at this path is to be looked into."""
-        return not any(map(self.passes_over, path.split(b"/")))
+        return not any(self.passes_over(comparable(name)) for name in path.split(b"/"))
 
-    def passes_over(self, name: bytes) -> Reason | None:
-        """Why a file or folder of this name is left out, whatever it is; None: it is not.
+    def passes_over(self, name: str) -> Reason | None:
+        """Why a file or folder is left out, whatever it is; None: it is not.
 
+        `name` is as `comparable` gives it, here and below: a scan asks several times of each file.
         Names that start with a dot are unfinished copies, AppleDouble twins (`._IMG.jpg`) and a
         file server's `.snapshot` folders, which would show every image a second time.
         """
-        if name.startswith(b"."):
+        if name.startswith("."):
             return Reason.HIDDEN
-        text = comparable(name)
-        if is_system_name(text):
+        if is_system_name(name):
             return Reason.SYSTEM
-        return Reason.EXCLUDED if self.exclude and self.exclude.match(text) else None
+        return Reason.EXCLUDED if self.exclude and self.exclude.match(name) else None
 
-    def is_image_name(self, name: bytes) -> bool:
+    def is_image_name(self, name: str) -> bool:
         """Whether a file of this name, in a folder that is looked into, is to be labelled."""
-        if self.names.match(comparable(name)) is None or is_sidecar_name(name):
+        if self.names.match(name) is None or is_sidecar_name(name):
             return False
-        return not is_temporary(os.fsdecode(name))
+        return not is_temporary(name)
 
     def look(self, path: bytes) -> ImageVersion | None:
         """The file's present version; None where it cannot be seen now."""
         try:
-            status = os.lstat(os.fsencode(self.folder) + b"/" + path)
+            return self.version(path, self._status(path))
         except OSError:
             return None
-        return self.version(path, status)
+
+    def is_gone(self, path: bytes) -> bool:
+        """Whether nothing has this path; False where nobody can tell now."""
+        try:
+            self._status(path)
+        except OSError as error:
+            return isinstance(error, FileNotFoundError | NotADirectoryError)
+        return False
 
     def version(self, path: bytes, status: os.stat_result) -> ImageVersion:
         """The version of a file that has this status."""
-        # A file may claim a year after 2262, and one without a time on a share claims 1601, which
-        # is before 1677: SQLite's integers end at both.
-        mtime_ns, ctime_ns = (
-            max(-_INT64_MAX, min(ns, _INT64_MAX)) for ns in (status.st_mtime_ns, status.st_ctime_ns)
-        )
+        mtime_ns, ctime_ns = status.st_mtime_ns, status.st_ctime_ns
+        if not -_INT64_MAX <= mtime_ns <= _INT64_MAX or not -_INT64_MAX <= ctime_ns <= _INT64_MAX:
+            mtime_ns, ctime_ns = _within_int64(mtime_ns), _within_int64(ctime_ns)
         return ImageVersion(self.id, path, status.st_size, mtime_ns, ctime_ns)
 
     def identity(self) -> tuple[int, int] | None:
@@ -111,8 +117,11 @@ class Root:
         """Whether ids are expected in the image's path and the template finds none."""
         return self.sample is not None and self.sample.ids(path) == (None, None)
 
+    def _status(self, path: bytes) -> os.stat_result:
+        return os.lstat(os.fsencode(self.folder) + b"/" + path)
 
-def is_sidecar_name(name: bytes) -> bool:
+
+def is_sidecar_name(name: str) -> bool:
     """Whether a file of this name is never an image, because sidecars have such names."""
     return name.lower().endswith(_SIDECAR_SUFFIXES)
 
@@ -121,3 +130,9 @@ def names_regex(patterns: tuple[str, ...]) -> re.Pattern[str]:
     """A regex for names, as `comparable` gives them, that match a shell pattern in any case."""
     joined = "|".join(fnmatch.translate(comparable(pattern)) for pattern in patterns)
     return re.compile(joined, re.IGNORECASE)
+
+
+def _within_int64(ns: int) -> int:
+    # A file may claim a year after 2262, and one without a time on a share claims 1601, which is
+    # before 1677: SQLite's integers end at both.
+    return max(-_INT64_MAX, min(ns, _INT64_MAX))

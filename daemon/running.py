@@ -9,12 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from daemon.file_lock import LOCKS, locking_process
 from daemon.reporter import HEALTH_NAME
 from daemon.state_dir import LOCK_NAME
 from edge.safe_open import read_bounded
 from edge.strict_json import parse_json
 
-_LOCKS: Final = Path("/proc/locks")
 # A hundred watch folders, each with its reason, take 20 kB.
 _MOST_BYTES: Final = 1024 * 1024
 # It is written every five seconds.
@@ -33,7 +33,7 @@ class Running:
     silent_s: float | None = None
 
 
-def read_running(state_dir: Path, *, locks: Path = _LOCKS) -> Running:
+def read_running(state_dir: Path, *, locks: Path = LOCKS) -> Running:
     """Who holds the state folder now, without touching the lock.
 
     Taking it, even for a moment, could turn away a daemon that starts just then.
@@ -54,13 +54,7 @@ def read_running(state_dir: Path, *, locks: Path = _LOCKS) -> Running:
 
 def _holder(lock: Path, locks: Path) -> int | None:
     with suppress(OSError):
-        # Without the device: on btrfs the kernel's list names another one than stat does.
-        inode = f":{lock.stat().st_ino}"
-        for line in locks.read_text().splitlines():
-            fields = line.split()
-            # `->` marks a process that waits for the lock.
-            if "FLOCK" in fields and "->" not in fields and fields[-3].endswith(inode):
-                return int(fields[-4])
+        return locking_process(lock.stat().st_ino, locks)
     return None
 
 

@@ -6,23 +6,28 @@ another command. Nothing of it is written a second time, so that the two cannot 
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from daemon.config import load_config
-from daemon.install_place import Place
+from daemon.install_place import Place, text_of
 from daemon.install_program import closed_program, hidden_above, hidden_program
+from daemon.unit_text import unquoted
 from edge.errors import BackendError, ConfigError
 
 _BOOTED: Final = Path("/run/systemd/system")
 _COMMAND: Final = re.compile(r"^ExecStart=(?P<program>\S+) run(?P<rest> .*)$", re.MULTILINE)
+_USER: Final = re.compile("^User=(.+)$", re.MULTILINE)
+_GROUP: Final = re.compile("^SupplementaryGroups=(.+)$", re.MULTILINE)
 # systemd's own exit codes for a process that it could not start (systemd.exec(5)).
 _NOT_STARTED: Final = range(200, 246)
 # The output may name images: it goes to a file of root's, not to the log.
@@ -57,6 +62,12 @@ def has_systemd() -> bool:
     return _BOOTED.is_dir()
 
 
+def systemctl(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run `systemctl`, for what it says and its exit code."""
+    argv = ["systemctl", "--no-pager", *words]
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
 def check_in_sandbox(place: Place) -> SandboxCheck:
     """Run `check-config` as the unit runs the service.
 
@@ -73,7 +84,7 @@ def check_in_sandbox(place: Place) -> SandboxCheck:
         unit = f"edge-daemon-check-{os.getpid()}{f'@{place.instance}' if place.instance else ''}"
         with _unit_file(f"{unit}.service", check_unit(text, Path(folder))):
             exit_code = _run(f"{unit}.service", text)
-        out, errors = (_read(Path(folder) / name) for name in ("out", "err"))
+        out, errors = (text_of(Path(folder) / name) or "" for name in ("out", "err"))
     if "Traceback (most recent call last)" in errors:
         raise BackendError(
             f"the program fails in the unit's sandbox before it begins: "
@@ -89,7 +100,7 @@ def unit_text_of(place: Place) -> str:
     Raises:
         ConfigError: there is none.
     """
-    result = _systemctl("cat", f"{place.unit}.service")
+    result = systemctl("cat", f"{place.unit}.service")
     if result.returncode != 0:
         raise ConfigError(
             f"there is no unit {place.unit} on this machine. Install it first: "
@@ -117,18 +128,40 @@ def _check_command(text: str) -> str:
 
 
 def _run(unit: str, text: str) -> int:
-    if _systemctl("start", unit).returncode == 0:
+    if systemctl("start", unit).returncode == 0:
         return 0
-    shown = _systemctl("show", unit, "-p", "Result", "-p", "ExecMainStatus").stdout
+    shown = systemctl("show", unit, "-p", "Result", "-p", "ExecMainStatus").stdout
     fields = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
     code, result = int(fields.get("ExecMainStatus") or 0), fields.get("Result", "unknown")
     if result == "exit-code" and code not in _NOT_STARTED:
         return code
     reason = _reason(unit) or result
     program = Path(_check_command(text).split(" ", 1)[0])
-    causes = [hidden_program(program) or "", *closed_program(program)]
+    causes = [*_missing_accounts(text), hidden_program(program) or "", *closed_program(program)]
     lines = [f"systemd cannot start the program in the unit's sandbox: {reason}", *causes]
     raise BackendError("\n".join(line for line in lines if line))
+
+
+def _missing_accounts(text: str) -> Iterator[str]:
+    """The user and the groups of a unit that this machine does not have."""
+    users = _USER.findall(text)
+    if users and not _is_known(pwd.getpwnam, users[-1]):
+        yield f"there is no user {users[-1]}. `edge-daemon install` makes it."
+    for word in _GROUP.findall(text):
+        group = unquoted(word)
+        if not group.isdigit() and not _is_known(grp.getgrnam, group):
+            yield (
+                f"there is no group {group}. Make it: groupadd --system {group}, or name another: "
+                "edge-daemon install --share GROUP"
+            )
+
+
+def _is_known(look_up: Callable[[str], object], name: str) -> bool:
+    try:
+        look_up(name)
+    except KeyError:
+        return False
+    return True
 
 
 def _hidden_lines(place: Place, errors: str) -> str:
@@ -137,11 +170,9 @@ def _hidden_lines(place: Place, errors: str) -> str:
         config = load_config(place.config)
     except ConfigError:
         return ""
-    paths = [config.bundle, *(watch.folder for watch in config.watch), config.state_dir]
-    paths += [config.results.folder] if config.results.folder else []
     return "".join(
         f"error: {path} lies below {hidden}, which the unit does not see. Move it elsewhere.\n"
-        for path in paths
+        for path in (*config.folders, config.state_dir)
         if str(path) in errors and (hidden := hidden_above(path))
     )
 
@@ -162,13 +193,4 @@ def _unit_file(name: str, text: str) -> Iterator[None]:
         yield
     finally:
         path.unlink()
-        _systemctl("reset-failed", name)
-
-
-def _systemctl(*words: str) -> subprocess.CompletedProcess[str]:
-    argv = ["systemctl", "--no-pager", *words]
-    return subprocess.run(argv, capture_output=True, text=True, check=False)
-
-
-def _read(path: Path) -> str:
-    return path.read_text("utf-8", "backslashreplace") if path.exists() else ""
+        systemctl("reset-failed", name)

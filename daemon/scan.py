@@ -15,6 +15,7 @@ from daemon.known_folders import KnownFolders
 from daemon.passed_over import PassedOver, PassedOverCount, Reason
 from daemon.records import ImageVersion
 from daemon.roots import Root, is_sidecar_name
+from daemon.same_text import comparable
 from daemon.settle import Clock
 from edge.failpoints import failpoint
 from edge.temporary import remove_if_stale
@@ -80,7 +81,8 @@ def _list(
     """The images of one folder that changed in any way since `since_ns`."""
     with os.scandir(os.fsencode(root.folder) + b"/" + folder) as entries:
         for entry in entries:
-            if reason := root.passes_over(entry.name):
+            name = comparable(entry.name)
+            if reason := root.passes_over(name):
                 # Of a process that was killed, in a folder that was renamed before the next start.
                 remove_if_stale(root.image(folder), os.fsdecode(entry.name))
                 on_passed_over(reason, entry.name)
@@ -88,7 +90,7 @@ def _list(
             path = folder + b"/" + entry.name if folder else entry.name
             if entry.is_dir(follow_symlinks=False):
                 subfolders.append(path)
-            elif root.is_image_name(entry.name):
+            elif root.is_image_name(name):
                 try:
                     status = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
@@ -99,13 +101,13 @@ def _list(
                 if status.st_ctime_ns >= since_ns:
                     yield root.version(path, status)
             else:
-                on_passed_over(_reason_of_no_image(entry), entry.name)
+                on_passed_over(_reason_of_no_image(entry, name), entry.name)
 
 
-def _reason_of_no_image(entry: os.DirEntry[bytes]) -> Reason:
+def _reason_of_no_image(entry: os.DirEntry[bytes], name: str) -> Reason:
     if entry.is_symlink():
         return Reason.LINK
-    return Reason.SIDECAR if is_sidecar_name(entry.name) else Reason.OTHER_NAME
+    return Reason.SIDECAR if is_sidecar_name(name) else Reason.OTHER_NAME
 
 
 class _Kind(Enum):
@@ -262,7 +264,7 @@ class RootScan:
         suffixes = self.passed_over.images
         if not self._told_suffixes.issuperset(suffixes):
             log.warning(
-                "watch folder %s: files that look like images are passed over: %s",
+                "watch folder %s: files that look like images are left out: %s",
                 self.root.folder,
                 self.passed_over.remedy(),
             )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from daemon.file_lock import is_named, lock_file, lock_holder
 from daemon.mounts import network_type
+from daemon.this_user import give_permission
 from edge.atomic import make_folder
 from edge.errors import ConfigError, StorageError
 from edge.open_folder import OpenFolder, open_folder
@@ -38,7 +39,7 @@ def owned_state_dir(folder: Path) -> Iterator[Callable[[], None]]:
     if problem := share_problem(folder):
         raise ConfigError(problem)
     _make_private(folder)
-    with closing(_opened(folder)) as opened:
+    with _opened(folder) as opened:
         descriptor = _lock(opened)
         try:
             _tidy(folder)
@@ -66,7 +67,7 @@ def share_problem(folder: Path) -> str | None:
 
 def refusal(folder: Path, error: OSError) -> StorageError:
     """What to say where the system refuses the state folder to this user."""
-    remedy = "Give this user the permission, or another state_dir."
+    remedy = f"{give_permission()}, or another state_dir."
     with suppress(OSError, KeyError):
         owner, user = pwd.getpwuid(folder.stat().st_uid), pwd.getpwuid(os.geteuid())
         if owner.pw_uid != user.pw_uid:
@@ -83,7 +84,7 @@ def _make_private(folder: Path) -> None:
             make_folder(folder)
             # The journal holds the paths of images, and with them patients' sample ids.
             folder.chmod(0o700)
-            with closing(open_folder(folder)) as made, closing(open_folder(folder.parent)) as above:
+            with open_folder(folder) as made, open_folder(folder.parent) as above:
                 above.give(made.descriptor)
     except OSError as error:
         raise refusal(folder, error) from error
@@ -120,8 +121,8 @@ def _tidy(folder: Path) -> None:
             remove_leftovers(place, older_than_s=0.0)
     except OSError as error:
         raise StorageError(
-            f"state_dir {folder} cannot be read ({error.strerror}). Give this user the permission, "
-            "or another state_dir."
+            f"state_dir {folder} cannot be read ({error.strerror}). {give_permission()}, or "
+            "another state_dir."
         ) from error
 
 
@@ -138,7 +139,7 @@ def _give_to_owner(folder: Path) -> None:
 
 def _require(folder: Path, descriptor: int) -> None:
     try:
-        with closing(open_folder(folder)) as opened:
+        with open_folder(folder) as opened:
             is_held = is_named(descriptor, opened.descriptor, LOCK_NAME)
     except OSError as error:
         raise StorageError(f"state_dir {folder} is away ({error.strerror}).") from error

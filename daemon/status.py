@@ -84,7 +84,7 @@ def _daemon_lines(daemon: dict[str, Any], reasons: list[str]) -> list[str]:
         graph = f" ({health['graph']})" if health.get("graph") else ""
         lines.append(f"{health['model']}, {health['precision']} on {health['backend']}{graph}")
     if health["canary_age_s"] is not None:
-        lines.append(f"a known image got its label {health['canary_age_s']:.0f} s before")
+        lines.append(f"a known image got its label {health['canary_age_s']:.0f} s ago")
     state = health["status"] if not daemon["silent_s"] else "unknown"
     return [
         *_titled("daemon", lines),
@@ -113,7 +113,7 @@ def _label_lines(labels: dict[str, int]) -> list[str]:
 def _queue_lines(fields: dict[str, Any]) -> list[str]:
     states, oldest_s = fields["states"], fields["oldest_waiting_s"]
     waiting = states.get("waiting", 0)
-    text = f"{waiting:,} waiting" if waiting else "none waits"
+    text = f"{waiting:,} waiting" if waiting else "nothing waits"
     if oldest_s is not None:
         text += f", the oldest for {_duration(oldest_s)}"
     if claimed := states.get("claimed", 0):

@@ -72,6 +72,8 @@ class Tally:
 
     def summary(self) -> str:
         """The counts, the rate and the time, for a person."""
+        if not self.finished:
+            return f"{self.text()}\nnothing new to label"
         return f"{self.text()}\n{self.rate():.1f} images/s in {self.seconds():.1f} s"
 
     def to_dict(self) -> dict[str, float]:

@@ -6,7 +6,6 @@ drop-ins made by hand, are named and stay.
 
 from __future__ import annotations
 
-import subprocess
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,13 +18,13 @@ from daemon.install_site import STATE_FOLDERS, name_problems
 from daemon.install_steps import CommandStep, KeepStep, RemoveStep, Step
 from daemon.mounts import mounts_below
 from daemon.running import read_running
-from daemon.sandbox import has_systemd
+from daemon.sandbox import has_systemd, systemctl
 from edge.errors import ConfigError
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("--instance", metavar="NAME", help="edge-daemon@NAME alone")
+    parser.add_argument("--instance", metavar="NAME", help="uninstall edge-daemon@NAME")
     text = "remove the configuration and the state (journal, log key) too; never results"
     parser.add_argument("--purge", action="store_true", help=text)
     add_common_arguments(parser)
@@ -139,10 +138,7 @@ def _purge_steps(place: Place) -> Iterator[Step]:
 
 def _kept_folders(config: Config | None) -> list[Path]:
     """What nobody asked to remove, wherever it lies."""
-    if config is None:
-        return []
-    folders = [config.bundle, *(watch.folder for watch in config.watch)]
-    return [*folders, *([config.results.folder] if config.results.folder else [])]
+    return config.folders if config else []
 
 
 def _state_steps(place: Place, kept: list[Path]) -> Iterator[Step]:
@@ -177,6 +173,5 @@ def _refuse_stranger(place: Place, config: Config) -> None:
 def _main_pid(place: Place) -> int | None:
     if not has_systemd():
         return None
-    argv = ["systemctl", "show", place.unit, "--value", "-p", "MainPID"]
-    text = subprocess.run(argv, capture_output=True, text=True, check=False).stdout.strip()
+    text = systemctl("show", place.unit, "--value", "-p", "MainPID").stdout.strip()
     return int(text) if text.isdigit() else None

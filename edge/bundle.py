@@ -18,6 +18,7 @@ from edge.bundle_files import (
     read_bounded_file,
     read_listed_file,
     require_not_replaceable,
+    unreadable,
 )
 from edge.errors import BundleError, ConfigError
 from edge.manifest import (
@@ -148,6 +149,17 @@ class Bundle:
             return False
 
 
+def _require_manifest(root: Path) -> None:
+    try:
+        (root / MANIFEST_NAME).lstat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        is_there = os.path.lexists(root)
+        what = f"is no bundle: there is no {MANIFEST_NAME} in it" if is_there else "is not there"
+        raise BundleError(f"{root} {what}. {_GIVE_BUNDLE}") from error
+    except OSError as error:
+        raise unreadable(root, error) from error
+
+
 def load_bundle(root: Path) -> Bundle:
     """Read a bundle and check every byte of it.
 
@@ -155,8 +167,7 @@ def load_bundle(root: Path) -> Bundle:
         BundleError: not a bundle, of another schema, a file is missing or changed, or anybody may
             write it.
     """
-    if not os.path.lexists(root / MANIFEST_NAME):
-        raise BundleError(f"{root} is no bundle: there is no {MANIFEST_NAME}. {_GIVE_BUNDLE}")
+    _require_manifest(root)
     require_not_replaceable(root)
     raw = read_bounded_file(root, MANIFEST_NAME, MAX_JSON_BYTES)
     _check_seal(root, raw)

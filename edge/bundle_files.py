@@ -17,12 +17,12 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
 from edge.errors import BundleError
+from edge.open_folder import open_folder
 from edge.safe_open import open_regular
 
 _PIECE_BYTES: Final = 1 << 20
 # As many as the kernel follows.
 _MOST_LINKS: Final = 40
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def require_not_replaceable(root: Path) -> None:
@@ -113,29 +113,22 @@ def _opened(root: Path, path: str) -> Iterator[BinaryIO]:
     *folders, name = PurePosixPath(path).parts
     with ExitStack() as stack:
         with _read_errors(root / path):
-            below, place = _open_folder(str(root), None, stack), root
-            _require_private(os.fstat(below).st_mode, place)
-            for folder in folders:
-                below, place = _open_folder(folder, below, stack), place / folder
-                _require_private(os.fstat(below).st_mode, place)
-            stream = os.fdopen(open_regular(name, dir_fd=below), "rb")
-            stack.callback(stream.close)
+            folder = stack.enter_context(open_folder(root))
+            _require_private(os.fstat(folder.descriptor).st_mode, folder.path)
+            for below in folders:
+                folder = stack.enter_context(folder.below([below], make=False))
+                _require_private(os.fstat(folder.descriptor).st_mode, folder.path)
+            descriptor = open_regular(name, dir_fd=folder.descriptor)
+            stream = stack.enter_context(os.fdopen(descriptor, "rb"))
             _require_private(os.fstat(stream.fileno()).st_mode, root / path)
         yield stream
-
-
-def _open_folder(name: str, dir_fd: int | None, stack: ExitStack) -> int:
-    flags = _FOLDER if dir_fd is None else _FOLDER | os.O_NOFOLLOW
-    descriptor = os.open(name, flags, dir_fd=dir_fd)
-    stack.callback(os.close, descriptor)
-    return descriptor
 
 
 def _require_private(mode: int, path: Path) -> None:
     if mode & stat.S_IWOTH:
         raise BundleError(
             f"{path} may be written by anybody (mode {stat.S_IMODE(mode):04o}); a bundle holds "
-            "code that is run. Take that away: chmod -R o-w, and copy the bundle again as a whole."
+            f"code that is run. Copy the bundle again as a whole, then: chmod -R o-w {path}"
         )
 
 
@@ -144,6 +137,12 @@ def _read_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise BundleError(
-            f"{path} cannot be read ({error.strerror}). Copy the bundle again as a whole."
-        ) from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> BundleError:
+    """The error for a file or folder of a bundle that the system does not give."""
+    remedy = "Copy the bundle again as a whole."
+    if isinstance(error, PermissionError):
+        remedy = "Let the user who runs this read all of the bundle: chmod -R a+rX"
+    return BundleError(f"{path} cannot be read ({error.strerror}). {remedy}")

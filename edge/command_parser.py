@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import edge
+from edge.command_line import actions, parsers
 from edge.completion import SHELLS, completion
 from edge.man_page import man_page
 from edge.printable import printable
@@ -27,7 +29,19 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End with exit code 2."""
-        super().error(printable(message))
+        super().error(printable(f"{message}{self._nearest(message)}"))
+
+    def _nearest(self, message: str) -> str:
+        """The option that was meant, where one was not recognized."""
+        unknown = message.removeprefix("unrecognized arguments: ").split(" ", 1)[0]
+        options = {
+            option
+            for parser in parsers(self)
+            for action in actions(parser)
+            for option in action.option_strings
+        }
+        found = difflib.get_close_matches(unknown, options, 1) if unknown[:2] == "--" else []
+        return f"; did you mean {found[0]}?" if found else ""
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:

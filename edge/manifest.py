@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -79,10 +80,8 @@ def read_artefacts(values: Any) -> tuple[Artefact, ...]:
         ValueError, KeyError, TypeError: it is damaged.
     """
     artefacts = tuple(_artefact(require_dict(entry)) for entry in values)
-    paths = [artefact.path for artefact in artefacts]
-    twice = next((path for path in paths if paths.count(path) > 1), None)
-    if twice is not None:
-        raise ValueError(f"artefact path {twice!r} is listed twice")
+    if twice := [p for p, n in Counter(one.path for one in artefacts).items() if n > 1]:
+        raise ValueError(f"artefact path {twice[0]!r} is listed twice")
     total = sum(artefact.bytes for artefact in artefacts)
     if total > MAX_BUNDLE_BYTES:
         raise ValueError(f"its files have {total} bytes, at most {MAX_BUNDLE_BYTES} are read")

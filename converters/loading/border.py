@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import stat
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +18,8 @@ from numpy.typing import NDArray
 
 from edge import atomic
 from edge.errors import ModelError
+from edge.safe_open import NotRegularError, TooLargeError, read_bounded
+from edge.strict_json import parse_json
 
 SOURCE_NAME: Final = "source"
 GRAPH_NAME: Final = "graph.onnx"
@@ -122,7 +122,7 @@ def read_answer(folder: Path) -> Answer | None:
     if not (folder / _ANSWER_NAME).exists():
         return None
     try:
-        values = json.loads(_read_bounded(folder / _ANSWER_NAME, _MAX_ANSWER_BYTES))
+        values = parse_json(_read(folder / _ANSWER_NAME, _MAX_ANSWER_BYTES))
         refusal = values["refusal"] and Refusal(**values["refusal"])
         kind = values["kind"] and SourceKind(values["kind"])
         facts = {key: values["facts"][key] for key in _FACTS if key in values["facts"]}
@@ -137,8 +137,8 @@ def read_result(folder: Path) -> tuple[bytes, NDArray[np.float32]]:
     Raises:
         ModelError: too large, not a plain file, or no array of floats.
     """
-    graph = _read_bounded(folder / GRAPH_NAME, MAX_GRAPH_BYTES)
-    content = _read_bounded(folder / _LOGITS_NAME, _MAX_LOGITS_BYTES)
+    graph = _read(folder / GRAPH_NAME, MAX_GRAPH_BYTES)
+    content = _read(folder / _LOGITS_NAME, _MAX_LOGITS_BYTES)
     try:
         logits = np.load(io.BytesIO(content), allow_pickle=False)
     except (ValueError, EOFError) as error:
@@ -152,16 +152,13 @@ def _array_bytes(array: NDArray[np.float32]) -> bytes:
     return buffer.getvalue()
 
 
-def _read_bounded(path: Path, limit_bytes: int) -> bytes:
+def _read(path: Path, limit_bytes: int) -> bytes:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        return read_bounded(path, limit_bytes)
+    except (NotRegularError, TooLargeError) as error:
+        raise ModelError(
+            f"opening the model left a {path.name} that is not taken ({error.strerror}). Convert a "
+            "smaller model."
+        ) from error
     except OSError as error:
         raise ModelError(f"opening the model left no {path.name}.") from error
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_size > limit_bytes:
-            raise ModelError(
-                f"opening the model left {path.name} of {status.st_size} bytes, at most "
-                f"{limit_bytes} are taken. Convert a smaller model."
-            )
-        return file.read(limit_bytes)

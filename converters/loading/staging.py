@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from edge.errors import ModelError, StorageError
+from edge.safe_open import NotRegularError, open_regular
 
 # ONNX in one file ends here, and no network for cell images comes near it.
 MAX_SOURCE_BYTES: Final = 2 * 1024**3
@@ -24,7 +24,7 @@ def stage(path: Path, copy: Path) -> str:
         ModelError: a folder, pipe or device, unreadable, empty or too large.
         StorageError: the copy cannot be written.
     """
-    with _open_regular(path) as source:
+    with _opened(path) as source:
         size_bytes = os.fstat(source.fileno()).st_size
         if size_bytes > MAX_SOURCE_BYTES:
             raise ModelError(
@@ -36,27 +36,15 @@ def stage(path: Path, copy: Path) -> str:
         return _copy(source, copy)
 
 
-def _open_regular(path: Path) -> BinaryIO:
+def _opened(path: Path) -> BinaryIO:
     try:
-        # A device may act on being opened, so it is looked at first; between the look and the
-        # opening the name may change, so what was opened is looked at again.
-        _require_regular(path, path.stat().st_mode)
-        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read ({error.strerror}).") from error
-    try:
-        _require_regular(path, os.fstat(file.fileno()).st_mode)
-    except ModelError:
-        file.close()
-        raise
-    return file
-
-
-def _require_regular(path: Path, mode: int) -> None:
-    if not stat.S_ISREG(mode):
+        return os.fdopen(open_regular(path, follows_links=True), "rb")
+    except NotRegularError as error:
         raise ModelError(
             f"{path.name} is a folder, pipe or device; give a regular file, or a link to one."
-        )
+        ) from error
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror}).") from error
 
 
 def _copy(source: BinaryIO, copy: Path) -> str:

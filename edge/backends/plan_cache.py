@@ -16,9 +16,10 @@ from typing import Final
 
 from edge import atomic
 from edge.backends.plan import Machine, PlanRecord, misfits
-from edge.backends.trt_build import BuildOptions, OnProgress, Plan, build_plan
+from edge.backends.trt_build import BuildOptions, Plan, build_plan
 from edge.backends.trt_library import Library
 from edge.errors import BackendError, BundleError, StorageError
+from edge.progress import OnProgress
 
 # Raised when what is built from the same graph changes.
 _FORMAT: Final = 2

@@ -11,6 +11,7 @@ import numpy as np
 
 from edge.backends.base import InferenceSession
 from edge.backends.cpu import has_vnni
+from edge.backends.gpu import has_driver
 from edge.backends.onnx import open_onnx
 from edge.backends.plan_cache import PlanCache, default_folder
 from edge.backends.trt_library import LIBRARIES, TENSORRT, TENSORRT_RTX
@@ -18,6 +19,7 @@ from edge.backends.trt_select import open_precisions
 from edge.bench.measure import Latencies, interleave
 from edge.bundle import Bundle
 from edge.errors import BackendError, BundleError
+from edge.progress import OnProgress
 
 ONNXRUNTIME: Final = "onnxruntime"
 BACKENDS: Final = ("auto", TENSORRT, TENSORRT_RTX, ONNXRUNTIME)
@@ -55,7 +57,7 @@ class Opening:
     cache: Path | None = None
     keeps: bool = True
     on_choice: Callable[[str], None] = _say_nothing
-    on_progress: Callable[[str, int, int], None] = _show_nothing
+    on_progress: OnProgress = _show_nothing
     on_gpu: Callable[[], None] = _do_nothing
 
 
@@ -94,7 +96,10 @@ def open_sessions(
         raise BackendError(f"backend is {backend!r}; choose one of {', '.join(BACKENDS)}.")
     if backend in LIBRARIES:
         return _open_gpu(bundle, backend, precision, opening)
-    for library in LIBRARIES if backend == "auto" else ():
+    is_wanted = backend == "auto" and has_driver()
+    if backend == "auto" and not is_wanted:
+        opening.on_choice("no GPU is used: there is no NVIDIA driver on this machine")
+    for library in LIBRARIES if is_wanted else ():
         try:
             return _open_gpu(bundle, library, precision, opening)
         except (BackendError, BundleError) as error:

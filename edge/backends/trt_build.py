@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from edge.backends.plan import AMPERE_PLUS, SAME_CAPABILITY, SAME_GPU, Machine, PlanRecord, this_os
 from edge.backends.trt_library import Library, Messages
+from edge.backends.trt_monitor import build_monitor
 from edge.backends.trt_targets import require_targets
 from edge.backends.trt_timing import load_timing_cache, save_timing_cache
 from edge.errors import BackendError, BundleError
+from edge.progress import OnProgress
 
 # Tactics are timed for this many images: a worker of the daemon takes as many from a backlog.
 OPTIMUM_BATCH: Final = 16
@@ -29,8 +30,6 @@ UNTRIED_NOTE: Final = "built without a GPU: it was never run and its speed is no
 UNTRIED_INT8_NOTE: Final = (
     "whether tensorrt-rtx computes INT8 convolutions in INT8 is not known without a GPU"
 )
-
-OnProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ def build_plan(
     config = builder.create_builder_config()
     flags = _configure(library, config, options)
     config.add_optimization_profile(_profile(builder, network, options.max_batch))
-    monitor = _monitor(library, f"building {options.precision} engine", on_progress)
+    monitor = build_monitor(library, f"building {options.precision} engine", on_progress)
     if monitor is not None:
         config.progress_monitor = monitor
     # TensorRT for RTX times nothing when it builds.
@@ -215,39 +214,6 @@ def _member(library: Library, enumeration: str, name: str) -> Any:
     if member is None:
         raise BackendError(f"{library} has no {enumeration}.{name}. Update it or leave it out.")
     return member
-
-
-def _monitor(library: Library, step: str, on_progress: OnProgress) -> Any:
-    """A progress monitor of the library's own kind, None in TensorRT 8, which has none."""
-    base = getattr(library.module, "IProgressMonitor", None)
-    if base is None:
-        on_progress(step, 0, 1)
-        return None
-
-    class Monitor(base):  # type: ignore[misc,valid-type]
-        # The library's own base class is only known here. Its outermost phase tells the most.
-        def __init__(self) -> None:
-            super().__init__()
-            self.interrupted = False
-            self._outermost: dict[str, int] = {}
-
-        def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
-            if parent is None:
-                self._outermost[phase] = steps
-
-        def step_complete(self, phase: str, done: int) -> bool:
-            if phase in self._outermost:
-                try:
-                    on_progress(step, min(done + 1, self._outermost[phase]), self._outermost[phase])
-                except KeyboardInterrupt:
-                    # No exception may cross the library; it ends the build where told to.
-                    self.interrupted = True
-            return not self.interrupted
-
-        def phase_finish(self, phase: str) -> None:
-            self._outermost.pop(phase, None)
-
-    return Monitor()
 
 
 def _refusal(library: Library, options: BuildOptions, reason: str) -> str:

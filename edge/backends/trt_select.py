@@ -10,12 +10,13 @@ from edge.backends.gpu import find_machine, has_driver
 from edge.backends.plan import Machine, PlanRecord, misfits
 from edge.backends.plan_cache import PlanCache
 from edge.backends.trt import open_plan
-from edge.backends.trt_build import BuildOptions, OnProgress, Plan
+from edge.backends.trt_build import BuildOptions, Plan
 from edge.backends.trt_library import Library, open_library
 from edge.bundle import Bundle
 from edge.errors import BackendError, BundleError
 from edge.golden import check_session
 from edge.manifest import Artefact
+from edge.progress import OnProgress
 from edge.strict_json import parse_json
 
 OnChoice = Callable[[str], None]

@@ -19,6 +19,7 @@ from edge.bench.stream import DaemonStart, measure_stream
 from edge.bundle import Bundle, load_bundle
 from edge.command import run_command
 from edge.command_parser import CommandParser, add_common_options
+from edge.counted import counted
 from edge.demo.analyzer import drawn_images
 from edge.errors import ConfigError
 from edge.progress import Progress, StepProgress
@@ -156,7 +157,7 @@ def _heading(
     source = arguments.images or "drawn cells"
     return (
         f"{bundle.name} {bundle.version}, {count} images ({source}), batch 1, "
-        f"{arguments.threads} thread(s) in inference\n"
+        f"{counted(arguments.threads, 'thread')} in inference\n"
         f"{facts['cpu']}, {facts['cores']} cores, INT8 instructions: {facts['int8_instructions']}, "
         f"ONNX Runtime {facts['onnxruntime']}"
     )
@@ -191,7 +192,8 @@ def _parser() -> argparse.ArgumentParser:
         help="measure inference of these batches too",
     )
     parser.add_argument("--threads", type=int, default=1, help="threads inside one inference (1)")
-    parser.add_argument("--backend", choices=BACKENDS, default="auto")
+    text = "what runs the model (default: %(default)s)"
+    parser.add_argument("--backend", choices=BACKENDS, default="auto", help=text)
     parser.add_argument(
         "--daemon",
         action="store_true",

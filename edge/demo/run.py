@@ -27,7 +27,6 @@ from edge.sidecar import sidecar_path
 
 # About what two analyzers give; fast enough to watch.
 EXPORT_PAUSE_S: Final = 0.05
-READY_TIMEOUT_S: Final = 30.0
 # Twice the settle time and a rescan, for images that no event announced.
 LABEL_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 15.0

@@ -31,6 +31,7 @@ from daemon.startup import opened_service
 from tests.support import fake_gpu
 from tests.support.engine_bundle import add_tensorrt_graphs
 from tests.support.fake_gpu import FakeGpu
+from tests.support.install_image import make_image
 
 SCHEMA = json.loads((Path(edge.__file__).parent / "schemas" / "edge-sidecar-1.json").read_text())
 ROOT = Path(__file__).parent.parent.parent
@@ -138,6 +139,12 @@ class Site:
                 thread.join(timeout=20)
         if errors:
             raise errors[0]
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """The root folder of another system, to install into."""
+    return make_image(tmp_path / "machine")
 
 
 @pytest.fixture

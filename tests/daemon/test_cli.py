@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pwd
 import signal
 import socket
 import sqlite3
@@ -37,6 +38,8 @@ def test_once_labels_and_prints_a_summary(
     out = capsys.readouterr().out
     assert "1 labelled, 0 unidentified, 1 rejected\n" in out
     assert "images/s" in out
+    assert run(site, "once") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "nothing new to label"
     assert site.sidecar("S1/1/a.jpg")["label"] == "red"
     assert site.sidecar("S1/1/b.jpg")["reason"] == "unsupported_format"
 
@@ -57,7 +60,7 @@ def test_status_shows_counts_and_rejections(
     assert fields["rejections"][0]["file"].endswith("/S1/1/b.jpg")
     assert run(site, "status") == 0
     text = capsys.readouterr().out
-    assert "none waits" in text
+    assert "nothing waits" in text
     assert fields["rejections"][0]["log_id"] in text
 
 
@@ -120,6 +123,9 @@ def test_check_config_folders_without_permission_are_problems(
         errors = capsys.readouterr().err.splitlines()
         assert len(errors) == lines
         assert all("ermission" in line for line in errors)
+        if command == "check-config":
+            user = pwd.getpwuid(os.geteuid()).pw_name
+            assert all(f"Give the user {user} the permission" in line for line in errors)
     locked.chmod(0o700)
     assert run(site, "once") == 0
     assert (locked / "results" / "a.jpg.json").exists()

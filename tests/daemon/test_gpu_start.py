@@ -15,7 +15,7 @@ from daemon.lifecycle import Lifecycle
 from daemon.liveness import Notifier, Pulse
 from daemon.startup import open_seat
 from daemon.supervisor import GPU_MARKER, note_gpu_failure, take_gpu_failure
-from edge.backends import trt, trt_select
+from edge.backends import select, trt, trt_select
 from edge.errors import StorageError
 from tests.daemon.conftest import Site, backend_of, until
 from tests.daemon.test_lifecycle import living
@@ -102,7 +102,8 @@ def test_a_start_writes_no_word_where_there_is_no_driver_or_a_back_end_is_named(
     config = gpu_site.config()
     config.state_dir.mkdir()
     assert open_seat(config, Pulse(), silent_notifier).is_on_gpu
-    monkeypatch.setattr(trt_select, "has_driver", lambda: False)
+    for module in (select, trt_select):
+        monkeypatch.setattr(module, "has_driver", lambda: False)
     gpu_site.settings["backend"] = "auto"
     open_seat(gpu_site.config(), Pulse(), silent_notifier)
     assert notes == []

@@ -6,6 +6,7 @@ import argparse
 import importlib
 import os
 import shutil
+import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
@@ -21,23 +22,11 @@ from daemon.config import load_config
 from daemon.install_site import site_of
 from daemon.install_steps import FileStep
 from daemon.mounts import is_on_share, mount_point
+from tests.support.install_image import CONFIG, UNIT, needs_root
 
 ROOT = Path(__file__).parent.parent.parent
-UNIT = Path("etc/systemd/system/edge-daemon.service")
-CONFIG = Path("etc/microscope-edge/edge.yaml")
-
-needs_root = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("systemd-sysusers") is None,
-    reason="only root can install, with systemd's tools",
-)
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Path:
-    root = tmp_path / "machine"
-    (root / "etc").mkdir(parents=True)
-    (root / "etc" / "group").write_text("root:x:0:\nlabshare:x:2000:\n")
-    return root
+COMMAND = Path("usr/local/bin/edge-daemon")
+PROGRAM = "/opt/microscope-edge/bin/edge-daemon"
 
 
 def test_install_dry_run_tells_files_users_folders_commands_and_changes_nothing(
@@ -47,7 +36,7 @@ def test_install_dry_run_tells_files_users_folders_commands_and_changes_nothing(
     options = ["--results", "/srv/lab/results", "--share", "labshare", "--gpu"]
     assert main(["install", "--dry-run", "--root", str(machine), *options]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if not line.startswith(" ")][:-3] == [
+    assert [line for line in lines if not line.startswith(" ")][:-2] == [
         "write  /etc/systemd/system/edge-daemon.service",
         "write  /etc/sysusers.d/edge-daemon.conf",
         "user   edge",
@@ -60,24 +49,33 @@ def test_install_dry_run_tells_files_users_folders_commands_and_changes_nothing(
         "write  /usr/local/share/man/man1/edge-daemon.1",
         "write  /usr/local/share/bash-completion/completions/edge-daemon",
         "write  /usr/local/share/zsh/site-functions/_edge-daemon",
+        "write  /usr/local/bin/edge-daemon",
         "write  /etc/microscope-edge/edge.installed",
         f"run    systemd-sysusers --root={machine} edge-daemon.conf",
         f"run    systemd-tmpfiles --root={machine} --create edge-daemon.conf",
     ]
-    # The content of each file, line by line.
+    # The content of each file that a person may want to read, line by line.
     unit = (ROOT / "systemd" / "edge-daemon.service").read_text()
     shown = [line.removeprefix("       +") for line in lines if line.startswith("       +")]
     assert shown[: unit.count("\n")] == unit.splitlines()
     assert "SupplementaryGroups=labshare" in shown
-    program = "/opt/microscope-edge/bin/edge-daemon"
-    assert lines[-5:] == [
-        f"{program} is not there yet; install the program there, or give --prefix",
-        "check it in the unit's sandbox, where its systemd runs:",
-        f"  {program} check-config --installed",
-        "then start it:",
-        "  systemctl enable --now edge-daemon",
+    assert not any("shtab" in line or ".TH EDGE" in line or "sha256" in line for line in shown)
+    assert lines[-2:] == [
+        f"{PROGRAM} is not there yet; install the program there, or give --prefix",
+        "nothing was changed; without --dry-run all of this is done, and nothing is started",
     ]
     assert digests(machine) == before
+
+
+def test_dry_run_on_this_machine_names_the_folders_that_are_not_there_yet(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    watch, results = Path("/srv/nosuch/export"), Path("/srv/nosuch/results")
+    words = ["--watch", str(watch), "--results", str(results), "--prefix", "/opt/nosuch"]
+    assert main(["install", "--dry-run", "--instance", "nosuch", *words]) == 0
+    out = capsys.readouterr().out
+    for path in (watch, results):
+        assert f"{path} is not there yet; mount or make it\n" in out
 
 
 @needs_root
@@ -92,7 +90,17 @@ def test_install_does_what_the_dry_run_says_and_the_second_time_nothing(
         assert main(options) == 0
     finally:
         os.umask(before)
-    assert capsys.readouterr().out == said
+    done = capsys.readouterr().out
+    # The same steps; what the new files hold only before.
+    assert steps(done) == steps(said)
+    assert "       +" not in done
+    assert done.splitlines()[-5:] == [
+        f"{PROGRAM} is not there yet; install the program there, or give --prefix",
+        "check it in the unit's sandbox, where its systemd runs:",
+        f"  {PROGRAM} check-config --installed",
+        "then start it:",
+        "  systemctl enable --now edge-daemon",
+    ]
     assert (machine / UNIT).read_text() == (ROOT / "systemd" / "edge-daemon.service").read_text()
     # The service's user reads its configuration, whatever root's umask is.
     for path, mode in (
@@ -100,6 +108,7 @@ def test_install_does_what_the_dry_run_says_and_the_second_time_nothing(
         (CONFIG.parent, 0o755),
         (UNIT, 0o644),
         (UNIT.parent, 0o755),
+        (COMMAND, 0o755),
     ):
         assert (machine / path).stat().st_mode & 0o7777 == mode, path
     assert "\nedge:" in "\n" + (machine / "etc/passwd").read_text()
@@ -151,9 +160,9 @@ def test_installed_configuration_holds_the_sites_folders_as_the_daemon_reads_the
 
 def test_instances_have_state_results_and_configuration_of_their_own(machine: Path) -> None:
     plain, one, two = planned(machine), *(planned(machine, "--instance", x) for x in ("a", "b"))
-    shared = {"/etc/sysusers.d/edge-daemon.conf", "/etc/systemd/system/edge-daemon@.service"}
-    assert set(one) & set(two) == shared
-    assert set(one) & set(plain) == {"/etc/sysusers.d/edge-daemon.conf"}
+    shared = {"/etc/sysusers.d/edge-daemon.conf", f"/{COMMAND}"}
+    assert set(one) & set(two) == {*shared, "/etc/systemd/system/edge-daemon@.service"}
+    assert set(one) & set(plain) == shared
     assert (
         "d /var/lib/microscope-edge/a 0700 edge edge -\n"
         in one["/etc/tmpfiles.d/edge-daemon-a.conf"]
@@ -189,6 +198,34 @@ def test_prefix_is_named_in_unit_and_configuration(machine: Path) -> None:
     files = planned(machine, "--prefix", "/usr/local/edge")
     assert "ExecStart=/usr/local/edge/bin/edge-daemon run" in files[f"/{UNIT}"]
     assert not any("/opt/microscope-edge" in text for text in files.values())
+
+
+def test_command_by_its_name_alone_starts_the_program_with_its_arguments(
+    machine: Path, tmp_path: Path
+) -> None:
+    prefix = tmp_path / "program"
+    program = prefix / "bin" / "edge-daemon"
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\nprintf "%s|" "$@"\n')
+    program.chmod(0o755)
+    command = tmp_path / "edge-daemon"
+    text = planned(machine)[f"/{COMMAND}"]
+    command.write_text(text.replace("/opt/microscope-edge", str(prefix)))
+    argv = ["/bin/sh", str(command), "retry", "--image", "a b"]
+    assert subprocess.run(argv, capture_output=True, check=True).stdout == b"retry|--image|a b|"
+
+
+def test_program_that_lies_where_commands_do_is_not_replaced(machine: Path) -> None:
+    assert f"/{COMMAND}" not in planned(machine, "--prefix", "/usr/local")
+
+
+@needs_root
+def test_command_of_somebody_else_is_kept(machine: Path) -> None:
+    (machine / COMMAND).parent.mkdir(parents=True)
+    (machine / COMMAND).write_text("mine")
+    assert main(["install", "--root", str(machine)]) == 0
+    assert main(["uninstall", "--root", str(machine)]) == 0
+    assert (machine / COMMAND).read_text() == "mine"
 
 
 @pytest.mark.parametrize(
@@ -275,3 +312,9 @@ def planned(machine: Path, *words: str) -> dict[str, str]:
     arguments = parser.parse_args(["--dry-run", "--root", str(machine), *words])
     steps = install.plan(site_of(arguments), {})
     return {str(s.path): s.content for s in steps if isinstance(s, FileStep)}
+
+
+def steps(out: str) -> list[str]:
+    """The steps that were told, without the content of files and what is to do next."""
+    verbs = ("write ", "change ", "keep ", "same ", "user ", "folder ", "run ", "remove ")
+    return [line for line in out.splitlines() if line.startswith(verbs)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,23 +9,8 @@ from pathlib import Path
 import pytest
 
 from daemon.cli import main
+from tests.support.install_image import CONFIG, UNIT, needs_root
 from tests.support.unit_files import DROP_INS
-
-UNIT = Path("etc/systemd/system/edge-daemon.service")
-CONFIG = Path("etc/microscope-edge/edge.yaml")
-
-needs_root = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("systemd-sysusers") is None,
-    reason="only root can install, with systemd's tools",
-)
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Path:
-    root = tmp_path / "machine"
-    (root / "etc").mkdir(parents=True)
-    (root / "etc" / "group").write_text("root:x:0:\nlabshare:x:2000:\n")
-    return root
 
 
 @needs_root
@@ -232,6 +216,39 @@ def test_folders_that_are_missing_are_told_beside_a_missing_group(
     assert "--share nosuch: there is no such group" in error
     assert "--results /srv/nosuch/r: there is no such folder yet" in error
     assert "--watch /srv/nosuch/w: there is no such folder yet" in error
+
+
+def test_option_with_a_problem_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["install", "--dry-run", "--watch", "nosuch/export"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "error: --watch 'nosuch/export': give an absolute, printable path without .. in it."
+    ]
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("words", "taken"),
+    [
+        (["--watch", "/srv/dm96/export"], "/srv/dm96/export"),
+        (["--watch", "/srv/dm96/export/ward"], "/srv/dm96/export/ward"),
+        (["--watch", "/srv/dm96"], "/srv/dm96"),
+        (["--results", "/srv/dm96/results"], "/srv/dm96/results"),
+    ],
+)
+def test_folder_of_another_daemon_is_refused_until_that_one_is_gone(
+    machine: Path, words: list[str], taken: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install = ["install", "--root", str(machine), "--instance"]
+    assert main([*install, "dm96"]) == 0
+    assert main([*install, "dm9"]) == 0
+    capsys.readouterr()
+    assert main([*install, "other", *words]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {taken} belongs to edge-daemon@dm96 (/etc/microscope-edge/dm96.yaml). Give each "
+        "daemon its own folders, or remove that one first: edge-daemon uninstall --instance dm96\n"
+    )
+    assert main(["uninstall", "--root", str(machine), "--instance", "dm96"]) == 0
+    assert main([*install, "other", *words]) == 0
 
 
 def write_paths(machine: Path) -> list[str]:

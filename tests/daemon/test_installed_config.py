@@ -8,7 +8,7 @@ import pytest
 
 from daemon import install_place
 from daemon.cli import main
-from daemon.installed_config import installed_config, unit_of
+from daemon.installed_config import installed_config, is_installed, unit_of
 from edge.errors import ConfigError
 
 
@@ -34,6 +34,26 @@ def test_of_several_one_must_be_named_and_edge_is_the_one_without_a_name(etc: Pa
     assert unit_of(etc / "edge.yaml") == "edge-daemon"
     with pytest.raises(ConfigError, match=r"--instance c: no such daemon .* those here: edge, a"):
         installed_config("c")
+
+
+def test_configuration_that_an_uninstallation_left_is_meant_by_its_name_alone(etc: Path) -> None:
+    for name in ("a.yaml", "b.yaml", "b.installed"):
+        (etc / name).touch()
+    assert installed_config(None) == etc / "b.yaml"
+    assert installed_config("a") == etc / "a.yaml"
+
+
+def test_configuration_is_an_installed_one_while_its_daemon_is_installed(
+    etc: Path, tmp_path: Path
+) -> None:
+    config = etc / "ward.yaml"
+    config.touch()
+    assert not is_installed(config)
+    (etc / "ward.installed").touch()
+    assert is_installed(config)
+    (etc / "link.yaml").symlink_to(config)
+    assert is_installed(etc / "link.yaml")
+    assert not is_installed(tmp_path / "other.yaml")
 
 
 @pytest.mark.parametrize("command", ["status", "retry", "check-config", "once"])

@@ -50,6 +50,13 @@ IN_SYSTEM_FOLDERS = (
     "TheVolumeSettingsFolder/x.jpg",
     "@tmp/x.jpg",
     "S1/~$IMG1.jpg",
+    "@sharesnap/export/GMT+01-2026.11.25/S1/IMG1.jpg",
+    "@img_bkp_cache/x.jpg",
+    "Recycle Bin/S1/IMG0.jpg",
+    "_NAS_Recycle_export/S1/IMG0.jpg",
+    "S1/:2e_IMG1.jpg",
+    ":2eTemporaryItems/x.jpg",
+    "S1/_gsdata_/_saved_/IMG1.jpg",
 )
 HIDDEN = (".snapshot/x.jpg", ".zfs/snapshot/x.jpg", ".Trash-1000/files/x.jpg", "S1/._x.jpg")
 
@@ -94,7 +101,7 @@ def test_exclude_leaves_out_files_and_folders_of_any_depth_and_case(tmp_path: Pa
     watched = root(tmp_path, "overview*", "QC")
     assert found(watched) == {"S1/a.jpg", "S1/qc2/d.jpg"}
     assert not watched.has_image(b"S1/qc/x.jpg")
-    assert watched.passes_over(b"qc") is Reason.EXCLUDED
+    assert watched.passes_over("qc") is Reason.EXCLUDED
 
 
 def test_watch_new_folder_that_is_left_out_gives_no_hint(tmp_path: Path, until: Until) -> None:
@@ -188,7 +195,7 @@ def test_scan_counts_what_it_passes_over_and_names_image_suffixes_once(
     others = (".bmp", ".jpeg", ".jpg and a blank or dot", ".txt", "another suffix", "no suffix")
     assert list(passed.suffixes.items()) == [(".tif", 2), *((suffix, 1) for suffix in others)]
     (line,) = [record.getMessage() for record in caplog.records]
-    assert "files that look like images are passed over: .bmp, .tif cannot be read" in line
+    assert "files that look like images are left out: .bmp, .tif cannot be read" in line
     assert "add *.jpeg to watch[].pattern" in line
     assert "rename what ends in a blank or a dot" in line
     assert "S1" not in line.replace(str(tmp_path), "")

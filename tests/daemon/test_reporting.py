@@ -20,7 +20,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from daemon.cli import main
 from daemon.health import Health, HealthStatus
-from daemon.install_place import Place
 from daemon.installed_config import is_installed
 from daemon.metrics import Metrics
 from daemon.reporter import HEALTH_NAME, Reporter
@@ -297,13 +296,13 @@ def test_status_of_an_installed_daemon_that_does_not_run_says_how_to_start_it(
     site: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main(["once", "--config", str(site.config_path)]) == 0
-    place = Place("ward")
-    monkeypatch.setattr("daemon.installed_config.places", lambda: [place])
     assert not is_installed(site.config_path)
-    assert is_installed(place.config)
     monkeypatch.setattr("daemon.status.is_installed", lambda _: True)
     capsys.readouterr()
-    assert "    systemctl start edge-daemon" in status(site, capsys)
+    text = status(site, capsys)
+    assert "    systemctl start edge-daemon" in text
+    # A start that failed is told there alone.
+    assert "    journalctl -u edge-daemon -n 50" in text
 
 
 def test_status_of_a_daemon_that_has_gone_silent_says_so(

@@ -18,7 +18,7 @@ import pytest
 from daemon import retention as module
 from daemon.journal import Journal, open_journal
 from daemon.journal_file import NAME
-from daemon.records import Dropped, Finished, ImageVersion, OldRow
+from daemon.records import Dropped, Finished, ImageVersion
 from daemon.retention import DAY_S, Retention, trusted_now
 from daemon.roots import Root, names_regex
 from edge.labeller import ImageFacts, Outcome, Status, Timing
@@ -183,15 +183,15 @@ def test_pass_deletes_nothing_of_a_share_that_goes_away_within_a_page(
 ) -> None:
     place.add("S1/a.jpg", "S1/b.jpg", "S1/c.jpg")
     retention = place.retention()
-    real_is_gone = retention._is_gone
+    real_is_gone = Root.is_gone
 
-    def is_gone(row: OldRow) -> bool:
-        if row.path.endswith(b"b.jpg"):
+    def is_gone(root: Root, path: bytes) -> bool:
+        if path.endswith(b"b.jpg"):
             place.export.rename(place.export.with_name("mounted"))
             place.export.mkdir()
-        return real_is_gone(row)
+        return real_is_gone(root, path)
 
-    monkeypatch.setattr(Retention, "_is_gone", lambda _self, row: is_gone(row))
+    monkeypatch.setattr(Root, "is_gone", is_gone)
     assert retention.make_pass() == 0
     assert len(place.rows()) == 3
     assert not any(place.export.iterdir())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -107,6 +108,26 @@ def test_check_by_another_user_than_root_is_refused(
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(ConfigError, match="only root can start a check"):
         check_in_sandbox(Place())
+
+
+def test_user_and_groups_that_the_machine_does_not_have_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(*words: str) -> subprocess.CompletedProcess[str]:
+        shown = "Result=exit-code\nExecMainStatus=216\n" if words[0] == "show" else ""
+        return subprocess.CompletedProcess(words, 1, shown, "")
+
+    monkeypatch.setattr(sandbox, "_systemctl", refused)
+    monkeypatch.setattr(sandbox, "_reason", lambda _: "Failed to determine supplementary groups")
+    text = service("edge-daemon.service", "share").replace("User=edge", "User=nosuch-user")
+    groups = "SupplementaryGroups=root\nSupplementaryGroups=0\nSupplementaryGroups=nosuch-group\n"
+    with pytest.raises(BackendError) as raised:
+        sandbox._run("check.service", text.replace("SupplementaryGroups=labshare\n", groups))
+    make = "Make it: groupadd --system nosuch-group, or name another: edge-daemon install"
+    assert str(raised.value).splitlines()[1:3] == [
+        "there is no user nosuch-user. `edge-daemon install` makes it.",
+        f"there is no group nosuch-group. {make} --share GROUP",
+    ]
 
 
 def test_installed_check_takes_no_configuration_of_its_own(

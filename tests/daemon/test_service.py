@@ -227,7 +227,7 @@ def test_run_image_without_permission_waits_and_is_labelled_when_it_has_it(
     assert site.sidecar("S1/1/a.jpg")["label"] == "red"
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(said) == 1
-    assert "no permission to read" in said[0]
+    assert "may not read some images" in said[0]
     assert "S1" not in said[0]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,23 +12,11 @@ from daemon.cli import main
 from daemon.file_lock import InUseError
 from daemon.install_place import Place
 from daemon.running import Running
+from tests.support.install_image import CONFIG, UNIT, needs_root
 
-UNIT = Path("etc/systemd/system/edge-daemon.service")
-CONFIG = Path("etc/microscope-edge/edge.yaml")
 STATE = Path("var/lib/microscope-edge")
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("systemd-sysusers") is None,
-    reason="only root can install, with systemd's tools",
-)
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Path:
-    root = tmp_path / "machine"
-    (root / "etc").mkdir(parents=True)
-    (root / "etc" / "group").write_text("root:x:0:\nlabshare:x:2000:\n")
-    return root
+pytestmark = needs_root
 
 
 @pytest.fixture

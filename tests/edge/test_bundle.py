@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,31 @@ def test_load_bundle_with_missing_file_names_it(small_bundle: Path) -> None:
 def test_load_bundle_of_folder_without_manifest_says_so(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="is no bundle"):
         load_bundle(tmp_path)
+
+
+def test_load_bundle_that_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"/nosuch\.edge is not there\. Give a folder NAME"):
+        load_bundle(tmp_path / "nosuch.edge")
+
+
+@pytest.mark.parametrize(
+    ("function", "closed"),
+    [("stat", "manifest.json"), ("open", "manifest.json"), ("open", "golden")],
+)
+def test_load_bundle_that_this_user_may_not_read_asks_for_the_permission(
+    small_bundle: Path, function: str, closed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = getattr(os, function)
+
+    def refused(path: Any, *words: Any, **options: Any) -> Any:
+        # Of a folder that is closed the names within cannot be asked for: `stat`.
+        if isinstance(path, str | Path) and Path(path).name == closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return original(path, *words, **options)
+
+    monkeypatch.setattr(os, function, refused)
+    with pytest.raises(BundleError, match=r"Permission denied\)\. Let the user .* a\+rX$"):
+        load_bundle(small_bundle)
 
 
 def test_load_bundle_of_newer_schema_is_refused(small_bundle: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from edge.command import INTERRUPTED, run_command
+from edge.command_parser import CommandParser
 from edge.errors import ConfigError, StorageError
 
 
@@ -25,6 +26,25 @@ def test_command_error_is_one_line_for_each_of_its_lines(
 ) -> None:
     assert run_command(lambda: fail_with(StorageError("the disk is full\nfree it"))) == 6
     assert capsys.readouterr().err == "error: the disk is full\nerror: free it\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "ending"),
+    [
+        (["install", "--bundel", "/srv/a"], "arguments: --bundel /srv/a; did you mean --bundle?"),
+        (["install", "--quickly"], "arguments: --quickly"),
+        (["install", "bundle"], "arguments: bundle"),
+    ],
+)
+def test_option_that_is_not_known_names_the_nearest(
+    words: list[str], ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = CommandParser(prog="edge-daemon")
+    command = parser.add_subparsers().add_parser("install")
+    command.add_argument("--bundle")
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(words)
+    assert capsys.readouterr().err.endswith(f"{ending}\n")
 
 
 def test_command_interrupted_ends_as_the_shell_has_it(capsys: pytest.CaptureFixture[str]) -> None:

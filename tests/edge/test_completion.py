@@ -15,9 +15,11 @@ import converters.cli
 import daemon.cli
 import edge
 import edge.bench.cli
+from edge.command import INTERRUPTED
 from edge.command_line import actions, parsers
 from edge.completion import SHELLS, completion
-from edge.man_page import man_page
+from edge.errors import EdgeError
+from edge.man_page import _EXIT_CODES, man_page
 from tests.support.shells import words_after_tab
 
 PARSERS = {
@@ -179,3 +181,10 @@ def test_python_m_knows_the_version_too(module: str) -> None:
         [sys.executable, "-m", module, "--version"], capture_output=True, text=True, check=True
     )
     assert result.stdout == f"microscope-edge {edge.__version__}\n"
+
+
+def test_manual_page_names_every_exit_code() -> None:
+    def codes(kind: type[EdgeError]) -> set[int]:
+        return {kind.exit_code}.union(*map(codes, kind.__subclasses__()))
+
+    assert set(map(int, _EXIT_CODES)) == {0, INTERRUPTED} | codes(EdgeError)

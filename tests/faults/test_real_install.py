@@ -140,7 +140,7 @@ def test_results_folder_of_any_name_is_written_to(instance: Instance, name: str)
     result = instance.edge("install", "--bundle", BUNDLE, "--results", results)
     assert result.returncode == 2
     # The unit opens the folder, whose owner alone is wrong.
-    assert f"no sidecars can be written to {results}. Give this user" in result.stderr
+    assert f"no sidecars can be written to {results}. Give the user edge" in result.stderr
     instance.machine.run("chown", "edge:", results)
     instance.install()
     instance.start()
@@ -283,11 +283,14 @@ def test_status_takes_the_installed_configuration_and_asks_where_there_are_sever
     result = instance.edge("status")
     assert result.returncode == 0
     assert f"systemctl start {instance.unit.removesuffix('.service')}\n" in result.stdout
-    machine.at("/etc/microscope-edge/another.yaml").write_text("")
+    another = [machine.at(f"/etc/microscope-edge/another.{end}") for end in ("yaml", "installed")]
+    for path in another:
+        path.write_text("")
     try:
         result = machine.run(PROGRAM, "status", is_checked=False)
     finally:
-        machine.at("/etc/microscope-edge/another.yaml").unlink()
+        for path in another:
+            path.unlink()
     assert result.returncode == 2
     assert result.stderr == (
         f"error: several daemons are installed: another, {instance.name}. "

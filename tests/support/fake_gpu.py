@@ -522,7 +522,8 @@ def install(patch: pytest.MonkeyPatch, gpu: FakeGpu, *, version: str = "10.16.1.
     driver = FakeDriver(gpu)
     for module in ("edge.backends.gpu", "edge.backends.cuda"):
         patch.setattr(f"{module}.cuda_driver", lambda: driver)
-    patch.setattr("edge.backends.trt_select.has_driver", lambda: True)
+    for module in ("edge.backends.select", "edge.backends.trt_select"):
+        patch.setattr(f"{module}.has_driver", lambda: True)
     package: Any = ModuleType("pycuda")
     package.driver = fake_pycuda(gpu)
     patch.setitem(sys.modules, "pycuda", package)

@@ -216,6 +216,17 @@ def test_auto_without_a_package_uses_the_cpu_and_says_why(
     assert gpu.allocations == 0
 
 
+def test_auto_without_a_driver_says_that_alone(
+    opened: Open, gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.backends.select.has_driver", lambda: False)
+    fake_gpu.uninstalled(monkeypatch, "tensorrt", "tensorrt_bindings", "tensorrt_rtx")
+    assert opened().startswith("onnxruntime-cpu")
+    assert opened.said[0] == "no GPU is used: there is no NVIDIA driver on this machine"
+    assert all(text.startswith("onnxruntime-cpu") for text in opened.said[1:])
+    assert gpu.allocations == 0
+
+
 def test_auto_on_a_gpu_that_cannot_build_uses_the_cpu(opened: Open, gpu: FakeGpu) -> None:
     gpu.lost = True
     assert opened().startswith("onnxruntime-cpu")
