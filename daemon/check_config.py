@@ -45,7 +45,7 @@ def check_config(config: Config) -> list[str]:
             raise
         problems.append(str(error))
     if problems:
-        raise ConfigError("\n".join(problems))
+        raise ConfigError("\n".join(map(printable, problems)))
     return [*model_lines, *_watch_lines(config), *_work_lines(config)]
 
 

@@ -36,7 +36,7 @@ from daemon.signals import acting_on_signals
 from daemon.startup import opened_service
 from daemon.status import status_fields, status_text
 from daemon.summary import read_summary
-from edge.command import INTERRUPTED, run_command
+from edge.command import INTERRUPTED, end_process, run_command
 from edge.command_parser import CommandParser, add_common_options
 from edge.counted import counted
 from edge.errors import ConfigError, RejectReason, StorageError
@@ -47,14 +47,20 @@ log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code of `edge.errors`."""
+    """Run a command; returns the exit code of `edge.errors`.
+
+    With the arguments of the process itself it ends the process.
+    """
     arguments = _parser().parse_args(argv)
 
     def command() -> int:
         chosen: Callable[[argparse.Namespace], int] = arguments.command
         return chosen(arguments)
 
-    return run_command(command, debug=arguments.debug, is_private=True)
+    exit_code = run_command(command, debug=arguments.debug, is_private=True)
+    if argv is None:
+        end_process(exit_code)
+    return exit_code
 
 
 def _config(arguments: argparse.Namespace) -> Config:

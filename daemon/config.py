@@ -20,6 +20,7 @@ from daemon.same_text import forms_on_disk
 from edge.backends.select import BACKENDS
 from edge.errors import ConfigError
 from edge.images import ImageLimits
+from edge.printable import printable
 from edge.sidecar import FORMATS
 from edge.yaml_file import read_yaml
 
@@ -122,7 +123,8 @@ def load_config(path: Path, *, base: Path | None = None) -> Config:
     config = _in_form_of_disk(_read(Block(values, "", problems), folder))
     _check_folders(config, problems)
     if problems:
-        raise ConfigError("\n".join(f"{path}: {problem}" for problem in problems))
+        # A key or a folder may have a line's end in its name.
+        raise ConfigError("\n".join(printable(f"{path}: {problem}") for problem in problems))
     return config
 
 

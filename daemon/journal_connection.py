@@ -14,8 +14,9 @@ from typing import Final
 
 from daemon import journal_rows as take
 from daemon import journal_sql as sql
-from daemon.journal_file import limit_steps, translated
+from daemon.journal_file import identities, limit_steps, translated
 from daemon.settle import Clock
+from edge.errors import StorageError
 from edge.failpoints import failpoint
 
 # The write-ahead log is cut to this after it grew.
@@ -38,6 +39,7 @@ class JournalConnection:
         # A long reader lets the log grow; after it the file is cut to this again.
         connection.execute(f"PRAGMA journal_size_limit = {_LONGEST_WAL_BYTES}")
         self._served: list[int] = []
+        self._files: list[tuple[int, int]] | None = None
 
     def close(self) -> None:
         """Close the database."""
@@ -48,10 +50,18 @@ class JournalConnection:
         """Write something durably, so that whoever calls this knows that the journal can.
 
         Raises:
-            StorageError: it cannot.
+            StorageError: it cannot, or its files are not those that this process has open. What
+                it writes would be lost with the last descriptor.
         """
         with self._transaction() as db:
             db.execute(sql.PROVE, (time.time(),))
+        files = identities(self._path)
+        self._files = self._files or files
+        if files != self._files:
+            raise StorageError(
+                f"the journal {self._path} was removed or replaced while this daemon was running. "
+                "See that nothing else uses the folder."
+            )
 
     def serve(self, folder: Path) -> int:
         """The number of a watch folder, the same at every start.

@@ -106,6 +106,23 @@ def require_files(path: Path) -> None:
             )
 
 
+def identities(path: Path) -> list[tuple[int, int]]:
+    """Device and inode of each file of an open journal; zeros where it is not there.
+
+    Raises:
+        StorageError: the disk does not say.
+    """
+    found = []
+    with translated(path):
+        for suffix in _SUFFIXES[:-1]:  # the last is of journals that have no write-ahead log
+            try:
+                status = path.with_name(path.name + suffix).lstat()
+                found.append((status.st_dev, status.st_ino))
+            except FileNotFoundError:
+                found.append((0, 0))
+    return found
+
+
 def open_for_writing(path: Path, *, may_upgrade: bool = True) -> sqlite3.Connection:
     """A connection to a journal that is made, or brought up to date, and looked through.
 

@@ -9,6 +9,8 @@ import math
 from typing import Any, Final
 
 _INT64_MAX: Final = 2**63 - 1
+# The end of the year 9998: where it is later already, the calendar goes on.
+LAST_MOMENT_S: Final = 253_370_764_800
 
 
 class DamagedError(Exception):
@@ -37,6 +39,18 @@ def real(value: Any) -> float:
 def optional_real(value: Any) -> float | None:
     """A finite number or NULL."""
     return None if value is None else real(value)
+
+
+def moment(value: Any) -> float:
+    """Seconds since 1970, of a year that a calendar has."""
+    if not 0 <= real(value) <= LAST_MOMENT_S:
+        raise DamagedError(f"a time is {_kind(value)}")
+    return float(value)
+
+
+def optional_moment(value: Any) -> float | None:
+    """As `moment`, or NULL."""
+    return None if value is None else moment(value)
 
 
 def text(value: Any) -> str:

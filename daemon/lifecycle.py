@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Final
 
 from daemon.check_config import check_config
 from daemon.config import Config, load_config
 from daemon.file_lock import InUseError
-from daemon.liveness import Heartbeat, Notifier
+from daemon.health import Health
+from daemon.liveness import LAST_BATCHES_S, Heartbeat, Notifier
+from daemon.logs import flush_log
 from daemon.memory import give_back_freed
 from daemon.model_seat import GpuFailure
+from daemon.reporter import write_health
 from daemon.service import Service
 from daemon.signals import acting_on_signals
 from daemon.startup import opened_service
@@ -36,17 +41,27 @@ _OPENING_S: Final = 60
 class Lifecycle:
     """Runs services until one is stopped. Used once, in the main thread."""
 
-    def __init__(self, path: Path, notifier: Notifier | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        notifier: Notifier | None = None,
+        *,
+        exit_now: Callable[[int], None] = os._exit,
+    ) -> None:
         """Prepare to run.
 
         Args:
             path: of the configuration, read again at every SIGHUP.
             notifier: to systemd.
+            exit_now: ends the process without waiting for any thread.
         """
         self._path = path
         self._notifier = notifier or Notifier()
         self._heartbeat = Heartbeat(self._notifier)
+        self._exit_now = exit_now
         self._stopped = threading.Event()
+        self._is_running = False
+        self._ended = threading.Event()
         self._gpu_failure = GpuFailure()
         self._has_started = False
         self._waited_s = 0.0
@@ -65,6 +80,13 @@ class Lifecycle:
         Raises:
             EdgeError: the first start failed, or the service cannot go on in this process.
         """
+        self._is_running = True
+        try:
+            self._run(config)
+        finally:
+            self._ended.set()
+
+    def _run(self, config: Config) -> None:
         while not self._stopped.is_set():
             self._is_opening = True
             if self._has_started:
@@ -85,16 +107,23 @@ class Lifecycle:
             except StorageError as error:
                 if not self._has_started:
                     raise
-                self._wait_for_storage(error)
+                self._wait_for_storage(error, config)
             config = self._take_next(config)
 
     def stop(self) -> None:
-        """Finish the batches in hand and end. Safe from any thread, not in a signal handler."""
-        if not self._stopped.is_set():
+        """Finish the batches in hand and end. Safe from any thread, not in a signal handler.
+
+        A file system that does not answer may hold a batch for ever. Its images are labelled by
+        the next process.
+        """
+        is_first = not self._stopped.is_set()
+        if is_first:
             self._notifier.notify("STOPPING=1")
             self._stopped.set()
         if (service := self._service) is not None:
             service.stop()
+        if is_first and self._is_running:
+            threading.Thread(target=self._end_in_time, name="end", daemon=True).start()
 
     def reload(self) -> None:
         """Check the configuration beside the running service, and go on with it if it is right.
@@ -113,6 +142,12 @@ class Lifecycle:
             with self._hand_over:
                 self._is_checking = False
             _refuse([f"the configuration cannot be checked now ({error}); send SIGHUP again"])
+
+    def _end_in_time(self) -> None:
+        if not self._ended.wait(LAST_BATCHES_S):
+            log.error("a batch is not done after %g s; the process ends without it", LAST_BATCHES_S)
+            flush_log()
+            self._exit_now(0)
 
     def acting_on_signals(self) -> AbstractContextManager[None]:
         """Stop on SIGTERM and SIGINT and reload on SIGHUP, in the block; the main thread's."""
@@ -148,8 +183,9 @@ class Lifecycle:
                 self._waited_s = 0.0
             log.info("stopped: %s", service.tally.text())
 
-    def _wait_for_storage(self, error: StorageError) -> None:
+    def _wait_for_storage(self, error: StorageError, config: Config) -> None:
         """Say once what is wrong and wait, longer each time."""
+        _tell_status(config.state_dir)
         if not self._waited_s:
             log.error("%s", error)
             log.error("labelling stands still and goes on by itself when the disk works")
@@ -208,6 +244,15 @@ class Lifecycle:
             return config
         _refuse(problems)
         return None
+
+
+def _tell_status(state_dir: Path) -> None:
+    """Have `edge-daemon status` say that no image gets its label now, where the disk takes that."""
+    health = Health()
+    reason = "a disk does not work; labelling goes on by itself when it does, see the log"
+    health.set("storage", ok=False, reason=reason)
+    with suppress(StorageError):
+        write_health(state_dir, health)
 
 
 def _refuse(problems: list[str]) -> None:

@@ -38,17 +38,19 @@ _TEXTS: Final = {
 # Folders and files in which file servers and computers keep copies, thumbnails and notes of
 # their own; shell patterns, in any case. What begins with a dot is left out anyhow.
 SYSTEM_NAMES: Final = (
-    # Synology, QNAP, Asustor, NetApp, Buffalo
-    *("@eaDir", "@tmp", "@sharebin", "@SynoDrive*"),
+    # Synology, QNAP, Asustor, NetApp, Buffalo, Netgear, Thecus
+    *("@eaDir", "@tmp", "@sharebin", "@sharesnap", "@SynoDrive*", "@img_bkp_cache"),
     *("#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "@__thumb", "~snapshot"),
-    "trashbox",
+    *("trashbox", "Recycle Bin", "_NAS_Recycle_*"),
     # Windows and Samba
     *("$RECYCLE.BIN", "RECYCLER", "RECYCLED", "System Volume Information", "found.[0-9][0-9][0-9]"),
     *("@GMT-*", "Previous Versions", "DfsrPrivate", "Thumbs.db", "ehthumbs*.db", "desktop.ini"),
     "~$*",
-    # macOS and Linux
+    # macOS and Linux; netatalk 2 writes the dot of a hidden name as `:2e`
     *("__MACOSX", "Network Trash Folder", "Temporary Items", "TheVolumeSettingsFolder"),
-    *("TheFindByContentFolder", "lost+found"),
+    *("TheFindByContentFolder", ":2e*", "lost+found"),
+    # GoodSync: the versions that it replaced
+    "_gsdata_",
 )
 _PLAIN_NAMES: Final = frozenset(n.lower() for n in SYSTEM_NAMES if not set(n) & set("*?["))
 _PATTERNS: Final = re.compile(

@@ -133,12 +133,7 @@ class Reporter:
         self._due_s["count"] = ended_s + max(pause_s, _COUNT_EVERY_S)
 
     def _write_health(self) -> None:
-        fields = {
-            **self._health.report().to_dict(),
-            **self._health.process,
-            "written_at": time.time(),
-        }
-        write_file(self._config.state_dir / HEALTH_NAME, json.dumps(fields, indent=1).encode())
+        write_health(self._config.state_dir, self._health)
 
     def _write_metrics(self) -> None:
         file = self._config.metrics.file
@@ -164,6 +159,16 @@ class Reporter:
             self._broken.remove(part)
             log.warning("%s", text)
             self._health.set(part, ok=True, is_vital=False)
+
+
+def write_health(state_dir: Path, health: Health) -> None:
+    """Replace what `status` reads.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    fields = {**health.report().to_dict(), **health.process, "written_at": time.time()}
+    write_file(state_dir / HEALTH_NAME, json.dumps(fields, indent=1).encode())
 
 
 def write_for_all(path: Path, content: bytes) -> None:

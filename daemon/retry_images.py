@@ -28,16 +28,19 @@ from edge.errors import ConfigError, StorageError
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """How many images wait again, and how many were passed over since they are not there."""
+    """How many images wait again, and how many were passed over: gone, or of no pattern now."""
 
     images: int
     not_there: int = 0
+    left_out: int = 0
 
     def text(self) -> str:
         """For a person."""
         text = f"put back to be labelled again: {self.images}"
         if self.not_there:
             text += f"\nnot in the export any more, and left as they are: {self.not_there}"
+        if self.left_out:
+            text += f"\nleft out by pattern or exclude, and left as they are: {self.left_out}"
         return text
 
 
@@ -113,6 +116,8 @@ def retry_images(config: Config, images: Sequence[Path]) -> Retried:
         found = [_find(roots, image) for image in images]
         for root, path in found:
             image = roots[root].image(path)
+            if not roots[root].has_image(path):
+                raise ConfigError(f"{image} is left out by pattern or exclude; its outcome stays.")
             if roots[root].look(path) is None:
                 raise ConfigError(f"{image} is not there; its outcome stays.")
             if not journal.retry_image(root, path):
@@ -143,14 +148,16 @@ def _put_back(
     on_progress: Callable[[int], None],
     choose: Callable[[list[PastImage]], list[PastImage]] = list,
 ) -> Retried:
-    looked_at = put_back = not_there = 0
+    looked_at = put_back = not_there = left_out = 0
     for page in pages:
-        there = [image for image in page if not roots[image.root].is_gone(image.path)]
+        wanted = [image for image in page if roots[image.root].has_image(image.path)]
+        there = [image for image in wanted if not roots[image.root].is_gone(image.path)]
         put_back += journal.put_back(choose(there))
-        not_there += len(page) - len(there)
+        not_there += len(wanted) - len(there)
+        left_out += len(page) - len(wanted)
         looked_at += len(page)
         on_progress(looked_at)
-    return Retried(put_back, not_there)
+    return Retried(put_back, not_there, left_out)
 
 
 def _find(roots: dict[int, Root], image: Path) -> tuple[int, bytes]:

@@ -40,10 +40,15 @@ def read_running(state_dir: Path, *, locks: Path = LOCKS) -> Running:
     """
     pid = _holder(state_dir / LOCK_NAME, locks)
     health = _read_health(state_dir / HEALTH_NAME)
-    # What a killed daemon left behind is not the state of the next, nor of an `edge-daemon once`.
-    if pid is None or health is None or health["pid"] != pid:
+    if health is None:
         return Running(pid)
     age_s = time.time() - health["written_at"]
+    # Between two services, and while it waits for its disk, a daemon holds no lock.
+    if pid is None and age_s <= _STALE_AFTER_S and Path(f"/proc/{health['pid']}").exists():
+        pid = health["pid"]
+    # What a killed daemon left behind is not the state of the next, nor of an `edge-daemon once`.
+    if health["pid"] != pid:
+        return Running(pid)
     return Running(pid, health, age_s if age_s > _STALE_AFTER_S else None)
 
 

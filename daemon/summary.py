@@ -59,7 +59,7 @@ def read_queue(state_dir: Path, folders: Iterable[Path]) -> tuple[int, int, floa
         asked = {"roots": _root_ids(db, folders)}
         waiting, oldest_at = db.execute(sql.QUEUE, asked).fetchone()
         claimed = take.only(db.execute(sql.CLAIMED).fetchone())
-        return take.integer(waiting), take.integer(claimed), take.optional_real(oldest_at)
+        return take.integer(waiting), take.integer(claimed), take.optional_moment(oldest_at)
 
 
 def read_summary(state_dir: Path, folders: Iterable[Path]) -> Summary:
@@ -82,8 +82,8 @@ def read_summary(state_dir: Path, folders: Iterable[Path]) -> Summary:
             **counts,
             today=_counts(db, sql.TODAY, asked),
             waiting_elsewhere=take.integer(elsewhere),
-            last_finished_at=take.optional_real(last_at),
-            oldest_waiting_at=take.optional_real(oldest_at),
+            last_finished_at=take.optional_moment(last_at),
+            oldest_waiting_at=take.optional_moment(oldest_at),
             rejections=[_rejection(row) for row in db.execute(sql.REJECTIONS, asked).fetchall()],
         )
 
@@ -99,7 +99,7 @@ def _rejection(row: tuple[Any, ...]) -> Rejection:
         Path(os.fsdecode(take.folder(folder))),
         take.path(path),
         take.text(reason),
-        take.real(finished_at),
+        take.moment(finished_at),
     )
 
 

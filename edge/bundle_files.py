@@ -21,6 +21,8 @@ from edge.open_folder import open_folder
 from edge.safe_open import open_regular
 
 _PIECE_BYTES: Final = 1 << 20
+# As many as the kernel follows.
+_MOST_LINKS: Final = 40
 
 
 def require_not_replaceable(root: Path) -> None:
@@ -29,12 +31,26 @@ def require_not_replaceable(root: Path) -> None:
     Raises:
         BundleError: it does.
     """
-    folder = root.resolve().parent
-    with _read_errors(folder):
-        mode = folder.stat().st_mode
-    # In a folder such as /tmp only its owner may rename what is there.
-    if not mode & stat.S_ISVTX:
-        _require_private(mode, folder)
+    for folder in _folders_above(root):
+        with _read_errors(folder):
+            mode = folder.stat().st_mode
+        # In a folder such as /tmp only its owner may rename what is there.
+        if not mode & stat.S_ISVTX:
+            _require_private(mode, folder)
+
+
+def _folders_above(root: Path) -> list[Path]:
+    """Where somebody could put another folder in: above each link to the bundle, and above it."""
+    folders: dict[Path, None] = {}
+    place = root.absolute()
+    with _read_errors(root):
+        for _ in range(_MOST_LINKS):
+            folders.update(dict.fromkeys(place.parent.resolve().parents))
+            folders[place.parent.resolve()] = None
+            if not place.is_symlink():
+                break
+            place = place.parent / place.readlink()
+    return list(folders)
 
 
 def read_bounded_file(root: Path, path: str, max_bytes: int) -> bytes:

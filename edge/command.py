@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final, NoReturn, TextIO
 
 from edge.errors import EdgeError
 from edge.printable import printable, printable_lines
@@ -58,6 +58,18 @@ def run_command(
         _say(*_lines(error, is_private=is_private))
         return error.exit_code if isinstance(error, EdgeError) else EdgeError.exit_code
     return exit_code or 0
+
+
+def end_process(exit_code: int) -> NoReturn:
+    """End without the interpreter's own end, which some threads do not survive.
+
+    A thread that nobody waits for may be in native code then, such as the inference of a check;
+    the interpreter ends it there, and C++ answers that with abort(3).
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(exit_code)
 
 
 def _say(*lines: str) -> None:

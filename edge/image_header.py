@@ -42,7 +42,7 @@ _OTHERS: Final = {
     "WebP": re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
     "JPEG 2000": re.compile(rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51"),
     "JPEG XL": re.compile(rb"\x00\x00\x00\x0cJXL |\xff\x0a"),
-    "HEIF or AVIF": re.compile(rb".{4}ftyp(?:heic|heix|mif1|msf1|avif)", re.DOTALL),
+    "HEIF or AVIF": re.compile(rb".{4}ftyp(?:he[iv][cxms]|mif1|msf1|avi[fs])", re.DOTALL),
     "DICOM": re.compile(rb".{128}DICM", re.DOTALL),
     "PDF": re.compile(rb"%PDF-"),
     "ZIP": re.compile(rb"PK\x03\x04"),

@@ -59,6 +59,12 @@ def test_load_many_problems_are_told_in_one_go(tmp_path: Path) -> None:
     ]
 
 
+def test_load_key_with_a_line_in_its_name_is_one_problem(tmp_path: Path) -> None:
+    text = GOOD + '"set\\ntle_s\\e[2J": 2\n'
+    (said,) = problems(tmp_path, text)
+    assert said.startswith(r"set\ntle_s\x1b[2J is not a known key; did you mean 'settle_s'")
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

@@ -168,3 +168,23 @@ def test_journal_of_another_user_is_refused_in_one_line(
     for action in (open_journal, lambda folder: read_summary(folder, [])):
         with pytest.raises(StorageError, match=r"belongs to user \d+, this is \d+\. Run as"):
             action(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+@pytest.mark.parametrize("deed", ["removed", "replaced"])
+def test_prove_where_a_file_of_the_open_journal_was_taken_away_is_refused(
+    tmp_path: Path, suffix: str, deed: str
+) -> None:
+    """What is written from then on is in a file without a name."""
+    file = tmp_path / f"{NAME}{suffix}"
+    with closing(open_journal(tmp_path)) as journal:
+        journal.prove()
+        journal.prove()
+        copy = file.read_bytes()
+        file.unlink()
+        if deed == "replaced":
+            # Beside it first: the inode that became free is not given again.
+            (tmp_path / "copy").write_bytes(copy)
+            (tmp_path / "copy").rename(file)
+        with pytest.raises(StorageError, match="was removed or replaced while this daemon was"):
+            journal.prove()

@@ -21,6 +21,7 @@ from daemon.journal import Journal
 from daemon.lifecycle import Lifecycle
 from daemon.liveness import Notifier
 from daemon.reporter import HEALTH_NAME
+from daemon.running import read_running
 from edge.errors import BundleError, StorageError
 from tests.daemon.conftest import ROOT, Site, until
 
@@ -103,6 +104,8 @@ def test_sighup_tells_systemd_and_ends_with_ready(
                 reloading = wait_for(server, "RELOADING=1")
                 assert any(line.startswith("MONOTONIC_USEC=") for line in reloading)
                 if not broken:
+                    # The last batches may take longer than the time between two beats.
+                    wait_for(server, "EXTEND_TIMEOUT_USEC=25000000")
                     # Opening may take longer than the time between two beats.
                     wait_for(server, "EXTEND_TIMEOUT_USEC=60000000")
                 wait_for(server, "READY=1")
@@ -226,6 +229,12 @@ def test_a_broken_bundle_at_the_first_start_is_an_error(site: Site) -> None:
         time.sleep(0.3)
 
 
+def said_to_be(site: Site) -> tuple[int | None, str | None]:
+    """Process and health, as `edge-daemon status` has them."""
+    running = read_running(site.folder / "state")
+    return running.pid, running.health["status"] if running.health else None
+
+
 def test_a_process_that_is_stopped_while_it_waits_for_the_disk_ends(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,6 +247,8 @@ def test_a_process_that_is_stopped_while_it_waits_for_the_disk_ends(
         monkeypatch.setattr(Journal, "prove", refuse)
         until(lambda: lifecycle._waited_s > 0, timeout_s=20)
         assert not site.has_sidecar("S1/A/1.jpg")
+        # It holds no lock then; a health of "ok" from before would be shown for 30 s.
+        until(lambda: said_to_be(site) == (os.getpid(), "failing"))
     # `living` has asserted that the thread has ended.
 
 

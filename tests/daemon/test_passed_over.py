@@ -50,6 +50,13 @@ IN_SYSTEM_FOLDERS = (
     "TheVolumeSettingsFolder/x.jpg",
     "@tmp/x.jpg",
     "S1/~$IMG1.jpg",
+    "@sharesnap/export/GMT+01-2026.11.25/S1/IMG1.jpg",
+    "@img_bkp_cache/x.jpg",
+    "Recycle Bin/S1/IMG0.jpg",
+    "_NAS_Recycle_export/S1/IMG0.jpg",
+    "S1/:2e_IMG1.jpg",
+    ":2eTemporaryItems/x.jpg",
+    "S1/_gsdata_/_saved_/IMG1.jpg",
 )
 HIDDEN = (".snapshot/x.jpg", ".zfs/snapshot/x.jpg", ".Trash-1000/files/x.jpg", "S1/._x.jpg")
 

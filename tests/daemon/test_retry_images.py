@@ -90,6 +90,28 @@ def test_retry_leaves_images_alone_that_have_left_the_export(
     assert labelled.outcomes() == before
 
 
+def test_retry_leaves_images_alone_that_the_configuration_leaves_out_by_now(
+    labelled: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labelled.settings["watch"][0]["exclude"] = ["S2"]
+    left_out = [name for name in labelled.outcomes() if name.startswith("S2/")]
+    for name in left_out:
+        (labelled.results / f"{name}.json").unlink(missing_ok=True)
+    capsys.readouterr()
+    assert run(labelled, "retry", "--missing") == 0
+    said = f"left out by pattern or exclude, and left as they are: {len(left_out)}\n"
+    assert capsys.readouterr().out == f"put back to be labelled again: 0\n{said}"
+    assert run(labelled, "retry", "--all") == 0
+    assert capsys.readouterr().out == (
+        f"put back to be labelled again: {4 - len(left_out)}\n{said}"
+    )
+    image = str(labelled.export / left_out[0])
+    assert run(labelled, "retry", "--image", image) == 2
+    assert capsys.readouterr().err == (
+        f"error: {image} is left out by pattern or exclude; its outcome stays.\n"
+    )
+
+
 def test_retry_image_that_leaves_before_it_is_labelled_keeps_its_outcome(labelled: Any) -> None:
     before = labelled.outcomes()
     assert run(labelled, "retry", "--all") == 0

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from daemon.ending import Ending
 from daemon.lifecycle import Lifecycle
 from daemon.liveness import Notifier
 from daemon.signals import acting_on_signals
-from tests.daemon.conftest import Site, until
+from tests.daemon.conftest import ROOT, Site, until
 
 
 def send(number: signal.Signals) -> None:
@@ -100,6 +101,39 @@ def test_signals_do_again_what_they_did_after_the_block() -> None:
         assert seen == []
     send(signal.SIGUSR1)
     assert seen == [signal.SIGUSR1]
+
+
+# The service's place is taken by a thread that is in ONNX Runtime nearly all the time.
+_IN_NATIVE_CODE = """
+import os, threading
+import onnxruntime
+from daemon import cli
+from daemon.lifecycle import Lifecycle
+
+has_opened = threading.Event()
+
+def open_for_ever():
+    while True:
+        onnxruntime.InferenceSession(os.environ["GRAPH"], providers=["CPUExecutionProvider"])
+        has_opened.set()
+
+def run(_lifecycle, _config):
+    threading.Thread(target=open_for_ever, daemon=True).start()
+    has_opened.wait()
+
+Lifecycle.run = run
+cli.main()
+"""
+
+
+def test_process_that_ends_during_a_check_gives_its_exit_code(site: Site) -> None:
+    # C++ answers with SIGABRT where the interpreter's end takes a thread away in the middle of it.
+    command = [sys.executable, "-c", _IN_NATIVE_CODE, *site.command("run")[3:]]
+    graph = Path(site.settings["bundle"]) / "model.fp32.onnx"
+    environment = os.environ | {"GRAPH": str(graph)}
+    for _ in range(5):
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("command", ["run", "once"])

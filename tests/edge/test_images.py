@@ -323,6 +323,8 @@ def test_decode_jpeg_of_an_impossible_sampling_is_corrupt() -> None:
         (odd.FOREIGN["jp2"], "JPEG 2000"),
         (odd.FOREIGN["jxl"], "JPEG XL"),
         (odd.FOREIGN["heic"], "HEIF or AVIF"),
+        (odd.FOREIGN["heic"].replace(b"ftypheic", b"ftyphevc"), "HEIF or AVIF"),
+        (odd.FOREIGN["heic"].replace(b"ftypheic", b"ftypavis"), "HEIF or AVIF"),
         (odd.FOREIGN["dicom"], "DICOM"),
     ],
 )

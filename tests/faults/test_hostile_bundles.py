@@ -77,6 +77,32 @@ def test_bundle_in_a_folder_where_anybody_may_replace_it_is_refused(small_bundle
     load_bundle(small_bundle)
 
 
+def test_bundle_below_a_folder_that_anybody_may_replace_is_refused(
+    small_bundle: Path, tmp_path: Path
+) -> None:
+    public = tmp_path / "public"
+    (public / "models").mkdir(parents=True)
+    moved = small_bundle.rename(public / "models" / small_bundle.name)
+    public.chmod(0o777)
+    assert f"{public} may be written by anybody (mode 0777)" in refusal(moved)
+    public.chmod(0o755)
+    load_bundle(moved)
+
+
+def test_bundle_behind_a_link_that_anybody_may_replace_is_refused(
+    small_bundle: Path, tmp_path: Path
+) -> None:
+    public = tmp_path / "public"
+    public.mkdir()
+    (public / "current").symlink_to(small_bundle)
+    (tmp_path / "own").symlink_to(public / "current")
+    public.chmod(0o777)
+    for link in (public / "current", tmp_path / "own"):
+        assert f"{public} may be written by anybody (mode 0777)" in refusal(link)
+    public.chmod(0o755)
+    load_bundle(tmp_path / "own")
+
+
 def test_bundle_of_a_umask_of_two_and_another_owner_is_taken(small_bundle: Path) -> None:
     """Copied by an engineer under his own name: his group is his own."""
     for path in (small_bundle, *small_bundle.rglob("*")):

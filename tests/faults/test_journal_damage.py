@@ -81,6 +81,8 @@ def test_value_that_no_daemon_writes_is_refused_at_the_start(state_dir: Path, co
         "UPDATE image SET state = 'nonsense' WHERE id = 3",
         "UPDATE image SET status = NULL WHERE id = 1",
         "UPDATE image SET recorded_at = 9e999 WHERE id = 200",
+        "UPDATE image SET finished_at = 1e15 WHERE finished_at IS NOT NULL",
+        "UPDATE image SET finished_at = -9e14 WHERE finished_at IS NOT NULL",
     ],
 )
 def test_damaged_schema_or_row_is_refused_at_the_start(state_dir: Path, damage: str) -> None:
@@ -200,3 +202,13 @@ def test_state_of_any_value_is_refused_by_status_or_counted(state_dir: Path, val
         assert "is damaged" in str(error)  # noqa: PT017
     else:
         assert all(type(state) is str for state in states)
+
+
+@pytest.mark.parametrize("moment", ["1e15", "-9e14", "-1.0"])
+@pytest.mark.parametrize("column", ["finished_at", "recorded_at"])
+def test_time_of_no_calendar_is_refused_by_status(
+    state_dir: Path, column: str, moment: str
+) -> None:
+    force(state_dir, f"UPDATE image SET {column} = {moment} WHERE {column} IS NOT NULL")
+    with pytest.raises(StorageError, match="a time is float or out of range"):
+        read_summary(state_dir, FOLDERS)

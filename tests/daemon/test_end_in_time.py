@@ -1,0 +1,54 @@
+"""Tests for the end of `daemon.lifecycle`: it comes, whoever holds a worker."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from daemon import lifecycle as lifecycle_of_process
+from daemon.label_job import LabelJob
+from daemon.lifecycle import Lifecycle
+from daemon.liveness import Notifier
+from daemon.records import ClaimedImage, Dropped, Verdict
+from tests.daemon.conftest import Site, until
+
+
+def test_a_file_system_that_holds_a_worker_does_not_hold_the_end(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    is_held, answers, codes = threading.Event(), threading.Event(), list[int]()
+
+    def hang(_job: LabelJob, images: list[ClaimedImage]) -> list[Verdict]:
+        is_held.set()
+        answers.wait(30)
+        return [Dropped(image, "gone") for image in images]
+
+    def exit_now(code: int) -> None:
+        codes.append(code)
+        answers.set()
+
+    monkeypatch.setattr(LabelJob, "label", hang)
+    monkeypatch.setattr(lifecycle_of_process, "LAST_BATCHES_S", 0.2)
+    site.add("S1/A/1.jpg", b"an image")
+    lifecycle = Lifecycle(site.folder / "edge.yaml", Notifier({}), exit_now=exit_now)
+    thread = threading.Thread(target=lifecycle.run, args=(site.config(),))
+    thread.start()
+    assert is_held.wait(20)
+    lifecycle.stop()
+    thread.join(20)
+    assert (thread.is_alive(), codes) == (False, [0])
+    assert "a batch is not done after 0.2 s; the process ends without it" in caplog.text
+
+
+def test_an_end_in_time_is_left_alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(lifecycle_of_process, "LAST_BATCHES_S", 20.0)
+    lifecycle = Lifecycle(site.folder / "edge.yaml", Notifier({}), exit_now=codes.append)
+    thread = threading.Thread(target=lifecycle.run, args=(site.config(),))
+    thread.start()
+    until(lambda: lifecycle._service is not None)
+    lifecycle.stop()
+    thread.join(20)
+    until(lambda: all(other.name != "end" for other in threading.enumerate()))
+    assert codes == []
