@@ -19,7 +19,7 @@ from typing import BinaryIO, Final
 
 from edge.errors import StorageError
 from edge.failpoints import are_armed, failpoint
-from edge.open_folder import OpenFolder, open_folder
+from edge.open_folder import OpenFolder, open_folder, refused_name
 from edge.safe_open import open_regular
 from edge.temporary import temporary_name
 
@@ -165,9 +165,18 @@ def _replace(
                 if number:
                     failpoint("file.between_renames")
                 failpoint("file.before_rename")
-                folder = one.folder.descriptor
-                os.rename(one.name, one.path.name, src_dir_fd=folder, dst_dir_fd=folder)
+                _rename(one)
             failpoint("file.after_rename")
+
+
+def _rename(staged: _Staged) -> None:
+    folder = staged.folder.descriptor
+    try:
+        os.rename(staged.name, staged.path.name, src_dir_fd=folder, dst_dir_fd=folder)
+    except FileNotFoundError as error:
+        # Where the temporary file is gone, its folder may be so too.
+        os.stat(staged.name, dir_fd=folder, follow_symlinks=False)
+        raise refused_name(staged.path.name) from error
 
 
 def _stage(

@@ -6,6 +6,7 @@ descriptor reaches the folder that was opened, wherever it is renamed to meanwhi
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -96,15 +97,29 @@ class OpenFolder:
                 raise
         failpoint("folder.before_make")
         is_new = False
-        with suppress(FileExistsError):
+        try:
             os.mkdir(name, dir_fd=self.descriptor)
             is_new = True
+        except FileExistsError:
+            pass
+        except FileNotFoundError as error:
+            if not self.is_still_at(self.path):
+                raise
+            raise refused_name(name) from error
         failpoint("folder.made")
         self.sync()
         found = OpenFolder(path, os.open(name, flags, dir_fd=self.descriptor))
         if is_new and gives:
             self.give(found.descriptor)
         return found
+
+
+def refused_name(name: str) -> OSError:
+    """The error of a name that a share does not take, such as `a:b`.
+
+    Windows servers and exFAT say of a new name that it is not found.
+    """
+    return OSError(errno.EINVAL, os.strerror(errno.EINVAL), name)
 
 
 def open_folder(path: Path) -> OpenFolder:

@@ -39,10 +39,10 @@ _STATFS = ("f_bavail", "f_bfree", "f_blocks", "f_bsize", "f_favail", "f_ffree", 
 class Rule:
     """One fault.
 
-    `op` is a method of `FaultFS`, a group, or "*". `error` is an errno's name; "drop" makes a
-    write say that all is well while bytes past `keep` never reach the disk; without one the
-    operation is only late by `delay_s`. `path` is a pattern of the path below the mount. The
-    first `after` operations that match pass, the `times` after them are hit.
+    `op` is a method of `FaultFS`, "rename_to" for the new name, a group, or "*". `error` is an
+    errno's name; "drop" makes a write say that all is well while bytes past `keep` never reach the
+    disk; without one the operation is only late by `delay_s`. `path` is a pattern of the path below
+    the mount. The first `after` operations that match pass, the `times` after them are hit.
     """
 
     op: str
@@ -185,7 +185,8 @@ class FaultFS(mfusepy.Operations):  # type: ignore[misc, unused-ignore]
         os.unlink(self._at("unlink", path))  # noqa: PTH108
 
     def rename(self, old: str, new: str) -> None:
-        os.rename(self._at("rename", old), self._backed(new))  # noqa: PTH104
+        old = self._at("rename", old)
+        os.rename(old, self._at("rename_to", new))  # noqa: PTH104
 
     def chmod(self, path: str, mode: int) -> None:
         os.chmod(self._at("chmod", path), mode)  # noqa: PTH101
