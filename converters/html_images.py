@@ -8,7 +8,8 @@ from typing import Final
 
 from converters.html_facts import Fields, was_gained, was_lost
 from converters.html_markup import EMPTY, Html, join, name_of, tag
-from converters.html_numbers import counted, percent
+from converters.html_numbers import percent
+from edge.counted import counted
 
 # In the whole report: more are tiring to judge and make a file that mail refuses.
 SHOWN_IMAGES: Final = 40

@@ -30,11 +30,6 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
-def counted(value: int, noun: str) -> str:
-    """`1 image`, `2 images`."""
-    return f"{count(value)} {noun}" if value == 1 else f"{count(value)} {noun}s"
-
-
 def share(fields: dict[str, Any] | None) -> str:
     """`99.5% (438 of 440)` of a `Share.to_dict`."""
     if not fields or not fields["total"]:

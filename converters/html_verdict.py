@@ -17,8 +17,9 @@ from converters.html_facts import (
     thin_classes,
 )
 from converters.html_markup import EMPTY, Html, join, name_of, tag
-from converters.html_numbers import count, counted, percent, points, share_interval
+from converters.html_numbers import count, percent, points, share_interval
 from converters.validation_size import THIN_CLASS_IMAGES
+from edge.counted import counted
 
 # CSS class, and the sign that says the same without colour.
 _GOOD, _WARN, _BAD = ("good", "\N{CHECK MARK}"), ("warn", "!"), ("bad", "\N{MULTIPLICATION X}")

@@ -16,7 +16,7 @@ from daemon.check_config import check_config
 from daemon.config import Config, load_config
 from daemon.file_lock import InUseError
 from daemon.health import Health
-from daemon.liveness import Heartbeat, Notifier
+from daemon.liveness import LAST_BATCHES_S, Heartbeat, Notifier
 from daemon.logs import flush_log
 from daemon.memory import give_back_freed
 from daemon.model_seat import GpuFailure
@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 _FIRST_WAIT_S: Final = 1.0
 _LONGEST_WAIT_S: Final = 15.0
 _BEAT_S: Final = 1.0
-# Before TimeoutStopSec= of the unit, after which systemd kills and calls it a failure.
-_END_S: Final = 25.0
 # Nobody beats while the next service is opened, and CUDA alone may take longer than WatchdogSec=.
 _OPENING_S: Final = 60
 
@@ -146,8 +144,8 @@ class Lifecycle:
             _refuse([f"the configuration cannot be checked now ({error}); send SIGHUP again"])
 
     def _end_in_time(self) -> None:
-        if not self._ended.wait(_END_S):
-            log.error("a batch is not done after %g s; the process ends without it", _END_S)
+        if not self._ended.wait(LAST_BATCHES_S):
+            log.error("a batch is not done after %g s; the process ends without it", LAST_BATCHES_S)
             flush_log()
             self._exit_now(0)
 

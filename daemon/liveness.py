@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
@@ -16,6 +17,9 @@ from daemon.settle import Clock
 _SEND_S: Final = 1.0
 # systemd shows the status line to people; they do not read faster.
 STATUS_INTERVAL_S: Final = 5.0
+# What a service that ends gives its batches in hand. Before TimeoutStopSec= of the unit, after
+# which systemd kills and calls it a failure.
+LAST_BATCHES_S: Final = 25
 
 
 class Notifier:
@@ -113,6 +117,11 @@ class Heartbeat:
         if interval_s and self._clock() >= self._next_beat_s:
             self._notifier.notify("WATCHDOG=1")
             self._next_beat_s = self._clock() + min(interval_s / 4, 1.0)
+
+    def last(self) -> None:
+        """Tell systemd that no beat follows while the last batches are finished."""
+        self._next_beat_s = math.inf
+        self._notifier.extend(LAST_BATCHES_S)
 
     def status_due(self) -> bool:
         """Whether it is time for a new status line."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -31,10 +31,8 @@ from edge.safe_open import NotRegularError
 from edge.sidecar import (
     ModelFacts,
     now,
-    printable_name,
     sidecar_fields,
     sidecar_files,
-    sidecar_path,
     write_sidecars,
 )
 
@@ -45,6 +43,16 @@ _MAX_IMAGES: Final = 64
 _REFUSED_NAMES: Final = frozenset({errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG})
 # For the next look at what somebody is renaming just now.
 _MOMENT_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Sidecars:
+    """What is to be written of an image: paths and contents, all in `folder`."""
+
+    finished: Finished
+    image: Path
+    folder: Path
+    files: list[tuple[Path, bytes]]
 
 
 class ResultsWriter:
@@ -113,33 +121,30 @@ class ResultsWriter:
         return verdicts
 
     def _write(self, finished: list[Finished]) -> list[Verdict]:
+        found = [self._sidecars(image) for image in finished]
         with ExitStack() as opened:
-            paths = dict.fromkeys(self._target(image).parent for image in finished)
+            paths = dict.fromkeys(one.folder for one in found)
             held = {path: opened.enter_context(self._place.open(path)) for path in paths}
             # A lock file made before would lie on a bare mount point.
             since_s = self._trouble.begin_write(held)
-            waiting = [self._waiting(image, held) for image in finished]
-            free = [image for image, wait in zip(finished, waiting, strict=True) if wait is None]
+            waiting = [self._waiting(one, held[one.folder]) for one in found]
+            free = [one for one, wait in zip(found, waiting, strict=True) if wait is None]
             self._write_free(free, held)
             # Of a share that was unmounted meanwhile, nothing that was written counts.
             self._place.require(held)
-            verdicts = [self._outcome(image, held) for image in free]
-        self._names.has(image.image for image in free)
+            verdicts = [self._outcome(one, held[one.folder]) for one in free]
+        self._names.has(one.finished.image for one in free)
         if free:
-            self._trouble.written({self._target(image).parent for image in free}, since_s)
+            self._trouble.written({one.folder for one in free}, since_s)
         return [*verdicts, *(wait for wait in waiting if wait is not None)]
 
-    def _write_free(self, finished: list[Finished], held: Mapping[Path, OpenFolder]) -> None:
-        files: list[tuple[Path, bytes]] = []
-        image_of: dict[Path, Finished] = {}
-        for image in finished:
-            found = self._files(image)
-            files += found
-            image_of |= dict.fromkeys((path for path, _ in found), image)
+    def _write_free(self, found: list[_Sidecars], held: Mapping[Path, OpenFolder]) -> None:
+        image_of = {path: one.image for one in found for path, _ in one.files}
 
         def before_rename(path: Path) -> None:
-            require_free(*self._name(image_of[path], path, held))
+            require_free(held[path.parent], path, image_of[path])
 
+        files = [file for one in found for file in one.files]
         write_sidecars(files, held=held, before_rename=before_rename)
         if not self._has_told_of_hidden and not all(one.takes_hidden for one in held.values()):
             self._has_told_of_hidden = True
@@ -148,33 +153,23 @@ class ResultsWriter:
                 "edge-*.tmp there"
             )
 
-    def _waiting(self, finished: Finished, held: Mapping[Path, OpenFolder]) -> Postponed | None:
+    def _waiting(self, found: _Sidecars, folder: OpenFolder) -> Postponed | None:
         """The image put off, where somebody else has the name of one of its sidecars."""
-        version = finished.image.version
-        root, target = self._roots[version.root], self._target(finished)
-        with storage_errors("list", target.parent):
+        version = found.finished.image.version
+        with storage_errors("list", found.folder):
+            root = self._roots[version.root]
             if not self._place.is_beside and self._twins.has(root, version.path):
-                return self._names.wait(finished, OTHER_FOLDER)
-        for format_ in self._formats:
-            name = self._name(finished, sidecar_path(target, format_), held)
-            if who := taken_by(*name):
-                return self._names.wait(finished, who)
+                return self._names.wait(found.finished, OTHER_FOLDER)
+        for path, _ in found.files:
+            if who := taken_by(folder, path, found.image):
+                return self._names.wait(found.finished, who)
         return None
 
-    def _name(
-        self, finished: Finished, path: Path, held: Mapping[Path, OpenFolder]
-    ) -> tuple[OpenFolder, str, str, Callable[[], Iterator[str]]]:
-        """A sidecar's folder and name, its image's name, and the images beside that."""
-        version = finished.image.version
-        image = self._roots[version.root].image(version.path)
-        return held[path.parent], path.name, printable_name(image), lambda: _names_in(image.parent)
-
-    def _outcome(self, finished: Finished, held: Mapping[Path, OpenFolder]) -> Verdict:
+    def _outcome(self, found: _Sidecars, folder: OpenFolder) -> Verdict:
         """Finished, unless the image's folder was taken away while its sidecar was written."""
-        folder = self._target(finished).parent
-        if self._place.is_beside and not held[folder].is_still_at(folder):
-            return self._gone(finished)
-        return finished
+        if self._place.is_beside and not folder.is_still_at(found.folder):
+            return self._gone(found.finished)
+        return found.finished
 
     def _judge(self, finished: Finished, error: StorageError) -> Verdict | None:
         """What becomes of an image where no disk is to blame; None: one is."""
@@ -198,28 +193,26 @@ class ResultsWriter:
         image = finished.image
         return Postponed(image, _MOMENT_S, image.attempts, cause, image.unfinished_since_s)
 
-    def _target(self, finished: Finished) -> Path:
+    def _sidecars(self, finished: Finished) -> _Sidecars:
         version = finished.image.version
-        return self._roots[version.root].target(version.path)
-
-    def _files(self, finished: Finished) -> list[tuple[Path, bytes]]:
-        version = finished.image.version
-        origin = self._roots[version.root].origin(version.path)
+        root = self._roots[version.root]
         model = finished.model or self._model()
         fields = sidecar_fields(
             finished.outcome,
-            origin,
+            root.origin(version.path),
             model,
             host=self._host,
             created=now(),
         )
-        target = self._target(finished)
-        return sidecar_files(target, fields, model.classes, self._formats)
+        target = root.target(version.path)
+        files = sidecar_files(target, fields, model.classes, self._formats)
+        return _Sidecars(finished, root.image(version.path), target.parent, files)
 
     def _postpone(self, finished: Finished, error: StorageError) -> Postponed:
         image = finished.image
         reason = _reason(error)
-        delay_s = self._trouble.refused(self._target(finished).parent, reason)
+        folder = self._roots[image.version.root].target(image.version.path).parent
+        delay_s = self._trouble.refused(folder, reason)
         return Postponed(
             image, delay_s, image.attempts, f"sidecar: {reason}", image.unfinished_since_s
         )
@@ -240,10 +233,3 @@ def _is_about_a_name(error: StorageError) -> bool:
     if not isinstance(cause, OSError) or isinstance(cause, NotRegularError):
         return False
     return cause.filename is not None and cause.errno in _REFUSED_NAMES
-
-
-def _names_in(folder: Path) -> Iterator[str]:
-    """The names in an image's folder, as sidecars have them; none where it cannot be listed."""
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            yield printable_name(Path(entry.name))

@@ -7,9 +7,12 @@ Beside an image lie files of other programs, of any name. And a share may hold t
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from daemon.health import Health
@@ -19,7 +22,7 @@ from edge.atomic import storage_errors
 from edge.errors import StorageError
 from edge.open_folder import OpenFolder
 from edge.safe_open import NotRegularError, TooLargeError, read_bounded
-from edge.sidecar import image_in_sidecar, image_of_sidecar
+from edge.sidecar import image_in_sidecar, image_of_sidecar, printable_name
 
 log = logging.getLogger(__name__)
 
@@ -41,38 +44,33 @@ class NameTakenError(StorageError):
     """The name of a sidecar is somebody else's."""
 
 
-def taken_by(
-    folder: OpenFolder, name: str, image: str, neighbours: Callable[[], Iterable[str]]
-) -> str | None:
+def taken_by(folder: OpenFolder, path: Path, image: Path) -> str | None:
     """Who else has the name of a sidecar; None: nobody, or an older sidecar of the same image.
 
     Args:
         folder: that the sidecar is to be written to.
-        name: of the sidecar.
-        image: the name of its image.
-        neighbours: gives the names of all images in that image's folder.
+        path: of the sidecar.
+        image: its image.
 
     Raises:
         StorageError: the disk or share does not tell.
     """
-    format_ = name.rpartition(".")[2]
-    try:
-        with storage_errors("look at", folder.path / name):
-            content = read_bounded(name, _LARGEST_BYTES, dir_fd=folder.descriptor)
-    except StorageError as error:
-        if isinstance(error.__cause__, FileNotFoundError):
+    with storage_errors("look at", path):
+        try:
+            content = read_bounded(path.name, _LARGEST_BYTES, dir_fd=folder.descriptor)
+        except FileNotFoundError:
             return None
-        # This user can read what this product has written.
-        if isinstance(error.__cause__, NotRegularError | TooLargeError | PermissionError):
+        except (NotRegularError, TooLargeError, PermissionError):
+            # This user can read what this product has written.
             return _OTHER_PROGRAM
-        raise
+    format_ = path.suffix.removeprefix(".")
     found = image_of_sidecar(content, format_)
     if found is None:
         return _OTHER_PROGRAM
-    if found == image_in_sidecar(image, format_):
+    if found == image_in_sidecar(printable_name(image), format_):
         return None
     # Of an image that is gone, whose name, or almost its name, this one has now.
-    is_there = any(image_in_sidecar(other, format_) == found for other in neighbours())
+    is_there = any(image_in_sidecar(other, format_) == found for other in _names_in(image.parent))
     return _OTHER_IMAGE if is_there else None
 
 
@@ -151,13 +149,18 @@ def leave_text(left: int) -> str:
     )
 
 
-def require_free(
-    folder: OpenFolder, name: str, image: str, neighbours: Callable[[], Iterable[str]]
-) -> None:
+def require_free(folder: OpenFolder, path: Path, image: Path) -> None:
     """As `taken_by`, for the moment before the file becomes visible.
 
     Raises:
         NameTakenError: somebody has taken the name meanwhile, or another image of this batch.
     """
-    if who := taken_by(folder, name, image, neighbours):
-        raise NameTakenError(f"{folder.path / name} is {who}.")
+    if who := taken_by(folder, path, image):
+        raise NameTakenError(f"{path} is {who}.")
+
+
+def _names_in(folder: Path) -> Iterator[str]:
+    """The names in an image's folder, as sidecars have them; none where it cannot be listed."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            yield printable_name(Path(entry.name))

@@ -117,6 +117,7 @@ class Supervisor:
     def stop(self) -> None:
         """End both threads, without waiting for one that hangs."""
         self._stopped.set()
+        self._watched.heartbeat.last()
 
     def check(self) -> str | None:
         """What does not move now, None where everything does; ends the process where it must."""

@@ -9,7 +9,6 @@ import os
 import sys
 from pathlib import Path
 
-from converters.html_numbers import counted
 from converters.reference.class_folders import readable
 from converters.reference.evaluation.contact_sheet import contact_sheets, wrong_images
 from converters.reference.evaluation.evaluate import Judgement, evaluate
@@ -26,6 +25,7 @@ from edge import atomic
 from edge.bundle import load_bundle
 from edge.command import run_command
 from edge.command_parser import CommandParser, add_version
+from edge.counted import counted
 from edge.errors import ConfigError
 from edge.printable import printable, printable_lines
 from edge.progress import Progress

@@ -29,7 +29,7 @@ def test_a_file_system_that_holds_a_worker_does_not_hold_the_end(
         answers.set()
 
     monkeypatch.setattr(LabelJob, "label", hang)
-    monkeypatch.setattr(lifecycle_of_process, "_END_S", 0.2)
+    monkeypatch.setattr(lifecycle_of_process, "LAST_BATCHES_S", 0.2)
     site.add("S1/A/1.jpg", b"an image")
     lifecycle = Lifecycle(site.folder / "edge.yaml", Notifier({}), exit_now=exit_now)
     thread = threading.Thread(target=lifecycle.run, args=(site.config(),))
@@ -43,7 +43,7 @@ def test_a_file_system_that_holds_a_worker_does_not_hold_the_end(
 
 def test_an_end_in_time_is_left_alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     codes: list[int] = []
-    monkeypatch.setattr(lifecycle_of_process, "_END_S", 20.0)
+    monkeypatch.setattr(lifecycle_of_process, "LAST_BATCHES_S", 20.0)
     lifecycle = Lifecycle(site.folder / "edge.yaml", Notifier({}), exit_now=codes.append)
     thread = threading.Thread(target=lifecycle.run, args=(site.config(),))
     thread.start()

@@ -77,6 +77,16 @@ def test_heartbeat_beats_at_a_quarter_of_the_interval_or_every_second(address: s
         assert messages(server) == ["WATCHDOG=1"]
 
 
+def test_heartbeat_after_the_last_beat_is_silent_and_has_asked_for_time(address: str) -> None:
+    """A beat would take the time away again: systemd counts from the newest word."""
+    notifier = Notifier({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "10000000"})
+    heart = Heartbeat(notifier)
+    with listening(address) as server:
+        heart.last()
+        heart.beat()
+        assert messages(server) == ["EXTEND_TIMEOUT_USEC=25000000"]
+
+
 def test_reloading_carries_the_monotonic_time(address: str) -> None:
     with listening(address) as server:
         before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000

@@ -117,7 +117,7 @@ def test_user_and_groups_that_the_machine_does_not_have_are_named(
         shown = "Result=exit-code\nExecMainStatus=216\n" if words[0] == "show" else ""
         return subprocess.CompletedProcess(words, 1, shown, "")
 
-    monkeypatch.setattr(sandbox, "_systemctl", refused)
+    monkeypatch.setattr(sandbox, "systemctl", refused)
     monkeypatch.setattr(sandbox, "_reason", lambda _: "Failed to determine supplementary groups")
     text = service("edge-daemon.service", "share").replace("User=edge", "User=nosuch-user")
     groups = "SupplementaryGroups=root\nSupplementaryGroups=0\nSupplementaryGroups=nosuch-group\n"

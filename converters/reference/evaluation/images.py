@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from converters.html_numbers import counted
 from converters.reference.class_folders import (
     LabelledFile,
     find_class_folders,
@@ -15,6 +14,7 @@ from converters.reference.class_folders import (
     without_contradictions,
 )
 from converters.reference.manifest import read_split
+from edge.counted import counted
 from edge.errors import ConfigError
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from converters.html_numbers import counted
 from converters.metrics import CALIBRATION_BINS
 from converters.reference.evaluation.evaluate import ALL_IMAGES, Judgement, Mask
 from converters.reference.evaluation.graphs import REFERENCE
+from edge.counted import counted
 from edge.intervals import Share
 
 _NAME_WIDTH: Final = 14
