@@ -83,9 +83,7 @@ def _list(
         for entry in entries:
             name = comparable(entry.name)
             if reason := root.passes_over(name):
-                # Of a process that was killed, in a folder that was renamed before the next start.
-                remove_if_stale(root.image(folder), os.fsdecode(entry.name))
-                on_passed_over(reason, entry.name)
+                _pass_over(root, folder, entry.name, reason, on_passed_over)
                 continue
             path = folder + b"/" + entry.name if folder else entry.name
             if entry.is_dir(follow_symlinks=False):
@@ -101,7 +99,16 @@ def _list(
                 if status.st_ctime_ns >= since_ns:
                     yield root.version(path, status)
             else:
-                on_passed_over(_reason_of_no_image(entry, name), entry.name)
+                reason = _reason_of_no_image(entry, name)
+                _pass_over(root, folder, entry.name, reason, on_passed_over)
+
+
+def _pass_over(
+    root: Root, folder: bytes, name: bytes, reason: Reason, on_passed_over: OnPassedOver
+) -> None:
+    # Of a process that was killed, in a folder that was renamed before the next start.
+    remove_if_stale(root.image(folder), os.fsdecode(name))
+    on_passed_over(reason, name)
 
 
 def _reason_of_no_image(entry: os.DirEntry[bytes], name: str) -> Reason:
