@@ -187,6 +187,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--validation", metavar="DIR", help="one folder of images per class, or 'drawn'"
     )
+    _add_gate_options(parser)
+    parser.add_argument("--no-cache", action="store_true", help="calibrate anew in any case")
+    parser.add_argument(
+        "--trust-pickle",
+        metavar="sha256:HEX",
+        help="let the code run that is pickled in the model file of this hash",
+    )
+    _add_engine_options(parser)
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser
+
+
+def _add_gate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-weak-validation",
         action="store_true",
@@ -207,15 +220,6 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="write nothing where INT8 misses the gate, in place of an FP32 bundle",
     )
-    parser.add_argument("--no-cache", action="store_true", help="calibrate anew in any case")
-    parser.add_argument(
-        "--trust-pickle",
-        metavar="sha256:HEX",
-        help="let the code run that is pickled in the model file of this hash",
-    )
-    _add_engine_options(parser)
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    return parser
 
 
 def _add_engine_options(parser: argparse.ArgumentParser) -> None:

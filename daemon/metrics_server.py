@@ -25,6 +25,7 @@ from daemon.health import Health, HealthStatus
 from daemon.http_request import MOST_HEAD_BYTES, Pages, answer_to
 from daemon.metrics import Metrics
 from daemon.metrics_config import Address
+from daemon.other_hands import OUT_OF_RESOURCES
 from edge.errors import StorageError
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,8 @@ _BACKLOG: Final = 128
 _REQUEST_S: Final = 3.0
 _LOOK_S: Final = 0.25
 _STOP_S: Final = 2.0
-_OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+# accept(2) gives one more than a file does.
+_CANNOT_ACCEPT: Final = OUT_OF_RESOURCES | {errno.ENOBUFS}
 _TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -190,7 +192,7 @@ class _Clients:
         try:
             connection, _ = self._listener.accept()
         except OSError as error:
-            if error.errno in _OUT_OF_RESOURCES and not self._make_room(most=0):
+            if error.errno in _CANNOT_ACCEPT and not self._make_room(most=0):
                 # The next turn would come at once, and find the same.
                 stopped.wait(_LOOK_S)
             return

@@ -35,6 +35,10 @@ class Told(Notifier):
     def notify(self, *assignments: str) -> None:
         self.lines += assignments
 
+    def signs(self) -> list[str]:
+        """What it was told of a reload's beginning and end, in order."""
+        return [line for line in self.lines if line in {"RELOADING=1", "READY=1"}]
+
 
 class Gate:
     """Holds up calls of a function from the `first` on, until it is opened."""
@@ -277,7 +281,7 @@ def test_sighup_during_a_check_has_the_newest_file_checked(
             life.reload()
         hung_check.opened.set()
         until(newest.exists)
-        signs = [line for line in told.lines if line in {"RELOADING=1", "READY=1"}]
+        signs = told.signs()
     # Both checks, then one new service that is ready.
     assert signs == ["RELOADING=1", "RELOADING=1", "READY=1"]
 
@@ -296,7 +300,7 @@ def test_sighup_whose_file_is_wrong_after_one_that_was_right_takes_the_right_one
         life.reload()
         hung_check.opened.set()
         until(newest.exists)
-        signs = [line for line in told.lines if line in {"RELOADING=1", "READY=1"}]
+        signs = told.signs()
     assert signs == ["RELOADING=1", "RELOADING=1", "READY=1"]
 
 
