@@ -27,8 +27,8 @@ def patch_covariance(
 
     Args:
         weight_shape: with the output channels first.
-        inputs: what the layer reads of each image, (1, channels, height, width), (1, channels)
-            or, for a MatMul, any shape with the channels last.
+        inputs: what the layer reads of each image, (1, channels, height, width) or, but
+            for a convolution, any shape with the channels last.
     """
     rng = np.random.default_rng(_SEED)
     sampled = (sample_patches(layer, weight_shape, found, rng) for found in inputs)
@@ -67,9 +67,7 @@ def sample_patches(
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
     """Values under the kernel at up to `PLACES` places of one image, (groups, places, size)."""
-    if layer.op_type == "Gemm":
-        return activation[np.newaxis]
-    if layer.op_type == "MatMul":
+    if layer.op_type != "Conv":
         rows = activation.reshape(-1, activation.shape[-1])
         places = rng.choice(len(rows), min(PLACES, len(rows)), replace=False)
         return rows[np.newaxis, np.sort(places)]
