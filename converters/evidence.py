@@ -41,6 +41,7 @@ def evidence_document(
             "sha256": validation.sha256,
             "labelled": validation.is_labelled,
             "thin_classes": validation.thin_classes(),
+            "also_calibrated": quantized.shared_images if quantized else 0,
         },
         "gate": asdict(judging.gate),
         "fp32": {"accuracy": None if fp32 is None else fp32.to_dict()},

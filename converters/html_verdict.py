@@ -207,6 +207,11 @@ def _image_warnings(evidence: Fields, facts: Fields) -> Iterator[str]:
             "The validation images have no labels. This report shows whether INT8 and FP32 agree, "
             "not whether either is right."
         )
+    if shared := validation.get("also_calibrated"):
+        yield (
+            f"Calibrated on {counted(shared, 'validation image')} too: INT8 was fitted to "
+            "them, and its figures on them flatter it."
+        )
     if validation["origin"] == DRAWN_ORIGIN:
         yield (
             "The check was made on drawn cells. It shows that the conversion works, and says "

@@ -21,6 +21,11 @@ def target_warnings(half: HalfModel | Failure, quantized: Quantized | None) -> l
         )
     if quantized is None:
         return found
+    if quantized.shared_images:
+        found.append(
+            f"{quantized.shared_images} validation images are calibration images too, byte for "
+            "byte: INT8 was fitted to them, and its figures on them flatter it. Keep the two apart"
+        )
     if quantized.float32_reason is not None and TENSORRT.name in quantized.solutions:
         found.append(
             "what is not quantized in the INT8 graph for tensorrt stays in FP32: "

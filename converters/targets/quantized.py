@@ -23,7 +23,7 @@ from converters.placement import TENSORRT, TENSORRT8, X86, X86_7BIT, Placement
 from converters.probing import build_corrected
 from converters.problem import Problem
 from converters.quantization import Solution, rescue, solve
-from converters.request import Request
+from converters.request import Request, shared_images
 from converters.targets.attempt import Failure, attempt
 from edge.errors import AccuracyGateError
 from edge.progress import OnProgress
@@ -42,6 +42,7 @@ class Quantized:
         float32_reason: why the graph for TensorRT keeps FP32 for what is not quantized; None where
             that is FP16.
         calibration: None where it failed.
+        shared_images: validation images that were calibrated on too.
     """
 
     solutions: dict[str, Solution]
@@ -49,6 +50,7 @@ class Quantized:
     calibration: Calibration | None
     origin: str
     float32_reason: str | None = None
+    shared_images: int = 0
 
     def held(self) -> dict[str, Solution]:
         """The graphs that passed the gate."""
@@ -81,7 +83,12 @@ def quantize_for_all(
     for placement in placements:
         found.add(placement)
     return Quantized(
-        found.solutions, found.failed, problem.calibration, images.origin, found.float32_reason
+        solutions=found.solutions,
+        failed=found.failed,
+        calibration=problem.calibration,
+        origin=images.origin,
+        float32_reason=found.float32_reason,
+        shared_images=shared_images(images, judging.validation.paths),
     )
 
 
