@@ -62,7 +62,9 @@ def one_matmul(
     weight = np.array([[1, 0.33 / 127], [0, 1], [0, 0]], np.float32)
     values = {"weight": weight, "rows": np.array([-1, 3], np.int64)}
     nodes = [helper.make_node("Cast", ["images"], ["floats"], name="cast", to=TensorProto.FLOAT)]
-    means = helper.make_node("ReduceMean", ["out"], ["logits"], name="mean", axes=[1, 2], keepdims=0)
+    means = helper.make_node(
+        "ReduceMean", ["out"], ["logits"], name="mean", axes=[1, 2], keepdims=0
+    )
     if transposed is None:
         nodes.append(helper.make_node("MatMul", ["floats", "weight"], ["found"], name="layer"))
         if bias is not None:
@@ -132,7 +134,9 @@ def test_shift_moves_what_a_layer_gives(model: onnx.ModelProto) -> None:
     images = np.full((1, SIDE, SIDE, 3), 7, np.uint8)
     shifted = shift_biases(model, {"layer": np.array([2.0, -1.0])})
     onnx.checker.check_model(shifted)
-    before, after = (open_onnx(m.SerializeToString(), "fp32").infer(images) for m in (model, shifted))
+    before, after = (
+        open_onnx(m.SerializeToString(), "fp32").infer(images) for m in (model, shifted)
+    )
     np.testing.assert_allclose(after - before, [[2.0, -1.0]], atol=1e-5)
 
 

@@ -82,7 +82,11 @@ def test_layer_macs_of_a_recurrent_layer_count_every_step() -> None:
         helper.make_node("Reshape", ["floats", "shape"], ["steps"], name="reshape"),
         helper.make_node("LSTM", ["steps", "w", "r"], ["found"], name="layer", hidden_size=2),
     ]
-    constants = {"shape": np.array([16, 1, 3], np.int64), "w": floats(1, 8, 3), "r": floats(1, 8, 2)}
+    constants = {
+        "shape": np.array([16, 1, 3], np.int64),
+        "w": floats(1, 8, 3),
+        "r": floats(1, 8, 2),
+    }
     assert layer_macs(graph_of(nodes, constants, "found"))["layer"] == 16 * (8 * 3 + 8 * 2)
 
 

@@ -91,7 +91,8 @@ def test_x86_quantizes_each_input_of_a_layer_once_and_nothing_between(net: Calib
     inputs = {layer.input[0] for layer in weighted_layers(net.fp32)}
     outputs = {n.output[0] for n in net.fp32.graph.node if n.op_type == "Conv"}
     assert len(quantized) == len(set(quantized))
-    assert set(quantized) <= inputs | outputs
+    # The image is quantized before it is moved.
+    assert set(quantized) <= inputs | outputs | {"normalised_rows"}
 
 
 def test_attention_products_stay_in_float_and_are_not_part_of_the_share(
