@@ -62,9 +62,7 @@ def one_matmul(
     weight = np.array([[1, 0.33 / 127], [0, 1], [0, 0]], np.float32)
     values = {"weight": weight, "rows": np.array([-1, 3], np.int64)}
     nodes = [helper.make_node("Cast", ["images"], ["floats"], name="cast", to=TensorProto.FLOAT)]
-    means = helper.make_node(
-        "ReduceMean", ["out"], ["logits"], name="mean", axes=[1, 2], keepdims=0
-    )
+    mean = helper.make_node("ReduceMean", ["out"], ["logits"], name="mean", axes=[1, 2], keepdims=0)
     if transposed is None:
         nodes.append(helper.make_node("MatMul", ["floats", "weight"], ["found"], name="layer"))
         if bias is not None:
@@ -84,7 +82,7 @@ def one_matmul(
         ]
     used = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
-        [*nodes, means],
+        [*nodes, mean],
         "one layer",
         [helper.make_tensor_value_info("images", TensorProto.UINT8, ("batch", SIDE, SIDE, 3))],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ("batch", 2))],
