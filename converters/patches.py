@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from math import prod
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -71,8 +71,8 @@ def sample_patches(
     """Values under the kernel at up to `PLACES` places of one image, (groups, places, size)."""
     if layer.op_type != "Conv":
         rows = activation.reshape(-1, activation.shape[-1])
-        places = rng.choice(len(rows), min(PLACES, len(rows)), replace=False)
-        return rows[np.newaxis, np.sort(places)]
+        chosen = rng.choice(len(rows), min(PLACES, len(rows)), replace=False)
+        return rows[np.newaxis, np.sort(chosen)]
     found = attributes_of(layer)
     sizes = weight_shape[2:]
     ones = (1,) * len(sizes)
@@ -84,10 +84,11 @@ def sample_patches(
     windows = np.lib.stride_tricks.sliding_window_view(padded, spread, axis=axes)
     steps = (*found.get("strides", ones), *dilations)
     windows = windows[:, *(slice(None, None, step) for step in steps)]
-    places = windows.shape[1 : len(sizes) + 1]
-    count = min(PLACES, prod(places))
-    chosen = np.sort(rng.choice(prod(places), count, replace=False))
-    picked = windows[:, *np.unravel_index(chosen, places)]
+    grid = windows.shape[1 : len(sizes) + 1]
+    count = min(PLACES, prod(grid))
+    chosen = np.sort(rng.choice(prod(grid), count, replace=False))
+    places: tuple[Any, ...] = (slice(None), *np.unravel_index(chosen, grid))
+    picked = windows[places]
     groups = found.get("group", 1)
     grouped = picked.reshape(groups, -1, count, prod(sizes))
     return np.ascontiguousarray(grouped.swapaxes(1, 2)).reshape(groups, count, -1)

@@ -87,7 +87,7 @@ def _inverse_of_lower(lower: Floats) -> Floats:
     """
     size = lower.shape[1]
     if size <= _DIRECT:
-        return np.linalg.inv(lower)
+        return np.asarray(np.linalg.inv(lower), np.float64)
     half = size // 2
     inverse = np.zeros_like(lower)
     first, last = (

@@ -48,7 +48,8 @@ class WindowAttention(nn.Module):
         windows = places.reshape(batch, rows, WINDOW, columns, WINDOW, WIDTH).transpose(2, 3)
         mixed = self.attention(windows.reshape(-1, WINDOW * WINDOW, WIDTH))
         back = mixed.reshape(batch, rows, columns, WINDOW, WINDOW, WIDTH).transpose(2, 3)
-        return back.reshape(batch, height, width, WIDTH)
+        out: Tensor = back.reshape(batch, height, width, WIDTH)
+        return out
 
 
 class Block(nn.Module):

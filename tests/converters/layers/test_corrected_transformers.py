@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -60,7 +61,7 @@ def one_matmul(
 ) -> onnx.ModelProto:
     """Red in and, times 0.33 of a weight's step, out again; as Gemm where `transposed` says."""
     weight = np.array([[1, 0.33 / 127], [0, 1], [0, 0]], np.float32)
-    values = {"weight": weight, "rows": np.array([-1, 3], np.int64)}
+    values: dict[str, NDArray[Any]] = {"weight": weight, "rows": np.array([-1, 3], np.int64)}
     nodes = [helper.make_node("Cast", ["images"], ["floats"], name="cast", to=TensorProto.FLOAT)]
     mean = helper.make_node("ReduceMean", ["out"], ["logits"], name="mean", axes=[1, 2], keepdims=0)
     if transposed is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,7 +21,7 @@ SIDE = 4
 
 def graph_of(
     nodes: list[onnx.NodeProto],
-    constants: Mapping[str, NDArray[np.generic]],
+    constants: Mapping[str, NDArray[Any]],
     output: str,
     opset: int = 17,
 ) -> onnx.ModelProto:
@@ -36,7 +37,7 @@ def graph_of(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
 
 
-def node(operator: str, inputs: list[str], **attributes: object) -> onnx.NodeProto:
+def node(operator: str, inputs: list[str], **attributes: Any) -> onnx.NodeProto:
     return helper.make_node(operator, inputs, ["found"], name="layer", **attributes)
 
 
@@ -73,7 +74,7 @@ def test_layer_macs_of_a_turned_gemm_take_the_summed_dimension() -> None:
         helper.make_node("Reshape", ["floats", "shape"], ["rows"], name="reshape"),
         node("Gemm", ["rows", "w"], transA=1),
     ]
-    constants = {"shape": np.array([-1, 3], np.int64), "w": floats(16, 5)}
+    constants: dict[str, NDArray[Any]] = {"shape": np.array([-1, 3], np.int64), "w": floats(16, 5)}
     assert layer_macs(graph_of(nodes, constants, "found"))["layer"] == 3 * 16 * 5
 
 
@@ -82,7 +83,7 @@ def test_layer_macs_of_a_recurrent_layer_count_every_step() -> None:
         helper.make_node("Reshape", ["floats", "shape"], ["steps"], name="reshape"),
         helper.make_node("LSTM", ["steps", "w", "r"], ["found"], name="layer", hidden_size=2),
     ]
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "shape": np.array([16, 1, 3], np.int64),
         "w": floats(1, 8, 3),
         "r": floats(1, 8, 2),
@@ -95,7 +96,7 @@ def test_layer_macs_of_an_attention_node_count_both_products() -> None:
         helper.make_node("Reshape", ["floats", "shape"], ["tokens"], name="reshape"),
         node("Attention", ["tokens", "tokens", "tokens"], q_num_heads=1, kv_num_heads=1),
     ]
-    constants = {"shape": np.array([1, 16, 3], np.int64)}
+    constants: dict[str, NDArray[Any]] = {"shape": np.array([1, 16, 3], np.int64)}
     assert layer_macs(graph_of(nodes, constants, "found", 23))["layer"] == 2 * 16 * 16 * 3
 
 

@@ -55,7 +55,7 @@ def operators_at_run_time(model: onnx.ModelProto, folder: Path) -> Counter[str]:
     return Counter(n.op_type for n in onnx.load(folder / "optimised.onnx").graph.node)
 
 
-def constants(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:
+def constants(model: onnx.ModelProto) -> dict[str, NDArray[np.float32]]:
     return {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
 
 
