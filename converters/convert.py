@@ -56,6 +56,7 @@ class Report:
     quantized: Quantized | None
     half: HalfModel | Failure
     warnings: tuple[str, ...]
+    left_out: tuple[str, ...]
     fp32_reason: str | None
     traces: tuple[str, ...]
 
@@ -106,6 +107,12 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
         quantized=quantized,
         half=half,
         warnings=tuple(_warnings(card, judging, half, quantized)),
+        left_out=tuple(
+            f"{images.origin}: {line}"
+            for images in (to_judge, to_calibrate)
+            if images
+            for line in images.left_out
+        ),
         fp32_reason=quantized.missed().get(X86.name) if quantized else None,
         traces=_traces(half, quantized),
     )

@@ -83,12 +83,12 @@ def choose_method(
 def rank_layers(
     problem: Problem, placement: Placement, ranges: dict[str, Range]
 ) -> list[LayerEffect]:
-    """Every node that is quantized by its effect on the probabilities, the worst first.
+    """Every quantized node by its effect on the probabilities, the worst first.
 
-    Nodes that stay in float in any case are left out: each would be judged, and put back, for
-    nothing.
+    Nodes that stay in float when they alone are quantized are left out: each would be judged, and
+    put back, for nothing.
     """
-    names = [n.name for n in problem.model.graph.node if n.op_type in placement.quantizable]
+    names = quantize_on(problem, placement, ranges, None).quantized_nodes
     in_float = _content(quantize_on(problem, placement, ranges, None, kept_float=names))
     effects = []
     for done, name in enumerate(names, start=1):
