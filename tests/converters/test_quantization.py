@@ -22,7 +22,7 @@ from converters.float_run import run_float
 from converters.gate import Check, Gate, failures
 from converters.image_set import image_batches, load_images
 from converters.judging import Judging
-from converters.macs import layer_macs
+from converters.layers.macs import layer_macs
 from converters.onnx_to_int8 import Int8Model, quantizable_tensors
 from converters.placement import TENSORRT, WEIGHTED, X86, X86_7BIT, Placement
 from converters.probing import NO_NUMBERS, LayerEffect, probe_divergence, rank_layers
