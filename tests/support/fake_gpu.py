@@ -25,6 +25,10 @@ import pytest
 from edge.backends.onnx import open_onnx
 
 ILLEGAL_ADDRESS = 700
+# How a plan that loads on paper fails: see `_Engine` and `Runtime`.
+FAULTS = ("is none", "raises", "no context", "does not run", "wrong labels")
+# A timing cache that the library takes, and with which it then builds nothing.
+DAMAGED_TIMINGS = b"damaged"
 _CODES = {35: "CUDA_ERROR_INSUFFICIENT_DRIVER", 700: "CUDA_ERROR_ILLEGAL_ADDRESS"}
 
 Work = Callable[[], None]
@@ -43,6 +47,10 @@ class FakeGpu:
     quantize_layers: int = 0
     # Batches from which on the first two logits change places: a kernel that is wrong.
     swapped_above: int | None = None
+    # What becomes of the first so many plans: one of `FAULTS`.
+    fault: str | None = None
+    faulty_builds: int = 0
+    can_build: bool = True
     queue: list[Work] = field(default_factory=list)
     capturing: list[Work] | None = None
     graphs: dict[int, list[Work]] = field(default_factory=dict)
@@ -57,6 +65,15 @@ class FakeGpu:
             self.queue.append(work)
         else:
             self.capturing.append(work)
+
+    def fault_of(self, plan: bytes) -> str | None:
+        """How this plan fails, by its header."""
+        header = plan.partition(b"\0")[0]
+        try:
+            number = json.loads(header)["number"]
+        except ValueError:
+            return None
+        return self.fault if number <= self.faulty_builds else None
 
     def drain(self) -> None:
         for work in self.queue:
@@ -230,6 +247,15 @@ class _WithBase:
         self.array[key] = value
 
 
+_TACTIC_SOURCES = {
+    "CUBLAS": 0,
+    "CUBLAS_LT": 1,
+    "CUDNN": 2,
+    "EDGE_MASK_CONVOLUTIONS": 3,
+    "JIT_CONVOLUTIONS": 4,
+}
+
+
 class _Severity(IntEnum):
     INTERNAL_ERROR = 0
     ERROR = 1
@@ -293,12 +319,25 @@ def fake_tensorrt(  # noqa: C901 - one module of small fakes
                 ):
                     return None
                 monitor.phase_finish("Building")
-            gpu.builds.append({"flags": config.flags, "typing": network.flags})
+            gpu.builds.append(
+                {
+                    "flags": config.flags,
+                    "typing": network.flags,
+                    "tactic_sources": config.tactic_sources,
+                }
+            )
+            if config.timings == DAMAGED_TIMINGS or not gpu.can_build:
+                self.logger.log(_Severity.ERROR, "no implementation for a node")
+                return None
             if gpu.lost:
                 self.logger.log(_Severity.ERROR, "out of memory")
                 return None
             shares = is_strong or "PROFILE_SHARING_0806" in config.previews
-            header = {"shapes": config.profiles[0].shapes["images"], "shares_profile": shares}
+            header = {
+                "shapes": config.profiles[0].shapes["images"],
+                "shares_profile": shares,
+                "number": len(gpu.builds),
+            }
             graph: bytes = network.graph
             return json.dumps(header).encode() + b"\0" + graph
 
@@ -311,8 +350,14 @@ def fake_tensorrt(  # noqa: C901 - one module of small fakes
 
         def deserialize_cuda_engine(self, plan: bytes) -> Any:
             header, _, graph = plan.partition(b"\0")
+            fault = gpu.fault_of(plan)
+            if fault == "raises":
+                raise RuntimeError("std::bad_alloc")
+            if fault == "is none":
+                self.logger.log(_Severity.ERROR, "Version tag does not match")
+                return None
             try:
-                return _Engine(gpu, queue, json.loads(header), graph)
+                return _Engine(gpu, queue, {**json.loads(header), "fault": fault}, graph)
             except ValueError:
                 self.logger.log(_Severity.ERROR, "magicTag does not match")
                 return None
@@ -342,6 +387,7 @@ def fake_tensorrt(  # noqa: C901 - one module of small fakes
     module.TensorIOMode = SimpleNamespace(INPUT="input", OUTPUT="output")
     if not is_strong:
         module.PreviewFeature = SimpleNamespace(PROFILE_SHARING_0806="PROFILE_SHARING_0806")
+        module.TacticSource = SimpleNamespace(**_TACTIC_SOURCES)
     if is_strong:
         module.IProgressMonitor = type("IProgressMonitor", (), {})
     return module  # type: ignore[no-any-return]
@@ -415,6 +461,8 @@ class _Config:
         self.profiles: list[_Profile] = []
         self.progress_monitor: Any = None
         self.previews: list[str] = []
+        self.tactic_sources: int | None = None
+        self.timings = b""
         self._loggers = loggers
 
     def set_flag(self, flag: str) -> None:
@@ -430,7 +478,12 @@ class _Config:
     def set_preview_feature(self, feature: str, _on: bool) -> None:  # noqa: FBT001 - TensorRT's own
         self.previews.append(feature)
 
+    def set_tactic_sources(self, sources: int) -> bool:
+        self.tactic_sources = sources
+        return True
+
     def create_timing_cache(self, content: bytes) -> Any:
+        self.timings = content
         return _TimingCache(self._loggers, content or b"timings")
 
     def set_timing_cache(self, _cache: Any, _ignore: bool) -> bool:  # noqa: FBT001 - TensorRT's own
@@ -462,10 +515,12 @@ class _Engine:
     device_memory_size = device_memory_size_v2 = 8
 
     def create_execution_context(self, _strategy: object = None) -> Any:
+        if self.header["fault"] == "no context":
+            return None
         return _Execution(self._gpu, self._queue, self)
 
     def create_execution_context_without_device_memory(self) -> Any:
-        return _Execution(self._gpu, self._queue, self)
+        return self.create_execution_context()
 
     def create_engine_inspector(self) -> Any:
         layers = [
@@ -498,7 +553,8 @@ class _Execution:
         return bool(least[0] <= shape[0] <= most[0])
 
     def execute_async_v3(self, stream: int) -> bool:
-        if self._gpu.lost or not self._has_profile:
+        is_broken = self._engine.header["fault"] == "does not run"
+        if self._gpu.lost or is_broken or not self._has_profile:
             return False
         shape = self._shape
         self._queue(stream, lambda: self._run(shape))
@@ -512,7 +568,8 @@ class _Execution:
         )
         logits = self._engine.session.infer(images.reshape(shape))
         limit = self._gpu.swapped_above
-        if limit is not None and shape[0] > limit:
+        is_wrong = self._engine.header["fault"] == "wrong labels"
+        if is_wrong or (limit is not None and shape[0] > limit):
             logits[:, [0, 1]] = logits[:, [1, 0]]
         ctypes.memmove(self._addresses["logits"], logits.ctypes.data, logits.nbytes)
 
