@@ -46,6 +46,7 @@ class Report:
     quantized: Quantized | None
     half: HalfModel
     warnings: tuple[str, ...]
+    left_out: tuple[str, ...]
 
 
 def convert(request: Request, on_progress: OnProgress) -> Report:
@@ -94,6 +95,12 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
         quantized=quantized,
         half=half,
         warnings=tuple(_warnings(card, judging, half, quantized)),
+        left_out=tuple(
+            f"{images.origin}: {line}"
+            for images in (to_judge, to_calibrate)
+            if images
+            for line in images.left_out
+        ),
     )
 
 

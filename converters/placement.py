@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-WEIGHTED: Final = frozenset({"Conv", "Gemm"})
+WEIGHTED: Final = frozenset({"Conv", "Gemm", "MatMul"})
 # A tensor that is constant zero still needs a scale. FP16 scales below 2^-24 are zero, which
 # TensorRT's parser refuses; from 2^-20 on they are rounded by less than 4 %, for Q and DQ alike.
 MIN_SCALE: Final = 1e-8
@@ -59,11 +59,6 @@ class Placement:
         """
         kept = np.float16 if self.half_floats else np.float32
         return np.asarray(scale, kept).astype(np.float32)
-
-    @property
-    def quantizable(self) -> frozenset[str]:
-        """All operators of which an input is quantized."""
-        return WEIGHTED | {"Add"} | self.arithmetic | self.moving
 
 
 # ONNX Runtime runs a layer in integers when all its inputs and its output are quantized. The

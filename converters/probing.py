@@ -79,8 +79,8 @@ def choose_method(
 def rank_layers(
     problem: Problem, placement: Placement, ranges: dict[str, Range]
 ) -> list[LayerEffect]:
-    """Every quantizable node by its effect on the probabilities, the worst first."""
-    names = [n.name for n in problem.model.graph.node if n.op_type in placement.quantizable]
+    """Every quantized node by its effect on the probabilities, the worst first."""
+    names = quantize_on(problem, placement, ranges, None).quantized_nodes
     effects = []
     for done, name in enumerate(names, start=1):
         others = [other for other in names if other != name]

@@ -13,7 +13,7 @@ from typing import Final
 
 from converters.agreement import Evidence
 from converters.gate import Check, failures
-from converters.macs import int8_share
+from converters.layers.macs import int8_share
 from converters.onnx_to_int8 import Int8Model
 from converters.placement import Placement
 from converters.probing import (

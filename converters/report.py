@@ -18,6 +18,7 @@ def describe(report: Report) -> str:
         lines += _quantized_lines(report, report.quantized)
     if any(latency.is_unstable() for latency in report.latencies.values()):
         lines.append("note: the machine was busy; run edge-bench for steadier times")
+    lines += [f"note: left out of {text}" for text in report.left_out]
     lines += [f"warning: {text}" for text in report.warnings]
     return "\n".join(lines)
 

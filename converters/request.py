@@ -68,8 +68,9 @@ def calibration_images(request: Request, scratch: Path) -> ImageSet | None:
         images = load_images(Path(chosen), limit=limit)
     if len(images.files) < MIN_CALIBRATION_IMAGES:
         raise ConfigError(
-            f"{images.origin} holds {len(images.files)} calibration images, "
-            f"{MIN_CALIBRATION_IMAGES} are needed. Give a folder with some hundred exported images."
+            f"{images.origin} holds {len(images.files)} calibration images"
+            f"{images.left_out_text}, {MIN_CALIBRATION_IMAGES} are needed. Give a folder with some "
+            "hundred exported images."
         )
     return images
 
