@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edge.backends.onnx import open_onnx
 from edge.backends.trt_library import open_library
 from edge.bundle import load_bundle
+from tests.gpu import misreadings
 from tests.gpu.setting import Setting
 from tests.gpu.steps import wrong_tensor
 from tests.gpu.steps.graph_changes import CHANGES, beginning, read_out, tensors
@@ -230,3 +231,12 @@ def test_the_first_wrong_tensor_is_found_by_halving() -> None:
 def test_a_tensor_that_only_once_looks_wrong_is_not_the_first() -> None:
     assert first_lasting({"a": 0.1, "b": 0.5, "c": 0.2, "d": 0.6, "logits": 0.4}) == "d"
     assert first_lasting({"a": 0.9, "logits": 0.1}) is None
+
+
+def test_misreadings_tell_apart_what_matters_and_what_does_not(model: onnx.ModelProto) -> None:
+    found = {m.__name__: max(s) for m, s in misreadings.deviations(model, [IMAGES]).items()}
+    assert list(found) == [misread.__name__ for misread in misreadings.MISREADINGS]
+    assert found["identity_left_out"] > 0.2
+    assert found["identity_not_quantized"] < 0.05
+    # The small graph has neither.
+    assert (found["no_bias"], found["padding_at_the_end"]) == (0, 0)

@@ -100,7 +100,7 @@ def test_a_lost_gpu_is_no_fault_of_the_plan_and_nothing_is_built(
     opened: Open, gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened(precision="int8")
-    engine = fake_gpu._Engine
+    engine = fake_gpu.Engine
     create = engine.create_execution_context
 
     def lose(self: object, strategy: object = None) -> object:
