@@ -105,9 +105,8 @@ class PlanCache:
             BackendError: it cannot be built here; an earlier one is kept.
             BundleError: the graph cannot be read.
         """
-        is_timed = keeps_timings and self._is_usable()
-        timing = self.folder / f"{request.library.name}.timing" if is_timed else None
-        options = replace(request.options, timing_cache=timing)
+        timing_cache = self.timing_cache(request.library) if keeps_timings else None
+        options = replace(request.options, timing_cache=timing_cache)
         plan = build_plan(request.library, request.graph, options, request.machine, on_progress)
         self._write(request, plan)
         return replace(plan, graph=request.graph_name)
@@ -129,6 +128,10 @@ class PlanCache:
     def runtime_cache(self, plan: Plan) -> Path | None:
         """Where the kernels that TensorRT for RTX compiles for a plan are kept."""
         return self.folder / f"{plan.record.plan_sha256}.kernels" if self._is_usable() else None
+
+    def timing_cache(self, library: Library) -> Path | None:
+        """Where a library keeps what it timed; None where others may have written it."""
+        return self.folder / f"{library.name}.timing" if self._is_usable() else None
 
     def is_trusted(self) -> bool:
         """Whether nobody but this user and root can have written what is in the folder."""
