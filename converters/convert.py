@@ -93,7 +93,7 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
         judging=judging,
         quantized=quantized,
         half=half,
-        warnings=tuple(_warnings(card, judging, half, quantized)),
+        warnings=(*_source_warnings(source), *_warnings(card, judging, half, quantized)),
     )
 
 
@@ -151,6 +151,17 @@ def _race(
         SPEED_ROUNDS,
         on_round=lambda done, total: on_progress("measuring speed", done, total),
     )
+
+
+def _source_warnings(source: SourceModel) -> list[str]:
+    if source.facts.get("removed_head") != "sigmoid":
+        return []
+    text = (
+        "the model ended in a sigmoid, which judges each class by itself. Labels stay the same; "
+        "their confidence is now the softmax of the logits, a share among all classes and another "
+        "number: choose unidentified_below anew"
+    )
+    return [text]
 
 
 def _warnings(
