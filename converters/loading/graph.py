@@ -108,7 +108,7 @@ def at_opset(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
 
 
 def _without_newer_operators(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
-    """A copy with what `OPSET` does not know, as Gelu and Attention, written out in operators."""
+    """The graph with what `OPSET` does not know, as Gelu, written out in older operators."""
     names = {node.op_type for node in _nodes(model.graph.node)}
     oldest = {
         schema.name: schema.since_version
@@ -118,9 +118,11 @@ def _without_newer_operators(model: onnx.ModelProto, opset: int) -> onnx.ModelPr
         if schema.name in names and schema.domain == ""
     }
     newer = [("", name) for name, since in oldest.items() if OPSET < since <= opset]
-    written_out = onnx.inliner.inline_selected_functions(
-        model, newer, exclude=False, inline_schema_functions=True
-    )
+    written_out = model
+    if newer:
+        written_out = onnx.inliner.inline_selected_functions(
+            model, newer, exclude=False, inline_schema_functions=True
+        )
     for node in _nodes(written_out.graph.node):
         # Older forms lack it, and it says nothing where it is 0.
         empty = [a for a in node.attribute if a.name == "noop_with_empty_axes" and not a.i]

@@ -11,6 +11,8 @@ from onnx import helper, numpy_helper
 from converters.loading.intake.editing import constants, prune
 from converters.loading.intake.subject import Subject
 
+# A tensor that is computed may be larger than the file that computes it.
+_MAX_FOLDED_BYTES: Final = 256 * 1024**2
 # Values drawn at random are none; quantized weights tell that a network is quantized already.
 _KEPT: Final = frozenset(
     {
@@ -69,5 +71,7 @@ def _run(
         session = ort.InferenceSession(part.SerializeToString(), options, providers=providers)
         found = session.run(wanted, {})
     except Exception:  # noqa: BLE001  # ONNX Runtime's errors have no common class below Exception
+        return None
+    if sum(value.nbytes for value in found) > _MAX_FOLDED_BYTES:
         return None
     return [numpy_helper.from_array(v, name) for name, v in zip(wanted, found, strict=True)]

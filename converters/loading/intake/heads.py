@@ -21,7 +21,10 @@ Head = Callable[[NDArray[Any]], NDArray[Any]]
 
 # Between a head and the output these change no value, or none but the very small and large.
 _PASSING: Final = frozenset(
-    {"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Dropout", "Clip"}
+    {
+        *("Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose"),
+        *("Cast", "Dropout", "Clip"),
+    }
 )
 # Guards against the logarithm of zero.
 _GUARDS: Final = _PASSING | {"Add", "Max"}

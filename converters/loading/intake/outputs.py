@@ -32,7 +32,8 @@ def drop_maps(model: onnx.ModelProto) -> None:
     for value in model.graph.output:
         node = computed.get(value.name)
         if node is not None and node.op_type == "ZipMap":
-            value.CopyFrom(onnx.ValueInfoProto(name=node.input[0]))
+            info = helper.make_tensor_value_info(node.input[0], TensorProto.FLOAT, [None, None])
+            value.CopyFrom(info)
     prune(model)
 
 

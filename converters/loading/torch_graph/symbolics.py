@@ -11,15 +11,21 @@ from torch.onnx import symbolic_helper
 from torch.onnx.utils import register_custom_op_symbolic
 
 from converters.loading.graph import OPSET
+from converters.loading.torch_graph.attention import encoder_layer, self_attention
 
 
 def add_symbolics() -> None:
-    """Let the exporter write adaptive average pools to sizes that do not divide their input's.
+    """Let the exporter write attention, and adaptive average pools to any size.
 
-    Such a pool is a product with a constant matrix along each axis. VGG and AlexNet have one
-    wherever images are smaller than ImageNet's.
+    A pool to a size that does not divide its input's is a product with a constant matrix along each
+    axis. VGG and AlexNet have one wherever images are smaller than ImageNet's.
     """
-    register_custom_op_symbolic("aten::adaptive_avg_pool2d", _adaptive_pool, OPSET)
+    for operator, symbolic in (
+        ("adaptive_avg_pool2d", _adaptive_pool),
+        ("_native_multi_head_attention", self_attention),
+        ("_transformer_encoder_layer_fwd", encoder_layer),
+    ):
+        register_custom_op_symbolic(f"aten::{operator}", symbolic, OPSET)
 
 
 @symbolic_helper.parse_args("v", "is")

@@ -9,7 +9,13 @@ import onnx
 from onnx import helper, numpy_helper
 
 from converters.loading.intake.control_flow.inlining import Renamer, all_names
-from converters.loading.intake.editing import add_constant, attribute, int_list, replace
+from converters.loading.intake.editing import (
+    add_constant,
+    attribute,
+    constants,
+    int_list,
+    replace,
+)
 
 # As many layers as a network for cell images may have; each is calibrated and corrected.
 _MAX_ROUNDS: Final = 64
@@ -19,7 +25,7 @@ def unroll(model: onnx.ModelProto, loop: onnx.NodeProto, rounds: int) -> bool:
     """Replace a loop by its rounds; False where it may end earlier or runs too often."""
     body: onnx.GraphProto = attribute(loop, "body")
     carried_count = len(loop.input) - 2
-    if not 0 < rounds <= _MAX_ROUNDS or not _goes_on(body):
+    if not 0 < rounds <= _MAX_ROUNDS or not _goes_on(model, body):
         return False
     carried, scanned = list(loop.input[2:]), [list[str]() for _ in loop.output[carried_count:]]
     nodes, taken = [], all_names(model.graph)
@@ -39,10 +45,10 @@ def unroll(model: onnx.ModelProto, loop: onnx.NodeProto, rounds: int) -> bool:
     return True
 
 
-def _goes_on(body: onnx.GraphProto) -> bool:
+def _goes_on(model: onnx.ModelProto, body: onnx.GraphProto) -> bool:
     """Whether the body leaves its condition as it was, or sets it to a constant True."""
     wanted, given = body.output[0].name, body.input[1].name
-    known = {tensor.name: tensor for tensor in body.initializer}
+    known = constants(model) | {tensor.name: tensor for tensor in body.initializer}
     computed = {name: node for node in body.node for name in node.output}
     while (node := computed.get(wanted)) is not None and node.op_type in ("Identity", "Cast"):
         wanted = node.input[0]
