@@ -28,9 +28,10 @@ from converters.loading.border import (
 from converters.loading.graph import check_ends, parse_graph
 from converters.loading.samples import normalise
 from converters.loading.staging import stage
+from converters.new_card.findings import Findings, from_json
 from edge.errors import ConfigError, ModelError
 
-__all__ = ["SourceKind", "SourceModel", "open_model"]
+__all__ = ["SourceKind", "SourceModel", "describe_model", "open_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,17 @@ class SourceModel:
     graph: onnx.ModelProto
     sample_logits: NDArray[np.float32]
     facts: dict[str, Any]
+
+    def warnings(self) -> list[str]:
+        """What was chosen in the file that a person may not expect."""
+        found = []
+        if "not_taken" in self.facts:
+            found.append(f"the moving average was not taken: {self.facts['not_taken']}.")
+        if "stored_as" in self.facts:
+            found.append(f"weights in {', '.join(self.facts['stored_as'])} were taken in FP32.")
+        if "architecture" in self.facts:
+            found.append(f"the architecture is the file's: {self.facts['architecture']}.")
+        return found
 
 
 def open_model(
@@ -88,6 +100,30 @@ def open_model(
     if answer.kind is None:
         raise ModelError("the process that opened the model gave a damaged answer.")
     return SourceModel(path, answer.kind, sha256, graph, logits, answer.facts)
+
+
+def describe_model(path: Path) -> tuple[SourceKind, Findings]:
+    """What a file tells of its model, for a card; a child process reads it and runs nothing of it.
+
+    Raises:
+        ModelError: no known kind, or damaged.
+    """
+    with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
+        folder = Path(scratch)
+        request = Request(
+            name=path.name,
+            sha256=stage(path, folder / SOURCE_NAME),
+            architecture=None,
+            class_count=0,
+            trusted=False,
+            limits=child_process.LIMITS,
+            describes=True,
+        )
+        write_request(folder, request, np.zeros((0, 3, 1, 1), np.float32))
+        answer = child_process.run_child(folder, request)
+    if answer.kind is None:
+        raise ModelError("the process that opened the model gave a damaged answer.")
+    return answer.kind, from_json(answer.facts.get("findings"))
 
 
 def _digest(trust_pickle: str | None) -> str | None:

@@ -21,6 +21,7 @@ from converters.export_check import check_export, sample_images
 from converters.fp16.half_model import HalfModel, halve
 from converters.image_set import ImageSet, evenly, image_batches
 from converters.judging import Judging
+from converters.new_card.contradictions import contradictions
 from converters.pack import Contents, write_bundle
 from converters.placement import TENSORRT, TENSORRT8, X86, X86_7BIT
 from converters.request import Request, calibration_images, validation_images
@@ -106,7 +107,11 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
         judging=judging,
         quantized=quantized,
         half=half,
-        warnings=tuple(_warnings(card, judging, half, quantized)),
+        warnings=(
+            *source.warnings(),
+            *contradictions(request.model, card),
+            *_warnings(card, judging, half, quantized),
+        ),
         left_out=tuple(
             f"{images.origin}: {line}"
             for images in (to_judge, to_calibrate)

@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.architectures.name import Architecture
 from edge import atomic
 from edge.errors import ModelError
 from edge.safe_open import NotRegularError, TooLargeError, read_bounded
@@ -28,7 +29,10 @@ _SAMPLES_NAME: Final = "samples.npy"
 _LOGITS_NAME: Final = "logits.npy"
 _ANSWER_NAME: Final = "answer.json"
 # The only facts taken: in the manifest they stand beside the file's hash.
-_FACTS: Final = ("key", "ema", "prefix", "left_out", "trusted_pickle", "names_run")
+_FACTS: Final = (
+    *("key", "ema", "prefix", "left_out", "not_taken", "stored_as", "not_run"),
+    *("architecture", "trusted_pickle", "names_run", "findings"),
+)
 
 GIB: Final = 1024**3
 # Protobuf, and with it ONNX in one file, ends at 2 GiB.
@@ -61,14 +65,18 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the child is asked. `name` is the file's own name, for messages."""
+    """What the child is asked. `name` is the file's own name, for messages.
+
+    `describes`: tell what the file says of its model, and open no network.
+    """
 
     name: str
     sha256: str
-    architecture: str | None
+    architecture: Architecture | None
     class_count: int
     trusted: bool
     limits: Limits
+    describes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,14 @@ def write_request(folder: Path, request: Request, samples: NDArray[np.float32]) 
 def read_request(folder: Path) -> tuple[Request, NDArray[np.float32]]:
     """The child's side of `write_request`."""
     values = json.loads((folder / _REQUEST_NAME).read_bytes())
-    request = Request(**{**values, "limits": Limits(**values["limits"])})
+    named = values["architecture"]
+    request = Request(
+        **{
+            **values,
+            "architecture": named and Architecture(**named),
+            "limits": Limits(**values["limits"]),
+        }
+    )
     return request, np.load(folder / _SAMPLES_NAME, allow_pickle=False)
 
 

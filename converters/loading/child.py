@@ -48,6 +48,12 @@ def main(folder: Path) -> None:
 def _open(folder: Path, request: Request, samples: NDArray[np.float32]) -> Answer:
     path = folder / SOURCE_NAME
     kind = detect_kind(path, request.name)
+    if request.describes:
+        from converters.new_card.describe import describe
+        from converters.new_card.findings import to_json
+
+        kind, findings = describe(kind, path, request)
+        return Answer(kind, {"findings": to_json(findings)}, None)
     refuse_quantized_torch(path, kind, request.name)
     facts: dict[str, Any] = {}
     if kind is SourceKind.ONNX:

@@ -54,6 +54,10 @@ def _environment(folder: Path, request: Request) -> dict[str, str]:
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     search_path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
     own = {
+        # A network is built from its name, and its weights come from the file.
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
         "PYTHONPATH": search_path,
         "TMPDIR": str(folder),
         # Each thread maps memory of its own; with many cores that alone meets the limit.

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
-import pathlib
-import pickle
 import re
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,25 +15,10 @@ from torch import nn
 
 from converters.loading.border import Request, SourceKind
 from converters.loading.exported_program import open_exported_program
-from converters.loading.pickles import names_run_by
 from converters.loading.torch_export import export
-from converters.loading.weights import Weights, fill_network, find_weights
+from converters.loading.weights.open_weights import open_pickle, open_safetensors
 from edge.errors import ModelError
 
-# The function that restores a pickled numpy number; its module changed its name in numpy 2.
-_SCALAR: Final = np.float64(0).__reduce__()[0]
-# What training scripts put beside the weights and what runs nothing when it is loaded:
-# command line arguments, folders, a best score.
-_INERT: Final[list[Any]] = [
-    argparse.Namespace,
-    pathlib.PosixPath,
-    (_SCALAR, "numpy.core.multiarray.scalar"),
-    (_SCALAR, "numpy._core.multiarray.scalar"),
-    np.dtype,
-    type(np.dtype(np.float64)),
-    type(np.dtype(np.float32)),
-    type(np.dtype(np.int64)),
-]
 # TorchScript is a language with operators that read and write files, and a module may call
 # them while it is loaded. As whole words no network of layers has them in its sources.
 _FILE_OPERATORS: Final = re.compile(rb"\b(save|from_file|load_tensor|rpc|dist_rpc|c10d)\b")
@@ -82,47 +63,9 @@ def _load(kind: SourceKind, path: Path, request: Request, size: tuple[int, ...])
         return _Loaded(kind, _open_torchscript(path, request), {})
     if kind is SourceKind.EXPORTED_PROGRAM:
         return _Loaded(kind, *open_exported_program(path, request, size))
-    if kind is SourceKind.SAFETENSORS:
-        from safetensors.torch import load_file
-
-        return _from_weights(find_weights(load_file(path), request.name), request, kind)
-    loaded, facts = _unpickle(path, request)
-    weights = find_weights(loaded, request.name)
-    found = SourceKind.CHECKPOINT if weights.is_checkpoint else kind
-    return _from_weights(replace(weights, facts=weights.facts | facts), request, found)
-
-
-def _from_weights(weights: Weights, request: Request, kind: SourceKind) -> _Loaded:
-    if isinstance(weights.content, nn.Module):
-        return _Loaded(SourceKind.PICKLED_MODULE, weights.content, weights.facts)
-    network, prefix = fill_network(weights.content, request)
-    facts = dict(weights.facts)
-    if prefix:
-        facts["prefix"] = prefix
-        left_out = [name for name in weights.content if not name.startswith(prefix)]
-        facts["left_out"] = left_out[:20]
-    return _Loaded(kind, network, facts)
-
-
-def _unpickle(path: Path, request: Request) -> tuple[object, dict[str, Any]]:
-    try:
-        with torch.serialization.safe_globals(_INERT):
-            return torch.load(path, map_location="cpu", weights_only=True), {}
-    except pickle.UnpicklingError as error:
-        names = names_run_by(path)
-        if not names:
-            raise ModelError(
-                f"{request.name} is a truncated or damaged torch file. Copy it again."
-            ) from error
-        if not request.trusted:
-            raise ModelError(
-                f"{request.name} is a pickled Python object and would run its own code when "
-                f"loaded (it names {', '.join(names)}); a file of tensors alone is needed. Save it "
-                "with torch.save(model.state_dict(), FILE), or if you know who made it give "
-                f"--trust-pickle sha256:{request.sha256}"
-            ) from error
-    loaded: Mapping[str, object] = torch.load(path, map_location="cpu", weights_only=False)
-    return loaded, {"trusted_pickle": True, "names_run": names}
+    weights = open_safetensors if kind is SourceKind.SAFETENSORS else open_pickle
+    opened = weights(path, request)
+    return _Loaded(opened.kind, opened.module, opened.facts)
 
 
 def _open_torchscript(path: Path, request: Request) -> nn.Module:
