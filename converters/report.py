@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from converters.convert import Report
+from converters.loading.sandbox.limits import NO_GUARDS
 from converters.placement import X86
 from converters.quantization import Solution
 from converters.targets import Quantized
@@ -12,7 +13,7 @@ from converters.validation_size import THIN_CLASS_IMAGES
 def describe(report: Report) -> str:
     """The report as text: sizes, accuracy, speed, what was calibrated on, what was refused."""
     lines = [f"wrote {report.target} from {report.source.path.name} ({report.source.kind})"]
-    lines += [*_thin_classes(report), "", *_table(report)]
+    lines += [_sandbox(report), *_thin_classes(report), "", *_table(report)]
     lines += ["", _validated(report), *_class_lines(report)]
     if report.quantized:
         lines += _quantized_lines(report, report.quantized)
@@ -20,6 +21,14 @@ def describe(report: Report) -> str:
         lines.append("note: the machine was busy; run edge-bench for steadier times")
     lines += [f"warning: {text}" for text in report.warnings]
     return "\n".join(lines)
+
+
+def _sandbox(report: Report) -> str:
+    """What kept the file from doing harm while it was opened."""
+    guards = str(report.source.facts["sandbox"])
+    if guards.startswith(NO_GUARDS):
+        return f"warning: opened in no sandbox{guards.removeprefix(NO_GUARDS)}"
+    return f"opened in a sandbox: {guards}"
 
 
 def _thin_classes(report: Report) -> list[str]:

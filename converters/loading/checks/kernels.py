@@ -1,0 +1,85 @@
+"""Sizes that torch's own code for a few operators takes on trust, looked at before it runs.
+
+Each of these was seen to read or write beyond its tensors, or to end the process, when a file gave
+it other sizes (torch 2.13, x86-64): batch norm in its decomposed form, LSTM, weight norm, attention
+called by its kernel, and grid sampling with an unknown mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+_ATEN: Final = torch.ops.aten
+
+
+class CheckedKernels(TorchDispatchMode):
+    """While the block runs, such a call raises RuntimeError and is not made."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        fits = _CHECKS.get(func.overloadpacket)
+        if fits is not None and not fits(*args):
+            raise RuntimeError(f"{func} is given tensors of sizes that do not fit together")
+        return func(*args, **(kwargs or {}))
+
+
+def _batch_norm(images: Tensor, *parts: Any) -> bool:
+    """Weight, bias, mean and variance hold one number a channel; without training all is there."""
+    tensors = [part for part in parts if isinstance(part, Tensor)]
+    is_training = any(part is True for part in parts)
+    has_statistics = isinstance(parts[2], Tensor) and isinstance(parts[3], Tensor)
+    channels = images.shape[1] if images.dim() > 1 else -1
+    return (is_training or has_statistics) and all(t.shape == (channels,) for t in tensors)
+
+
+def _lstm(steps: Tensor, *parts: Any) -> bool:
+    """Weights of input and state, two biases, state and cell, of one hidden size."""
+    to_gates, from_state, *rest = parts[:6]
+    gates, hidden = from_state.shape
+    biases, states = rest[:2], rest[2:]
+    return (
+        gates == 4 * hidden
+        and parts[9] == hidden
+        and to_gates.shape == (gates, steps.shape[-1])
+        and all(bias.shape == (gates,) for bias in biases)
+        and all(state.numel() == steps.shape[1] * hidden for state in states)
+    )
+
+
+def _weight_norm(direction: Tensor, length: Tensor, dimension: int = 0) -> bool:
+    ones = [1] * direction.dim()
+    ones[dimension] = direction.shape[dimension]
+    return list(length.shape) == ones
+
+
+def _attention(query: Tensor, key: Tensor, value: Tensor, *_: Any) -> bool:
+    batch, heads, _, size = query.shape
+    return (
+        key.shape == value.shape
+        and (key.shape[0], key.shape[3]) == (batch, size)
+        and key.shape[1] > 0
+        and heads % key.shape[1] == 0
+    )
+
+
+def _grid_sampler(*parts: Any) -> bool:
+    """The numbers of the mode and of the padding are known ones."""
+    return parts[2] in range(3) and parts[3] in range(3)
+
+
+_CHECKS: Final[dict[Any, Callable[..., bool]]] = {
+    _ATEN.native_batch_norm: _batch_norm,
+    _ATEN._native_batch_norm_legit: _batch_norm,  # noqa: SLF001
+    _ATEN._native_batch_norm_legit_no_training: _batch_norm,  # noqa: SLF001
+    _ATEN.mkldnn_rnn_layer: _lstm,
+    _ATEN._weight_norm_interface: _weight_norm,  # noqa: SLF001
+    _ATEN._scaled_dot_product_flash_attention_for_cpu: _attention,  # noqa: SLF001
+    _ATEN.grid_sampler_2d: _grid_sampler,
+    _ATEN.grid_sampler_3d: _grid_sampler,
+}
