@@ -25,6 +25,7 @@ from converters.loading.border import (
     read_result,
     write_request,
 )
+from converters.loading.checks.graph_sizes import require_fixed_sizes
 from converters.loading.graph import check_ends, parse_graph
 from converters.loading.samples import normalise
 from converters.loading.staging import stage
@@ -85,6 +86,7 @@ def open_model(
         content, logits = read_result(folder)
     graph = parse_graph(content, path.name)
     check_ends(graph, path.name, card.input.height, card.input.width)
+    require_fixed_sizes(graph, path.name)
     if answer.kind is None:
         raise ModelError("the process that opened the model gave a damaged answer.")
     return SourceModel(path, answer.kind, sha256, graph, logits, answer.facts)

@@ -10,7 +10,7 @@ from torch import nn
 
 from converters.loading.border import Request
 from converters.loading.checks.exported import what_it_runs
-from converters.loading.checks.kernels import CheckedKernels
+from converters.loading.checks.kernels import checked_kernels
 from edge.errors import ModelError
 
 _RESHAPES: Final = (torch.ops.aten.view.default, torch.ops.aten.reshape.default)
@@ -39,7 +39,7 @@ def open_exported_program(
     batch = program.example_inputs[0][0].shape[0] if program.example_inputs else 1
     example = torch.zeros(batch, 3, *size)
     # A trace records each call twice under the guard, so the program runs once before.
-    with torch.no_grad(), CheckedKernels():
+    with torch.no_grad(), checked_kernels():
         module(example)
     # The exporter calls train() and eval(), which an exported program refuses and its trace takes.
     traced: nn.Module = torch.jit.trace(  # type: ignore[no-untyped-call]

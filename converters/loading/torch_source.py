@@ -19,7 +19,7 @@ from torch import nn
 
 from converters.loading.border import Request, SourceKind
 from converters.loading.checks.devices import on_cpu
-from converters.loading.checks.kernels import CheckedKernels
+from converters.loading.checks.kernels import checked_kernels
 from converters.loading.checks.torchscript import check_torchscript
 from converters.loading.exported_program import open_exported_program
 from converters.loading.pickles import names_run_by
@@ -72,11 +72,11 @@ def open_torch(
     loaded = _load(kind, path, request, samples.shape[2:])
     module = loaded.module.float().eval()
     # Not in inference mode, where the guard would see whole layers and not their kernels.
-    with torch.no_grad(), CheckedKernels():
+    with torch.no_grad(), checked_kernels():
         rows = [_logits(module(torch.from_numpy(row[None])), request) for row in samples]
     # Code by others is run once more; a network of our own is traced, which the guard disturbs.
     is_script = isinstance(module, torch.jit.ScriptModule)
-    with torch.no_grad(), CheckedKernels() if is_script else nullcontext():
+    with torch.no_grad(), checked_kernels() if is_script else nullcontext():
         graph = export(module, request.name, samples.shape[2], samples.shape[3])
     return Opened(loaded.kind, graph, np.concatenate(rows), loaded.facts)
 

@@ -8,6 +8,7 @@ called by its kernel, and grid sampling with an unknown mode.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import torch
@@ -17,9 +18,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 _ATEN: Final = torch.ops.aten
 
 
-class CheckedKernels(TorchDispatchMode):
+def checked_kernels() -> AbstractContextManager[object]:
     """While the block runs, such a call raises RuntimeError and is not made."""
+    return _CheckedKernels()  # type: ignore[no-untyped-call]
 
+
+class _CheckedKernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
@@ -54,17 +58,17 @@ def _lstm(steps: Tensor, *parts: Any) -> bool:
 
 def _weight_norm(direction: Tensor, length: Tensor, dimension: int = 0) -> bool:
     ones = [1] * direction.dim()
-    ones[dimension] = direction.shape[dimension]
+    ones[dimension] = direction.size(dimension)
     return list(length.shape) == ones
 
 
 def _attention(query: Tensor, key: Tensor, value: Tensor, *_: Any) -> bool:
-    batch, heads, _, size = query.shape
+    heads = key.size(1)
     return (
         key.shape == value.shape
-        and (key.shape[0], key.shape[3]) == (batch, size)
-        and key.shape[1] > 0
-        and heads % key.shape[1] == 0
+        and (key.size(0), key.size(3)) == (query.size(0), query.size(3))
+        and heads > 0
+        and query.size(1) % heads == 0
     )
 
 

@@ -202,7 +202,7 @@ def _variables_of(function: ast.FunctionDef) -> tuple[set[str], set[str]]:
         if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
     ]
     to_functions = [
-        ast.unparse(line.targets)
+        ast.unparse(line.targets[0])
         for line in ast.walk(function)
         if isinstance(line, ast.Assign) and _ARCHIVE_NAME.fullmatch(ast.unparse(line.value))
     ]
