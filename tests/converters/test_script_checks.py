@@ -7,6 +7,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,35 @@ def refusal(path: Path) -> str:
 
 def test_check_scripted_network_with_control_flow_passes(tmp_path: Path) -> None:
     check_torchscript(scripted(Plain(), tmp_path / "m.pt"), "m.pt")
+
+
+class Format(Enum):
+    """As timm's layers have one."""
+
+    FIRST = "NCHW"
+    LAST = "NHWC"
+
+
+class Attributes(nn.Module):
+    """Every kind of attribute that torch writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names, self.sizes, self.missing = ["a"], [(1, 2)], None
+        self.found, self.more = {"x": torch.ones(2)}, [torch.ones(2)]
+        self.counts, self.shares, self.flags = [1, 2], [0.5], [True]
+        self.device, self.format, self.pair = torch.device("cpu"), Format.FIRST, (1, "a")
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.format == Format.LAST:
+            images = images.permute(0, 3, 1, 2)
+        images = images + self.found["x"].sum() + self.more[0].sum() + self.sizes[0][1]
+        images = images * self.counts[0] * self.shares[0] + len(self.names) + self.pair[0]
+        return images if self.flags[0] else images.to(self.device)
+
+
+def test_check_every_kind_of_attribute_passes(tmp_path: Path) -> None:
+    check_torchscript(scripted(Attributes(), tmp_path / "m.pt"), "m.pt")
 
 
 @pytest.mark.parametrize(

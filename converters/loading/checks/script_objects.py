@@ -78,7 +78,16 @@ def read_objects(
             _check_fields(built, fields[built.name])
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):  # noqa: SLF001  # the one in Python, which can be changed
+    dispatch = dict(pickle._Unpickler.dispatch)  # noqa: RUF012, SLF001
+
+    def load_reduce(self) -> None:
+        """As Python has it, and as torch writes enumerations: with the bare value."""
+        given = self.stack.pop()
+        self.stack[-1] = self.stack[-1](*given if isinstance(given, tuple) else (given,))
+
+    dispatch[pickle.REDUCE[0]] = load_reduce
+
     def __init__(self, content: bytes, storage_bytes: Callable[[str], int]) -> None:
         super().__init__(io.BytesIO(content))
         self._storage_bytes = storage_bytes

@@ -29,6 +29,11 @@ _ENTRIES: Final = re.compile(
 _SOURCE: Final = re.compile(r"code/([\w/]+)\.py")
 # torch.jit.load does not read traced_inputs.pkl unless it is asked for shapes.
 _PICKLE: Final = re.compile(r"(constants|data)\.pkl")
+# What Python's unpickler raises for what is no pickle, and torch's reader for a missing entry.
+_UNREADABLE: Final = (
+    *(pickle.UnpicklingError, EOFError, RuntimeError),
+    *(ValueError, TypeError, LookupError, AttributeError),
+)
 
 
 def check_torchscript(path: Path, name: str) -> None:
@@ -96,5 +101,5 @@ def _strange_objects(
 
         try:
             read_objects(archive.get_record(entry), size_bytes, fields)
-        except (pickle.UnpicklingError, ValueError, TypeError, EOFError, RuntimeError) as error:
+        except _UNREADABLE as error:
             yield f"an object that torch does not write ({entry}: {str(error)[:120]})"
