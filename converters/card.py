@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from converters.inputs.class_names import normal
 from edge.errors import ConfigError
 from edge.preprocess import InputSpec
 from edge.yaml_file import read_yaml
@@ -113,9 +114,10 @@ def _classes(value: Any) -> tuple[str, ...]:
         raise ConfigError(f"classes is {value!r}; give the ordered list of at least two names.")
     if not all(isinstance(name, str) and name for name in value):
         raise ConfigError("classes holds something that is not a name; quote every name.")
-    if len(set(value)) != len(value):
+    names = tuple(normal(name) for name in value)
+    if len(set(names)) != len(names):
         raise ConfigError("classes holds a name twice; every class needs its own name.")
-    return tuple(value)
+    return names
 
 
 def _fraction(key: str, value: Any) -> float:

@@ -11,13 +11,18 @@
     |  `- DeviceError      5: a device failed at work; another one may go on
     `- StorageError        6: a disk refuses to read or write
 
+7 is no error: edge-convert wrote a bundle, in which the INT8 that was asked for is missing.
+
 A message says what was found, what was needed and what to do, in one line.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
+
+# The bundle was written, and runs in FP32 on CPUs although INT8 was asked for.
+WITHOUT_INT8: Final = 7
 
 
 class EdgeError(Exception):
