@@ -7,20 +7,11 @@ from pathlib import Path
 import pytest
 
 from converters.loading.sandbox import landlock, seccomp, syscalls
-from edge import kernel
 from tests.support.bpf import ALLOWED, KILLED, decision
-from tests.support.confined import NO_LANDLOCK, NO_SECCOMP, run_confined
+from tests.support.confined import NO_LANDLOCK, NO_SECCOMP, has_landlock, run_confined
 
 PROCESSORS = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 OWN = 4321
-
-
-def has_landlock() -> bool:
-    try:
-        kernel.syscall(444, None, 0, 1)
-    except OSError:
-        return False
-    return True
 
 
 needs_landlock = pytest.mark.skipif(not has_landlock(), reason="the kernel has no Landlock")
@@ -109,7 +100,6 @@ def test_confined_process_has_no_network_no_children_and_no_hold_on_others(folde
         folder,
         """
 import ctypes, socket, subprocess, threading
-from edge import kernel
 done = []
 thread = threading.Thread(target=lambda: done.append(1))
 thread.start()

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from edge import kernel
+
 # Refuse a system call as a kernel without it does, so that its absence is a real one.
 _REFUSE = """
 import ctypes, errno, struct
@@ -28,6 +30,15 @@ NO_SECCOMP = _REFUSE + (
     "import platform\n"
     "refuse({'x86_64': 157, 'aarch64': 167}[platform.machine()], errno.EINVAL, 22)\n"
 )
+
+
+def has_landlock() -> bool:
+    """Whether this kernel has it and it is switched on."""
+    try:
+        kernel.syscall(444, None, 0, 1)
+    except OSError:
+        return False
+    return True
 
 
 def run_confined(

@@ -7,8 +7,8 @@ called by its kernel, and grid sampling with an unknown mode.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import torch
@@ -18,19 +18,36 @@ from torch.utils._python_dispatch import TorchDispatchMode
 _ATEN: Final = torch.ops.aten
 
 
-def checked_kernels() -> AbstractContextManager[object]:
+@contextmanager
+def checked_kernels() -> Iterator[None]:
     """While the block runs, such a call raises RuntimeError and is not made."""
-    return _CheckedKernels()  # type: ignore[no-untyped-call]
+    guard = _CheckedKernels()  # type: ignore[no-untyped-call]
+    try:
+        with guard:
+            yield
+    except Exception as error:
+        # TorchScript loses the text of an error that came through Python.
+        raise guard.error or error from error
 
 
 class _CheckedKernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    error: Exception | None = None
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        fits = _CHECKS.get(func.overloadpacket)
-        if fits is not None and not fits(*args):
-            raise RuntimeError(f"{func} is given tensors of sizes that do not fit together")
-        return func(*args, **(kwargs or {}))
+        try:
+            _require_fitting(func, args)
+            return func(*args, **(kwargs or {}))
+        except Exception as error:
+            self.error = error
+            raise
+
+
+def _require_fitting(func: Any, args: tuple[Any, ...]) -> None:
+    fits = _CHECKS.get(func.overloadpacket)
+    if fits is not None and not fits(*args):
+        raise RuntimeError(f"{func} is given tensors of sizes that do not fit together")
 
 
 def _batch_norm(images: Tensor, *parts: Any) -> bool:

@@ -10,7 +10,7 @@ import io
 import pickle
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, ClassVar, Final, NamedTuple, Self
 
 _ITEM_BYTES: Final = {
     **dict.fromkeys(("Bool", "Byte", "Char", "Float8_e4m3fn", "Float8_e5m2"), 1),
@@ -79,7 +79,8 @@ def read_objects(
 
 
 class _Unpickler(pickle._Unpickler):  # noqa: SLF001  # the one in Python, which can be changed
-    dispatch = dict(pickle._Unpickler.dispatch)  # noqa: RUF012, SLF001
+    stack: list[Any]
+    dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)  # noqa: SLF001
 
     def load_reduce(self) -> None:
         """As Python has it, and as torch writes enumerations: with the bare value."""
