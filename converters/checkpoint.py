@@ -28,6 +28,7 @@ from converters.loading.border import (
 from converters.loading.checks.graph_sizes import require_fixed_sizes
 from converters.loading.graph import check_ends, parse_graph
 from converters.loading.samples import normalise
+from converters.loading.sandbox.limits import NO_GUARDS
 from converters.loading.staging import stage
 from edge.errors import ConfigError, ModelError
 
@@ -40,7 +41,8 @@ class SourceModel:
 
     `graph` takes normalised float images (batch, 3, h, w). `sample_logits` (n, classes) are what
     the source's own framework gives for the sample images. `facts` tell what was chosen in the
-    file: the checkpoint's key, a prefix taken off the names, whether a pickle was trusted.
+    file: the checkpoint's key, a prefix taken off the names, whether a pickle was trusted. `sandbox` are the guards that were in
+    force while it was opened, as `sandbox.confine` says it.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class SourceModel:
     graph: onnx.ModelProto
     sample_logits: NDArray[np.float32]
     facts: dict[str, Any]
+    sandbox: str = NO_GUARDS
 
 
 def open_model(
@@ -89,7 +92,7 @@ def open_model(
     require_fixed_sizes(graph, path.name)
     if answer.kind is None:
         raise ModelError("the process that opened the model gave a damaged answer.")
-    return SourceModel(path, answer.kind, sha256, graph, logits, answer.facts)
+    return SourceModel(path, answer.kind, sha256, graph, logits, answer.facts, answer.sandbox)
 
 
 def _digest(trust_pickle: str | None) -> str | None:

@@ -147,6 +147,7 @@ def _facts(contents: Contents, evidence: dict[str, Any]) -> dict[str, Any]:
             "file": source.path.name,
             "kind": str(source.kind),
             "sha256": source.sha256,
+            "sandbox": source.sandbox,
             **source.facts,
         },
         "quantization": _quantization_facts(contents.quantized),

@@ -28,7 +28,7 @@ def describe(report: Report) -> str:
 
 def _sandbox(report: Report) -> str:
     """What kept the file from doing harm while it was opened."""
-    guards = str(report.source.facts["sandbox"])
+    guards = report.source.sandbox
     if guards.startswith(NO_GUARDS):
         return f"warning: opened in no sandbox{guards.removeprefix(NO_GUARDS)}"
     return f"opened in a sandbox: {guards}"

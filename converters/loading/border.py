@@ -71,11 +71,12 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the child found besides the graph and the logits."""
+    """What the child found besides the graph and the logits; the parent adds the sandbox."""
 
     kind: SourceKind | None
     facts: dict[str, Any]
     refusal: Refusal | None
+    sandbox: str = ""
 
 
 def write_request(folder: Path, request: Request, samples: NDArray[np.float32]) -> None:

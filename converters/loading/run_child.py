@@ -29,7 +29,7 @@ _MAX_GUARDS_BYTES: Final = 300
 def run_child(folder: Path, request: Request) -> Answer:
     """Start the child on `folder`, wait for its end, and give its answer.
 
-    Among the answer's facts is the sandbox that the child said it is in before it opened the file.
+    The answer's sandbox is what the child said before it opened the file.
 
     Raises:
         ModelError: the file is refused, or the child crashed or ran too long.
@@ -58,7 +58,7 @@ def run_child(folder: Path, request: Request) -> Answer:
         raise _crashed(request, exit_code)
     if answer.refusal is not None:
         raise _refused(answer.refusal)
-    return replace(answer, facts={**answer.facts, "sandbox": guards})
+    return replace(answer, sandbox=guards)
 
 
 def _said_first(child: subprocess.Popen[bytes]) -> str:

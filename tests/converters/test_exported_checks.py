@@ -109,6 +109,9 @@ LYING: dict[str, Callable[[], Any]] = {
     "lstm state": lambda: lstm(
         ones(3, 9, 4), ones(1, 1, 5), ones(20, 4), ones(20, 5), ones(20), ones(20)
     ),
+    "antialiased scale": lambda: ATEN._upsample_bilinear2d_aa(
+        ones(1, 1, 8, 8), [4, 4], NO, 1e-5, 1e-5
+    ),
     "grid mode": lambda: ATEN.grid_sampler(ones(1, 1, 4, 4), ones(1, 3, 3, 2), 7, 0, YES),
 }
 

@@ -2,7 +2,7 @@
 
 Each of these was seen to read or write beyond its tensors, or to end the process, when a file gave
 it other sizes (torch 2.13, x86-64): batch norm in its decomposed form, LSTM, weight norm, attention
-called by its kernel, and grid sampling with an unknown mode.
+called by its kernel, grid sampling with an unknown mode, antialiased resizing by another scale.
 """
 
 from __future__ import annotations
@@ -94,6 +94,14 @@ def _grid_sampler(*parts: Any) -> bool:
     return parts[2] in range(3) and parts[3] in range(3)
 
 
+def _antialiased(images: Tensor, size: Any, _: bool, *scales: Any) -> bool:  # noqa: FBT001
+    """A scale is that of the two sizes; another one asks for tables of any length."""
+    return all(
+        scale is None or abs(before * scale - after) < 1
+        for before, after, scale in zip(images.shape[2:], size, scales, strict=False)
+    )
+
+
 _CHECKS: Final[dict[Any, Callable[..., bool]]] = {
     _ATEN.native_batch_norm: _batch_norm,
     _ATEN._native_batch_norm_legit: _batch_norm,  # noqa: SLF001
@@ -101,6 +109,9 @@ _CHECKS: Final[dict[Any, Callable[..., bool]]] = {
     _ATEN.mkldnn_rnn_layer: _lstm,
     _ATEN._weight_norm_interface: _weight_norm,  # noqa: SLF001
     _ATEN._scaled_dot_product_flash_attention_for_cpu: _attention,  # noqa: SLF001
+    _ATEN._upsample_bicubic2d_aa: _antialiased,  # noqa: SLF001
+    _ATEN._upsample_bilinear2d_aa: _antialiased,  # noqa: SLF001
+    _ATEN._upsample_lanczos2d_aa: _antialiased,  # noqa: SLF001
     _ATEN.grid_sampler_2d: _grid_sampler,
     _ATEN.grid_sampler_3d: _grid_sampler,
 }

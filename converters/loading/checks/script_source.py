@@ -39,8 +39,8 @@ _RUNS_AT_LOAD: Final = "__setstate__"
 class Calls:
     """What one source calls.
 
-    `operators`: `aten::relu` and the like. `words`: annotate, getattr and the like. `methods`: of
-    objects of the archive's classes. `strange`: what no network has, in words.
+    `operators`: `aten::relu` and the like, and `aten::div with out=`. `words`: annotate, getattr
+    and the like. `methods`: of objects of the archive's classes. `strange`: what no network has.
     """
 
     operators: frozenset[str]
@@ -131,11 +131,12 @@ class _Reader(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
-        self._require(all(keyword.arg not in ("out", None) for keyword in node.keywords), node)
+        self._require(all(keyword.arg is not None for keyword in node.keywords), node)
         if isinstance(node.func, ast.Name):
             self._read_word(node, node.func.id)
         elif isinstance(node.func, ast.Attribute):
-            self._read_attribute(node.func)
+            writes = any(keyword.arg == "out" for keyword in node.keywords)
+            self._read_attribute(node.func, " with out=" if writes else "")
         else:
             self._require(False, node)  # noqa: FBT003
         for part in (*node.args, *node.keywords):
@@ -159,12 +160,12 @@ class _Reader(ast.NodeVisitor):
         is_class = bool(node.args) and "__torch__" in ast.unparse(node.args[0])
         self._require(word != "unchecked_cast" or not is_class, node)
 
-    def _read_attribute(self, func: ast.Attribute) -> None:
+    def _read_attribute(self, func: ast.Attribute, how: str) -> None:
         root, *names = ast.unparse(func).split(".")
         if root == "torch" and len(names) == 1:
-            self.operators.add(f"aten::{names[0]}")
+            self.operators.add(f"aten::{names[0]}{how}")
         elif root == "ops" and len(names) == 2:
-            self.operators.add("::".join(names))
+            self.operators.add("::".join(names) + how)
         else:
             if root != "__torch__":
                 self.methods.add(func.attr)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import torch
 
-from converters.loading.checks.allowed import ATEN, SCRIPT_PRIMITIVES, SCRIPT_WORDS
+from converters.loading.checks.allowed import ATEN, SCRIPT_PRIMITIVES, SCRIPT_WORDS, WITH_OUT
 from converters.loading.checks.script_objects import read_objects
 from converters.loading.checks.script_source import (
     calls_in,
@@ -65,7 +65,7 @@ def _strange_in(archive: Any) -> Iterator[str]:
     for tree in trees.values():
         calls = calls_in(tree)
         yield from calls.strange
-        yield from sorted(calls.operators - ATEN - SCRIPT_PRIMITIVES)
+        yield from sorted(calls.operators - ATEN - SCRIPT_PRIMITIVES - WITH_OUT)
         yield from sorted(calls.words - SCRIPT_WORDS)
         yield from (m for m in sorted(calls.methods) if not _is_own_method(m, methods))
     fields = {
