@@ -41,8 +41,8 @@ class SourceModel:
 
     `graph` takes normalised float images (batch, 3, h, w). `sample_logits` (n, classes) are what
     the source's own framework gives for the sample images. `facts` tell what was chosen in the
-    file: the checkpoint's key, a prefix taken off the names, whether a pickle was trusted. `sandbox` are the guards that were in
-    force while it was opened, as `sandbox.confine` says it.
+    file: the checkpoint's key, a prefix taken off the names, whether a pickle was trusted.
+    `sandbox` are the guards that were in force while it was opened, as `confine` gives them.
     """
 
     path: Path
