@@ -33,6 +33,8 @@ _SHAPES: Final = re.compile(
 )
 # Names become part of a Python function that torch generates.
 _NAME: Final = re.compile(r"[\w.]*")
+# Numbers that JSON cannot write.
+_NOT_IN_JSON: Final = ("Infinity", "-Infinity", "NaN")
 # Notes for people, and guards, which are not asked for when the module is made.
 _FREE_TEXT: Final = frozenset({"metadata", "guards_code", "torch_version", "as_string"})
 # Devices, and the containers of arguments; others may import a module by its name.
@@ -83,7 +85,7 @@ def _leaves(key: str, values: Any) -> Iterator[tuple[str, Any]]:
 def _is_plain(key: str, leaf: Any) -> bool:
     if key == "use_pickle":
         return leaf is False
-    if not isinstance(leaf, str):
+    if not isinstance(leaf, str) or (key == "as_float" and leaf in _NOT_IN_JSON):
         return True
     if key in ("target", "as_operator"):
         return _is_allowed(leaf)
