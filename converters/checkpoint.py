@@ -25,8 +25,10 @@ from converters.loading.border import (
     read_result,
     write_request,
 )
+from converters.loading.checks.graph_sizes import require_fixed_sizes
 from converters.loading.graph import check_ends, parse_graph
 from converters.loading.samples import normalise
+from converters.loading.sandbox.limits import NO_GUARDS
 from converters.loading.staging import stage
 from converters.new_card.findings import Findings, from_json
 from edge.errors import ConfigError, ModelError
@@ -41,6 +43,7 @@ class SourceModel:
     `graph` takes normalised float images (batch, 3, h, w). `sample_logits` (n, classes) are what
     the source's own framework gives for the sample images. `facts` tell what was chosen in the
     file: the checkpoint's key, a prefix taken off the names, whether a pickle was trusted.
+    `sandbox` are the guards that were in force while it was opened, as `confine` gives them.
     """
 
     path: Path
@@ -49,6 +52,7 @@ class SourceModel:
     graph: onnx.ModelProto
     sample_logits: NDArray[np.float32]
     facts: dict[str, Any]
+    sandbox: str = NO_GUARDS
 
     def warnings(self) -> list[str]:
         """What was chosen in the file that a person may not expect."""
@@ -97,9 +101,10 @@ def open_model(
         content, logits = read_result(folder)
     graph = parse_graph(content, path.name)
     check_ends(graph, path.name, card.input.height, card.input.width)
+    require_fixed_sizes(graph, path.name)
     if answer.kind is None:
         raise ModelError("the process that opened the model gave a damaged answer.")
-    return SourceModel(path, answer.kind, sha256, graph, logits, answer.facts)
+    return SourceModel(path, answer.kind, sha256, graph, logits, answer.facts, answer.sandbox)
 
 
 def describe_model(path: Path) -> tuple[SourceKind, Findings]:
