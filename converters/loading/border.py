@@ -61,7 +61,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the child is asked. `name` is the file's own name, for messages."""
+    """What the child is asked. `name` is the file's own name, for messages.
+
+    `any_size`: export a graph that leaves height and width open.
+    """
 
     name: str
     sha256: str
@@ -69,6 +72,7 @@ class Request:
     class_count: int
     trusted: bool
     limits: Limits
+    any_size: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,16 @@ from converters.loading.graph import OPSET
 from edge.errors import ModelError
 
 
-def export(module: nn.Module, name: str, height: int, width: int) -> bytes:
-    """The module's graph with a dynamic batch.
+def export(
+    module: nn.Module, name: str, height: int, width: int, *, any_size: bool = False
+) -> bytes:
+    """The module's graph with a dynamic batch, and with `any_size` a dynamic height and width.
 
     Raises:
         ModelError: it does not take such images, or holds what ONNX has no operator for.
     """
     example = torch.zeros(2, 3, height, width)
+    axes = {0: "batch", 2: "height", 3: "width"} if any_size else {0: "batch"}
     try:
         with (
             tempfile.TemporaryDirectory(prefix="edge-convert-") as folder,
@@ -42,7 +45,7 @@ def export(module: nn.Module, name: str, height: int, width: int) -> bytes:
                 opset_version=OPSET,
                 input_names=["input"],
                 output_names=["logits"],
-                dynamic_axes={"input": {0: "batch"}, "logits": {0: "batch"}},
+                dynamic_axes={"input": axes, "logits": {0: "batch"}},
             )
             return path.read_bytes()
     except (RuntimeError, torch.onnx.errors.OnnxExporterError, TypeError, ValueError) as error:

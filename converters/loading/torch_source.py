@@ -73,7 +73,8 @@ def open_torch(
     module = loaded.module.float().eval()
     with torch.inference_mode():
         rows = [_logits(module(torch.from_numpy(row[None])), request) for row in samples]
-    graph = export(module, request.name, samples.shape[2], samples.shape[3])
+    height, width = samples.shape[2:]
+    graph = export(module, request.name, height, width, any_size=request.any_size)
     return Opened(loaded.kind, graph, np.concatenate(rows), loaded.facts)
 
 
