@@ -28,7 +28,7 @@ from edge.backends.trt_build import MAX_BATCH
 from edge.bundle import load_bundle
 from edge.command import run_command
 from edge.command_parser import CommandParser, add_common_options
-from edge.errors import ConfigError
+from edge.errors import WITHOUT_INT8, ConfigError
 from edge.installation import install_command
 from edge.manifest import MANIFEST_NAME
 from edge.printable import printable, printable_lines
@@ -95,7 +95,7 @@ def _convert(arguments: argparse.Namespace) -> int:
     print(f"opening {printable(arguments.model.name)} ...", file=sys.stderr)
     try:
         from converters.convert import convert
-        from converters.report import describe
+        from converters.report import describe, fallback_text
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"edge-convert needs {error.name}; {install_command('convert')}."
@@ -103,10 +103,16 @@ def _convert(arguments: argparse.Namespace) -> int:
     with StepProgress(sys.stderr) as progress:
         report = convert(request, progress.update)
     print(printable_lines(describe(report)))
+    for trace in report.traces if arguments.debug else ():
+        print(printable_lines(trace), file=sys.stderr)
     targets = targets or (_target_here() if arguments.int8 else [])
     if targets:
         validation = request.validation or request.card.validation
         print(_build_engines(arguments, request.target, targets, validation))
+    if report.fp32_reason:
+        # The last line, where a person looks first.
+        print(printable(f"warning: FP32 only: {fallback_text(report)}"), file=sys.stderr)
+        return WITHOUT_INT8
     return 0
 
 
@@ -218,7 +224,8 @@ def _add_gate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="write nothing where INT8 misses the gate, in place of an FP32 bundle",
+        help="write nothing where a graph in INT8 misses the gate or cannot be made, in place of a "
+        "bundle without it",
     )
 
 

@@ -26,7 +26,9 @@ def patch_covariance(
     that of one output channel's weight.
 
     Args:
-        inputs: what the layer reads of each image, (1, channels, height, width) or (1, channels).
+        weight_shape: with the output channels first.
+        inputs: what the layer reads of each image, (1, channels, height, width), (1, channels)
+            or, for a MatMul, any shape with the channels last.
     """
     rng = np.random.default_rng(_SEED)
     sampled = (sample_patches(layer, weight_shape, found, rng) for found in inputs)
@@ -67,6 +69,10 @@ def sample_patches(
     """Values under the kernel at up to `PLACES` places of one image, (groups, places, size)."""
     if layer.op_type == "Gemm":
         return activation[np.newaxis]
+    if layer.op_type == "MatMul":
+        rows = activation.reshape(-1, activation.shape[-1])
+        places = rng.choice(len(rows), min(PLACES, len(rows)), replace=False)
+        return rows[np.newaxis, np.sort(places)]
     found = {a.name: helper.get_attribute_value(a) for a in layer.attribute}
     top, left, bottom, right = found.get("pads", (0, 0, 0, 0))
     padded = np.pad(activation[0], ((0, 0), (top, bottom), (left, right)))

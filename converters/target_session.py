@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import onnx
 
+from converters.fp16.conversion import to_fp16
+from converters.fp16.rounded import rounded
 from converters.placement import Placement
 from edge.backends.cpu import has_vnni
 from edge.backends.onnx import OnnxSession, open_onnx
 
 
 def open_as_target(model: onnx.ModelProto, placement: Placement) -> OnnxSession:
-    """Open a quantized graph so that its numbers are its target's, rounding apart."""
+    """Open a quantized graph so that its numbers are its target's.
+
+    What a GPU computes in FP16, or may, is rounded to it after each operator.
+    """
+    if placement.half_floats:
+        model = rounded(model)
+    elif placement.may_choose_fp16:
+        model = rounded(to_fp16(model))
     return open_onnx(model.SerializeToString(), "int8", optimise=may_be_fused(placement))
 
 

@@ -27,6 +27,7 @@ from converters.loading.border import (
 )
 from converters.loading.graph import at_opset, check_ends, parse_graph, run_graph
 from converters.loading.kinds import detect_kind
+from converters.loading.quantized import refuse_quantized_torch
 from edge.errors import ConfigError, EdgeError, ModelError
 
 
@@ -47,6 +48,7 @@ def main(folder: Path) -> None:
 def _open(folder: Path, request: Request, samples: NDArray[np.float32]) -> Answer:
     path = folder / SOURCE_NAME
     kind = detect_kind(path, request.name)
+    refuse_quantized_torch(path, kind, request.name)
     facts: dict[str, Any] = {}
     if kind is SourceKind.ONNX:
         content, logits = path.read_bytes(), None

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import AttributeProto, TensorProto
 
+from converters.loading.quantized import refuse_quantized_graph
 from edge.errors import ModelError
 
 # The oldest opset with per-channel DequantizeLinear in every reader used here and with FP16
@@ -109,6 +110,8 @@ def _refuse_external_data(model: onnx.ModelProto, name: str) -> None:
 
 
 def _refuse_custom_operators(model: onnx.ModelProto, name: str) -> None:
+    # ONNX Runtime's own quantized operators too are of a domain of its own.
+    refuse_quantized_graph(_nodes(model.graph.node), model.graph, name)
     for node in _nodes(model.graph.node):
         if node.domain not in _STANDARD_DOMAINS:
             raise ModelError(

@@ -27,7 +27,7 @@ from converters.probing import rank_layers
 from converters.problem import Problem, build
 from converters.quantization import solve
 from converters.ranges import choose_ranges
-from converters.targets import _in_the_form_of
+from converters.targets.quantized import _in_the_form_of
 from converters.torch_to_onnx import source_to_onnx
 from tests.support.tiny_network import CARD
 

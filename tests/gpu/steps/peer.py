@@ -27,12 +27,13 @@ from edge.bundle import Bundle
 from edge.errors import EdgeError
 from edge.images import read_image
 from edge.preprocess import InputSpec, preprocess
-from tests.gpu.endurance import ROOT
 from tests.gpu.kit import environment_without_kit
-from tests.gpu.latency import Timed, engine_runs
-from tests.gpu.setting import Found, Setting, SkippedError
+from tests.gpu.setting import ROOT, Found, Setting, SkippedError
+from tests.gpu.steps.latency import Timed, engine_runs
 
-VARIANTS: Final = ("eager fp32", "eager fp16", "compile fp16")
+# By the addition to a batch's name. torch compiles for each batch size; what needs no compiler
+# comes first, for all of them.
+PASSES: Final = {"": ("eager fp32", "eager fp16"), ", compiled": ("compile fp16",)}
 BATCHES: Final = (1, 8, 64)
 BLOCKS: Final = 4
 IMAGES: Final = 16
@@ -40,10 +41,13 @@ IMAGES: Final = 16
 _DEVIATION: Final = 0.02
 _NETWORK: Final = ROOT / "converters" / "reference" / "network.py"
 _WEIGHTS: Final = ROOT / "converters" / "reference" / "cells8.pt"
-_SCRIPT: Final = ROOT / "tests" / "gpu" / "torch_peer.py"
+_SCRIPT: Final = Path(__file__).with_name("torch_peer.py")
 # The first call of a compiled network compiles it.
 _FIRST_S: Final = 180
 _LATER_S: Final = 60
+# With less than this left no compilation is begun.
+_COMPILE_S: Final = 20
+_BLOCK_MS: Final = 300.0
 
 Times = dict[str, list[float]]
 
@@ -103,23 +107,30 @@ def against_torch(setting: Setting) -> Found:
         deviation = _deviation(bundle, images, peer.greeting.pop("logits"))
         if deviation > _DEVIATION:
             raise EdgeError(f"torch computes another network: logits differ by {deviation:.1%}")
+        figures: dict[str, Any] = {**peer.greeting, "logits_deviation": deviation}
+        figures |= {"failed": {}, "batches": {}}
         largest = min(session.max_batch for session in sessions.values())
-        batches = [size for size in BATCHES if size <= largest]
-        figures: dict[str, Any] = {}
-        failed: dict[str, str] = {}
-        for size in batches:
-            times, errors = _race(
-                setting, sessions, peer, np.resize(images, (size, *images.shape[1:]))
-            )
-            figures[str(size)] = {n: Latencies(np.array(v)).to_dict() for n, v in times.items()}
-            failed |= errors
+        for title, variants in PASSES.items():
+            for size in (size for size in BATCHES if size <= largest):
+                if setting.left_s() < _COMPILE_S and title:
+                    figures["failed"][f"batch {size}{title}"] = "no time was left"
+                    continue
+                batch = np.resize(images, (size, *images.shape[1:]))
+                times, failed = _race(setting, sessions, peer, batch, variants)
+                latencies = {n: Latencies(np.array(v)).to_dict() for n, v in times.items()}
+                figures["batches"][f"{size}{title}"] = latencies
+                figures["failed"] |= failed
+                setting.on_partial(figures)
+    return Found(figures, tuple(_lines(figures)))
+
+
+def _lines(figures: dict[str, Any]) -> list[str]:
     lines = [
         f"batch {size:>2} {name:20} p50 {facts['p50_ms']:.3f} ms"
-        for size, by in figures.items()
+        for size, by in figures["batches"].items()
         for name, facts in by.items()
     ]
-    facts = {**peer.greeting, "logits_deviation": deviation, "failed": failed, "batches": figures}
-    return Found(facts, (*lines, *(f"{name}: {why}" for name, why in failed.items())))
+    return lines + [f"{name}: {why}" for name, why in figures["failed"].items()]
 
 
 @contextmanager
@@ -163,20 +174,26 @@ def _race(
     sessions: Mapping[str, TensorRtSession],
     peer: Peer,
     images: NDArray[np.uint8],
+    variants: tuple[str, ...],
 ) -> tuple[Times, dict[str, str]]:
+    """Milliseconds of engines and torch by level and name, and what torch could not do."""
     size = len(images)
     asked = {
         f"{level} torch {variant}": {"variant": variant, "level": level, "batch": size}
         for level in ("engine", "call")
-        for variant in VARIANTS
+        for variant in variants
     }
     failed: dict[str, str] = {}
+    rounds = max(1, setting.sizes.rounds // BLOCKS)
     for name, question in list(asked.items()):
-        answer = peer.ask({**question, "calls": 3}, _FIRST_S)
+        answer = peer.ask({**question, "calls": 3}, min(_FIRST_S, setting.left_s()))
         if "error" in answer:
             failed[f"{name} x{size}"] = answer["error"]
             del asked[name]
-    rounds = max(1, setting.rounds // BLOCKS)
+        else:
+            # A slow variant gets fewer calls, so that it does not take the time of the others.
+            affordable = int(_BLOCK_MS / max(min(answer["ms"]), 1e-3))
+            question["calls"] = max(5, min(rounds * CALLS_PER_ROUND, affordable))
     times: Times = defaultdict(list)
     with engine_runs(sessions, size) as runs:
         functions: dict[str, Timed] = {}
@@ -187,7 +204,7 @@ def _race(
             for name, latencies in interleave(functions, rounds).items():
                 times[name] += latencies.values_ms.tolist()
             for name, question in asked.items():
-                answer = peer.ask({**question, "calls": rounds * CALLS_PER_ROUND}, _LATER_S)
+                answer = peer.ask(question, _LATER_S)
                 times[name] += answer["ms"]
     return dict(times), failed
 

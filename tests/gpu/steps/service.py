@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from edge.bench.stream import DaemonStart, measure_stream
 from edge.errors import EdgeError
-from tests.gpu.endurance import DRAWN, ROOT, examine, export_copies, run_once
-from tests.gpu.engines import is_real
-from tests.gpu.setting import Found, Setting, SkippedError, draw
+from tests.gpu.setting import ROOT, Found, Setting, SkippedError, draw
+from tests.gpu.steps.endurance import DRAWN, examine, export_copies, run_once
+from tests.gpu.steps.engines import is_real
 
 COMMAND: Final = (sys.executable, "-m", "tests.gpu.daemon_child")
 STREAM_PER_S: Final = 50.0
@@ -29,7 +29,7 @@ def stream(setting: Setting) -> Found:
     """From the close of a file to its durable sidecar through `edge-daemon run`, one by one."""
     _require_real(setting)
     folder = setting.work / "stream"
-    shutil.copytree(setting.cache.folder, folder / "state" / "engines")
+    shutil.copytree(setting.engines, folder / "state" / "engines")
     found = measure_stream(
         setting.bundle,
         setting.cells()[0],
@@ -51,7 +51,7 @@ def stream(setting: Setting) -> Found:
 def killed(setting: Setting) -> Found:
     """`edge-daemon once` killed in its work a few times, then run to its end."""
     _require_real(setting)
-    folder, count = setting.work / "killed", min(KILL_IMAGES, setting.images)
+    folder, count = setting.work / "killed", min(KILL_IMAGES, setting.sizes.images)
     export = folder / "export"
     export_copies(draw(setting.work / "drawn", min(DRAWN, count)), export, count)
     config = _config(setting, folder, export)
@@ -80,7 +80,7 @@ def lost_context(setting: Setting) -> Found:
     images = folder / "images"
     draw(images, 20)
     (folder / "export").mkdir()
-    command = [sys.executable, "-m", "tests.gpu.lost_context", str(config), str(images)]
+    command = [sys.executable, "-m", "tests.gpu.steps.lost_context", str(config), str(images)]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=_LIMIT_S
     )
@@ -96,13 +96,14 @@ def lost_context(setting: Setting) -> Found:
 
 
 def _require_real(setting: Setting) -> None:
+    setting.require_engine()
     if not is_real(setting.library):
         raise SkippedError("another process does not see the stand-in for a GPU")
 
 
 def _config(setting: Setting, folder: Path, export: Path, backend: str | None = None) -> Path:
     state = folder / "state"
-    shutil.copytree(setting.cache.folder, state / "engines")
+    shutil.copytree(setting.engines, state / "engines")
     settings = {
         "bundle": str(setting.bundle.root.resolve()),
         "backend": backend or setting.library.name,

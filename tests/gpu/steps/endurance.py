@@ -15,9 +15,8 @@ import numpy as np
 
 from daemon.folder_lock import LOCK_NAME
 from edge.errors import EdgeError
-from tests.gpu.setting import Found, Setting, draw
+from tests.gpu.setting import ROOT, Found, Setting, draw
 
-ROOT: Final = Path(__file__).parent.parent.parent
 DRAWN: Final = 200
 # Older than any settle time: the daemon need not wait for these files.
 _AGE_S: Final = 3600
@@ -30,13 +29,15 @@ _SAMPLES: Final = 20
 
 def throughput(setting: Setting) -> Found:
     """Files to durable JSON and CSV by `edge-daemon once`, as it comes and with more workers."""
-    if not setting.plans:
-        raise EdgeError("there is no engine; see the step that builds them")
+    setting.require_engine()
     wider = {
         "workers": min(16, len(os.sched_getaffinity(0))),
         "batch": {"max_images": _BACKLOG_BATCH},
     }
-    runs = [_run(setting, settings) for settings in ({}, wider)]
+    runs: list[dict[str, Any]] = []
+    for settings in ({}, wider):
+        runs.append(_run(setting, settings))
+        setting.on_partial({"runs": runs})
     lines = [
         f"{run['images_per_second']:.0f} images/s with {run['settings'] or 'default settings'}"
         for run in runs
@@ -52,20 +53,22 @@ def memory(setting: Setting) -> Found:
     figures: dict[str, Any] = {}
     with setting.sessions() as sessions:
         for precision, session in sessions.items():
-            every = max(1, setting.calls // _SAMPLES)
+            every = max(1, setting.sizes.calls // _SAMPLES)
             samples = []
-            for number in range(setting.calls + every):
+            for number in range(setting.sizes.calls + every):
                 session.infer(images[: number % len(images) + 1])
                 if number >= every and number % every == 0:
                     samples.append(session.used_bytes())
             figures[precision] = {
-                "calls": setting.calls,
+                "calls": setting.sizes.calls,
                 "first_bytes": samples[0],
                 "last_bytes": samples[-1],
                 "largest_bytes": max(samples),
             }
     grown = {p: f["last_bytes"] - f["first_bytes"] for p, f in figures.items()}
-    lines = [f"{p}: grew by {bytes_} bytes in {setting.calls} calls" for p, bytes_ in grown.items()]
+    lines = [
+        f"{p}: grew by {bytes_} bytes in {setting.sizes.calls} calls" for p, bytes_ in grown.items()
+    ]
     worse = [p for p, bytes_ in grown.items() if bytes_ > _PAGE_BYTES]
     return Found(figures, tuple(lines), f"memory grew with {worse[0]}" if worse else None)
 
@@ -73,12 +76,15 @@ def memory(setting: Setting) -> Found:
 def _run(setting: Setting, settings: dict[str, Any]) -> dict[str, Any]:
     folder = setting.work / "service"
     export = folder / "export"
-    export_copies(draw(setting.work / "drawn", min(DRAWN, setting.images)), export, setting.images)
+    shutil.copytree(setting.engines, folder / "state" / "engines")
+    export_copies(
+        draw(setting.work / "drawn", min(DRAWN, setting.sizes.images)), export, setting.sizes.images
+    )
     config = {
         "bundle": str(setting.bundle.root.resolve()),
         "backend": setting.library.name,
         "watch": [{"folder": str(export)}],
-        "state_dir": str(setting.state_dir),
+        "state_dir": str(folder / "state"),
         **settings,
     }
     path = folder / "edge.yaml"
@@ -88,15 +94,12 @@ def _run(setting: Setting, settings: dict[str, Any]) -> dict[str, Any]:
     tally = run_once(path)
     run = {
         "settings": settings,
-        "images": setting.images,
+        "images": setting.sizes.images,
         "images_per_second": tally["images_per_second"],
         "wall_s": round(time.monotonic() - start, 2),
-        **examine(export, setting.images, setting.library.name, tally),
+        **examine(export, setting.sizes.images, setting.library.name, tally),
     }
     shutil.rmtree(folder)
-    # The journal of one run must not answer for the images of the next; the engines stay.
-    for journal in setting.state_dir.glob("journal*"):
-        journal.unlink()
     return run
 
 

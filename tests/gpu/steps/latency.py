@@ -135,11 +135,11 @@ def levels(setting: Setting) -> Found:
             output.mkdir(exist_ok=True)
             functions[f"engine {precision}"] = runs[precision]
             functions |= _host_levels(setting.bundle, session, paths, copies, output)
-        found = interleave(functions, setting.rounds)
+        found = interleave(functions, setting.sizes.rounds)
         has_graphs = {precision: run.has_graph for precision, run in runs.items()}
     figures = {name: latencies.to_dict() for name, latencies in found.items()}
     lines = [f"{n:12} p50 {v['p50_ms']:.3f}  p99 {v['p99_ms']:.3f} ms" for n, v in figures.items()]
-    facts = {"images": source, "engine_has_graph": has_graphs, "rounds": setting.rounds}
+    facts = {"images": source, "engine_has_graph": has_graphs, "rounds": setting.sizes.rounds}
     return Found({"latencies": figures, **facts}, tuple(lines))
 
 
@@ -150,11 +150,12 @@ def sweep(setting: Setting) -> Found:
         largest = min(session.max_batch for session in sessions.values())
         for size in (size for size in SWEEP if size <= largest):
             with engine_runs(sessions, size) as runs:
-                found = interleave(runs, setting.rounds)
+                found = interleave(runs, setting.sizes.rounds)
             medians = {precision: latencies.median for precision, latencies in found.items()}
             figures[str(size)] = {p: latencies.to_dict() for p, latencies in found.items()}
             if {"int8", "fp16"} <= set(medians):
                 figures[str(size)]["ratio"] = round(medians["int8"] / medians["fp16"], 4)
+            setting.on_partial(figures)
     lines = [
         f"batch {size:>2}: " + ", ".join(f"{name} {_brief(v)}" for name, v in by.items())
         for size, by in figures.items()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import ctypes
+import os
 import shutil
 import subprocess
-import time
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,19 +18,19 @@ from edge.backends import gpu
 from edge.backends.base import InferenceSession
 from edge.backends.onnx import open_onnx
 from edge.backends.trt import TensorRtSession, batch_sizes
-from edge.backends.trt_build import BuildOptions
 from edge.backends.trt_library import Library
 from edge.bench.environment import environment
 from edge.bundle import Bundle
-from edge.errors import BackendError
+from edge.errors import BackendError, DeviceError
 from edge.golden import TOLERANCE, check_session, open_labeller
 from edge.images import read_image
 from edge.intervals import Share
 from edge.preprocess import preprocess
-from tests.gpu.setting import PRECISIONS, Found, Setting, SkippedError
+from tests.gpu.setting import Found, Setting, SkippedError
 
 # The converter's own limit of accuracy lost (docs/conversion.md).
 MAX_DROP: Final = 0.005
+_THREADS: Final = 8
 _SMI_FIELDS: Final = ("clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit", "temperature.gpu")
 
 
@@ -61,60 +61,53 @@ def is_real(library: Library) -> bool:
     return loaded and isinstance(gpu.cuda_driver(), ctypes.CDLL)
 
 
-def build(setting: Setting) -> Found:
-    """Build an engine of each precision from the bundle's graphs, and look into it."""
-    figures: dict[str, Any] = {}
-    lines, missing = [], []
-    for precision in PRECISIONS:
-        graph = setting.bundle.tensorrt_graph(
-            precision, weakly_typed=setting.library.is_weakly_typed
-        )
-        if graph is None:
-            missing.append(precision)
-            continue
-        start = time.monotonic()
-        plan = setting.cache.find_or_build(
-            setting.library,
-            setting.bundle.read(graph.path),
-            BuildOptions(precision),
-            setting.machine,
-            lambda _step, _done, _total: None,
-        )
-        setting.plans[precision] = plan
-        figures[precision] = {
-            "seconds": round(time.monotonic() - start, 1),
-            "plan_bytes": len(plan.content),
-            "layers": plan.record.layers,
-            "quantize_layers": plan.record.quantize_layers,
-            "flags": list(plan.record.flags),
-        }
-    with setting.sessions() as sessions:
-        for precision, session in sessions.items():
-            figures[precision]["layer_precisions"] = session.layer_precisions()
-            figures[precision]["has_graphs"] = _has_graphs(session)
-    lines = [f"{precision}: {facts}" for precision, facts in figures.items()]
-    problem = f"the bundle holds no graph for {', '.join(missing)}" if missing else None
-    return Found(figures, tuple(lines), problem)
+def build(setting: Setting, precision: str) -> Found:
+    """Build an engine from the bundle's graph, unless an earlier run kept it; look into it."""
+    request, cache = setting.request(precision), setting.cache
+    kept = cache.find(request)
+    # Without the timing cache: it serves no first build, and this one must not die of it.
+    plan = kept or cache.build(request, lambda _step, _done, _total: None, keeps_timings=False)
+    record = plan.record
+    figures: dict[str, Any] = {
+        "seconds": record.seconds,
+        "was_kept": kept is not None,
+        "plan_bytes": len(plan.content),
+        "layers": record.layers,
+        "quantize_layers": record.quantize_layers,
+        "flags": list(record.flags),
+    }
+    setting.on_partial(figures)
+    session = setting.open(precision)
+    try:
+        figures["layer_precisions"] = session.layer_precisions()
+        figures["has_graphs"] = _has_graphs(session)
+    finally:
+        session.close()
+    return Found(figures, (f"{precision}: {figures}",))
 
 
-def golden(setting: Setting) -> Found:
+def golden(setting: Setting, precision: str) -> Found:
     """Golden images alone and together, then one of them in every batch size, up and down.
 
     Each batch size has a CUDA graph; changing sizes show whether one spoils another.
     """
-    figures: dict[str, Any] = {}
-    with setting.sessions() as sessions:
-        for precision, session in sessions.items():
-            try:
-                deviation = _batch_deviation(setting.bundle, session)
-            except BackendError as error:
-                setting.refused[precision] = str(error)
-            else:
-                images = len(setting.bundle.golden)
-                figures[precision] = {"images": images, "batch_deviation": deviation}
-    lines = [f"{p}: {f['images']} golden images right" for p, f in figures.items()]
-    problem = "; ".join(f"{p} refused: {why}" for p, why in setting.refused.items())
-    return Found({**figures, "refused": setting.refused}, tuple(lines), problem or None)
+    plan = setting.plan(precision)
+    session = setting.open(precision)
+    try:
+        deviation = _batch_deviation(setting.bundle, session)
+    except DeviceError:
+        raise
+    except BackendError as error:
+        setting.refused[precision] = str(error)
+        # The daemon of a later step would build it anew.
+        setting.cache.note_failure(setting.request(precision), plan)
+        return Found({"refused": str(error)}, problem=f"{precision} refused: {error}")
+    finally:
+        session.close()
+    setting.proven.add(precision)
+    images = len(setting.bundle.golden)
+    line = f"{precision}: {images} golden images right"
+    return Found({"images": images, "batch_deviation": deviation}, (line,))
 
 
 def _batch_deviation(bundle: Bundle, session: TensorRtSession) -> float:
@@ -139,28 +132,32 @@ def _batch_deviation(bundle: Bundle, session: TensorRtSession) -> float:
 
 
 def accuracy(setting: Setting) -> Found:
-    """The test split: FP32 by ONNX Runtime on the CPU, then the engines."""
+    """The test split: the engines, then FP32 by ONNX Runtime on the CPU to compare with."""
     files = _test_files(setting)
-    labels = {"fp32": _labels(setting.bundle, _open_fp32(setting.bundle), list(files))}
+    labels: dict[str, list[str]] = {}
     with setting.sessions() as sessions:
         for precision, session in sessions.items():
             labels[precision] = _labels(setting.bundle, session, list(files))
+            setting.on_partial(_shares(labels, list(files.values())))
+    labels = {"fp32": _labels(setting.bundle, _open_fp32(setting.bundle), list(files)), **labels}
+    figures = _shares(labels, list(files.values()))
+    return Found(figures, tuple(_accuracy_lines(figures)), _drop(figures))
+
+
+def _shares(labels: dict[str, list[str]], files: list[tuple[str, str]]) -> dict[str, Any]:
+    """What is right; `files` hold class and kind of each image."""
     figures: dict[str, Any] = {}
     for precision, found in labels.items():
-        right = [
-            label == cell_class
-            for label, (cell_class, _) in zip(found, files.values(), strict=True)
-        ]
-        native = [
-            ok for ok, (_, kind) in zip(right, files.values(), strict=True) if kind == "native"
-        ]
-        same = [one == other for one, other in zip(found, labels["fp32"], strict=True)]
+        right = [label == cell_class for label, (cell_class, _) in zip(found, files, strict=True)]
+        native = [ok for ok, (_, kind) in zip(right, files, strict=True) if kind == "native"]
         figures[precision] = {
             "right": Share(sum(right), len(right)).to_dict(),
             "native": Share(sum(native), len(native)).to_dict(),
-            "same_as_fp32": Share(sum(same), len(same)).to_dict(),
         }
-    return Found(figures, tuple(_accuracy_lines(figures)), _drop(figures))
+        if "fp32" in labels:
+            same = [one == other for one, other in zip(found, labels["fp32"], strict=True)]
+            figures[precision]["same_as_fp32"] = Share(sum(same), len(same)).to_dict()
+    return figures
 
 
 def _accuracy_lines(figures: dict[str, Any]) -> list[str]:
@@ -179,7 +176,8 @@ def _drop(figures: dict[str, Any]) -> str | None:
 
 
 def _open_fp32(bundle: Bundle) -> InferenceSession:
-    return open_onnx(bundle.read(bundle.model("onnxruntime", "fp32").path), "fp32")
+    content = bundle.read(bundle.model("onnxruntime", "fp32").path)
+    return open_onnx(content, "fp32", threads=min(_THREADS, len(os.sched_getaffinity(0))))
 
 
 def _labels(bundle: Bundle, session: InferenceSession, paths: list[Path]) -> list[str]:

@@ -1,6 +1,6 @@
 """Break this process's CUDA context under the daemon's model, and see what becomes of the images.
 
-    python -m tests.gpu.lost_context CONFIG.yaml FOLDER_OF_IMAGES
+    python -m tests.gpu.steps.lost_context CONFIG.yaml FOLDER_OF_IMAGES
 
 The last line is JSON. A trap in a kernel is what a driver's fault looks like from inside: every
 later call of this process fails, while the GPU itself is well.
