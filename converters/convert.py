@@ -107,7 +107,7 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
         judging=judging,
         quantized=quantized,
         half=half,
-        warnings=(*doubts, *_warnings(card, judging, half, quantized)),
+        warnings=(*_source_warnings(source), *doubts, *_warnings(card, judging, half, quantized)),
         left_out=tuple(
             f"{images.origin}: {line}"
             for images in (to_judge, to_calibrate)
@@ -190,6 +190,17 @@ def _range_images(images: ImageSet, card: ModelCard) -> NDArray[np.uint8]:
     """The images on which the range of every tensor is measured."""
     few = evenly(images, RANGE_IMAGES)
     return np.concatenate(list(image_batches(few, card.input, RANGE_IMAGES)))
+
+
+def _source_warnings(source: SourceModel) -> list[str]:
+    if source.facts.get("removed_head") != "sigmoid":
+        return []
+    text = (
+        "the model ended in a sigmoid, which judges each class by itself. Labels stay the same; "
+        "their confidence is now the softmax of the logits, a share among all classes and another "
+        "number: choose unidentified_below anew"
+    )
+    return [text]
 
 
 def _warnings(

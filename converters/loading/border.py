@@ -28,7 +28,10 @@ _SAMPLES_NAME: Final = "samples.npy"
 _LOGITS_NAME: Final = "logits.npy"
 _ANSWER_NAME: Final = "answer.json"
 # The only facts taken: in the manifest they stand beside the file's hash.
-_FACTS: Final = ("key", "ema", "prefix", "left_out", "trusted_pickle", "names_run")
+_FACTS: Final = (
+    *("key", "ema", "prefix", "left_out", "trusted_pickle", "names_run"),
+    *("changes", "removed_head"),
+)
 
 GIB: Final = 1024**3
 # Protobuf, and with it ONNX in one file, ends at 2 GiB.

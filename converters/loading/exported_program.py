@@ -29,7 +29,6 @@ _ARITHMETIC: Final = "getitem|add|sub|mul|truediv|floordiv|mod|neg|pow|eq|ne|lt|
 _OPERATORS: Final = re.compile(
     rf"torch\.ops\.aten\.(?!__|from_file)\w+\.(?!__)\w+|_operator\.({_ARITHMETIC})"
 )
-_RESHAPES: Final = (torch.ops.aten.view.default, torch.ops.aten.reshape.default)
 # sympy evaluates these strings as Python: only its own names, symbols like s0, and arithmetic.
 _SHAPES: Final = re.compile(
     r"(Symbol|Integer|Add|Mul|Pow|Mod|PythonMod|FloorDiv|CeilDiv|CleanDiv|Max|Min|Eq|Ne|Lt|Le|Gt|Ge"
@@ -46,10 +45,8 @@ _TYPES: Final = frozenset(
 )
 
 
-def open_exported_program(
-    path: Path, request: Request, size: tuple[int, ...]
-) -> tuple[nn.Module, dict[str, Any]]:
-    """The program as a traced module for images of (height, width), and facts.
+def open_exported_program(path: Path, request: Request) -> tuple[nn.Module, dict[str, Any]]:
+    """The program as a module, and facts.
 
     Raises:
         ModelError: it would run code when loaded and is not trusted.
@@ -64,25 +61,11 @@ def open_exported_program(
     with path.open("rb") as file:
         program = torch.export.load(file)
     module = program.module(check_guards=False)
-    _free_batch(module)
-    batch = program.example_inputs[0][0].shape[0] if program.example_inputs else 1
-    # The exporter calls train() and eval(), which an exported program refuses and its trace takes.
-    traced: nn.Module = torch.jit.trace(  # type: ignore[no-untyped-call]
-        module, torch.zeros(batch, 3, *size), check_trace=False
-    )
-    return traced, {} if reason is None else {"trusted_pickle": True, "names_run": [reason]}
-
-
-def _free_batch(module: torch.fx.GraphModule) -> None:
-    """Let reshapes infer the batch, which a trace would fix at that of the example."""
     # The check of the input's shape is one of a fixed batch, and cannot be traced.
     module._forward_pre_hooks.clear()  # noqa: SLF001  # torch has no public name for it
-    for node in module.graph.nodes:
-        shape = node.meta["val"].shape if node.target in _RESHAPES else ()
-        if len(shape) > 1 and all(isinstance(size, int) for size in shape[1:]):
-            node.args = (node.args[0], [-1, *shape[1:]])
     module.graph.eliminate_dead_code()
     module.recompile()
+    return module, {} if reason is None else {"trusted_pickle": True, "names_run": [reason]}
 
 
 def _what_it_runs(path: Path) -> str | None:

@@ -13,6 +13,18 @@ from edge.errors import ModelError
 _SAVE_AS: Final = (
     "Give a state dict, a training checkpoint, TorchScript, .pt2, safetensors or ONNX file."
 )
+_FROM_KERAS: Final = "Convert it to ONNX with tf2onnx and give that file."
+# What stands in the first bytes of other model files, what they are, and what to do.
+_OTHERS: Final = (
+    (0, b"\x89HDF", "an HDF5 file, as Keras writes weights and models", _FROM_KERAS),
+    (4, b"TFL3", "a TensorFlow Lite model", _FROM_KERAS),
+    (4, b"ORTM", "in ONNX Runtime's own format", "Give the ONNX file that it was made of."),
+    (0, b"ftrt", "a TensorRT plan, code for one GPU", "Give the ONNX file of the network."),
+    (0, b"<?xml", "an XML file, as OpenVINO's graphs are", "Give the ONNX file of the network."),
+    (0, b"GGUF", "a GGUF file of a language model", _SAVE_AS),
+    (0, b"version https", "the pointer of Git LFS to a file", "Fetch the file: git lfs pull."),
+    (0, b"\x1f\x8b", "compressed with gzip", "Unpack it first."),
+)
 MAX_UNPACKED_BYTES: Final = 4 * 1024**3
 MAX_ENTRIES: Final = 100_000
 # torch stores tensors as they are; only TorchScript's sources are deflated, below this.
@@ -36,12 +48,30 @@ def detect_kind(path: Path, name: str) -> SourceKind:
             return SourceKind.STATE_DICT
         if _is_safetensors(start):
             return SourceKind.SAFETENSORS
-        # Every exporter writes field 1 of ModelProto (ir_version, a small varint) first.
-        if len(start) > 1 and start[0] == 8 and 0 < start[1] < 128:
+        if _may_be_onnx(start):
             return SourceKind.ONNX
-    raise ModelError(
-        f"{name} is neither a torch file nor ONNX (it starts with {start[:8].hex()}). {_SAVE_AS}"
-    )
+    raise ModelError(f"{name} is {_what_else(start)}")
+
+
+def _what_else(start: bytes) -> str:
+    """What a file is that is not taken, and what to do."""
+    for place, magic, what, advice in _OTHERS:
+        if start.startswith(magic, place):
+            return f"{what}. {advice}"
+    return f"neither a torch file nor ONNX (it starts with {start[:8].hex()}). {_SAVE_AS}"
+
+
+def _may_be_onnx(start: bytes) -> bool:
+    """Whether a protobuf message like ONNX's ModelProto begins so; its parser decides.
+
+    Exporters write field 1 (ir_version, a small number) first. Others may write its texts first,
+    (fields 2 to 4 and 6), whose length and first letters follow.
+    """
+    if len(start) < 2:
+        return False
+    if start[0] == 0x08:
+        return 0 < start[1] < 128
+    return start[0] in (0x12, 0x1A, 0x22, 0x32) and start[2 : 2 + min(start[1], 8)].isascii()
 
 
 def _is_safetensors(start: bytes) -> bool:
@@ -78,6 +108,8 @@ def _kind_of_zip(file: BinaryIO, name: str) -> SourceKind:
         raise ModelError(
             f"{name} is a .pt2 file of torch 2.7 or older. Export it again with torch 2.8 or newer."
         )
+    if "model.weights.h5" in {entry.filename for entry in entries}:
+        raise ModelError(f"{name} is a Keras model. {_FROM_KERAS}")
     raise ModelError(f"{name} is a ZIP file without torch data. {_SAVE_AS}")
 
 

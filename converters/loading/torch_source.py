@@ -20,7 +20,8 @@ from torch import nn
 from converters.loading.border import Request, SourceKind
 from converters.loading.exported_program import open_exported_program
 from converters.loading.pickles import names_run_by
-from converters.loading.torch_export import export
+from converters.loading.torch_graph.export import export
+from converters.loading.torch_graph.run import run_module
 from converters.loading.weights import Weights, fill_network, find_weights
 from edge.errors import ModelError
 
@@ -45,11 +46,17 @@ _FILE_OPERATORS: Final = re.compile(rb"\b(save|from_file|load_tensor|rpc|dist_rp
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A torch file's core graph as ONNX bytes, and the logits that torch computes."""
+    """A torch file's core graph as ONNX bytes, and what torch computes.
+
+    Attributes:
+        batch: of the example that the graph was exported with.
+        outputs: (n, classes) for the samples.
+    """
 
     kind: SourceKind
     graph: bytes
-    logits: NDArray[np.float32]
+    batch: int
+    outputs: NDArray[np.float32]
     facts: dict[str, Any]
 
 
@@ -69,20 +76,23 @@ def open_torch(
         ModelError: damaged, not a classifier of such images, or it would run code.
         ConfigError: the card's architecture is missing or not there.
     """
-    loaded = _load(kind, path, request, samples.shape[2:])
-    module = loaded.module.float().eval()
-    with torch.inference_mode():
-        rows = [_logits(module(torch.from_numpy(row[None])), request) for row in samples]
+    loaded = _load(kind, path, request)
+    if kind is not SourceKind.EXPORTED_PROGRAM:
+        # An exported program has its mode in its operators, and refuses to change it.
+        loaded.module.eval()
+    with torch.no_grad():
+        ran = run_module(loaded.module, request.name, request.class_count, samples)
     height, width = samples.shape[2:]
-    graph = export(module, request.name, height, width, any_size=request.any_size)
-    return Opened(loaded.kind, graph, np.concatenate(rows), loaded.facts)
+    graph = export(ran.module, request.name, height, width, ran.batch, any_size=request.any_size)
+    facts = loaded.facts | ({"changes": ran.changes} if ran.changes else {})
+    return Opened(loaded.kind, graph, ran.batch, ran.outputs, facts)
 
 
-def _load(kind: SourceKind, path: Path, request: Request, size: tuple[int, ...]) -> _Loaded:
+def _load(kind: SourceKind, path: Path, request: Request) -> _Loaded:
     if kind is SourceKind.TORCHSCRIPT:
         return _Loaded(kind, _open_torchscript(path, request), {})
     if kind is SourceKind.EXPORTED_PROGRAM:
-        return _Loaded(kind, *open_exported_program(path, request, size))
+        return _Loaded(kind, *open_exported_program(path, request))
     if kind is SourceKind.SAFETENSORS:
         from safetensors.torch import load_file
 
@@ -141,12 +151,3 @@ def _open_torchscript(path: Path, request: Request) -> nn.Module:
         warnings.simplefilter("ignore", DeprecationWarning)
         module: nn.Module = torch.jit.load(path, "cpu")  # type: ignore[no-untyped-call]
     return module
-
-
-def _logits(output: object, request: Request) -> NDArray[np.float32]:
-    if not isinstance(output, torch.Tensor):
-        raise ModelError(
-            f"{request.name} gives {type(output).__name__} for an image; a classifier that gives "
-            "one tensor of logits is needed. Export the classifier alone."
-        )
-    return np.asarray(output.numpy(), np.float32)

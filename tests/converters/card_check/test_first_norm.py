@@ -25,7 +25,7 @@ from converters.checkpoint import open_model
 from converters.cli import main
 from converters.image_set import ImageSet, evenly, image_batches, load_images
 from converters.loading.samples import normalise
-from converters.loading.torch_export import export
+from converters.loading.torch_graph.export import export
 from converters.torch_to_onnx import source_to_onnx
 from edge.errors import ConfigError
 from edge.preprocess import InputSpec
