@@ -16,6 +16,9 @@ LIBRARY ?= tensorrt
 GPU_PACKAGES ?= $(LIBRARY) pycuda
 GPU_VENV ?= .venv-gpu
 GPU_OUT ?= gpu-check.json
+GPU_BUDGET ?= 360
+GPU_STEPS ?=
+GPU_SCRATCH ?=
 CHECK_PYTHON := $(or $(GPU_PYTHON),$(if $(WHEELS),$(GPU_VENV)/bin/python,$(BIN)/python))
 
 .PHONY: help demo test lint train clean gpu-check gpu-bundle
@@ -67,15 +70,11 @@ gpu-bundle:
 		exit 2; }
 
 gpu-check: gpu-bundle $(if $(GPU_PYTHON),,$(if $(WHEELS),$(GPU_VENV)/.installed,$(VENV)/.installed))
-	@failed=0; \
-	if $(CHECK_PYTHON) -c "import pytest, pytest_timeout, onnx" 2>/dev/null; then \
-		$(CHECK_PYTHON) -m pytest -W default -q tests/gpu/test_engine_on_gpu.py || failed=1; \
-	else echo "the tests are left out: they need pytest, pytest-timeout and onnx"; fi; \
-	$(CHECK_PYTHON) -m tests.gpu.check --bundle "$(BUNDLE)" --library $(LIBRARY) \
+	@$(CHECK_PYTHON) -m tests.gpu.check --bundle "$(BUNDLE)" --library $(LIBRARY) \
 		$(if $(wildcard $(DATA)/test),--data "$(DATA)") \
-		$(if $(TORCH_PYTHON),--torch-python "$(TORCH_PYTHON)") --out $(GPU_OUT) \
-		|| exit $$?; \
-	exit $$failed
+		$(if $(TORCH_PYTHON),--torch-python "$(TORCH_PYTHON)") \
+		$(if $(GPU_STEPS),--steps "$(GPU_STEPS)") $(if $(GPU_SCRATCH),--scratch "$(GPU_SCRATCH)") \
+		--budget $(GPU_BUDGET) --out $(GPU_OUT)
 
 clean:
 	rm -rf $(VENV) $(GPU_VENV) .mypy_cache .pytest_cache .ruff_cache build *.egg-info

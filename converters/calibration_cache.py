@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ from converters.histogram import HALF_BINS, Histogram
 from edge import atomic
 from edge.errors import StorageError
 from edge.preprocess import InputSpec
+from edge.strict_json import parse_json
 
 # Raised when the meaning of the stored numbers changes.
 _FORMAT: Final = 1
@@ -75,8 +77,9 @@ def _encode(calibration: Calibration) -> bytes:
 
 def _read(path: Path) -> Calibration | None:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            facts = json.loads(arrays["facts"].tobytes())
+        # numpy leaves a damaged file open that it opened itself.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            facts = parse_json(arrays["facts"].tobytes())
             rows = zip(arrays["exponents"], arrays["counts"], arrays["extremes"], strict=True)
             histograms = [
                 Histogram(int(exponent), counts.astype(np.int64), float(low), float(high))
@@ -88,5 +91,5 @@ def _read(path: Path) -> Calibration | None:
             int(facts["image_count"]),
             str(facts["images_sha256"]),
         )
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
         return None

@@ -8,22 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from converters.agreement import Validation
 from converters.card import ModelCard
-from converters.checkpoint import SourceModel, open_model
-from converters.diagnosis import diagnose, open_core
-from converters.diagnosis_norm import find_first_norm
+from converters.card_check.core import open_at_any_size, open_core
+from converters.card_check.diagnosis import diagnose
+from converters.card_check.first_norm import find_first_norm
+from converters.checkpoint import SourceModel, open_model, reopen_for_any_size
 from converters.export_check import check_export, sample_images
-from converters.gate import failures
-from converters.half import HalfModel, halve
+from converters.fp16.half_model import HalfModel, halve
 from converters.image_set import ImageSet, evenly, image_batches
 from converters.judging import Judging
+from converters.new_card.contradictions import contradictions
 from converters.pack import Contents, write_bundle
 from converters.placement import TENSORRT, TENSORRT8, X86, X86_7BIT
 from converters.request import Request, calibration_images, validation_images
-from converters.targets import Quantized, quantize_for_all, require_int8
+from converters.targets.attempt import Failure, attempt
+from converters.targets.outcome import target_warnings
+from converters.targets.quantized import Quantized, quantize_for_all, require_int8
 from converters.torch_to_onnx import source_to_onnx
 from converters.validation_size import require_enough_images
 from edge.backends.cpu import has_vnni
@@ -32,11 +37,18 @@ from edge.bench.measure import Latencies, interleave
 from edge.progress import OnProgress
 
 SPEED_ROUNDS: Final = 20
+# Their largest values are taken with a margin of two.
+RANGE_IMAGES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a person wants to see of a finished conversion."""
+    """What a person wants to see of a finished conversion.
+
+    Attributes:
+        fp32_reason: why a bundle that was to hold INT8 for CPUs holds FP32 alone; None otherwise.
+        traces: of the graphs that could not be made, for `--debug`.
+    """
 
     target: Path
     source: SourceModel
@@ -44,8 +56,11 @@ class Report:
     latencies: dict[str, Latencies]
     judging: Judging
     quantized: Quantized | None
-    half: HalfModel
+    half: HalfModel | Failure
     warnings: tuple[str, ...]
+    left_out: tuple[str, ...]
+    fp32_reason: str | None
+    traces: tuple[str, ...]
 
 
 def convert(request: Request, on_progress: OnProgress) -> Report:
@@ -61,17 +76,17 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
         to_calibrate = calibration_images(request, Path(scratch))
         to_judge = validation_images(request, Path(scratch))
-        source, fp32 = _open(request, to_judge, on_progress)
+        source, fp32, doubts = _open(request, to_judge, on_progress)
         validation = Validation.from_images(to_judge, card.classes)
         judging = Judging(fp32, card, validation, request.gate, on_progress)
+        half = attempt(lambda: halve(fp32, judging, _range_images(to_calibrate or to_judge, card)))
         quantized = (
-            quantize_for_all(request, fp32, to_calibrate, judging, on_progress)
+            quantize_for_all(request, fp32, to_calibrate, judging, half, on_progress)
             if to_calibrate
             else None
         )
         if quantized and request.strict:
             require_int8(quantized)
-        half = halve(fp32, judging)
         models = _chosen_models(fp32, half, quantized)
         latencies = _race(models, to_judge, card, on_progress)
         contents = Contents(
@@ -93,14 +108,30 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
         judging=judging,
         quantized=quantized,
         half=half,
-        warnings=(*_source_warnings(source), *_warnings(card, judging, half, quantized)),
+        warnings=(
+            *source.warnings(),
+            *contradictions(request.model, card),
+            *doubts,
+            *_warnings(card, judging, half, quantized),
+        ),
+        left_out=tuple(
+            f"{images.origin}: {line}"
+            for images in (to_judge, to_calibrate)
+            if images
+            for line in images.left_out
+        ),
+        fp32_reason=quantized.missed().get(X86.name) if quantized else None,
+        traces=_traces(half, quantized),
     )
 
 
 def _open(
     request: Request, to_judge: ImageSet, on_progress: OnProgress
-) -> tuple[SourceModel, onnx.ModelProto]:
-    """The model and its FP32 graph, behind a card that the validation images do not contradict."""
+) -> tuple[SourceModel, onnx.ModelProto, list[str]]:
+    """The model and its FP32 graph, behind a card that the validation images do not contradict.
+
+    And what may be wrong with the card all the same.
+    """
     card = request.card
     samples = sample_images(to_judge, card)
     source = open_model(request.model, card, samples, trust_pickle=request.trust_pickle)
@@ -109,12 +140,20 @@ def _open(
     # After the model: a card with a class too many is the model's matter, not the images'.
     if not request.allow_weak_validation:
         require_enough_images(to_judge, card.classes)
-    diagnose(open_core(fp32), to_judge, card, on_progress, find_first_norm(source.graph))
-    return source, fp32
+    norm = find_first_norm(source.graph)
+    doubts = diagnose(
+        open_core(fp32),
+        to_judge,
+        card,
+        on_progress,
+        norm,
+        lambda: open_at_any_size(reopen_for_any_size(source, card, samples, request.trust_pickle)),
+    )
+    return source, fp32, doubts
 
 
 def _chosen_models(
-    fp32: onnx.ModelProto, half: HalfModel, quantized: Quantized | None
+    fp32: onnx.ModelProto, half: HalfModel | Failure, quantized: Quantized | None
 ) -> dict[str, onnx.ModelProto]:
     held = quantized.held() if quantized else {}
     names = {
@@ -127,7 +166,7 @@ def _chosen_models(
     if "int8" not in chosen:
         # A machine without VNNI must not run what a machine with it may not.
         chosen.pop("int8.7bit", None)
-    if half.holds:
+    if isinstance(half, HalfModel) and half.holds:
         chosen["fp16.trt"] = half.model
     return {"fp32": fp32, **chosen}
 
@@ -153,28 +192,21 @@ def _race(
     )
 
 
-def _source_warnings(source: SourceModel) -> list[str]:
-    if source.facts.get("removed_head") != "sigmoid":
-        return []
-    text = (
-        "the model ended in a sigmoid, which judges each class by itself. Labels stay the same; "
-        "their confidence is now the softmax of the logits, a share among all classes and another "
-        "number: choose unidentified_below anew"
-    )
-    return [text]
+def _range_images(images: ImageSet, card: ModelCard) -> NDArray[np.uint8]:
+    """The images on which the range of every tensor is measured."""
+    few = evenly(images, RANGE_IMAGES)
+    return np.concatenate(list(image_batches(few, card.input, RANGE_IMAGES)))
 
 
 def _warnings(
-    card: ModelCard, judging: Judging, half: HalfModel, quantized: Quantized | None
+    card: ModelCard, judging: Judging, half: HalfModel | Failure, quantized: Quantized | None
 ) -> list[str]:
     found = judging.warnings()
-    if not half.holds:
-        found.append(f"no FP16 graph for GPUs: {failures(half.checks)[0].text}")
-    if quantized is None:
-        return found
-    found += quantized.calibration.warnings(card.classes)
-    for solution in quantized.solutions.values():
-        if not solution.holds:
-            missed = failures(solution.checks)[0].text
-            found.append(f"no INT8 graph for {solution.placement.name}: {missed}")
-    return found
+    if quantized and quantized.calibration:
+        found += quantized.calibration.warnings(card.classes)
+    return found + target_warnings(half, quantized)
+
+
+def _traces(half: HalfModel | Failure, quantized: Quantized | None) -> tuple[str, ...]:
+    failed = [half, *(quantized.failed.values() if quantized else ())]
+    return tuple(dict.fromkeys(f.trace for f in failed if isinstance(f, Failure) and f.trace))

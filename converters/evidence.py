@@ -8,13 +8,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.agreement import Evidence, evidence_fields
+from converters.agreement import evidence_fields
+from converters.fp16.half_model import HalfModel
 from converters.gate import check_fields
-from converters.half import HalfModel
 from converters.histogram import HALF_BINS, Histogram
 from converters.judging import Judging
 from converters.quantization import Solution
-from converters.targets import Quantized
+from converters.targets.attempt import Failure
+from converters.targets.quantized import Quantized
 
 SCHEMA: Final = "edge-evidence/1"
 # Layers whose range is shown, and bars of each histogram.
@@ -23,12 +24,13 @@ BARS: Final = 64
 
 
 def evidence_document(
-    judging: Judging, quantized: Quantized | None, half: HalfModel
+    judging: Judging, quantized: Quantized | None, half: HalfModel | Failure
 ) -> dict[str, Any]:
     """`evidence/evidence.json`, schema `edge-evidence/1`."""
     validation = judging.validation
-    fp32 = Evidence(validation, judging.fp32, judging.fp32, "fp32").accuracy("fp32")
-    histograms = quantized.calibration.histograms if quantized else {}
+    fp32 = judging.fp32_accuracy()
+    calibration = quantized.calibration if quantized else None
+    histograms = calibration.histograms if calibration else {}
     solutions = quantized.solutions if quantized else {}
     return {
         "schema": SCHEMA,
@@ -39,13 +41,33 @@ def evidence_document(
             "sha256": validation.sha256,
             "labelled": validation.is_labelled,
             "thin_classes": validation.thin_classes(),
+            "also_calibrated": quantized.shared_images if quantized else 0,
         },
         "gate": asdict(judging.gate),
         "fp32": {"accuracy": None if fp32 is None else fp32.to_dict()},
         "graphs": {name: _graph_fields(found, histograms) for name, found in solutions.items()},
+        "not_made": _not_made(quantized, half),
+        **_half_fields(half),
+    }
+
+
+def _not_made(quantized: Quantized | None, half: HalfModel | Failure) -> dict[str, str]:
+    """Why a graph could not be made, by its name; those that were made and refused are graphs."""
+    failed = dict(quantized.failed) if quantized else {}
+    if isinstance(half, Failure):
+        failed["fp16"] = half
+    return {name: failure.reason for name, failure in failed.items()}
+
+
+def _half_fields(half: HalfModel | Failure) -> dict[str, Any]:
+    if isinstance(half, Failure):
+        return {}
+    return {
         "fp16": {
             "passed": half.holds,
             "checks": check_fields(half.checks),
+            # Beyond the range of FP16, with their largest magnitudes on calibration images.
+            "kept_float": {n: float(f"{v:.6g}") for n, v in half.kept_float.items()},
             **evidence_fields(half.evidence),
         },
     }
@@ -63,6 +85,7 @@ def _graph_fields(solution: Solution, histograms: dict[str, Histogram]) -> dict[
             "kept": solution.correction.is_kept,
         },
         "int8_share_of_macs": round(solution.int8_share, 4),
+        "rest_in": "fp16" if solution.placement.half_floats else "fp32",
         "checks": check_fields(solution.checks),
         "naive_checks": check_fields(solution.naive_checks),
         "layer_effects": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,11 +12,13 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import helper
 
-from converters.placement import WEIGHTED
+from converters.layers.weighted import weighted_layers
 
 # Calls cost little beside the arithmetic of so many images, and activations some tens of MB.
 BATCH: Final = 1
 _MEANS: Final = "{}_channel_means"
+# The first operator set in which ReduceMean takes its axes as an input.
+_AXES_ARE_INPUTS: Final = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class FloatRun:
         images: uint8 (images, height, width, 3), preprocessed.
         logits: (images, classes).
         channel_means: by weighted layer the mean of each image's output channels over its places,
-            (images, channels).
+            (images, channels); of a MatMul without the bias that is added behind it.
     """
 
     images: NDArray[np.uint8]
@@ -46,7 +49,7 @@ class FloatRun:
 
 def run_float(model: onnx.ModelProto, images: NDArray[np.uint8]) -> FloatRun:
     """Run the FP32 graph once on every image."""
-    layers = [node for node in model.graph.node if node.op_type in WEIGHTED]
+    layers = weighted_layers(model)
     session = _open(model, layers)
     outputs = [model.graph.output[0].name, *(_MEANS.format(layer.name) for layer in layers)]
     name = model.graph.input[0].name
@@ -67,10 +70,23 @@ def balanced(predicted: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return np.asarray(sorted(position for _, position in sorted(turns)[:count]), np.int64)
 
 
-def mean_over_places(layer: onnx.NodeProto, name: str) -> onnx.NodeProto:
-    """A node for the mean of each output channel; a linear layer has one place."""
-    operator = "GlobalAveragePool" if layer.op_type == "Conv" else "Identity"
-    return helper.make_node(operator, [layer.output[0]], [name], name=name)
+def mean_over_places(
+    layer: onnx.NodeProto, name: str, opset_imports: Sequence[onnx.OperatorSetIdProto]
+) -> list[onnx.NodeProto]:
+    """Nodes for the mean of each output channel over places."""
+    (output,) = layer.output
+    if layer.op_type == "Conv":
+        return [helper.make_node("GlobalAveragePool", [output], [name], name=name)]
+    rows, axes = f"{name}_rows", f"{name}_axes"
+    flatten = helper.make_node("Flatten", [output], [rows], name=rows, axis=-1)
+    opset = next(found.version for found in opset_imports if not found.domain)
+    if opset < _AXES_ARE_INPUTS:
+        return [flatten, helper.make_node("ReduceMean", [rows], [name], name=name, axes=[0])]
+    return [
+        flatten,
+        helper.make_node("Constant", [], [axes], name=axes, value_ints=[0]),
+        helper.make_node("ReduceMean", [rows, axes], [name], name=name),
+    ]
 
 
 def open_graph(model: onnx.ModelProto) -> ort.InferenceSession:
@@ -91,7 +107,7 @@ def _open(model: onnx.ModelProto, layers: list[onnx.NodeProto]) -> ort.Inference
     extended.CopyFrom(model)
     for layer in layers:
         name = _MEANS.format(layer.name)
-        extended.graph.node.append(mean_over_places(layer, name))
+        extended.graph.node.extend(mean_over_places(layer, name, model.opset_import))
         value = helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
         extended.graph.output.append(value)
     return open_graph(extended)

@@ -42,7 +42,14 @@ def graph_target(name: str) -> str:
 
 def rescued(graph: Fields) -> list[str]:
     """The layers that went back to float."""
-    return [step["kept_float"] for step in graph.get("rescue_steps", ())]
+    # Bundles of a time when every step was kept do not say so.
+    steps = graph.get("rescue_steps", ())
+    return [step["kept_float"] for step in steps if step.get("is_kept", True)]
+
+
+def not_made(evidence: Fields) -> dict[str, str]:
+    """Why graphs could not be made, by their names."""
+    return dict(evidence.get("not_made") or {})
 
 
 def missed(graph: Fields) -> list[Fields]:

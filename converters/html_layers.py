@@ -73,7 +73,7 @@ def rescue_table(graph: Fields) -> Html:
         ("Limits still missed", "text"),
     ]
     rows = [
-        [str(number_), _code(step["kept_float"]), percent(step["int8_share"]), _missed(step)]
+        [str(number_), _tried(step), percent(step["int8_share"]), _missed(step)]
         for number_, step in enumerate(steps, start=1)
     ]
     return table("One by one, the layer with the largest effect first", columns, rows)
@@ -95,6 +95,12 @@ def _effect_row(effect: Fields, worst: float, *, back: bool) -> Sequence[str]:
     divergence = effect["divergence"]
     picture = bar(divergence / worst, "float" if back else "int8", f"{number(divergence)} nats")
     return name, number(divergence), picture
+
+
+def _tried(step: Fields) -> Html:
+    # Steps after the best one brought nothing and were taken back.
+    note = EMPTY if step.get("is_kept", True) else tag("small", " taken back")
+    return join((_code(step["kept_float"]), note))
 
 
 def _missed(step: Fields) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from converters.html_facts import (
+    DEFAULT_GRAPH,
     DRAWN_ORIGIN,
     Fields,
     calibration,
@@ -13,11 +14,12 @@ from converters.html_facts import (
     empty_classes,
     graph_title,
     missed,
+    not_made,
     rescued,
     thin_classes,
 )
 from converters.html_markup import EMPTY, Html, join, name_of, tag
-from converters.html_numbers import count, percent, points, share_interval
+from converters.html_numbers import count, number, percent, points, share_interval
 from converters.validation_size import THIN_CLASS_IMAGES
 from edge.counted import counted
 
@@ -57,7 +59,12 @@ def _status(graph: Fields) -> tuple[tuple[str, str], str]:
 
 
 def _headline(evidence: Fields) -> tuple[tuple[str, str], str]:
-    graphs, name = evidence["graphs"], default_graph(evidence)
+    graphs, name, failed = evidence["graphs"], default_graph(evidence), not_made(evidence)
+    if DEFAULT_GRAPH in failed:
+        return (
+            _BAD,
+            f"INT8 could not be made for {graph_title(DEFAULT_GRAPH)}: FP32 runs there",
+        )
     if name is None:
         return _WARN, "FP32 only: no INT8 graph was made"
     if not graphs[name]["passed"]:
@@ -65,6 +72,8 @@ def _headline(evidence: Fields) -> tuple[tuple[str, str], str]:
     refused = [other for other, graph in graphs.items() if not graph["passed"]]
     if refused:
         return _WARN, f"INT8 passed for {name}, but was refused for {', '.join(refused)}"
+    if unmade := [other for other in failed if other != "fp16"]:
+        return _WARN, f"INT8 passed for {name}, but could not be made for {', '.join(unmade)}"
     return _headline_of_passed(evidence)
 
 
@@ -143,6 +152,9 @@ def _warnings(evidence: Fields, facts: Fields) -> Iterator[str]:
     yield from _class_warnings(evidence)
     for name, graph in evidence["graphs"].items():
         yield from _graph_warnings(name, graph)
+    for name, reason in not_made(evidence).items():
+        yield f"No graph {graph_title(name)} could be made: {reason}."
+    yield from _float_warnings(evidence)
     yield from _shipping_warnings(evidence["graphs"])
     yield from _image_warnings(evidence, facts)
 
@@ -173,6 +185,14 @@ def _graph_warnings(name: str, graph: Fields) -> Iterator[str]:
         )
 
 
+def _float_warnings(evidence: Fields) -> Iterator[str]:
+    if kept := evidence.get("fp16", {}).get("kept_float"):
+        named = ", ".join(f"{name} (up to {number(value)})" for name, value in kept.items())
+        yield f"Beyond the range of FP16, and therefore FP32 in the graphs for GPUs: {named}."
+    if evidence["graphs"].get("tensorrt", {}).get("rest_in") == "fp32":
+        yield "What is not quantized in the graph for tensorrt stays in FP32, since FP16 failed."
+
+
 def _shipping_warnings(graphs: Fields) -> Iterator[str]:
     # converters.convert ships the graph for older CPUs only beside the one for newer ones.
     passed = {name for name, graph in graphs.items() if graph["passed"]}
@@ -186,6 +206,11 @@ def _image_warnings(evidence: Fields, facts: Fields) -> Iterator[str]:
         yield (
             "The validation images have no labels. This report shows whether INT8 and FP32 agree, "
             "not whether either is right."
+        )
+    if shared := validation.get("also_calibrated"):
+        yield (
+            f"Calibrated on {counted(shared, 'validation image')} too: INT8 was fitted to "
+            "them, and its figures on them flatter it."
         )
     if validation["origin"] == DRAWN_ORIGIN:
         yield (

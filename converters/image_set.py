@@ -6,41 +6,49 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.inputs.class_names import near_miss, normal
 from edge import atomic
 from edge.demo.analyzer import drawn_images
-from edge.errors import ConfigError, ImageError, TransientError
-from edge.images import ImageLimits, decode_image, read_file, read_image
+from edge.errors import ConfigError
+from edge.image_folders.walk import FoundImage, find_images
+from edge.images import read_image, read_named_file
 from edge.preprocess import InputSpec, preprocess
-
-IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png"})
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSet:
     """Image files with the class of each, where it is known, and a digest of their bytes.
 
-    The digest does not depend on names or order.
+    The digest does not depend on names or order. `left_out` are lines on what else the folder
+    holds.
     """
 
     origin: str
     files: tuple[tuple[str | None, Path], ...]
     sha256: str
+    left_out: tuple[str, ...] = ()
 
     @property
     def is_labelled(self) -> bool:
         """Whether every image has a class."""
         return bool(self.files) and all(label is not None for label, _ in self.files)
 
+    @property
+    def left_out_text(self) -> str:
+        """What the folder holds besides, for a message on too few images; empty for nothing."""
+        return _in_brackets(self.left_out)
+
 
 def load_images(
     folder: Path, classes: tuple[str, ...] | None = None, limit: int | None = None
 ) -> ImageSet:
-    """Images of a folder and its subfolders.
+    """Images of a folder and its subfolders, linked ones too.
+
+    An image that several links lead to counts once.
 
     Args:
         classes: where given, subfolders are classes and label their images; otherwise the
@@ -48,20 +56,25 @@ def load_images(
         limit: take this many, as equally as they allow from each subfolder.
 
     Raises:
-        ConfigError: no folder, a folder that is no class, or an image that cannot be decoded: a
-            set that silently shrinks would not be the one that the manifest names.
+        ConfigError: no folder, a folder that is no class, an image in two classes, or one that
+            cannot be decoded: a set that silently shrinks would not be the one that the manifest
+            names.
     """
-    if not folder.is_dir():
-        raise ConfigError(f"{folder} is no folder; give one with images in it.")
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    if not paths:
-        raise ConfigError(f"{folder} holds no .jpg or .png images; give a folder with some.")
+    found = find_images(folder)
+    left_out = found.left_out
+    if not found.images:
+        raise ConfigError(
+            f"{folder} holds no .jpg or .png images{_in_brackets(left_out.lines())}; give a folder "
+            "with some."
+        )
+    labels = _labels(found.images, folder, classes) if classes else {}
+    images = _once(found.images, labels)
+    left_out.repeated += len(found.images) - len(images)
+    paths = [image.path for image in images]
     if limit is not None and len(paths) > limit:
         paths = _stratified(paths, folder, limit)
-    files = tuple((_class_of(path, folder) if classes else None, path) for path in paths)
-    if classes:
-        _check_labels(files, classes, folder)
-    return ImageSet(folder.name, files, _digest(files))
+    files = tuple((labels.get(path), path) for path in paths)
+    return ImageSet(folder.name, files, _digest(files), left_out.lines())
 
 
 def draw_images(count: int, seed: int, folder: Path) -> ImageSet:
@@ -89,13 +102,16 @@ def evenly(images: ImageSet, count: int) -> ImageSet:
     return ImageSet(images.origin, files, "")
 
 
+def _in_brackets(left_out: tuple[str, ...]) -> str:
+    return f" (left out: {'; '.join(left_out)})" if left_out else ""
+
+
 def _stratified(paths: list[Path], folder: Path, limit: int) -> list[Path]:
     """`limit` paths, the subfolders taking turns, evenly spread within each."""
     strata: dict[str, list[Path]] = {}
     for path in paths:
         # All loose images are one stratum.
-        name = "" if path.parent == folder else path.relative_to(folder).parts[0]
-        strata.setdefault(name, []).append(path)
+        strata.setdefault(_entry(path, folder), []).append(path)
     chosen: list[Path] = []
     # Small strata first: what they cannot give, the larger ones share.
     for done, members in enumerate(sorted(strata.values(), key=len)):
@@ -105,39 +121,46 @@ def _stratified(paths: list[Path], folder: Path, limit: int) -> list[Path]:
     return sorted(chosen)
 
 
-def _check_labels(
-    files: tuple[tuple[str | None, Path], ...], classes: tuple[str, ...], folder: Path
-) -> None:
-    labels = {label for label, _ in files if label is not None}
-    unknown = sorted(labels - set(classes))
+def _labels(
+    images: tuple[FoundImage, ...], folder: Path, classes: tuple[str, ...]
+) -> dict[Path, str]:
+    """The class of each image, spelled as the card spells it; empty where all images are loose."""
+    entries = {image.path: _entry(image.path, folder) for image in images}
+    by_name = {normal(name): name for name in classes}
+    named = {entry for entry in entries.values() if entry}
+    unknown = sorted(name for name in named if normal(name) not in by_name)
     if unknown:
         raise ConfigError(
             f"{folder} has a folder {unknown[0]!r} that is no class of the model card "
-            f"({', '.join(classes)}). Name the folders as the classes, or put all images of an "
-            "unlabelled set into one folder."
+            f"({', '.join(classes)}).{near_miss(unknown[0], classes)} Name the folders as the "
+            "classes, or put all images of an unlabelled set into one folder."
         )
-    if labels and any(label is None for label, _ in files):
+    if named and "" in entries.values():
         raise ConfigError(
             f"{folder} has class folders and loose images; move the loose images into folders."
         )
+    return {path: by_name[normal(entry)] for path, entry in entries.items() if entry}
+
+
+def _once(images: tuple[FoundImage, ...], labels: dict[Path, str]) -> list[FoundImage]:
+    """The images without repeats, which links of two folders make."""
+    by_file: dict[str, FoundImage] = {}
+    for image in images:
+        first = by_file.setdefault(image.real, image)
+        if labels.get(first.path) != labels.get(image.path):
+            raise ConfigError(
+                f"{first.path} and {image.path} are the same file in two classes, of which one at "
+                "most is right. Remove the wrong link."
+            )
+    return list(by_file.values())
 
 
 def _digest(files: tuple[tuple[str | None, Path], ...]) -> str:
-    digests = sorted(hashlib.sha256(_read_checked(path)).digest() for _, path in files)
+    digests = sorted(hashlib.sha256(read_named_file(path)).digest() for _, path in files)
     return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
-def _class_of(path: Path, folder: Path) -> str | None:
+def _entry(path: Path, folder: Path) -> str:
+    """The name in the folder below which a file lies; empty for a loose file."""
     relative = path.relative_to(folder)
-    return relative.parts[0] if len(relative.parts) > 1 else None
-
-
-def _read_checked(path: Path) -> bytes:
-    try:
-        content = read_file(path, ImageLimits()).content
-        decode_image(content, ImageLimits())
-    except (ImageError, TransientError) as error:
-        raise ConfigError(
-            f"{path} cannot be used: {error}. Replace or remove the image."
-        ) from error
-    return content
+    return relative.parts[0] if len(relative.parts) > 1 else ""

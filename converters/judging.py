@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from converters.agreement import Evidence, Logits, Validation, label_all
 from converters.card import ModelCard
@@ -46,9 +48,14 @@ class Judging:
 
     def judge(self, session: InferenceSession, name: str) -> tuple[Evidence, list[Check]]:
         """The evidence for any graph and what the gate says of it."""
-        logits = self._label(session, name)
+        counting = _NumbersOnly(session)
+        logits = self._label(counting, name)
         evidence = Evidence(self.validation, self.fp32, logits, session.precision)
-        return evidence, judge(evidence, self.gate)
+        return evidence, [*counting.checks(len(logits)), *judge(evidence, self.gate)]
+
+    def fp32_accuracy(self) -> Share | None:
+        """Share of right labels of the FP32 graph; None where the images have no labels."""
+        return Evidence(self.validation, self.fp32, self.fp32, "fp32").accuracy("fp32")
 
     def warnings(self) -> list[str]:
         """What a person should know of the validation images."""
@@ -85,3 +92,30 @@ class Judging:
             self.validation,
             lambda done, total: self._on_progress(f"labelling with {name}", done, total),
         )
+
+
+class _NumbersOnly:
+    """A session whose logits are numbers: an image without them counts as undecided."""
+
+    def __init__(self, session: InferenceSession) -> None:
+        self.precision, self.backend, self.graph = session.precision, session.backend, session.graph
+        self.max_batch = session.max_batch
+        self._session = session
+        self._without_numbers = 0
+
+    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (batch, classes), all 0 where one of the image's is NaN or infinite."""
+        logits = self._session.infer(images)
+        broken = ~np.isfinite(logits).all(axis=1, keepdims=True)
+        self._without_numbers += int(broken.sum())
+        return np.where(broken, np.float32(0), logits)
+
+    def close(self) -> None:
+        """Free the session's memory."""
+        self._session.close()
+
+    def checks(self, total: int) -> list[Check]:
+        """A missed limit where an image had no numbers; nothing otherwise."""
+        count, name = self._without_numbers, self.precision.upper()
+        text = f"{name} gives NaN or infinite logits on {count} of {total} images"
+        return [Check("finite logits", count, 0, holds=False, text=text)] if count else []

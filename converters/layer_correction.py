@@ -21,10 +21,13 @@ from onnx import numpy_helper
 
 from converters.float_run import FloatRun
 from converters.layer_walk import LayerConstants, LayerWalk
+from converters.layers.biases import shift_biases
+from converters.layers.shapes import shapes_of_one_image
+from converters.layers.weighted import BiasFinder, channel_axis, outputs_first
 from converters.onnx_to_int8 import Int8Model
 from converters.patches import patch_covariance
 from converters.placement import Placement
-from converters.qdq import weight_scale_name
+from converters.qdq import along_axis, weight_scale_name
 from converters.weight_rounding import round_weights
 
 # With 256 images the biases of cells8 left a seventh less of the divergence, for twice the time.
@@ -33,14 +36,13 @@ MAX_IMAGES: Final = 128
 # take a mean over.
 CARRIED_BYTES: Final = 2**28
 
-Shifts = Mapping[str, NDArray[np.float64]]
 Quantize = Callable[[onnx.ModelProto, Mapping[str, NDArray[np.int8]]], Int8Model]
 
 
 def image_limit(model: onnx.ModelProto) -> int:
     """How many images may be carried through a network's widest activation in 8 bits each."""
-    shapes = (value.type.tensor_type.shape.dim for value in model.graph.value_info)
-    widest: int = max(prod(max(d.dim_value, 1) for d in shape) for shape in shapes)
+    shapes = shapes_of_one_image(model, {value.name for value in model.graph.value_info})
+    widest = max(prod(shape) for shape in shapes.values())
     return max(1, min(MAX_IMAGES, CARRIED_BYTES // widest))
 
 
@@ -59,45 +61,38 @@ def correct_layers(
     plain = quantize(own, {})
     scales, constants = _constants(plain.model), _constants(own)
     nodes = {node.name: node for node in own.graph.node}
+    finder = BiasFinder(own)
     walk = LayerWalk(plain.model, reference.images)
     shifts: dict[str, NDArray[np.float64]] = {}
     rounded: dict[str, NDArray[np.int8]] = {}
     for layer in plain.quantized_layers:
-        weight, bias = (constants[name] for name in nodes[layer].input[1:])
+        node = nodes[layer]
+        weight = outputs_first(node, constants[node.input[1]])
+        bias = _own_bias(finder, node, constants, channels[layer])
         steps = scales[weight_scale_name(layer)]
-        covariance = patch_covariance(nodes[layer], weight.shape, walk.inputs(layer))
-        rounded[layer] = round_weights(weight, steps, placement.weight_steps, covariance)
-        by_channel = steps.reshape(-1, *(1 for _ in weight.shape[1:]))
-        walk.solved[layer] = LayerConstants(rounded[layer] * by_channel, bias)
+        covariance = patch_covariance(node, weight.shape, walk.inputs(layer))
+        integers = round_weights(weight, steps, placement.weight_steps, covariance)
+        rounded[layer] = outputs_first(node, integers)
+        solved = rounded[layer] * along_axis(steps, weight.ndim, channel_axis(node))
+        walk.solve(layer, LayerConstants(solved, bias))
         wanted = reference.channel_means[layer].mean(axis=0, dtype=np.float64)
         shifts[layer] = wanted - walk.mean_output(layer)
         shifted = np.asarray(bias + shifts[layer], np.float32)
-        walk.solved[layer] = LayerConstants(rounded[layer] * by_channel, shifted)
+        walk.solve(layer, LayerConstants(solved, shifted))
     return quantize(shift_biases(model, shifts), rounded)
-
-
-def shift_biases(model: onnx.ModelProto, shifts: Shifts) -> onnx.ModelProto:
-    """A copy in which every named layer has a bias of its own, moved by its shift (channels,)."""
-    shifted = onnx.ModelProto()
-    shifted.CopyFrom(model)
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    for node in shifted.graph.node:
-        if node.name in shifts:
-            bias = shifts[node.name] + _bias(node, constants)
-            name = f"{node.name}_shifted_bias"
-            tensor = numpy_helper.from_array(np.asarray(bias, np.float32), name)
-            shifted.graph.initializer.append(tensor)
-            del node.input[2:]
-            node.input.append(name)
-    return shifted
 
 
 def _constants(model: onnx.ModelProto) -> dict[str, NDArray[np.float32]]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
-def _bias(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> NDArray[np.float32]:
-    """A layer's bias (channels,), zero where it has none."""
-    if len(node.input) < 3 or not node.input[2]:
-        return np.zeros(1, np.float32)
-    return np.asarray(numpy_helper.to_array(constants[node.input[2]]), np.float32).ravel()
+def _own_bias(
+    finder: BiasFinder,
+    layer: onnx.NodeProto,
+    constants: Mapping[str, NDArray[np.float32]],
+    channels: int,
+) -> NDArray[np.float32]:
+    place = finder.find(layer, channels)
+    if place is None:
+        raise AssertionError(f"{layer.name} has no bias of its own")
+    return constants[place.node.input[place.position]]

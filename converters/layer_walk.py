@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from converters.float_run import mean_over_places, open_graph
+from converters.layers.weighted import BiasFinder
 
 _MEANS: Final = "channel_means"
 _BACK_TO_FLOAT: Final = "DequantizeLinear"
@@ -35,16 +36,16 @@ class LayerWalk:
     Args:
         model: a quantized graph with static shapes but for the batch.
         images: uint8 (images, height, width, 3), preprocessed.
-
-    Attributes:
-        solved: constants that layers got in place of the graph's own.
     """
 
     def __init__(self, model: onnx.ModelProto, images: NDArray[np.uint8]) -> None:
-        self.solved: dict[str, LayerConstants] = {}
+        # Constants that layers got in place of the graph's own; node to position to constant.
+        self._solved: dict[str, NDArray[np.float32]] = {}
+        self._replaced: dict[str, dict[int, str]] = {}
         self._model = onnx.shape_inference.infer_shapes(model)
         graph = self._model.graph
         self._nodes = {node.name: node for node in graph.node}
+        self._biases = BiasFinder(self._model)
         self._made_by = {name: node for node in graph.node for name in node.output}
         self._readers: dict[str, list[onnx.NodeProto]] = {}
         for node in graph.node:
@@ -57,6 +58,16 @@ class LayerWalk:
         self._carried: list[dict[str, NDArray[np.generic]]] = [
             {graph.input[0].name: image[np.newaxis]} for image in images
         ]
+
+    def solve(self, layer: str, constants: LayerConstants) -> None:
+        """Run a layer with other constants from here on."""
+        node = self._nodes[layer]
+        place = self._biases.find(node, len(constants.bias))
+        weight, bias = f"{layer}_solved_weight", f"{layer}_solved_bias"
+        self._solved |= {weight: constants.weight, bias: constants.bias}
+        self._replaced.setdefault(layer, {})[1] = weight
+        if place is not None:
+            self._replaced.setdefault(place.node.name, {})[place.position] = bias
 
     def inputs(self, layer: str) -> Iterator[NDArray[np.float32]]:
         """Go on to a layer; gives what it reads of each image, (1, channels, ...).
@@ -78,7 +89,8 @@ class LayerWalk:
     def mean_output(self, layer: str) -> NDArray[np.float64]:
         """Mean of each output channel (channels,) of the layer that was reached."""
         node = self._nodes[layer]
-        session = open_graph(self._part([_MEANS], mean_over_places(node, _MEANS)))
+        nodes = mean_over_places(node, _MEANS, self._model.opset_import)
+        session = open_graph(self._part([_MEANS], *nodes))
         means = [session.run([_MEANS], carried)[0].ravel() for carried in self._carried]
         return np.asarray(np.mean(means, axis=0, dtype=np.float64))
 
@@ -108,13 +120,12 @@ class LayerWalk:
     def _part(self, outputs: list[str], *more: onnx.NodeProto) -> onnx.ModelProto:
         """The graph from what is carried to `outputs`, which `more` nodes may make."""
         reads = list(self._carried[0])
-        wanted = [name for node in more for name in node.input] or outputs
+        wanted = [name for node in more for name in node.input if name in self._made_by] or outputs
         nodes = [*(self._with_constants(node) for node in self._between(reads, wanted)), *more]
         used = {name for node in nodes for name in node.input}
         constants = [t for t in self._model.graph.initializer if t.name in used]
-        for name, found in self.solved.items():
-            own = {_weight_name(name): found.weight, _bias_name(name): found.bias}
-            constants += [numpy_helper.from_array(v, n) for n, v in own.items() if n in used]
+        solved = ((name, values) for name, values in self._solved.items() if name in used)
+        constants += [numpy_helper.from_array(np.ascontiguousarray(v), name) for name, v in solved]
         graph = helper.make_graph(
             nodes,
             "part",
@@ -139,23 +150,15 @@ class LayerWalk:
         return [node for node in self._model.graph.node if node.output[0] in needed]
 
     def _with_constants(self, node: onnx.NodeProto) -> onnx.NodeProto:
-        """A node that reads the constants of its layer, where that has been solved."""
-        if node.name not in self.solved:
+        """A node that reads the solved constants, where it has any."""
+        if node.name not in self._replaced:
             return node
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
-        del copy.input[1:]
-        copy.input.extend([_weight_name(node.name), _bias_name(node.name)])
+        for position, name in self._replaced[node.name].items():
+            copy.input[position] = name
         return copy
 
 
 def _float_value(name: str) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
-
-
-def _weight_name(layer: str) -> str:
-    return f"{layer}_solved_weight"
-
-
-def _bias_name(layer: str) -> str:
-    return f"{layer}_solved_bias"

@@ -16,7 +16,7 @@ from converters.gate import Gate, failures, judge
 from edge import atomic
 from edge.backends.base import InferenceSession
 from edge.backends.onnx import open_onnx
-from edge.backends.plan_cache import default_folder
+from edge.backends.plan_cache import PlanCache, default_folder
 from edge.backends.trt import TensorRtSession, open_plan
 from edge.backends.trt_build import BuildOptions, Plan, build_plan
 from edge.backends.trt_library import Library
@@ -125,7 +125,7 @@ def _build(
         targets=target.targets,
         portability=options.portability,
         version_compatible=options.version_compatible,
-        timing_cache=default_folder() / f"{library.name}.timing" if target.is_here else None,
+        timing_cache=PlanCache(default_folder()).timing_cache(library) if target.is_here else None,
     )
     plan = build_plan(library, bundle.read(graph.path), build, target.machine, on_progress)
     if precision == "int8" and not plan.record.quantize_layers:

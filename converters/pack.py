@@ -16,11 +16,12 @@ from converters.bundle_writer import BundleWriter, to_json
 from converters.card import ModelCard
 from converters.checkpoint import SourceModel
 from converters.evidence import evidence_document
-from converters.half import HalfModel
+from converters.fp16.half_model import HalfModel
 from converters.html_report import render_report
 from converters.html_thumbnails import thumbnails_of
 from converters.judging import Judging
-from converters.targets import Quantized
+from converters.targets.attempt import Failure
+from converters.targets.quantized import Quantized
 from edge import atomic
 from edge.manifest import (
     GOLDEN_NAME,
@@ -33,7 +34,10 @@ from edge.sidecar import now
 
 # Enough to show every class twice, few enough to run within a tenth of a second at start.
 GOLDEN_COUNT: Final = 16
-_PACKAGES: Final = ("microscope-edge", "torch", "onnx", "onnxruntime", "numpy")
+_PACKAGES: Final = (
+    *("microscope-edge", "torch", "onnx", "onnxruntime", "numpy"),
+    *("timm", "torchvision", "transformers"),
+)
 
 # Precision and needs of each model file, by its name in the bundle.
 _MODEL_FACTS: Final[dict[str, dict[str, Any]]] = {
@@ -57,7 +61,7 @@ class Contents:
     default_precision: str
     judging: Judging
     quantized: Quantized | None
-    half: HalfModel
+    half: HalfModel | Failure
 
 
 def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
@@ -118,7 +122,7 @@ def _add_golden(writer: BundleWriter, contents: Contents) -> None:
     for name, key in (("int8", "x86"), ("int8.trt", "tensorrt"), ("int8.trt8", "tensorrt8")):
         if name in contents.models:
             logits[name] = solutions[key].evidence.int8
-    if "fp16.trt" in contents.models:
+    if "fp16.trt" in contents.models and isinstance(contents.half, HalfModel):
         logits["fp16.trt"] = contents.half.evidence.int8
     entries = []
     for number, image in enumerate(choose_golden(logits["fp32"], logits.get("int8", judging.fp32))):
@@ -146,6 +150,8 @@ def _facts(contents: Contents, evidence: dict[str, Any]) -> dict[str, Any]:
             "file": source.path.name,
             "kind": str(source.kind),
             "sha256": source.sha256,
+            **({"architecture": str(card.architecture)} if card.architecture else {}),
+            "sandbox": source.sandbox,
             **source.facts,
         },
         "quantization": _quantization_facts(contents.quantized),
@@ -163,7 +169,9 @@ def _quantization_facts(quantized: Quantized | None) -> dict[str, Any] | None:
             "origin": quantized.origin,
             "images": quantized.calibration.image_count,
             "sha256": quantized.calibration.images_sha256,
-        },
+        }
+        if quantized.calibration
+        else None,
         "graphs": {
             name: {
                 "passed": found.holds,
@@ -171,7 +179,7 @@ def _quantization_facts(quantized: Quantized | None) -> dict[str, Any] | None:
                 "int8_share_of_macs": round(found.int8_share, 4),
                 "quantized_layers": len(found.int8.quantized_layers),
                 "float_layers": list(found.int8.float_layers),
-                "kept_float_by_rescue": [step.kept_float for step in found.steps],
+                "kept_float_by_rescue": found.kept_float,
             }
             for name, found in quantized.solutions.items()
         },
@@ -183,9 +191,11 @@ def _summary(evidence: dict[str, Any]) -> dict[str, Any]:
     kept = ("agreement", "divergence", "accuracy", "drop_points", "paired_p_value", "passed")
     graphs = {
         name: {key: found[key] for key in kept if key in found}
-        for name, found in (*evidence["graphs"].items(), ("fp16", evidence["fp16"]))
+        for name, found in {**evidence["graphs"], "fp16": evidence.get("fp16")}.items()
+        if found
     }
-    return {"validation": evidence["validation"], "fp32": evidence["fp32"], "graphs": graphs}
+    copied = {key: evidence[key] for key in ("validation", "fp32", "not_made")}
+    return {**copied, "graphs": graphs}
 
 
 def _times(quantized: Quantized | None) -> dict[str, Any]:

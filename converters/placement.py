@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-WEIGHTED: Final = frozenset({"Conv", "Gemm"})
+WEIGHTED: Final = frozenset({"Conv", "Gemm", "MatMul"})
 # A tensor that is constant zero still needs a scale. FP16 scales below 2^-24 are zero, which
 # TensorRT's parser refuses; from 2^-20 on they are rounded by less than 4 %, for Q and DQ alike.
 MIN_SCALE: Final = 1e-8
@@ -29,6 +29,7 @@ class Placement:
         weight_steps: the largest quantized weight.
         float_weights: keep weights as floats behind a Q/DQ pair, otherwise as integers behind DQ.
         half_floats: FP16 for what stays float.
+        may_choose_fp16: the target runs in FP16 what it likes of what stays float.
         needs_vnni: for processors that add products of 8-bit integers in 32 bits.
     """
 
@@ -40,6 +41,7 @@ class Placement:
     weight_steps: int = 127
     float_weights: bool = False
     half_floats: bool = False
+    may_choose_fp16: bool = False
     needs_vnni: bool = False
 
     @property
@@ -57,13 +59,13 @@ class Placement:
 
         Layers are corrected before the graph goes to FP16: with the scales that it then has.
         """
-        kept = np.float16 if self.half_floats else np.float32
-        return np.asarray(scale, kept).astype(np.float32)
-
-    @property
-    def quantizable(self) -> frozenset[str]:
-        """All operators of which an input is quantized."""
-        return WEIGHTED | {"Add"} | self.arithmetic | self.moving
+        exact = np.asarray(scale, np.float32)
+        if not self.half_floats:
+            return exact
+        with np.errstate(over="ignore"):
+            half = exact.astype(np.float16).astype(np.float32)
+        # A tensor whose scale leaves FP16 leaves it too, and stays in FP32.
+        return np.where(np.isfinite(half), half, exact)
 
 
 # ONNX Runtime runs a layer in integers when all its inputs and its output are quantized. The
@@ -99,4 +101,4 @@ TENSORRT: Final = Placement(
 )
 
 # TensorRT 8 reads no FP16 scales; it chooses FP16 itself where it is allowed to.
-TENSORRT8: Final = replace(TENSORRT, name="tensorrt8", half_floats=False)
+TENSORRT8: Final = replace(TENSORRT, name="tensorrt8", half_floats=False, may_choose_fp16=True)

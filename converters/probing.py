@@ -25,6 +25,9 @@ NEAR: Final = 3.0
 # Nats, on the probe images: no label changes for so little, and correcting every method to compare
 # them takes a minute.
 NEGLIGIBLE: Final = 1e-4
+# Nats, of a graph that gives NaN or infinity: worse than any that gives numbers, of which none
+# reaches 28 (the smallest probability that counts is 1e-12).
+NO_NUMBERS: Final = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,8 @@ def choose_method(
         scores[method] = probe_divergence(problem, placement, int8)
         problem.on_progress(step, done, len(METHODS))
     least = min(scores.values())
-    near = [method for method in METHODS if scores[method] <= NEAR * least]
+    # The divergence of equal probabilities is now and then a rounding error below zero.
+    near = [method for method in METHODS if scores[method] <= NEAR * max(least, 0.0)]
     if least > NEGLIGIBLE and len(near) > 1:
         for done, method in enumerate(near, start=1):
             int8 = quantize_on(problem, placement, candidates[method], problem.probe)
@@ -79,13 +83,19 @@ def choose_method(
 def rank_layers(
     problem: Problem, placement: Placement, ranges: dict[str, Range]
 ) -> list[LayerEffect]:
-    """Every quantizable node by its effect on the probabilities, the worst first."""
-    names = [n.name for n in problem.model.graph.node if n.op_type in placement.quantizable]
+    """Every quantized node by its effect on the probabilities, the worst first.
+
+    Nodes that stay in float when they alone are quantized are left out: each would be judged, and
+    put back, for nothing.
+    """
+    names = quantize_on(problem, placement, ranges, None).quantized_nodes
+    in_float = _content(quantize_on(problem, placement, ranges, None, kept_float=names))
     effects = []
     for done, name in enumerate(names, start=1):
         others = [other for other in names if other != name]
         int8 = quantize_on(problem, placement, ranges, None, kept_float=others)
-        effects.append(LayerEffect(name, probe_divergence(problem, placement, int8)))
+        if _content(int8) != in_float:
+            effects.append(LayerEffect(name, probe_divergence(problem, placement, int8)))
         problem.on_progress(f"ranking layers for {placement.name}", done, len(names))
     return sorted(effects, key=lambda effect: effect.divergence, reverse=True)
 
@@ -107,14 +117,22 @@ def build_corrected(
         for is_corrected in (False, True)
     )
     before, after = (probe_divergence(problem, placement, int8) for int8 in (plain, corrected))
-    # A graph that gives no numbers is worse than any.
-    is_kept = bool(np.isfinite(after)) and not before + NEGLIGIBLE < after
+    is_kept = not before + NEGLIGIBLE < after
     return corrected if is_kept else plain, Correction(before, after, is_kept)
 
 
 def probe_divergence(problem: Problem, placement: Placement, int8: Int8Model) -> float:
-    """Mean divergence from FP32 on the probe images, every class weighing the same."""
+    """Mean divergence from FP32 on the probe images, every class weighing the same.
+
+    `NO_NUMBERS` where a logit is not finite.
+    """
     session, probe = open_as_target(int8.model, placement), problem.probe
     batches = (probe.images[i : i + PROBE_BATCH] for i in range(0, len(probe.images), PROBE_BATCH))
     logits = np.concatenate([session.infer(batch) for batch in batches])
+    if not np.isfinite(logits).all():
+        return NO_NUMBERS
     return metrics.mean_over_classes(metrics.divergence(probe.logits, logits), probe.predicted)
+
+
+def _content(int8: Int8Model) -> bytes:
+    return bytes(int8.model.SerializeToString(deterministic=True))

@@ -32,6 +32,7 @@ class Problem:
         reference: calibration images on which the layers are brought back to FP32's output.
         probe: some of them, as equally of each class as they allow, on which methods and layers
             are compared.
+        kept_float: tensors that FP16 cannot hold; in graphs for GPUs they stay in FP32.
     """
 
     model: onnx.ModelProto
@@ -41,6 +42,7 @@ class Problem:
     probe: FloatRun
     judge: Judge
     on_progress: OnProgress
+    kept_float: frozenset[str] = frozenset()
 
 
 def build(
@@ -56,7 +58,9 @@ def build(
     int8 = quantize_on(problem, placement, ranges, reference, kept_float=kept_float)
     if not placement.symmetric:
         return int8
-    return replace(int8, model=for_tensorrt(int8.model, half_floats=placement.half_floats))
+    half_floats = placement.half_floats
+    model = for_tensorrt(int8.model, half_floats=half_floats, kept_float=problem.kept_float)
+    return replace(int8, model=model)
 
 
 def quantize_on(

@@ -11,6 +11,7 @@ import onnx
 from numpy.typing import ArrayLike, NDArray
 from onnx import helper, numpy_helper
 
+from converters.layers.weighted import channel_axis
 from converters.placement import MIN_SCALE, Placement
 from converters.ranges import Range
 
@@ -67,21 +68,23 @@ class GraphWriter:
         is_integer_bias = bias is not None and self.placement.integer_bias
         steps = self.placement.weight_steps
         held_bias = bias if is_integer_bias else None
+        axis = channel_axis(node)
         scales = self.placement.held(
-            weight_scales(weight, steps, held_bias, input_scale, self.placement.min_scale)
+            weight_scales(weight, steps, held_bias, input_scale, self.placement.min_scale, axis)
         )
-        by_channel = scales.reshape(-1, *(1 for _ in weight.shape[1:]))
+        by_channel = along_axis(scales, weight.ndim, axis)
         integers = self.rounded.get(node.name)
         if self.placement.float_weights:
             if integers is not None:
                 self.add_constant(f"{node.name}_rounded", integers * by_channel)
                 node.input[1] = f"{node.name}_rounded"
-            node.input[1] = self._fake_quantized_weight(node, scales)
+            node.input[1] = self._fake_quantized_weight(node, scales, axis)
         else:
             if integers is None:
                 nearest = np.clip(np.rint(weight / by_channel), -steps, steps)
                 integers = nearest.astype(np.int8)
-            node.input[1] = self._dequantized_constant(f"{node.name}_weight", integers, scales)
+            name = f"{node.name}_weight"
+            node.input[1] = self._dequantized_constant(name, integers, scales, axis)
         if bias is not None and is_integer_bias:
             # ONNX Runtime runs a layer in integers only with a 32-bit bias of this very scale.
             bias_scales = (np.float32(input_scale) * scales).astype(np.float32)
@@ -94,19 +97,21 @@ class GraphWriter:
         self.constants[name] = numpy_helper.from_array(np.array(values, order="C"), name)
 
     def _dequantized_constant(
-        self, name: str, integers: NDArray[np.generic], scales: NDArray[np.float32]
+        self, name: str, integers: NDArray[np.generic], scales: NDArray[np.float32], axis: int = 0
     ) -> str:
         self.add_constant(f"{name}_q", integers)
         parameters = self._add_channel_parameters(name, scales, integers.dtype)
-        self.nodes.append(_node("DequantizeLinear", [f"{name}_q", *parameters], f"{name}_dq", 0))
+        self.nodes.append(_node("DequantizeLinear", [f"{name}_q", *parameters], f"{name}_dq", axis))
         return f"{name}_dq"
 
-    def _fake_quantized_weight(self, node: onnx.NodeProto, scales: NDArray[np.float32]) -> str:
+    def _fake_quantized_weight(
+        self, node: onnx.NodeProto, scales: NDArray[np.float32], axis: int
+    ) -> str:
         name = f"{node.name}_weight"
         parameters = self._add_channel_parameters(name, scales, np.dtype(np.int8))
         self.nodes += [
-            _node("QuantizeLinear", [node.input[1], *parameters], f"{name}_q", 0),
-            _node("DequantizeLinear", [f"{name}_q", *parameters], f"{name}_dq", 0),
+            _node("QuantizeLinear", [node.input[1], *parameters], f"{name}_q", axis),
+            _node("DequantizeLinear", [f"{name}_q", *parameters], f"{name}_dq", axis),
         ]
         return f"{name}_dq"
 
@@ -116,6 +121,11 @@ class GraphWriter:
         self.add_constant(f"{name}_scale", scales)
         self.add_constant(f"{name}_zero", np.zeros(scales.shape, type_))
         return [f"{name}_scale", f"{name}_zero"]
+
+
+def along_axis(scales: NDArray[np.float32], rank: int, axis: int) -> NDArray[np.float32]:
+    """Scales (channels,) so that they multiply a weight whose channels `axis` counts."""
+    return scales.reshape([-1 if other == axis else 1 for other in range(rank)])
 
 
 def weight_scale_name(layer: str) -> str:
@@ -141,13 +151,15 @@ def weight_scales(
     bias: NDArray[np.float32] | None,
     input_scale: float,
     min_scale: float = MIN_SCALE,
+    axis: int = 0,
 ) -> NDArray[np.float32]:
-    """Symmetric scale per output channel (axis 0).
+    """Symmetric scale per output channel, which `axis` of the weight counts.
 
     A channel with tiny weights and a large bias gets a larger scale than its weights need, so
     that a 32-bit bias holds it.
     """
-    largest = np.abs(weight.reshape(weight.shape[0], -1)).max(axis=1)
+    others = tuple(other for other in range(weight.ndim) if other != axis)
+    largest = np.abs(weight).max(axis=others)
     scales = np.maximum(largest / steps, min_scale)
     if bias is not None:
         scales = np.maximum(scales, np.abs(bias) / (input_scale * BIAS_LIMIT))

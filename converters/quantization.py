@@ -8,12 +8,12 @@ the worst go back to float one by one.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from converters.agreement import Evidence
 from converters.gate import Check, failures
-from converters.macs import int8_share
+from converters.layers.macs import int8_share
 from converters.onnx_to_int8 import Int8Model
 from converters.placement import Placement
 from converters.probing import (
@@ -23,7 +23,7 @@ from converters.probing import (
     choose_method,
     rank_layers,
 )
-from converters.problem import Problem
+from converters.problem import Problem, quantize_on
 from converters.ranges import Range, choose_ranges
 
 # With less of the arithmetic in INT8, FP16 or FP32 is the better choice.
@@ -31,15 +31,21 @@ MIN_INT8_SHARE: Final = 0.5
 # A broken network diverges least where everything is clipped, which spoils its sound layers too.
 # These methods keep what is rare, so that the layers at fault stand out.
 RESCUE_METHODS: Final = ("max", "percentile 99.999")
+# Layers in turn, the worst first, that may bring nothing. Each costs a correction and a judgement.
+PATIENCE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class RescueStep:
-    """One more layer in float, and which limits were still missed."""
+    """One more layer in float, and which limits were still missed.
+
+    `is_kept` is false for what was tried after the best step, and did not help.
+    """
 
     kept_float: str
     missed: tuple[str, ...]
     int8_share: float
+    is_kept: bool = True
 
 
 @dataclass(slots=True)
@@ -69,6 +75,19 @@ class Solution:
         """Whether every limit of the gate holds."""
         return not failures(self.checks)
 
+    @property
+    def kept_float(self) -> list[str]:
+        """The layers that went back to float."""
+        return [step.kept_float for step in self.steps if step.is_kept]
+
+    def refusal(self) -> str:
+        """The first limit that was missed."""
+        return failures(self.checks)[0].text
+
+    def distance(self) -> tuple[int, float]:
+        """How far from holding: limits missed, and then the divergence in nats."""
+        return len(failures(self.checks)), self.evidence.divergence.value
+
 
 def solve(problem: Problem, placement: Placement) -> Solution:
     """Quantize for one placement; where the gate refuses, rescue what can be rescued."""
@@ -97,42 +116,75 @@ def solve(problem: Problem, placement: Placement) -> Solution:
 def rescue(problem: Problem, solution: Solution) -> None:
     """Try other ranges, then the worst layers in float, one by one, until the gate holds.
 
-    Ends too when half of the arithmetic is in float.
+    A layer that would leave less than half of the arithmetic in INT8 is passed over. It ends too
+    when no layer is left, or when `PATIENCE` of them in turn brought nothing; then the solution is
+    the best that was found: the fewest limits missed, and of those the least divergence.
     """
-    placement = solution.placement
+    best = _copy(solution)
+    _take_rescue_ranges(problem, solution)
+    best = min(best, _copy(solution), key=Solution.distance)
+    if not solution.holds:
+        solution.effects = rank_layers(problem, solution.placement, solution.ranges)
+        best = _put_back(problem, solution, best)
+    if not solution.holds:
+        _return_to(best, solution)
+
+
+def _take_rescue_ranges(problem: Problem, solution: Solution) -> None:
     method = min(RESCUE_METHODS, key=lambda name: solution.method_divergence[name])
     if method != solution.method:
         solution.method = method
         solution.ranges = choose_ranges(
-            problem.calibration.histograms, method, symmetric=placement.symmetric
+            problem.calibration.histograms, method, symmetric=solution.placement.symmetric
         )
-        if not _missed_with(problem, solution, []):
-            return
-    solution.effects = rank_layers(problem, placement, solution.ranges)
+        _take(problem, solution, [])
+
+
+def _put_back(problem: Problem, solution: Solution, best: Solution) -> Solution:
+    """Put layers back in float until the gate holds; returns the best of what was tried."""
     kept: list[str] = []
-    for effect in solution.effects:
+    without_gain = 0
+    step = f"layers back in float for {solution.placement.name}"
+    for done, effect in enumerate(solution.effects, start=1):
+        problem.on_progress(step, done, len(solution.effects))
+        if _share_with(problem, solution, [*kept, effect.name]) < MIN_INT8_SHARE:
+            continue
         kept.append(effect.name)
-        missed = _missed_with(problem, solution, kept)
-        if missed is None:
-            return
+        _take(problem, solution, kept)
+        missed = tuple(check.name for check in failures(solution.checks))
         solution.steps.append(RescueStep(effect.name, missed, solution.int8_share))
-        problem.on_progress(
-            f"layers back in float for {placement.name}", len(kept), len(solution.effects)
-        )
-        if not missed:
-            return
+        is_better = solution.distance() < best.distance()
+        best = _copy(solution) if is_better else best
+        without_gain = 0 if is_better else without_gain + 1
+        if not missed or without_gain == PATIENCE:
+            break
+    return best
 
 
-def _missed_with(
-    problem: Problem, solution: Solution, kept_float: list[str]
-) -> tuple[str, ...] | None:
-    """Make the solution one with these layers in float; None, and unchanged, with too many."""
+def _share_with(problem: Problem, solution: Solution, kept_float: list[str]) -> float:
+    plain = quantize_on(problem, solution.placement, solution.ranges, None, kept_float=kept_float)
+    return int8_share(problem.model, plain.quantized_layers)
+
+
+def _take(problem: Problem, solution: Solution, kept_float: list[str]) -> None:
+    """Make the solution the one with these layers in float."""
     int8, correction = build_corrected(
         problem, solution.placement, solution.ranges, kept_float=kept_float
     )
-    share = int8_share(problem.model, int8.quantized_layers)
-    if share < MIN_INT8_SHARE:
-        return None
-    solution.int8, solution.int8_share, solution.correction = int8, share, correction
+    solution.int8, solution.correction = int8, correction
+    solution.int8_share = int8_share(problem.model, int8.quantized_layers)
     solution.evidence, solution.checks = problem.judge(int8, solution.placement)
-    return tuple(check.name for check in failures(solution.checks))
+
+
+def _copy(solution: Solution) -> Solution:
+    return replace(solution, steps=list(solution.steps))
+
+
+def _return_to(best: Solution, solution: Solution) -> None:
+    """Make the solution an earlier one; the steps after that one stay in the evidence."""
+    solution.method, solution.ranges = best.method, best.ranges
+    solution.int8, solution.int8_share = best.int8, best.int8_share
+    solution.evidence, solution.checks = best.evidence, best.checks
+    solution.correction = best.correction
+    kept = len(best.steps)
+    solution.steps = [replace(s, is_kept=i < kept) for i, s in enumerate(solution.steps)]

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from converters.convert import Report
+from converters.fp16.half_model import HalfModel
+from converters.loading.sandbox.limits import NO_GUARDS
 from converters.placement import X86
 from converters.quantization import Solution
-from converters.targets import Quantized
+from converters.targets.quantized import Quantized
 from converters.validation_size import THIN_CLASS_IMAGES
+from edge.bench.measure import Latencies
 
 
 def describe(report: Report) -> str:
     """The report as text: sizes, accuracy, speed, what was calibrated on, what was refused."""
-    lines = [f"wrote {report.target} from {report.source.path.name} ({report.source.kind})"]
+    lines = [f"FP32 ONLY: {fallback_text(report)}"] if report.fp32_reason else []
+    lines += [f"wrote {report.target} from {report.source.path.name} ({report.source.kind})"]
+    lines += [_sandbox(report)]
     lines += [f"note: {change}" for change in report.source.facts.get("changes", [])]
     lines += [*_thin_classes(report), "", *_table(report)]
     lines += ["", _validated(report), *_class_lines(report)]
@@ -19,8 +26,25 @@ def describe(report: Report) -> str:
         lines += _quantized_lines(report, report.quantized)
     if any(latency.is_unstable() for latency in report.latencies.values()):
         lines.append("note: the machine was busy; run edge-bench for steadier times")
+    lines += [f"note: left out of {text}" for text in report.left_out]
     lines += [f"warning: {text}" for text in report.warnings]
     return "\n".join(lines)
+
+
+def _sandbox(report: Report) -> str:
+    """What kept the file from doing harm while it was opened."""
+    guards = report.source.sandbox
+    if guards.startswith(NO_GUARDS):
+        return f"warning: opened in no sandbox{guards.removeprefix(NO_GUARDS)}"
+    return f"opened in a sandbox: {guards}"
+
+
+def fallback_text(report: Report) -> str:
+    """That INT8 was asked for and the bundle runs in FP32, and why."""
+    return (
+        f"{report.target.name} holds no INT8 graph for CPUs, where --int8 asked for one: "
+        f"{report.fp32_reason}"
+    )
 
 
 def _thin_classes(report: Report) -> list[str]:
@@ -33,9 +57,10 @@ def _thin_classes(report: Report) -> list[str]:
 
 def _class_lines(report: Report) -> list[str]:
     """Recall of each class in the graph that most workstations run."""
-    found = report.quantized.solutions[X86.name].evidence if report.quantized else None
-    if found is None or not found.validation.is_labelled:
+    solution = report.quantized.solutions.get(X86.name) if report.quantized else None
+    if solution is None or not solution.evidence.validation.is_labelled:
         return []
+    found = solution.evidence
     lines = [f"recall of each class, {X86.name}:"]
     for index, name in enumerate(found.validation.classes):
         share = found.accuracy("int8", index)
@@ -69,9 +94,10 @@ def _accuracy(report: Report, name: str) -> str:
     solutions = report.quantized.solutions if report.quantized else {}
     if name in placements:
         found = solutions[placements[name]].evidence.accuracy("int8")
+    elif name == "fp16.trt" and isinstance(report.half, HalfModel):
+        found = report.half.evidence.accuracy("int8")
     else:
-        half = report.half.evidence
-        found = half.accuracy("int8" if name == "fp16.trt" else "fp32")
+        found = report.judging.fp32_accuracy()
     return "no labels to compare with" if found is None else str(found)
 
 
@@ -81,15 +107,9 @@ def _validated(report: Report) -> str:
 
 
 def _quantized_lines(report: Report, quantized: Quantized) -> list[str]:
-    count = quantized.calibration.image_count
+    count = quantized.calibration.image_count if quantized.calibration else "no"
     lines = [f"calibrated on {count} images of {quantized.origin}"]
-    if "int8" in report.latencies:
-        speed_up = report.latencies["fp32"].median / report.latencies["int8"].median
-        lines.append(
-            f"INT8 is {speed_up:.2f} times as fast as FP32 here (one thread, batch 1, interleaved)"
-        )
-        if speed_up < 1:
-            lines.append("note: FP32 is faster here and is the bundle's default precision")
+    lines += speed_lines(report.latencies)
     lines += [_verdict(found) for found in quantized.solutions.values()]
     if quantized.origin == "drawn cells":
         lines.append("note: drawn cells show that the conversion works; for use at a microscope")
@@ -97,11 +117,28 @@ def _quantized_lines(report: Report, quantized: Quantized) -> list[str]:
     return lines
 
 
+def speed_lines(latencies: Mapping[str, Latencies]) -> list[str]:
+    """How fast INT8 is beside FP32 on this machine, and plainly where it is of no use."""
+    if "int8" not in latencies:
+        return []
+    speed_up = latencies["fp32"].median / latencies["int8"].median
+    lines = [
+        f"INT8 is {speed_up:.2f} times as fast as FP32 here (one thread, batch 1, interleaved)"
+    ]
+    if speed_up < 1:
+        lines.append(
+            "INT8 brings nothing here: FP32 is faster and is the bundle's default precision. "
+            "A machine that opens the bundle times both again"
+        )
+    return lines
+
+
 def _verdict(solution: Solution) -> str:
     drop = solution.evidence.drop_points()
     verdict = "accuracy gate passed" if solution.holds else "accuracy gate refused"
     lost = "" if drop is None else f", {drop:.2f} points lost"
-    kept = f", {len(solution.steps)} layers put back in float" if solution.steps else ""
+    in_float = len(solution.kept_float)
+    kept = f", {in_float} layers put back in float" if in_float else ""
     agreement, share = solution.evidence.agreement.rate, solution.int8_share
     correction = solution.correction
     left_out = "" if correction.is_kept else ", so that it was left out"

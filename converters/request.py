@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -68,8 +70,9 @@ def calibration_images(request: Request, scratch: Path) -> ImageSet | None:
         images = load_images(Path(chosen), limit=limit)
     if len(images.files) < MIN_CALIBRATION_IMAGES:
         raise ConfigError(
-            f"{images.origin} holds {len(images.files)} calibration images, "
-            f"{MIN_CALIBRATION_IMAGES} are needed. Give a folder with some hundred exported images."
+            f"{images.origin} holds {len(images.files)} calibration images"
+            f"{images.left_out_text}, {MIN_CALIBRATION_IMAGES} are needed. Give a folder with some "
+            "hundred exported images."
         )
     return images
 
@@ -89,6 +92,16 @@ def validation_images(request: Request, scratch: Path) -> ImageSet:
     return labelled_images(chosen, request.card.classes, scratch)
 
 
+def shared_images(calibration: ImageSet, validation: Sequence[Path]) -> int:
+    """How many validation images are calibration images too, byte for byte."""
+    calibrated = [path for _, path in calibration.files]
+    # Only files of equal size are read and hashed.
+    sizes = {path.stat().st_size for path in calibrated}
+    same_size = [path for path in validation if path.stat().st_size in sizes]
+    digests = {_digest(path) for path in calibrated} if same_size else set()
+    return sum(_digest(path) in digests for path in same_size)
+
+
 def labelled_images(source: Path | str, classes: tuple[str, ...], scratch: Path) -> ImageSet:
     """A folder's images with their classes; drawn ones are written into `scratch`.
 
@@ -98,3 +111,7 @@ def labelled_images(source: Path | str, classes: tuple[str, ...], scratch: Path)
     if source == DRAWN:
         return draw_images(DRAWN_VALIDATION_COUNT, DRAWN_VALIDATION_SEED, scratch / "validation")
     return load_images(Path(source), classes)
+
+
+def _digest(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).digest()

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import onnx
 
+from converters.fp16.conversion import to_fp16
+from converters.fp16.rounded import rounded
+from converters.layers.folding import fold_weights
 from converters.placement import Placement
 from edge.backends.cpu import has_vnni
 from edge.backends.onnx import OnnxSession, open_onnx
 
 
 def open_as_target(model: onnx.ModelProto, placement: Placement) -> OnnxSession:
-    """Open a quantized graph so that its numbers are its target's, rounding apart."""
-    return open_onnx(model.SerializeToString(), "int8", optimise=may_be_fused(placement))
+    """Open a quantized graph so that its numbers are its target's.
+
+    What a GPU computes in FP16, or may, is rounded to it after each operator.
+    """
+    if placement.half_floats:
+        model = rounded(model)
+    elif placement.may_choose_fp16:
+        model = rounded(to_fp16(model))
+    is_fused = may_be_fused(placement)
+    content = (model if is_fused else fold_weights(model)).SerializeToString()
+    return open_onnx(content, "int8", optimise=is_fused)
 
 
 def may_be_fused(placement: Placement) -> bool:

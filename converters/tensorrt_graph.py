@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 import onnx
 
-from converters.fp16 import to_fp16
+from converters.fp16.conversion import to_fp16
 from converters.normalisation import INPUT_NAME
 
 _CAST_IMAGES: Final = "images_as_float"
 
 
-def for_tensorrt(model: onnx.ModelProto, *, half_floats: bool) -> onnx.ModelProto:
-    """A copy that TensorRT parses, its floats in FP16 where `half_floats` says so."""
+def for_tensorrt(
+    model: onnx.ModelProto, *, half_floats: bool, kept_float: Collection[str] = ()
+) -> onnx.ModelProto:
+    """A copy that TensorRT parses, its floats in FP16 where `half_floats` says so.
+
+    Args:
+        kept_float: tensors that FP16 cannot hold.
+    """
     converted = onnx.ModelProto()
     converted.CopyFrom(model)
     cast_before_moving(converted)
     _keep_standard_operators(converted)
-    return to_fp16(converted) if half_floats else converted
+    return to_fp16(converted, kept_float) if half_floats else converted
 
 
 def cast_before_moving(model: onnx.ModelProto) -> None:

@@ -30,9 +30,9 @@ def require_enough_images(images: ImageSet, classes: tuple[str, ...]) -> None:
         return
     none_of = f", none of {' or '.join(missing)}" if missing else ""
     raise ConfigError(
-        f"{images.origin} holds {len(images.files)} validation images{none_of}; {MIN_IMAGES} and "
-        "some of every class are needed for a verdict. Add images, or give "
-        "--allow-weak-validation to do without."
+        f"{images.origin} holds {len(images.files)} validation images{none_of}"
+        f"{images.left_out_text}; {MIN_IMAGES} and some of every class are needed for a verdict. "
+        "Add images, or give --allow-weak-validation to do without."
     )
 
 

@@ -10,8 +10,9 @@ from pathlib import PurePath
 from typing import Final
 
 from daemon.config import WatchConfig
-from daemon.passed_over import UNREAD, PassedOver, PassedOverCount, Reason
+from daemon.passed_over import PassedOver, PassedOverCount, Reason
 from daemon.scan import image_files
+from edge.image_folders.names import UNREAD_SUFFIXES
 
 # A whole export may hold millions of images, and a share may give a hundred names a second.
 _MAX_IMAGES: Final = 1000
@@ -34,7 +35,7 @@ class Looked:
     def lines(self, watch: WatchConfig) -> Iterator[str]:
         """What a person should know of the names in the folder and of those asked for."""
         for pattern in watch.patterns:
-            if PurePath(pattern.lower().rstrip("*?")).suffix in UNREAD:
+            if PurePath(pattern.lower().rstrip("*?")).suffix in UNREAD_SUFFIXES:
                 yield (
                     f"WARNING: {pattern} names files that are neither JPEG nor PNG; each of them "
                     "is rejected as unsupported_format. Export JPEG or PNG"

@@ -6,7 +6,6 @@ counts, nor any part of one: of suffixes only those that everybody has.
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from daemon.same_text import comparable
+from edge.image_folders.names import READ_SUFFIXES, UNREAD_SUFFIXES
 
 
 class Reason(StrEnum):
@@ -35,41 +35,12 @@ _TEXTS: Final = {
     Reason.HIDDEN: "hidden",
     Reason.LINK: "linked",
 }
-# Folders and files in which file servers and computers keep copies, thumbnails and notes of
-# their own; shell patterns, in any case. What begins with a dot is left out anyhow.
-SYSTEM_NAMES: Final = (
-    # Synology, QNAP, Asustor, NetApp, Buffalo, Netgear, Thecus
-    *("@eaDir", "@tmp", "@sharebin", "@sharesnap", "@SynoDrive*", "@img_bkp_cache"),
-    *("#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "@__thumb", "~snapshot"),
-    *("trashbox", "Recycle Bin", "_NAS_Recycle_*"),
-    # Windows and Samba
-    *("$RECYCLE.BIN", "RECYCLER", "RECYCLED", "System Volume Information", "found.[0-9][0-9][0-9]"),
-    *("@GMT-*", "Previous Versions", "DfsrPrivate", "Thumbs.db", "ehthumbs*.db", "desktop.ini"),
-    "~$*",
-    # macOS and Linux; netatalk 2 writes the dot of a hidden name as `:2e`
-    *("__MACOSX", "Network Trash Folder", "Temporary Items", "TheVolumeSettingsFolder"),
-    *("TheFindByContentFolder", ":2e*", "lost+found"),
-    # GoodSync: the versions that it replaced
-    "_gsdata_",
-)
-_PLAIN_NAMES: Final = frozenset(n.lower() for n in SYSTEM_NAMES if not set(n) & set("*?["))
-_PATTERNS: Final = re.compile(
-    "|".join(fnmatch.translate(n.lower()) for n in SYSTEM_NAMES if set(n) & set("*?["))
-)
-# Suffixes of JPEG and PNG files, which need no more than a pattern.
-_READ: Final = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".png"})
-# Of files that show an image in a form that is not read.
-UNREAD: Final = frozenset(
-    {".bmp", ".dib", ".tif", ".tiff", ".gif", ".webp", ".jp2", ".j2k", ".jpx", ".jxl", ".jxr"}
-    | {".heic", ".heif", ".avif", ".dcm", ".dicom", ".psd", ".svg", ".raw", ".dng", ".ppm"}
-    | {".svs", ".ndpi", ".scn", ".mrxs", ".czi", ".lif", ".vsi", ".bif"}
-)
 _OTHERS: Final = frozenset(
     {".zip", ".7z", ".rar", ".tar", ".gz", ".pdf", ".txt", ".xml", ".csv", ".json", ".html", ".doc"}
     | {".docx", ".xls", ".xlsx", ".ini", ".log", ".db", ".dat", ".bin", ".bak", ".old", ".md5"}
     | {".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".lock", ".lnk"}
 )
-_NAMED: Final = _READ | UNREAD | _OTHERS
+_NAMED: Final = READ_SUFFIXES | UNREAD_SUFFIXES | _OTHERS
 NO_SUFFIX: Final = "no suffix"
 _ANOTHER_SUFFIX: Final = "another suffix"
 _TRAILING: Final = " and a blank or dot"
@@ -90,7 +61,7 @@ class PassedOver:
     @property
     def images(self) -> tuple[str, ...]:
         """The suffixes of files that are images by their names, in order."""
-        known = _READ | UNREAD
+        known = READ_SUFFIXES | UNREAD_SUFFIXES
         return tuple(sorted(s for s in self.suffixes if s.removesuffix(_TRAILING) in known))
 
     def text(self) -> str:
@@ -107,8 +78,8 @@ class PassedOver:
 
     def remedy(self) -> str:
         """What to do about files that are images by their names, in one line; empty: nothing."""
-        unread = [suffix for suffix in self.images if suffix in UNREAD]
-        read = [suffix for suffix in self.images if suffix in _READ]
+        unread = [suffix for suffix in self.images if suffix in UNREAD_SUFFIXES]
+        read = [suffix for suffix in self.images if suffix in READ_SUFFIXES]
         texts = []
         if unread:
             texts.append(f"{', '.join(unread)} cannot be read: export JPEG or PNG")
@@ -140,12 +111,6 @@ class PassedOverCount:
         """What was counted, the most frequent suffix first."""
         suffixes = sorted(self.suffixes.items(), key=lambda item: (-item[1], item[0]))
         return PassedOver(dict(self.reasons), dict(suffixes))
-
-
-def is_system_name(text: str) -> bool:
-    """Whether a name, as `comparable` gives it, is one of SYSTEM_NAMES. Asked of every file."""
-    name = text.lower()
-    return name in _PLAIN_NAMES or _PATTERNS.match(name) is not None
 
 
 def suffix_of(name: bytes) -> str:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from daemon.mounts import MountMemory
-from daemon.passed_over import Reason, is_system_name
+from daemon.passed_over import Reason
 from daemon.path_template import PathTemplate
 from daemon.records import ImageVersion
 from daemon.same_text import comparable
+from edge.image_folders.names import is_system_name
 from edge.sidecar import FORMATS, Origin, printable_name
 from edge.temporary import is_temporary
 

@@ -8,8 +8,11 @@
     |- BundleError         3: the bundle cannot be used
     |- AccuracyGateError   4: the converted model is not as good as its source
     |- BackendError        5: the machine lacks what was asked for
-    |  `- DeviceError      5: a device failed at work; another one may go on
+    |  |- DeviceError      5: a device failed at work; another one may go on
+    |  `- PlanError        5: an engine that was built before does not work; a new one may
     `- StorageError        6: a disk refuses to read or write
+
+7 is no error: edge-convert wrote a bundle, in which the INT8 that was asked for is missing.
 
 A message says what was found, what was needed and what to do, in one line.
 """
@@ -17,7 +20,10 @@ A message says what was found, what was needed and what to do, in one line.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
+
+# The bundle was written, and runs in FP32 on CPUs although INT8 was asked for.
+WITHOUT_INT8: Final = 7
 
 
 class EdgeError(Exception):
@@ -86,6 +92,10 @@ class BackendError(EdgeError):
 
 class DeviceError(BackendError):
     """A device that worked does not any more; no image of the call has an outcome."""
+
+
+class PlanError(BackendError):
+    """An engine plan is no good here although its record fits; one that is built anew may be."""
 
 
 class StorageError(EdgeError):

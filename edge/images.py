@@ -80,8 +80,23 @@ def read_named_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         ConfigError: it cannot be used; the message names it.
     """
+    return _read_named(path)[1]
+
+
+def read_named_file(path: Path) -> bytes:
+    """The bytes of an image that a person named, which can be decoded.
+
+    Raises:
+        ConfigError: as `read_named_image`.
+    """
+    return _read_named(path)[0]
+
+
+def _read_named(path: Path) -> tuple[bytes, NDArray[np.uint8]]:
+    limits = ImageLimits()
     try:
-        return read_image(path)
+        content = read_file(path, limits).content
+        return content, decode_image(content, limits)
     except (ImageError, TransientError) as error:
         raise ConfigError(f"{path} cannot be used: {error}. Replace it or leave it out.") from error
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+# Of a file that this project writes itself: ten times the largest of them.
+_LARGEST_BYTES: Final = 16 << 20
 
 
 def parse_json(content: bytes) -> Any:
@@ -23,6 +27,20 @@ def parse_json(content: bytes) -> Any:
     except UnicodeEncodeError as error:
         raise ValueError("a text holds half of a UTF-16 pair") from error
     return value
+
+
+def read_json(path: Path) -> Any:
+    """The value of a small JSON file; no more than 16 MiB of it are read.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is larger, or no JSON as `parse_json` has it.
+    """
+    with path.open("rb") as stream:
+        content = stream.read(_LARGEST_BYTES + 1)
+    if len(content) > _LARGEST_BYTES:
+        raise ValueError(f"it is larger than {_LARGEST_BYTES >> 20} MiB")
+    return parse_json(content)
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -10,6 +10,7 @@ import onnx.inliner
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import AttributeProto, TensorProto
 
+from converters.loading.quantized import refuse_quantized_graph
 from edge.errors import ModelError
 
 # The oldest opset with per-channel DequantizeLinear in every reader used here and with FP16
@@ -124,6 +125,8 @@ def _refuse_external_data(model: onnx.ModelProto, name: str) -> None:
 
 
 def _refuse_custom_operators(model: onnx.ModelProto, name: str) -> None:
+    # ONNX Runtime's own quantized operators too are of a domain of its own.
+    refuse_quantized_graph(all_nodes(model.graph.node), model.graph, name)
     for node in all_nodes(model.graph.node):
         if node.domain not in STANDARD_DOMAINS:
             what, advice = _FOREIGN.get(node.domain, _CUSTOM)

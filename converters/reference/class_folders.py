@@ -1,25 +1,26 @@
 """Folders that hold one folder of images per class, as people copy them around.
 
-A class is the folder's name, never a part of a file's name. What systems leave beside images is
-passed over: hidden files (`._BNE_1.jpg`, `.DS_169665.jpg`), `Thumbs.db`, `__MACOSX`.
+A class is the folder's name, never a part of a file's name. Images may lie in folders below it, and
+links are followed. What systems leave beside images is passed over and counted: hidden files
+(`._BNE_1.jpg`, `.DS_169665.jpg`), `Thumbs.db`, `__MACOSX`.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from converters.image_set import IMAGE_SUFFIXES
+from converters.inputs.class_names import caseless
 from edge.errors import ConfigError
+from edge.image_folders.names import READ_SUFFIXES, is_system_name
+from edge.image_folders.walk import FoundImages, LeftOut, find_images, readable, require_target
 
 # An archive may wrap its folder into one of its own name, and that into one of the download's.
 _MAX_WRAPPINGS: Final = 2
-_LEFT_BY_SYSTEMS: Final = frozenset({"__macosx"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +38,27 @@ class LabelledFile:
 
 @dataclass(frozen=True, slots=True)
 class ClassFolders:
-    """The folder of each class that is there, and other folders that hold images."""
+    """The images of each class that is there, of other folders that hold some, and loose ones."""
 
     root: Path
-    found: dict[str, Path]
-    unknown: tuple[Path, ...]
+    found: dict[str, FoundImages]
+    unknown: dict[str, FoundImages]
+    loose: int
 
     def files(self, kind: str = "") -> list[LabelledFile]:
         """The images of the classes, in the order of classes and names."""
         return [
             LabelledFile(path, cell_class, kind)
-            for cell_class, folder in self.found.items()
-            for path in images_in(folder)
+            for cell_class, images in self.found.items()
+            for path in images.paths
         ]
+
+    def left_out(self) -> LeftOut:
+        """What the folders of the classes hold that is not among `files`."""
+        total = LeftOut()
+        for images in self.found.values():
+            total.add(images.left_out)
+        return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +76,13 @@ def find_class_folders(folder: Path, classes: Iterable[str]) -> ClassFolders:
     """The folders named as classes, in any case of letters, in `folder` or what wraps them in it.
 
     Raises:
-        ConfigError: no folder, not readable, none of the classes, or one class twice.
+        ConfigError: no folder, not readable, none of the classes, one class twice, or a link that
+            leads nowhere.
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder} is no folder; give one that holds a folder per class.")
     classes = tuple(classes)
-    roots = _roots(folder, {name.casefold() for name in classes})
+    roots = _roots(folder, {caseless(name) for name in classes})
     if len(roots) == 1:
         return _class_folders(roots[0], classes)
     if roots:
@@ -85,16 +95,6 @@ def find_class_folders(folder: Path, classes: Iterable[str]) -> ClassFolders:
         f"{folder} holds no folder of a known class (found: {held}; known: {', '.join(classes)}). "
         "Give the folder that holds one folder per class."
     )
-
-
-def images_in(folder: Path) -> list[Path]:
-    """The image files of one folder by name; hidden ones and other kinds are passed over."""
-    with readable(folder):
-        return [
-            path
-            for path in _visible(folder)
-            if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
-        ]
 
 
 def without_contradictions(
@@ -143,48 +143,37 @@ def _roots(folder: Path, names: set[str]) -> list[Path]:
 
 
 def _has_class(folders: list[Path], names: set[str]) -> bool:
-    return any(path.name.casefold() in names for path in folders)
+    return any(caseless(path.name) in names for path in folders)
 
 
 def _class_folders(root: Path, classes: tuple[str, ...]) -> ClassFolders:
     by_name: dict[str, list[Path]] = defaultdict(list)
     for path in _folders_in(root):
-        by_name[path.name.casefold()].append(path)
-    found = {name: by_name.pop(name.casefold()) for name in classes if name.casefold() in by_name}
+        by_name[caseless(path.name)].append(path)
+    found = {name: by_name.pop(caseless(name)) for name in classes if caseless(name) in by_name}
     for name, paths in found.items():
         if len(paths) > 1:
             raise ConfigError(
                 f"{root} has the class {name} twice ({', '.join(path.name for path in paths)}); "
                 "move the images of a class into one folder."
             )
-    others = (path for paths in by_name.values() for path in paths)
+    others = {path.name: find_images(path) for paths in by_name.values() for path in paths}
     return ClassFolders(
         root,
-        {name: paths[0] for name, paths in found.items()},
-        tuple(path for path in others if images_in(path)),
+        {name: find_images(paths[0]) for name, paths in found.items()},
+        {name: images for name, images in others.items() if images.images},
+        sum(path.suffix.lower() in READ_SUFFIXES for path in _visible(root)),
     )
 
 
 def _folders_in(folder: Path) -> list[Path]:
-    with readable(folder):
-        return [
-            path
-            for path in _visible(folder)
-            if path.is_dir() and path.name.casefold() not in _LEFT_BY_SYSTEMS
-        ]
+    found = _visible(folder)
+    for path in found:
+        require_target(path)
+    return [path for path in found if path.is_dir()]
 
 
 def _visible(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-
-
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Turn an error of the storage into a ConfigError that names `path`."""
-    try:
-        yield
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be read ({error.strerror}). Give your account the right to read it, "
-            "or copy it anew."
-        ) from error
+    with readable(folder):
+        found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return [path for path in found if not is_system_name(path.name)]

@@ -9,7 +9,6 @@ import os
 import sys
 from pathlib import Path
 
-from converters.reference.class_folders import readable
 from converters.reference.evaluation.contact_sheet import contact_sheets, wrong_images
 from converters.reference.evaluation.evaluate import Judgement, evaluate
 from converters.reference.evaluation.fields import evaluation_fields
@@ -27,6 +26,7 @@ from edge.command import run_command
 from edge.command_parser import CommandParser, add_version
 from edge.counted import counted
 from edge.errors import ConfigError
+from edge.image_folders.walk import readable
 from edge.printable import printable, printable_lines
 from edge.progress import Progress
 
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    return run_command(lambda: arguments.run(arguments), debug=arguments.debug)
+    return run_command(lambda: arguments.run(arguments), debug=arguments.debug, tidies_up=True)
 
 
 def run_evaluation(arguments: argparse.Namespace) -> None:

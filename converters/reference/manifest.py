@@ -8,8 +8,10 @@ import re
 from pathlib import Path
 from typing import Final
 
-from converters.reference.class_folders import LabelledFile, readable
+from converters.inputs.class_names import caseless
+from converters.reference.class_folders import LabelledFile
 from edge.errors import ConfigError
+from edge.image_folders.walk import readable
 
 Row = dict[str, str]
 
@@ -121,5 +123,5 @@ def _path(manifest: Path, row: Row) -> Path:
 
 def _class_named(given: str, classes: tuple[str, ...]) -> str:
     """The class that is meant: the very name, or the only one that differs in its case alone."""
-    alike = [name for name in classes if name.casefold() == given.casefold()]
+    alike = [name for name in classes if caseless(name) == caseless(given)]
     return alike[0] if len(alike) == 1 and given not in classes else given

@@ -19,7 +19,7 @@ from edge.backends.cuda import Device
 from edge.backends.trt_build import Plan
 from edge.backends.trt_engine import LoadedEngine, keep_runtime_cache
 from edge.backends.trt_library import Library
-from edge.errors import BackendError
+from edge.errors import BackendError, PlanError
 
 # A batch is filled up to the next of these: the GPU takes hardly longer, and each has its graph.
 _BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -113,12 +113,18 @@ def open_plan(
         runtime_cache: file that keeps the kernels which TensorRT for RTX compiles at first use.
 
     Raises:
-        BackendError: the library or the GPU refuses it.
+        PlanError: the library does not take the plan.
+        BackendError: the GPU cannot be used, or pycuda is missing.
     """
     loaded = LoadedEngine(Device(), library)
     try:
         with loaded.device.current():
             loaded.load(plan, batch_sizes(plan.record.max_batch), runtime_cache)
+    # The bindings raise these where a library call fails within.
+    except (RuntimeError, TypeError, ValueError) as error:
+        loaded.unload()
+        told = " ".join(str(error).split())[:300]
+        raise PlanError(f"{library} does not load the engine: {told}") from error
     except BaseException:
         loaded.unload()
         raise

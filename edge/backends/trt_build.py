@@ -16,7 +16,7 @@ from edge.backends.plan import AMPERE_PLUS, SAME_CAPABILITY, SAME_GPU, Machine, 
 from edge.backends.trt_library import Library, Messages
 from edge.backends.trt_monitor import build_monitor
 from edge.backends.trt_targets import require_targets
-from edge.backends.trt_timing import load_timing_cache, save_timing_cache
+from edge.backends.trt_timing import build_with_timings
 from edge.errors import BackendError, BundleError
 from edge.progress import OnProgress
 
@@ -25,6 +25,10 @@ OPTIMUM_BATCH: Final = 16
 MAX_BATCH: Final = 64
 # Convolutions of a cell classifier need some ten MB; this leaves a small GPU room for others.
 WORKSPACE_BYTES: Final = 1 << 30
+# The kernels of TensorRT's own. Those of cuBLAS and cuDNN are off by default from 8.6 on by its
+# release notes, on by the text of the 8.6.1 bindings, and gone in 11. Named here, a plan does not
+# depend on libraries that another machine may lack.
+TACTIC_SOURCES: Final = ("EDGE_MASK_CONVOLUTIONS", "JIT_CONVOLUTIONS")
 
 UNTRIED_NOTE: Final = "built without a GPU: it was never run and its speed is not known"
 UNTRIED_INT8_NOTE: Final = (
@@ -47,6 +51,7 @@ class BuildOptions:
         level: how hard the library searches for fast kernels, 0 to 5; None: its own default.
         allows_fp16: whether a layer of an INT8 engine that is not quantized may run in FP16
             (TensorRT 8 alone; a newer one takes the graph's types).
+        tactic_sources: where kernels come from (TensorRT 8 alone).
     """
 
     precision: str
@@ -57,6 +62,7 @@ class BuildOptions:
     timing_cache: Path | None = None
     level: int | None = None
     allows_fp16: bool = True
+    tactic_sources: tuple[str, ...] = TACTIC_SOURCES
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +106,14 @@ def build_plan(
     monitor = build_monitor(library, f"building {options.precision} engine", on_progress)
     if monitor is not None:
         config.progress_monitor = monitor
-    # TensorRT for RTX times nothing when it builds.
-    if library.is_weakly_typed:
-        # Without it version 8 gives its one optimization profile to the first context alone.
-        config.set_preview_feature(library.module.PreviewFeature.PROFILE_SHARING_0806, True)  # noqa: FBT003
-    cache = None if library.is_rtx else load_timing_cache(config, options.timing_cache)
     messages.clear()
-    content = builder.build_serialized_network(network, config)
+    # TensorRT for RTX times nothing when it builds.
+    timings = None if library.is_rtx else options.timing_cache
+    content = build_with_timings(builder, network, config, timings)
     if monitor is not None and monitor.interrupted:
         raise KeyboardInterrupt
     if content is None:
         raise BackendError(_refusal(library, options, messages.reason()))
-    if cache is not None and options.timing_cache is not None:
-        save_timing_cache(cache, options.timing_cache)
     plan = bytes(content)
     record = _record(library, options, machine, network, graph, plan)
     return Plan(plan, replace(record, flags=flags, seconds=round(time.monotonic() - start, 1)))
@@ -188,7 +189,17 @@ def _configure(library: Library, config: Any, options: BuildOptions) -> tuple[st
         flags.append("VERSION_COMPATIBLE")
     for name in flags:
         config.set_flag(getattr(trt.BuilderFlag, name))
+    if library.is_weakly_typed:
+        flags += _configure_version_8(trt, config, options.tactic_sources)
     return (*flags, *_configure_portability(library, config, options))
+
+
+def _configure_version_8(trt: Any, config: Any, sources: tuple[str, ...]) -> tuple[str, ...]:
+    """What TensorRT 10 does by itself; returns the names of the tactic sources."""
+    # Without it version 8 gives its one optimization profile to the first context alone.
+    config.set_preview_feature(trt.PreviewFeature.PROFILE_SHARING_0806, True)  # noqa: FBT003
+    config.set_tactic_sources(sum(1 << int(getattr(trt.TacticSource, name)) for name in sources))
+    return sources
 
 
 def _configure_portability(library: Library, config: Any, options: BuildOptions) -> tuple[str, ...]:

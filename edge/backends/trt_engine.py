@@ -11,7 +11,7 @@ from edge import atomic
 from edge.backends.cuda import Buffer, Device, Graph
 from edge.backends.trt_build import Plan
 from edge.backends.trt_library import Library, Messages
-from edge.errors import BackendError, BundleError, DeviceError, StorageError
+from edge.errors import BackendError, DeviceError, PlanError, StorageError
 
 
 class LoadedEngine:
@@ -43,8 +43,8 @@ class LoadedEngine:
         """Load a plan and make each batch size ready.
 
         Raises:
-            BackendError: the library or the GPU refuses.
-            BundleError: the engine is none for images and logits.
+            PlanError: the library does not take the plan, or it is none for images and logits.
+            DeviceError: the GPU failed.
         """
         self._deserialise(plan)
         self._name_tensors()
@@ -58,8 +58,7 @@ class LoadedEngine:
             self._open_contexts(sizes)
         for size in sizes:
             # The first run compiles kernels and allocates, which no capture may hold.
-            self.queue(size)
-            self.device.synchronise()
+            self._run_first(size)
         if not self.library.is_rtx:
             self._capture(sizes)
 
@@ -68,15 +67,15 @@ class LoadedEngine:
 
         Raises:
             DeviceError: the GPU failed.
-            BackendError: the engine does not take a batch of this size.
+            PlanError: the engine does not take a batch of this size.
         """
         context = self._contexts[size]
         shape = (size, *self.images.host.shape[1:])
         if not context.set_input_shape(self.input_name, shape):
-            raise BackendError(f"the engine refuses a batch of {size}: {self.messages.reason()}")
+            raise PlanError(f"the engine refuses a batch of {size}: {self.messages.reason()}")
         for name, buffer in ((self.input_name, self.images), (self._output_name, self.logits)):
             if not context.set_tensor_address(name, buffer.address):
-                raise BackendError(
+                raise PlanError(
                     f"{self.library} does not take memory for {name}: {self.messages.reason()}"
                 )
         self.device.copy_in(self.images, size)
@@ -102,6 +101,15 @@ class LoadedEngine:
         finally:
             self.device.close()
 
+    def _run_first(self, size: int) -> None:
+        try:
+            self.queue(size)
+        except DeviceError as error:
+            # Where the GPU itself failed, this fails too; where it is well, the plan is at fault.
+            self.device.synchronise()
+            raise PlanError(f"the engine does not run: {self.messages.reason()}") from error
+        self.device.synchronise()
+
     def _deserialise(self, plan: Plan) -> None:
         self.runtime = self.library.module.Runtime(self.messages.logger)
         _require_validity(self.library, self.runtime, plan)
@@ -110,7 +118,7 @@ class LoadedEngine:
             self.runtime.engine_host_code_allowed = True
         self.engine = self.runtime.deserialize_cuda_engine(plan.content)
         if self.engine is None:
-            raise BackendError(
+            raise PlanError(
                 f"{self.library} does not load the engine: {self.messages.reason()}. Build it "
                 f"again here: edge-convert NAME.edge --engine {self.library.name}"
             )
@@ -121,7 +129,7 @@ class LoadedEngine:
         inputs = [name for name in names if engine.get_tensor_mode(name) == mode.INPUT]
         outputs = [name for name in names if engine.get_tensor_mode(name) == mode.OUTPUT]
         if len(inputs) != 1 or len(outputs) != 1:
-            raise BundleError(f"the engine has tensors {names}; one input and one output needed.")
+            raise PlanError(f"the engine has tensors {names}; one input and one output needed.")
         self.input_name, self._output_name = inputs[0], outputs[0]
 
     def _buffer(self, name: str, rows: int, dtype: type[np.generic]) -> Buffer:
@@ -146,9 +154,7 @@ class LoadedEngine:
                 strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
                 context = engine.create_execution_context(strategy)
             if context is None:
-                raise BackendError(
-                    f"{self.library} cannot run the engine: {self.messages.reason()}"
-                )
+                raise PlanError(f"{self.library} cannot run the engine: {self.messages.reason()}")
             if is_old:
                 context.device_memory = int(self._workspace)
             else:
@@ -185,12 +191,16 @@ def open_context(library: Library, engine: Any, runtime_cache: Path | None) -> t
     except OSError:
         content = b""
     if content:
-        # False: of another driver or version. It is filled anew.
-        cache.deserialize(content)
+        try:
+            # False: of another driver or version. It is filled anew.
+            cache.deserialize(content)
+        except (RuntimeError, ValueError, TypeError):
+            # Damaged; what was read of it is not used.
+            cache = config.create_runtime_cache()
     config.set_runtime_cache(cache)
     context = engine.create_execution_context(config)
     if context is None:
-        raise BackendError(f"{library} cannot run the engine on this GPU.")
+        raise PlanError(f"{library} cannot run the engine on this GPU.")
     return context, cache
 
 
@@ -219,7 +229,7 @@ def _require_validity(library: Library, runtime: Any, plan: Plan) -> None:
         kinds = library.module.EngineInvalidityDiagnostics
         names = [name for name in dir(kinds) if name.isupper()]
         causes = [name for name in names if int(getattr(kinds, name)) & int(diagnostics)]
-        raise BackendError(
+        raise PlanError(
             f"{library} does not accept the engine here ({', '.join(causes) or 'no cause given'}). "
             f"Build it again here: edge-convert NAME.edge --engine {library.name}"
         )

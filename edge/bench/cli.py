@@ -22,18 +22,18 @@ from edge.command_parser import CommandParser, add_common_options
 from edge.counted import counted
 from edge.demo.analyzer import drawn_images
 from edge.errors import ConfigError
+from edge.image_folders.walk import find_images
 from edge.progress import Progress, StepProgress
 
 _DRAWN_COUNT = 64
 _DRAWN_SEED = 11
 _MOST = 1_000_000
-_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     arguments = _parser().parse_args(argv)
-    return run_command(lambda: _run(arguments), debug=arguments.debug)
+    return run_command(lambda: _run(arguments), debug=arguments.debug, tidies_up=True)
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -136,7 +136,7 @@ def _open_sessions(bundle: Bundle, arguments: argparse.Namespace) -> list[Infere
 def _images(folder: Path | None, scratch: Path) -> list[Path]:
     if folder is None:
         return _draw(scratch)
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES)
+    paths = find_images(folder).paths
     if not paths:
         raise ConfigError(f"{folder} holds no .jpg or .png images; give a folder with some.")
     return paths

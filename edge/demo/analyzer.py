@@ -16,10 +16,10 @@ from typing import BinaryIO, TypeAlias
 import numpy as np
 
 from edge.demo.cells import CLASSES, draw_cell, encode_jpeg
+from edge.image_folders.walk import find_images
 
 Sleep: TypeAlias = Callable[[float], None]
 
-_SUFFIXES = {".jpg", ".jpeg", ".png"}
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Long enough for a watcher to see a file half written, short enough for a demo.
 _CHUNK_PAUSE_S = 0.002
@@ -91,11 +91,11 @@ def images_in_folder(folder: Path, limit: int | None = None) -> Iterator[tuple[N
 
     Raises:
         NotADirectoryError: there is no such folder.
+        ConfigError: as `find_images`.
     """
     if not folder.is_dir():
         raise NotADirectoryError(f"no folder {folder}. Name one that holds JPEG or PNG images.")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
-    for path in [path for path in paths if path.is_file()][:limit]:
+    for path in find_images(folder).paths[:limit]:
         yield None, path.read_bytes()
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -89,6 +90,46 @@ def test_cached_returns_what_was_stored_and_computes_once(
     cached(tmp_path / "cache", "other key", compute)
     cached(None, "key", compute)
     assert len(calls) == 3
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda content: content.replace(b"\x00\x00", b"\xff\x00", 40),
+        lambda content: content[:0],
+        lambda content: content[:200] + bytes(200) + content[400:],
+        lambda content: _with_facts(content, b"[" * 100_000),
+        lambda content: _with_facts(content, b'{"names": NaN}'),
+        lambda content: _with_facts(content, b"[]"),
+    ],
+    ids=["cut", "bytes", "empty", "hole", "nested", "no JSON", "another value"],
+)
+def test_a_damaged_cache_is_computed_again_and_replaced(
+    tmp_path: Path,
+    model_folder: Path,
+    run: Callable[..., Calibration],
+    damage: Callable[[bytes], bytes],
+) -> None:
+    calibration = run(load_images(model_folder / "calibration"))
+    cached(tmp_path, "key", lambda: calibration)
+    path = tmp_path / "key.npz"
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    assert cached(tmp_path, "key", lambda: calibration) is calibration
+    assert_same(cached(tmp_path, "key", _unexpected), calibration)
+
+
+def _unexpected() -> Calibration:
+    raise AssertionError("the cache was not replaced")
+
+
+def _with_facts(content: bytes, facts: bytes) -> bytes:
+    with np.load(io.BytesIO(content)) as arrays:
+        kept = {**arrays, "facts": np.frombuffer(facts, np.uint8)}
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **kept)
+    return stream.getvalue()
 
 
 def test_cache_key_changes_with_model_images_and_preprocessing(

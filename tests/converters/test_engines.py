@@ -13,7 +13,7 @@ import pytest
 from onnx import numpy_helper
 
 from converters.cli import main
-from converters.fp16 import to_fp16
+from converters.fp16.conversion import to_fp16
 from converters.placement import MIN_HALF_SCALE, TENSORRT, TENSORRT8
 from converters.qdq import weight_scales
 from converters.tensorrt_graph import cast_before_moving, for_tensorrt

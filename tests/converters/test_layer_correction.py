@@ -17,9 +17,9 @@ from converters.layer_correction import (
     MAX_IMAGES,
     correct_layers,
     image_limit,
-    shift_biases,
 )
 from converters.layer_walk import LayerWalk
+from converters.layers.biases import shift_biases
 from converters.onnx_to_int8 import Int8Model, quantize
 from converters.placement import TENSORRT, TENSORRT8, X86, X86_7BIT, Placement
 from converters.ranges import Range
@@ -56,7 +56,9 @@ def means_in_one_run(
     watched.CopyFrom(model)
     nodes = {node.name: node for node in model.graph.node}
     for name in layers:
-        watched.graph.node.append(mean_over_places(nodes[name], f"mean of {name}"))
+        watched.graph.node.extend(
+            mean_over_places(nodes[name], f"mean of {name}", model.opset_import)
+        )
         value = helper.make_tensor_value_info(f"mean of {name}", TensorProto.FLOAT, None)
         watched.graph.output.append(value)
     session = open_graph(watched)
@@ -120,7 +122,7 @@ def test_walk_carries_eight_bits_where_the_graph_has_them(net: Calibrated) -> No
         assert {values.dtype for values in walk._carried[0].values()} == {np.dtype(np.uint8)}
 
 
-def one_layer(weight: float, *, bias: float | None) -> onnx.ModelProto:
+def one_layer(weight: float, *, bias: float | None, side: int = SIDE) -> onnx.ModelProto:
     """Two channels of a 1 x 1 convolution on red: one with a weight of 1, one with `weight`."""
     constants = {
         "weight": np.array([[1, 0, 0], [weight, 1, 0]], np.float32).reshape(2, 3, 1, 1),
@@ -136,7 +138,7 @@ def one_layer(weight: float, *, bias: float | None) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,
         "one layer",
-        [helper.make_tensor_value_info("images", TensorProto.UINT8, ("batch", SIDE, SIDE, 3))],
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ("batch", side, side, 3))],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ("batch", 2))],
         [numpy_helper.from_array(values, name) for name, values in constants.items()],
     )
@@ -184,11 +186,8 @@ def test_shift_of_one_layer_leaves_the_bias_that_another_shares() -> None:
 
 def test_image_limit_bounds_what_is_carried() -> None:
     assert image_limit(one_layer(1.0, bias=None)) == MAX_IMAGES
-    wide = one_layer(1.0, bias=None)
-    (pixels,) = (value for value in wide.graph.value_info if value.name == "pixels")
-    for dimension, size in zip(pixels.type.tensor_type.shape.dim[1:], (64, 512, 512), strict=True):
-        dimension.dim_value = size
-    assert image_limit(wide) == CARRIED_BYTES // (64 * 512 * 512)
+    wide = one_layer(1.0, bias=None, side=1024)
+    assert image_limit(wide) == CARRIED_BYTES // (3 * 1024 * 1024)
 
 
 def test_balanced_takes_rare_classes_in_turn() -> None:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from converters import metrics
-from converters.fp16 import to_fp16
-from converters.macs import int8_share, layer_macs
+from converters.fp16.conversion import to_fp16
+from converters.layers.macs import int8_share, layer_macs
 from converters.normalisation import image_parameters
 from converters.placement import TENSORRT, X86, X86_7BIT, Placement
 from converters.qdq import signed_parameters, unsigned_parameters, weight_scales

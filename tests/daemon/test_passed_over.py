@@ -19,12 +19,13 @@ from daemon.health import Health
 from daemon.hints import HintKind, Hints
 from daemon.look_around import look_around
 from daemon.metrics import Metrics
-from daemon.passed_over import SYSTEM_NAMES, PassedOver, PassedOverCount, Reason, suffix_of
+from daemon.passed_over import PassedOver, PassedOverCount, Reason, suffix_of
 from daemon.roots import Root, names_regex
 from daemon.scan import RootScan, image_files
 from daemon.startup import opened_service
 from daemon.watch import RootWatcher
 from edge.errors import ConfigError
+from edge.image_folders.names import SYSTEM_NAMES
 
 Until = Callable[..., None]
 Jpeg = Callable[..., bytes]

@@ -1,13 +1,13 @@
-"""Measure a bundle on this machine's GPU, step by step.
+"""Measure a bundle on this machine's GPU, step by step, within a budget of time.
 
     python -m tests.gpu.check --bundle NAME.edge --out figures.json
 
-Every step is printed with its result; a step that fails does not keep the others from running.
-FILE.json and FILE.md are written after each step, so that a run that is cut off leaves what it
-found. docs/gpu.md says what the steps and levels mean.
+Every step is printed with its result; one that fails, hangs or ends its process does not keep the
+others from running. FILE.json and FILE.md are written after each step and within the long ones, so
+that a run that is cut off leaves what it found. docs/gpu.md says what the steps and levels mean.
 
 Exit codes: 0 done, 1 a step failed, 2 wrong usage, 3 the bundle is unusable, 5 no GPU or library.
-A missed target is a result, not a failure.
+A missed target and a step that was not reached are results, not failures.
 """
 
 from __future__ import annotations
@@ -17,144 +17,118 @@ import json
 import sys
 import tempfile
 import time
-import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from edge import atomic
-from edge.backends.cuda import Device
-from edge.backends.gpu import find_machine
-from edge.backends.trt_library import LIBRARIES, TENSORRT, open_library
-from edge.bundle import load_bundle
+from edge.backends.trt_library import LIBRARIES, TENSORRT
 from edge.errors import ConfigError, EdgeError
-from tests.gpu import endurance, engines, latency, peer, service
-from tests.gpu.endurance import ROOT
+from tests.gpu.budget import NOT_REACHED, Step, StepReport, Worker, not_reached, run
+from tests.gpu.child import Child
 from tests.gpu.figures import markdown, verdicts
-from tests.gpu.kit import bind_lazily_in_kit
-from tests.gpu.setting import Found, Setting, SkippedError
+from tests.gpu.setting import ROOT, Sizes
+from tests.gpu.steps.order import STEPS
 
-Step = Callable[[Setting], Found]
-Say = Callable[[str], None]
+BUDGET_S: Final = 360.0
 
-
-def _wrong_tensor(setting: Setting) -> Found:
-    # The one step that needs onnx, which a machine with a GPU may lack.
-    try:
-        from tests.gpu.wrong_tensor import wrong_tensor
-    except ImportError as error:
-        raise SkippedError(f"{error.name} is not installed") from error
-    return wrong_tensor(setting)
+OpenWorker = Callable[[dict[str, Any]], Worker]
 
 
-STEPS: Final[dict[str, Step]] = {
-    "device": engines.device,
-    "engines": engines.build,
-    "golden images": engines.golden,
-    "wrong tensor": _wrong_tensor,
-    "accuracy": engines.accuracy,
-    "levels": latency.levels,
-    "batch sweep": latency.sweep,
-    "stream": service.stream,
-    "torch": peer.against_torch,
-    "throughput": endurance.throughput,
-    "memory": endurance.memory,
-    "killed process": service.killed,
-    "lost context": service.lost_context,
-}
-MEMORY_CALLS: Final = 2000
-
-
-@dataclass(slots=True)
-class StepReport:
-    """What became of one step: `ok`, `failed` or `skipped`."""
-
-    name: str
-    state: str
-    reason: str | None
-    seconds: float
-    figures: dict[str, Any] = field(default_factory=dict)
-    lines: tuple[str, ...] = ()
-
-
-def main(argv: Sequence[str] | None = None, *, steps: dict[str, Step] | None = None) -> int:
+def main(
+    argv: Sequence[str] | None = None,
+    *,
+    steps: Sequence[Step] = STEPS,
+    open_worker: OpenWorker | None = None,
+) -> int:
     """Run the check; returns the exit code.
 
     Args:
-        steps: in place of all of them.
+        steps: in place of all of them; a worker in another process knows those of `order.STEPS`.
+        open_worker: takes the steps, in place of another process.
     """
+    start_s = time.monotonic()
     arguments = _parser().parse_args(argv)
-    bind_lazily_in_kit()
     try:
         _require_place(arguments.out)
-        with tempfile.TemporaryDirectory(prefix=".gpu-check-", dir=arguments.out.parent) as work:
-            setting = _open(arguments, Path(work).resolve())
-            reports = run(steps or STEPS, setting, arguments.out, _say)
+        chosen = _chosen(steps, arguments.steps)
+        with _worker(arguments, open_worker) as worker:
+            left_s = arguments.budget - (time.monotonic() - start_s)
+            reports = run(chosen, worker, left_s, lambda r: _tell(r, arguments.out))
     except EdgeError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
+    _conclude(reports)
     return 1 if any(report.state == "failed" for report in reports) else 0
 
 
-def run(steps: dict[str, Step], setting: Setting, out: Path, say: Say) -> list[StepReport]:
-    """Run the steps in order, write the figures after each, and say the verdicts at the end."""
-    reports: list[StepReport] = []
-    for name, step in steps.items():
-        report = _take(name, step, setting)
-        reports.append(report)
-        say(f"{name}: {report.state} ({report.seconds:.1f} s)")
-        for line in (*report.lines, *([report.reason] if report.reason else [])):
-            say(f"  {line}")
-        _write(reports, out)
-    say("")
-    for target, verdict in _verdicts(reports).items():
-        say(f"{target}: {verdict}")
-    say(f"\n{markdown([asdict(report) for report in reports])}")
-    return reports
-
-
-def _take(name: str, step: Step, setting: Setting) -> StepReport:
-    start = time.monotonic()
-
-    def report(state: str, reason: str | None, found: Found | None = None) -> StepReport:
-        seconds, found = round(time.monotonic() - start, 1), found or Found({})
-        return StepReport(name, state, reason, seconds, found.figures, found.lines)
-
-    try:
-        found = step(setting)
-    except SkippedError as skipped:
-        return report("skipped", str(skipped))
-    except EdgeError as error:
-        return report("failed", str(error))
-    # The libraries raise what they like, and the next step may still tell something.
-    except Exception as error:  # noqa: BLE001
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(place.filename).name}:{place.lineno}"
-        return report("failed", f"{type(error).__name__} at {where}: {error}")
-    return report("failed" if found.problem else "ok", found.problem, found)
-
-
-def _open(arguments: argparse.Namespace, work: Path) -> Setting:
-    """Everything without which there is nothing to check.
+@contextmanager
+def _worker(arguments: argparse.Namespace, open_worker: OpenWorker | None) -> Iterator[Worker]:
+    """Something that takes the steps, and a folder for them that is gone afterwards.
 
     Raises:
         BackendError: no library, driver, GPU or pycuda.
         BundleError: the bundle is unusable.
     """
-    library, machine = open_library(arguments.library), find_machine()
-    Device().close()
-    return Setting(
-        bundle=load_bundle(arguments.bundle),
-        library=library,
-        machine=machine,
-        work=work,
-        data=arguments.data,
-        torch_python=arguments.torch_python,
-        images=arguments.images,
-        rounds=arguments.rounds,
-        calls=arguments.calls,
-    )
+    out = arguments.out.resolve()
+    scratch = (arguments.scratch or out.with_suffix(".scratch")).resolve()
+    scratch.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="run-", dir=scratch) as work:
+        facts = {
+            "bundle": str(arguments.bundle.resolve()),
+            "library": arguments.library,
+            "work": work,
+            "engines": str(scratch / "engines"),
+            "data": str(arguments.data.resolve()) if arguments.data else None,
+            "torch_python": arguments.torch_python,
+            "sizes": asdict(Sizes(arguments.images, arguments.rounds, arguments.calls)),
+        }
+        if open_worker is not None:
+            yield open_worker(facts)
+            return
+        path = Path(work) / "arguments.json"
+        path.write_text(json.dumps(facts))
+        child = Child(path, out.with_suffix(".log"))
+        try:
+            child.start()
+            yield child
+        finally:
+            child.close()
+
+
+def _chosen(steps: Sequence[Step], names: str | None) -> Sequence[Step]:
+    if names is None:
+        return steps
+    wanted = [name.strip() for name in names.split(",")]
+    known = [step.name for step in steps]
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise ConfigError(
+            f"--steps: there is no step {unknown[0]!r}; choose of {', '.join(known)}."
+        )
+    return [step for step in steps if step.name in wanted]
+
+
+def _tell(reports: list[StepReport], out: Path) -> None:
+    """Keep everything so far, and print a step that is done."""
+    last = reports[-1]
+    if last.state not in ("running", NOT_REACHED):
+        _say(f"{last.name}: {last.state} ({last.seconds:.1f} s)")
+        for line in (*last.lines, *([last.reason] if last.reason else [])):
+            _say(f"  {line}")
+    _write(reports, out)
+
+
+def _conclude(reports: list[StepReport]) -> None:
+    _say("")
+    for target, verdict in _verdicts(reports).items():
+        _say(f"{target}: {verdict}")
+    _say(f"\n{markdown([asdict(report) for report in reports])}")
+    missing = not_reached(reports)
+    if missing:
+        _say(missing)
 
 
 def _require_place(out: Path) -> None:
@@ -191,11 +165,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--library", choices=LIBRARIES, default=TENSORRT)
     parser.add_argument("--data", type=Path, metavar="DIR", help="with test/CLASS/*.jpg")
     parser.add_argument("--torch-python", metavar="PYTHON", help="an interpreter with torch")
-    parser.add_argument("--images", type=int, default=10_000, help="images end to end (10000)")
-    parser.add_argument("--rounds", type=int, default=200, help="of 5 calls of each function (200)")
     parser.add_argument(
-        "--calls", type=int, default=MEMORY_CALLS, help=f"for the memory ({MEMORY_CALLS})"
+        "--budget", type=float, default=BUDGET_S, metavar="S", help=f"seconds ({BUDGET_S:.0f})"
     )
+    parser.add_argument("--steps", metavar="A,B", help="these steps alone")
+    parser.add_argument(
+        "--scratch",
+        type=Path,
+        metavar="DIR",
+        help="engines, which a later run takes, and temporary files (beside FILE.json)",
+    )
+    sizes = Sizes()
+    parser.add_argument("--images", type=int, default=sizes.images, help="images end to end")
+    parser.add_argument("--rounds", type=int, default=sizes.rounds, help="turns of 5 calls each")
+    parser.add_argument("--calls", type=int, default=sizes.calls, help="for the memory")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.json")
     return parser
 

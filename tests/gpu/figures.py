@@ -112,7 +112,7 @@ def _step_row(step: dict[str, Any]) -> tuple[str, str, float]:
 
 def _details(figures: Figures) -> list[str]:
     return [
-        _engines(figures.get("engines", {})),
+        _engines({p: figures.get(f"engine {p}", {}) for p in ("int8", "fp16")}),
         _accuracy(figures.get("accuracy", {})),
         _latencies("level, one image", figures.get("levels", {}).get("latencies", {})),
         _sweep(figures.get("batch sweep", {})),
@@ -126,7 +126,7 @@ def _details(figures: Figures) -> list[str]:
 
 def _engines(figures: Figures) -> str:
     names = ("seconds", "plan_bytes", "quantize_layers", "layer_precisions", "has_graphs")
-    rows = [(p, *(facts.get(name) for name in names)) for p, facts in figures.items()]
+    rows = [(p, *(facts.get(name) for name in names)) for p, facts in figures.items() if facts]
     return table(("engine", *names), rows)
 
 
@@ -137,7 +137,11 @@ def _accuracy(figures: Figures) -> str:
     names = ("right", "native", "same_as_fp32")
     places = {"fp32": "ONNX Runtime, CPU"}
     rows = [
-        (f"{precision} ({places.get(precision, 'GPU')})", *(text(facts[name]) for name in names))
+        (
+            f"{precision} ({places.get(precision, 'GPU')})",
+            # The last one is not there yet where the step was cut off.
+            *(text(facts[name]) if name in facts else "" for name in names),
+        )
         for precision, facts in figures.items()
     ]
     return table(("test split", "right", "right of native images", "same label as FP32"), rows)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge.backends.onnx import open_onnx
 from edge.backends.plan import Machine
-from edge.backends.plan_cache import PlanCache
+from edge.backends.plan_cache import PlanCache, PlanRequest
 from edge.backends.trt import TensorRtSession, batch_sizes, open_plan
 from edge.backends.trt_build import BuildOptions, Plan, build_plan
 from edge.backends.trt_library import Library
@@ -84,9 +84,10 @@ def test_a_plan_that_was_kept_is_read_again_and_runs(
     real_library: Library, real_machine: Machine, tmp_path: Path
 ) -> None:
     cache = PlanCache(tmp_path / "engines")
-    arguments = (real_library, colour_model(), BuildOptions("fp16", max_batch=2), real_machine)
-    built = cache.find_or_build(*arguments, say_nothing)
-    read = cache.find_or_build(*arguments, say_nothing)
+    options = BuildOptions("fp16", max_batch=2)
+    request = PlanRequest(real_library, real_machine, colour_model(), options)
+    built = cache.find_or_build(request, say_nothing)
+    read = cache.find_or_build(request, say_nothing)
     assert read.record == built.record
     session = open_plan(real_library, read, runtime_cache=cache.runtime_cache(read))
     np.testing.assert_allclose(session.infer(pixels(2)), expected(pixels(2)), rtol=TOLERANCE)

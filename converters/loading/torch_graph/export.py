@@ -21,16 +21,26 @@ from edge.errors import ModelError
 _UNSUPPORTED: Final = re.compile(r"operator '?(aten::\w+)'?")
 
 
-def export(module: nn.Module, name: str, height: int, width: int, batch: int = 2) -> bytes:
+def export(  # the example's shape is three of them
+    module: nn.Module,
+    name: str,
+    height: int,
+    width: int,
+    batch: int = 2,
+    *,
+    any_size: bool = False,
+) -> bytes:
     """The module's graph. Its batch is dynamic where the module's is.
 
     Args:
         batch: of the example; what a module makes of its size may be fixed in the graph.
+        any_size: leave height and width open too, where the module does.
 
     Raises:
         ModelError: it does not take such images, or holds what ONNX has no operator for.
     """
     example = torch.zeros(batch, 3, height, width)
+    axes = {0: "batch", 2: "height", 3: "width"} if any_size else {0: "batch"}
     try:
         with (
             tempfile.TemporaryDirectory(prefix="edge-convert-") as folder,
@@ -53,7 +63,7 @@ def export(module: nn.Module, name: str, height: int, width: int, batch: int = 2
                 opset_version=OPSET,
                 input_names=["input"],
                 output_names=["logits"],
-                dynamic_axes={"input": {0: "batch"}, "logits": {0: "batch"}},
+                dynamic_axes={"input": axes, "logits": {0: "batch"}},
             )
             return path.read_bytes()
     except (RuntimeError, torch.onnx.errors.OnnxExporterError, TypeError, ValueError) as error:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from converters.inputs.class_names import near_miss
 from converters.reference.class_folders import (
     LabelledFile,
     find_class_folders,
-    images_in,
     without_contradictions,
 )
 from converters.reference.manifest import read_split
@@ -45,7 +45,7 @@ def images_of_split(
     every = read_split(folder, split, classes)
     known = [file for file in every if file.cell_class in classes]
     others = Counter(file.cell_class for file in every if file.cell_class not in classes)
-    return _chosen(folder, known, others, classes, on_file)
+    return _chosen(folder, known, others, classes, on_file, [])
 
 
 def images_of_folders(
@@ -57,8 +57,11 @@ def images_of_folders(
         ConfigError: as `find_class_folders`, or no image of the bundle's classes.
     """
     found = find_class_folders(folder, classes)
-    others = Counter({path.name: len(images_in(path)) for path in found.unknown})
-    return _chosen(found.root, found.files(), others, classes, on_file)
+    others = Counter({name: len(images.images) for name, images in found.unknown.items()})
+    also = list(found.left_out().lines())
+    if found.loose:
+        also.append(f"{counted(found.loose, 'image')} beside the class folders, of no class")
+    return _chosen(found.root, found.files(), others, classes, on_file, also)
 
 
 def _chosen(
@@ -67,11 +70,12 @@ def _chosen(
     others: Counter[str],
     classes: tuple[str, ...],
     on_file: Callable[[int, int], None],
+    also_left_out: list[str],
 ) -> EvaluationImages:
     """The files of known classes, with lines on those of `others` and on contradictory ones."""
     files, contradictions = without_contradictions(known, on_file)
     unknown = [_of_no_class(name, count, classes) for name, count in sorted(others.items())]
-    left_out = [*unknown, *(str(contradiction) for contradiction in contradictions)]
+    left_out = [*unknown, *(str(found) for found in contradictions), *also_left_out]
     if not files:
         found = f" Left out: {'; '.join(left_out)}." if left_out else ""
         raise ConfigError(
@@ -84,4 +88,5 @@ def _chosen(
 
 def _of_no_class(name: str, count: int, classes: tuple[str, ...]) -> str:
     images, known = counted(count, "image"), ", ".join(classes)
-    return f"{name or 'no class'}: {images}; the bundle has no such class (it has {known})"
+    hint = near_miss(name, classes)
+    return f"{name or 'no class'}: {images}; the bundle has no such class (it has {known}){hint}"

@@ -180,6 +180,35 @@ def test_evaluate_folder_prints_figures_and_names_what_it_left_out(
     assert "capture" not in said
 
 
+def test_evaluate_folder_follows_links_and_says_what_else_lies_there(
+    small_bundle: Path,
+    colours: Path,
+    tmp_path: Path,
+    colour_jpeg: Callable[..., bytes],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (colours / "red").rename(tmp_path / "moved")
+    (colours / "red").symlink_to(tmp_path / "moved")
+    write(colours / "green" / "slide1" / "more.JPG", colour_jpeg("green", seed=80))
+    write(colours / "green" / "scan.bmp", b"BM")
+    write(colours / "loose.jpg", colour_jpeg("red", seed=81))
+    assert run("--bundle", small_bundle, "--folder", colours) == 0
+    said = capsys.readouterr().out
+    assert "colours 1 on 12 images of" in said
+    assert "left out: 1 image of kinds that are not read (.bmp 1)" in said
+    assert "left out: 1 hidden or system file" in said
+    assert "left out: 1 image beside the class folders, of no class" in said
+
+
+def test_evaluate_folder_with_a_linked_class_that_is_gone_says_so(
+    small_bundle: Path, colours: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(colours / "red")
+    (colours / "red").symlink_to("moved")
+    assert run("--bundle", small_bundle, "--folder", colours) == 2
+    assert "red is a link that leads nowhere (moved)" in capsys.readouterr().err
+
+
 def test_evaluate_writes_every_figure_and_pictures_of_what_is_wrong(
     small_bundle: Path, colours: Path, tmp_path: Path
 ) -> None:
@@ -380,14 +409,16 @@ def test_evaluate_all_graphs_finds_what_the_converter_found(converted: Path) -> 
 def test_open_graph_for_tensorrt_is_computed_as_it_is_written(
     converted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened: list[bool] = []
+    opened: list[tuple[bool, bool]] = []
 
-    def spy(model: bytes, precision: str, *, optimise: bool) -> OnnxSession:
-        opened.append(optimise)
+    def spy(model: bytes, precision: str, *, optimise: bool = True) -> OnnxSession:
+        opened.append((optimise, b"_rounded" in model))
         return open_onnx(model, precision, optimise=optimise)
 
     monkeypatch.setattr("converters.reference.evaluation.graphs.open_onnx", spy)
+    monkeypatch.setattr("converters.target_session.open_onnx", spy)
     bundle = load_bundle(converted)
     for name in ("int8-tensorrt", "int8-tensorrt8", "fp16", "fp32"):
         open_graph(bundle, name)
-    assert opened == [False, False, True, True]
+    # FP16 is rounded to; ONNX Runtime's kernels for quantized graphs are not TensorRT's.
+    assert opened == [(False, True), (False, True), (True, True), (True, False)]

@@ -143,14 +143,19 @@ def test_capability_of_reads_both_spellings(text: str, expected: str) -> None:
         ("8.6.1", "fp16", 1, ["FP16"]),
     ],
 )
-def test_tensorrt_is_told_precisions_in_version_8_alone(
+def test_tensorrt_is_told_precisions_and_tactic_sources_in_version_8_alone(
     monkeypatch: pytest.MonkeyPatch, version: str, precision: str, typing: int, flags: list[str]
 ) -> None:
     gpu = FakeGpu()
     fake_gpu.install(monkeypatch, gpu, version=version)
     library = open_library("tensorrt")
     plan = build_plan(library, colour_model(), BuildOptions(precision), find_machine(), silent)
-    assert gpu.builds == [{"flags": flags, "typing": typing}]
+    # The bits of EDGE_MASK_CONVOLUTIONS and JIT_CONVOLUTIONS in version 8.6: not cuBLAS, not cuDNN.
+    is_old = version.startswith("8.")
+    sources = (1 << 3 | 1 << 4) if is_old else None
+    assert gpu.builds == [{"flags": flags, "typing": typing, "tactic_sources": sources}]
+    named = ("EDGE_MASK_CONVOLUTIONS", "JIT_CONVOLUTIONS") if is_old else ()
+    assert plan.record.flags == (*flags, *named)
     assert plan.record.compute_capabilities == ("8.9",)
     assert plan.record.gpu == gpu.name
     assert plan.record.notes == ()
@@ -168,6 +173,30 @@ def test_timing_cache_is_kept_and_given_to_the_next_build(
     assert path.read_bytes() == b"timings of an earlier build"
     gc.collect()
     assert not library.module.fake_loggers.used_a_freed_one
+
+
+def test_a_timing_cache_with_which_nothing_is_built_is_removed_and_the_engine_built(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gpu = FakeGpu()
+    fake_gpu.install(monkeypatch, gpu)
+    path = tmp_path / "timings"
+    path.write_bytes(fake_gpu.DAMAGED_TIMINGS)
+    options = BuildOptions("int8", timing_cache=path)
+    plan = build_plan(open_library("tensorrt"), colour_model(), options, find_machine(), silent)
+    assert (len(gpu.builds), plan.record.precision) == (2, "int8")
+    assert path.read_bytes() == b"timings"
+
+
+def test_a_build_that_fails_without_a_timing_cache_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gpu = FakeGpu(lost=True)
+    fake_gpu.install(monkeypatch, gpu)
+    options = BuildOptions("int8", timing_cache=tmp_path / "timings")
+    with pytest.raises(BackendError, match="out of memory"):
+        build_plan(open_library("tensorrt"), colour_model(), options, find_machine(), silent)
+    assert len(gpu.builds) == 1
 
 
 def test_messages_at_the_same_time_hear_the_library_s_errors_and_are_forgotten_when_freed(

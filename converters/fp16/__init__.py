@@ -1,0 +1,1 @@
+"""Graphs in FP16 for GPUs: how they are made, and what they compute there."""

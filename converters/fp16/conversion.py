@@ -1,0 +1,196 @@
+"""The float part of a graph in FP16.
+
+TensorRT 10 and later take the types of the graph as they are: what is neither quantized nor FP16
+runs in FP32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from converters.fp16.half_nodes import HalfNodes
+from converters.fp16.opset import opset_of, with_half_scales
+from converters.fp16.subgraphs import captured, rename_captured
+
+_FP32, _FP16 = int(TensorProto.FLOAT), int(TensorProto.FLOAT16)
+_SUFFIX: Final = {_FP32: "fp32", _FP16: "fp16"}
+_LARGEST: Final = float(np.finfo(np.float16).max)
+_SMALLEST: Final = np.finfo(np.float16).smallest_subnormal
+
+
+def to_fp16(model: onnx.ModelProto, kept_float: Collection[str] = ()) -> onnx.ModelProto:
+    """A copy whose floats are FP16 where its operators take them, with FP32 logits out.
+
+    FP16 holds values up to 65,504 with 11 bits: the caller names the tensors that leave it, and has
+    to judge the result.
+
+    Args:
+        model: FP32, quantized or not, one graph with static types.
+        kept_float: tensors that FP16 cannot hold; the nodes that read or make them stay in FP32.
+
+    Raises:
+        RuntimeError, ValueError: of `onnx`; a graph that it cannot convert.
+    """
+    converted = onnx.ModelProto()
+    converted.CopyFrom(model)
+    converted = with_half_scales(converted)
+    _make_constants_initializers(converted.graph)
+    return _HalfWriter(converted, kept_float).written()
+
+
+def tensor_types(model: onnx.ModelProto) -> dict[str, int]:
+    """Element type of every tensor that a graph reads, makes or holds, by name."""
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    values = (*inferred.input, *inferred.value_info, *inferred.output)
+    types = {value.name: value.type.tensor_type.elem_type for value in values}
+    return types | {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+
+
+class _HalfWriter:
+    """Writes the nodes again, each with its inputs in the types that it wants."""
+
+    def __init__(self, model: onnx.ModelProto, kept_float: Collection[str]) -> None:
+        self._model = model
+        self._types = tensor_types(model)
+        self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
+        beyond = {n for n, t in self._constants.items() if t.data_type == _FP32 and _overflows(t)}
+        self._half = HalfNodes(model, opset_of(model), self._types, {*kept_float, *beyond})
+        self._readers: dict[str, list[onnx.NodeProto]] = {}
+        for node in model.graph.node:
+            for name in (*node.input, *captured(node)):
+                self._readers.setdefault(name, []).append(node)
+        self._ends = {v.name for v in model.graph.output if self._types.get(v.name) == _FP32}
+        # Name of a tensor, or of its copy in the other type, by tensor and type.
+        self._named: dict[tuple[str, int], str] = {}
+        self._nodes: list[onnx.NodeProto] = []
+        self._tensors: dict[str, TensorProto] = {}
+        self._taken = set(self._types)
+
+    def written(self) -> onnx.ModelProto:
+        """The graph, checked."""
+        graph = self._model.graph
+        for value in graph.input:
+            self._named[value.name, self._types[value.name]] = value.name
+        for node in graph.node:
+            self._write(node)
+        for name in sorted(self._ends):
+            self._finish(name)
+        for output in graph.output:
+            # An output that is a constant or an input, which no node makes.
+            self._as_type(output.name, self._types.get(output.name, _FP32))
+        del graph.node[:], graph.initializer[:], graph.value_info[:]
+        graph.node.extend(self._nodes)
+        graph.initializer.extend(self._tensors.values())
+        onnx.checker.check_model(self._model, full_check=True)
+        return self._model
+
+    def _write(self, node: onnx.NodeProto) -> None:
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        ports = self._half.ports_of(node)
+        is_half = ports is not None
+        for position, name in enumerate(node.input):
+            if name:
+                is_half_input = ports is not None and ports.inputs[position]
+                copy.input[position] = self._as_type(name, _FP16 if is_half_input else _FP32)
+        rename_captured(copy, {name: self._as_type(name, _FP32) for name in captured(node)})
+        if node.op_type == "Cast" and self._gives_half(node):
+            is_half = True
+            next(a for a in copy.attribute if a.name == "to").i = _FP16
+        for position, name in enumerate(node.output):
+            if name:
+                is_half_output = is_half and (ports is None or ports.outputs[position])
+                copy.output[position] = self._made(name, _FP16 if is_half_output else _FP32)
+        self._nodes.append(copy)
+
+    def _gives_half(self, node: onnx.NodeProto) -> bool:
+        """Whether a Cast to FP32 is read by nodes in FP16 alone."""
+        name = node.output[0]
+        if self._types.get(name) != _FP32 or name in self._ends:
+            return False
+        return all(
+            (ports := self._half.ports_of(reader)) is not None
+            and all(
+                is_half
+                for read, is_half in zip(reader.input, ports.inputs, strict=True)
+                if read == name
+            )
+            for reader in self._readers.get(name, [])
+        )
+
+    def _made(self, name: str, wanted: int) -> str:
+        """The name under which a node makes its output."""
+        is_float = self._types.get(name) == _FP32
+        kind = wanted if is_float else self._types.get(name, TensorProto.UNDEFINED)
+        own = self._unused(f"{name}_fp16") if name in self._ends and kind == _FP16 else name
+        self._named[name, kind] = own
+        return own
+
+    def _as_type(self, name: str, wanted: int) -> str:
+        """The name of a tensor in the wanted type; only FP32 ones have a choice."""
+        known = self._types.get(name, TensorProto.UNDEFINED)
+        kind = wanted if known == _FP32 else known
+        if (name, kind) not in self._named:
+            constant = self._constants.get(name)
+            self._named[name, kind] = (
+                self._cast(name, kind) if constant is None else self._constant(constant, kind)
+            )
+        return self._named[name, kind]
+
+    def _cast(self, name: str, kind: int) -> str:
+        source = self._named[name, _FP32 if kind == _FP16 else _FP16]
+        copy = self._unused(f"{name}_{_SUFFIX[kind]}")
+        self._nodes.append(helper.make_node("Cast", [source], [copy], name=copy, to=kind))
+        return copy
+
+    def _constant(self, tensor: TensorProto, kind: int) -> str:
+        is_second = tensor.name in self._tensors
+        name = self._unused(f"{tensor.name}_{_SUFFIX[kind]}") if is_second else str(tensor.name)
+        values = _half(tensor) if kind == _FP16 else numpy_helper.to_array(tensor)
+        self._tensors[name] = numpy_helper.from_array(values, name)
+        return name
+
+    def _finish(self, name: str) -> None:
+        """Logits that are made in FP16 leave the graph in FP32."""
+        if (name, _FP32) not in self._named:
+            source = self._named[name, _FP16]
+            cast = helper.make_node("Cast", [source], [name], name=f"{name}_cast", to=_FP32)
+            self._nodes.append(cast)
+            self._named[name, _FP32] = name
+
+    def _unused(self, name: str) -> str:
+        while name in self._taken:
+            name += "_"
+        self._taken.add(name)
+        return name
+
+
+def _half(tensor: TensorProto) -> NDArray[np.float16]:
+    values = numpy_helper.to_array(tensor)
+    half = values.astype(np.float16)
+    # A single number is a factor or keeps a divisor from zero (1e-12): it must not become zero.
+    if values.size == 1 and values.any() and not half.any():
+        half = np.copysign(_SMALLEST, values).astype(np.float16)
+    return half
+
+
+def _overflows(tensor: TensorProto) -> bool:
+    values = numpy_helper.to_array(tensor)
+    # FP16 has infinities too: a mask of them stays one.
+    return bool((np.abs(values[np.isfinite(values)]) > _LARGEST).any())
+
+
+def _make_constants_initializers(graph: onnx.GraphProto) -> None:
+    """The opset converter writes constants as nodes; as initializers they have one form."""
+    for node in list(graph.node):
+        value = next((a.t for a in node.attribute if a.name == "value"), None)
+        if node.op_type == "Constant" and value is not None:
+            graph.initializer.append(value)
+            graph.initializer[-1].name = node.output[0]
+            graph.node.remove(node)

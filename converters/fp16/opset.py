@@ -1,0 +1,35 @@
+"""The operator set that a graph in FP16 needs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import onnx
+from onnx import version_converter
+
+# The first operator set in which QuantizeLinear has FP16 scales, and its ONNX IR version.
+QUANTIZED_OPSET: Final = 19
+QUANTIZED_IR_VERSION: Final = 9
+_STANDARD_DOMAINS: Final = ("", "ai.onnx")
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """The version of the standard operators that a graph uses."""
+    return max((o.version for o in model.opset_import if o.domain in _STANDARD_DOMAINS), default=0)
+
+
+def with_half_scales(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph in an operator set whose quantizers take FP16 scales.
+
+    Operators changed on the way there: axes of reductions became inputs, for example. A graph
+    without quantizers, or of a newer set, is given back as it is.
+
+    Raises:
+        RuntimeError: of `onnx`, for an operator that has no counterpart there.
+    """
+    is_quantized = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+    if not is_quantized or opset_of(model) >= QUANTIZED_OPSET:
+        return model
+    converted = version_converter.convert_version(model, QUANTIZED_OPSET)
+    converted.ir_version = max(model.ir_version, QUANTIZED_IR_VERSION)
+    return converted

@@ -1,0 +1,66 @@
+"""What a GPU makes of a graph in FP16, computed by ONNX Runtime on the CPU.
+
+ONNX Runtime's CPU computes FP16 graphs in FP32 and rounds in few places: overflow and lost digits
+stay unseen. Here the graph is written in FP32 with every tensor that was FP16 taken to FP16 and
+back, which ONNX Runtime does as it is written. Within one operator sums are those of FP32, as in
+TensorRT's kernels for FP16 by default.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from converters.fp16.conversion import tensor_types
+
+_FP32, _FP16 = TensorProto.FLOAT, TensorProto.FLOAT16
+_UNROUNDED: Final = "{}_unrounded"
+_HALF: Final = "{}_half"
+
+
+def rounded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A graph in FP32 that rounds to FP16 where a graph in FP16 does.
+
+    Raises:
+        ValueError: a tensor has no type that ONNX can infer.
+    """
+    types = tensor_types(model)
+    emulated = onnx.ModelProto()
+    emulated.CopyFrom(model)
+    graph = emulated.graph
+    for tensor in graph.initializer:
+        if tensor.data_type == _FP16:
+            values = numpy_helper.to_array(tensor).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    nodes = []
+    for node in graph.node:
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        for attribute in copy.attribute:
+            if copy.op_type == "Cast" and attribute.name == "to" and attribute.i == _FP16:
+                attribute.i = _FP32
+        made = [name for name in node.output if name and _is_half(name, types)]
+        for position, name in enumerate(node.output):
+            if name in made:
+                copy.output[position] = _UNROUNDED.format(name)
+        nodes += [copy, *(step for name in made for step in _rounding(name))]
+    del graph.node[:], graph.value_info[:]
+    graph.node.extend(nodes)
+    return emulated
+
+
+def _is_half(name: str, types: dict[str, int]) -> bool:
+    if name not in types:
+        raise ValueError(f"the type of {name} is not known")
+    return types[name] == _FP16
+
+
+def _rounding(name: str) -> list[onnx.NodeProto]:
+    steps = _UNROUNDED.format(name), _HALF.format(name), name
+    return [
+        helper.make_node("Cast", [steps[0]], [steps[1]], name=steps[1], to=_FP16),
+        helper.make_node("Cast", [steps[1]], [steps[2]], name=f"{name}_rounded", to=_FP32),
+    ]

@@ -1,0 +1,47 @@
+"""Graphs within nodes: the bodies of If, Loop and Scan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import onnx
+
+
+def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs that a node holds as attributes."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def captured(node: onnx.NodeProto) -> list[str]:
+    """Tensors of the graph around it that the bodies of a node read, in order, each once."""
+    return list(dict.fromkeys(name for body in bodies(node) for name in _reads_from_outside(body)))
+
+
+def rename_captured(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
+    """Let the bodies of a node read other tensors of the graph around it, in place."""
+    for body in bodies(node):
+        outer = {old: new for old, new in names.items() if old not in _own_names(body)}
+        for inner in body.node:
+            for position, name in enumerate(inner.input):
+                inner.input[position] = outer.get(name, name)
+            rename_captured(inner, outer)
+        for value in body.output:
+            value.name = outer.get(value.name, value.name)
+
+
+def _reads_from_outside(body: onnx.GraphProto) -> Iterator[str]:
+    own = _own_names(body)
+    reads = [name for node in body.node for name in (*node.input, *captured(node))]
+    reads += [value.name for value in body.output]
+    yield from (name for name in reads if name and name not in own)
+
+
+def _own_names(body: onnx.GraphProto) -> set[str]:
+    return {
+        *(value.name for value in body.input),
+        *(tensor.name for tensor in body.initializer),
+        *(name for node in body.node for name in node.output),
+    }

@@ -1,0 +1,1 @@
+"""Folders of labelled images and the names of their classes."""

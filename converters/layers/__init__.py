@@ -1,0 +1,1 @@
+"""The layers of a graph that multiply: which they are, what they cost, which are quantized."""

@@ -1,0 +1,201 @@
+"""Which activations the graph for a target reads and writes in eight bits.
+
+Weighted layers read their input in eight bits wherever they stand. Additions, products and the like
+do so only between layers that give eight bits and layers that take them: a MatMul gives floats, and
+a layer norm, a softmax or a GELU takes them, so that pairs of quantizers between those would cost
+time and accuracy, and would keep ONNX Runtime and TensorRT from fusing them.
+
+Products of two activations, as in attention, stay in float. ONNX Runtime multiplies them more
+slowly in integers, since neither factor can be packed beforehand: 0.36 ms in place of 0.26 for the
+three heads of ViT-Tiny (2026-11-26, Xeon with AVX-512 VNNI, one thread). TensorRT fuses attention
+into one FP16 kernel where no quantizers stand in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Container, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import onnx
+from onnx import numpy_helper
+
+from converters.layers.weighted import attributes_of, has_weight
+from converters.placement import Placement
+
+# What these give is float, whatever they read.
+FLOAT_MAKERS: Final = frozenset(
+    {
+        *("MatMul", "Einsum", "Attention", "LSTM", "GRU", "RNN"),
+        *("LayerNormalization", "GroupNormalization", "InstanceNormalization", "RMSNormalization"),
+        *("Softmax", "LogSoftmax", "Erf", "Gelu", "Tanh", "Pow", "Sqrt", "Exp"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is quantized. Nodes are known by their first output: protobuf hands out new objects.
+
+    Attributes:
+        reads: of each node that is quantized, the activations that it reads quantized.
+        written: outputs of convolutions that all their readers get quantized, in float or not:
+            ONNX Runtime runs a convolution in integers only where its output is quantized.
+        clamped: activations at zero that the quantizer of their output does, by output, with the
+            tensor that is quantized in its place.
+    """
+
+    reads: dict[str, list[str]]
+    written: tuple[str, ...]
+    clamped: dict[str, str]
+
+
+def choose(
+    model: onnx.ModelProto,
+    placement: Placement,
+    available: Container[str],
+    *,
+    kept_float: Collection[str] = (),
+) -> Choice:
+    """What a target wants quantized of a graph.
+
+    Args:
+        available: activations that can be quantized.
+        kept_float: names of nodes that stay in float.
+    """
+    graph = _Graph(model, placement, available)
+    reads = {
+        node.output[0]: inputs
+        for node in model.graph.node
+        if node.name not in kept_float and (inputs := graph.quantized_inputs(node))
+    }
+    if placement.symmetric:
+        return Choice(reads, (), {})
+    written = graph.written(reads)
+    return Choice(reads, written, graph.clamped(reads, written))
+
+
+@dataclass(slots=True)
+class _Graph:
+    model: onnx.ModelProto
+    placement: Placement
+    available: Container[str]
+    _constants: dict[str, onnx.TensorProto] = field(init=False)
+    _ranks: dict[str, int] = field(init=False)
+    _readers: dict[str, list[onnx.NodeProto]] = field(init=False)
+    _floats: set[str] = field(init=False)
+    _wanted: set[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        graph = self.model.graph
+        self._constants = {tensor.name: tensor for tensor in graph.initializer}
+        self._ranks = {name: len(tensor.dims) for name, tensor in self._constants.items()}
+        self._readers = {}
+        for node in graph.node:
+            for name in dict.fromkeys(node.input):
+                self._readers.setdefault(name, []).append(node)
+        self._floats = self._tensors_in_float()
+        self._wanted = self._tensors_wanted_in_integers()
+
+    def quantized_inputs(self, node: onnx.NodeProto) -> list[str]:
+        """The activations that a node reads quantized, none where it stays in float."""
+        activations = [name for name in node.input if name and name not in self._constants]
+        if not activations or any(name not in self.available for name in activations):
+            return []
+        if has_weight(node, self._ranks):
+            return activations if node.op_type != "Gemm" or _is_linear(node) else []
+        if self._floats.intersection(activations) or not self._may_be_quantized(node, activations):
+            return []
+        if node.op_type == "Add" and not self.placement.both_sides_of_add:
+            return [self._identity(activations)]
+        return activations if node.output[0] in self._wanted else []
+
+    def written(self, reads: Mapping[str, list[str]]) -> tuple[str, ...]:
+        """Outputs of quantized convolutions that something reads in float."""
+        outputs = {value.name for value in self.model.graph.output}
+        found = []
+        for node in self.model.graph.node:
+            if node.op_type != "Conv" or node.output[0] not in reads:
+                continue
+            (name,) = node.output
+            readers = self._readers.get(name, [])
+            if len(readers) == 1 and self._is_clamp(readers[0]):
+                (name,) = readers[0].output
+            is_all_quantized = all(
+                name in reads.get(reader.output[0], ()) for reader in self._readers.get(name, [])
+            )
+            if not is_all_quantized and name in self.available and name not in outputs:
+                found.append(name)
+        return tuple(found)
+
+    def clamped(self, reads: Mapping[str, list[str]], written: Collection[str]) -> dict[str, str]:
+        """Relu and Clip outputs that are only read quantized, with the tensor they are made of.
+
+        Unsigned quantization with zero point 0 saturates at 0 and at the top of its range, which is
+        what the node does; ONNX Runtime merges a layer with its output's quantization only when
+        nothing stands between them.
+        """
+        outputs = {value.name for value in self.model.graph.output}
+        return {
+            node.output[0]: node.input[0]
+            for node in self.model.graph.node
+            if self._is_clamp(node)
+            and node.output[0] not in outputs
+            and node.input[0] not in written
+            and (node.output[0] in written or self._is_only_read(node.output[0], by=reads))
+        }
+
+    def _is_only_read(self, name: str, *, by: Container[str]) -> bool:
+        return all(reader.output[0] in by for reader in self._readers.get(name, []))
+
+    def _tensors_in_float(self) -> set[str]:
+        """What float makers give, and what is made of it by anything but a weighted layer."""
+        found: set[str] = set()
+        for node in self.model.graph.node:
+            is_layer = has_weight(node, self._ranks) and node.op_type != "MatMul"
+            if node.op_type in FLOAT_MAKERS or (not is_layer and found.intersection(node.input)):
+                found.update(node.output)
+        return found
+
+    def _tensors_wanted_in_integers(self) -> set[str]:
+        """What weighted layers read, and what theirs is made of without a detour over floats."""
+        found = {value.name for value in self.model.graph.output}
+        for node in reversed(self.model.graph.node):
+            if has_weight(node, self._ranks):
+                found.add(node.input[0])
+            elif any(name in found and name not in self._floats for name in node.output):
+                found.update(node.input)
+        return found
+
+    def _may_be_quantized(self, node: onnx.NodeProto, activations: list[str]) -> bool:
+        if node.op_type in self.placement.moving:
+            return activations == [node.input[0]]
+        is_arithmetic = node.op_type == "Add" or node.op_type in self.placement.arithmetic
+        return is_arithmetic and len(activations) == len(node.input)
+
+    def _identity(self, inputs: list[str]) -> str:
+        """Of the inputs of a residual addition the one that skipped the block.
+
+        It is the one that others read too; in a block that changes the shape, where both come out
+        of a convolution, the one whose convolution came first in the graph's order is the block's.
+        """
+        readers = {name: len(self._readers[name]) for name in inputs}
+        if readers[inputs[0]] != readers[inputs[1]]:
+            return max(inputs, key=lambda name: readers[name])
+        nodes = self.model.graph.node
+        order = {output: i for i, node in enumerate(nodes) for output in node.output}
+        return max(inputs, key=lambda name: order.get(name, -1))
+
+    def _is_clamp(self, node: onnx.NodeProto) -> bool:
+        """Whether a node does nothing but saturate at zero, and perhaps at a constant above it."""
+        if node.op_type == "Relu":
+            return True
+        if node.op_type != "Clip" or len(node.input) < 2 or node.input[1] not in self._constants:
+            return False
+        return float(numpy_helper.to_array(self._constants[node.input[1]])) == 0.0
+
+
+def _is_linear(node: onnx.NodeProto) -> bool:
+    """Whether a Gemm is a plain linear layer."""
+    plain = {"transA": 0, "alpha": 1.0, "beta": 1.0}
+    return {**plain, **{k: v for k, v in attributes_of(node).items() if k in plain}} == plain

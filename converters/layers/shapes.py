@@ -1,0 +1,49 @@
+"""Shapes of tensors as they are when a graph runs.
+
+Inferred shapes lose a dimension that is computed, such as the batch times the windows of a Swin
+transformer. A run on one image does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+Shape = tuple[int, ...]
+
+
+def shapes_of_one_image(model: onnx.ModelProto, names: Collection[str]) -> dict[str, Shape]:
+    """Shapes of the named tensors and constants for a batch of one image, by name."""
+    known = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    made = {name for node in model.graph.node for name in node.output}
+    wanted = sorted(made.intersection(names))
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    del watched.graph.output[:]
+    for position, name in enumerate(wanted):
+        shape = f"shape {position} of one image"
+        watched.graph.node.append(helper.make_node("Shape", [name], [shape], shape))
+        value = helper.make_tensor_value_info(shape, TensorProto.INT64, None)
+        watched.graph.output.append(value)
+    (image,) = model.graph.input
+    size = [max(d.dim_value, 1) for d in image.type.tensor_type.shape.dim]
+    found = run_as_written(watched, {image.name: np.zeros(size, np.uint8)}) if wanted else []
+    known |= {name: tuple(map(int, shape)) for name, shape in zip(wanted, found, strict=True)}
+    return {name: known[name] for name in names if name in known}
+
+
+def run_as_written(model: onnx.ModelProto, inputs: dict[str, NDArray[np.uint8]]) -> list[Any]:
+    """A graph's outputs, computed node by node without any optimisation, by one thread."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    providers = ["CPUExecutionProvider"]
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=providers)
+    return list(session.run(None, inputs))

@@ -1,0 +1,98 @@
+"""Layers with constant weights: which nodes they are, and where their constants lie.
+
+A convolution and a Gemm hold their bias themselves. A MatMul has none; what frameworks export as a
+linear layer on more than two dimensions is a MatMul and an addition of a constant behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from converters.placement import WEIGHTED
+
+Number = TypeVar("Number", bound=np.generic)
+# Position of a bias among the inputs of a layer that holds it itself.
+_OWN_BIAS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class BiasPlace:
+    """The node that adds a layer's bias, and where among its inputs the bias is."""
+
+    node: onnx.NodeProto
+    position: int
+
+
+def weighted_layers(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The layers with constant weights, quantizable or not, in the graph's order."""
+    ranks = {tensor.name: len(tensor.dims) for tensor in model.graph.initializer}
+    return [node for node in model.graph.node if has_weight(node, ranks)]
+
+
+def has_weight(node: onnx.NodeProto, ranks: Mapping[str, int]) -> bool:
+    """Whether a node is a layer: an activation times a constant weight, and a constant bias.
+
+    Args:
+        ranks: how many dimensions each constant has.
+    """
+    if node.op_type not in WEIGHTED or len(node.input) < 2:
+        return False
+    read, weight = node.input[0], node.input[1]
+    is_matrix = node.op_type == "Conv" or ranks.get(weight) == 2
+    has_constants = all(name in ranks for name in node.input[1:] if name)
+    return has_constants and is_matrix and bool(weight) and read not in ranks
+
+
+def channel_axis(layer: onnx.NodeProto) -> int:
+    """The dimension of a layer's weight that counts its output channels."""
+    if layer.op_type == "Conv":
+        return 0
+    return 0 if attributes_of(layer).get("transB", 0) else 1
+
+
+def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
+    """A node's attributes by name."""
+    return {found.name: helper.get_attribute_value(found) for found in node.attribute}
+
+
+class BiasFinder:
+    """Finds the bias of any layer of one graph."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._kept = {value.name for value in model.graph.output}
+        self._readers: dict[str, list[onnx.NodeProto]] = {}
+        for node in model.graph.node:
+            for name in node.input:
+                self._readers.setdefault(name, []).append(node)
+
+    def find(self, layer: onnx.NodeProto, channels: int) -> BiasPlace | None:
+        """Where the bias of a layer with so many output channels is; None where it has none."""
+        if layer.op_type != "MatMul":
+            has_bias = len(layer.input) > _OWN_BIAS and bool(layer.input[_OWN_BIAS])
+            return BiasPlace(layer, _OWN_BIAS) if has_bias else None
+        readers = self._readers.get(layer.output[0], [])
+        if len(readers) != 1 or readers[0].op_type != "Add" or layer.output[0] in self._kept:
+            return None
+        (addition,) = readers
+        position = 1 - list(addition.input).index(layer.output[0])
+        is_bias = _is_vector(self._constants.get(addition.input[position]), channels)
+        return BiasPlace(addition, position) if is_bias else None
+
+
+def _is_vector(tensor: TensorProto | None, size: int) -> bool:
+    """Whether a constant has one value for each channel, the channels last."""
+    dims: Collection[int] = () if tensor is None else tensor.dims
+    return list(dims)[-1:] == [size] and all(d == 1 for d in list(dims)[:-1])
+
+
+def outputs_first(layer: onnx.NodeProto, weight: NDArray[Number]) -> NDArray[Number]:
+    """A weight with its output channels as axis 0; the same again takes it back."""
+    return weight if channel_axis(layer) == 0 else weight.T

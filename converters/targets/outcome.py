@@ -1,0 +1,35 @@
+"""What a person has to know of the graphs that a bundle does not hold."""
+
+from __future__ import annotations
+
+from converters.fp16.half_model import HalfModel, half_refusal
+from converters.placement import TENSORRT
+from converters.targets.attempt import Failure
+from converters.targets.quantized import Quantized
+
+
+def target_warnings(half: HalfModel | Failure, quantized: Quantized | None) -> list[str]:
+    """A line for every graph that is missing, or that is not what one expects of it."""
+    found = []
+    refusal = half_refusal(half)
+    if refusal is not None:
+        found.append(f"no FP16 graph for GPUs: {refusal}")
+    if isinstance(half, HalfModel) and half.kept_float:
+        found.append(
+            f"FP16 ends at 65,504: {half.kept_text()} stay in FP32 in the graphs for GPUs, which "
+            "costs speed there"
+        )
+    if quantized is None:
+        return found
+    if quantized.shared_images:
+        found.append(
+            f"{quantized.shared_images} validation images are calibration images too, byte for "
+            "byte: INT8 was fitted to them, and its figures on them flatter it. Keep the two apart"
+        )
+    if quantized.float32_reason is not None and TENSORRT.name in quantized.solutions:
+        found.append(
+            "what is not quantized in the INT8 graph for tensorrt stays in FP32: "
+            f"{quantized.float32_reason}"
+        )
+    missed = quantized.missed()
+    return found + [f"no INT8 graph for {name}: {reason}" for name, reason in missed.items()]

@@ -1,0 +1,1 @@
+"""The steps of the check: each takes the `Setting` and returns what it `Found`."""

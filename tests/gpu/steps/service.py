@@ -1,0 +1,143 @@
+"""Steps: the daemon as a service on the GPU, killed in its work, and with a lost CUDA context."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from edge.bench.stream import DaemonStart, measure_stream
+from edge.errors import EdgeError
+from tests.gpu.setting import ROOT, Found, Setting, SkippedError, draw
+from tests.gpu.steps.endurance import DRAWN, examine, export_copies, run_once
+from tests.gpu.steps.engines import is_real
+
+COMMAND: Final = (sys.executable, "-m", "tests.gpu.daemon_child")
+STREAM_PER_S: Final = 50.0
+STREAM_COUNT: Final = 500
+# Kills at different stages of the work: with the first sidecars there, and later.
+KILL_AT: Final = (1, 200, 900)
+KILL_IMAGES: Final = 3000
+_LIMIT_S: Final = 120.0
+
+
+def stream(setting: Setting) -> Found:
+    """From the close of a file to its durable sidecar through `edge-daemon run`, one by one."""
+    _require_real(setting)
+    folder = setting.work / "stream"
+    shutil.copytree(setting.engines, folder / "state" / "engines")
+    found = measure_stream(
+        setting.bundle,
+        setting.cells()[0],
+        folder,
+        per_second=STREAM_PER_S,
+        count=STREAM_COUNT,
+        on_image=lambda _done, _total: None,
+        daemon=DaemonStart(COMMAND, {"backend": setting.library.name}),
+    )
+    figures = {
+        "close to sidecar": found.latencies.to_dict(),
+        "model": found.model.to_dict(),
+        "per_second": found.per_second,
+    }
+    lines = [f"{n}: p50 {v['p50_ms']:.2f} ms" for n, v in figures.items() if isinstance(v, dict)]
+    return Found(figures, tuple(lines))
+
+
+def killed(setting: Setting) -> Found:
+    """`edge-daemon once` killed in its work a few times, then run to its end."""
+    _require_real(setting)
+    folder, count = setting.work / "killed", min(KILL_IMAGES, setting.sizes.images)
+    export = folder / "export"
+    export_copies(draw(setting.work / "drawn", min(DRAWN, count)), export, count)
+    config = _config(setting, folder, export)
+    with setting.sessions() as sessions:
+        watched = next(iter(sessions.values()))
+        before_bytes = watched.used_bytes()
+        seen = [_kill_at(config, export, sidecars) for sidecars in KILL_AT]
+        time.sleep(1)
+        kept_bytes = watched.used_bytes() - before_bytes
+    tally = run_once(config)
+    found = examine(export, count, setting.library.name, tally)
+    figures = {"images": count, "sidecars_at_kill": seen, "gpu_bytes_kept": kept_bytes, **found}
+    shutil.rmtree(folder)
+    line = f"killed with {seen} sidecars of {count}; GPU memory kept afterwards {kept_bytes} bytes"
+    return Found(figures, (line,), found["problem"])
+
+
+def lost_context(setting: Setting) -> Found:
+    """A kernel that traps breaks the process's context; the CPU takes over, a new process returns.
+
+    In a process of its own, which may die of it.
+    """
+    _require_real(setting)
+    folder = setting.work / "lost"
+    config = _config(setting, folder, folder / "export", backend="auto")
+    images = folder / "images"
+    draw(images, 20)
+    (folder / "export").mkdir()
+    command = [sys.executable, "-m", "tests.gpu.steps.lost_context", str(config), str(images)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=_LIMIT_S
+    )
+    figures = {"exit_code": done.returncode, **_answer(done.stdout)}
+    lines = tuple(f"{name}: {value}" for name, value in figures.items())
+    problem = None
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+        problem = f"the process ended with {done.returncode}: {last}"
+    elif not figures.get("is_right"):
+        problem = "images are missing, wrong, or not labelled as expected"
+    return Found(figures, lines, problem)
+
+
+def _require_real(setting: Setting) -> None:
+    setting.require_engine()
+    if not is_real(setting.library):
+        raise SkippedError("another process does not see the stand-in for a GPU")
+
+
+def _config(setting: Setting, folder: Path, export: Path, backend: str | None = None) -> Path:
+    state = folder / "state"
+    shutil.copytree(setting.engines, state / "engines")
+    settings = {
+        "bundle": str(setting.bundle.root.resolve()),
+        "backend": backend or setting.library.name,
+        "watch": [{"folder": str(export)}],
+        "state_dir": str(state),
+    }
+    path = folder / "edge.yaml"
+    # JSON is YAML.
+    path.write_text(json.dumps(settings))
+    return path
+
+
+def _kill_at(config: Path, export: Path, sidecars: int) -> int:
+    """Kill the daemon once so many sidecars are there; returns how many there were."""
+    process = subprocess.Popen(
+        [*COMMAND, "once", "--config", str(config)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=ROOT,
+    )
+    end_s = time.monotonic() + _LIMIT_S
+    while (found := sum(1 for _ in export.glob("*.json"))) < sidecars:
+        if process.poll() is not None or time.monotonic() > end_s:
+            process.kill()
+            raise EdgeError(f"edge-daemon ended with {process.wait()} before it could be killed")
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    return found
+
+
+def _answer(text: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(text.strip().splitlines()[-1])
+    except (ValueError, IndexError):
+        return {}
+    return found
