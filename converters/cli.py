@@ -44,6 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         lambda: _run(arguments),
         debug=arguments.debug,
         on_interrupt="interrupted; nothing was written.",
+        tidies_up=True,
     )
 
 

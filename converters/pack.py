@@ -151,6 +151,7 @@ def _facts(contents: Contents, evidence: dict[str, Any]) -> dict[str, Any]:
             "kind": str(source.kind),
             "sha256": source.sha256,
             **({"architecture": str(card.architecture)} if card.architecture else {}),
+            "sandbox": source.sandbox,
             **source.facts,
         },
         "quantization": _quantization_facts(contents.quantized),

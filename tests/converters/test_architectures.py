@@ -15,8 +15,9 @@ from torch import nn
 from converters.architectures.build import build_network
 from converters.architectures.name import Architecture, parse_architecture
 from converters.card import read_card
-from converters.loading.border import Limits, Request, read_request, write_request
+from converters.loading.border import Request, read_request, write_request
 from converters.loading.samples import normalise
+from converters.loading.sandbox.limits import Limits
 from edge.errors import ConfigError
 from tests.support.tiny_network import CARD, TinyNetwork
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from converters.architectures.name import Architecture
-from converters.loading.border import Limits, Request, SourceKind
+from converters.loading.border import Request, SourceKind
+from converters.loading.sandbox.limits import Limits
 from converters.loading.weights.open_weights import Opened, open_pickle
 from edge.errors import ConfigError, ModelError
 from tests.support.tiny_network import TinyNetwork
