@@ -63,17 +63,45 @@ class SourceModel:
             found.append(f"weights in {', '.join(self.facts['stored_as'])} were taken in FP32.")
         if "architecture" in self.facts:
             found.append(f"the architecture is the file's: {self.facts['architecture']}.")
+        if self.facts.get("removed_head") == "sigmoid":
+            found.append(
+                "the model ended in a sigmoid, which judges each class by itself. Labels stay the "
+                "same; their confidence is now the softmax of the logits, a share among all "
+                "classes and another number: choose unidentified_below anew."
+            )
         return found
 
 
+def reopen_for_any_size(
+    source: SourceModel, card: ModelCard, samples: NDArray[np.uint8], trust_pickle: str | None
+) -> onnx.ModelProto:
+    """The source's graph for images of any height and width, as far as the network takes them.
+
+    An ONNX file has one graph, which is given as it is; torch files are opened and exported again.
+
+    Raises:
+        EdgeError: as `open_model`.
+    """
+    if source.kind is SourceKind.ONNX:
+        return source.graph
+    again = open_model(source.path, card, samples, trust_pickle=trust_pickle, any_size=True)
+    return again.graph
+
+
 def open_model(
-    path: Path, card: ModelCard, samples: NDArray[np.uint8], *, trust_pickle: str | None = None
+    path: Path,
+    card: ModelCard,
+    samples: NDArray[np.uint8],
+    *,
+    trust_pickle: str | None = None,
+    any_size: bool = False,
 ) -> SourceModel:
     """Open any kind of model file in a child process.
 
     Args:
         samples: preprocessed images (n, h, w, 3) on which the source is run.
         trust_pickle: `sha256:HEX` of a file whose pickled code may run, in the child.
+        any_size: export a graph that leaves height and width open, for a look at other sizes.
 
     Raises:
         ModelError: no known kind, damaged, or it would run code when opened.
@@ -95,6 +123,7 @@ def open_model(
             class_count=len(card.classes),
             trusted=trusted_digest is not None,
             limits=child_process.LIMITS,
+            any_size=any_size,
         )
         write_request(folder, request, normalise(samples, card.input))
         answer = child_process.run_child(folder, request)

@@ -31,7 +31,7 @@ _ANSWER_NAME: Final = "answer.json"
 # The only facts taken: in the manifest they stand beside the file's hash.
 _FACTS: Final = (
     *("key", "ema", "prefix", "left_out", "not_taken", "stored_as", "not_run"),
-    *("architecture", "trusted_pickle", "names_run", "findings"),
+    *("architecture", "trusted_pickle", "names_run", "findings", "changes", "removed_head"),
 )
 
 # Protobuf, and with it ONNX in one file, ends at 2 GiB.
@@ -57,6 +57,7 @@ class Request:
     """What the child is asked. `name` is the file's own name, for messages.
 
     `describes`: tell what the file says of its model, and open no network.
+    `any_size`: export a graph that leaves height and width open.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Request:
     trusted: bool
     limits: Limits
     describes: bool = False
+    any_size: bool = False
 
 
 @dataclass(frozen=True, slots=True)

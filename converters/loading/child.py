@@ -24,7 +24,8 @@ from converters.loading.border import (
     write_answer,
     write_result,
 )
-from converters.loading.graph import at_opset, check_ends, parse_graph, run_graph
+from converters.loading.intake.chain import take_in
+from converters.loading.intake.running import reason_of
 from converters.loading.kinds import detect_kind
 from converters.loading.quantized import refuse_quantized_torch
 from edge.errors import ConfigError, EdgeError, ModelError
@@ -41,8 +42,8 @@ def open_source(folder: Path) -> None:
     except EdgeError as error:
         answer = _refusal(error)
     except Exception as error:  # noqa: BLE001  # this process's main(): every error is an answer
-        # torch, protobuf, onnx and ONNX Runtime raise dozens of types for damaged files.
-        answer = _refusal(_damaged(folder, request, error))
+        # torch, protobuf, onnx and ONNX Runtime raise dozens of types for files they cannot read.
+        answer = _refusal(_cannot_open(folder, request, error))
     write_answer(folder, answer)
 
 
@@ -58,32 +59,28 @@ def _open(folder: Path, request: Request, samples: NDArray[np.float32]) -> Answe
     refuse_quantized_torch(path, kind, request.name)
     facts: dict[str, Any] = {}
     if kind is SourceKind.ONNX:
-        content, logits = path.read_bytes(), None
+        content, outputs, batch = path.read_bytes(), None, 0
     else:
         # Three seconds and 200 MB that an ONNX file does not need.
         from converters.loading.torch_source import open_torch
 
         opened = open_torch(kind, path, request, samples)
-        kind, content, logits, facts = opened.kind, opened.graph, opened.logits, opened.facts
-    graph = at_opset(parse_graph(content, request.name), request.name)
-    check_ends(graph, request.name, samples.shape[2], samples.shape[3])
-    content = graph.SerializeToString()
-    # The converter will run this graph without limits, so it is run once within them here.
-    found = run_graph(content, samples)
-    write_result(folder, content, found if logits is None else logits)
+        kind, facts = opened.kind, opened.facts
+        content, outputs, batch = opened.graph, opened.outputs, opened.batch
+    # The converter will run this graph without limits, so it is run within them here.
+    taken = take_in(content, request.name, request.class_count, samples, outputs, batch)
+    facts = taken.facts(facts)
+    write_result(folder, taken.model.SerializeToString(), taken.given())
     return Answer(kind, facts, None)
 
 
-def _damaged(folder: Path, request: Request, error: Exception) -> ModelError:
-    lines = str(error).strip().splitlines() or [""]
-    # TorchScript puts the cause below its own traceback, everything else into the first line.
-    line = lines[-1] if "TorchScript interpreter" in str(error) else lines[0]
-    damaged = ModelError(
-        f"{request.name} cannot be opened, or not run on an image ({type(error).__name__}: "
-        f"{line[:300]}). {_remedy(folder, error)}"
+def _cannot_open(folder: Path, request: Request, error: Exception) -> ModelError:
+    refusal = ModelError(
+        f"{request.name} cannot be opened ({type(error).__name__}: {reason_of(error)}). "
+        f"{_remedy(folder, error)}"
     )
-    damaged.__cause__ = error
-    return damaged
+    refusal.__cause__ = error
+    return refusal
 
 
 def _remedy(folder: Path, error: Exception) -> str:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-import numpy as np
 import onnx
 import onnx.inliner
-import onnxruntime as ort
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from numpy.typing import NDArray
 from onnx import AttributeProto, TensorProto
 
 from converters.loading.quantized import refuse_quantized_graph
@@ -20,6 +17,25 @@ from edge.errors import ModelError
 # scales (19); TensorRT 8.6, on older Jetsons, reads up to 17, INT8 graphs need no more.
 OPSET: Final = 17
 _STANDARD_DOMAINS: Final = ("", "ai.onnx")
+_CUSTOM: Final = ("", "Export it without custom operators.")
+_OPTIMISED: Final = (
+    ", as ONNX Runtime writes it when it optimises or quantizes a model for one machine",
+    "Give the model as it was exported, before that.",
+)
+# By domain what the file is, and what to do.
+_FOREIGN: Final = {
+    "com.microsoft": _OPTIMISED,
+    "com.microsoft.nchwc": _OPTIMISED,
+    "com.ms.internal.nhwc": _OPTIMISED,
+    "ai.onnx.ml": (
+        ", as scikit-learn's classifiers are exported",
+        "Export the network alone, up to its logits.",
+    ),
+    "org.pytorch.aten": (
+        ", which torch could not translate",
+        "Replace that operator in the network and export it again.",
+    ),
+}
 
 
 def parse_graph(content: bytes, name: str) -> onnx.ModelProto:
@@ -28,34 +44,92 @@ def parse_graph(content: bytes, name: str) -> onnx.ModelProto:
     Raises:
         ModelError: damaged, weights in another file, or operators of someone's own.
     """
+    model = decode_graph(content, name)
+    check_operators(model, name)
+    return model
+
+
+def decode_graph(content: bytes, name: str) -> onnx.ModelProto:
+    """A graph that needs no other file, its functions written out.
+
+    Raises:
+        ModelError: damaged, or weights in another file.
+    """
     try:
         model = onnx.load_model_from_string(content)
         _refuse_external_data(model, name)
         if model.functions:
             model = onnx.inliner.inline_local_functions(model)
             _refuse_external_data(model, name)
-        _refuse_custom_operators(model, name)
-        onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError, ValueError, RuntimeError) as error:
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(
-            f"{name} is not a usable ONNX model ({first_line[:200]}). Export it again."
-        ) from error
+        raise _unusable(name, error) from error
     return model
 
 
-def at_opset(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    """The graph at `OPSET` or newer."""
-    opset = next((o.version for o in model.opset_import if o.domain in _STANDARD_DOMAINS), 0)
-    if opset >= OPSET:
-        return model
+def check_operators(model: onnx.ModelProto, name: str) -> None:
+    """Standard operators alone, used as ONNX defines them.
+
+    Raises:
+        ModelError: there are others, or the graph breaks ONNX's rules.
+    """
+    _refuse_custom_operators(model, name)
     try:
-        return onnx.version_converter.convert_version(model, OPSET)
-    except RuntimeError as error:
-        raise ModelError(
-            f"{name} has opset {opset} and cannot be brought to {OPSET}. "
-            f"Export it again with opset {OPSET} or newer."
-        ) from error
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
+        raise _unusable(name, error) from error
+
+
+def _unusable(name: str, error: Exception) -> ModelError:
+    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return ModelError(f"{name} is not a usable ONNX model ({first_line[:200]}). Export it again.")
+
+
+def at_opset(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """The graph at `OPSET`, or at the next newer one that all its operators have a form in.
+
+    Raises:
+        ModelError: it is older and cannot be brought there.
+    """
+    opset = next((o.version for o in model.opset_import if o.domain in _STANDARD_DOMAINS), 0)
+    if opset > OPSET:
+        model = _without_newer_operators(model, opset)
+    for target in range(OPSET, opset) if opset > OPSET else (OPSET,) * (opset < OPSET):
+        try:
+            converted = onnx.version_converter.convert_version(model, target)
+            onnx.checker.check_model(converted)
+        except (RuntimeError, onnx.checker.ValidationError) as error:
+            if opset < OPSET:
+                raise ModelError(
+                    f"{name} has opset {opset} and cannot be brought to {OPSET}. "
+                    f"Export it again with opset {OPSET} or newer."
+                ) from error
+        else:
+            return converted
+    return model
+
+
+def _without_newer_operators(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """The graph with what `OPSET` does not know, as Gelu, written out in older operators."""
+    names = {node.op_type for node in _nodes(model.graph.node)}
+    oldest = {
+        schema.name: schema.since_version
+        for schema in sorted(
+            onnx.defs.get_all_schemas_with_history(), key=lambda s: s.since_version, reverse=True
+        )
+        if schema.name in names and schema.domain == ""
+    }
+    newer = [("", name) for name, since in oldest.items() if OPSET < since <= opset]
+    written_out = model
+    if newer:
+        written_out = onnx.inliner.inline_selected_functions(
+            model, newer, exclude=False, inline_schema_functions=True
+        )
+    for node in _nodes(written_out.graph.node):
+        # Older forms lack it, and it says nothing where it is 0.
+        empty = [a for a in node.attribute if a.name == "noop_with_empty_axes" and not a.i]
+        for attribute in empty:
+            node.attribute.remove(attribute)
+    return written_out
 
 
 def check_ends(model: onnx.ModelProto, name: str, height: int, width: int) -> None:
@@ -89,17 +163,6 @@ def graph_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
     return [value for value in model.graph.input if value.name not in weights]
 
 
-def run_graph(content: bytes, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logits (n, classes) of normalised images, one at a time: the batch may be fixed at one."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 2
-    options.log_severity_level = 4
-    session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    rows = [session.run(None, {name: samples[i : i + 1]})[0] for i in range(len(samples))]
-    return np.asarray(np.concatenate(rows), np.float32)
-
-
 def _refuse_external_data(model: onnx.ModelProto, name: str) -> None:
     for tensor in _tensors(model):
         if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
@@ -114,9 +177,10 @@ def _refuse_custom_operators(model: onnx.ModelProto, name: str) -> None:
     refuse_quantized_graph(_nodes(model.graph.node), model.graph, name)
     for node in _nodes(model.graph.node):
         if node.domain not in _STANDARD_DOMAINS:
+            what, advice = _FOREIGN.get(node.domain, _CUSTOM)
             raise ModelError(
-                f"{name} uses {node.op_type} of domain {node.domain}; only standard ONNX operators "
-                "run on every workstation. Export it without custom operators."
+                f"{name} uses {node.op_type} of domain {node.domain}{what}; only standard ONNX "
+                f"operators run on every workstation. {advice}"
             )
 
 

@@ -37,8 +37,7 @@ def detect_kind(path: Path, name: str) -> SourceKind:
             return SourceKind.STATE_DICT
         if _is_safetensors(start):
             return SourceKind.SAFETENSORS
-        # Every exporter writes field 1 of ModelProto (ir_version, a small varint) first.
-        if len(start) > 1 and start[0] == 8 and 0 < start[1] < 128:
+        if _may_be_onnx(start):
             return SourceKind.ONNX
     known = known_start(start)
     if known is not None:
@@ -46,6 +45,19 @@ def detect_kind(path: Path, name: str) -> SourceKind:
     raise ModelError(
         f"{name} is neither a torch file nor ONNX (it starts with {start[:8].hex()}). {_SAVE_AS}"
     )
+
+
+def _may_be_onnx(start: bytes) -> bool:
+    """Whether a protobuf message like ONNX's ModelProto begins so; its parser decides.
+
+    Exporters write field 1 (ir_version, a small number) first. Others may write its texts first,
+    (fields 2 to 4 and 6), whose length and first letters follow.
+    """
+    if len(start) < 2:
+        return False
+    if start[0] == 0x08:
+        return 0 < start[1] < 128
+    return start[0] in (0x12, 0x1A, 0x22, 0x32) and start[2 : 2 + min(start[1], 8)].isascii()
 
 
 def _is_safetensors(start: bytes) -> bool:

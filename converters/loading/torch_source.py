@@ -18,18 +18,24 @@ from converters.loading.checks.devices import on_cpu
 from converters.loading.checks.kernels import checked_kernels
 from converters.loading.checks.torchscript import check_torchscript
 from converters.loading.exported_program import open_exported_program
-from converters.loading.torch_export import export
+from converters.loading.torch_graph.export import export
+from converters.loading.torch_graph.run import run_module
 from converters.loading.weights.open_weights import open_pickle, open_safetensors
-from edge.errors import ModelError
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A torch file's core graph as ONNX bytes, and the logits that torch computes."""
+    """A torch file's core graph as ONNX bytes, and what torch computes.
+
+    Attributes:
+        batch: of the example that the graph was exported with.
+        outputs: (n, classes) for the samples.
+    """
 
     kind: SourceKind
     graph: bytes
-    logits: NDArray[np.float32]
+    batch: int
+    outputs: NDArray[np.float32]
     facts: dict[str, Any]
 
 
@@ -49,19 +55,25 @@ def open_torch(
         ModelError: damaged, not a classifier of such images, or it would run code.
         ConfigError: the card's architecture is missing or not there.
     """
-    loaded = _load(kind, path, request, samples.shape[2:])
-    module = loaded.module.float().eval()
+    loaded = _load(kind, path, request)
+    if kind is not SourceKind.EXPORTED_PROGRAM:
+        # An exported program has its mode in its operators, and refuses to change it.
+        loaded.module.eval()
     # Not in inference mode, where the guard would see whole layers and not their kernels.
     with torch.no_grad(), checked_kernels():
-        rows = [_logits(module(torch.from_numpy(row[None])), request) for row in samples]
+        ran = run_module(loaded.module, request.name, request.class_count, samples)
     # Code by others is run once more; a network of our own is traced, which the guard disturbs.
-    is_script = isinstance(module, torch.jit.ScriptModule)
+    is_script = isinstance(ran.module, torch.jit.ScriptModule)
+    height, width = samples.shape[2:]
     with torch.no_grad(), checked_kernels() if is_script else nullcontext():
-        graph = export(module, request.name, samples.shape[2], samples.shape[3])
-    return Opened(loaded.kind, graph, np.concatenate(rows), loaded.facts)
+        graph = export(
+            ran.module, request.name, height, width, ran.batch, any_size=request.any_size
+        )
+    facts = loaded.facts | ({"changes": ran.changes} if ran.changes else {})
+    return Opened(loaded.kind, graph, ran.batch, ran.outputs, facts)
 
 
-def _load(kind: SourceKind, path: Path, request: Request, size: tuple[int, ...]) -> _Loaded:
+def _load(kind: SourceKind, path: Path, request: Request) -> _Loaded:
     if kind in (SourceKind.TORCHSCRIPT, SourceKind.EXPORTED_PROGRAM):
         # Operators that give memory as they find it give NaN.
         torch.use_deterministic_algorithms(mode=True, warn_only=True)
@@ -69,7 +81,7 @@ def _load(kind: SourceKind, path: Path, request: Request, size: tuple[int, ...])
     if kind is SourceKind.TORCHSCRIPT:
         return _Loaded(kind, _open_torchscript(path, request), {})
     if kind is SourceKind.EXPORTED_PROGRAM:
-        return _Loaded(kind, *open_exported_program(path, request, size))
+        return _Loaded(kind, *open_exported_program(path, request))
     weights = open_safetensors if kind is SourceKind.SAFETENSORS else open_pickle
     opened = weights(path, request)
     return _Loaded(opened.kind, opened.module, opened.facts)
@@ -82,12 +94,3 @@ def _open_torchscript(path: Path, request: Request) -> nn.Module:
         warnings.simplefilter("ignore", DeprecationWarning)
         module: nn.Module = torch.jit.load(path, "cpu")  # type: ignore[no-untyped-call]
     return module
-
-
-def _logits(output: object, request: Request) -> NDArray[np.float32]:
-    if not isinstance(output, torch.Tensor):
-        raise ModelError(
-            f"{request.name} gives {type(output).__name__} for an image; a classifier that gives "
-            "one tensor of logits is needed. Export the classifier alone."
-        )
-    return np.asarray(output.numpy(), np.float32)

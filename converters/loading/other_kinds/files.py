@@ -25,14 +25,18 @@ _STARTS: Final[tuple[tuple[bytes, str, str], ...]] = (
     (b"ptrt", "a TensorRT engine", "Give the model that it was built from"),
     (b"ftrt", "a TensorRT engine", "Give the model that it was built from"),
 )
-_TFLITE: Final = b"TFL3"
+# Some formats have their name behind the offset of their first table.
+_NAMED_AT_4: Final = {
+    b"TFL3": f"a TensorFlow Lite model. {_AS_ONNX} with tf2onnx",
+    b"ORTM": "a model in ONNX Runtime's own format. Give the ONNX file that it was made of",
+}
 _MODELS: Final = (".pt", ".pth", ".ckpt", ".onnx", ".safetensors")
 
 
 def known_start(start: bytes) -> str | None:
     """What a file that starts with these 32 bytes is and what to do; None where it is not known."""
-    if start[4:8] == _TFLITE:
-        return f"is a TensorFlow Lite model. {_AS_ONNX} with tf2onnx."
+    if start[4:8] in _NAMED_AT_4:
+        return f"is {_NAMED_AT_4[start[4:8]]}."
     for sign, what, advice in _STARTS:
         if start.startswith(sign):
             return f"is {what}. {advice}."

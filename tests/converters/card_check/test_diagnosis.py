@@ -13,11 +13,13 @@ import pytest
 from numpy.typing import NDArray
 
 from converters.card import ModelCard, read_card
+from converters.card_check.alternatives import other_inputs, other_order
+from converters.card_check.core import open_core
+from converters.card_check.diagnosis import diagnose
+from converters.card_check.first_norm import FirstNorm, find_first_norm
+from converters.card_check.fit import Fit, is_clearly_better, standard_errors
+from converters.card_check.trial import MAX_IMAGES, Infer, choose_images
 from converters.checkpoint import open_model
-from converters.diagnosis import MAX_IMAGES, Infer, choose_images, diagnose, open_core
-from converters.diagnosis_alternatives import other_inputs, other_order
-from converters.diagnosis_fit import Fit, is_clearly_better, standard_errors
-from converters.diagnosis_norm import FirstNorm, find_first_norm
 from converters.image_set import ImageSet, image_batches, load_images
 from converters.torch_to_onnx import source_to_onnx
 from edge.errors import ConfigError, ModelError
@@ -96,8 +98,9 @@ def test_diagnose_swapped_channels_names_them_the_figures_and_the_key(colours: I
 def test_diagnose_wrong_normalisation_names_the_cards_and_the_keys(colours: ImageSet) -> None:
     wrong = replace(SPEC, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     said = refusal(colours, replace(CARD, input=wrong))
+    assert "mean 0.5 and std 0.5" in said
     assert "better than the card's mean 0 and std 1" in said
-    assert "Correct input.mean and input.std" in said
+    assert "orrect input.mean and input.std in the model card" in said
 
 
 def test_diagnose_two_rare_classes_swapped_is_seen_among_many_right_images(
@@ -178,13 +181,16 @@ def test_is_clearly_better_is_false_for_surer_but_not_righter() -> None:
     assert not is_clearly_better(surer, found)
 
 
-def test_other_inputs_differ_in_one_entry_each_and_never_repeat_the_card() -> None:
-    others = [other.spec for other in other_inputs(SPEC)]
-    assert SPEC not in others
-    assert len(set(others)) == len(others)
+def test_other_inputs_differ_in_one_entry_or_say_that_they_are_combined() -> None:
+    others = other_inputs(SPEC)
+    specs = [other.spec for other in others]
+    assert SPEC not in specs
+    assert len(set(specs)) == len(specs)
     for other in others:
-        changed = [k for k, v in other.to_dict().items() if v != SPEC.to_dict()[k]]
-        assert set(changed) <= {"mean", "std"} or len(changed) == 1
+        changed = {k for k, v in other.spec.to_dict().items() if v != SPEC.to_dict()[k]}
+        is_single = changed <= {"mean", "std"} or len(changed) == 1
+        assert is_single != other.is_combined
+        assert not other.is_combined or "channels" in changed
 
 
 def test_other_order_is_a_permutation_whatever_the_predictions() -> None:

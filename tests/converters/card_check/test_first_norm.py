@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from converters.card import ModelCard, read_card
+from converters.card_check.alternatives import NORMALISATIONS
+from converters.card_check.core import open_core
+from converters.card_check.diagnosis import diagnose
+from converters.card_check.first_norm import FirstNorm, find_first_norm, find_misfit
 from converters.checkpoint import open_model
 from converters.cli import main
-from converters.diagnosis import diagnose, open_core
-from converters.diagnosis_alternatives import NORMALISATIONS
-from converters.diagnosis_norm import FirstNorm, find_first_norm, find_misfit
 from converters.image_set import ImageSet, evenly, image_batches, load_images
 from converters.loading.samples import normalise
-from converters.loading.torch_export import export
+from converters.loading.torch_graph.export import export
 from converters.torch_to_onnx import source_to_onnx
 from edge.errors import ConfigError
 from edge.preprocess import InputSpec
@@ -34,7 +35,12 @@ from tests.support.tiny_network import CARD, TinyNetwork
 REFERENCE = Path("converters/reference")
 SPEC = InputSpec.from_dict(INPUT)
 USUAL = [replace(SPEC, mean=mean, std=std) for mean, std in NORMALISATIONS]
-NAMES = ["mean [0.485, 0.456, 0.406]", "mean 0.5 and std 0.5", "mean 0 and std 1"]
+NAMES = [
+    "mean [0.485, 0.456, 0.406]",
+    "mean 0.5 and std 0.5",
+    "mean 0 and std 1",
+    "mean 0 and std 0.003922 (1/255: values 0 to 255)",
+]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +77,7 @@ def trained_on(images: ImageSet, spec: InputSpec, *, brightness: float = 0.0) ->
     return norm
 
 
-@pytest.mark.parametrize("trained", range(3))
+@pytest.mark.parametrize("trained", range(4))
 @pytest.mark.parametrize("brightness", [0.0, 0.3])
 def test_find_misfit_names_the_training_s_normalisation_and_blames_no_right_card(
     discs: ImageSet, trained: int, brightness: float
@@ -90,7 +96,7 @@ def test_find_misfit_of_images_unlike_the_training_says_nothing(discs: ImageSet)
     norm = trained_on(discs, SPEC)
     # As where only the last layers were trained: the statistics are those of another task.
     other = replace(norm, mean=norm.mean + 2 * np.sqrt(norm.variance), variance=norm.variance / 3)
-    assert [find_misfit(other, discs, spec) for spec in USUAL] == [None] * 3
+    assert [find_misfit(other, discs, spec) for spec in USUAL] == [None] * 4
 
 
 def test_first_norm_dead_channel_contradicts_nothing(discs: ImageSet) -> None:

@@ -17,7 +17,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from converters.diagnosis_alternatives import OtherInput, other_normalisations
+from converters.card_check.alternatives import OtherInput, other_normalisations
 from converters.image_set import ImageSet, evenly, image_batches
 from converters.loading.graph import graph_inputs
 from converters.loading.samples import normalise
