@@ -16,7 +16,7 @@ from edge.errors import ModelError
 # The oldest opset with per-channel DequantizeLinear in every reader used here and with FP16
 # scales (19); TensorRT 8.6, on older Jetsons, reads up to 17, INT8 graphs need no more.
 OPSET: Final = 17
-_STANDARD_DOMAINS: Final = ("", "ai.onnx")
+STANDARD_DOMAINS: Final = ("", "ai.onnx")
 _CUSTOM: Final = ("", "Export it without custom operators.")
 _OPTIMISED: Final = (
     ", as ONNX Runtime writes it when it optimises or quantizes a model for one machine",
@@ -84,54 +84,6 @@ def _unusable(name: str, error: Exception) -> ModelError:
     return ModelError(f"{name} is not a usable ONNX model ({first_line[:200]}). Export it again.")
 
 
-def at_opset(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    """The graph at `OPSET`, or at the next newer one that all its operators have a form in.
-
-    Raises:
-        ModelError: it is older and cannot be brought there.
-    """
-    opset = next((o.version for o in model.opset_import if o.domain in _STANDARD_DOMAINS), 0)
-    if opset > OPSET:
-        model = _without_newer_operators(model, opset)
-    for target in range(OPSET, opset) if opset > OPSET else (OPSET,) * (opset < OPSET):
-        try:
-            converted = onnx.version_converter.convert_version(model, target)
-            onnx.checker.check_model(converted)
-        except (RuntimeError, onnx.checker.ValidationError) as error:
-            if opset < OPSET:
-                raise ModelError(
-                    f"{name} has opset {opset} and cannot be brought to {OPSET}. "
-                    f"Export it again with opset {OPSET} or newer."
-                ) from error
-        else:
-            return converted
-    return model
-
-
-def _without_newer_operators(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
-    """The graph with what `OPSET` does not know, as Gelu, written out in older operators."""
-    names = {node.op_type for node in _nodes(model.graph.node)}
-    oldest = {
-        schema.name: schema.since_version
-        for schema in sorted(
-            onnx.defs.get_all_schemas_with_history(), key=lambda s: s.since_version, reverse=True
-        )
-        if schema.name in names and schema.domain == ""
-    }
-    newer = [("", name) for name, since in oldest.items() if OPSET < since <= opset]
-    written_out = model
-    if newer:
-        written_out = onnx.inliner.inline_selected_functions(
-            model, newer, exclude=False, inline_schema_functions=True
-        )
-    for node in _nodes(written_out.graph.node):
-        # Older forms lack it, and it says nothing where it is 0.
-        empty = [a for a in node.attribute if a.name == "noop_with_empty_axes" and not a.i]
-        for attribute in empty:
-            node.attribute.remove(attribute)
-    return written_out
-
-
 def check_ends(model: onnx.ModelProto, name: str, height: int, width: int) -> None:
     """One float input (batch, 3, height, width) and one output.
 
@@ -174,9 +126,9 @@ def _refuse_external_data(model: onnx.ModelProto, name: str) -> None:
 
 def _refuse_custom_operators(model: onnx.ModelProto, name: str) -> None:
     # ONNX Runtime's own quantized operators too are of a domain of its own.
-    refuse_quantized_graph(_nodes(model.graph.node), model.graph, name)
-    for node in _nodes(model.graph.node):
-        if node.domain not in _STANDARD_DOMAINS:
+    refuse_quantized_graph(all_nodes(model.graph.node), model.graph, name)
+    for node in all_nodes(model.graph.node):
+        if node.domain not in STANDARD_DOMAINS:
             what, advice = _FOREIGN.get(node.domain, _CUSTOM)
             raise ModelError(
                 f"{name} uses {node.op_type} of domain {node.domain}{what}; only standard ONNX "
@@ -189,7 +141,7 @@ def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
     for sparse in model.graph.sparse_initializer:
         yield from (sparse.values, sparse.indices)
     bodies = [model.graph.node, *(function.node for function in model.functions)]
-    for attribute in (a for body in bodies for node in _nodes(body) for a in node.attribute):
+    for attribute in (a for body in bodies for node in all_nodes(body) for a in node.attribute):
         yield from (attribute.t, *attribute.tensors)
         for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
             yield from (sparse.values, sparse.indices)
@@ -197,13 +149,13 @@ def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
             yield from graph.initializer
 
 
-def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+def all_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
     """The nodes of a graph and of the graphs within it."""
     for node in nodes:
         yield node
         for attribute in node.attribute:
             for graph in _subgraphs(attribute):
-                yield from _nodes(graph.node)
+                yield from all_nodes(graph.node)
 
 
 def _subgraphs(attribute: AttributeProto) -> Iterator[onnx.GraphProto]:

@@ -1,4 +1,4 @@
-"""What a model file is, and what a file is that is none that is taken."""
+"""ONNX is told by its first bytes, whatever field its writer put first."""
 
 from __future__ import annotations
 
@@ -21,19 +21,7 @@ def test_onnx_that_begins_with_its_producer_is_onnx(tmp_path: Path) -> None:
     assert detect_kind(tmp_path / "m", "m.onnx") is SourceKind.ONNX
 
 
-@pytest.mark.parametrize(
-    ("start", "said"),
-    [
-        (b"\x89HDF\r\n\x1a\n", "m is an HDF5 file, as Keras writes .* tf2onnx"),
-        (b"\x1c\x00\x00\x00TFL3", "m is a TensorFlow Lite model"),
-        (b"\x08\x00\x00\x00ORTM", "m is in ONNX Runtime's own format. Give the ONNX file"),
-        (b"ftrt\x00\x00", "m is a TensorRT plan"),
-        (b"version https://git-lfs", "m is the pointer of Git LFS .* git lfs pull"),
-        (b"\x1f\x8b\x08\x00", "m is compressed with gzip. Unpack it first"),
-        (b"\x12\x03\xff\xfe\xfd", "neither a torch file nor ONNX"),
-    ],
-)
-def test_file_of_another_kind_is_named(tmp_path: Path, start: bytes, said: str) -> None:
-    (tmp_path / "m").write_bytes(start + bytes(64))
-    with pytest.raises(ModelError, match=said):
+def test_text_that_is_none_in_the_place_of_a_producer_is_no_onnx(tmp_path: Path) -> None:
+    (tmp_path / "m").write_bytes(b"\x12\x03\xff\xfe\xfd" + bytes(64))
+    with pytest.raises(ModelError, match="neither a torch file nor ONNX"):
         detect_kind(tmp_path / "m", "m")

@@ -24,10 +24,10 @@ from tests.support.tiny_network import CARD
 
 def ending_in(exported: bytes, operator: str) -> bytes:
     model = onnx.load_model_from_string(exported)
-    attributes = {} if operator == "Sigmoid" else {"axis": 1}
-    model.graph.node.append(
-        helper.make_node(operator, [model.graph.output[0].name], ["p"], **attributes)
-    )
+    node = helper.make_node(operator, [model.graph.output[0].name], ["p"])
+    if operator != "Sigmoid":
+        node.attribute.append(helper.make_attribute("axis", 1))
+    model.graph.node.append(node)
     model.graph.output[0].name = "p"
     return bytes(model.SerializeToString())
 

@@ -11,15 +11,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.loading.graph import at_opset, check_operators, decode_graph
+from converters.loading.graph import check_operators, decode_graph
 from converters.loading.intake.batch.free import free_batch
 from converters.loading.intake.control_flow.branches import write_out_branches
 from converters.loading.intake.floats import all_float32
-from converters.loading.intake.folding import fold_constants
 from converters.loading.intake.heads import remove_head
-from converters.loading.intake.initializers import plain_initializers
+from converters.loading.intake.initializers import fold_constants, plain_initializers
 from converters.loading.intake.inputs import one_image_input
 from converters.loading.intake.names import drop_doubled_names, safe_names
+from converters.loading.intake.opset import not_newer, not_older
 from converters.loading.intake.outputs import drop_maps, expose_scores, is_scores, one_output
 from converters.loading.intake.running import Arrays, batch_of, is_near, open_graph
 from converters.loading.intake.subject import Subject
@@ -59,11 +59,14 @@ def take_in(
     drop_doubled_names(subject)
     plain_initializers(subject)
     refuse_training_mode(subject)
-    subject.model = at_opset(subject.model, name)
+    not_older(subject)
     one_image_input(subject)
     write_out_branches(subject)
     plain_initializers(subject)
     _take_outputs(subject)
+    not_newer(subject)
+    plain_initializers(subject)
+    fold_constants(subject)
     free_batch(subject)
     remove_head(subject)
     safe_names(subject)

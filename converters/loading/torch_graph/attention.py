@@ -88,7 +88,8 @@ def _gelu(graph: Any, values: Any) -> Any:
 
 
 def _number(argument: Any, kind: str) -> Any:
-    return symbolic_helper._get_const(argument, kind, "argument")  # noqa: SLF001  # has no public name
+    get_const: Any = symbolic_helper._get_const  # noqa: SLF001  # has no public name
+    return get_const(argument, kind, "argument")
 
 
 def _list(graph: Any, values: int | list[int]) -> Any:

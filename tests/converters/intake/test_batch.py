@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from onnx import helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -114,6 +115,21 @@ def test_graph_of_a_fixed_batch_serves_any(kind: type[nn.Module], batch: int) ->
     for count in (1, 2, 3, 5):
         found, expected = outputs_of(taken, count), given_by(module)[:count]
         np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_view_that_picks_each_element_by_its_place_serves_any() -> None:
+    torch.manual_seed(3)
+    module = Squeeze().eval()
+    model = to_onnx(module, torch.zeros(2, 3, 32, 32))
+    squeeze = next(node for node in model.graph.node if node.op_type == "Squeeze")
+    source, result = squeeze.input[0], squeeze.output[0]
+    model.graph.node.remove(squeeze)
+    everything = numpy_helper.from_array(np.array([-1], np.int64), "everything")
+    places = numpy_helper.from_array(np.arange(16).reshape(2, 8), "places")
+    model.graph.initializer.extend([everything, places])
+    model.graph.node.insert(1, helper.make_node("Reshape", [source, "everything"], ["flat"]))
+    model.graph.node.insert(2, helper.make_node("Gather", ["flat", "places"], [result], axis=0))
+    np.testing.assert_allclose(outputs_of(take(model)), given_by(module), atol=1e-5)
 
 
 @pytest.mark.parametrize("batch", [1, 3])

@@ -50,7 +50,7 @@ def test_head_of_onnx_is_taken_off(head: str, behind: Callable[[Tensor], Any], o
 @pytest.mark.parametrize("kind", ["module", "traced", "scripted"])
 @pytest.mark.filterwarnings("ignore")
 def test_head_of_torch_is_taken_off(kind: str) -> None:
-    module = torch.nn.Sequential(network(), torch.nn.Softmax(1)).eval()
+    module: torch.nn.Module = torch.nn.Sequential(network(), torch.nn.Softmax(1)).eval()
     if kind == "traced":
         module = torch.jit.trace(module, torch.zeros(1, 3, 32, 32))  # type: ignore[no-untyped-call]
     elif kind == "scripted":

@@ -32,6 +32,22 @@ def test_operator_that_is_newer_is_written_out() -> None:
     np.testing.assert_allclose(outputs_of(taken), expected, atol=1e-5)
 
 
+def test_operator_without_a_way_back_in_onnxs_converter_is_brought_back() -> None:
+    net = network()
+    model = to_onnx(net, opset=18, is_dynamic=True)
+    logits = model.graph.output[0].name
+    nodes = [
+        helper.make_node("Split", [logits], ["a", "b"], axis=1, num_outputs=2),
+        helper.make_node("Concat", ["b", "a"], ["y"], axis=1),
+    ]
+    model.graph.node.extend(nodes)
+    model.graph.output[0].name = "y"
+    onnx.checker.check_model(model)
+    taken = take(model)
+    assert taken.model.opset_import[0].version == OPSET
+    np.testing.assert_allclose(outputs_of(taken), given_by(net)[:, [2, 0, 1]], atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("domain", "said"),
     [

@@ -10,6 +10,7 @@ import onnx
 from onnx import helper
 
 from converters.loading.intake.batch.axis import RESHAPING, BatchAxis, Shape, follow_batch
+from converters.loading.intake.batch.strides import as_reshapes
 from converters.loading.intake.editing import (
     Constants,
     add_constant,
@@ -86,6 +87,7 @@ def _rewritten(subject: Subject) -> onnx.ModelProto:
     """A copy with a dynamic batch in the nodes that hold its size as a constant."""
     model = copy_of(subject.model)
     known = constants(model)
+    as_reshapes(model, known, _shapes(model, subject))
     while True:
         shapes = _shapes(model, subject)
         places = follow_batch(model, known, shapes, subject.batch)
