@@ -22,6 +22,7 @@ from converters.export_check import check_export, sample_images
 from converters.fp16.half_model import HalfModel, halve
 from converters.image_set import ImageSet, evenly, image_batches
 from converters.judging import Judging
+from converters.new_card.contradictions import contradictions
 from converters.pack import Contents, write_bundle
 from converters.placement import TENSORRT, TENSORRT8, X86, X86_7BIT
 from converters.request import Request, calibration_images, validation_images
@@ -107,7 +108,7 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
         judging=judging,
         quantized=quantized,
         half=half,
-        warnings=(*_source_warnings(source), *doubts, *_warnings(card, judging, half, quantized)),
+        warnings=(*doubts, *_warnings(source, card, judging, half, quantized)),
         left_out=tuple(
             f"{images.origin}: {line}"
             for images in (to_judge, to_calibrate)
@@ -192,21 +193,14 @@ def _range_images(images: ImageSet, card: ModelCard) -> NDArray[np.uint8]:
     return np.concatenate(list(image_batches(few, card.input, RANGE_IMAGES)))
 
 
-def _source_warnings(source: SourceModel) -> list[str]:
-    if source.facts.get("removed_head") != "sigmoid":
-        return []
-    text = (
-        "the model ended in a sigmoid, which judges each class by itself. Labels stay the same; "
-        "their confidence is now the softmax of the logits, a share among all classes and another "
-        "number: choose unidentified_below anew"
-    )
-    return [text]
-
-
 def _warnings(
-    card: ModelCard, judging: Judging, half: HalfModel | Failure, quantized: Quantized | None
+    source: SourceModel,
+    card: ModelCard,
+    judging: Judging,
+    half: HalfModel | Failure,
+    quantized: Quantized | None,
 ) -> list[str]:
-    found = judging.warnings()
+    found = [*source.warnings(), *contradictions(source.path, card), *judging.warnings()]
     if quantized and quantized.calibration:
         found += quantized.calibration.warnings(card.classes)
     return found + target_warnings(half, quantized)

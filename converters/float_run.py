@@ -73,12 +73,10 @@ def balanced(predicted: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 def mean_over_places(
     layer: onnx.NodeProto, name: str, opset_imports: Sequence[onnx.OperatorSetIdProto]
 ) -> list[onnx.NodeProto]:
-    """Nodes for the mean of each output channel over places; a Gemm has one place."""
+    """Nodes for the mean of each output channel over places."""
     (output,) = layer.output
     if layer.op_type == "Conv":
         return [helper.make_node("GlobalAveragePool", [output], [name], name=name)]
-    if layer.op_type == "Gemm":
-        return [helper.make_node("Identity", [output], [name], name=name)]
     rows, axes = f"{name}_rows", f"{name}_axes"
     flatten = helper.make_node("Flatten", [output], [rows], name=rows, axis=-1)
     opset = next(found.version for found in opset_imports if not found.domain)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Final
+from math import prod
+from typing import Any, Final
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper
+
+from converters.layers.weighted import attributes_of
 
 # Neighbouring places read nearly the same: 64 of each of 256 images brought cells8 no closer.
 PLACES: Final = 16
@@ -27,8 +29,8 @@ def patch_covariance(
 
     Args:
         weight_shape: with the output channels first.
-        inputs: what the layer reads of each image, (1, channels, height, width), (1, channels)
-            or, for a MatMul, any shape with the channels last.
+        inputs: what the layer reads of each image, (1, channels, places ...) or, but
+            for a convolution, any shape with the channels last.
     """
     rng = np.random.default_rng(_SEED)
     sampled = (sample_patches(layer, weight_shape, found, rng) for found in inputs)
@@ -67,26 +69,26 @@ def sample_patches(
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
     """Values under the kernel at up to `PLACES` places of one image, (groups, places, size)."""
-    if layer.op_type == "Gemm":
-        return activation[np.newaxis]
-    if layer.op_type == "MatMul":
+    if layer.op_type != "Conv":
         rows = activation.reshape(-1, activation.shape[-1])
-        places = rng.choice(len(rows), min(PLACES, len(rows)), replace=False)
-        return rows[np.newaxis, np.sort(places)]
-    found = {a.name: helper.get_attribute_value(a) for a in layer.attribute}
-    top, left, bottom, right = found.get("pads", (0, 0, 0, 0))
-    padded = np.pad(activation[0], ((0, 0), (top, bottom), (left, right)))
-    spread = [
-        (size - 1) * step + 1
-        for size, step in zip(weight_shape[2:], found.get("dilations", (1, 1)), strict=True)
-    ]
-    windows = np.lib.stride_tricks.sliding_window_view(padded, spread, axis=(1, 2))
-    (down, across), (row, column) = found.get("strides", (1, 1)), found.get("dilations", (1, 1))
-    windows = windows[:, ::down, ::across, ::row, ::column]
-    height, width = windows.shape[1:3]
-    count = min(PLACES, height * width)
-    chosen = np.sort(rng.choice(height * width, count, replace=False))
-    picked = windows[:, chosen // width, chosen % width]
+        chosen = rng.choice(len(rows), min(PLACES, len(rows)), replace=False)
+        return rows[np.newaxis, np.sort(chosen)]
+    found = attributes_of(layer)
+    sizes = weight_shape[2:]
+    ones = (1,) * len(sizes)
+    pads, dilations = found.get("pads", (0, 0) * len(sizes)), found.get("dilations", ones)
+    before, after = pads[: len(sizes)], pads[len(sizes) :]
+    padded = np.pad(activation[0], ((0, 0), *zip(before, after, strict=True)))
+    spread = [(size - 1) * step + 1 for size, step in zip(sizes, dilations, strict=True)]
+    axes = tuple(range(1, len(sizes) + 1))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, spread, axis=axes)
+    steps = (*found.get("strides", ones), *dilations)
+    windows = windows[:, *(slice(None, None, step) for step in steps)]
+    grid = windows.shape[1 : len(sizes) + 1]
+    count = min(PLACES, prod(grid))
+    chosen = np.sort(rng.choice(prod(grid), count, replace=False))
+    places: tuple[Any, ...] = (slice(None), *np.unravel_index(chosen, grid))
+    picked = windows[places]
     groups = found.get("group", 1)
-    grouped = picked.reshape(groups, -1, count, weight_shape[2], weight_shape[3])
+    grouped = picked.reshape(groups, -1, count, prod(sizes))
     return np.ascontiguousarray(grouped.swapaxes(1, 2)).reshape(groups, count, -1)

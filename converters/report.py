@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from converters.convert import Report
 from converters.fp16.half_model import HalfModel
+from converters.loading.sandbox.limits import NO_GUARDS
 from converters.placement import X86
 from converters.quantization import Solution
 from converters.targets.quantized import Quantized
 from converters.validation_size import THIN_CLASS_IMAGES
+from edge.bench.measure import Latencies
 
 
 def describe(report: Report) -> str:
     """The report as text: sizes, accuracy, speed, what was calibrated on, what was refused."""
     lines = [f"FP32 ONLY: {fallback_text(report)}"] if report.fp32_reason else []
     lines += [f"wrote {report.target} from {report.source.path.name} ({report.source.kind})"]
+    lines += [_sandbox(report)]
     lines += [f"note: {change}" for change in report.source.facts.get("changes", [])]
     lines += [*_thin_classes(report), "", *_table(report)]
     lines += ["", _validated(report), *_class_lines(report)]
@@ -24,6 +29,14 @@ def describe(report: Report) -> str:
     lines += [f"note: left out of {text}" for text in report.left_out]
     lines += [f"warning: {text}" for text in report.warnings]
     return "\n".join(lines)
+
+
+def _sandbox(report: Report) -> str:
+    """What kept the file from doing harm while it was opened."""
+    guards = report.source.sandbox
+    if guards.startswith(NO_GUARDS):
+        return f"warning: opened in no sandbox{guards.removeprefix(NO_GUARDS)}"
+    return f"opened in a sandbox: {guards}"
 
 
 def fallback_text(report: Report) -> str:
@@ -96,17 +109,27 @@ def _validated(report: Report) -> str:
 def _quantized_lines(report: Report, quantized: Quantized) -> list[str]:
     count = quantized.calibration.image_count if quantized.calibration else "no"
     lines = [f"calibrated on {count} images of {quantized.origin}"]
-    if "int8" in report.latencies:
-        speed_up = report.latencies["fp32"].median / report.latencies["int8"].median
-        lines.append(
-            f"INT8 is {speed_up:.2f} times as fast as FP32 here (one thread, batch 1, interleaved)"
-        )
-        if speed_up < 1:
-            lines.append("note: FP32 is faster here and is the bundle's default precision")
+    lines += speed_lines(report.latencies)
     lines += [_verdict(found) for found in quantized.solutions.values()]
     if quantized.origin == "drawn cells":
         lines.append("note: drawn cells show that the conversion works; for use at a microscope")
         lines.append("      calibrate and validate on images of your own analyzer")
+    return lines
+
+
+def speed_lines(latencies: Mapping[str, Latencies]) -> list[str]:
+    """How fast INT8 is beside FP32 on this machine, and plainly where it is of no use."""
+    if "int8" not in latencies:
+        return []
+    speed_up = latencies["fp32"].median / latencies["int8"].median
+    lines = [
+        f"INT8 is {speed_up:.2f} times as fast as FP32 here (one thread, batch 1, interleaved)"
+    ]
+    if speed_up < 1:
+        lines.append(
+            "INT8 brings nothing here: FP32 is faster and is the bundle's default precision. "
+            "A machine that opens the bundle times both again"
+        )
     return lines
 
 

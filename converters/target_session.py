@@ -6,6 +6,7 @@ import onnx
 
 from converters.fp16.conversion import to_fp16
 from converters.fp16.rounded import rounded
+from converters.layers.folding import fold_weights
 from converters.placement import Placement
 from edge.backends.cpu import has_vnni
 from edge.backends.onnx import OnnxSession, open_onnx
@@ -20,7 +21,9 @@ def open_as_target(model: onnx.ModelProto, placement: Placement) -> OnnxSession:
         model = rounded(model)
     elif placement.may_choose_fp16:
         model = rounded(to_fp16(model))
-    return open_onnx(model.SerializeToString(), "int8", optimise=may_be_fused(placement))
+    is_fused = may_be_fused(placement)
+    content = (model if is_fused else fold_weights(model)).SerializeToString()
+    return open_onnx(content, "int8", optimise=is_fused)
 
 
 def may_be_fused(placement: Placement) -> bool:

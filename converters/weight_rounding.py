@@ -22,6 +22,8 @@ _DAMPING: Final = 0.01
 _LEAST_VARIANCE: Final = 1e-12
 # Weights between two updates of all that follow them: matrix products are faster than vectors.
 _BLOCK: Final = 64
+# The largest triangular matrix that is inverted as a whole.
+_DIRECT: Final = 1536
 
 
 def round_weights(
@@ -75,7 +77,26 @@ def _inverse_factor(covariance: Floats) -> Floats:
     variance = covariance.trace(axis1=1, axis2=2)[:, np.newaxis, np.newaxis] / size
     damped = covariance + np.eye(size) * (_DAMPING * variance + _LEAST_VARIANCE)
     lower = np.linalg.cholesky(damped[:, ::-1, ::-1])
-    return np.asarray(np.linalg.inv(lower)[:, ::-1, ::-1], np.float64)
+    return np.asarray(_inverse_of_lower(lower)[:, ::-1, ::-1], np.float64)
+
+
+def _inverse_of_lower(lower: Floats) -> Floats:
+    """The inverse of lower triangular matrices (groups, size, size).
+
+    Large ones by halves, which takes a quarter of the time of the general inverse.
+    """
+    size = lower.shape[1]
+    if size <= _DIRECT:
+        return np.asarray(np.linalg.inv(lower), np.float64)
+    half = size // 2
+    inverse = np.zeros_like(lower)
+    first, last = (
+        _inverse_of_lower(lower[:, :half, :half]),
+        _inverse_of_lower(lower[:, half:, half:]),
+    )
+    inverse[:, :half, :half], inverse[:, half:, half:] = first, last
+    inverse[:, half:, :half] = -last @ lower[:, half:, :half] @ first
+    return inverse
 
 
 def _output_error(errors: Floats, covariance: Floats) -> Floats:

@@ -33,12 +33,13 @@ def shapes_of_one_image(model: onnx.ModelProto, names: Collection[str]) -> dict[
         watched.graph.output.append(value)
     (image,) = model.graph.input
     size = [max(d.dim_value, 1) for d in image.type.tensor_type.shape.dim]
-    found = _run(watched, {image.name: np.zeros(size, np.uint8)}) if wanted else []
+    found = run_as_written(watched, {image.name: np.zeros(size, np.uint8)}) if wanted else []
     known |= {name: tuple(map(int, shape)) for name, shape in zip(wanted, found, strict=True)}
     return {name: known[name] for name in names if name in known}
 
 
-def _run(model: onnx.ModelProto, inputs: dict[str, NDArray[np.uint8]]) -> list[Any]:
+def run_as_written(model: onnx.ModelProto, inputs: dict[str, NDArray[np.uint8]]) -> list[Any]:
+    """A graph's outputs, computed node by node without any optimisation, by one thread."""
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1

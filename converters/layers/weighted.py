@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import onnx
@@ -57,7 +57,7 @@ def channel_axis(layer: onnx.NodeProto) -> int:
     return 0 if attributes_of(layer).get("transB", 0) else 1
 
 
-def attributes_of(node: onnx.NodeProto) -> dict[str, object]:
+def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
     """A node's attributes by name."""
     return {found.name: helper.get_attribute_value(found) for found in node.attribute}
 

@@ -8,22 +8,11 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
 from converters.loading.border import SourceKind
+from converters.loading.other_kinds.files import known_archive, known_start
 from edge.errors import ModelError
 
 _SAVE_AS: Final = (
     "Give a state dict, a training checkpoint, TorchScript, .pt2, safetensors or ONNX file."
-)
-_FROM_KERAS: Final = "Convert it to ONNX with tf2onnx and give that file."
-# What stands in the first bytes of other model files, what they are, and what to do.
-_OTHERS: Final = (
-    (0, b"\x89HDF", "an HDF5 file, as Keras writes weights and models", _FROM_KERAS),
-    (4, b"TFL3", "a TensorFlow Lite model", _FROM_KERAS),
-    (4, b"ORTM", "in ONNX Runtime's own format", "Give the ONNX file that it was made of."),
-    (0, b"ftrt", "a TensorRT plan, code for one GPU", "Give the ONNX file of the network."),
-    (0, b"<?xml", "an XML file, as OpenVINO's graphs are", "Give the ONNX file of the network."),
-    (0, b"GGUF", "a GGUF file of a language model", _SAVE_AS),
-    (0, b"version https", "the pointer of Git LFS to a file", "Fetch the file: git lfs pull."),
-    (0, b"\x1f\x8b", "compressed with gzip", "Unpack it first."),
 )
 MAX_UNPACKED_BYTES: Final = 4 * 1024**3
 MAX_ENTRIES: Final = 100_000
@@ -41,7 +30,7 @@ def detect_kind(path: Path, name: str) -> SourceKind:
         ModelError: no kind that is known, or a ZIP file that is not what it declares.
     """
     with path.open("rb") as file:
-        start = file.read(16)
+        start = file.read(32)
         if start.startswith(b"PK\x03\x04"):
             return _kind_of_zip(file, name)
         if len(start) > 1 and start[0] == 0x80 and 2 <= start[1] <= 5:
@@ -50,15 +39,12 @@ def detect_kind(path: Path, name: str) -> SourceKind:
             return SourceKind.SAFETENSORS
         if _may_be_onnx(start):
             return SourceKind.ONNX
-    raise ModelError(f"{name} is {_what_else(start)}")
-
-
-def _what_else(start: bytes) -> str:
-    """What a file is that is not taken, and what to do."""
-    for place, magic, what, advice in _OTHERS:
-        if start.startswith(magic, place):
-            return f"{what}. {advice}"
-    return f"neither a torch file nor ONNX (it starts with {start[:8].hex()}). {_SAVE_AS}"
+    known = known_start(start)
+    if known is not None:
+        raise ModelError(f"{name} {known}")
+    raise ModelError(
+        f"{name} is neither a torch file nor ONNX (it starts with {start[:8].hex()}). {_SAVE_AS}"
+    )
 
 
 def _may_be_onnx(start: bytes) -> bool:
@@ -108,9 +94,8 @@ def _kind_of_zip(file: BinaryIO, name: str) -> SourceKind:
         raise ModelError(
             f"{name} is a .pt2 file of torch 2.7 or older. Export it again with torch 2.8 or newer."
         )
-    if "model.weights.h5" in {entry.filename for entry in entries}:
-        raise ModelError(f"{name} is a Keras model. {_FROM_KERAS}")
-    raise ModelError(f"{name} is a ZIP file without torch data. {_SAVE_AS}")
+    known = known_archive(inner | {entry.filename for entry in entries})
+    raise ModelError(f"{name} {known or f'is a ZIP file without torch data. {_SAVE_AS}'}")
 
 
 def _check_entries(entries: list[zipfile.ZipInfo], file_bytes: int, name: str) -> None:

@@ -20,7 +20,7 @@ from edge.errors import ModelError
 
 # QuantizeLinear, QLinearConv, MatMulInteger, DynamicQuantizeMatMul, MatMulNBits, QGemm, ...
 _OPERATOR: Final = re.compile(
-    r"\w*Quantize\w*|QLinear\w+|(MatMul|Conv)Integer\w*|MatMul\w*(NBits|BnB4)|FakeQuant\w*"
+    r"\w*[Qq]uantize\w*|QLinear\w+|(MatMul|Conv)Integer\w*|MatMul\w*(NBits|BnB4)|FakeQuant\w*"
     r"|Q(Gemm|Attention|MoE|OrderedMatMul)|GatherBlockQuantized"
 )
 _ALWAYS: Final = re.compile(r"FLOAT[48]\w*|U?INT[24]")

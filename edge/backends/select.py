@@ -162,7 +162,10 @@ def _fastest(
             session.close()
     raced = ", ".join(f"{name} {median:.2f} ms" for name, median in medians.items())
     winner = sessions[chosen]
-    opening.on_choice(f"{winner.backend} {chosen}, {winner.graph} (one image: {raced})")
+    brings_nothing = "; INT8 brings nothing here" if "int8" in medians and chosen == "fp32" else ""
+    opening.on_choice(
+        f"{winner.backend} {chosen}, {winner.graph} (one image: {raced}{brings_nothing})"
+    )
     return winner
 
 

@@ -69,6 +69,10 @@ def test_convert_state_dict_writes_a_bundle_that_labels(
 def test_convert_manifest_holds_the_evidence(converted: Path) -> None:
     manifest = json.loads((converted / "manifest.json").read_text())
     assert manifest["source"]["kind"] == "state_dict"
+    assert manifest["source"]["architecture"] == "tests.support.tiny_network:TinyNetwork"
+    assert "tests.support.tiny_network:TinyNetwork" in (
+        converted / "evidence" / "report.html"
+    ).read_text("utf-8")
     assert manifest["quantization"]["calibration"]["images"] == 48
     assert manifest["quantization"]["graphs"]["x86"]["quantized_layers"] == 3
     assert manifest["quantization"]["graphs"]["tensorrt"]["int8_share_of_macs"] == 1.0
@@ -264,7 +268,11 @@ def test_convert_onnx_of_other_input_size_names_both(
 
 @pytest.fixture
 def grey_calibration(model_folder: Path) -> Path:
-    """Images of the mean colour: all activations near zero, ranges that fit no real image."""
+    """Images of the mean colour, whose ranges fit no real image, and a gate that sees it.
+
+    With its largest layer alone in INT8 the network still tells three colours apart.
+    """
+    (model_folder / "strict.yaml").write_text("max_divergence: 0.0\n")
     grey = np.full((64, 64, 3), (124, 116, 104), np.uint8)
     for path in (model_folder / "calibration").iterdir():
         path.write_bytes(simplejpeg.encode_jpeg(grey))
@@ -274,22 +282,25 @@ def grey_calibration(model_folder: Path) -> Path:
 def test_convert_strict_below_accuracy_gate_exits_4_and_writes_nothing(
     grey_calibration: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = refused(grey_calibration, capsys, "--int8", "--strict")
-    assert said.startswith("4 ")
+    gate = str(grey_calibration / "strict.yaml")
+    said = refused(grey_calibration, capsys, "--int8", "--strict", "--gate", gate)
+    assert said.startswith("4 error: no INT8 graph for x86: ")
     assert "Nothing was written" in said
 
 
 def test_convert_below_accuracy_gate_falls_back_to_fp32_and_says_so(
     grey_calibration: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert convert(grey_calibration, "--int8") == 0
+    assert convert(grey_calibration, "--int8", "--gate", str(grey_calibration / "strict.yaml")) == 7
     bundle = load_bundle(grey_calibration / "tiny.edge")
     assert bundle.precisions("onnxruntime") == ("fp32",)
     assert bundle.default_precision == "fp32"
     assert open_session(bundle).precision == "fp32"
     graphs = bundle.manifest["quantization"]["graphs"]
     assert not graphs["x86"]["passed"]
-    said = capsys.readouterr().out
+    said, errors = capsys.readouterr()
+    assert said.startswith("FP32 ONLY: tiny.edge holds no INT8 graph for CPUs")
+    assert errors.splitlines()[-1].startswith("warning: FP32 only: tiny.edge holds no INT8 graph")
     assert "x86: accuracy gate refused" in said
     assert "warning: no INT8 graph for x86" in said
     assert "warning: all calibration images look like" in said

@@ -413,6 +413,38 @@ def test_report_with_class_without_images_names_it(evidence: dict[str, Any]) -> 
     assert "no images" in shown.text
 
 
+def test_report_of_a_graph_that_could_not_be_made_says_so_first(
+    evidence: dict[str, Any],
+) -> None:
+    del evidence["graphs"]["x86"]
+    evidence["not_made"] = {"x86": "Fail: no kernel <b>", "fp16": "RuntimeError: no opset"}
+    found = page(evidence).text
+    assert "INT8 could not be made for x86 (CPUs with VNNI): FP32 runs there" in found
+    assert "No graph x86 (CPUs with VNNI) could be made: Fail: no kernel <b>." in found
+    assert "No graph fp16 (NVIDIA GPUs, not quantized) could be made: RuntimeError" in found
+
+
+def test_report_names_what_fp16_cannot_hold_and_what_was_calibrated_on(
+    evidence: dict[str, Any],
+) -> None:
+    evidence["fp16"] = {**graph(passed=True), "kept_float": {"/Mul_1": 524_288.0}}
+    evidence["graphs"]["tensorrt"]["rest_in"] = "fp32"
+    evidence["validation"]["also_calibrated"] = 12
+    found = page(evidence).text
+    assert "Beyond the range of FP16, and therefore FP32 in the graphs for GPUs: /Mul_1" in found
+    assert "What is not quantized in the graph for tensorrt stays in FP32" in found
+    assert "Calibrated on 12 validation images too" in found
+
+
+def test_report_marks_rescue_steps_that_were_taken_back(evidence: dict[str, Any]) -> None:
+    steps = evidence["graphs"]["x86"]["rescue_steps"]
+    steps[0]["is_kept"], steps[1]["is_kept"] = True, False
+    found = page(evidence).text
+    assert "/blocks/1/Conv taken back" in found
+    assert "/blocks/0/Conv now float" in found
+    assert "/blocks/1/Conv now float" not in found
+
+
 def test_report_without_int8_says_so(evidence: dict[str, Any]) -> None:
     evidence["graphs"] = {}
     text = page(evidence).text

@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 
+from converters import quantization
 from converters.agreement import Evidence, Validation
 from converters.calibration import calibrate
 from converters.card import read_card
@@ -21,9 +22,10 @@ from converters.float_run import run_float
 from converters.gate import Check, Gate, failures
 from converters.image_set import image_batches, load_images
 from converters.judging import Judging
+from converters.layers.macs import layer_macs
 from converters.onnx_to_int8 import Int8Model, quantizable_tensors
 from converters.placement import TENSORRT, WEIGHTED, X86, X86_7BIT, Placement
-from converters.probing import rank_layers
+from converters.probing import NO_NUMBERS, LayerEffect, probe_divergence, rank_layers
 from converters.problem import Problem, build
 from converters.quantization import solve
 from converters.ranges import choose_ranges
@@ -152,3 +154,116 @@ def test_solve_is_repeatable(problem: Problem, onnx_checker: Callable[[bytes], N
     onnx_checker(content)
     assert content == second.int8.model.SerializeToString(deterministic=True)
     assert np.array_equal(first.evidence.int8, second.evidence.int8)
+
+
+def refusing_with(
+    problem: Problem, divergences: list[float], judged: list[Int8Model]
+) -> tuple[Problem, list[float]]:
+    """The problem with a gate that refuses every graph, as far off as the list says in turn."""
+    left = list(divergences)
+
+    def judge(int8: Int8Model, _: Placement) -> tuple[Evidence, list[Check]]:
+        judged.append(int8)
+        evidence, _checks = problem.judge(int8, X86)
+        value = left.pop(0) if left else divergences[-1]
+        moved = replace(evidence, int8=evidence.fp32 + np.float32(value) * WRONG)
+        return moved, [Check("divergence", value, 0.0, holds=False, text=f"diverges by {value}")]
+
+    return replace(problem, judge=judge), left
+
+
+# What is added to the logits: the more, the larger the divergence.
+WRONG = np.asarray([1, -1, 0], np.float32)
+
+
+def test_rescue_that_fails_ends_with_its_best_step_and_says_which_were_taken_back(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[Int8Model] = []
+    monkeypatch.setattr(quantization, "MIN_INT8_SHARE", 0.0)
+    refusing, _ = refusing_with(problem, [9, 8, 7, 1, 5, 6], judged)
+    solution = solve(refusing, X86)
+    assert not solution.holds
+    # Naive, other ranges where they differ, then one layer after another.
+    best = 3
+    assert solution.checks[0].found == 1
+    assert solution.int8 is judged[best]
+    tried = [step.is_kept for step in solution.steps]
+    first_step = len(judged) - len(tried)
+    assert tried == [position <= best for position in range(first_step, len(judged))]
+    assert len(solution.kept_float) < len(tried)
+    assert set(solution.int8.float_layers) <= set(solution.kept_float)
+
+
+def test_rescue_where_nothing_helps_keeps_the_graph_that_it_began_with(
+    problem: Problem,
+) -> None:
+    judged: list[Int8Model] = []
+    refusing, _ = refusing_with(problem, [1, 5, 6, 7], judged)
+    solution = solve(refusing, X86)
+    assert solution.int8 is judged[0]
+    assert solution.kept_float == []
+    assert solution.steps
+    assert solution.checks[0].found == 1
+
+
+def test_rescue_gives_up_after_layers_in_turn_that_bring_nothing(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantization, "MIN_INT8_SHARE", 0.0)
+    monkeypatch.setattr(quantization, "PATIENCE", 2)
+    refusing, _ = refusing_with(problem, [1, 5, 6, 7, 8, 9], [])
+    assert len(solve(refusing, X86).steps) == 2
+
+
+def test_rescue_passes_over_a_layer_that_is_too_large_and_tries_the_next(
+    problem: Problem,
+) -> None:
+    macs = layer_macs(problem.model)
+    largest = max(macs, key=lambda name: macs[name])
+    refusing, _ = refusing_with(problem, [1.0], [])
+    ranked = LayerEffect(largest, 9.0), *(LayerEffect(n, 1.0) for n in macs if n != largest)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quantization, "rank_layers", lambda *_: list(ranked))
+        patch.setattr(quantization, "MIN_INT8_SHARE", macs[largest] / sum(macs.values()))
+        solution = solve(refusing, X86)
+    assert [step.kept_float for step in solution.steps] == [e.name for e in ranked[1:]]
+
+
+def test_rank_layers_leaves_out_what_is_in_float_in_any_case(problem: Problem) -> None:
+    # Additions of a constant are never quantized, whatever their place.
+    model = onnx.ModelProto()
+    model.CopyFrom(problem.model)
+    conv = next(node for node in model.graph.node if node.op_type == "Conv")
+    shifted = onnx.helper.make_node("Add", ["shifted_conv", "shift"], [conv.output[0]], "shift")
+    conv.output[0] = "shifted_conv"
+    position = next(i for i, node in enumerate(model.graph.node) if node.name == conv.name)
+    model.graph.node.insert(position + 1, shifted)
+    shift = onnx.numpy_helper.from_array(np.zeros((), np.float32), "shift")
+    model.graph.initializer.append(shift)
+    ranges = choose_ranges(problem.calibration.histograms, "max", symmetric=False)
+    names = [effect.name for effect in rank_layers(replace(problem, model=model), X86, ranges)]
+    assert "shift" not in names
+    assert conv.name in names
+
+
+def test_graph_without_numbers_diverges_most_and_is_refused_for_that(problem: Problem) -> None:
+    int8 = build(
+        problem,
+        X86,
+        choose_ranges(problem.calibration.histograms, "max", symmetric=False),
+        kept_float=(),
+        is_corrected=False,
+    )
+    broken = onnx.ModelProto()
+    broken.CopyFrom(int8.model)
+    (last,) = (node for node in broken.graph.node if node.output[0] == "logits")
+    last.output[0] = "finite"
+    infinite = onnx.numpy_helper.from_array(np.asarray(np.inf, np.float32), "infinite")
+    broken.graph.initializer.append(infinite)
+    broken.graph.node.append(onnx.helper.make_node("Add", ["finite", "infinite"], ["logits"]))
+    without = replace(int8, model=broken)
+    assert probe_divergence(problem, X86, without) == NO_NUMBERS
+    evidence, checks = problem.judge(without, X86)
+    assert failures(checks)[0].text == "INT8 gives NaN or infinite logits on 48 of 48 images"
+    assert np.isfinite(evidence.divergence.value)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from converters.patches import PLACES, patch_covariance, sample_patches
-from converters.weight_rounding import round_weights
+from converters.weight_rounding import _DIRECT, _inverse_of_lower, round_weights
 
 RNG = np.random.default_rng(7)
 
@@ -123,3 +123,19 @@ def test_patch_covariance_of_a_linear_layer_is_that_of_its_inputs() -> None:
     rows = RNG.normal(size=(50, 1, 6)).astype(np.float32)
     found = patch_covariance(layer, (3, 6), list(rows))
     np.testing.assert_allclose(found[0], np.cov(rows[:, 0].T, bias=True), rtol=1e-4, atol=1e-5)
+
+
+def test_patches_of_a_convolution_over_one_dimension_are_what_it_reads() -> None:
+    layer = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1])
+    activation = np.random.default_rng(5).normal(size=(1, 2, 9)).astype(np.float32)
+    found = sample_patches(layer, (4, 2, 3), activation, np.random.default_rng(6))
+    padded = np.pad(activation[0], ((0, 0), (1, 1)))
+    wanted = np.stack([padded[:, place : place + 3].ravel() for place in range(9)])
+    np.testing.assert_array_equal(found, wanted[np.newaxis])
+
+
+def test_inverse_of_a_large_triangle_is_its_inverse() -> None:
+    size = _DIRECT + 5
+    lower = np.tril(np.random.default_rng(7).normal(size=(size, size))) / size + 2 * np.eye(size)
+    (found,) = _inverse_of_lower(lower[np.newaxis])
+    np.testing.assert_allclose(found @ lower, np.eye(size), atol=1e-9)

@@ -23,9 +23,11 @@ from converters.reference.network import efficientnet_lite0
 from converters.torch_to_onnx import source_to_onnx
 from edge.preprocess import InputSpec
 from tests.support.networks import NETWORKS
+from tests.support.transformers import TRANSFORMERS
 
 SPEC = InputSpec(64, 64, "rgb", "area", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 0.65)
 ALL = {**NETWORKS, "efficientnet_lite0": efficientnet_lite0}
+_KNOWN = {**ALL, **TRANSFORMERS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Calibrated:
 
 def calibrated(name: str, folder: Path) -> Calibrated:
     torch.manual_seed(1)
-    network = ALL[name](8).train()
+    network = _KNOWN[name](8).train()
     images = draw_images(32, 5, folder / "images")
     batch = np.concatenate(list(image_batches(images, SPEC, 32)))
     with torch.no_grad():  # gives the batch norms real statistics
@@ -67,7 +69,13 @@ def exported(network: torch.nn.Module, batch: NDArray[np.uint8], folder: Path) -
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            network, (floats[:2],), folder / "net.onnx", dynamo=False, opset_version=17
+            network,
+            (floats[:2],),
+            folder / "net.onnx",
+            dynamo=False,
+            opset_version=17,
+            input_names=["input"],
+            dynamic_axes={"input": {0: "batch"}},
         )
     with torch.inference_mode():
         logits = network(floats).numpy()

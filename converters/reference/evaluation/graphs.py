@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import onnx
+
+from converters.fp16.rounded import rounded
 from converters.placement import TENSORRT, TENSORRT8, X86, X86_7BIT, Placement
-from converters.target_session import may_be_fused
-from edge.backends.onnx import open_onnx
+from converters.target_session import may_be_fused, open_as_target
+from edge.backends.onnx import OnnxSession, open_onnx
 from edge.bundle import Bundle
 from edge.errors import ConfigError
 from edge.golden import golden_labeller, open_labeller
@@ -80,10 +83,18 @@ def open_graph(bundle: Bundle, name: str) -> Labeller:
     """
     kind = next(kind for kind in KINDS if kind.name == name)
     artefact = _held(bundle)[name]
-    is_fused = kind.placement is None or may_be_fused(kind.placement)
-    session = open_onnx(bundle.read(artefact.path), kind.precision, optimise=is_fused)
-    is_served = kind.requires["backend"] == "onnxruntime"
-    return (open_labeller if is_served else golden_labeller)(bundle, session)
+    content = bundle.read(artefact.path)
+    if kind.requires["backend"] == "onnxruntime":
+        is_fused = kind.placement is None or may_be_fused(kind.placement)
+        return open_labeller(bundle, open_onnx(content, kind.precision, optimise=is_fused))
+    return golden_labeller(bundle, _open_for_gpu(kind, onnx.load_model_from_string(content)))
+
+
+def _open_for_gpu(kind: GraphKind, model: onnx.ModelProto) -> OnnxSession:
+    """What a GPU computes, with the roundings of FP16."""
+    if kind.placement is not None:
+        return open_as_target(model, kind.placement)
+    return open_onnx(rounded(model).SerializeToString(), kind.precision)
 
 
 def _held(bundle: Bundle) -> dict[str, Artefact]:

@@ -8,6 +8,11 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
+from edge.demo import run
+from edge.errors import BackendError
+
 SLOW_TO_CLEAN_UP = """\
 #!{python}
 import pathlib, time
@@ -24,6 +29,11 @@ except KeyboardInterrupt:
 DEMO = """\
 import signal, sys
 from pathlib import Path
+
+import pytest
+
+from edge.demo import run
+from edge.errors import BackendError
 from edge.demo import run
 signal.signal(signal.SIGINT, signal.default_int_handler)
 run.installed_command = lambda name: sys.argv[1]
@@ -49,3 +59,18 @@ def test_convert_interrupted_by_a_person_lets_the_command_clean_up(tmp_path: Pat
         with suppress(ProcessLookupError):
             os.killpg(demo.pid, signal.SIGKILL)
         demo.wait()
+
+
+def test_convert_goes_on_with_a_bundle_that_runs_in_fp32(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for code in (0, 7, 3):
+        command = tmp_path / f"edge-convert-{code}"
+        command.write_text(f"#!/bin/sh\nexit {code}\n")
+        command.chmod(0o700)
+        monkeypatch.setattr(run, "installed_command", lambda _, made=command: str(made))
+        if code == 3:
+            with pytest.raises(BackendError, match="edge-convert failed"):
+                run.convert(Path("model.pt"), run.Workspace(tmp_path))
+        else:
+            run.convert(Path("model.pt"), run.Workspace(tmp_path))

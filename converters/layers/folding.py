@@ -1,0 +1,45 @@
+"""Compute what a graph makes of constants alone, once and not at every inference.
+
+Without ONNX Runtime's optimisations, which misread graphs for TensorRT, each inference would
+quantize all weights anew: most of the time of a transformer.
+"""
+
+from __future__ import annotations
+
+import onnx
+from onnx import helper, numpy_helper
+
+from converters.layers.shapes import run_as_written
+
+# What stands between a stored weight and its layer.
+_STEPS = frozenset({"QuantizeLinear", "DequantizeLinear", "Cast"})
+
+
+def fold_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy whose quantized weights are constants with the values that the graph gives them."""
+    known = {tensor.name for tensor in model.graph.initializer}
+    folded = []
+    for node in model.graph.node:
+        if node.op_type in _STEPS and known.issuperset(name for name in node.input if name):
+            folded.append(node)
+            known.update(node.output)
+    made = {name for node in folded for name in node.output}
+    kept = [node for node in model.graph.node if node.output[0] not in made]
+    wanted = sorted(made.intersection(name for node in kept for name in node.input))
+    if not wanted:
+        return model
+    # Without a type: ONNX Runtime infers it.
+    values = [onnx.ValueInfoProto(name=name) for name in wanted]
+    part = helper.make_graph(folded, "weights", [], values, model.graph.initializer)
+    sub = helper.make_model(part, opset_imports=model.opset_import, ir_version=model.ir_version)
+    found = run_as_written(sub, {})
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    del result.graph.node[:]
+    result.graph.node.extend(kept)
+    used = {name for node in kept for name in node.input}
+    tensors = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    del result.graph.initializer[:]
+    result.graph.initializer.extend(tensors)
+    result.graph.initializer.extend(map(numpy_helper.from_array, found, wanted))
+    return result
