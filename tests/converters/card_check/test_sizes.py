@@ -233,7 +233,12 @@ def test_convert_with_another_size_names_that_of_the_training_and_takes_it(
         save(network, tmp_path / "m.pt", side)
         block = {**GRATING_SPEC.to_dict(), "height": side, "width": side}
         architecture = "tests.support.gratings:GratingNetwork"
-        card: dict[str, object] = {"name": "m", "version": "1", "architecture": architecture, "input": block}
+        card: dict[str, object] = {
+            "name": "m",
+            "version": "1",
+            "architecture": architecture,
+            "input": block,
+        }
         card |= {"classes": list(GRATINGS), "unidentified_below": 0.5, "validation": str(gratings)}
         (tmp_path / "m.yaml").write_text(yaml.safe_dump(card))
         assert main(words) == code
