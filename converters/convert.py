@@ -108,12 +108,7 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
         judging=judging,
         quantized=quantized,
         half=half,
-        warnings=(
-            *source.warnings(),
-            *contradictions(request.model, card),
-            *doubts,
-            *_warnings(card, judging, half, quantized),
-        ),
+        warnings=(*doubts, *_warnings(source, card, judging, half, quantized)),
         left_out=tuple(
             f"{images.origin}: {line}"
             for images in (to_judge, to_calibrate)
@@ -199,9 +194,13 @@ def _range_images(images: ImageSet, card: ModelCard) -> NDArray[np.uint8]:
 
 
 def _warnings(
-    card: ModelCard, judging: Judging, half: HalfModel | Failure, quantized: Quantized | None
+    source: SourceModel,
+    card: ModelCard,
+    judging: Judging,
+    half: HalfModel | Failure,
+    quantized: Quantized | None,
 ) -> list[str]:
-    found = judging.warnings()
+    found = [*source.warnings(), *contradictions(source.path, card), *judging.warnings()]
     if quantized and quantized.calibration:
         found += quantized.calibration.warnings(card.classes)
     return found + target_warnings(half, quantized)

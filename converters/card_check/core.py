@@ -8,6 +8,7 @@ import onnxruntime as ort
 
 from converters.card_check.trial import Infer
 from converters.loading.graph import graph_inputs
+from converters.loading.size_search import at_any_size
 
 
 def open_core(fp32: onnx.ModelProto) -> Infer:
@@ -23,15 +24,8 @@ def open_at_any_size(graph: onnx.ModelProto) -> Infer:
     It raises for a size at which the network cannot run: a layer that reads all pixels, or position
     embeddings, have one size.
     """
-    free = onnx.ModelProto()
-    free.CopyFrom(graph)
-    (image,) = graph_inputs(free)
-    for axis, name in ((0, "batch"), (2, "height"), (3, "width")):
-        image.type.tensor_type.shape.dim[axis].dim_param = name
-    # Shapes that were inferred for one size would contradict the others.
-    del free.graph.value_info[:]
-    free.graph.output[0].type.tensor_type.ClearField("shape")
-    return _open(free, image.name)
+    (image,) = graph_inputs(graph)
+    return _open(at_any_size(graph), image.name)
 
 
 def _open(model: onnx.ModelProto, entry: str) -> Infer:

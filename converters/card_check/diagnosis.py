@@ -18,16 +18,18 @@ from converters.card_check.alternatives import other_inputs, other_order
 from converters.card_check.aspect import squashed
 from converters.card_check.first_norm import FirstNorm, Misfit, find_misfit
 from converters.card_check.fit import MIN_BALANCED_ACCURACY, Fit, is_clearly_better, measure_fit
-from converters.card_check.sizes import SIDES, better_sizes
+from converters.card_check.sizes import better_sizes
 from converters.card_check.suspicion import MIN_CROP_GAIN, MIN_SIZE_GAIN, Suspicion, judge
 from converters.card_check.trial import Infer, Trial, choose_images
 from converters.export_check import EXPORT_TOLERANCE
 from converters.image_set import ImageSet
+from converters.loading.size_search import SIDES
 from edge.backends.onnx import RUNTIME_ERRORS
 from edge.errors import ConfigError, EdgeError, ModelError
 from edge.preprocess import InputSpec
 from edge.progress import OnProgress
 
+_CANNOT_RUN: tuple[type[Exception], ...] = (EdgeError, *RUNTIME_ERRORS)
 # The network for other sizes than the card's; asked for only where the card is in doubt.
 OpenAtAnySize = Callable[[], Infer]
 
@@ -139,7 +141,7 @@ def _suspect_size(
     try:
         infer = open_at_any_size()
         is_same = _computes_the_same(infer, trial, spec)
-    except (EdgeError, *RUNTIME_ERRORS):
+    except _CANNOT_RUN:
         # What cannot be run at another size says nothing against the card.
         return []
     if not is_same:

@@ -14,14 +14,10 @@ from typing import Final
 
 from converters.card_check.fit import Fit, is_clearly_better
 from converters.card_check.trial import Trial
+from converters.loading.size_search import SIDES
 from edge.backends.onnx import RUNTIME_ERRORS
 from edge.preprocess import InputSpec
 
-# Of the sides that trainings use, in pixels.
-SIDES: Final = (
-    *(32, 40, 48, 56, 64, 72, 80, 96, 100, 112, 120, 128, 144, 150, 160, 176, 192, 200, 224, 240),
-    *(256, 288, 299, 300, 320, 360, 380, 384, 448, 512),
-)
 # Images this many times larger cost a dozen times the card's; nobody is that far off.
 _MOST_TIMES: Final = 3.5
 # So many sizes that fit worse, one after the other, lie beyond the hill's foot.

@@ -50,11 +50,14 @@ def judge(suspicions: Sequence[Suspicion], found: Fit) -> str | None:
     if not clear:
         return None
     against = [s for s in clear if _contradicts(s, found)]
-    best = max(against or clear, key=_order)
-    text = _said(_rivals(best, clear), found)
+    rivals = _rivals(max(against or clear, key=_order), clear)
     if against:
-        raise ConfigError(text)
-    return f"{text} A network that was trained on random cuts may show this behind a right card."
+        raise ConfigError(f"{_said(rivals, found)} {_advice(rivals)}")
+    keys = " and ".join(dict.fromkeys(s.keys for s in rivals))
+    return (
+        f"{_said(rivals, found)} A network that was trained on random cuts shows that behind a "
+        f"right card, too: look up {keys} in the training script"
+    )
 
 
 def _contradicts(suspicion: Suspicion, found: Fit) -> bool:
@@ -78,11 +81,21 @@ def _rivals(best: Suspicion, clear: Sequence[Suspicion]) -> list[Suspicion]:
     """The entries between which the images do not decide: sizes first, the best of each scale."""
     rivals: list[Suspicion] = []
     for one in sorted(clear, key=_order, reverse=True):
-        is_rival = (best.is_scale and one.is_scale) or not is_clearly_better(best.fit, one.fit)
         is_repeated = one.is_scale and one.keys in {r.keys for r in rivals}
-        if (is_rival or one is best) and not is_repeated:
+        if (one is best or _may_be(one, best)) and not is_repeated:
             rivals.append(one)
     return sorted(rivals, key=lambda s: not s.keys.startswith("input.height"))[:_SHOWN]
+
+
+def _may_be(one: Suspicion, best: Suspicion) -> bool:
+    """Whether an entry may be the wrong one though another fits as well or better.
+
+    A smaller crop has the advantage that `MIN_CROP_GAIN` allows for, whatever the wrong entry is.
+    """
+    is_in_advantage = best.least_gain == MIN_CROP_GAIN and one.is_scale
+    if is_in_advantage and best.fit.accuracy - one.fit.accuracy < MIN_CROP_GAIN:
+        return True
+    return not is_clearly_better(best.fit, one.fit)
 
 
 def _said(rivals: Sequence[Suspicion], found: Fit) -> str:
@@ -91,13 +104,18 @@ def _said(rivals: Sequence[Suspicion], found: Fit) -> str:
         (only,) = rivals
         return (
             f"validation images fit {only.fits} better than the card's {only.card} (accuracy "
-            f"{only.fit.accuracy:.1%} instead of {found.accuracy:.1%} on {images}). {only.advice}"
+            f"{only.fit.accuracy:.1%} instead of {found.accuracy:.1%} on {images})."
         )
     fits = " or ".join(f"{s.fits} (accuracy {s.fit.accuracy:.1%})" for s in rivals)
     cards = " and ".join(dict.fromkeys(s.card for s in rivals))
-    keys = " or ".join(dict.fromkeys(s.keys for s in rivals))
     return (
         f"validation images fit {fits} better than the card's {cards} ({found.accuracy:.1%} on "
-        f"{images}), and do not say which of them it is. Look up in the training script what it "
-        f"did, and correct {keys} in the model card."
+        f"{images}), and do not say which of them it is."
     )
+
+
+def _advice(rivals: Sequence[Suspicion]) -> str:
+    if len(rivals) == 1:
+        return rivals[0].advice
+    keys = " or ".join(dict.fromkeys(s.keys for s in rivals))
+    return f"Look up in the training script what it did, and correct {keys} in the model card."

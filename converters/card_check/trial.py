@@ -42,7 +42,7 @@ class Trial:
         return measure_fit(self.logits(spec), self.labels)
 
     def fit_if_better(self, spec: InputSpec, rival: Fit) -> Fit | None:
-        """The fit under a spec; None if the first TRIAL_IMAGES fit no better than `rival`."""
+        """The fit under a spec; None if it is no better than `rival`, on TRIAL_IMAGES or on all."""
         rows: list[NDArray[np.float32]] = []
         for batch in self._batches(spec):
             rows.extend(batch)
@@ -50,7 +50,8 @@ class Trial:
                 so_far = measure_fit(np.stack(rows), self.labels[:TRIAL_IMAGES])
                 if so_far.share.mean() <= rival.share[:TRIAL_IMAGES].mean():
                     return None
-        return measure_fit(np.stack(rows), self.labels)
+        fit = measure_fit(np.stack(rows), self.labels)
+        return fit if fit.share.mean() > rival.share.mean() else None
 
     def first_batch(self, spec: InputSpec) -> NDArray[np.float32]:
         """Normalised images (BATCH_SIZE or fewer, 3, h, w), for a comparison of two networks."""

@@ -99,7 +99,8 @@ def test_confined_process_has_no_network_no_children_and_no_hold_on_others(folde
     found = run_confined(
         folder,
         """
-import ctypes, socket, subprocess, threading
+import socket, subprocess, threading
+from edge import kernel
 done = []
 thread = threading.Thread(target=lambda: done.append(1))
 thread.start()

@@ -1,4 +1,4 @@
-"""edge-convert --new-card from the outside, and what is said where a card contradicts a file."""
+"""edge-convert --new-card from the outside."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ import pytest
 import torch
 import yaml
 
-from converters.card import ModelCard, read_card
+from converters.card import read_card
 from converters.cli import main
 from converters.new_card.configs import read_configs
-from converters.new_card.contradictions import contradictions
 from edge.errors import ConfigError
 from tests.support.tiny_network import CARD, TinyNetwork
 
@@ -282,28 +281,3 @@ def test_folder_of_another_kind_is_called_what_it_is(
     code, _, err = new_card(tmp_path, capsys)
     assert code == 3
     assert said in err
-
-
-def card_of(folder: Path, **changes: Any) -> ModelCard:
-    (folder / "card.yaml").write_text(yaml.safe_dump({**CARD, **changes}))
-    return read_card(folder / "card.yaml")
-
-
-def test_card_that_contradicts_the_configuration_is_warned_of(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(TIMM))
-    card = card_of(tmp_path, architecture="timm:resnet18")
-    found = [text.split(" says ")[1].split(" ")[0] for text in contradictions(tmp_path / "m", card)]
-    keys = ["classes", "input.height", "input.width", "input.mean", "input.std", "input.crop"]
-    assert found == [*keys, "architecture"]
-
-
-def test_card_that_agrees_with_the_configuration_gives_no_warning(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(TIMM))
-    spec = {**CARD["input"], "height": 64, "width": 48, "crop": 0.9}
-    card = card_of(
-        tmp_path,
-        architecture="timm:vit_tiny_patch16_224.tag",
-        classes=["no", "007", "grün"],
-        input=spec | {"mean": [0.5] * 3, "std": [0.5, 0.5, 0.25]},
-    )
-    assert contradictions(tmp_path / "m.pt", card) == []

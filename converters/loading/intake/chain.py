@@ -6,6 +6,8 @@ converter.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -24,6 +26,7 @@ from converters.loading.intake.outputs import drop_maps, expose_scores, is_score
 from converters.loading.intake.running import Arrays, batch_of, is_near, open_graph
 from converters.loading.intake.subject import Subject
 from converters.loading.intake.training_mode import in_training_mode, refuse_training_mode
+from converters.loading.size_search import at_any_size
 from edge.errors import ModelError
 
 # What FP16 and BF16 weights may move the logits by, as a share of their range.
@@ -103,7 +106,18 @@ def _run(subject: Subject) -> Arrays:
         subject.batch = batch_of(running, subject.batch, subject.samples)
         first, second = (running.rows(subject.samples, subject.batch) for _ in range(2))
     except RuntimeError as error:
-        raise subject.does_not_run(error) from error
+        raise subject.does_not_run(error, _at_another_size(subject)) from error
     if not all(is_near(first[name], second[name], _SAME) for name in first):
         raise in_training_mode(subject.name, "two runs of one image differ")
     return first
+
+
+def _at_another_size(subject: Subject) -> Callable[[int, int], object]:
+    """Runs the model on an image of a height and width, and raises where it cannot."""
+    batch = max(subject.batch, 1)
+    running = cache(lambda: open_graph(at_any_size(subject.model)))
+
+    def run(height: int, width: int) -> object:
+        return running().infer(np.zeros((batch, 3, height, width), np.float32))
+
+    return run

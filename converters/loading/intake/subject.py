@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,10 @@ import onnx
 from numpy.typing import NDArray
 
 from converters.loading.intake.running import reason_of
+from converters.loading.size_search import running_sizes
 from edge.errors import ModelError
+
+Run = Callable[[int, int], object]
 
 
 @dataclass(slots=True)
@@ -54,11 +58,15 @@ class Subject:
         found = {"changes": changes, "removed_head": self.removed_head}
         return facts | {key: value for key, value in found.items() if value}
 
-    def does_not_run(self, error: BaseException) -> ModelError:
-        """The refusal of a whole file that does not run on the card's images."""
+    def does_not_run(self, error: BaseException, run: Run) -> ModelError:
+        """The refusal of a whole file that does not run on the card's images.
+
+        Args:
+            run: runs it on an image of another height and width.
+        """
         height, width = self.size
+        advice = running_sizes(run, height, width)
         return ModelError(
             f"{self.name} does not run on float images (batch, 3, {height}, {width}): "
-            f"{reason_of(error)}. Correct the card's input to what the network was trained on, or "
-            "export a classifier of one image tensor."
+            f"{reason_of(error)}. {advice}, or export a classifier of one image tensor."
         )

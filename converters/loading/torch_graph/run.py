@@ -21,6 +21,7 @@ from converters.loading.intake.running import (
     reason_of,
 )
 from converters.loading.intake.training_mode import in_training_mode
+from converters.loading.size_search import running_sizes
 from edge.errors import ModelError
 
 _SAME: Final = 1e-4
@@ -140,10 +141,10 @@ def _does_not_run(
             f"{name} takes images of {channels} {plural}, 3 are needed: red, green and blue. "
             "Train or export the network for colour images."
         )
+    advice = running_sizes(lambda h, w: module(torch.zeros(1, 3, h, w)), height, width)
     return ModelError(
         f"{name} does not run on float images (batch, 3, {height}, {width}): "
-        f"{reason_of(error)}. Correct the card's input to what the network was trained on, or give "
-        "a classifier of one image tensor."
+        f"{reason_of(error)}. {advice}, or give a classifier of one image tensor."
     )
 
 

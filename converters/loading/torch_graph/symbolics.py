@@ -34,8 +34,9 @@ def _adaptive_pool(graph: Any, images: Any, size: list[int]) -> Any:
     if list(size) == [1, 1]:
         return graph.op("GlobalAveragePool", images)
     if None in before:
-        message = "aten::adaptive_avg_pool2d of an input of unknown size"
-        raise torch.onnx.errors.SymbolicValueError(message, images)
+        rows = _window_means(graph, images, 2, size[0])
+        columns = graph.op("Transpose", _window_means(graph, images, 3, size[1]), perm_i=[1, 0])
+        return graph.op("MatMul", graph.op("MatMul", rows, images), columns)
     if all(old % new == 0 for old, new in zip(before, size, strict=True)):
         steps = [old // new for old, new in zip(before, size, strict=True)]
         return graph.op("AveragePool", images, kernel_shape_i=steps, strides_i=steps)
@@ -44,6 +45,27 @@ def _adaptive_pool(graph: Any, images: Any, size: list[int]) -> Any:
     )
     pooled = graph.op("MatMul", graph.op("Constant", value_t=rows), images)
     return graph.op("MatMul", pooled, graph.op("Constant", value_t=columns.T.contiguous()))
+
+
+def _window_means(graph: Any, images: Any, axis: int, after: int) -> Any:
+    """`pool_matrix` of an axis whose length is known only when the graph runs."""
+
+    def number(value: Any) -> Any:
+        return graph.op("Constant", value_t=torch.tensor(value))
+
+    shape = graph.op("Shape", images)
+    length = graph.op("Gather", shape, number(axis), axis_i=0)
+    rows, count = number([[row] for row in range(after)]), number(after)
+    start = graph.op("Div", graph.op("Mul", rows, length), count)
+    reached = graph.op("Mul", graph.op("Add", rows, number(1)), length)
+    end = graph.op("Div", graph.op("Add", reached, number(after - 1)), count)
+    places = graph.op("Range", number(0), length, number(1))
+    is_inside = graph.op(
+        "And", graph.op("GreaterOrEqual", places, start), graph.op("Less", places, end)
+    )
+    inside = graph.op("Cast", is_inside, to_i=torch.onnx.TensorProtoDataType.FLOAT)
+    total = graph.op("ReduceSum", inside, number([1]), keepdims_i=1)
+    return graph.op("Div", inside, total)
 
 
 def pool_matrix(before: int, after: int) -> NDArray[np.float32]:

@@ -103,6 +103,43 @@ def test_diagnose_wrong_normalisation_names_the_cards_and_the_keys(colours: Imag
     assert "orrect input.mean and input.std in the model card" in said
 
 
+CAFFE = np.array([103.939, 116.779, 123.68], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        pytest.param(
+            lambda rgb: rgb * 255, "mean 0 and std 0.003922 (1/255: values 0 to 255)", id="bytes"
+        ),
+        pytest.param(
+            lambda rgb: rgb[:, ::-1] * 255,
+            "channels: bgr, mean 0 and std 0.003922 (1/255: values 0 to 255)",
+            id="bgr_bytes",
+        ),
+        pytest.param(
+            lambda rgb: rgb[:, ::-1] * 255 - CAFFE[:, None, None],
+            "values 0 to 255 less [103.9, 116.8, 123.7]",
+            id="caffe",
+        ),
+        pytest.param(lambda rgb: rgb, "mean 0 and std 1", id="0_to_1"),
+    ],
+)
+def test_diagnose_network_that_wants_other_values_names_them(
+    colours: ImageSet, wanted: Any, said: str
+) -> None:
+    trained = np.array(list(COLOURS.values()), np.float32)[:, :, None, None] / 255
+    anchors = wanted(trained)[..., 0, 0]
+
+    def infer(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        means = images.mean(axis=(2, 3))[:, None]
+        spread = anchors.std() / 4
+        return np.asarray(-(((means - anchors) / spread) ** 2).sum(axis=2), np.float32)
+
+    imagenet = replace(SPEC, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    assert said in refusal(colours, replace(CARD, input=imagenet), infer)
+
+
 def test_diagnose_two_rare_classes_swapped_is_seen_among_many_right_images(
     colours: ImageSet,
 ) -> None:
