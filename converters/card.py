@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from converters.inputs.class_names import normal
+from converters.architectures.name import Architecture, parse_architecture
+from converters.inputs.class_names import caseless, normal
 from edge.errors import ConfigError
 from edge.preprocess import InputSpec
 from edge.yaml_file import read_yaml
 
 # In place of a folder: cells drawn by edge.demo, for models that were trained on them too.
 DRAWN: Final = "drawn"
+# In place of a value that a person has to say, in a card of `edge-convert --new-card`.
+FILL_IN: Final = "FILL IN"
 
 _REQUIRED: Final = ("name", "version", "classes", "input", "unidentified_below")
+# `version: 1.10` and `name: 007` are no numbers.
+_TEXTS: Final = frozenset({"name", "version", "licence", "source", "calibration", "validation"})
 _OPTIONAL: Final = ("architecture", "calibration", "validation", "licence", "source")
 
 
@@ -28,7 +34,7 @@ class ModelCard:
     classes: tuple[str, ...]
     input: InputSpec
     unidentified_below: float
-    architecture: str | None
+    architecture: Architecture | None
     calibration: Path | str | None
     validation: Path | str | None
     licence: str | None
@@ -45,7 +51,8 @@ def find_card(model: Path) -> Path:
     if not card.is_file():
         raise ConfigError(
             f"{model.name} has no model card {card.name} beside it, and its classes, input size "
-            "and normalisation are not in the file. Write one or give --card FILE."
+            "and normalisation are not in the file. Give --card FILE, or write one with "
+            f"edge-convert --new-card {model}."
         )
     return card
 
@@ -62,6 +69,11 @@ def read_card(path: Path) -> ModelCard:
             nearest = difflib.get_close_matches(str(key), (*_REQUIRED, *_OPTIONAL), n=1)
             hint = f" Did you mean {nearest[0]}?" if nearest else ""
             raise ConfigError(f"{path.name} has an unknown key {key!r}.{hint}")
+    unfilled = list(dict.fromkeys(_unfilled("", values)))
+    if unfilled:
+        raise ConfigError(
+            f"{path.name} still says {FILL_IN} at {', '.join(unfilled)}; replace it by the value."
+        )
     missing = [key for key in _REQUIRED if key not in values]
     if missing:
         raise ConfigError(f"{path.name} has no {', '.join(missing)}; add it to the card.")
@@ -72,20 +84,33 @@ def read_card(path: Path) -> ModelCard:
 
 
 def _parse(path: Path) -> dict[str, Any]:
-    values = read_yaml(path)
+    values = read_yaml(path, texts=_TEXTS)
     if not isinstance(values, dict):
         raise ConfigError(f"{path} is not a model card; it needs {', '.join(_REQUIRED)}.")
     return values
 
 
+def _unfilled(key: str, value: Any) -> Iterator[str]:
+    """The keys that nobody has filled in."""
+    if isinstance(value, dict):
+        for inner, content in value.items():
+            yield from _unfilled(f"{key}.{inner}".lstrip("."), content)
+    elif isinstance(value, list):
+        for content in value:
+            yield from _unfilled(key, content)
+    elif value == FILL_IN:
+        yield key
+
+
 def _from_values(values: dict[str, Any], folder: Path) -> ModelCard:
+    classes = _classes(values["classes"])
     return ModelCard(
         name=_name(values["name"]),
-        version=str(values["version"]),
-        classes=_classes(values["classes"]),
+        version=_version(values["version"]),
+        classes=classes,
         input=InputSpec.from_dict(values["input"]),
         unidentified_below=_fraction("unidentified_below", values["unidentified_below"]),
-        architecture=_text("architecture", values),
+        architecture=parse_architecture(values.get("architecture"), len(classes)),
         calibration=image_source(_text("calibration", values), folder),
         validation=image_source(_text("validation", values), folder),
         licence=_text("licence", values),
@@ -109,6 +134,12 @@ def _name(value: Any) -> str:
     return value
 
 
+def _version(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigError(f'version is {value!r}; give text, such as "1.0".')
+    return value
+
+
 def _classes(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or len(value) < 2:
         raise ConfigError(f"classes is {value!r}; give the ordered list of at least two names.")
@@ -117,6 +148,14 @@ def _classes(value: Any) -> tuple[str, ...]:
     names = tuple(normal(name) for name in value)
     if len(set(names)) != len(names):
         raise ConfigError("classes holds a name twice; every class needs its own name.")
+    alike: dict[str, str] = {}
+    for name in names:
+        other = alike.setdefault(caseless(name), name)
+        if other != name:
+            raise ConfigError(
+                f"classes holds {other!r} and {name!r}, which differ in the case of letters alone. "
+                "Give them names that cannot be mistaken for each other."
+            )
     return names
 
 

@@ -25,12 +25,15 @@ from converters.loading.border import (
     read_result,
     write_request,
 )
+from converters.loading.checks.graph_sizes import require_fixed_sizes
 from converters.loading.graph import check_ends, parse_graph
 from converters.loading.samples import normalise
+from converters.loading.sandbox.limits import NO_GUARDS
 from converters.loading.staging import stage
+from converters.new_card.findings import Findings, from_json
 from edge.errors import ConfigError, ModelError
 
-__all__ = ["SourceKind", "SourceModel", "open_model"]
+__all__ = ["SourceKind", "SourceModel", "describe_model", "open_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class SourceModel:
     `graph` takes normalised float images (batch, 3, h, w). `sample_logits` (n, classes) are what
     the source's own framework gives for the sample images. `facts` tell what was chosen in the
     file: the checkpoint's key, a prefix taken off the names, whether a pickle was trusted.
+    `sandbox` are the guards that were in force while it was opened, as `confine` gives them.
     """
 
     path: Path
@@ -48,16 +52,56 @@ class SourceModel:
     graph: onnx.ModelProto
     sample_logits: NDArray[np.float32]
     facts: dict[str, Any]
+    sandbox: str = NO_GUARDS
+
+    def warnings(self) -> list[str]:
+        """What was chosen in the file that a person may not expect."""
+        found = []
+        if "not_taken" in self.facts:
+            found.append(f"the moving average was not taken: {self.facts['not_taken']}.")
+        if "stored_as" in self.facts:
+            found.append(f"weights in {', '.join(self.facts['stored_as'])} were taken in FP32.")
+        if "architecture" in self.facts:
+            found.append(f"the architecture is the file's: {self.facts['architecture']}.")
+        if self.facts.get("removed_head") == "sigmoid":
+            found.append(
+                "the model ended in a sigmoid, which judges each class by itself. Labels stay the "
+                "same; their confidence is now the softmax of the logits, a share among all "
+                "classes and another number: choose unidentified_below anew."
+            )
+        return found
+
+
+def reopen_for_any_size(
+    source: SourceModel, card: ModelCard, samples: NDArray[np.uint8], trust_pickle: str | None
+) -> onnx.ModelProto:
+    """The source's graph for images of any height and width, as far as the network takes them.
+
+    An ONNX file has one graph, which is given as it is; torch files are opened and exported again.
+
+    Raises:
+        EdgeError: as `open_model`.
+    """
+    if source.kind is SourceKind.ONNX:
+        return source.graph
+    again = open_model(source.path, card, samples, trust_pickle=trust_pickle, any_size=True)
+    return again.graph
 
 
 def open_model(
-    path: Path, card: ModelCard, samples: NDArray[np.uint8], *, trust_pickle: str | None = None
+    path: Path,
+    card: ModelCard,
+    samples: NDArray[np.uint8],
+    *,
+    trust_pickle: str | None = None,
+    any_size: bool = False,
 ) -> SourceModel:
     """Open any kind of model file in a child process.
 
     Args:
         samples: preprocessed images (n, h, w, 3) on which the source is run.
         trust_pickle: `sha256:HEX` of a file whose pickled code may run, in the child.
+        any_size: export a graph that leaves height and width open, for a look at other sizes.
 
     Raises:
         ModelError: no known kind, damaged, or it would run code when opened.
@@ -79,15 +123,41 @@ def open_model(
             class_count=len(card.classes),
             trusted=trusted_digest is not None,
             limits=child_process.LIMITS,
+            any_size=any_size,
         )
         write_request(folder, request, normalise(samples, card.input))
         answer = child_process.run_child(folder, request)
         content, logits = read_result(folder)
     graph = parse_graph(content, path.name)
     check_ends(graph, path.name, card.input.height, card.input.width)
+    require_fixed_sizes(graph, path.name)
     if answer.kind is None:
         raise ModelError("the process that opened the model gave a damaged answer.")
-    return SourceModel(path, answer.kind, sha256, graph, logits, answer.facts)
+    return SourceModel(path, answer.kind, sha256, graph, logits, answer.facts, answer.sandbox)
+
+
+def describe_model(path: Path) -> tuple[SourceKind, Findings]:
+    """What a file tells of its model, for a card; a child process reads it and runs nothing of it.
+
+    Raises:
+        ModelError: no known kind, or damaged.
+    """
+    with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
+        folder = Path(scratch)
+        request = Request(
+            name=path.name,
+            sha256=stage(path, folder / SOURCE_NAME),
+            architecture=None,
+            class_count=0,
+            trusted=False,
+            limits=child_process.LIMITS,
+            describes=True,
+        )
+        write_request(folder, request, np.zeros((0, 3, 1, 1), np.float32))
+        answer = child_process.run_child(folder, request)
+    if answer.kind is None:
+        raise ModelError("the process that opened the model gave a damaged answer.")
+    return answer.kind, from_json(answer.facts.get("findings"))
 
 
 def _digest(trust_pickle: str | None) -> str | None:

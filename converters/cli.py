@@ -20,6 +20,7 @@ from converters.engine_request import (
     parse_request,
 )
 from converters.gate import Gate, read_gate
+from converters.loading.other_kinds.folders import model_in
 from converters.onnx_to_engine import add_engines
 from converters.request import MIN_CALIBRATION_IMAGES, Request, labelled_images
 from converters.validation_size import require_enough_images
@@ -43,13 +44,41 @@ def main(argv: list[str] | None = None) -> int:
         lambda: _run(arguments),
         debug=arguments.debug,
         on_interrupt="interrupted; nothing was written.",
+        tidies_up=True,
     )
 
 
 def _run(arguments: argparse.Namespace) -> int:
     if (arguments.model / MANIFEST_NAME).is_file():
         return _add_engines(arguments)
+    arguments.model = model_in(arguments.model)
+    if arguments.new_card:
+        return _write_card(arguments)
     return _convert(arguments)
+
+
+def _write_card(arguments: argparse.Namespace) -> int:
+    """A card to fill in, where there is none yet."""
+    if not arguments.model.exists():
+        raise ConfigError(f"{arguments.model} is no file; give a model.pt or model.onnx.")
+    try:
+        from converters.new_card.write import write_new_card
+    except ModuleNotFoundError as error:
+        raise _lacks(error) from error
+    model: Path = arguments.model
+    card = write_new_card(model, arguments.card or model.with_suffix(".yaml"))
+    given = f" --card {card.path}" if arguments.card else ""
+    print(
+        printable_lines(
+            f"wrote {card.path}: replace FILL IN in {card.marks} places and check the guesses, "
+            f"then\n  edge-convert {model} --int8{given}"
+        )
+    )
+    return 0
+
+
+def _lacks(error: ModuleNotFoundError) -> ConfigError:
+    return ConfigError(f"edge-convert needs {error.name}; {install_command('convert')}.")
 
 
 def _add_engines(arguments: argparse.Namespace) -> int:
@@ -97,9 +126,7 @@ def _convert(arguments: argparse.Namespace) -> int:
         from converters.convert import convert
         from converters.report import describe, fallback_text
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"edge-convert needs {error.name}; {install_command('convert')}."
-        ) from error
+        raise _lacks(error) from error
     with StepProgress(sys.stderr) as progress:
         report = convert(request, progress.update)
     print(printable_lines(describe(report)))
@@ -180,10 +207,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "model",
         type=Path,
-        help="model.pt, .pt2, .onnx ...; or NAME.edge to add engines",
+        help="model.pt, .pt2, .onnx ..., or the folder of one; or NAME.edge to add engines",
     )
     parser.add_argument("--int8", action="store_true", help="quantize to INT8")
     parser.add_argument("--card", type=Path, help="model card (default: MODEL.yaml beside it)")
+    parser.add_argument(
+        "--new-card",
+        action="store_true",
+        help="write a model card to fill in, with what the file tells, and convert nothing",
+    )
     parser.add_argument("--out", type=Path, help="bundle to write (default: NAME.edge here)")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing bundle")
     parser.add_argument("--calibration", metavar="DIR", help="images to calibrate on, or 'drawn'")

@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 
 from converters.agreement import Validation
 from converters.card import ModelCard
-from converters.checkpoint import SourceModel, open_model
-from converters.diagnosis import diagnose, open_core
-from converters.diagnosis_norm import find_first_norm
+from converters.card_check.core import open_at_any_size, open_core
+from converters.card_check.diagnosis import diagnose
+from converters.card_check.first_norm import find_first_norm
+from converters.checkpoint import SourceModel, open_model, reopen_for_any_size
 from converters.export_check import check_export, sample_images
 from converters.fp16.half_model import HalfModel, halve
 from converters.image_set import ImageSet, evenly, image_batches
 from converters.judging import Judging
+from converters.new_card.contradictions import contradictions
 from converters.pack import Contents, write_bundle
 from converters.placement import TENSORRT, TENSORRT8, X86, X86_7BIT
 from converters.request import Request, calibration_images, validation_images
@@ -74,7 +76,7 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
         to_calibrate = calibration_images(request, Path(scratch))
         to_judge = validation_images(request, Path(scratch))
-        source, fp32 = _open(request, to_judge, on_progress)
+        source, fp32, doubts = _open(request, to_judge, on_progress)
         validation = Validation.from_images(to_judge, card.classes)
         judging = Judging(fp32, card, validation, request.gate, on_progress)
         half = attempt(lambda: halve(fp32, judging, _range_images(to_calibrate or to_judge, card)))
@@ -106,7 +108,7 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
         judging=judging,
         quantized=quantized,
         half=half,
-        warnings=tuple(_warnings(card, judging, half, quantized)),
+        warnings=(*doubts, *_warnings(source, card, judging, half, quantized)),
         left_out=tuple(
             f"{images.origin}: {line}"
             for images in (to_judge, to_calibrate)
@@ -120,8 +122,11 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
 
 def _open(
     request: Request, to_judge: ImageSet, on_progress: OnProgress
-) -> tuple[SourceModel, onnx.ModelProto]:
-    """The model and its FP32 graph, behind a card that the validation images do not contradict."""
+) -> tuple[SourceModel, onnx.ModelProto, list[str]]:
+    """The model and its FP32 graph, behind a card that the validation images do not contradict.
+
+    And what may be wrong with the card all the same.
+    """
     card = request.card
     samples = sample_images(to_judge, card)
     source = open_model(request.model, card, samples, trust_pickle=request.trust_pickle)
@@ -130,8 +135,16 @@ def _open(
     # After the model: a card with a class too many is the model's matter, not the images'.
     if not request.allow_weak_validation:
         require_enough_images(to_judge, card.classes)
-    diagnose(open_core(fp32), to_judge, card, on_progress, find_first_norm(source.graph))
-    return source, fp32
+    norm = find_first_norm(source.graph)
+    doubts = diagnose(
+        open_core(fp32),
+        to_judge,
+        card,
+        on_progress,
+        norm,
+        lambda: open_at_any_size(reopen_for_any_size(source, card, samples, request.trust_pickle)),
+    )
+    return source, fp32, doubts
 
 
 def _chosen_models(
@@ -181,9 +194,13 @@ def _range_images(images: ImageSet, card: ModelCard) -> NDArray[np.uint8]:
 
 
 def _warnings(
-    card: ModelCard, judging: Judging, half: HalfModel | Failure, quantized: Quantized | None
+    source: SourceModel,
+    card: ModelCard,
+    judging: Judging,
+    half: HalfModel | Failure,
+    quantized: Quantized | None,
 ) -> list[str]:
-    found = judging.warnings()
+    found = [*source.warnings(), *contradictions(source.path, card), *judging.warnings()]
     if quantized and quantized.calibration:
         found += quantized.calibration.warnings(card.classes)
     return found + target_warnings(half, quantized)

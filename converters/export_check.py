@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from converters.card import ModelCard
 from converters.checkpoint import SourceModel
 from converters.image_set import ImageSet, evenly, image_batches
+from converters.loading.intake.heads import HEADS
 from edge.backends.onnx import open_onnx
 from edge.errors import ModelError
 
@@ -31,9 +32,11 @@ def check_export(
     expected = source.sample_logits
     session = open_onnx(exported.SerializeToString(), "fp32")
     range_ = max(float(np.ptp(expected)), 1e-6)
+    head = HEADS.get(source.facts.get("removed_head", ""))
     alone = np.concatenate([session.infer(batch[i : i + 1]) for i in range(len(batch))])
     for what, logits in (("one image", alone), ("a batch", session.infer(batch))):
-        deviation = float(np.abs(logits - expected).max()) / range_
+        found = head(logits) if head else logits
+        deviation = float(np.abs(found - expected).max()) / range_
         if not deviation <= EXPORT_TOLERANCE:
             raise ModelError(
                 f"the exported model differs from {source.path.name} by {deviation:.2%} of the "
@@ -58,10 +61,16 @@ def check_logits(source: SourceModel, card: ModelCard, count: int) -> None:
             f"{source.path.name} gives NaN or infinite logits on validation images. Its weights "
             "are damaged; export the trained ones again."
         )
-    if (expected >= 0).all() and np.allclose(expected.sum(axis=1), 1.0, atol=1e-3):
+    has_head = "removed_head" in source.facts
+    if not has_head and (expected >= 0).all() and np.allclose(expected.sum(axis=1), 1.0, atol=1e-3):
         raise ModelError(
             f"{source.path.name} gives probabilities, not logits: each row sums to 1. Export it "
             "without its last softmax."
+        )
+    if not has_head and (expected >= 0).all() and (expected <= 1).all():
+        raise ModelError(
+            f"{source.path.name} gives values from 0 to 1 alone, as a sigmoid does, and no logits. "
+            "Export it without what bounds them."
         )
 
 

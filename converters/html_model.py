@@ -27,6 +27,8 @@ def _facts(evidence: Fields, facts: Fields) -> Iterator[tuple[str, str]]:
     yield "Classes", join(map(name_of, evidence["classes"]), ", ")
     if source:
         yield "Converted from", _hashed(f"{source['file']} ({source['kind']})", source["sha256"])
+        if source.get("architecture"):
+            yield "Architecture", name_of(source["architecture"])
     if input_:
         yield "Input", _input(input_)
     if facts.get("unidentified_below") is not None:

@@ -34,7 +34,10 @@ from edge.sidecar import now
 
 # Enough to show every class twice, few enough to run within a tenth of a second at start.
 GOLDEN_COUNT: Final = 16
-_PACKAGES: Final = ("microscope-edge", "torch", "onnx", "onnxruntime", "numpy")
+_PACKAGES: Final = (
+    *("microscope-edge", "torch", "onnx", "onnxruntime", "numpy"),
+    *("timm", "torchvision", "transformers"),
+)
 
 # Precision and needs of each model file, by its name in the bundle.
 _MODEL_FACTS: Final[dict[str, dict[str, Any]]] = {
@@ -147,6 +150,8 @@ def _facts(contents: Contents, evidence: dict[str, Any]) -> dict[str, Any]:
             "file": source.path.name,
             "kind": str(source.kind),
             "sha256": source.sha256,
+            **({"architecture": str(card.architecture)} if card.architecture else {}),
+            "sandbox": source.sandbox,
             **source.facts,
         },
         "quantization": _quantization_facts(contents.quantized),

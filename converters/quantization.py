@@ -25,6 +25,7 @@ from converters.probing import (
 )
 from converters.problem import Problem, quantize_on
 from converters.ranges import Range, choose_ranges
+from edge.errors import AccuracyGateError
 
 # With less of the arithmetic in INT8, FP16 or FP32 is the better choice.
 MIN_INT8_SHARE: Final = 0.5
@@ -90,10 +91,16 @@ class Solution:
 
 
 def solve(problem: Problem, placement: Placement) -> Solution:
-    """Quantize for one placement; where the gate refuses, rescue what can be rescued."""
+    """Quantize for one placement; where the gate refuses, rescue what can be rescued.
+
+    Raises:
+        AccuracyGateError: no layer can be quantized; such a graph would pass as INT8.
+    """
     start = time.monotonic()
     method, ranges, scores = choose_method(problem, placement)
     int8, correction = build_corrected(problem, placement, ranges)
+    if not int8.quantized_layers:
+        raise AccuracyGateError("none of the network's layers can be quantized")
     evidence, checks = problem.judge(int8, placement)
     solution = Solution(
         placement=placement,

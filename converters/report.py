@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from converters.convert import Report
 from converters.fp16.half_model import HalfModel
+from converters.loading.sandbox.limits import NO_GUARDS
 from converters.placement import X86
 from converters.quantization import Solution
 from converters.targets.quantized import Quantized
@@ -17,6 +18,8 @@ def describe(report: Report) -> str:
     """The report as text: sizes, accuracy, speed, what was calibrated on, what was refused."""
     lines = [f"FP32 ONLY: {fallback_text(report)}"] if report.fp32_reason else []
     lines += [f"wrote {report.target} from {report.source.path.name} ({report.source.kind})"]
+    lines += [_sandbox(report)]
+    lines += [f"note: {change}" for change in report.source.facts.get("changes", [])]
     lines += [*_thin_classes(report), "", *_table(report)]
     lines += ["", _validated(report), *_class_lines(report)]
     if report.quantized:
@@ -26,6 +29,14 @@ def describe(report: Report) -> str:
     lines += [f"note: left out of {text}" for text in report.left_out]
     lines += [f"warning: {text}" for text in report.warnings]
     return "\n".join(lines)
+
+
+def _sandbox(report: Report) -> str:
+    """What kept the file from doing harm while it was opened."""
+    guards = report.source.sandbox
+    if guards.startswith(NO_GUARDS):
+        return f"warning: opened in no sandbox{guards.removeprefix(NO_GUARDS)}"
+    return f"opened in a sandbox: {guards}"
 
 
 def fallback_text(report: Report) -> str:

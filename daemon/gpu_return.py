@@ -19,6 +19,7 @@ from daemon.model_seat import ENGINES_NAME, ModelSeat, OpenModel
 from daemon.settle import Clock
 from edge.backends.onnx import BACKEND_NAME
 from edge.bundle import Bundle
+from edge.children import with_this_parent
 from edge.errors import BackendError, BundleError, EdgeError
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,13 @@ def works_in_child(config: Config, bundle: Bundle) -> bool:
         *(("--precision", config.precision) if config.precision else ()),
     ]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=_TRIAL_LIMIT_S, check=False)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            timeout=_TRIAL_LIMIT_S,
+            check=False,
+            env=with_this_parent(),
+        )
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0

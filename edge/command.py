@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final, NoReturn, TextIO
 
+from edge.children import end_with_parent
 from edge.errors import EdgeError
 from edge.printable import printable, printable_lines
 
@@ -28,6 +31,7 @@ def run_command(
     debug: bool = False,
     on_interrupt: str = "interrupted.",
     is_private: bool = False,
+    tidies_up: bool = False,
 ) -> int:
     """Run a command; returns its exit code, or that of the error it raised.
 
@@ -37,13 +41,17 @@ def run_command(
         on_interrupt: what is said when a person stops it.
         is_private: an unexpected error's text may hold an image's path, and with it a sample id;
             only its kind and place are said.
+        tidies_up: SIGTERM and SIGHUP end it as Ctrl-C does, so that it takes away its scratch files
+            and its child processes; for commands that do not handle these signals themselves.
     """
+    end_with_parent(signal.SIGTERM)
     _fill_standard_descriptors()
     # A name that the terminal's encoding lacks must not end the command.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        exit_code = command()
+        with _interrupted_by_signals() if tidies_up else nullcontext():
+            exit_code = command()
         sys.stdout.flush()
     except KeyboardInterrupt:
         _say(on_interrupt)
@@ -58,6 +66,30 @@ def run_command(
         _say(*_lines(error, is_private=is_private))
         return error.exit_code if isinstance(error, EdgeError) else EdgeError.exit_code
     return exit_code or 0
+
+
+@contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """Raise KeyboardInterrupt for the first of these signals; later ones do not disturb the end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    # nohup ignores SIGHUP, and so it stays.
+    before = {n: signal.getsignal(n) for n in signals if signal.getsignal(n) is not signal.SIG_IGN}
+
+    def interrupt(*_: object) -> None:
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    try:
+        for number in before:
+            signal.signal(number, interrupt)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def end_process(exit_code: int) -> NoReturn:

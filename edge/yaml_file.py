@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ _MOST_DIGITS: Final = 18
 _AMBIGUOUS: Final = frozenset({"y", "yes", "on", "n", "no", "off"})
 
 _STR: Final = "tag:yaml.org,2002:str"
+_NUMBERS: Final = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float"))
 # Each with the characters that it may begin with.
 _PLAIN: Final = {
     "tag:yaml.org,2002:null": (r"|~|null|Null|NULL", ["", "~", "n", "N"]),
@@ -98,8 +99,12 @@ for _tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float"):
     _Loader.add_constructor(_tag, _Loader.construct_number)
 
 
-def read_yaml(path: Path) -> Any:
+def read_yaml(path: Path, *, texts: Collection[str] = ()) -> Any:
     """Parse a YAML file.
+
+    Args:
+        texts: keys at the top whose values are texts, kept as they are written: `version: 1.10`
+            is no number, which would be 1.1.
 
     Returns:
         A dict with text as keys, a list, a text, a finite number, a bool or None.
@@ -118,7 +123,7 @@ def read_yaml(path: Path) -> Any:
         raise ConfigError(f"{path} cannot be read ({error.strerror}).") from error
     except ValueError as error:
         raise ConfigError(f"{path} is no name of a file ({error}).") from error
-    return _parsed(path, _decoded(path, content))
+    return _parsed(path, _decoded(path, content), texts)
 
 
 def _decoded(path: Path, content: bytes) -> str:
@@ -130,7 +135,7 @@ def _decoded(path: Path, content: bytes) -> str:
         raise ConfigError(f"{path}, line {line} is not UTF-8 text. Save it as UTF-8.") from error
 
 
-def _parsed(path: Path, text: str) -> Any:
+def _parsed(path: Path, text: str, texts: Collection[str]) -> Any:
     try:
         loader = _Loader(text)  # which looks at every character
     except yaml.reader.ReaderError as error:
@@ -140,7 +145,9 @@ def _parsed(path: Path, text: str) -> Any:
             f"{path}, line {number} is not valid YAML: it holds the character U+{code:04X}."
         ) from error
     try:
-        return loader.get_single_data()
+        root = loader.get_single_node()
+        _keep_texts(root, texts)
+        return None if root is None else loader.construct_document(root)
     except (ValueError, OverflowError) as error:
         # The parser makes a character of whatever number an escape has.
         raise ConfigError(
@@ -153,6 +160,12 @@ def _parsed(path: Path, text: str) -> Any:
         raise ConfigError(f"{path}{line} is not valid YAML: {problem}.") from error
     finally:
         loader.dispose()
+
+
+def _keep_texts(root: yaml.Node | None, texts: Collection[str]) -> None:
+    for key, value in root.value if isinstance(root, yaml.MappingNode) else ():
+        if isinstance(key, yaml.ScalarNode) and key.value in texts and value.tag in _NUMBERS:
+            value.tag = _STR
 
 
 def _check_text(event: yaml.ScalarEvent) -> None:

@@ -16,6 +16,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.architectures.name import Architecture
+from converters.loading.sandbox.limits import GIB, REQUEST_NAME, Limits
 from edge import atomic
 from edge.errors import ModelError
 from edge.safe_open import NotRegularError, TooLargeError, read_bounded
@@ -23,14 +25,15 @@ from edge.strict_json import parse_json
 
 SOURCE_NAME: Final = "source"
 GRAPH_NAME: Final = "graph.onnx"
-_REQUEST_NAME: Final = "request.json"
 _SAMPLES_NAME: Final = "samples.npy"
 _LOGITS_NAME: Final = "logits.npy"
 _ANSWER_NAME: Final = "answer.json"
 # The only facts taken: in the manifest they stand beside the file's hash.
-_FACTS: Final = ("key", "ema", "prefix", "left_out", "trusted_pickle", "names_run")
+_FACTS: Final = (
+    *("key", "ema", "prefix", "left_out", "not_taken", "stored_as", "not_run"),
+    *("architecture", "trusted_pickle", "names_run", "findings", "changes", "removed_head"),
+)
 
-GIB: Final = 1024**3
 # Protobuf, and with it ONNX in one file, ends at 2 GiB.
 MAX_GRAPH_BYTES: Final = 2 * GIB
 _MAX_LOGITS_BYTES: Final = 16 * 1024**2
@@ -50,25 +53,21 @@ class SourceKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What the child may use of the machine."""
-
-    timeout_s: float = 300.0
-    # Address space, not memory: torch with its CUDA libraries maps some 10 GiB at import.
-    address_space_bytes: int = 32 * GIB
-    file_bytes: int = 4 * GIB
-
-
-@dataclass(frozen=True, slots=True)
 class Request:
-    """What the child is asked. `name` is the file's own name, for messages."""
+    """What the child is asked. `name` is the file's own name, for messages.
+
+    `describes`: tell what the file says of its model, and open no network.
+    `any_size`: export a graph that leaves height and width open.
+    """
 
     name: str
     sha256: str
-    architecture: str | None
+    architecture: Architecture | None
     class_count: int
     trusted: bool
     limits: Limits
+    describes: bool = False
+    any_size: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,23 +81,31 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the child found besides the graph and the logits."""
+    """What the child found besides the graph and the logits; the parent adds the sandbox."""
 
     kind: SourceKind | None
     facts: dict[str, Any]
     refusal: Refusal | None
+    sandbox: str = ""
 
 
 def write_request(folder: Path, request: Request, samples: NDArray[np.float32]) -> None:
     """The parent's side: what to open, and normalised images (n, 3, h, w) to run it on."""
-    atomic.write_file(folder / _REQUEST_NAME, json.dumps(asdict(request)).encode())
+    atomic.write_file(folder / REQUEST_NAME, json.dumps(asdict(request)).encode())
     atomic.write_file(folder / _SAMPLES_NAME, _array_bytes(samples))
 
 
 def read_request(folder: Path) -> tuple[Request, NDArray[np.float32]]:
     """The child's side of `write_request`."""
-    values = json.loads((folder / _REQUEST_NAME).read_bytes())
-    request = Request(**{**values, "limits": Limits(**values["limits"])})
+    values = json.loads((folder / REQUEST_NAME).read_bytes())
+    named = values["architecture"]
+    request = Request(
+        **{
+            **values,
+            "architecture": named and Architecture(**named),
+            "limits": Limits(**values["limits"]),
+        }
+    )
     return request, np.load(folder / _SAMPLES_NAME, allow_pickle=False)
 
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-import numpy as np
 import onnx
 import onnx.inliner
-import onnxruntime as ort
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from numpy.typing import NDArray
 from onnx import AttributeProto, TensorProto
 
 from converters.loading.quantized import refuse_quantized_graph
@@ -19,7 +16,26 @@ from edge.errors import ModelError
 # The oldest opset with per-channel DequantizeLinear in every reader used here and with FP16
 # scales (19); TensorRT 8.6, on older Jetsons, reads up to 17, INT8 graphs need no more.
 OPSET: Final = 17
-_STANDARD_DOMAINS: Final = ("", "ai.onnx")
+STANDARD_DOMAINS: Final = ("", "ai.onnx")
+_CUSTOM: Final = ("", "Export it without custom operators.")
+_OPTIMISED: Final = (
+    ", as ONNX Runtime writes it when it optimises or quantizes a model for one machine",
+    "Give the model as it was exported, before that.",
+)
+# By domain what the file is, and what to do.
+_FOREIGN: Final = {
+    "com.microsoft": _OPTIMISED,
+    "com.microsoft.nchwc": _OPTIMISED,
+    "com.ms.internal.nhwc": _OPTIMISED,
+    "ai.onnx.ml": (
+        ", as scikit-learn's classifiers are exported",
+        "Export the network alone, up to its logits.",
+    ),
+    "org.pytorch.aten": (
+        ", which torch could not translate",
+        "Replace that operator in the network and export it again.",
+    ),
+}
 
 
 def parse_graph(content: bytes, name: str) -> onnx.ModelProto:
@@ -28,34 +44,44 @@ def parse_graph(content: bytes, name: str) -> onnx.ModelProto:
     Raises:
         ModelError: damaged, weights in another file, or operators of someone's own.
     """
+    model = decode_graph(content, name)
+    check_operators(model, name)
+    return model
+
+
+def decode_graph(content: bytes, name: str) -> onnx.ModelProto:
+    """A graph that needs no other file, its functions written out.
+
+    Raises:
+        ModelError: damaged, or weights in another file.
+    """
     try:
         model = onnx.load_model_from_string(content)
         _refuse_external_data(model, name)
         if model.functions:
             model = onnx.inliner.inline_local_functions(model)
             _refuse_external_data(model, name)
-        _refuse_custom_operators(model, name)
-        onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError, ValueError, RuntimeError) as error:
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(
-            f"{name} is not a usable ONNX model ({first_line[:200]}). Export it again."
-        ) from error
+        raise _unusable(name, error) from error
     return model
 
 
-def at_opset(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    """The graph at `OPSET` or newer."""
-    opset = next((o.version for o in model.opset_import if o.domain in _STANDARD_DOMAINS), 0)
-    if opset >= OPSET:
-        return model
+def check_operators(model: onnx.ModelProto, name: str) -> None:
+    """Standard operators alone, used as ONNX defines them.
+
+    Raises:
+        ModelError: there are others, or the graph breaks ONNX's rules.
+    """
+    _refuse_custom_operators(model, name)
     try:
-        return onnx.version_converter.convert_version(model, OPSET)
-    except RuntimeError as error:
-        raise ModelError(
-            f"{name} has opset {opset} and cannot be brought to {OPSET}. "
-            f"Export it again with opset {OPSET} or newer."
-        ) from error
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
+        raise _unusable(name, error) from error
+
+
+def _unusable(name: str, error: Exception) -> ModelError:
+    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return ModelError(f"{name} is not a usable ONNX model ({first_line[:200]}). Export it again.")
 
 
 def check_ends(model: onnx.ModelProto, name: str, height: int, width: int) -> None:
@@ -89,17 +115,6 @@ def graph_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
     return [value for value in model.graph.input if value.name not in weights]
 
 
-def run_graph(content: bytes, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logits (n, classes) of normalised images, one at a time: the batch may be fixed at one."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 2
-    options.log_severity_level = 4
-    session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    rows = [session.run(None, {name: samples[i : i + 1]})[0] for i in range(len(samples))]
-    return np.asarray(np.concatenate(rows), np.float32)
-
-
 def _refuse_external_data(model: onnx.ModelProto, name: str) -> None:
     for tensor in _tensors(model):
         if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
@@ -111,12 +126,13 @@ def _refuse_external_data(model: onnx.ModelProto, name: str) -> None:
 
 def _refuse_custom_operators(model: onnx.ModelProto, name: str) -> None:
     # ONNX Runtime's own quantized operators too are of a domain of its own.
-    refuse_quantized_graph(_nodes(model.graph.node), model.graph, name)
-    for node in _nodes(model.graph.node):
-        if node.domain not in _STANDARD_DOMAINS:
+    refuse_quantized_graph(all_nodes(model.graph.node), model.graph, name)
+    for node in all_nodes(model.graph.node):
+        if node.domain not in STANDARD_DOMAINS:
+            what, advice = _FOREIGN.get(node.domain, _CUSTOM)
             raise ModelError(
-                f"{name} uses {node.op_type} of domain {node.domain}; only standard ONNX operators "
-                "run on every workstation. Export it without custom operators."
+                f"{name} uses {node.op_type} of domain {node.domain}{what}; only standard ONNX "
+                f"operators run on every workstation. {advice}"
             )
 
 
@@ -125,7 +141,7 @@ def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
     for sparse in model.graph.sparse_initializer:
         yield from (sparse.values, sparse.indices)
     bodies = [model.graph.node, *(function.node for function in model.functions)]
-    for attribute in (a for body in bodies for node in _nodes(body) for a in node.attribute):
+    for attribute in (a for body in bodies for node in all_nodes(body) for a in node.attribute):
         yield from (attribute.t, *attribute.tensors)
         for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
             yield from (sparse.values, sparse.indices)
@@ -133,13 +149,13 @@ def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
             yield from graph.initializer
 
 
-def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+def all_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
     """The nodes of a graph and of the graphs within it."""
     for node in nodes:
         yield node
         for attribute in node.attribute:
             for graph in _subgraphs(attribute):
-                yield from _nodes(graph.node)
+                yield from all_nodes(graph.node)
 
 
 def _subgraphs(attribute: AttributeProto) -> Iterator[onnx.GraphProto]:

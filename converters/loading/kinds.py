@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
 from converters.loading.border import SourceKind
+from converters.loading.other_kinds.files import known_archive, known_start
 from edge.errors import ModelError
 
 _SAVE_AS: Final = (
@@ -29,19 +30,34 @@ def detect_kind(path: Path, name: str) -> SourceKind:
         ModelError: no kind that is known, or a ZIP file that is not what it declares.
     """
     with path.open("rb") as file:
-        start = file.read(16)
+        start = file.read(32)
         if start.startswith(b"PK\x03\x04"):
             return _kind_of_zip(file, name)
         if len(start) > 1 and start[0] == 0x80 and 2 <= start[1] <= 5:
             return SourceKind.STATE_DICT
         if _is_safetensors(start):
             return SourceKind.SAFETENSORS
-        # Every exporter writes field 1 of ModelProto (ir_version, a small varint) first.
-        if len(start) > 1 and start[0] == 8 and 0 < start[1] < 128:
+        if _may_be_onnx(start):
             return SourceKind.ONNX
+    known = known_start(start)
+    if known is not None:
+        raise ModelError(f"{name} {known}")
     raise ModelError(
         f"{name} is neither a torch file nor ONNX (it starts with {start[:8].hex()}). {_SAVE_AS}"
     )
+
+
+def _may_be_onnx(start: bytes) -> bool:
+    """Whether a protobuf message like ONNX's ModelProto begins so; its parser decides.
+
+    Exporters write field 1 (ir_version, a small number) first. Others may write its texts first,
+    (fields 2 to 4 and 6), whose length and first letters follow.
+    """
+    if len(start) < 2:
+        return False
+    if start[0] == 0x08:
+        return 0 < start[1] < 128
+    return start[0] in (0x12, 0x1A, 0x22, 0x32) and start[2 : 2 + min(start[1], 8)].isascii()
 
 
 def _is_safetensors(start: bytes) -> bool:
@@ -78,7 +94,8 @@ def _kind_of_zip(file: BinaryIO, name: str) -> SourceKind:
         raise ModelError(
             f"{name} is a .pt2 file of torch 2.7 or older. Export it again with torch 2.8 or newer."
         )
-    raise ModelError(f"{name} is a ZIP file without torch data. {_SAVE_AS}")
+    known = known_archive(inner | {entry.filename for entry in entries})
+    raise ModelError(f"{name} {known or f'is a ZIP file without torch data. {_SAVE_AS}'}")
 
 
 def _check_entries(entries: list[zipfile.ZipInfo], file_bytes: int, name: str) -> None:

@@ -3,58 +3,79 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import site
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from converters.loading.border import Answer, Limits, Refusal, Request, read_answer
+from converters.loading.border import Answer, Refusal, Request, read_answer
+from converters.loading.sandbox.limits import Limits
+from edge.children import with_this_parent
 from edge.errors import ConfigError, EdgeError, ModelError
 from edge.printable import printable
 
 LIMITS: Final = Limits()
 # One message; what a stranger's file contributes to it must not fill the screen.
 _MAX_MESSAGE_CHARACTERS: Final = 900
+# Settings of Python, given anew below, and the keys of other services.
+_NOT_INHERITED: Final = re.compile(r"^PYTHON|KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
+_MAX_GUARDS_BYTES: Final = 300
 
 
 def run_child(folder: Path, request: Request) -> Answer:
     """Start the child on `folder`, wait for its end, and give its answer.
+
+    The answer's sandbox is what the child said before it opened the file.
 
     Raises:
         ModelError: the file is refused, or the child crashed or ran too long.
         ConfigError: the card does not fit the file.
     """
     # Without -P, a file `torch.py` in the current folder would run in place of torch.
-    command = [sys.executable, "-P", "-m", "converters.loading.child", str(folder)]
-    child = subprocess.Popen(
+    command = [sys.executable, "-P", "-m", "converters.loading.sandbox", str(folder)]
+    with subprocess.Popen(
         command,
         cwd=folder,
         env=_environment(folder, request),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-    )
-    try:
-        exit_code = child.wait(request.limits.timeout_s)
-    except subprocess.TimeoutExpired as error:
-        raise _too_long(request) from error
-    finally:
-        _end(child)
+    ) as child:
+        try:
+            exit_code = child.wait(request.limits.timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise _too_long(request) from error
+        finally:
+            _end(child)
+        guards = _said_first(child)
     answer = read_answer(folder)
     if exit_code != 0 or answer is None:
         raise _crashed(request, exit_code)
     if answer.refusal is not None:
         raise _refused(answer.refusal)
-    return answer
+    return replace(answer, sandbox=guards)
+
+
+def _said_first(child: subprocess.Popen[bytes]) -> str:
+    said = child.stdout.read(_MAX_GUARDS_BYTES) if child.stdout else b""
+    return printable(said.decode("ascii", "replace"))
 
 
 def _environment(folder: Path, request: Request) -> dict[str, str]:
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    inherited = {k: v for k, v in os.environ.items() if not _NOT_INHERITED.search(k)}
     search_path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
     own = {
+        # A network is built from its name, and its weights come from the file.
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
         "PYTHONPATH": search_path,
+        "PYTHONUSERBASE": site.getuserbase(),
         "TMPDIR": str(folder),
         # Each thread maps memory of its own; with many cores that alone meets the limit.
         "OMP_NUM_THREADS": "2",
@@ -63,7 +84,7 @@ def _environment(folder: Path, request: Request) -> dict[str, str]:
     if not request.trusted:
         # torch.export.load asks for the unsafe unpickler itself when the safe one fails.
         own["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
-    return inherited | own
+    return with_this_parent(inherited | own)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -89,8 +110,8 @@ def _crashed(request: Request, exit_code: int) -> ModelError:
     else:
         how = f"ended with exit code {exit_code} and no answer"
     return ModelError(
-        f"the process that opened {request.name} {how}. A whole file that fits into memory is "
-        "needed; copy it again, and check where it is from."
+        f"the process that opened {request.name} {how}. A model that runs and fits into memory is "
+        "needed; check where the file is from."
     )
 
 

@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    return run_command(lambda: arguments.run(arguments), debug=arguments.debug)
+    return run_command(lambda: arguments.run(arguments), debug=arguments.debug, tidies_up=True)
 
 
 def run_evaluation(arguments: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ BACKEND_NAME = "onnxruntime-cpu"
 MAX_BATCH = 64
 
 # ONNX Runtime's exceptions have no common base class; native code also raises the built-in ones.
-_RUNTIME_ERRORS: tuple[type[Exception], ...] = (
+RUNTIME_ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,
     ValueError,
     *(
@@ -48,7 +48,7 @@ class OnnxSession:
             raise BackendError("the ONNX Runtime session is closed. Open it again.")
         try:
             (logits,) = session.run(None, {self._input_name: images})
-        except _RUNTIME_ERRORS as error:
+        except RUNTIME_ERRORS as error:
             raise BackendError(f"ONNX Runtime failed: {_first_line(error)}") from error
         return np.asarray(logits, np.float32)
 
@@ -81,7 +81,7 @@ def open_onnx(
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except _RUNTIME_ERRORS as error:
+    except RUNTIME_ERRORS as error:
         raise BundleError(
             f"ONNX Runtime {ort.__version__} cannot load the model: {_first_line(error)}"
         ) from error

@@ -14,12 +14,14 @@ from pathlib import Path
 from edge.backends.onnx import BACKEND_NAME
 from edge.backends.select import Opening, open_session
 from edge.bundle import load_bundle
+from edge.children import end_with_parent
 from edge.errors import BackendError, BundleError, EdgeError
 from edge.golden import check_session
 
 
 def main(argv: list[str] | None = None) -> int:
     """Try the GPU; returns the exit code."""
+    end_with_parent()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--sha256", help="of its manifest; another bundle is not tried")

@@ -33,7 +33,7 @@ _MOST = 1_000_000
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     arguments = _parser().parse_args(argv)
-    return run_command(lambda: _run(arguments), debug=arguments.debug)
+    return run_command(lambda: _run(arguments), debug=arguments.debug, tidies_up=True)
 
 
 def _run(arguments: argparse.Namespace) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from edge import atomic
 from edge.backends.select import Opening, open_session
 from edge.bundle import Bundle
+from edge.children import with_this_parent
 from edge.commands import installed_command
 from edge.errors import EdgeError
 from edge.golden import open_labeller
@@ -87,7 +88,7 @@ def daemon_rate(bundle: Bundle, images: list[Path], folder: Path, *, threads: in
     """Images per second that `edge-daemon once` reports."""
     config = _prepare(bundle, images, folder, threads=threads)
     argv = [installed_command("edge-daemon"), "once", "--config", str(config), "--json"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=with_this_parent())
     if done.returncode != 0:
         raise EdgeError(f"edge-daemon failed: {done.stderr.strip().splitlines()[-1:]}")
     return float(json.loads(done.stdout)["images_per_second"])

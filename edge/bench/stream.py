@@ -22,6 +22,7 @@ import numpy as np
 from edge import atomic
 from edge.bench.measure import Latencies
 from edge.bundle import Bundle
+from edge.children import with_this_parent
 from edge.commands import installed_command
 from edge.errors import EdgeError
 
@@ -111,7 +112,7 @@ def _start(bundle: Bundle, folder: Path, daemon: DaemonStart) -> subprocess.Pope
         command = daemon.command or [installed_command("edge-daemon")]
         service = subprocess.Popen(
             [*command, "run", "--config", str((folder / "edge.yaml").resolve())],
-            env={**os.environ, "NOTIFY_SOCKET": str(address)},
+            env=with_this_parent({**os.environ, "NOTIFY_SOCKET": str(address)}),
             stderr=subprocess.DEVNULL,
         )
         end_s = time.monotonic() + _READY_LIMIT_S

@@ -27,7 +27,7 @@ _DRAWN_COUNT = 200
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     arguments = _parser().parse_args(argv)
-    return run_command(lambda: _run(arguments))
+    return run_command(lambda: _run(arguments), tidies_up=True)
 
 
 def _run(arguments: argparse.Namespace) -> int:

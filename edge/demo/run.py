@@ -20,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 
 from edge import atomic
+from edge.children import with_this_parent
 from edge.commands import installed_command
 from edge.demo.analyzer import ExportedImage, export_images
 from edge.errors import WITHOUT_INT8, BackendError
@@ -76,11 +77,13 @@ def convert(model: Path, workspace: Workspace) -> None:
         BackendError: it failed; it has said why. A bundle that runs in FP32 is no failure.
     """
     argv = [installed_command("edge-convert"), str(model), "--int8", "--out", str(workspace.bundle)]
-    child = subprocess.Popen(argv)
+    child = subprocess.Popen(argv, env=with_this_parent())
     try:
         exit_code = child.wait()
     except KeyboardInterrupt:
-        # Ctrl-C reached the child too, which takes its scratch files away if it is given the time.
+        # Ctrl-C reached the child too, SIGTERM did not. It takes its scratch files away if it is
+        # given the time.
+        child.terminate()
         _await_end(child)
         raise
     if exit_code not in (0, WITHOUT_INT8):
@@ -108,7 +111,9 @@ def running_daemon(workspace: Workspace) -> Iterator[subprocess.Popen[bytes]]:
     """`edge-daemon run` for the length of the block, stopped with SIGTERM."""
     argv = [installed_command("edge-daemon"), "run", "--config", str(workspace.config)]
     with workspace.log.open("wb") as log:
-        daemon = subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT)
+        daemon = subprocess.Popen(
+            argv, stdout=log, stderr=subprocess.STDOUT, env=with_this_parent()
+        )
         try:
             yield daemon
         finally:

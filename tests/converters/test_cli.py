@@ -69,6 +69,10 @@ def test_convert_state_dict_writes_a_bundle_that_labels(
 def test_convert_manifest_holds_the_evidence(converted: Path) -> None:
     manifest = json.loads((converted / "manifest.json").read_text())
     assert manifest["source"]["kind"] == "state_dict"
+    assert manifest["source"]["architecture"] == "tests.support.tiny_network:TinyNetwork"
+    assert "tests.support.tiny_network:TinyNetwork" in (
+        converted / "evidence" / "report.html"
+    ).read_text("utf-8")
     assert manifest["quantization"]["calibration"]["images"] == 48
     assert manifest["quantization"]["graphs"]["x86"]["quantized_layers"] == 3
     assert manifest["quantization"]["graphs"]["tensorrt"]["int8_share_of_macs"] == 1.0

@@ -31,6 +31,7 @@ from converters.quantization import solve
 from converters.ranges import choose_ranges
 from converters.targets.quantized import _in_the_form_of
 from converters.torch_to_onnx import source_to_onnx
+from edge.errors import AccuracyGateError
 from tests.support.tiny_network import CARD
 
 FRAGILE = "tests.support.fragile_network:build"
@@ -139,6 +140,13 @@ def test_rank_layers_puts_the_layer_that_was_made_fragile_first(problem: Problem
     assert [e.divergence for e in effects] == sorted((e.divergence for e in effects), reverse=True)
     # The second convolution reads the activation whose channels differ a thousandfold.
     assert effects[0].name == conv_names(problem.model)[1]
+
+
+def test_solve_of_a_network_without_a_layer_to_quantize_is_no_int8(problem: Problem) -> None:
+    # As where every weight is computed: no layer has ranges.
+    unknown = replace(problem, calibration=replace(problem.calibration, histograms={}))
+    with pytest.raises(AccuracyGateError, match="none of the network's layers"):
+        solve(unknown, X86)
 
 
 def test_solve_where_nothing_helps_ends_without_passing(model_folder: Path) -> None:

@@ -28,7 +28,8 @@ from torch import Tensor, nn
 
 from converters.cli import main
 from converters.loading import run_child, staging
-from converters.loading.border import GIB, Limits
+from converters.loading.sandbox.limits import GIB, Limits
+from tests.support.confined import has_landlock
 from tests.support.tiny_network import CARD, CLASSES, TinyNetwork, train_tiny_network
 
 Change = Callable[[str, bytes], bytes | None]
@@ -301,9 +302,13 @@ def test_convert_onnx_with_custom_operator_is_refused(lab: Laboratory) -> None:
 
 def test_convert_onnx_that_asks_for_absurd_memory_is_refused(lab: Laboratory) -> None:
     size = numpy_helper.from_array(np.array([1 << 44], np.int64), "size")
-    node = helper.make_node("ConstantOfShape", ["size"], ["y"])
-    lab.model.write_bytes(graph_bytes(node, weights=(size,)))
-    assert "cannot be opened, or not run" in lab.refused()
+    nodes = (
+        helper.make_node("ConstantOfShape", ["size"], ["large"]),
+        helper.make_node("Flatten", ["x"], ["flat"]),
+        helper.make_node("Add", ["flat", "large"], ["y"]),
+    )
+    lab.model.write_bytes(graph_bytes(*nodes, weights=(size,)))
+    assert "does not run on float images" in lab.refused()
 
 
 @pytest.mark.parametrize("kept", [0.01, 0.5, 0.97])
@@ -388,7 +393,7 @@ def test_convert_in_too_little_address_space_is_one_line(
 def test_convert_torchscript_that_writes_files_is_refused(lab: Laboratory) -> None:
     """TorchScript is data to torch, and can write any file of its user."""
     lab.model.write_bytes(scripted(WritesFile(str(lab.marker))))
-    assert "uses save" in lab.refused()
+    assert "uses aten::save" in lab.refused()
 
 
 @pytest.mark.parametrize(
@@ -430,3 +435,37 @@ def test_convert_pickled_module_needs_the_hash_of_that_very_file(
     manifest = json.loads((lab.root / "tiny.edge" / "manifest.json").read_text())
     assert manifest["source"]["kind"] == "pickled_module"
     assert manifest["source"]["trusted_pickle"] is True
+
+
+class RunsOperator(nn.Module):
+    """TorchScript that takes memory behind its image by an operator of torch's compiler."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        behind: Tensor = torch.ops.inductor._reinterpret_tensor(images, [1, 3], [3, 1], 1 << 20)
+        return behind
+
+
+def test_convert_torchscript_that_reads_memory_is_refused_and_named(lab: Laboratory) -> None:
+    lab.model.write_bytes(scripted(RunsOperator()))
+    said = lab.refused()
+    assert "uses inductor::_reinterpret_tensor" in said
+    assert "Export the network without it" in said
+
+
+@pytest.mark.skipif(not has_landlock(), reason="the kernel has no Landlock")
+def test_convert_trusted_pickle_writes_nothing_outside_of_its_folder(lab: Laboratory) -> None:
+    lab.model.write_bytes(saved(RunsCode(lab.marker)))
+    digest = hashlib.sha256(lab.model.read_bytes()).hexdigest()
+    assert "is opened without network" in lab.refused("--trust-pickle", f"sha256:{digest}")
+
+
+def test_convert_says_which_guards_were_in_force(lab: Laboratory, network: TinyNetwork) -> None:
+    """In the report, and in the manifest for whoever gets the bundle."""
+    lab.model.write_bytes(scripted(network))
+    card, target = str(lab.root / "tiny.yaml"), str(lab.root / "tiny.edge")
+    assert main([str(lab.model), "--card", card, "--out", target]) == 0
+    manifest = json.loads((lab.root / "tiny.edge" / "manifest.json").read_text())
+    guards = manifest["source"]["sandbox"]
+    assert ("Landlock" in guards.split("(")[0]) == has_landlock()
+    assert "seccomp" in guards.split("(")[0]
+    assert f"opened in a sandbox: {guards}" in lab.capsys.readouterr().out.splitlines()

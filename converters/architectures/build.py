@@ -1,0 +1,93 @@
+"""Which Python code builds the network that a state dict belongs to. Runs in the child."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any, Final
+
+from torch import nn
+
+from converters.architectures.libraries import LIBRARIES, nearest
+from converters.architectures.name import Architecture
+from converters.reference.network import efficientnet_lite0
+from edge.errors import ConfigError
+
+REGISTRY: Final[dict[str, Callable[..., nn.Module]]] = {"efficientnet_lite0": efficientnet_lite0}
+
+_FORMS: Final = " | ".join((*REGISTRY, *(f"{name}:NAME" for name in LIBRARIES)))
+
+
+def build_network(architecture: Architecture | None, class_count: int) -> nn.Module:
+    """An untrained network from a name in `REGISTRY`, of a library or `package.module:function`.
+
+    Raises:
+        ConfigError: no such name or function, it does not take the arguments, or it does not give
+            a torch module.
+    """
+    if architecture is None:
+        raise ConfigError(
+            "the file is a state dict and the card names no architecture; add "
+            f"architecture: {_FORMS} | package.module:function."
+        )
+    constructor = _constructor(architecture)
+    try:
+        network = constructor(class_count, architecture.arguments)
+    except ConfigError:
+        raise
+    except Exception as error:
+        # Whatever a function of the person's own raises, or a library for arguments it lacks.
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"architecture {architecture} with {class_count} classes cannot be built: "
+            f"{type(error).__name__}: {reason}. Correct its name or arguments in the card."
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise ConfigError(f"architecture {architecture} gave {type(network)}, not a torch module.")
+    return network
+
+
+def _constructor(architecture: Architecture) -> Callable[[int, dict[str, Any]], object]:
+    library, separator, name = architecture.name.partition(":")
+    if library in LIBRARIES and separator:
+        return LIBRARIES[library](name)
+    function = REGISTRY.get(architecture.name) or _imported(architecture.name)
+    return lambda class_count, arguments: _call(function, class_count, arguments)
+
+
+def _call(function: Callable[..., object], class_count: int, arguments: dict[str, Any]) -> object:
+    """With the number of classes first, or as `num_classes` where it is taken by name alone."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:
+        # It has none that Python can see, as some classes that are written in C.
+        return function(class_count, **arguments)
+    named = parameters.get("num_classes")
+    if named is not None and named.kind is named.KEYWORD_ONLY:
+        return function(num_classes=class_count, **arguments)
+    if all(p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD) for p in parameters.values()):
+        return function(num_classes=class_count, **arguments)
+    return function(class_count, **arguments)
+
+
+def _imported(name: str) -> Callable[..., object]:
+    module_name, separator, function_name = name.partition(":")
+    if not separator:
+        raise ConfigError(
+            f"architecture {name!r} is not known; give {_FORMS} | package.module:function."
+            f"{_meant(name)}"
+        )
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"architecture {name}: {error}. Is it installed?") from error
+    if not callable(function):
+        raise ConfigError(f"architecture {name} is not a function.")
+    return function  # type: ignore[no-any-return]  # what it returns is checked by the caller
+
+
+def _meant(name: str) -> str:
+    """A hint where an installed library has the name, such as `resnet18` or `timm.resnet18`."""
+    found = nearest(name.rpartition(".")[2], count=1)
+    return f" Did you mean {' or '.join(found)}?" if found else ""

@@ -1,0 +1,130 @@
+"""What the first batch norm saw in training, and what it sees behind the card's normalisation.
+
+A batch norm keeps the mean and the variance of its input over the training images. Behind a wrong
+mean and std it sees others, however few labels that costs: training that varies brightness and
+stain makes a network bear a wrong normalisation, and the card is wrong all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from converters.card_check.alternatives import OtherInput, other_normalisations
+from converters.image_set import ImageSet, evenly, image_batches
+from converters.loading.graph import graph_inputs
+from converters.loading.samples import normalise
+from edge.preprocess import InputSpec
+
+# Every pixel counts, so that few images give stable figures.
+MAX_IMAGES: Final = 64
+BATCH_SIZE: Final = 16
+# In nats. Native images of the reference model's own laboratory lie at 0.02, those of one class at
+# up to 0.25, those of two other laboratories at 0.28 and 0.57; a usual wrong normalisation lies
+# at 0.38 or more. Where the right one is not this near, nothing can be told.
+NEAR: Final = 0.15
+MIN_GAP: Final = 0.3
+
+Activations = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class FirstNorm:
+    """A batch norm that follows the first convolution.
+
+    `activations` takes normalised images (batch, 3, h, w) to the norm's input (batch, channels,
+    h, w). Mean and variance (channels,) are those that it was trained with. `epsilon` is added to
+    variances, as the norm itself does it: channels that are dead contradict nothing.
+    """
+
+    activations: Activations
+    mean: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    epsilon: float
+
+    def distance(self, images: ImageSet, spec: InputSpec) -> float:
+        """How far images under a spec are from those of the training; nats, mean over channels.
+
+        The Kullback-Leibler divergence of two normal distributions.
+        """
+        mean, variance = self._moments(images, spec)
+        trained = self.variance + self.epsilon
+        ratio = (variance + self.epsilon) / trained
+        shift = (mean - self.mean) ** 2 / trained
+        return float(np.mean(ratio - 1 - np.log(ratio) + shift) / 2)
+
+    def _moments(
+        self, images: ImageSet, spec: InputSpec
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        count, total, squares = 0, np.zeros_like(self.mean), np.zeros_like(self.mean)
+        for batch in image_batches(images, spec, BATCH_SIZE):
+            rows = np.moveaxis(self.activations(normalise(batch, spec)), 1, -1)
+            values = rows.reshape(-1, len(self.mean)).astype(np.float64)
+            count += len(values)
+            total += values.sum(axis=0)
+            squares += (values**2).sum(axis=0)
+        mean = total / count
+        # Rounding may leave the variance of a constant channel below zero.
+        return mean, np.maximum(squares / count - mean**2, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """The normalisation that the training had in place of the card's, with both distances."""
+
+    other: OtherInput
+    card_distance: float
+    other_distance: float
+
+
+def find_first_norm(graph: onnx.ModelProto) -> FirstNorm | None:
+    """The batch norm of the first convolution; None where a graph has none or has it folded."""
+    (image,) = graph_inputs(graph)
+    convolution = _only_reader(graph, image.name, "Conv")
+    norm = convolution and _only_reader(graph, convolution.output[0], "BatchNormalization")
+    weights = {tensor.name: tensor for tensor in graph.graph.initializer}
+    if norm is None or not set(norm.input[3:5]) <= weights.keys():
+        return None
+    mean, variance = (
+        numpy_helper.to_array(weights[name]).astype(np.float64) for name in norm.input[3:5]
+    )
+    # 1e-5 is what ONNX means where nothing is said.
+    epsilon = next((a.f for a in norm.attribute if a.name == "epsilon"), 1e-5)
+    return FirstNorm(_open_up_to(graph, image.name, norm.input[0]), mean, variance, epsilon)
+
+
+def find_misfit(norm: FirstNorm, images: ImageSet, spec: InputSpec) -> Misfit | None:
+    """The nearest other normalisation if that is what the training had, and the card's is not."""
+    some = evenly(images, MAX_IMAGES)
+    found = norm.distance(some, spec)
+    if found < MIN_GAP:
+        return None
+    others = [Misfit(o, found, norm.distance(some, o.spec)) for o in other_normalisations(spec)]
+    best = min(others, key=lambda misfit: misfit.other_distance)
+    is_clear = best.other_distance <= NEAR and found - best.other_distance >= MIN_GAP
+    return best if is_clear else None
+
+
+def _only_reader(graph: onnx.ModelProto, name: str, kind: str) -> onnx.NodeProto | None:
+    """The node that reads a tensor, if it is the only one and of a kind."""
+    readers = [node for node in graph.graph.node if name in node.input]
+    is_only = len(readers) == 1 and readers[0].op_type == kind
+    return readers[0] if is_only else None
+
+
+def _open_up_to(graph: onnx.ModelProto, source: str, target: str) -> Activations:
+    known = onnx.shape_inference.infer_shapes(graph)
+    part = onnx.utils.Extractor(known).extract_model([source], [target])
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    providers = ["CPUExecutionProvider"]
+    session = ort.InferenceSession(part.SerializeToString(), options, providers=providers)
+    return lambda images: np.asarray(session.run(None, {source: images})[0], np.float32)

@@ -1,0 +1,110 @@
+"""Other input sizes: which a network fits better than the card's.
+
+A network that ends in a mean over space runs at any size and labels worse at a wrong one. Fit
+changes with the size like a hill, so that from a card on its slope the next sizes show the way up;
+only where the card is nowhere near are all sizes tried.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from converters.card_check.fit import Fit, is_clearly_better
+from converters.card_check.trial import Trial
+from converters.loading.size_search import SIDES
+from edge.backends.onnx import RUNTIME_ERRORS
+from edge.preprocess import InputSpec
+
+# Images this many times larger cost a dozen times the card's; nobody is that far off.
+_MOST_TIMES: Final = 3.5
+# So many sizes that fit worse, one after the other, lie beyond the hill's foot.
+_WORSE_IN_A_ROW: Final = 2
+# Closer than this, a network that bears one size bears the other.
+_OBLONG: Final = 1.15
+
+OnSize = Callable[[int], None]
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class BetterSize:
+    """A size (height, width) under which the images fit better, and how well."""
+
+    size: Size
+    fit: Fit
+
+
+def better_sizes(trial: Trial, found: Fit, spec: InputSpec, on_size: OnSize) -> list[BetterSize]:
+    """The sizes under which the images fit better than `found`, the fit under the card's.
+
+    An oblong size is among them only if it fits clearly better than every square one.
+
+    Args:
+        trial: with a network that takes any size, or raises at those that it cannot take.
+        on_size: called with the number of sizes that were tried.
+    """
+    search = _Search(trial, found, spec, on_size)
+    height, width = spec.height, spec.width
+    turned = {(height, height), (width, width), (width, height)} - {(height, width)}
+    better = [b for size in sorted(turned) if (b := search.fit(size)) is not None]
+    middle = math.sqrt(height * width)
+    near = [side for side in SIDES if middle / _MOST_TIMES <= side <= middle * _MOST_TIMES]
+    better += search.climb([side for side in near if side > middle])
+    better += search.climb([side for side in reversed(near) if side < middle])
+    best = max(better, key=lambda b: b.fit.share.mean(), default=None)
+    rival = best.fit if best else found
+    oblongs = (search.fit(size) for size in _oblongs(best.size if best else (height, width)))
+    better += [b for b in oblongs if b is not None and is_clearly_better(b.fit, rival)]
+    return better
+
+
+class _Search:
+    """Tries sizes, each once."""
+
+    def __init__(self, trial: Trial, found: Fit, spec: InputSpec, on_size: OnSize) -> None:
+        self._trial, self._found, self._spec, self._on_size = trial, found, spec, on_size
+        self._tried: set[Size] = {(spec.height, spec.width)}
+        self._is_worse = False
+
+    def climb(self, sides: Iterable[int]) -> list[BetterSize]:
+        """Square sizes that fit better, of sides that lead away from the card's."""
+        better: list[BetterSize] = []
+        worse_in_a_row = 0
+        for side in sides:
+            found = self.fit((side, side))
+            if found is not None:
+                better.append(found)
+                worse_in_a_row = 0
+            elif self._is_worse:
+                worse_in_a_row += 1
+            if self._found.is_recognised and worse_in_a_row == _WORSE_IN_A_ROW:
+                break
+        return better
+
+    def fit(self, size: Size) -> BetterSize | None:
+        """The fit under a size; None if it is no better, was tried, or the network cannot run."""
+        self._is_worse = False
+        if size in self._tried:
+            return None
+        self._tried.add(size)
+        self._on_size(len(self._tried) - 1)
+        other = replace(self._spec, height=size[0], width=size[1])
+        try:
+            fit = self._trial.fit_if_better(other, self._found)
+        except RUNTIME_ERRORS:
+            return None
+        self._is_worse = fit is None
+        return None if fit is None else BetterSize(size, fit)
+
+
+def _oblongs(size: Size) -> list[Size]:
+    """The nearest oblong neighbours of a square size; none of an oblong one."""
+    height, width = size
+    if height != width:
+        return []
+    larger = [side for side in SIDES if side >= height * _OBLONG][:1]
+    smaller = [side for side in SIDES if side * _OBLONG <= height][-1:]
+    return [pair for side in (*larger, *smaller) for pair in ((height, side), (side, height))]

@@ -1,0 +1,95 @@
+"""The network and labelled images on which inputs are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.card_check.fit import Fit, measure_fit
+from converters.image_set import ImageSet, image_batches
+from converters.loading.samples import normalise
+from edge.errors import ConfigError
+from edge.preprocess import InputSpec
+
+# Enough to see a gain of three points with four standard errors on the reference model.
+MAX_IMAGES: Final = 400
+# After so many images an input that fits worse is not tried on the others.
+TRIAL_IMAGES: Final = 96
+BATCH_SIZE: Final = 16
+
+# Normalised float32 images (batch, 3, h, w) to logits (batch, classes).
+Infer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The network behind its normalisation, and labelled images to try it on, classes in turn."""
+
+    infer: Infer
+    images: ImageSet
+    labels: NDArray[np.intp]
+
+    def logits(self, spec: InputSpec) -> NDArray[np.float32]:
+        """Logits (images, classes) under a spec."""
+        return np.concatenate(list(self._batches(spec)))
+
+    def fit(self, spec: InputSpec) -> Fit:
+        """How well the logits under a spec fit the labels."""
+        return measure_fit(self.logits(spec), self.labels)
+
+    def fit_if_better(self, spec: InputSpec, rival: Fit) -> Fit | None:
+        """The fit under a spec; None if it is no better than `rival`, on TRIAL_IMAGES or on all."""
+        rows: list[NDArray[np.float32]] = []
+        for batch in self._batches(spec):
+            rows.extend(batch)
+            if len(rows) == TRIAL_IMAGES:
+                so_far = measure_fit(np.stack(rows), self.labels[:TRIAL_IMAGES])
+                if so_far.share.mean() <= rival.share[:TRIAL_IMAGES].mean():
+                    return None
+        fit = measure_fit(np.stack(rows), self.labels)
+        return fit if fit.share.mean() > rival.share.mean() else None
+
+    def first_batch(self, spec: InputSpec) -> NDArray[np.float32]:
+        """Normalised images (BATCH_SIZE or fewer, 3, h, w), for a comparison of two networks."""
+        return normalise(next(image_batches(self.images, spec, BATCH_SIZE)), spec)
+
+    def _batches(self, spec: InputSpec) -> Iterator[NDArray[np.float32]]:
+        for batch in image_batches(self.images, spec, BATCH_SIZE):
+            yield self.infer(normalise(batch, spec))
+
+
+def choose_images(images: ImageSet, classes: tuple[str, ...]) -> tuple[ImageSet, NDArray[np.intp]]:
+    """At most MAX_IMAGES, evenly from every class, the classes in turn; and their labels.
+
+    Raises:
+        ConfigError: an image's label is no class of the card.
+    """
+    by_class: dict[str, list[int]] = {}
+    for position, (label, _) in enumerate(images.files):
+        by_class.setdefault(str(label), []).append(position)
+    unknown = sorted(set(by_class) - set(classes))
+    if unknown:
+        raise ConfigError(
+            f"{images.origin} holds images of {unknown[0]!r}, which is no class of the model card "
+            f"({', '.join(classes)}). Validate on images of the card's classes."
+        )
+    limit = _images_per_class([len(found) for found in by_class.values()])
+    turns: list[tuple[int, int]] = []
+    for positions in by_class.values():
+        picked = np.linspace(0, len(positions) - 1, min(limit, len(positions))).round().astype(int)
+        turns += [(turn, positions[i]) for turn, i in enumerate(picked)]
+    files = tuple(images.files[position] for _, position in sorted(turns))
+    labels = np.array([classes.index(str(label)) for label, _ in files], np.intp)
+    return ImageSet(images.origin, files, ""), labels
+
+
+def _images_per_class(counts: list[int]) -> int:
+    """The largest limit per class that keeps the sum within MAX_IMAGES."""
+    limit = max(counts)
+    while limit > 1 and sum(min(limit, count) for count in counts) > MAX_IMAGES:
+        limit -= 1
+    return limit

@@ -1,0 +1,1 @@
+"""Steps that bring any legal ONNX classifier to the one form that the converter reads."""

@@ -1,0 +1,246 @@
+"""A batch of any size, where the exporter wrote the size of its example into the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from converters.loading.intake.batch.axis import RESHAPING, BatchAxis, Shape, follow_batch
+from converters.loading.intake.batch.strides import as_reshapes
+from converters.loading.intake.editing import (
+    Constants,
+    add_constant,
+    array,
+    attribute,
+    constants,
+    copy_of,
+    fresh_name,
+    insert_before,
+    int_list,
+)
+from converters.loading.intake.running import Running, is_near, open_graph
+from converters.loading.intake.subject import Subject
+from edge.errors import ModelError
+
+BATCH: Final = "batch"
+_TRIED_BATCHES: Final = (1, 2, 5)
+# Kernels for one image and for several sum in another order.
+_TOLERANCE: Final = 1e-3
+# A constant of one row serves each image of a batch in these; in a Concat it is repeated.
+_BROADCASTING: Final = ("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Where", "Concat")
+
+
+def free_batch(subject: Subject) -> None:
+    """Make the batch dynamic, and show that each image gets its own logits in any batch.
+
+    Raises:
+        ModelError: the graph is fixed to its batch.
+    """
+    trial = _dynamic(subject.model)
+    reason = _what_differs(trial, subject)
+    if reason is not None:
+        trial = _rewritten(subject)
+        left = _what_differs(trial, subject)
+        if left is not None:
+            raise ModelError(
+                f"{subject.name} is fixed to a batch of {subject.batch} ({reason}), and a dynamic "
+                "batch is needed. Export it with a dynamic batch (dynamic_axes or dynamic_shapes), "
+                "without int(x.shape[0]) in its code."
+            )
+        subject.changes.append(f"its fixed batch of {subject.batch} was made dynamic")
+    subject.model, subject.batch = trial, 1
+
+
+def _dynamic(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy whose ends say that the batch is dynamic."""
+    trial = copy_of(model)
+    for value in (*trial.graph.input, *trial.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = BATCH
+    # Shapes inferred for a fixed batch would contradict the dynamic one.
+    del trial.graph.value_info[:]
+    return trial
+
+
+def _what_differs(trial: onnx.ModelProto, subject: Subject) -> str | None:
+    """The first batch that gives other logits than the source does, in words."""
+    count = len(subject.samples)
+    try:
+        running = open_graph(trial)
+    except RuntimeError:
+        return "its shapes contradict each other in any other"
+    for batch in _TRIED_BATCHES:
+        chosen = [i % count for i in range(batch)]
+        try:
+            (found,) = running.infer(subject.samples[chosen]).values()
+        except RuntimeError:
+            return f"it does not run on a batch of {batch}"
+        if not is_near(found, subject.given()[chosen], _TOLERANCE):
+            return f"a batch of {batch} gives other logits"
+    return None
+
+
+def _rewritten(subject: Subject) -> onnx.ModelProto:
+    """A copy with a dynamic batch in the nodes that hold its size as a constant."""
+    model = copy_of(subject.model)
+    known = constants(model)
+    as_reshapes(model, known, _shapes(model, subject))
+    while True:
+        shapes = _shapes(model, subject)
+        places = follow_batch(model, known, shapes, subject.batch)
+        if not _keep_in_squeeze(model, shapes, places):
+            break
+    for node in list(model.graph.node):
+        held = [name for name in node.input if name in places]
+        if not held:
+            continue
+        place = places.get(node.output[0])
+        if place is None:
+            continue
+        if subject.batch > 1 and node.op_type in _BROADCASTING:
+            _take_one_row(model, known, node, shapes, place.axis)
+        if node.op_type in _REWRITES:
+            _REWRITES[node.op_type](model, node, shapes, place)
+        elif node.op_type == "Concat":
+            _expand_constants(model, node, shapes, places)
+    return _dynamic(model)
+
+
+def _shapes(model: onnx.ModelProto, subject: Subject) -> dict[str, Shape]:
+    """The shapes of all tensors at the fixed batch, as they come out of a run."""
+    probe = copy_of(model)
+    present = {value.name for value in probe.graph.output}
+    names = [name for node in probe.graph.node for name in node.output if name]
+    probe.graph.output.extend(
+        onnx.ValueInfoProto(name=name) for name in names if name not in present
+    )
+    images = np.repeat(subject.samples[:1], subject.batch, axis=0)
+    running: Running = open_graph(probe, optimised=False)
+    shapes = {name: value.shape for name, value in running.infer(images).items()}
+    shapes[probe.graph.input[0].name] = images.shape
+    return shapes | {tensor.name: tuple(tensor.dims) for tensor in probe.graph.initializer}
+
+
+def _reshape(
+    model: onnx.ModelProto, node: onnx.NodeProto, shapes: Mapping[str, Shape], place: BatchAxis
+) -> None:
+    shape = list(shapes[node.output[0]])
+    shape[place.axis] = -1
+    name = int_list(model, "free_shape", shape)
+    node.CopyFrom(
+        helper.make_node("Reshape", [node.input[0], name], list(node.output), name=node.name)
+    )
+
+
+def _keep_in_squeeze(
+    model: onnx.ModelProto, shapes: Mapping[str, Shape], places: Mapping[str, BatchAxis]
+) -> bool:
+    """Give one Squeeze without axes those that are not the batch's, which it drops if it is 1.
+
+    False where there is none left.
+    """
+    for node in model.graph.node:
+        place, before = places.get(node.input[0]) if node.input else None, shapes
+        if node.op_type == "Squeeze" and len(node.input) < 2 and place is not None:
+            sizes = before[node.input[0]]
+            gone = [i for i, size in enumerate(sizes) if size == 1 and i != place.axis]
+            node.input.append(int_list(model, "squeezed_axes", gone))
+            return True
+    return False
+
+
+def _expand(
+    model: onnx.ModelProto, node: onnx.NodeProto, shapes: Mapping[str, Shape], place: BatchAxis
+) -> None:
+    shape = list(shapes[node.output[0]])
+    shape[place.axis] = 1
+    node.input[1] = int_list(model, "free_shape", shape)
+
+
+def _resize(
+    model: onnx.ModelProto, node: onnx.NodeProto, shapes: Mapping[str, Shape], _: BatchAxis
+) -> None:
+    """Scales say nothing of the batch, where sizes do."""
+    if len(node.input) < 4 or not node.input[3]:
+        return
+    before, after = shapes[node.input[0]], shapes[node.output[0]]
+    pairs = zip(before, after, strict=True)
+    scales = [np.float32(new / old) for old, new in pairs]
+    # Rounded to FP32, a scale may fall short of the size that it stands for.
+    held = [
+        scale if int(old * scale) == new else np.nextafter(scale, np.float32(np.inf))
+        for scale, old, new in zip(scales, before, after, strict=True)
+    ]
+    node.input[2] = add_constant(model, "free_scales", np.array(held, np.float32))
+    del node.input[3:]
+
+
+_REWRITES: Final = {
+    **dict.fromkeys(RESHAPING, _reshape),
+    "Expand": _expand,
+    "Resize": _resize,
+}
+
+
+def _expand_constants(
+    model: onnx.ModelProto,
+    node: onnx.NodeProto,
+    shapes: Mapping[str, Shape],
+    places: Mapping[str, BatchAxis],
+) -> None:
+    """Repeat what is joined to each image of a batch, as a class token is."""
+    carrier = next(name for name in node.input if name in places)
+    axis = places[carrier].axis
+    if attribute(node, "axis", 0) % len(shapes[carrier]) == axis:
+        return
+    for position, name in enumerate(node.input):
+        if name not in places and shapes[name][axis] == 1:
+            node.input[position] = _expanded(model, node, name, carrier, (shapes[name], axis))
+
+
+def _expanded(
+    model: onnx.ModelProto,
+    reader: onnx.NodeProto,
+    name: str,
+    carrier: str,
+    repeated: tuple[Shape, int],
+) -> str:
+    """A tensor repeated along an axis as often as another one is long there."""
+    shape, axis = repeated
+    all_sizes, size, target, result = (
+        fresh_name(model, f"{name}_{what}") for what in ("sizes", "size", "target", "repeated")
+    )
+    index = int_list(model, "axis", [axis])
+    ends = [int_list(model, "sizes", part) for part in (shape[:axis], shape[axis + 1 :])]
+    parts = [ends[0], size, ends[1]] if axis else [size, ends[1]]
+    added = [
+        helper.make_node("Shape", [carrier], [all_sizes]),
+        helper.make_node("Gather", [all_sizes, index], [size]),
+        helper.make_node("Concat", parts, [target], axis=0),
+        helper.make_node("Expand", [name, target], [result]),
+    ]
+    insert_before(model, reader, added)
+    return result
+
+
+def _take_one_row(
+    model: onnx.ModelProto,
+    known: Constants,
+    node: onnx.NodeProto,
+    shapes: dict[str, Shape],
+    axis: int,
+) -> None:
+    """Of constants that repeat one image's values for each of the batch, keep those of one."""
+    after = shapes[node.output[0]]
+    for position, name in enumerate(node.input):
+        value = array(known, name)
+        own_axis = axis - (len(after) - value.ndim) if value is not None else -1
+        if value is None or own_axis < 0 or value.shape[own_axis] != after[axis]:
+            continue
+        row = value.take([0], axis=own_axis)
+        if (row == value).all():
+            node.input[position] = kept = add_constant(model, f"{name}_row", row)
+            shapes[kept] = row.shape

@@ -1,0 +1,38 @@
+"""Views that an exporter wrote as picking each element by its place in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from converters.loading.intake.batch.axis import Shape
+from converters.loading.intake.editing import (
+    Constants,
+    array,
+    attribute,
+    int_list,
+    producers,
+    replace,
+)
+
+
+def as_reshapes(model: onnx.ModelProto, known: Constants, shapes: Mapping[str, Shape]) -> None:
+    """Write a flattening followed by picking all elements in their order as one Reshape.
+
+    torch's newer exporter makes them of `as_strided`; the places are those of a fixed batch.
+    """
+    computed = producers(model)
+    for node in list(model.graph.node):
+        flat = computed.get(node.input[0]) if node.op_type == "Gather" else None
+        if flat is None or flat.op_type != "Reshape" or attribute(node, "axis", 0) != 0:
+            continue
+        places, size = array(known, node.input[1]), shapes[node.input[0]]
+        if places is None or size != (places.size,):
+            continue
+        if np.array_equal(places.reshape(-1), np.arange(places.size)):
+            shape = int_list(model, "view_shape", places.shape)
+            view = helper.make_node("Reshape", [flat.input[0], shape], [node.output[0]])
+            replace(model, node, [view])

@@ -1,0 +1,85 @@
+"""One kind of float: FP32. Later steps choose smaller ones where they measured that these hold."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import onnx
+from onnx import AttributeProto, TensorProto, numpy_helper
+
+from converters.loading.intake.editing import attribute, bypass, copy_of, prune
+from converters.loading.intake.subject import Subject
+
+_NAMES: Final = {
+    TensorProto.FLOAT16: "FP16",
+    TensorProto.BFLOAT16: "BF16",
+    TensorProto.DOUBLE: "FP64",
+}
+# Attributes that name the type of a node's output.
+_TYPE_ATTRIBUTES: Final = ("to", "dtype")
+
+
+def all_float32(subject: Subject) -> bool:
+    """Bring weights, attributes, conversions and ends of other floats to FP32, if there are any."""
+    converted = copy_of(subject.model)
+    graph = converted.graph
+    found = {_convert(tensor) for tensor in graph.initializer}
+    for node in graph.node:
+        found |= {_convert_attribute(held) for held in node.attribute}
+    for value in (*graph.input, *graph.output):
+        found.add(value.type.tensor_type.elem_type)
+        if value.type.tensor_type.elem_type in _NAMES:
+            value.type.tensor_type.elem_type = TensorProto.FLOAT
+    del graph.value_info[:]
+    _drop_conversions(converted)
+    subject.model = converted
+    names = [name for kind, name in _NAMES.items() if kind in found]
+    if not names:
+        return False
+    subject.changes.append(f"its {' and '.join(names)} values were made FP32")
+    return True
+
+
+def _convert(tensor: TensorProto) -> int:
+    """Make a tensor FP32 where it is of another float type; gives the type that it had."""
+    kind = tensor.data_type
+    if kind in _NAMES:
+        # A double beyond FP32 becomes infinite, which the check of the logits reports.
+        with np.errstate(over="ignore"):
+            values = numpy_helper.to_array(tensor).astype(np.float32)
+        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    return kind
+
+
+def _convert_attribute(held: AttributeProto) -> int:
+    if held.type == AttributeProto.TENSOR:
+        return _convert(held.t)
+    if held.name in _TYPE_ATTRIBUTES and held.i in _NAMES:
+        kind = int(held.i)
+        held.i = TensorProto.FLOAT
+        return kind
+    return TensorProto.UNDEFINED
+
+
+def _drop_conversions(model: onnx.ModelProto) -> None:
+    """Take out conversions from FP32 to FP32."""
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    values = (*inferred.value_info, *inferred.input, *inferred.output)
+    types = {value.name: value.type.tensor_type.elem_type for value in values}
+    types |= {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        is_cast = node.op_type == "Cast" and attribute(node, "to") == TensorProto.FLOAT
+        is_like = node.op_type == "CastLike" and types.get(node.input[1]) == TensorProto.FLOAT
+        if (is_cast or is_like) and types.get(node.input[0]) == TensorProto.FLOAT:
+            _skip(model, node)
+    prune(model)
+
+
+def _skip(model: onnx.ModelProto, node: onnx.NodeProto) -> None:
+    computed = {name for other in model.graph.node for name in other.output}
+    is_output = any(value.name == node.output[0] for value in model.graph.output)
+    if is_output and node.input[0] not in computed:
+        # An output must be computed; a constant or the image itself is not.
+        return
+    bypass(model, node.output[0], node.input[0])

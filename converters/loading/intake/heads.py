@@ -1,0 +1,159 @@
+"""The operators that turn logits into probabilities at the end of a network, and without them.
+
+Every label's confidence is the softmax of the logits (`edge.postprocess`), so that a graph must
+end in logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from converters.loading.intake.editing import array, bypass, constants, copy_of, producers, prune
+from converters.loading.intake.running import is_near, open_graph
+from converters.loading.intake.subject import Subject
+
+Head = Callable[[NDArray[Any]], NDArray[Any]]
+
+# Between a head and the output these change no value, or none but the very small and large.
+_PASSING: Final = frozenset(
+    {
+        *("Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose"),
+        *("Cast", "Dropout", "Clip"),
+    }
+)
+# Guards against the logarithm of zero.
+_GUARDS: Final = _PASSING | {"Add", "Max"}
+_TOLERANCE: Final = 1e-4
+
+
+def softmax(logits: NDArray[Any]) -> NDArray[Any]:
+    """Probabilities (n, classes) whose rows sum to 1."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def log_softmax(logits: NDArray[Any]) -> NDArray[Any]:
+    """Logarithms of `softmax`."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+
+
+def sigmoid(logits: NDArray[Any]) -> NDArray[Any]:
+    """A probability for each class by itself."""
+    # The logistic function by tanh, which overflows for no logits.
+    return np.asarray((1 + np.tanh(logits / 2)) / 2)
+
+
+HEADS: Final[dict[str, Head]] = {
+    "softmax": softmax,
+    "log_softmax": log_softmax,
+    "sigmoid": sigmoid,
+}
+
+
+def remove_head(subject: Subject) -> None:
+    """Take a softmax, log-softmax or sigmoid at the end off, if the rest gives its logits."""
+    source = _source_of_head(subject.model)
+    if source is None:
+        return
+    trial = copy_of(subject.model)
+    _cut(trial, *source)
+    try:
+        logits = open_graph(trial).rows(subject.samples, subject.batch)
+    except RuntimeError:
+        return
+    found = logits[trial.graph.output[0].name].astype(np.float64)
+    for name, head in HEADS.items():
+        if is_near(head(found), subject.given(), _TOLERANCE):
+            subject.model, subject.removed_head = trial, name
+            subject.changes.append(f"the {name.replace('_', '-')} at its end was taken off")
+            return
+
+
+def _source_of_head(model: onnx.ModelProto) -> tuple[str, str] | None:
+    """The head's last tensor and the tensor of logits that it was made of."""
+    computed = producers(model)
+    end = _behind(computed, model.graph.output[0].name, _PASSING)
+    node = computed.get(end)
+    if node is not None and node.op_type == "Log":
+        inner = _behind(computed, node.input[0], _GUARDS)
+        source = _logits_of(model, computed, inner)
+    else:
+        source = _logits_of(model, computed, end)
+    return None if source is None else (end, source)
+
+
+def _behind(computed: dict[str, onnx.NodeProto], name: str, passing: frozenset[str]) -> str:
+    while (node := computed.get(name)) is not None and node.op_type in passing:
+        name = node.input[0]
+    return name
+
+
+def _logits_of(
+    model: onnx.ModelProto, computed: dict[str, onnx.NodeProto], name: str
+) -> str | None:
+    """What a head's operators were given; also where exporters wrote out its formula."""
+    node = computed.get(name)
+    if node is None:
+        return None
+    if node.op_type in ("Softmax", "LogSoftmax", "Sigmoid"):
+        return str(node.input[0])
+    if node.op_type == "Exp":
+        inner = computed.get(node.input[0])
+        return inner.input[0] if inner is not None and inner.op_type == "LogSoftmax" else None
+    if node.op_type == "Div":
+        return _of_softmax(computed, node) or _of_sigmoid(model, computed, node)
+    if node.op_type == "Reciprocal":
+        return _of_logistic(model, computed, node.input[0])
+    return None
+
+
+def _of_softmax(computed: dict[str, onnx.NodeProto], node: onnx.NodeProto) -> str | None:
+    """Exp(x) / ReduceSum(Exp(x)), with or without the largest x subtracted."""
+    power, total = computed.get(node.input[0]), computed.get(node.input[1])
+    if power is None or total is None or power.op_type != "Exp" or total.op_type != "ReduceSum":
+        return None
+    shifted = computed.get(power.input[0])
+    if shifted is not None and shifted.op_type == "Sub":
+        largest = computed.get(shifted.input[1])
+        if largest is not None and largest.op_type == "ReduceMax":
+            return str(shifted.input[0])
+    return str(power.input[0])
+
+
+def _of_sigmoid(
+    model: onnx.ModelProto, computed: dict[str, onnx.NodeProto], node: onnx.NodeProto
+) -> str | None:
+    """1 / (1 + Exp(-x))."""
+    one = array(constants(model), node.input[0])
+    return _of_logistic(model, computed, node.input[1]) if one is not None else None
+
+
+def _of_logistic(
+    model: onnx.ModelProto, computed: dict[str, onnx.NodeProto], name: str
+) -> str | None:
+    total = computed.get(name)
+    if total is None or total.op_type != "Add":
+        return None
+    known = constants(model)
+    power = next((computed.get(term) for term in total.input if term not in known), None)
+    minus = computed.get(power.input[0]) if power is not None and power.op_type == "Exp" else None
+    return str(minus.input[0]) if minus is not None and minus.op_type == "Neg" else None
+
+
+def _cut(model: onnx.ModelProto, end: str, source: str) -> None:
+    """Let what follows the head read its logits, and bound nothing that was a probability."""
+    computed = producers(model)
+    name = model.graph.output[0].name
+    while name != end:
+        node = computed[name]
+        if node.op_type == "Clip":
+            bypass(model, name, node.input[0])
+        name = node.input[0]
+    bypass(model, end, source)
+    prune(model)

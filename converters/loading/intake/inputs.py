@@ -1,0 +1,152 @@
+"""The image input: float (batch, 3, height, width), whatever layout and type the file has."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import onnx
+from onnx import TensorProto, helper
+
+from converters.loading.intake.editing import (
+    attribute,
+    bypass,
+    fresh_name,
+    names_read,
+    prune,
+    readers,
+)
+from converters.loading.intake.subject import Subject
+from edge.errors import ModelError
+
+_FLOATS: Final = (
+    TensorProto.FLOAT,
+    TensorProto.FLOAT16,
+    TensorProto.BFLOAT16,
+    TensorProto.DOUBLE,
+)
+_TO_CHANNELS_LAST: Final = [0, 2, 3, 1]
+_TO_CHANNELS_FIRST: Final = [0, 3, 1, 2]
+_COLOURS: Final = 3
+
+Dimensions = list[int | str]
+
+
+def one_image_input(subject: Subject) -> None:
+    """Leave one input (batch, 3, height, width) of floats, of the card's size.
+
+    Raises:
+        ModelError: there are several, or the one is no colour image of that size.
+    """
+    model = subject.model
+    image = _only_input(subject)
+    dimensions = _dimensions(image)
+    _take_bytes(subject, image)
+    if image.type.tensor_type.elem_type not in _FLOATS:
+        raise _other(subject, image, "Export it with a float input.")
+    if len(dimensions) != 4:
+        raise _other(subject, image, "Give a network for images.")
+    if _is_channels_last(dimensions, subject.size):
+        _transpose(model, image)
+        subject.changes.append("its channels-last input was given a transposition in front")
+        dimensions = [dimensions[i] for i in _TO_CHANNELS_FIRST]
+    _check(subject, image, dimensions)
+    batch = dimensions[0]
+    if isinstance(batch, int):
+        subject.batch = batch
+    shape = [batch if batch != "?" else "batch", _COLOURS, *subject.size]
+    kind = image.type.tensor_type.elem_type
+    described = helper.make_tensor_value_info(image.name, kind, shape)
+    image.CopyFrom(described)
+    # Sizes that were inferred for other images, or for another layout.
+    del model.graph.value_info[:]
+
+
+def _only_input(subject: Subject) -> onnx.ValueInfoProto:
+    graph = subject.model.graph
+    used = names_read(graph)
+    unused = [value for value in graph.input if value.name not in used]
+    inputs = [value for value in graph.input if value.name in used]
+    if len(inputs) != 1:
+        found = (
+            ", ".join(f"{value.name} {_dimensions(value)}" for value in inputs) or "none is read"
+        )
+        raise ModelError(
+            f"{subject.name} has {len(inputs)} inputs ({found[:300]}); a classifier with one "
+            "input, the image, is needed. Export it with the others as constants."
+        )
+    for value in unused:
+        subject.changes.append(f"its input {value.name[:40]}, which nothing reads, was left out")
+        graph.input.remove(value)
+    image: onnx.ValueInfoProto = graph.input[0]
+    return image
+
+
+def _dimensions(value: onnx.ValueInfoProto) -> Dimensions:
+    return [d.dim_value or d.dim_param or "?" for d in value.type.tensor_type.shape.dim]
+
+
+def _take_bytes(subject: Subject, image: onnx.ValueInfoProto) -> None:
+    """Let a network that converts bytes to floats first take the floats."""
+    model = subject.model
+    casts = readers(model, image.name)
+    is_bytes = image.type.tensor_type.elem_type == TensorProto.UINT8
+    if not is_bytes or not all(_is_cast_to_float(node) for node in casts):
+        return
+    for cast in casts:
+        bypass(model, cast.output[0], image.name)
+    image.type.tensor_type.elem_type = attribute(casts[0], "to")
+    prune(model)
+    subject.changes.append("its input of bytes was made one of floats from 0 to 255")
+
+
+def _is_cast_to_float(node: onnx.NodeProto) -> bool:
+    return node.op_type == "Cast" and attribute(node, "to") in _FLOATS
+
+
+def _is_channels_last(dimensions: Dimensions, size: tuple[int, int]) -> bool:
+    if dimensions[1] == _COLOURS:
+        # Three rows of an image are no image, unless the card says so.
+        return False
+    known_last = isinstance(dimensions[3], int) and dimensions[3] in (1, _COLOURS, 4)
+    return known_last and dimensions[3] != size[1]
+
+
+def _transpose(model: onnx.ModelProto, image: onnx.ValueInfoProto) -> None:
+    """Put a transposition behind the input; one that undoes it vanishes with it."""
+    original = list(model.graph.node)
+    last = fresh_name(model, f"{image.name}_channels_last")
+    for node in original:
+        for position, name in enumerate(node.input):
+            if name == image.name:
+                node.input[position] = last
+    for node in readers(model, last):
+        if node.op_type == "Transpose" and attribute(node, "perm") == _TO_CHANNELS_FIRST:
+            bypass(model, node.output[0], image.name)
+    transpose = helper.make_node("Transpose", [image.name], [last], perm=_TO_CHANNELS_LAST)
+    model.graph.node.insert(0, transpose)
+    prune(model)
+
+
+def _check(subject: Subject, image: onnx.ValueInfoProto, dimensions: Dimensions) -> None:
+    channels, *size = dimensions[1:]
+    if isinstance(channels, int) and channels != _COLOURS:
+        plural = "channel" if channels == 1 else "channels"
+        raise ModelError(
+            f"{subject.name} takes images of {channels} {plural} (input {image.name[:40]} "
+            f"{_dimensions(image)}), {_COLOURS} are needed: red, green and blue. Train or export "
+            "the network for colour images."
+        )
+    pairs = zip(size, subject.size, strict=True)
+    if any(isinstance(found, int) and found != needed for found, needed in pairs):
+        raise _other(
+            subject, image, "Correct input.height and input.width in the card, or export it anew."
+        )
+
+
+def _other(subject: Subject, image: onnx.ValueInfoProto, advice: str) -> ModelError:
+    kind = TensorProto.DataType.Name(image.type.tensor_type.elem_type).lower()
+    height, width = subject.size
+    return ModelError(
+        f"{subject.name} takes {kind} {_dimensions(image)}, the card says float "
+        f"[batch, 3, {height}, {width}]. {advice}"
+    )

@@ -1,0 +1,170 @@
+"""One opset, for operators that the converter, ONNX Runtime and TensorRT read alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import onnx
+import onnx.inliner
+from onnx import helper
+
+from converters.loading.graph import OPSET, STANDARD_DOMAINS, all_nodes
+from converters.loading.intake.editing import array, attribute, constants, copy_of, int_list
+from converters.loading.intake.initializers import constant_nodes_to_initializers
+from converters.loading.intake.running import is_near, open_graph
+from converters.loading.intake.subject import Subject
+from edge.errors import ModelError
+
+# Pools got them late; ones are what pools without them have.
+_ONES: Final = "dilations"
+_TOLERANCE: Final = 1e-3
+_NO_FORM: Final = (
+    RuntimeError,
+    onnx.checker.ValidationError,
+    onnx.shape_inference.InferenceError,
+)
+
+
+def not_older(subject: Subject) -> None:
+    """Bring an older graph to `OPSET`.
+
+    Raises:
+        ModelError: an operator has no newer form.
+    """
+    opset = _opset(subject.model)
+    if opset >= OPSET:
+        return
+    try:
+        subject.model = onnx.version_converter.convert_version(subject.model, OPSET)
+    except RuntimeError as error:
+        raise ModelError(
+            f"{subject.name} has opset {opset} and cannot be brought to {OPSET}. "
+            f"Export it again with opset {OPSET} or newer."
+        ) from error
+
+
+def not_newer(subject: Subject) -> None:
+    """Bring a newer graph to `OPSET`, or as near as its operators have a form that gives the same.
+
+    ONNX's converter knows no way back for some operators that only learned new types; there the
+    older opset is declared, and the checker and a run have to find that nothing changes.
+    """
+    opset = _opset(subject.model)
+    if opset <= OPSET:
+        return
+    model = _in_older_terms(subject.model, opset)
+    for candidate in _candidates(model, opset):
+        if _gives_the_same(candidate, subject):
+            subject.model = candidate
+            return
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    return next((o.version for o in model.opset_import if o.domain in STANDARD_DOMAINS), 0)
+
+
+def _candidates(model: onnx.ModelProto, opset: int) -> Iterator[onnx.ModelProto]:
+    for target in range(OPSET, opset):
+        for convert in (onnx.version_converter.convert_version, _declared):
+            try:
+                candidate = convert(model, target)
+                onnx.checker.check_model(candidate, full_check=True)
+            except (
+                RuntimeError,
+                onnx.checker.ValidationError,
+                onnx.shape_inference.InferenceError,
+            ):
+                continue
+            yield candidate
+
+
+def _declared(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    copy = copy_of(model)
+    for declared in copy.opset_import:
+        if declared.domain in STANDARD_DOMAINS:
+            declared.version = opset
+    if opset == OPSET:
+        _name_axes(copy)
+    return copy
+
+
+def _name_axes(model: onnx.ModelProto) -> None:
+    """Axes of reductions as attributes, which they were up to opset 17; of sums up to 12."""
+    known = constants(model)
+    for node in all_nodes(model.graph.node):
+        is_reduction = node.op_type.startswith("Reduce") and node.op_type != "ReduceSum"
+        axes = array(known, node.input[1]) if is_reduction and len(node.input) > 1 else None
+        if axes is not None:
+            del node.input[1:]
+            node.attribute.append(helper.make_attribute("axes", axes.tolist()))
+
+
+def _gives_the_same(candidate: onnx.ModelProto, subject: Subject) -> bool:
+    try:
+        found = open_graph(candidate).rows(subject.samples, subject.batch)
+    except RuntimeError:
+        return False
+    outputs = found[candidate.graph.output[0].name]
+    return is_near(outputs, subject.given(), _TOLERANCE)
+
+
+def _in_older_terms(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """A copy without operators and attributes that `OPSET` lacks, where older ones say the same."""
+    since: dict[str, int] = {}
+    for schema in onnx.defs.get_all_schemas_with_history():
+        if schema.domain == "":
+            first = since.get(schema.name, schema.since_version)
+            since[schema.name] = min(first, schema.since_version)
+    names = {node.op_type for node in all_nodes(model.graph.node)}
+    newer = [("", name) for name in sorted(names) if OPSET < since.get(name, 0) <= opset]
+    older = copy_of(model)
+    if newer:
+        older = onnx.inliner.inline_selected_functions(
+            model, newer, exclude=False, inline_schema_functions=True
+        )
+    constant_nodes_to_initializers(older)
+    sizes = _sizes(older)
+    for node in older.graph.node:
+        if node.op_type == "Split":
+            _name_sizes(older, node, sizes)
+    for node in all_nodes(older.graph.node):
+        if since.get(node.op_type, opset) <= OPSET:
+            _drop_attributes(node, opset)
+    return older
+
+
+def _drop_attributes(node: onnx.NodeProto, opset: int) -> None:
+    """Take off what the older form of an operator lacks and what says nothing here."""
+    known = onnx.defs.get_schema(node.op_type, OPSET).attributes
+    newer = onnx.defs.get_schema(node.op_type, opset).attributes
+    for held in list(node.attribute):
+        if held.name in known or held.name not in newer:
+            continue
+        default = newer[held.name].default_value
+        value = helper.get_attribute_value(held)
+        is_default = default.type and helper.get_attribute_value(default) == value
+        if is_default or (held.name == _ONES and set(value) == {1}):
+            node.attribute.remove(held)
+
+
+def _name_sizes(model: onnx.ModelProto, node: onnx.NodeProto, sizes: dict[str, list[int]]) -> None:
+    """Give a Split that names the number of its parts their sizes, which every form knows."""
+    count, axis = attribute(node, "num_outputs"), attribute(node, "axis", 0)
+    before = sizes.get(node.input[0], [])
+    size = before[axis] if -len(before) <= axis < len(before) else 0
+    if count is None or size == 0:
+        return
+    part = -(-size // count)
+    parts = [part] * (count - 1) + [size - part * (count - 1)]
+    del node.input[1:]
+    node.input.append(int_list(model, "parts", parts))
+    held = next(held for held in node.attribute if held.name == "num_outputs")
+    node.attribute.remove(held)
+
+
+def _sizes(model: onnx.ModelProto) -> dict[str, list[int]]:
+    """The sizes of all tensors, 0 where they are not known."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    values = (*graph.value_info, *graph.input, *graph.output)
+    return {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}

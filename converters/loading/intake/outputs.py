@@ -1,0 +1,140 @@
+"""The one output that holds a value for each class of each image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from converters.loading.intake.editing import (
+    fresh_name,
+    int_list,
+    producers,
+    prune,
+)
+from converters.loading.intake.heads import HEADS
+from converters.loading.intake.running import Arrays, is_near
+from converters.loading.intake.subject import Subject
+from edge.errors import ModelError
+
+# These give the best class or its score, from the scores of all classes.
+_DECISIONS: Final = ("ArgMax", "TopK", "ReduceMax")
+_HEAD_TOLERANCE: Final = 1e-3
+
+
+def drop_maps(model: onnx.ModelProto) -> None:
+    """Take the scores themselves where an output is a list of dictionaries, as scikit-learn's."""
+    computed = producers(model)
+    for value in model.graph.output:
+        node = computed.get(value.name)
+        if node is not None and node.op_type == "ZipMap":
+            info = helper.make_tensor_value_info(node.input[0], TensorProto.FLOAT, [None, None])
+            value.CopyFrom(info)
+    prune(model)
+
+
+def choose(outputs: Arrays, subject_name: str, class_count: int) -> str:
+    """The name of the output that holds logits.
+
+    Of two of the right width, of which one is the softmax or sigmoid of the other, it is the
+    other.
+
+    Args:
+        outputs: by name (n, ...) for n images.
+
+    Raises:
+        ModelError: none has one value for each class, or several have.
+    """
+    fitting = {
+        name: flat(output) for name, output in outputs.items() if is_scores(output, class_count)
+    }
+    distinct: dict[str, NDArray[Any]] = {}
+    for name, output in fitting.items():
+        if not any(is_near(output, other, 1e-6) for other in distinct.values()):
+            distinct[name] = output
+    logits = [n for n, found in distinct.items() if not _is_of_another(found, distinct)]
+    if len(logits) == 1:
+        return logits[0]
+    found = ", ".join(f"{name or 'output'} {_shape(v)}" for name, v in outputs.items()) or "nothing"
+    if not logits:
+        raise ModelError(
+            f"{subject_name} gives outputs of shape {found[:300]} for n images; the card's "
+            f"{class_count} classes need (n, {class_count}). Correct the card's classes, or export "
+            "the whole classifier."
+        )
+    raise ModelError(
+        f"{subject_name} gives {len(logits)} outputs of {class_count} classes "
+        f"({', '.join(logits)[:300]}), and one is needed. Export it with the one of the classifier."
+    )
+
+
+def is_scores(output: NDArray[Any], class_count: int) -> bool:
+    """Whether an output (n, ...) has one float for each class of each image."""
+    is_float = output.dtype.kind == "f"
+    return is_float and [size for size in output.shape[1:] if size != 1] == [class_count]
+
+
+def flat(output: NDArray[Any]) -> NDArray[Any]:
+    """Scores (n, classes) of an output that may have further axes of length 1."""
+    return output.reshape(len(output), -1)
+
+
+def one_output(subject: Subject, outputs: Arrays) -> NDArray[np.float32]:
+    """Leave the output of logits in the graph, as (batch, classes); gives its values.
+
+    Args:
+        outputs: all outputs of the graph for the samples, by name.
+
+    Raises:
+        ModelError: as `choose`.
+    """
+    chosen = choose(outputs, subject.name, subject.class_count)
+    model = subject.model
+    if len(model.graph.output) > 1:
+        others = [value.name for value in model.graph.output if value.name != chosen]
+        subject.changes.append(
+            f"of its outputs {chosen[:40]} was taken; left out: {', '.join(others)[:200]}"
+        )
+    _flatten(model, chosen, outputs[chosen].ndim, subject.class_count)
+    prune(model)
+    return np.asarray(flat(outputs[chosen]), np.float32)
+
+
+def expose_scores(model: onnx.ModelProto) -> bool:
+    """Make the scores of all classes outputs where the graph gives its decision alone."""
+    computed, found = producers(model), dict[str, None]()
+    for value in model.graph.output:
+        node = computed.get(value.name)
+        while node is not None and node.op_type not in _DECISIONS:
+            node = computed.get(node.input[0]) if node.input else None
+        if node is not None:
+            found[node.input[0]] = None
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in found)
+    return bool(found)
+
+
+def _flatten(model: onnx.ModelProto, chosen: str, rank: int, class_count: int) -> None:
+    """Leave one output (batch, classes); axes of length 1 behind the classes go."""
+    result = chosen
+    if rank != 2:
+        result = fresh_name(model, f"{chosen}_of_classes")
+        shape = int_list(model, "classes_shape", [-1, class_count])
+        model.graph.node.append(helper.make_node("Reshape", [chosen, shape], [result]))
+    del model.graph.output[:]
+    info = helper.make_tensor_value_info(result, TensorProto.FLOAT, ["batch", class_count])
+    model.graph.output.append(info)
+
+
+def _shape(output: NDArray[Any]) -> str:
+    return f"({', '.join(('n', *map(str, output.shape[1:])))})"
+
+
+def _is_of_another(found: NDArray[Any], all_found: Mapping[str, NDArray[Any]]) -> bool:
+    others = [other for other in all_found.values() if other is not found]
+    return any(
+        is_near(found, head(other), _HEAD_TOLERANCE) for head in HEADS.values() for other in others
+    )

@@ -1,0 +1,109 @@
+"""Run a graph on images as it is, before it has its final form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx import helper
+
+# Batches that exporters fix a graph at, tried in turn where the graph does not say its own.
+LIKELY_BATCHES: Final = (1, 2, 3, 4, 8, 16, 32, 64)
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An opened graph with one input."""
+
+    session: ort.InferenceSession
+    dtype: np.dtype[Any]
+
+    def infer(self, images: NDArray[np.float32]) -> Arrays:
+        """All outputs by name for a batch (n, 3, h, w).
+
+        Raises:
+            RuntimeError: the graph does not run on such a batch.
+        """
+        feed = {self.session.get_inputs()[0].name: images.astype(self.dtype)}
+        names = [output.name for output in self.session.get_outputs()]
+        try:
+            return dict(zip(names, self.session.run(None, feed), strict=True))
+        except Exception as error:
+            # ONNX Runtime's errors have no common class below Exception.
+            raise RuntimeError(error) from error
+
+    def rows(self, images: NDArray[np.float32], batch: int) -> Arrays:
+        """All outputs (n, ...) of images that are run one by one, each repeated to a batch."""
+        found = [self.infer(np.repeat(image[None], batch, axis=0)) for image in images]
+        return {
+            name: np.stack([first_of_batch(outputs[name], batch) for outputs in found])
+            for name in found[0]
+            if isinstance(found[0][name], np.ndarray)
+        }
+
+
+def open_graph(model: onnx.ModelProto, *, optimised: bool = True) -> Running:
+    """Open a graph with one image input.
+
+    Raises:
+        RuntimeError: ONNX Runtime has no kernels for it, or it contradicts itself.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 2
+    options.log_severity_level = 4
+    if not optimised:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        providers = ["CPUExecutionProvider"]
+        session = ort.InferenceSession(model.SerializeToString(), options, providers=providers)
+    except Exception as error:
+        raise RuntimeError(error) from error
+    elem_type = model.graph.input[0].type.tensor_type.elem_type
+    return Running(session, np.dtype(helper.tensor_dtype_to_np_dtype(elem_type)))
+
+
+def first_of_batch(output: NDArray[Any], batch: int) -> NDArray[Any]:
+    """The first image's part of an output; a batch of one may have lost its axis."""
+    has_axis = output.ndim > 0 and output.shape[0] == batch
+    return np.asarray(output[0] if has_axis else output)
+
+
+def batch_of(running: Running, declared: int, images: NDArray[np.float32]) -> int:
+    """The batch that a graph is for: the one it declares, or else the first that it runs on.
+
+    Raises:
+        RuntimeError: it runs on none; the reason is that of the first.
+    """
+    candidates = (declared,) if declared > 0 else LIKELY_BATCHES
+    reasons = []
+    for batch in candidates:
+        try:
+            running.infer(np.repeat(images[:1], batch, axis=0))
+        except RuntimeError as error:
+            reasons.append(error)
+        else:
+            return batch
+    raise reasons[0]
+
+
+def reason_of(error: BaseException) -> str:
+    """An error in one short line; TorchScript puts the cause below its own traceback."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return lines[-1 if "TorchScript interpreter" in str(error) else 0][:200]
+
+
+def is_near(found: NDArray[Any], expected: NDArray[Any], tolerance: float) -> bool:
+    """Whether the largest deviation is within a share of the expected values' range."""
+    if found.shape != expected.shape:
+        return False
+    range_ = max(float(np.ptp(expected)), 1e-6)
+    deviation = np.abs(found.astype(np.float64) - expected.astype(np.float64))
+    return bool(deviation.max(initial=0.0) <= tolerance * range_)

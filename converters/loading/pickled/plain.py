@@ -1,0 +1,93 @@
+"""What a pickle's names stand for: plain data, an object of a training, or the system."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any, Final
+
+from converters.loading.pickled.machine import Made, Named
+
+_MAPPINGS: Final = frozenset(
+    {"collections.OrderedDict", "collections.Counter", "collections.defaultdict", "builtins.dict"}
+)
+_SEQUENCES: Final = frozenset({"builtins.set", "builtins.frozenset", "builtins.list"})
+_PATHS: Final = ("pathlib.", "pathlib._local.")
+# How torch and numpy save numbers; they run nothing of the author's.
+_NUMBERS: Final = ("torch._utils._rebuild_", "torch._tensor._rebuild_", "torch.storage.")
+_ARRAYS: Final = ("numpy.dtype", "numpy.ndarray", "numpy.core.", "numpy._core.", "numpy.dtypes.")
+# Of the standard library, what holds values. No training has a need for the rest of it, which
+# reaches files, processes and the network.
+_VALUE_MODULES: Final = frozenset(
+    {"argparse", "array", "collections", "copyreg", "datetime", "decimal", "enum", "fractions"}
+    | {"functools", "pathlib", "random", "re", "types", "typing", "uuid", "zoneinfo", "dataclasses"}
+)
+_VALUE_TYPES: Final = frozenset(
+    f"builtins.{name}"
+    for name in (
+        *("bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "getattr", "int"),
+        *("list", "object", "range", "set", "slice", "str", "tuple", "type"),
+    )
+)
+
+
+def unplain(names: Iterable[str]) -> list[str]:
+    """The names that stand for more than numbers, texts, folders and what holds them."""
+    return [name for name in names if not _is_plain(name)]
+
+
+def reaching(names: Iterable[str]) -> list[str]:
+    """The names of the standard library that reach files, processes or the network."""
+    return [name for name in names if _reaches(name)]
+
+
+def plain_value(name: str, arguments: tuple[Any, ...]) -> Any:
+    """What the call of a name of plain data gives; a `Made` for every other name."""
+    if name in _MAPPINGS:
+        return _mapping(arguments)
+    if name in _SEQUENCES:
+        return list(arguments[0]) if arguments else []
+    texts = [part for part in arguments if isinstance(part, str)]
+    if name == "_codecs.encode" and len(texts) == 2:
+        return texts[0].encode("latin-1" if texts[1] == "latin1" else "utf-8")
+    if name.startswith(_PATHS) and len(texts) == len(arguments):
+        return "/".join(texts).replace("//", "/")
+    if name in ("copyreg._reconstructor", "copyreg.__newobj__") and _names_class(arguments):
+        content = arguments[-1]
+        items = content if isinstance(content, dict | list) else []
+        return Made(arguments[0].name, arguments[1:], items=items)
+    return Made(name, arguments)
+
+
+def as_mapping(content: object) -> dict[Any, Any] | None:
+    """What a dictionary, a Namespace or an object of someone's own holds under names."""
+    if isinstance(content, Made):
+        content = content.items or content.state
+    return content if isinstance(content, dict) else None
+
+
+def _is_plain(name: str) -> bool:
+    if name.startswith((*_NUMBERS, *_ARRAYS, *_PATHS)) or name.endswith("Storage"):
+        return True
+    if name in _MAPPINGS | _SEQUENCES | _VALUE_TYPES:
+        return True
+    return name in ("argparse.Namespace", "_codecs.encode", "torch.Size", "torch.device") or (
+        name.startswith("torch.") and name.count(".") == 1 and name.islower()
+    )
+
+
+def _reaches(name: str) -> bool:
+    module = name.partition(".")[0]
+    if module not in sys.stdlib_module_names or module in _VALUE_MODULES:
+        return False
+    return name not in _VALUE_TYPES | {"_codecs.encode"}
+
+
+def _mapping(arguments: tuple[Any, ...]) -> dict[Any, Any]:
+    # A defaultdict's first argument is what makes its missing values.
+    content = next((a for a in arguments if isinstance(a, dict | list)), {})
+    return content if isinstance(content, dict) else dict(content)
+
+
+def _names_class(arguments: tuple[Any, ...]) -> bool:
+    return bool(arguments) and isinstance(arguments[0], Named)

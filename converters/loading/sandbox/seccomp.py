@@ -1,0 +1,103 @@
+"""seccomp: system calls that this process may no longer make (seccomp(2)).
+
+No network, no new process, no signal to another one, no change of a file's mode or owner, nothing
+for the superuser. A denied call fails with EPERM, and one that is newer than the list as unknown.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+from typing import Final
+
+from converters.loading.sandbox import syscalls as calls
+from edge import kernel
+
+_PR_SET_SECCOMP: Final = 22
+_FILTER: Final = 2
+# Of `struct seccomp_data`, and the processors' numbers in linux/audit.h.
+_NUMBER_AT: Final = 0
+_PROCESSOR_AT: Final = 4
+_FIRST_ARGUMENT_AT: Final = 16
+_PROCESSORS: Final = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
+# The 32-bit calls of x86-64 have this bit in their numbers.
+_X32: Final = 0x40000000
+_THREAD: Final = 0x00010000
+_PR_SET_PDEATHSIG: Final = 1
+
+_LOAD, _EQUAL, _AT_LEAST, _HAS_BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_ALLOW: Final = 0x7FFF0000
+_END_PROCESS: Final = 0x80000000
+_DENY: Final = 0x00050000 | errno.EPERM
+_UNKNOWN: Final = 0x00050000 | errno.ENOSYS
+
+Instruction = tuple[int, int, int, int]
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+
+def restrict() -> str:
+    """Deny the calls for good, to this process and its threads; gives "seccomp".
+
+    Raises:
+        OSError: the kernel has no filters, or the processor is not known.
+    """
+    machine = platform.machine()
+    if machine not in _PROCESSORS:
+        raise OSError(errno.ENOSYS, f"processor {machine}")
+    program = filter_program(machine, os.getpid())
+    content = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+    kernel.prctl(_PR_SET_SECCOMP, _FILTER, ctypes.byref(_Program(len(program), content)))
+    return "seccomp"
+
+
+def filter_program(machine: str, own_process: int) -> list[Instruction]:
+    """The BPF program: (code, jump if true, jump if false, value) of each instruction."""
+    column, processor = _PROCESSORS[machine]
+    denied = sorted(n for numbers in calls.DENIED.values() if (n := numbers[column]) is not None)
+    return [
+        (_LOAD, 0, 0, _PROCESSOR_AT),
+        # A call by the numbers of another processor, such as 32-bit x86, is no accident.
+        (_EQUAL, 1, 0, processor),
+        (_RETURN, 0, 0, _END_PROCESS),
+        (_LOAD, 0, 0, _NUMBER_AT),
+        *_if(_AT_LEAST, _X32, _END_PROCESS),
+        *_if(_AT_LEAST, calls.NEWEST + 1, _UNKNOWN),
+        *_if(_EQUAL, calls.CLONE3, _UNKNOWN),
+        *(step for number in denied for step in _if(_EQUAL, number, _DENY)),
+        *_unless(calls.CLONE[column], _HAS_BITS, _THREAD),
+        *_unless(calls.KILL[column], _EQUAL, own_process),
+        *_unless(calls.TGKILL[column], _EQUAL, own_process),
+        # It must stay the one that ends with its parent.
+        *_when_called_with(calls.PRCTL[column], _PR_SET_PDEATHSIG),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+
+
+def _if(test: int, value: int, then: int) -> list[Instruction]:
+    return [(test, 0, 1, value), (_RETURN, 0, 0, then)]
+
+
+def _unless(number: int | None, test: int, value: int) -> list[Instruction]:
+    """Deny this call unless its first argument passes."""
+    return [
+        (_EQUAL, 0, 4, number or 0),
+        (_LOAD, 0, 0, _FIRST_ARGUMENT_AT),
+        (test, 1, 0, value),
+        (_RETURN, 0, 0, _DENY),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+
+
+def _when_called_with(number: int | None, value: int) -> list[Instruction]:
+    """Deny this call where its first argument is the value."""
+    return [
+        (_EQUAL, 0, 3, number or 0),
+        (_LOAD, 0, 0, _FIRST_ARGUMENT_AT),
+        *_if(_EQUAL, value, _DENY),
+    ]

@@ -1,0 +1,75 @@
+"""At which sizes does a network run that does not run at the card's? Used in the child.
+
+A layer that reads all pixels at once, or an embedding for each position, has the size of the
+training in its shape. The error that it gives says nothing to a person; sizes that run do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import onnx
+
+# Of the sides that trainings use, in pixels.
+SIDES: Final = (
+    *(28, 32, 40, 48, 56, 64, 72, 80, 96, 100, 112, 120, 128, 144, 150, 160, 176, 192, 200, 224),
+    *(240, 256, 288, 299, 300, 320, 360, 380, 384, 448, 512),
+)
+# A network that fixes its size fails within milliseconds at others.
+_SEARCH_S: Final = 60.0
+_SHOWN: Final = 3
+
+
+def running_sizes(run: Callable[[int, int], object], height: int, width: int) -> str:
+    """For a refusal: which usual sizes a network runs at that does not at the card's, and advice.
+
+    Args:
+        run: runs it on an image of a height and width, and raises where it cannot.
+    """
+    end = time.monotonic() + _SEARCH_S
+    for sizes in (((side, side) for side in SIDES), _oblong(height, width)):
+        found: list[str] = []
+        for size in sizes:
+            if len(found) == _SHOWN or time.monotonic() > end:
+                break
+            if _runs(run, size):
+                found.append(f"{size[0]}x{size[1]}")
+        if found:
+            return (
+                f"Of the usual sizes it runs on {', '.join(found)} (height x width). Correct "
+                "input.height and input.width in the card; the training script says the size"
+            )
+    return "Correct the card's input to what the network was trained on"
+
+
+def at_any_size(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of a graph with one input (batch, 3, height, width) that declares neither of them."""
+    free = onnx.ModelProto()
+    free.CopyFrom(model)
+    weights = {tensor.name for tensor in free.graph.initializer}
+    (image,) = (value for value in free.graph.input if value.name not in weights)
+    for axis, name in ((0, "batch"), (2, "height"), (3, "width")):
+        image.type.tensor_type.shape.dim[axis].dim_param = name
+    # Shapes that were inferred for one size would contradict the others.
+    del free.graph.value_info[:]
+    for output in free.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    return free
+
+
+def _oblong(height: int, width: int) -> Iterator[tuple[int, int]]:
+    """The card's sides turned, then each with another, then all pairs."""
+    yield width, height
+    for side in SIDES:
+        yield from ((height, side), (side, width))
+    yield from ((h, w) for h in SIDES for w in SIDES if h != w)
+
+
+def _runs(run: Callable[[int, int], object], size: tuple[int, int]) -> bool:
+    try:
+        run(*size)
+    except Exception:  # noqa: BLE001  # a stranger's network raises what it likes
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""A torch module: run it, choose its logits, write it as ONNX."""

@@ -1,0 +1,96 @@
+"""A torch module to ONNX bytes: float (batch, 3, h, w) in, as the module takes it. In the child."""
+
+from __future__ import annotations
+
+import logging
+import re
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import nn
+
+from converters.loading.graph import OPSET
+from converters.loading.intake.running import reason_of
+from converters.loading.torch_graph.symbolics import add_symbolics
+from edge.errors import ModelError
+
+# How the exporter names an operator that it has no translation of.
+_UNSUPPORTED: Final = re.compile(r"operator '?(aten::\w+)'?")
+
+
+def export(  # the example's shape is three of them
+    module: nn.Module,
+    name: str,
+    height: int,
+    width: int,
+    batch: int = 2,
+    *,
+    any_size: bool = False,
+) -> bytes:
+    """The module's graph. Its batch is dynamic where the module's is.
+
+    Args:
+        batch: of the example; what a module makes of its size may be fixed in the graph.
+        any_size: leave height and width open too, where the module does.
+
+    Raises:
+        ModelError: it does not take such images, or holds what ONNX has no operator for.
+    """
+    example = torch.zeros(batch, 3, height, width)
+    axes = {0: "batch", 2: "height", 3: "width"} if any_size else {0: "batch"}
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="edge-convert-") as folder,
+            warnings.catch_warnings(),
+        ):
+            # The TorchScript exporter is deprecated, but TorchScript files have no other one,
+            # and it writes GlobalAveragePool where the new one leaves ReduceMean.
+            warnings.simplefilter("ignore")
+            logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+            path = Path(folder) / "exported.onnx"
+            add_symbolics()
+            torch.onnx.export(
+                _traceable(module, example),
+                (example,),
+                path,
+                dynamo=False,
+                # As it is, in evaluation mode: batch norms stay, whose statistics tell what the
+                # network was trained on. They are folded later.
+                training=torch.onnx.TrainingMode.PRESERVE,
+                opset_version=OPSET,
+                input_names=["input"],
+                output_names=["logits"],
+                dynamic_axes={"input": axes, "logits": {0: "batch"}},
+            )
+            return path.read_bytes()
+    except (RuntimeError, torch.onnx.errors.OnnxExporterError, TypeError, ValueError) as error:
+        raise _cannot_export(name, error) from error
+
+
+def _traceable(module: nn.Module, example: torch.Tensor) -> nn.Module:
+    """The exporter calls train() and eval(), which an exported program refuses; its trace not.
+
+    Nor does it look into a script below a module; a trace does.
+    """
+    if isinstance(module, torch.jit.ScriptModule):
+        return module
+    traced_first = (torch.fx.GraphModule, torch.jit.ScriptModule)
+    if not any(isinstance(part, traced_first) for part in module.modules()):
+        return module
+    traced: nn.Module = torch.jit.trace(  # type: ignore[no-untyped-call]
+        module, example, check_trace=False
+    )
+    return traced
+
+
+def _cannot_export(name: str, error: Exception) -> ModelError:
+    operator = _UNSUPPORTED.search(str(error))
+    what = f"it uses {operator[1]}: " if operator else ""
+    return ModelError(
+        f"{name} runs, but torch's exporter cannot write it as ONNX of opset {OPSET} "
+        f"({what}{reason_of(error)}). Replace that part of the network, or export to ONNX "
+        "yourself (torch.onnx.export with dynamo=True) and convert that file."
+    )

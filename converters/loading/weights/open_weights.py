@@ -1,0 +1,163 @@
+"""The network of a file of weights: state dict, checkpoint, safetensors or pickled module."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from converters.architectures.build import build_network
+from converters.loading.border import Request, SourceKind
+from converters.loading.pickled.machine import Made, PickleError, TruncatedError
+from converters.loading.pickled.plain import reaching, unplain
+from converters.loading.pickled.torch_file import Content, read_torch_file
+from converters.loading.weights.candidates import KNOWN_KEYS, Candidate, find_candidates, is_average
+from converters.loading.weights.file_architecture import file_architecture
+from converters.loading.weights.fill import fill_network
+from edge.errors import ModelError
+
+_MOST_NAMES: Final = 5
+# What to do with the objects of some libraries, by the beginning of their names.
+_LIBRARIES: Final = {
+    "ultralytics.": "It is a model of ultralytics: export it with yolo export format=onnx.",
+    "fastai.": "It is an exported Learner of fastai: save learn.model.state_dict().",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A network with its weights, and what was chosen in the file."""
+
+    kind: SourceKind
+    module: nn.Module
+    facts: dict[str, Any]
+
+
+def open_safetensors(path: Path, request: Request) -> Opened:
+    """The card's architecture with the tensors of a safetensors file.
+
+    Raises:
+        ModelError: they do not fit.
+        ConfigError: the card names no architecture that can be built.
+    """
+    from safetensors.torch import load_file
+
+    return _filled([Candidate("", load_file(path))], None, request, SourceKind.SAFETENSORS)
+
+
+def open_pickle(path: Path, request: Request) -> Opened:
+    """The network in a file of torch.save; its code runs only where the request trusts it.
+
+    Raises:
+        ModelError: damaged, no weights in it, they do not fit, or it is nothing without its code.
+        ConfigError: the card names no architecture that can be built.
+    """
+    content = read_pickle_file(path, request)
+    candidates = find_candidates(content.tree)
+    code = reaching(content.names)
+    if not code and (not candidates or _is_module(content.tree, candidates)):
+        code = unplain(content.names)
+    if code:
+        return _trusted(path, request, code, _advice(content.names))
+    if not candidates:
+        raise _no_weights(content.tree, request)
+    opened = _filled(candidates, content.tree, request, SourceKind.STATE_DICT)
+    not_run = unplain(content.names)[:_MOST_NAMES]
+    return Opened(
+        opened.kind, opened.module, opened.facts | ({"not_run": not_run} if not_run else {})
+    )
+
+
+def read_pickle_file(path: Path, request: Request) -> Content:
+    """What a file of torch.save or pickle.dump holds, as plain data.
+
+    Raises:
+        ModelError: it is damaged.
+    """
+    try:
+        return read_torch_file(path)
+    except PickleError as error:
+        # The checksums of a ZIP file were right, so copying it again would not help.
+        is_cut = isinstance(error, TruncatedError) and not zipfile.is_zipfile(path)
+        advice = "Copy it again" if is_cut else "Save it with torch.save(model.state_dict(), FILE)"
+        raise ModelError(f"{request.name} cannot be read ({error}). {advice}.") from error
+
+
+def _is_module(tree: object, candidates: Sequence[Candidate]) -> bool:
+    """Whether the weights lie in a pickled module, and what was found are other tensors."""
+    values = [tree, *(tree.get(key) for key in KNOWN_KEYS if isinstance(tree, dict))]
+    modules = [v for v in values if isinstance(v, Made) and "_modules" in (_state(v) or {})]
+    return bool(modules) and not any(c.key.split(".")[-1] in KNOWN_KEYS for c in candidates)
+
+
+def _state(made: Made) -> dict[Any, Any] | None:
+    return made.state if isinstance(made.state, dict) else None
+
+
+def _trusted(path: Path, request: Request, names: list[str], advice: str) -> Opened:
+    """What the file gives when its own code has made it."""
+    shown = names[:_MOST_NAMES]
+    if not request.trusted:
+        raise ModelError(
+            f"{request.name} is a pickled Python object and would run its own code when loaded "
+            f"(it names {', '.join(shown)}); a file of tensors alone is needed. {advice} Save it "
+            "with torch.save(model.state_dict(), FILE), or if you know who made it give "
+            f"--trust-pickle sha256:{request.sha256}"
+        )
+    loaded = torch.load(path, map_location="cpu", weights_only=False)
+    facts = {"trusted_pickle": True, "names_run": shown}
+    key, module = _find_module(loaded)
+    if module is not None:
+        where = {"key": key, "ema": is_average(key)} if key else {}
+        return Opened(SourceKind.PICKLED_MODULE, module, where | facts)
+    candidates = find_candidates(loaded)
+    if not candidates:
+        raise _no_weights(loaded, request)
+    opened = _filled(candidates, loaded, request, SourceKind.STATE_DICT)
+    return Opened(opened.kind, opened.module, opened.facts | facts)
+
+
+def _advice(names: Iterable[str]) -> str:
+    """What to do with an object of a library that is known here; empty for any other."""
+    found = (a for name in names for sign, a in _LIBRARIES.items() if name.startswith(sign))
+    return next(found, "")
+
+
+def _find_module(loaded: object) -> tuple[str, nn.Module | None]:
+    if isinstance(loaded, nn.Module):
+        return "", loaded
+    entries: dict[Any, Any] = loaded if isinstance(loaded, dict) else {}
+    for key in KNOWN_KEYS:
+        if isinstance(entries.get(key), nn.Module):
+            return key, entries[key]
+    return "", None
+
+
+def _filled(
+    candidates: Sequence[Candidate], tree: object, request: Request, kind: SourceKind
+) -> Opened:
+    named = file_architecture(tree, request.class_count) if request.architecture is None else None
+    architecture = request.architecture or named
+    network = build_network(architecture, request.class_count)
+    filled = fill_network(candidates, network, request, str(architecture))
+    found = SourceKind.CHECKPOINT if filled.key else kind
+    facts = filled.facts | ({"architecture": str(named)} if named else {})
+    return Opened(found, filled.network, facts)
+
+
+def _no_weights(loaded: object, request: Request) -> ModelError:
+    if not isinstance(loaded, dict):
+        return ModelError(
+            f"{request.name} holds {type(loaded).__name__}, not a state dict of tensors. "
+            "Save it with torch.save(model.state_dict(), FILE)."
+        )
+    found = ", ".join(str(key)[:30] for key in list(loaded)[:8]) or "nothing"
+    return ModelError(
+        f"{request.name} is a dictionary of {found}; no tensors under names were found in it. "
+        "Save it with torch.save(model.state_dict(), FILE)."
+    )

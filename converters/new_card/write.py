@@ -1,0 +1,45 @@
+"""Write a new card beside a model's file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from converters.card import FILL_IN
+from converters.checkpoint import describe_model
+from converters.loading.other_kinds.folders import WEIGHTS
+from converters.new_card.configs import read_configs
+from converters.new_card.text import card_text
+from edge import atomic
+from edge.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class NewCard:
+    """A card that was written, and how many marks a person has to replace in it."""
+
+    path: Path
+    marks: int
+
+
+def write_new_card(model: Path, card: Path) -> NewCard:
+    """Write what the model's file and the configuration beside it tell.
+
+    The file is opened in a child process, as for a conversion; nothing of it is run.
+
+    Raises:
+        ConfigError: the card is there already.
+        ModelError: the file cannot be read.
+        StorageError: the card cannot be written.
+    """
+    if card.exists() or card.is_symlink():
+        raise ConfigError(f"{card} exists; --new-card replaces none. Give --card another name.")
+    kind, found = describe_model(model)
+    # Of the files in the folder that transformers or timm saved, the folder has the name.
+    named = model.resolve().parent.name if model.name in WEIGHTS else model.stem
+    name = re.sub(r"[^\w.-]+", "-", named).strip("-.") or "model"
+    text = card_text(model.name, name, kind, read_configs(model).or_else(found))
+    atomic.write_file(card, text.encode())
+    marks = sum(line.partition("#")[0].count(FILL_IN) for line in text.splitlines())
+    return NewCard(card, marks)

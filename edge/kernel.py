@@ -1,0 +1,52 @@
+"""Calls of the Linux kernel that Python has no function for."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import Any, Final
+
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NO_NEW_PRIVS: Final = 38
+
+
+def syscall(number: int, *arguments: Any) -> int:
+    """One system call by its number; arguments are ints, ctypes references or None.
+
+    Raises:
+        OSError: the kernel refused it.
+    """
+    return _checked(_LIBC.syscall(ctypes.c_long(number), *map(_word, arguments)))
+
+
+def prctl(option: int, *arguments: Any) -> int:
+    """Change a setting of this process, by its number in linux/prctl.h.
+
+    Raises:
+        OSError: the kernel refused it.
+    """
+    padded = [*arguments, 0, 0, 0, 0][:4]
+    return _checked(_LIBC.prctl(ctypes.c_int(option), *map(_word, padded)))
+
+
+def signal_at_end_of_parent(number: int) -> None:
+    """Send this process the signal when the thread that started it ends."""
+    prctl(_PR_SET_PDEATHSIG, number)
+
+
+def forbid_new_privileges() -> None:
+    """No program that this process starts gets more rights; filters need it without root."""
+    prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def _word(argument: Any) -> Any:
+    # Without its width an int is passed in 32 bits.
+    return ctypes.c_long(argument) if isinstance(argument, int) else argument
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result

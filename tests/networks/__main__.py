@@ -1,0 +1,5 @@
+import sys
+
+from tests.networks.cli import main
+
+sys.exit(main())
