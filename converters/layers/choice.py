@@ -10,9 +10,10 @@ slowly in integers, since neither factor can be packed beforehand: 0.36 ms in pl
 three heads of ViT-Tiny (2026-11-26, Xeon with AVX-512 VNNI, one thread). TensorRT fuses attention
 into one FP16 kernel where no quantizers stand in it.
 
-A depthwise convolution that only float is made of, as in ConvNeXt before its layer norms, stays in
-float too: it has little arithmetic for what it reads, so that integers gain no time there, and its
-input is the sum of all blocks before, which eight bits hold badly. In ConvNeXt-Tiny these layers
+Two kinds of convolutions of which only float is made stay in float too, as in ConvNeXt: depthwise
+ones before a layer norm, and strided ones behind one, between two stages. They have little
+arithmetic for what they read, so that integers gain no time there; what the first reads and the
+second gives is the sum that every block adds to, which eight bits hold badly. In ConvNeXt-Tiny they
 made two thirds of the divergence and are 6 % of the arithmetic.
 """
 
@@ -108,7 +109,7 @@ class _Graph:
         if not activations or any(name not in self.available for name in activations):
             return []
         if has_weight(node, self._ranks):
-            stays = self._is_depthwise_between_floats(node) or not _is_linear(node)
+            stays = self._is_on_a_sum_in_float(node, self._wanted) or not _is_linear(node)
             return [] if stays else activations
         if self._floats.intersection(activations) or not self._may_be_quantized(node, activations):
             return []
@@ -168,7 +169,8 @@ class _Graph:
         found = {value.name for value in self.model.graph.output}
         for node in reversed(self.model.graph.node):
             if has_weight(node, self._ranks):
-                found.add(node.input[0])
+                if not self._is_on_a_sum_in_float(node, found):
+                    found.add(node.input[0])
             elif any(name in found and name not in self._floats for name in node.output):
                 found.update(node.input)
         return found
@@ -179,11 +181,14 @@ class _Graph:
         is_arithmetic = node.op_type == "Add" or node.op_type in self.placement.arithmetic
         return is_arithmetic and len(activations) == len(node.input)
 
-    def _is_depthwise_between_floats(self, node: onnx.NodeProto) -> bool:
-        is_depthwise = node.op_type == "Conv" and int(attributes_of(node).get("group", 1)) > 1
-        if not is_depthwise or self._constants[node.input[1]].dims[1] != 1:
+    def _is_on_a_sum_in_float(self, node: onnx.NodeProto, wanted: Collection[str]) -> bool:
+        """Whether a convolution reads or begins a sum that blocks add to in float."""
+        if node.op_type != "Conv" or node.output[0] in wanted:
             return False
-        return node.output[0] not in self._wanted
+        found, inputs_per_group = attributes_of(node), self._constants[node.input[1]].dims[1]
+        is_depthwise = found.get("group", 1) > 1 and inputs_per_group == 1
+        is_between_stages = max(found.get("strides", [1])) > 1 and node.input[0] in self._floats
+        return bool(is_depthwise or is_between_stages)
 
     def _identity(self, inputs: list[str]) -> str:
         """Of the inputs of a residual addition the one that skipped the block.

@@ -127,12 +127,25 @@ class ConvNextBlock(nn.Module):
         return out
 
 
+class Downsample(nn.Module):
+    """A layer norm with the channels last and a strided convolution, between two stages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.strided = nn.LayerNorm(WIDTH), nn.Conv2d(WIDTH, WIDTH, 2, 2)
+
+    def forward(self, features: Tensor) -> Tensor:
+        out: Tensor = self.strided(self.norm(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2))
+        return out
+
+
 class ConvNext(nn.Module):
-    """Two blocks behind patches of 4 x 4."""
+    """Two stages of one block behind patches of 4 x 4."""
 
     def __init__(self, class_count: int) -> None:
         super().__init__()
-        self.trunk = nn.Sequential(nn.Conv2d(3, WIDTH, 4, 4), ConvNextBlock(), ConvNextBlock())
+        patches = nn.Conv2d(3, WIDTH, 4, 4)
+        self.trunk = nn.Sequential(patches, ConvNextBlock(), Downsample(), ConvNextBlock())
         self.head = nn.Linear(WIDTH, class_count)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -59,8 +59,9 @@ def constants(model: onnx.ModelProto) -> dict[str, NDArray[np.float32]]:
     return {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
 
 
-def depthwise_layers(model: onnx.ModelProto) -> tuple[str, ...]:
-    return tuple(node.name for node in model.graph.node if node.name.endswith("depthwise/Conv"))
+def layers_on_a_sum(model: onnx.ModelProto) -> tuple[str, ...]:
+    ends = ("depthwise/Conv", "strided/Conv")
+    return tuple(node.name for node in model.graph.node if node.name.endswith(ends))
 
 
 def producers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
@@ -69,14 +70,14 @@ def producers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
 
 def test_x86_makes_every_layer_run_in_integers(net: Calibrated, tmp_path: Path) -> None:
     int8 = net.quantized(X86)
-    depthwise = depthwise_layers(net.fp32)
-    layers = Counter(n.op_type for n in weighted_layers(net.fp32) if n.name not in depthwise)
+    in_float = layers_on_a_sum(net.fp32)
+    layers = Counter(n.op_type for n in weighted_layers(net.fp32) if n.name not in in_float)
     found = operators_at_run_time(int8.model, tmp_path)
-    assert int8.float_layers == depthwise
+    assert int8.float_layers == in_float
     assert found["MatMulIntegerToFloat"] == layers["MatMul"] > 0
     assert found["QLinearConv"] == layers["Conv"]
     assert found["QGemm"] == layers["Gemm"] == 1
-    assert found["Conv"] + found["FusedConv"] == len(depthwise)
+    assert found["Conv"] + found["FusedConv"] == len(in_float)
     assert "Gemm" not in found
 
 
@@ -134,7 +135,7 @@ def test_tensorrt_quantizes_the_inputs_of_layers_alone(net: Calibrated) -> None:
     model = net.quantized(TENSORRT).model
     made_by = producers(model)
     layers = {layer.name for layer in weighted_layers(net.fp32)}
-    layers.difference_update(depthwise_layers(net.fp32))
+    layers.difference_update(layers_on_a_sum(net.fp32))
     for node in model.graph.node:
         sources = [made_by[name].op_type for name in node.input if name in made_by]
         if node.name in layers:
@@ -167,12 +168,12 @@ def test_convolution_that_is_read_in_float_is_quantized_behind_it_for_x86_alone(
 
 
 @pytest.mark.parametrize("placement", [X86, TENSORRT], ids=lambda p: p.name)
-def test_depthwise_convolution_before_a_layer_norm_stays_in_float(
+def test_convolutions_that_read_or_begin_a_sum_in_float_stay_in_float(
     convnext: Calibrated, placement: Placement
 ) -> None:
-    depthwise = depthwise_layers(convnext.fp32)
-    assert len(depthwise) == 2
-    assert convnext.quantized(placement).float_layers == depthwise
+    found = layers_on_a_sum(convnext.fp32)
+    assert len(found) == 3
+    assert convnext.quantized(placement).float_layers == found
 
 
 def test_quantizable_tensors_are_those_that_a_graph_quantizes(net: Calibrated) -> None:
