@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from converters.agreement import Validation
 from converters.card import ModelCard
-from converters.card_check.core import open_at_any_size, open_core
+from converters.card_check.core import open_at_any_size
 from converters.card_check.diagnosis import diagnose
 from converters.card_check.first_norm import find_first_norm
 from converters.checkpoint import SourceModel, open_model, reopen_for_any_size
@@ -137,7 +137,7 @@ def _open(
         require_enough_images(to_judge, card.classes)
     norm = find_first_norm(source.graph)
     doubts = diagnose(
-        open_core(fp32),
+        open_at_any_size(source.graph),
         to_judge,
         card,
         on_progress,

@@ -73,17 +73,22 @@ def balanced(predicted: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 def mean_over_places(
     layer: onnx.NodeProto, name: str, opset_imports: Sequence[onnx.OperatorSetIdProto]
 ) -> list[onnx.NodeProto]:
-    """Nodes for the mean of each output channel over places."""
+    """Nodes for the mean of each output channel over places, (1, channels, ...).
+
+    The first dimension may count windows or patches of the one image: they are places too.
+    """
     (output,) = layer.output
-    if layer.op_type == "Conv":
-        return [helper.make_node("GlobalAveragePool", [output], [name], name=name)]
     rows, axes = f"{name}_rows", f"{name}_axes"
-    flatten = helper.make_node("Flatten", [output], [rows], name=rows, axis=-1)
+    to_rows = (
+        helper.make_node("GlobalAveragePool", [output], [rows], name=rows)
+        if layer.op_type == "Conv"
+        else helper.make_node("Flatten", [output], [rows], name=rows, axis=-1)
+    )
     opset = next(found.version for found in opset_imports if not found.domain)
     if opset < _AXES_ARE_INPUTS:
-        return [flatten, helper.make_node("ReduceMean", [rows], [name], name=name, axes=[0])]
+        return [to_rows, helper.make_node("ReduceMean", [rows], [name], name=name, axes=[0])]
     return [
-        flatten,
+        to_rows,
         helper.make_node("Constant", [], [axes], name=axes, value_ints=[0]),
         helper.make_node("ReduceMean", [rows, axes], [name], name=name),
     ]

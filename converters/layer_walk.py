@@ -24,7 +24,7 @@ _BACK_TO_FLOAT: Final = "DequantizeLinear"
 
 @dataclass(frozen=True, slots=True)
 class LayerConstants:
-    """A layer's weight, in the layout of its operator, and bias (channels,), as INT8 gives them."""
+    """A layer's weight, in the layout of its operator, and bias, as INT8 gives them."""
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
@@ -62,7 +62,7 @@ class LayerWalk:
     def solve(self, layer: str, constants: LayerConstants) -> None:
         """Run a layer with other constants from here on."""
         node = self._nodes[layer]
-        place = self._biases.find(node, len(constants.bias))
+        place = self._biases.find(node, constants.bias.size)
         weight, bias = f"{layer}_solved_weight", f"{layer}_solved_bias"
         self._solved |= {weight: constants.weight, bias: constants.bias}
         self._replaced.setdefault(layer, {})[1] = weight

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from math import prod
+from math import ceil, prod
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +17,8 @@ from converters.layers.weighted import attributes_of
 PLACES: Final = 16
 _STACKED_PLACES: Final = 512
 _SEED: Final = 12345
+# Paddings of which the sizes follow from the image: the output has ceil(places / stride) places.
+_SAME_SIZE: Final = (b"SAME_UPPER", b"SAME_LOWER")
 
 
 def patch_covariance(
@@ -29,7 +31,7 @@ def patch_covariance(
 
     Args:
         weight_shape: with the output channels first.
-        inputs: what the layer reads of each image, (1, channels, places ...) or, but
+        inputs: what the layer reads of each image, (windows, channels, places ...) or, but
             for a convolution, any shape with the channels last.
     """
     rng = np.random.default_rng(_SEED)
@@ -76,15 +78,15 @@ def sample_patches(
     found = attributes_of(layer)
     sizes = weight_shape[2:]
     ones = (1,) * len(sizes)
-    pads, dilations = found.get("pads", (0, 0) * len(sizes)), found.get("dilations", ones)
-    before, after = pads[: len(sizes)], pads[len(sizes) :]
-    padded = np.pad(activation[0], ((0, 0), *zip(before, after, strict=True)))
+    strides, dilations = found.get("strides", ones), found.get("dilations", ones)
     spread = [(size - 1) * step + 1 for size, step in zip(sizes, dilations, strict=True)]
-    axes = tuple(range(1, len(sizes) + 1))
+    padding = _padding(found, activation.shape[2:], spread, strides)
+    # What counts images, or windows of one, is one more dimension of places.
+    padded = np.pad(activation.swapaxes(0, 1), ((0, 0), (0, 0), *padding))
+    axes = tuple(range(2, len(sizes) + 2))
     windows = np.lib.stride_tricks.sliding_window_view(padded, spread, axis=axes)
-    steps = (*found.get("strides", ones), *dilations)
-    windows = windows[:, *(slice(None, None, step) for step in steps)]
-    grid = windows.shape[1 : len(sizes) + 1]
+    windows = windows[:, :, *(slice(None, None, step) for step in (*strides, *dilations))]
+    grid = windows.shape[1 : len(sizes) + 2]
     count = min(PLACES, prod(grid))
     chosen = np.sort(rng.choice(prod(grid), count, replace=False))
     places: tuple[Any, ...] = (slice(None), *np.unravel_index(chosen, grid))
@@ -92,3 +94,26 @@ def sample_patches(
     groups = found.get("group", 1)
     grouped = picked.reshape(groups, -1, count, prod(sizes))
     return np.ascontiguousarray(grouped.swapaxes(1, 2)).reshape(groups, count, -1)
+
+
+def _padding(
+    attributes: Mapping[str, Any],
+    places: Sequence[int],
+    spread: Sequence[int],
+    strides: Sequence[int],
+) -> list[tuple[int, int]]:
+    """Zeros before and behind the places of each spatial dimension of a convolution's input.
+
+    Args:
+        spread: sizes of the kernel with its dilation.
+    """
+    rule = attributes.get("auto_pad", b"NOTSET")
+    if rule not in _SAME_SIZE:
+        pads = attributes.get("pads", (0, 0) * len(places))
+        return list(zip(pads[: len(places)], pads[len(places) :], strict=True))
+    found = []
+    for place, size, stride in zip(places, spread, strides, strict=True):
+        zeros = max((ceil(place / stride) - 1) * stride + size - place, 0)
+        less, more = zeros // 2, zeros - zeros // 2
+        found.append((less, more) if rule == b"SAME_UPPER" else (more, less))
+    return found

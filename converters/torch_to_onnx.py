@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from converters.checkpoint import SourceModel
+from converters.layers.shapes import shapes_of_one_image
 from converters.loading.graph import graph_inputs
 from converters.loading.samples import normalise
 from converters.normalisation import BATCH, NORMALISED, prepend_normalisation
@@ -24,6 +25,8 @@ from edge.preprocess import InputSpec
 __all__ = ["OUTPUT_NAME", "fold", "normalise", "pool_spatial_means", "source_to_onnx"]
 
 OUTPUT_NAME: Final = "logits"
+# Images, channels, height and width. A mean over axes 2 and 3 of windows or frames is another one.
+_MAP_RANK: Final = 4
 
 
 def source_to_onnx(source: SourceModel, spec: InputSpec) -> onnx.ModelProto:
@@ -31,9 +34,9 @@ def source_to_onnx(source: SourceModel, spec: InputSpec) -> onnx.ModelProto:
     core = onnx.ModelProto()
     core.CopyFrom(source.graph)
     _rename_ends(core)
-    pool_spatial_means(core)
     prepend_normalisation(core, spec)
     _name_nodes(core)
+    pool_spatial_means(core)
     core.producer_name, core.producer_version, core.doc_string = "microscope-edge", "", ""
     onnx.checker.check_model(core)
     return fold(onnx.shape_inference.infer_shapes(core))
@@ -100,18 +103,25 @@ def pool_spatial_means(model: onnx.ModelProto) -> None:
     """Rewrite ReduceMean over height and width to GlobalAveragePool.
 
     ONNX Runtime leaves ReduceMean in float, and two conversions around it, in an INT8 graph.
+
+    Args:
+        model: takes uint8 images.
     """
     constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-    for node in list(model.graph.node):
-        if node.op_type == "ReduceMean" and _reduces_space(node, constants):
+    means = [node for node in model.graph.node if node.op_type == "ReduceMean"]
+    shapes = shapes_of_one_image(model, {node.input[0] for node in means})
+    for node in means:
+        if _reduces_space(node, len(shapes.get(node.input[0], ())), constants):
             _replace_mean(model, node)
 
 
-def _reduces_space(node: onnx.NodeProto, constants: dict[str, NDArray[np.generic]]) -> bool:
+def _reduces_space(
+    node: onnx.NodeProto, rank: int, constants: dict[str, NDArray[np.generic]]
+) -> bool:
     axes = next((list(a.ints) for a in node.attribute if a.name == "axes"), None)
     if axes is None and len(node.input) > 1 and node.input[1] in constants:
         axes = constants[node.input[1]].astype(int).tolist()
-    return axes is not None and sorted(axis % 4 for axis in axes) == [2, 3]
+    return axes is not None and rank == _MAP_RANK and sorted(a % rank for a in axes) == [2, 3]
 
 
 def _replace_mean(model: onnx.ModelProto, node: onnx.NodeProto) -> None:

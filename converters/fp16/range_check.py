@@ -14,11 +14,16 @@ from converters.fp16.conversion import tensor_types
 
 # Half of the largest FP16 number, since other images give larger values than these.
 LARGEST: Final = 65_504 / 2
+# They square their values and add them up before they take the root. TensorRT's parser writes that
+# as operators of their own, so that the sum of squares is a tensor in FP16 too.
+_ROOTS_OF_SQUARES: Final = frozenset({"ReduceL2", "LpPool", "GlobalLpPool"})
 _MAGNITUDE: Final = "{}_largest_magnitude"
 
 
 def leaving_fp16(model: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, float]:
     """The tensors that FP16 cannot hold, each with its largest magnitude on these images.
+
+    Of a norm it is the sum of squares that the norm is the root of.
 
     Args:
         model: FP32.
@@ -33,6 +38,10 @@ def leaving_fp16(model: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str,
     # One by one: the memory is that of one image's activations.
     rows = [session.run(outputs, {given: image[np.newaxis]}) for image in images]
     largest = np.max(np.asarray(rows, np.float64), axis=0)
+    roots = {
+        n for node in model.graph.node if node.op_type in _ROOTS_OF_SQUARES for n in node.output
+    }
+    largest = np.where([name in roots for name in names], largest**2, largest)
     return {
         name: float(value) for name, value in zip(names, largest, strict=True) if value > LARGEST
     }

@@ -31,7 +31,8 @@ def shift_biases(model: onnx.ModelProto, shifts: Shifts) -> onnx.ModelProto:
         place = finder.find(layer, len(bias))
         if place is not None:
             held = place.node.input[place.position]
-            bias = bias + numpy_helper.to_array(constants[held]).ravel()
+            # Its dimensions count: it may have more of them than the layer's output.
+            bias = bias + numpy_helper.to_array(constants[held])
             place.node.input[place.position] = name
         elif layer.op_type == "MatMul":
             additions[layer.name] = _addition(layer, name)

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from converters.card import ModelCard, read_card
 from converters.card_check.alternatives import other_inputs, other_order
-from converters.card_check.core import open_core
+from converters.card_check.core import open_at_any_size
 from converters.card_check.diagnosis import diagnose
 from converters.card_check.first_norm import FirstNorm, find_first_norm
 from converters.card_check.fit import Fit, is_clearly_better, standard_errors
 from converters.card_check.trial import MAX_IMAGES, Infer, choose_images
 from converters.checkpoint import open_model
 from converters.image_set import ImageSet, image_batches, load_images
-from converters.torch_to_onnx import source_to_onnx
 from edge.errors import ConfigError, ModelError
 from edge.preprocess import InputSpec
 
@@ -263,7 +262,7 @@ def opened(pbc: Path) -> tuple[Infer, ImageSet, ModelCard, FirstNorm]:
     source = open_model(REFERENCE / "cells8.pt", card, samples)
     norm = find_first_norm(source.graph)
     assert norm is not None
-    return open_core(source_to_onnx(source, card.input)), images, card, norm
+    return open_at_any_size(source.graph), images, card, norm
 
 
 @pytest.fixture(scope="module")
