@@ -14,8 +14,8 @@ from converters.fp16.conversion import tensor_types
 
 # Half of the largest FP16 number, since other images give larger values than these.
 LARGEST: Final = 65_504 / 2
-# They square their values and add them up before they take the root. TensorRT's parser writes that
-# as operators of their own, so that the sum of squares is a tensor in FP16 too.
+# They square their values and add them up before they take the root. ONNX defines them by operators
+# in the type of the input, so that the sum of squares is in FP16 too.
 _ROOTS_OF_SQUARES: Final = frozenset({"ReduceL2", "LpPool", "GlobalLpPool"})
 _MAGNITUDE: Final = "{}_largest_magnitude"
 
