@@ -29,11 +29,6 @@ except KeyboardInterrupt:
 DEMO = """\
 import signal, sys
 from pathlib import Path
-
-import pytest
-
-from edge.demo import run
-from edge.errors import BackendError
 from edge.demo import run
 signal.signal(signal.SIGINT, signal.default_int_handler)
 run.installed_command = lambda name: sys.argv[1]
