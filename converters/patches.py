@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from converters.layers.weighted import attributes_of
+from converters.onnx_graph.lookup import attribute
 
 # Neighbouring places read nearly the same: 64 of each of 256 images brought cells8 no closer.
 PLACES: Final = 16
@@ -73,22 +73,22 @@ def sample_patches(
         rows = activation.reshape(-1, activation.shape[-1])
         chosen = rng.choice(len(rows), min(PLACES, len(rows)), replace=False)
         return rows[np.newaxis, np.sort(chosen)]
-    found = attributes_of(layer)
     sizes = weight_shape[2:]
     ones = (1,) * len(sizes)
-    pads, dilations = found.get("pads", (0, 0) * len(sizes)), found.get("dilations", ones)
+    pads = attribute(layer, "pads", (0, 0) * len(sizes))
+    dilations = attribute(layer, "dilations", ones)
     before, after = pads[: len(sizes)], pads[len(sizes) :]
     padded = np.pad(activation[0], ((0, 0), *zip(before, after, strict=True)))
     spread = [(size - 1) * step + 1 for size, step in zip(sizes, dilations, strict=True)]
     axes = tuple(range(1, len(sizes) + 1))
     windows = np.lib.stride_tricks.sliding_window_view(padded, spread, axis=axes)
-    steps = (*found.get("strides", ones), *dilations)
+    steps = (*attribute(layer, "strides", ones), *dilations)
     windows = windows[:, *(slice(None, None, step) for step in steps)]
     grid = windows.shape[1 : len(sizes) + 1]
     count = min(PLACES, prod(grid))
     chosen = np.sort(rng.choice(prod(grid), count, replace=False))
     places: tuple[Any, ...] = (slice(None), *np.unravel_index(chosen, grid))
     picked = windows[places]
-    groups = found.get("group", 1)
+    groups = attribute(layer, "group", 1)
     grouped = picked.reshape(groups, -1, count, prod(sizes))
     return np.ascontiguousarray(grouped.swapaxes(1, 2)).reshape(groups, count, -1)

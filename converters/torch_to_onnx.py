@@ -9,16 +9,16 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import onnx
 import onnxruntime as ort
-from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from converters.checkpoint import SourceModel
-from converters.loading.graph import graph_inputs
 from converters.loading.samples import normalise
 from converters.normalisation import BATCH, NORMALISED, prepend_normalisation
+from converters.onnx_graph.editing import copy_of
+from converters.onnx_graph.lookup import Constants, array, attribute, constants, graph_inputs
+from converters.onnx_graph.sessions import open_session, session_options
 from edge.preprocess import InputSpec
 
 __all__ = ["OUTPUT_NAME", "fold", "normalise", "pool_spatial_means", "source_to_onnx"]
@@ -28,8 +28,7 @@ OUTPUT_NAME: Final = "logits"
 
 def source_to_onnx(source: SourceModel, spec: InputSpec) -> onnx.ModelProto:
     """The source as folded FP32 ONNX with the normalisation in front."""
-    core = onnx.ModelProto()
-    core.CopyFrom(source.graph)
+    core = copy_of(source.graph)
     _rename_ends(core)
     pool_spatial_means(core)
     prepend_normalisation(core, spec)
@@ -45,14 +44,12 @@ def fold(model: onnx.ModelProto) -> onnx.ModelProto:
     What it fuses at load must be fused before calibration, or ranges would be taken of tensors
     that do not exist at run time.
     """
-    options = ort.SessionOptions()
+    options = session_options()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.log_severity_level = 3
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as folder:
         path = Path(folder) / "folded.onnx"
         options.optimized_model_filepath = str(path)
-        providers = ["CPUExecutionProvider"]
-        ort.InferenceSession(model.SerializeToString(), options, providers=providers)
+        open_session(model, options)
         folded = onnx.load(path)
     _name_nodes(folded)
     return onnx.shape_inference.infer_shapes(folded)
@@ -101,21 +98,21 @@ def pool_spatial_means(model: onnx.ModelProto) -> None:
 
     ONNX Runtime leaves ReduceMean in float, and two conversions around it, in an INT8 graph.
     """
-    constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    known = constants(model)
     for node in list(model.graph.node):
-        if node.op_type == "ReduceMean" and _reduces_space(node, constants):
+        if node.op_type == "ReduceMean" and _reduces_space(node, known):
             _replace_mean(model, node)
 
 
-def _reduces_space(node: onnx.NodeProto, constants: dict[str, NDArray[np.generic]]) -> bool:
-    axes = next((list(a.ints) for a in node.attribute if a.name == "axes"), None)
-    if axes is None and len(node.input) > 1 and node.input[1] in constants:
-        axes = constants[node.input[1]].astype(int).tolist()
-    return axes is not None and sorted(axis % 4 for axis in axes) == [2, 3]
+def _reduces_space(node: onnx.NodeProto, known: Constants) -> bool:
+    axes = attribute(node, "axes")
+    if axes is None and len(node.input) > 1:
+        axes = array(known, node.input[1])
+    return axes is not None and sorted(int(axis) % 4 for axis in axes) == [2, 3]
 
 
 def _replace_mean(model: onnx.ModelProto, node: onnx.NodeProto) -> None:
-    keeps_dimensions = next((a.i for a in node.attribute if a.name == "keepdims"), 1)
+    keeps_dimensions = attribute(node, "keepdims", 1)
     source, result = node.input[0], node.output[0]
     pooled = result if keeps_dimensions else f"{result}_pooled"
     position = list(model.graph.node).index(node)
