@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from converters.layers.weighted import weighted_layers
+from converters.onnx_graph.editing import copy_of
+from converters.onnx_graph.sessions import open_session, session_options
 
 # Calls cost little beside the arithmetic of so many images, and activations some tens of MB.
 BATCH: Final = 1
@@ -96,20 +98,15 @@ def mean_over_places(
 
 def open_graph(model: onnx.ModelProto) -> ort.InferenceSession:
     """A session for a graph with any inputs and outputs, in floats between quantizers."""
-    options = ort.SessionOptions()
+    options = session_options(threads=1)
     # Fused with its neighbours a layer would not give its output before that is quantized, and of
     # a graph for TensorRT ONNX Runtime makes something else. Apart from that it may optimise.
     options.add_session_config_entry("session.disable_quant_qdq", "1")
-    # One thread sums in one order, whatever the machine.
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    providers = ["CPUExecutionProvider"]
-    return ort.InferenceSession(model.SerializeToString(), options, providers=providers)
+    return open_session(model, options)
 
 
 def _open(model: onnx.ModelProto, layers: list[onnx.NodeProto]) -> ort.InferenceSession:
-    extended = onnx.ModelProto()
-    extended.CopyFrom(model)
+    extended = copy_of(model)
     for layer in layers:
         name = _MEANS.format(layer.name)
         extended.graph.node.extend(mean_over_places(layer, name, model.opset_import))

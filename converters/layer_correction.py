@@ -17,13 +17,13 @@ from typing import Final
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
 from converters.float_run import FloatRun
 from converters.layer_walk import LayerConstants, LayerWalk
 from converters.layers.biases import shift_biases
 from converters.layers.shapes import shapes_of_one_image
 from converters.layers.weighted import BiasFinder, channel_axis, outputs_first
+from converters.onnx_graph.lookup import constant_arrays
 from converters.onnx_to_int8 import Int8Model
 from converters.patches import patch_covariance
 from converters.placement import Placement
@@ -59,7 +59,7 @@ def correct_layers(
     channels = {name: means.shape[1] for name, means in reference.channel_means.items()}
     own = shift_biases(model, {name: np.zeros(count) for name, count in channels.items()})
     plain = quantize(own, {})
-    scales, constants = _constants(plain.model), _constants(own)
+    scales, constants = constant_arrays(plain.model), constant_arrays(own)
     nodes = {node.name: node for node in own.graph.node}
     finder = BiasFinder(own)
     walk = LayerWalk(plain.model, reference.images)
@@ -80,10 +80,6 @@ def correct_layers(
         shifted = np.asarray(bias + shifts[layer], np.float32)
         walk.solve(layer, LayerConstants(solved, shifted))
     return quantize(shift_biases(model, shifts), rounded)
-
-
-def _constants(model: onnx.ModelProto) -> dict[str, NDArray[np.float32]]:
-    return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
 def _own_bias(

@@ -17,6 +17,7 @@ from onnx import helper, numpy_helper
 
 from converters.float_run import mean_over_places, open_graph
 from converters.layers.weighted import BiasFinder
+from converters.onnx_graph.editing import copy_of
 
 _MEANS: Final = "channel_means"
 _BACK_TO_FLOAT: Final = "DequantizeLinear"
@@ -153,8 +154,7 @@ class LayerWalk:
         """A node that reads the solved constants, where it has any."""
         if node.name not in self._replaced:
             return node
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
+        copy = copy_of(node)
         for position, name in self._replaced[node.name].items():
             copy.input[position] = name
         return copy

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from math import ceil, prod
 from typing import Any, Final
@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from converters.layers.weighted import attributes_of
+from converters.onnx_graph.lookup import attribute
 
 # Neighbouring places read nearly the same: 64 of each of 256 images brought cells8 no closer.
 PLACES: Final = 16
@@ -75,12 +75,11 @@ def sample_patches(
         rows = activation.reshape(-1, activation.shape[-1])
         chosen = rng.choice(len(rows), min(PLACES, len(rows)), replace=False)
         return rows[np.newaxis, np.sort(chosen)]
-    found = attributes_of(layer)
     sizes = weight_shape[2:]
     ones = (1,) * len(sizes)
-    strides, dilations = found.get("strides", ones), found.get("dilations", ones)
+    strides, dilations = attribute(layer, "strides", ones), attribute(layer, "dilations", ones)
     spread = [(size - 1) * step + 1 for size, step in zip(sizes, dilations, strict=True)]
-    padding = _padding(found, activation.shape[2:], spread, strides)
+    padding = _padding(layer, activation.shape[2:], spread, strides)
     # What counts images, or windows of one, is one more dimension of places.
     padded = np.pad(activation.swapaxes(0, 1), ((0, 0), (0, 0), *padding))
     axes = tuple(range(2, len(sizes) + 2))
@@ -91,13 +90,13 @@ def sample_patches(
     chosen = np.sort(rng.choice(prod(grid), count, replace=False))
     places: tuple[Any, ...] = (slice(None), *np.unravel_index(chosen, grid))
     picked = windows[places]
-    groups = found.get("group", 1)
+    groups = attribute(layer, "group", 1)
     grouped = picked.reshape(groups, -1, count, prod(sizes))
     return np.ascontiguousarray(grouped.swapaxes(1, 2)).reshape(groups, count, -1)
 
 
 def _padding(
-    attributes: Mapping[str, Any],
+    layer: onnx.NodeProto,
     places: Sequence[int],
     spread: Sequence[int],
     strides: Sequence[int],
@@ -107,9 +106,9 @@ def _padding(
     Args:
         spread: sizes of the kernel with its dilation.
     """
-    rule = attributes.get("auto_pad", b"NOTSET")
+    rule = attribute(layer, "auto_pad", b"NOTSET")
     if rule not in _SAME_SIZE:
-        pads = attributes.get("pads", (0, 0) * len(places))
+        pads = attribute(layer, "pads", (0, 0) * len(places))
         return list(zip(pads[: len(places)], pads[len(places) :], strict=True))
     found = []
     for place, size, stride in zip(places, spread, strides, strict=True):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 
 from converters.card_check.trial import Infer
-from converters.loading.graph import graph_inputs
 from converters.loading.size_search import at_any_size
+from converters.onnx_graph.lookup import graph_inputs
+from converters.onnx_graph.sessions import open_session, session_options
 
 
 def open_at_any_size(graph: onnx.ModelProto) -> Infer:
@@ -18,11 +18,8 @@ def open_at_any_size(graph: onnx.ModelProto) -> Infer:
     embeddings, have one size.
     """
     (image,) = graph_inputs(graph)
-    content = at_any_size(graph).SerializeToString()
-    options = ort.SessionOptions()
     # A size at which a network cannot run is no error here.
-    options.log_severity_level = 4
+    options = session_options(is_silent=True)
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    providers = ["CPUExecutionProvider"]
-    session = ort.InferenceSession(content, options, providers=providers)
+    session = open_session(at_any_size(graph), options)
     return lambda images: np.asarray(session.run(None, {image.name: images})[0], np.float32)

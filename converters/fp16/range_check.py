@@ -10,7 +10,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from converters.fp16.conversion import tensor_types
+from converters.onnx_graph.editing import copy_of
+from converters.onnx_graph.lookup import tensor_types
+from converters.onnx_graph.sessions import open_session, session_options
 
 # Half of the largest FP16 number, since other images give larger values than these.
 LARGEST: Final = 65_504 / 2
@@ -49,8 +51,7 @@ def leaving_fp16(model: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str,
 
 def _open(model: onnx.ModelProto, names: list[str]) -> ort.InferenceSession:
     """A session that gives the largest finite magnitude of each tensor."""
-    extended = onnx.ModelProto()
-    extended.CopyFrom(model)
+    extended = copy_of(model)
     graph = extended.graph
     graph.initializer.append(numpy_helper.from_array(np.zeros((), np.float32), "no_magnitude"))
     for name in names:
@@ -65,7 +66,4 @@ def _open(model: onnx.ModelProto, names: list[str]) -> ort.InferenceSession:
             ]
         )
         graph.output.append(helper.make_tensor_value_info(magnitude, TensorProto.FLOAT, []))
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    providers = ["CPUExecutionProvider"]
-    return ort.InferenceSession(extended.SerializeToString(), options, providers=providers)
+    return open_session(extended, session_options())

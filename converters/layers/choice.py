@@ -25,7 +25,8 @@ from typing import Final
 import onnx
 from onnx import numpy_helper
 
-from converters.layers.weighted import attributes_of, has_weight
+from converters.layers.weighted import has_weight
+from converters.onnx_graph.lookup import attribute, constants, readers_by_tensor
 from converters.placement import Placement
 
 # What these give is float, whatever they read.
@@ -92,13 +93,9 @@ class _Graph:
     _wanted: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        graph = self.model.graph
-        self._constants = {tensor.name: tensor for tensor in graph.initializer}
+        self._constants = constants(self.model)
         self._ranks = {name: len(tensor.dims) for name, tensor in self._constants.items()}
-        self._readers = {}
-        for node in graph.node:
-            for name in dict.fromkeys(node.input):
-                self._readers.setdefault(name, []).append(node)
+        self._readers = readers_by_tensor(self.model.graph.node)
         self._floats = self._tensors_in_float()
         self._wanted = self._tensors_wanted_in_integers()
 
@@ -180,7 +177,7 @@ class _Graph:
         return is_arithmetic and len(activations) == len(node.input)
 
     def _is_depthwise_between_floats(self, node: onnx.NodeProto) -> bool:
-        is_depthwise = node.op_type == "Conv" and int(attributes_of(node).get("group", 1)) > 1
+        is_depthwise = node.op_type == "Conv" and attribute(node, "group", 1) > 1
         if not is_depthwise or self._constants[node.input[1]].dims[1] != 1:
             return False
         return node.output[0] not in self._wanted
@@ -212,4 +209,4 @@ def _is_linear(node: onnx.NodeProto) -> bool:
     if node.op_type != "Gemm":
         return True
     plain = {"transA": 0, "alpha": 1.0, "beta": 1.0}
-    return {**plain, **{k: v for k, v in attributes_of(node).items() if k in plain}} == plain
+    return all(attribute(node, name, value) == value for name, value in plain.items())

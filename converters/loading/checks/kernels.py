@@ -94,7 +94,7 @@ def _grid_sampler(*parts: Any) -> bool:
     return parts[2] in range(3) and parts[3] in range(3)
 
 
-def _antialiased(images: Tensor, size: Any, _: bool, *scales: Any) -> bool:  # noqa: FBT001
+def _antialiased(images: Tensor, size: Any, _align_corners: Any, *scales: Any) -> bool:
     """A scale is that of the two sizes; another one asks for tables of any length."""
     return all(
         scale is None or abs(before * scale - after) < 1
@@ -102,6 +102,7 @@ def _antialiased(images: Tensor, size: Any, _: bool, *scales: Any) -> bool:  # n
     )
 
 
+# The names with an underscore are those of the operators.
 _CHECKS: Final[dict[Any, Callable[..., bool]]] = {
     _ATEN.native_batch_norm: _batch_norm,
     _ATEN._native_batch_norm_legit: _batch_norm,  # noqa: SLF001

@@ -7,15 +7,11 @@ from typing import Final
 import onnx
 from onnx import TensorProto, helper
 
-from converters.loading.intake.editing import (
-    attribute,
-    bypass,
-    fresh_name,
-    names_read,
-    prune,
-    readers,
-)
+from converters.loading.intake.refusals import has_other_channels
 from converters.loading.intake.subject import Subject
+from converters.onnx_graph.editing import bypass, fresh_name, prune
+from converters.onnx_graph.lookup import attribute, readers
+from converters.onnx_graph.nested import names_read
 from edge.errors import ModelError
 
 _FLOATS: Final = (
@@ -130,12 +126,8 @@ def _transpose(model: onnx.ModelProto, image: onnx.ValueInfoProto) -> None:
 def _check(subject: Subject, image: onnx.ValueInfoProto, dimensions: Dimensions) -> None:
     channels, *size = dimensions[1:]
     if isinstance(channels, int) and channels != _COLOURS:
-        plural = "channel" if channels == 1 else "channels"
-        raise ModelError(
-            f"{subject.name} takes images of {channels} {plural} (input {image.name[:40]} "
-            f"{_dimensions(image)}), {_COLOURS} are needed: red, green and blue. Train or export "
-            "the network for colour images."
-        )
+        where = f" (input {image.name[:40]} {_dimensions(image)})"
+        raise has_other_channels(subject.name, channels, where)
     pairs = zip(size, subject.size, strict=True)
     if any(isinstance(found, int) and found != needed for found, needed in pairs):
         raise _other(

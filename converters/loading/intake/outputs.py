@@ -10,15 +10,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from converters.loading.intake.editing import (
-    fresh_name,
-    int_list,
-    producers,
-    prune,
-)
 from converters.loading.intake.heads import HEADS
 from converters.loading.intake.running import Arrays, is_near
 from converters.loading.intake.subject import Subject
+from converters.onnx_graph.editing import fresh_name, int_list, prune
+from converters.onnx_graph.lookup import producers
 from edge.errors import ModelError
 
 # These give the best class or its score, from the scores of all classes.

@@ -175,7 +175,7 @@ def test_diagnose_labels_that_fit_the_card_outweigh_the_batch_norm(colours: Imag
         return np.where(means.min(axis=1, keepdims=True) < 0, [[9, 0, 0]], 20 * means).astype("f4")
 
     norm = trained_on(colours, USUAL[1])
-    diagnose(fits_zero_to_one, colours, card_with(USUAL[2]), ignore, norm)
+    assert diagnose(fits_zero_to_one, colours, card_with(USUAL[2]), ignore, norm) == []
 
 
 def test_convert_unlabelled_with_wrong_normalisation_is_refused_and_with_the_right_one_is_not(

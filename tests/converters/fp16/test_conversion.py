@@ -9,9 +9,9 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from converters.fp16.conversion import tensor_types, to_fp16
-from converters.fp16.opset import opset_of
+from converters.fp16.conversion import to_fp16
 from converters.fp16.range_check import leaving_fp16
+from converters.onnx_graph.lookup import opset_of, tensor_types
 from converters.tensorrt_graph import for_tensorrt
 from edge.backends.onnx import open_onnx
 from tests.support.graphs import evaluated, graph, some_images

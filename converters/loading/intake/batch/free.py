@@ -11,19 +11,10 @@ from onnx import helper
 
 from converters.loading.intake.batch.axis import RESHAPING, BatchAxis, Shape, follow_batch
 from converters.loading.intake.batch.strides import as_reshapes
-from converters.loading.intake.editing import (
-    Constants,
-    add_constant,
-    array,
-    attribute,
-    constants,
-    copy_of,
-    fresh_name,
-    insert_before,
-    int_list,
-)
 from converters.loading.intake.running import Running, is_near, open_graph
 from converters.loading.intake.subject import Subject
+from converters.onnx_graph.editing import add_constant, copy_of, fresh_name, insert_before, int_list
+from converters.onnx_graph.lookup import Constants, array, attribute, constants
 from edge.errors import ModelError
 
 BATCH: Final = "batch"
