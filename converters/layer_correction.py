@@ -47,7 +47,12 @@ def image_limit(model: onnx.ModelProto) -> int:
 
 
 def correct_layers(
-    model: onnx.ModelProto, quantize: Quantize, placement: Placement, reference: FloatRun
+    model: onnx.ModelProto,
+    quantize: Quantize,
+    placement: Placement,
+    reference: FloatRun,
+    *,
+    on_layer: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Int8Model:
     """The quantized graph of `model` with each layer's output as close to FP32's as it can be.
 
@@ -55,6 +60,7 @@ def correct_layers(
         model: FP32.
         quantize: makes the graph, its floats in FP32, of a model and its layers' integer weights.
         reference: what `model` computes on the images over which the layers are corrected.
+        on_layer: called with (layers done, of how many).
     """
     channels = {name: means.shape[1] for name, means in reference.channel_means.items()}
     own = shift_biases(model, {name: np.zeros(count) for name, count in channels.items()})
@@ -65,7 +71,7 @@ def correct_layers(
     walk = LayerWalk(plain.model, reference.images)
     shifts: dict[str, NDArray[np.float64]] = {}
     rounded: dict[str, NDArray[np.int8]] = {}
-    for layer in plain.quantized_layers:
+    for done, layer in enumerate(plain.quantized_layers, start=1):
         node = nodes[layer]
         weight = outputs_first(node, constants[node.input[1]])
         bias = _own_bias(finder, node, constants, channels[layer])
@@ -79,6 +85,7 @@ def correct_layers(
         shifts[layer] = wanted - walk.mean_output(layer)
         shifted = np.asarray(bias + shifts[layer], np.float32)
         walk.solve(layer, LayerConstants(solved, shifted))
+        on_layer(done, len(plain.quantized_layers))
     return quantize(shift_biases(model, shifts), rounded)
 
 

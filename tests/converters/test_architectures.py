@@ -91,9 +91,21 @@ def test_library_that_is_not_installed_is_named_with_the_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(ConfigError, match="needs timm and timm is not installed here") as caught:
+    with pytest.raises(ConfigError, match="needs timm, which is not installed here") as caught:
         build_network(Architecture("timm:resnet18"), 3)
     assert str(caught.value).endswith("pip install timm")
+
+
+def test_library_that_another_one_needs_is_named_with_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def import_timm(_name: str) -> None:
+        raise ModuleNotFoundError("no module", name="torchvision")
+
+    monkeypatch.setattr("converters.architectures.libraries.importlib.import_module", import_timm)
+    with pytest.raises(ConfigError, match="needs timm, and torchvision is not") as caught:
+        build_network(Architecture("timm:resnet18"), 3)
+    assert str(caught.value).endswith("pip install torchvision")
 
 
 def keyword_only(*, num_classes: int, width: int = 1) -> nn.Module:
