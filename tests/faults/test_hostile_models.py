@@ -302,8 +302,12 @@ def test_convert_onnx_with_custom_operator_is_refused(lab: Laboratory) -> None:
 
 def test_convert_onnx_that_asks_for_absurd_memory_is_refused(lab: Laboratory) -> None:
     size = numpy_helper.from_array(np.array([1 << 44], np.int64), "size")
-    node = helper.make_node("ConstantOfShape", ["size"], ["y"])
-    lab.model.write_bytes(graph_bytes(node, weights=(size,)))
+    nodes = (
+        helper.make_node("ConstantOfShape", ["size"], ["large"]),
+        helper.make_node("Flatten", ["x"], ["flat"]),
+        helper.make_node("Add", ["flat", "large"], ["y"]),
+    )
+    lab.model.write_bytes(graph_bytes(*nodes, weights=(size,)))
     assert "does not run on float images" in lab.refused()
 
 

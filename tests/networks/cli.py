@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _train(arguments: argparse.Namespace) -> int:
     arguments.nets.mkdir(parents=True, exist_ok=True)
-    chosen = [NETWORKS[name] for name in arguments.networks or NETWORKS]
+    named = [NETWORKS[name] for name in arguments.networks or NETWORKS]
+    chosen = [replace(one, epochs=arguments.epochs_share * one.epochs) for one in named]
     return train_all(chosen, arguments.data, arguments.nets, arguments.threads, say)
 
 
@@ -130,6 +131,9 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="train the networks that are not there yet")
     train.set_defaults(run=_train)
     train.add_argument("--threads", type=int, default=1, help="(1)")
+    train.add_argument(
+        "--epochs-share", type=float, default=1.0, metavar="SHARE", help="train so much as long (1)"
+    )
     table = commands.add_parser("table", help="convert and judge, one row per network and file")
     table.set_defaults(run=_table)
     table.add_argument("--formats", nargs="+", choices=list(FORMATS), metavar="FORMAT")

@@ -73,7 +73,9 @@ def _only_input(subject: Subject) -> onnx.ValueInfoProto:
     unused = [value for value in graph.input if value.name not in used]
     inputs = [value for value in graph.input if value.name in used]
     if len(inputs) != 1:
-        found = ", ".join(f"{value.name} {_dimensions(value)}" for value in inputs) or "none"
+        found = (
+            ", ".join(f"{value.name} {_dimensions(value)}" for value in inputs) or "none is read"
+        )
         raise ModelError(
             f"{subject.name} has {len(inputs)} inputs ({found[:300]}); a classifier with one "
             "input, the image, is needed. Export it with the others as constants."

@@ -59,19 +59,25 @@ def constants(model: onnx.ModelProto) -> dict[str, NDArray[np.float32]]:
     return {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
 
 
+def depthwise_layers(model: onnx.ModelProto) -> tuple[str, ...]:
+    return tuple(node.name for node in model.graph.node if node.name.endswith("depthwise/Conv"))
+
+
 def producers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
     return {name: node for node in model.graph.node for name in node.output}
 
 
 def test_x86_makes_every_layer_run_in_integers(net: Calibrated, tmp_path: Path) -> None:
     int8 = net.quantized(X86)
-    layers = Counter(layer.op_type for layer in weighted_layers(net.fp32))
+    depthwise = depthwise_layers(net.fp32)
+    layers = Counter(n.op_type for n in weighted_layers(net.fp32) if n.name not in depthwise)
     found = operators_at_run_time(int8.model, tmp_path)
-    assert int8.float_layers == ()
+    assert int8.float_layers == depthwise
     assert found["MatMulIntegerToFloat"] == layers["MatMul"] > 0
     assert found["QLinearConv"] == layers["Conv"]
     assert found["QGemm"] == layers["Gemm"] == 1
-    assert not {"Conv", "FusedConv", "Gemm"} & set(found)
+    assert found["Conv"] + found["FusedConv"] == len(depthwise)
+    assert "Gemm" not in found
 
 
 def test_x86_keeps_gelu_and_layer_norm_fused(net: Calibrated, tmp_path: Path) -> None:
@@ -128,6 +134,7 @@ def test_tensorrt_quantizes_the_inputs_of_layers_alone(net: Calibrated) -> None:
     model = net.quantized(TENSORRT).model
     made_by = producers(model)
     layers = {layer.name for layer in weighted_layers(net.fp32)}
+    layers.difference_update(depthwise_layers(net.fp32))
     for node in model.graph.node:
         sources = [made_by[name].op_type for name in node.input if name in made_by]
         if node.name in layers:
@@ -145,14 +152,27 @@ def test_quantized_graph_stays_close_to_float(net: Calibrated, placement: Placem
     assert metrics.divergence(net.source.sample_logits, logits).mean() < 0.02
 
 
-def test_convolution_before_a_layer_norm_is_quantized_behind_it_for_x86_alone(
+def test_convolution_that_is_read_in_float_is_quantized_behind_it_for_x86_alone(
     convnext: Calibrated,
 ) -> None:
-    depthwise = [n.output[0] for n in convnext.fp32.graph.node if n.op_type == "Conv"][1:]
+    patches = next(n.output[0] for n in convnext.fp32.graph.node if n.op_type == "Conv")
     for placement, quantizes in ((X86, True), (TENSORRT, False)):
         model = convnext.quantized(placement).model
         sources = {n.input[0] for n in model.graph.node if n.op_type == "QuantizeLinear"}
-        assert sources.issuperset(depthwise) is quantizes
+        assert (patches in sources) is quantizes
+        # All that read it get the same, or the convolution would run in float.
+        assert any(patches in n.input for n in model.graph.node if n.op_type == "Add") is (
+            not quantizes
+        )
+
+
+@pytest.mark.parametrize("placement", [X86, TENSORRT], ids=lambda p: p.name)
+def test_depthwise_convolution_before_a_layer_norm_stays_in_float(
+    convnext: Calibrated, placement: Placement
+) -> None:
+    depthwise = depthwise_layers(convnext.fp32)
+    assert len(depthwise) == 2
+    assert convnext.quantized(placement).float_layers == depthwise
 
 
 def test_quantizable_tensors_are_those_that_a_graph_quantizes(net: Calibrated) -> None:
