@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -185,3 +186,20 @@ def test_card_s_mapping_reaches_the_child_as_it_was_given(tmp_path: Path) -> Non
 def test_card_s_plain_name_is_read_as_before() -> None:
     assert parse_architecture("efficientnet_lite0", 8) == Architecture("efficientnet_lite0")
     assert parse_architecture(None, 8) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("def make(k:\n", "SyntaxError: '(' was never closed"),
+        ("raise SystemExit(5)\n", "SystemExit: 5"),
+    ],
+    ids=["syntax", "exit"],
+)
+def test_module_that_cannot_be_imported_is_named_and_not_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, said: str
+) -> None:
+    (tmp_path / "own_broken.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=re.escape(f"importing own_broken ended with {said}")):
+        build_network(Architecture("own_broken:make"), 3)

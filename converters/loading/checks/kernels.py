@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from edge.errors import EdgeError
+
 _ATEN: Final = torch.ops.aten
 
 
@@ -25,6 +27,9 @@ def checked_kernels() -> Iterator[None]:
     try:
         with guard:
             yield
+    except EdgeError:
+        # Says already what is wrong; what was tried for it has failed before.
+        raise
     except Exception as error:
         # TorchScript loses the text of an error that came through Python.
         raise guard.error or error from error

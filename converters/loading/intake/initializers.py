@@ -78,7 +78,10 @@ def fold_constants(subject: Subject) -> None:
 def _run(
     model: onnx.ModelProto, nodes: list[onnx.NodeProto], wanted: list[str]
 ) -> list[onnx.TensorProto] | None:
-    """The values of tensors; None where ONNX Runtime lacks a kernel, as for BF16."""
+    """The values of tensors.
+
+    None where ONNX Runtime lacks a kernel, as for BF16, or where one is a list of tensors.
+    """
     read = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
         nodes,
@@ -91,6 +94,8 @@ def _run(
     try:
         found = open_session(part, session_options(is_silent=True)).run(wanted, {})
     except RUNTIME_ERRORS:
+        return None
+    if not all(isinstance(value, np.ndarray) for value in found):
         return None
     if sum(value.nbytes for value in found) > _MAX_FOLDED_BYTES:
         return None

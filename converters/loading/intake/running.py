@@ -98,9 +98,14 @@ def reason_of(error: BaseException) -> str:
 
 
 def is_near(found: NDArray[Any], expected: NDArray[Any], tolerance: float) -> bool:
-    """Whether the largest deviation is within a share of the expected values' range."""
+    """Whether the largest deviation is within a share of the expected values' range.
+
+    NaN is near NaN, in the same place.
+    """
     if found.shape != expected.shape:
         return False
+    if np.array_equal(found, expected, equal_nan=True):
+        return True
     range_ = max(float(np.ptp(expected)), 1e-6)
     deviation = np.abs(found.astype(np.float64) - expected.astype(np.float64))
     return bool(deviation.max(initial=0.0) <= tolerance * range_)

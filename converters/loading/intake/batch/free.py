@@ -110,7 +110,9 @@ def _shapes(model: onnx.ModelProto, subject: Subject) -> dict[str, Shape]:
     )
     images = np.repeat(subject.samples[:1], subject.batch, axis=0)
     running: Running = open_graph(probe, optimised=False)
-    shapes = {name: value.shape for name, value in running.infer(images).items()}
+    # An output may also be a list of tensors, which has no shape.
+    found = {n: v for n, v in running.infer(images).items() if isinstance(v, np.ndarray)}
+    shapes = {name: value.shape for name, value in found.items()}
     shapes[probe.graph.input[0].name] = images.shape
     return shapes | {tensor.name: tuple(tensor.dims) for tensor in probe.graph.initializer}
 
