@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
