@@ -12,6 +12,8 @@ import onnxruntime as ort
 
 from converters.histogram import Histogram
 from converters.image_set import ImageSet, image_batches
+from converters.onnx_graph.editing import copy_of
+from converters.onnx_graph.sessions import open_session, session_options
 from edge.errors import ModelError
 from edge.preprocess import InputSpec
 
@@ -89,13 +91,8 @@ def _count(histogram: Histogram, values: object, name: str) -> None:
 
 
 def _open_with_outputs(model: onnx.ModelProto, tensors: list[str]) -> ort.InferenceSession:
-    extended = onnx.ModelProto()
-    extended.CopyFrom(model)
+    extended = copy_of(model)
     known = {value.name: value for value in model.graph.value_info}
     present = {value.name for value in model.graph.output}
     extended.graph.output.extend(known[name] for name in tensors if name not in present)
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    return ort.InferenceSession(
-        extended.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    return open_session(extended, session_options())

@@ -70,7 +70,7 @@ def _encode(calibration: Calibration) -> bytes:
         facts=np.frombuffer(json.dumps(facts).encode(), np.uint8),
         exponents=np.array([h.exponent for h in histograms]),
         extremes=np.array([(h.low, h.high) for h in histograms]),
-        counts=np.stack([h.counts for h in histograms]),
+        counts=np.array([h.counts for h in histograms]),
     )
     return stream.getvalue()
 

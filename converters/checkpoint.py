@@ -111,11 +111,7 @@ def open_model(
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
         folder = Path(scratch)
         sha256 = stage(path, folder / SOURCE_NAME)
-        if trusted_digest not in (None, sha256):
-            raise ModelError(
-                f"{path.name} has sha256:{sha256}, --trust-pickle names sha256:{trusted_digest}. "
-                "Check which file was meant; nothing of it was run."
-            )
+        _require_meant(path.name, sha256, trusted_digest)
         request = Request(
             name=path.name,
             sha256=sha256,
@@ -158,6 +154,14 @@ def describe_model(path: Path) -> tuple[SourceKind, Findings]:
     if answer.kind is None:
         raise ModelError("the process that opened the model gave a damaged answer.")
     return answer.kind, from_json(answer.facts.get("findings"))
+
+
+def _require_meant(name: str, sha256: str, trusted_digest: str | None) -> None:
+    if trusted_digest not in (None, sha256):
+        raise ModelError(
+            f"{name} has sha256:{sha256}, --trust-pickle names sha256:{trusted_digest}. "
+            "Check which file was meant; nothing of it was run."
+        )
 
 
 def _digest(trust_pickle: str | None) -> str | None:

@@ -66,6 +66,7 @@ def _write_card(arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise _lacks(error) from error
     model: Path = arguments.model
+    print(f"reading {printable(model.name)} ...", file=sys.stderr)
     card = write_new_card(model, arguments.card or model.with_suffix(".yaml"))
     given = f" --card {card.path}" if arguments.card else ""
     print(
@@ -161,6 +162,8 @@ def _request(arguments: argparse.Namespace) -> Request:
         raise ConfigError(
             f"--calibration-images is {arguments.calibration_images}; give {least} or more."
         )
+    if arguments.strict and not arguments.int8:
+        raise ConfigError("--strict asks for INT8 graphs; give --int8 with it.")
     if not arguments.model.exists():
         raise ConfigError(f"{arguments.model} is no file; give a model.pt or model.onnx.")
     card = read_card(arguments.card or find_card(arguments.model))
@@ -256,8 +259,8 @@ def _add_gate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="write nothing where a graph in INT8 misses the gate or cannot be made, in place of a "
-        "bundle without it",
+        help="with --int8: write nothing where a graph in INT8 misses the gate or cannot be made "
+        "(exit code 4), in place of a bundle without it",
     )
 
 

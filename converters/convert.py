@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from converters.agreement import Validation
 from converters.card import ModelCard
-from converters.card_check.core import open_at_any_size, open_core
+from converters.card_check.core import open_at_any_size
 from converters.card_check.diagnosis import diagnose
 from converters.card_check.first_norm import find_first_norm
 from converters.checkpoint import SourceModel, open_model, reopen_for_any_size
@@ -100,24 +100,7 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
             half=half,
         )
         write_bundle(request.target, contents, overwrite=request.overwrite)
-    return Report(
-        target=request.target,
-        source=source,
-        sizes_bytes={name: len(content) for name, content in contents.models.items()},
-        latencies=latencies,
-        judging=judging,
-        quantized=quantized,
-        half=half,
-        warnings=(*doubts, *_warnings(source, card, judging, half, quantized)),
-        left_out=tuple(
-            f"{images.origin}: {line}"
-            for images in (to_judge, to_calibrate)
-            if images
-            for line in images.left_out
-        ),
-        fp32_reason=quantized.missed().get(X86.name) if quantized else None,
-        traces=_traces(half, quantized),
-    )
+    return _report(request, contents, latencies, doubts, (to_judge, to_calibrate))
 
 
 def _open(
@@ -137,7 +120,7 @@ def _open(
         require_enough_images(to_judge, card.classes)
     norm = find_first_norm(source.graph)
     doubts = diagnose(
-        open_core(fp32),
+        open_at_any_size(source.graph),
         to_judge,
         card,
         on_progress,
@@ -193,17 +176,40 @@ def _range_images(images: ImageSet, card: ModelCard) -> NDArray[np.uint8]:
     return np.concatenate(list(image_batches(few, card.input, RANGE_IMAGES)))
 
 
-def _warnings(
-    source: SourceModel,
-    card: ModelCard,
-    judging: Judging,
-    half: HalfModel | Failure,
-    quantized: Quantized | None,
-) -> list[str]:
-    found = [*source.warnings(), *contradictions(source.path, card), *judging.warnings()]
+def _report(
+    request: Request,
+    contents: Contents,
+    latencies: dict[str, Latencies],
+    doubts: list[str],
+    image_sets: tuple[ImageSet | None, ...],
+) -> Report:
+    quantized, half = contents.quantized, contents.half
+    return Report(
+        target=request.target,
+        source=contents.source,
+        sizes_bytes={name: len(content) for name, content in contents.models.items()},
+        latencies=latencies,
+        judging=contents.judging,
+        quantized=quantized,
+        half=half,
+        warnings=(*doubts, *_warnings(contents)),
+        left_out=tuple(
+            f"{images.origin}: {line}"
+            for images in image_sets
+            if images
+            for line in images.left_out
+        ),
+        fp32_reason=quantized.missed().get(X86.name) if quantized else None,
+        traces=_traces(half, quantized),
+    )
+
+
+def _warnings(contents: Contents) -> list[str]:
+    card, source, quantized = contents.card, contents.source, contents.quantized
+    found = [*source.warnings(), *contradictions(source.path, card), *contents.judging.warnings()]
     if quantized and quantized.calibration:
         found += quantized.calibration.warnings(card.classes)
-    return found + target_warnings(half, quantized)
+    return found + target_warnings(contents.half, quantized)
 
 
 def _traces(half: HalfModel | Failure, quantized: Quantized | None) -> tuple[str, ...]:

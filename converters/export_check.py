@@ -62,16 +62,28 @@ def check_logits(source: SourceModel, card: ModelCard, count: int) -> None:
             "are damaged; export the trained ones again."
         )
     has_head = "removed_head" in source.facts
-    if not has_head and (expected >= 0).all() and np.allclose(expected.sum(axis=1), 1.0, atol=1e-3):
+    if not has_head and _are_shares(expected):
         raise ModelError(
-            f"{source.path.name} gives probabilities, not logits: each row sums to 1. Export it "
-            "without its last softmax."
+            f"{source.path.name} gives probabilities, not logits: each row sums to "
+            f"{expected[0].sum():.3g}. Export it without its last softmax."
         )
     if not has_head and (expected >= 0).all() and (expected <= 1).all():
         raise ModelError(
             f"{source.path.name} gives values from 0 to 1 alone, as a sigmoid does, and no logits. "
             "Export it without what bounds them."
         )
+
+
+def _are_shares(outputs: NDArray[np.float32]) -> bool:
+    """Whether rows (n, classes) are shares of a whole: of 1, or of the same number, such as 100."""
+    totals = outputs.sum(axis=1)
+    if not (outputs >= 0).all():
+        return False
+    # Rows that are all alike have one sum, whatever they are.
+    differ = float(np.ptp(outputs, axis=0).max()) > 0.01 * float(totals.max())
+    return np.allclose(totals, 1.0, atol=1e-3) or (
+        differ and np.allclose(totals, totals[0], rtol=1e-3)
+    )
 
 
 def sample_images(images: ImageSet, card: ModelCard) -> NDArray[np.uint8]:

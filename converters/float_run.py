@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from converters.layers.weighted import weighted_layers
+from converters.onnx_graph.editing import copy_of
+from converters.onnx_graph.sessions import open_session, session_options
 
 # Calls cost little beside the arithmetic of so many images, and activations some tens of MB.
 BATCH: Final = 1
@@ -73,17 +75,22 @@ def balanced(predicted: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 def mean_over_places(
     layer: onnx.NodeProto, name: str, opset_imports: Sequence[onnx.OperatorSetIdProto]
 ) -> list[onnx.NodeProto]:
-    """Nodes for the mean of each output channel over places."""
+    """Nodes for the mean of each output channel over places, (1, channels, ...).
+
+    The first dimension may count windows or patches of the one image: they are places too.
+    """
     (output,) = layer.output
-    if layer.op_type == "Conv":
-        return [helper.make_node("GlobalAveragePool", [output], [name], name=name)]
     rows, axes = f"{name}_rows", f"{name}_axes"
-    flatten = helper.make_node("Flatten", [output], [rows], name=rows, axis=-1)
+    to_rows = (
+        helper.make_node("GlobalAveragePool", [output], [rows], name=rows)
+        if layer.op_type == "Conv"
+        else helper.make_node("Flatten", [output], [rows], name=rows, axis=-1)
+    )
     opset = next(found.version for found in opset_imports if not found.domain)
     if opset < _AXES_ARE_INPUTS:
-        return [flatten, helper.make_node("ReduceMean", [rows], [name], name=name, axes=[0])]
+        return [to_rows, helper.make_node("ReduceMean", [rows], [name], name=name, axes=[0])]
     return [
-        flatten,
+        to_rows,
         helper.make_node("Constant", [], [axes], name=axes, value_ints=[0]),
         helper.make_node("ReduceMean", [rows, axes], [name], name=name),
     ]
@@ -91,20 +98,15 @@ def mean_over_places(
 
 def open_graph(model: onnx.ModelProto) -> ort.InferenceSession:
     """A session for a graph with any inputs and outputs, in floats between quantizers."""
-    options = ort.SessionOptions()
+    options = session_options(threads=1)
     # Fused with its neighbours a layer would not give its output before that is quantized, and of
     # a graph for TensorRT ONNX Runtime makes something else. Apart from that it may optimise.
     options.add_session_config_entry("session.disable_quant_qdq", "1")
-    # One thread sums in one order, whatever the machine.
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    providers = ["CPUExecutionProvider"]
-    return ort.InferenceSession(model.SerializeToString(), options, providers=providers)
+    return open_session(model, options)
 
 
 def _open(model: onnx.ModelProto, layers: list[onnx.NodeProto]) -> ort.InferenceSession:
-    extended = onnx.ModelProto()
-    extended.CopyFrom(model)
+    extended = copy_of(model)
     for layer in layers:
         name = _MEANS.format(layer.name)
         extended.graph.node.extend(mean_over_places(layer, name, model.opset_import))

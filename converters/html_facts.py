@@ -42,7 +42,7 @@ def graph_target(name: str) -> str:
 
 def rescued(graph: Fields) -> list[str]:
     """The layers that went back to float."""
-    # Bundles of a time when every step was kept do not say so.
+    # Older bundles lack the key: in them every step was kept.
     steps = graph.get("rescue_steps", ())
     return [step["kept_float"] for step in steps if step.get("is_kept", True)]
 

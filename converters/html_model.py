@@ -27,8 +27,7 @@ def _facts(evidence: Fields, facts: Fields) -> Iterator[tuple[str, str]]:
     yield "Classes", join(map(name_of, evidence["classes"]), ", ")
     if source:
         yield "Converted from", _hashed(f"{source['file']} ({source['kind']})", source["sha256"])
-        if source.get("architecture"):
-            yield "Architecture", name_of(source["architecture"])
+        yield from _opened(source)
     if input_:
         yield "Input", _input(input_)
     if facts.get("unidentified_below") is not None:
@@ -43,6 +42,16 @@ def _facts(evidence: Fields, facts: Fields) -> Iterator[tuple[str, str]]:
     versions = facts.get("versions") or {}
     if versions:
         yield "Versions", name_of(", ".join(f"{k} {v}" for k, v in versions.items()))
+
+
+def _opened(source: Fields) -> Iterator[tuple[str, str]]:
+    """What was built, what was changed in it, and what guarded its opening."""
+    if source.get("architecture"):
+        yield "Architecture", name_of(source["architecture"])
+    if source.get("changes"):
+        yield "Changed", name_of("; ".join(source["changes"]))
+    if source.get("sandbox"):
+        yield "Opened in a sandbox", name_of(source["sandbox"])
 
 
 def _files(facts: Fields) -> Html:

@@ -63,12 +63,12 @@ def _headline(evidence: Fields) -> tuple[tuple[str, str], str]:
     if DEFAULT_GRAPH in failed:
         return (
             _BAD,
-            f"INT8 could not be made for {graph_title(DEFAULT_GRAPH)}: FP32 runs there",
+            f"FP32 only on CPUs: INT8 could not be made for {graph_title(DEFAULT_GRAPH)}",
         )
     if name is None:
         return _WARN, "FP32 only: no INT8 graph was made"
     if not graphs[name]["passed"]:
-        return _BAD, f"INT8 was refused for {graph_title(name)}: FP32 runs there"
+        return _BAD, f"FP32 only on CPUs: INT8 was refused for {graph_title(name)}"
     refused = [other for other, graph in graphs.items() if not graph["passed"]]
     if refused:
         return _WARN, f"INT8 passed for {name}, but was refused for {', '.join(refused)}"
@@ -102,8 +102,8 @@ def _sentence(evidence: Fields) -> str:
         return f"INT8 {same}. How many of them are right is not known."
     before, after = (graph["accuracy"][p]["count"] for p in ("fp32", "int8"))
     return (
-        f"Of {images} images the original model (FP32) labels {count(before)} right and the fast "
-        f"one (INT8) {count(after)}. INT8 {same}."
+        f"Of {images} images the original model (FP32) labels {count(before)} right and the "
+        f"quantized one (INT8) {count(after)}. INT8 {same}."
     )
 
 
@@ -174,9 +174,7 @@ def _graph_warnings(name: str, graph: Fields) -> Iterator[str]:
     layers = counted(len(rescued(graph)), "layer")
     if not graph["passed"]:
         tried = f", even with {layers} in float" if rescued(graph) else ""
-        found = [check["text"] for check in missed(graph)]
-        reason = f": {'; '.join(found)}" if found else ""
-        yield f"{name} was refused{tried}{reason}. Its graph is not in the bundle."
+        yield _refusal(name, graph, tried)
     elif rescued(graph):
         share = percent(graph["int8_share_of_macs"], 0)
         yield (
@@ -185,11 +183,21 @@ def _graph_warnings(name: str, graph: Fields) -> Iterator[str]:
         )
 
 
+def _refusal(name: str, graph: Fields, tried: str) -> str:
+    found = [check["text"] for check in missed(graph)]
+    reason = f": {'; '.join(found)}" if found else ""
+    return f"{name} was refused{tried}{reason}. Its graph is not in the bundle."
+
+
 def _float_warnings(evidence: Fields) -> Iterator[str]:
     if kept := evidence.get("fp16", {}).get("kept_float"):
         named = ", ".join(f"{name} (up to {number(value)})" for name, value in kept.items())
         yield f"Beyond the range of FP16, and therefore FP32 in the graphs for GPUs: {named}."
-    if evidence["graphs"].get("tensorrt", {}).get("rest_in") == "fp32":
+    half = evidence.get("fp16", {})
+    if half and not half["passed"]:
+        yield _refusal("fp16", half, "")
+    tensorrt = evidence["graphs"].get("tensorrt", {})
+    if tensorrt.get("passed") and tensorrt.get("rest_in") == "fp32":
         yield "What is not quantized in the graph for tensorrt stays in FP32, since FP16 failed."
 
 

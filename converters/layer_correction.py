@@ -17,13 +17,13 @@ from typing import Final
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
 from converters.float_run import FloatRun
 from converters.layer_walk import LayerConstants, LayerWalk
 from converters.layers.biases import shift_biases
 from converters.layers.shapes import shapes_of_one_image
 from converters.layers.weighted import BiasFinder, channel_axis, outputs_first
+from converters.onnx_graph.lookup import constant_arrays
 from converters.onnx_to_int8 import Int8Model
 from converters.patches import patch_covariance
 from converters.placement import Placement
@@ -47,7 +47,12 @@ def image_limit(model: onnx.ModelProto) -> int:
 
 
 def correct_layers(
-    model: onnx.ModelProto, quantize: Quantize, placement: Placement, reference: FloatRun
+    model: onnx.ModelProto,
+    quantize: Quantize,
+    placement: Placement,
+    reference: FloatRun,
+    *,
+    on_layer: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Int8Model:
     """The quantized graph of `model` with each layer's output as close to FP32's as it can be.
 
@@ -55,17 +60,18 @@ def correct_layers(
         model: FP32.
         quantize: makes the graph, its floats in FP32, of a model and its layers' integer weights.
         reference: what `model` computes on the images over which the layers are corrected.
+        on_layer: called with (layers done, of how many).
     """
     channels = {name: means.shape[1] for name, means in reference.channel_means.items()}
     own = shift_biases(model, {name: np.zeros(count) for name, count in channels.items()})
     plain = quantize(own, {})
-    scales, constants = _constants(plain.model), _constants(own)
+    scales, constants = constant_arrays(plain.model), constant_arrays(own)
     nodes = {node.name: node for node in own.graph.node}
     finder = BiasFinder(own)
     walk = LayerWalk(plain.model, reference.images)
     shifts: dict[str, NDArray[np.float64]] = {}
     rounded: dict[str, NDArray[np.int8]] = {}
-    for layer in plain.quantized_layers:
+    for done, layer in enumerate(plain.quantized_layers, start=1):
         node = nodes[layer]
         weight = outputs_first(node, constants[node.input[1]])
         bias = _own_bias(finder, node, constants, channels[layer])
@@ -79,11 +85,8 @@ def correct_layers(
         shifts[layer] = wanted - walk.mean_output(layer)
         shifted = np.asarray(bias + shifts[layer], np.float32)
         walk.solve(layer, LayerConstants(solved, shifted))
+        on_layer(done, len(plain.quantized_layers))
     return quantize(shift_biases(model, shifts), rounded)
-
-
-def _constants(model: onnx.ModelProto) -> dict[str, NDArray[np.float32]]:
-    return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
 def _own_bias(

@@ -17,6 +17,7 @@ from onnx import helper, numpy_helper
 
 from converters.float_run import mean_over_places, open_graph
 from converters.layers.weighted import BiasFinder
+from converters.onnx_graph.editing import copy_of
 
 _MEANS: Final = "channel_means"
 _BACK_TO_FLOAT: Final = "DequantizeLinear"
@@ -24,7 +25,7 @@ _BACK_TO_FLOAT: Final = "DequantizeLinear"
 
 @dataclass(frozen=True, slots=True)
 class LayerConstants:
-    """A layer's weight, in the layout of its operator, and bias (channels,), as INT8 gives them."""
+    """A layer's weight, in the layout of its operator, and bias, as INT8 gives them."""
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
@@ -62,7 +63,7 @@ class LayerWalk:
     def solve(self, layer: str, constants: LayerConstants) -> None:
         """Run a layer with other constants from here on."""
         node = self._nodes[layer]
-        place = self._biases.find(node, len(constants.bias))
+        place = self._biases.find(node, constants.bias.size)
         weight, bias = f"{layer}_solved_weight", f"{layer}_solved_bias"
         self._solved |= {weight: constants.weight, bias: constants.bias}
         self._replaced.setdefault(layer, {})[1] = weight
@@ -153,8 +154,7 @@ class LayerWalk:
         """A node that reads the solved constants, where it has any."""
         if node.name not in self._replaced:
             return node
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
+        copy = copy_of(node)
         for position, name in self._replaced[node.name].items():
             copy.input[position] = name
         return copy

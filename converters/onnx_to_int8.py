@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from converters.layers.choice import choose
 from converters.layers.weighted import weighted_layers
 from converters.normalisation import CHANNELS_FIRST, NORMALISED, image_parameters
+from converters.onnx_graph.editing import copy_of
+from converters.onnx_graph.lookup import constant_arrays
 from converters.placement import Placement
 from converters.qdq import GraphWriter
 from converters.ranges import Range
@@ -51,7 +53,7 @@ def quantize(
         kept_float: names of nodes that stay in float.
         rounded: by layer the integers of its weight, where they are not the nearest ones.
     """
-    writer = GraphWriter(placement, ranges, _constants(model), rounded or {})
+    writer = GraphWriter(placement, ranges, constant_arrays(model), rounded or {})
     choice = choose(model, placement, ranges, kept_float=kept_float)
     writer.sources = choice.clamped
     written = set(choice.written)
@@ -90,10 +92,6 @@ def quantizable_tensors(model: onnx.ModelProto, *placements: Placement) -> list[
     return [name for name in dict.fromkeys(names) if name in needed]
 
 
-def _constants(model: onnx.ModelProto) -> dict[str, NDArray[np.float32]]:
-    return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-
-
 def _read_image_bytes(writer: GraphWriter, spec: InputSpec) -> None:
     """Where that is exact, take the image bytes in place of normalising and quantizing them."""
     found = image_parameters(spec)
@@ -107,8 +105,7 @@ def _read_image_bytes(writer: GraphWriter, spec: InputSpec) -> None:
 def _quantized_copy(
     writer: GraphWriter, node: onnx.NodeProto, quantized: Collection[str], *, is_layer: bool
 ) -> onnx.NodeProto:
-    copy = onnx.NodeProto()
-    copy.CopyFrom(node)
+    copy = copy_of(node)
     for position, name in enumerate(node.input):
         if name in quantized:
             copy.input[position] = writer.activation(name)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from math import prod
+from math import ceil, prod
 from typing import Any, Final
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from converters.layers.weighted import attributes_of
+from converters.onnx_graph.lookup import attribute
 
 # Neighbouring places read nearly the same: 64 of each of 256 images brought cells8 no closer.
 PLACES: Final = 16
 _STACKED_PLACES: Final = 512
 _SEED: Final = 12345
+# Paddings of which the sizes follow from the image: the output has ceil(places / stride) places.
+_SAME_SIZE: Final = (b"SAME_UPPER", b"SAME_LOWER")
 
 
 def patch_covariance(
@@ -29,7 +31,7 @@ def patch_covariance(
 
     Args:
         weight_shape: with the output channels first.
-        inputs: what the layer reads of each image, (1, channels, places ...) or, but
+        inputs: what the layer reads of each image, (windows, channels, places ...) or, but
             for a convolution, any shape with the channels last.
     """
     rng = np.random.default_rng(_SEED)
@@ -73,22 +75,44 @@ def sample_patches(
         rows = activation.reshape(-1, activation.shape[-1])
         chosen = rng.choice(len(rows), min(PLACES, len(rows)), replace=False)
         return rows[np.newaxis, np.sort(chosen)]
-    found = attributes_of(layer)
     sizes = weight_shape[2:]
     ones = (1,) * len(sizes)
-    pads, dilations = found.get("pads", (0, 0) * len(sizes)), found.get("dilations", ones)
-    before, after = pads[: len(sizes)], pads[len(sizes) :]
-    padded = np.pad(activation[0], ((0, 0), *zip(before, after, strict=True)))
+    strides, dilations = attribute(layer, "strides", ones), attribute(layer, "dilations", ones)
     spread = [(size - 1) * step + 1 for size, step in zip(sizes, dilations, strict=True)]
-    axes = tuple(range(1, len(sizes) + 1))
+    padding = _padding(layer, activation.shape[2:], spread, strides)
+    # What counts images, or windows of one, is one more dimension of places.
+    padded = np.pad(activation.swapaxes(0, 1), ((0, 0), (0, 0), *padding))
+    axes = tuple(range(2, len(sizes) + 2))
     windows = np.lib.stride_tricks.sliding_window_view(padded, spread, axis=axes)
-    steps = (*found.get("strides", ones), *dilations)
-    windows = windows[:, *(slice(None, None, step) for step in steps)]
-    grid = windows.shape[1 : len(sizes) + 1]
+    windows = windows[:, :, *(slice(None, None, step) for step in (*strides, *dilations))]
+    grid = windows.shape[1 : len(sizes) + 2]
     count = min(PLACES, prod(grid))
     chosen = np.sort(rng.choice(prod(grid), count, replace=False))
     places: tuple[Any, ...] = (slice(None), *np.unravel_index(chosen, grid))
     picked = windows[places]
-    groups = found.get("group", 1)
+    groups = attribute(layer, "group", 1)
     grouped = picked.reshape(groups, -1, count, prod(sizes))
     return np.ascontiguousarray(grouped.swapaxes(1, 2)).reshape(groups, count, -1)
+
+
+def _padding(
+    layer: onnx.NodeProto,
+    places: Sequence[int],
+    spread: Sequence[int],
+    strides: Sequence[int],
+) -> list[tuple[int, int]]:
+    """Zeros before and behind the places of each spatial dimension of a convolution's input.
+
+    Args:
+        spread: sizes of the kernel with its dilation.
+    """
+    rule = attribute(layer, "auto_pad", b"NOTSET")
+    if rule not in _SAME_SIZE:
+        pads = attribute(layer, "pads", (0, 0) * len(places))
+        return list(zip(pads[: len(places)], pads[len(places) :], strict=True))
+    found = []
+    for place, size, stride in zip(places, spread, strides, strict=True):
+        zeros = max((ceil(place / stride) - 1) * stride + size - place, 0)
+        less, more = zeros // 2, zeros - zeros // 2
+        found.append((less, more) if rule == b"SAME_UPPER" else (more, less))
+    return found

@@ -60,22 +60,20 @@ def choose_method(
     to nothing before it, it is taken as it is.
     """
     histograms, symmetric = problem.calibration.histograms, placement.symmetric
-    step = f"range methods for {placement.name}"
     candidates, scores = {}, {}
     for done, method in enumerate(METHODS, start=1):
         candidates[method] = choose_ranges(histograms, method, symmetric=symmetric)
         int8 = quantize_on(problem, placement, candidates[method], None)
         scores[method] = probe_divergence(problem, placement, int8)
-        problem.on_progress(step, done, len(METHODS))
+        problem.on_progress(f"range methods for {placement.name}", done, len(METHODS))
     least = min(scores.values())
     # The divergence of equal probabilities is now and then a rounding error below zero.
     near = [method for method in METHODS if scores[method] <= NEAR * max(least, 0.0)]
     if least > NEGLIGIBLE and len(near) > 1:
-        for done, method in enumerate(near, start=1):
+        for method in near:
             int8 = quantize_on(problem, placement, candidates[method], problem.probe)
             # Where the correction makes it worse, the plain graph is the one that is taken.
             scores[method] = min(scores[method], probe_divergence(problem, placement, int8))
-            problem.on_progress(f"corrected {step}", done, len(near))
     best = min(near, key=lambda name: scores[name])
     return best, candidates[best], scores
 

@@ -80,4 +80,12 @@ def quantize_on(
 
     if reference is None:
         return quantized(problem.model, {})
-    return correct_layers(problem.model, quantized, placement, reference)
+    return correct_layers(
+        problem.model,
+        quantized,
+        placement,
+        reference,
+        on_layer=lambda done, of: problem.on_progress(
+            f"correcting layers for {placement.name}", done, of
+        ),
+    )

@@ -64,7 +64,9 @@ class GraphWriter:
     def weight_and_bias(self, node: onnx.NodeProto, *, input_scale: float) -> None:
         """Quantize a layer's constants, in place."""
         weight = self.weights[node.input[1]]
-        bias = self.weights[node.input[2]] if len(node.input) > 2 and node.input[2] else None
+        has_bias = len(node.input) > 2 and bool(node.input[2])
+        # A Gemm's bias may also be a row (1, channels) or a single number.
+        bias = self.weights[node.input[2]].ravel() if has_bias else None
         is_integer_bias = bias is not None and self.placement.integer_bias
         steps = self.placement.weight_steps
         held_bias = bias if is_integer_bias else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Final
 
 from converters.convert import Report
 from converters.fp16.half_model import HalfModel
@@ -12,6 +13,13 @@ from converters.quantization import Solution
 from converters.targets.quantized import Quantized
 from converters.validation_size import THIN_CLASS_IMAGES
 from edge.bench.measure import Latencies
+
+# Columns of the table of verdicts.
+_VERDICT: Final = "{:10}{:>14}{:>11}{:>12}{:>9}{:>10}{:>10}{:>11}  {}"
+_VERDICT_HEAD: Final = (
+    *("", "accuracy gate", "lost", "same label", "in INT8", "put back", "plain", "corrected"),
+    "ranges by",
+)
 
 
 def describe(report: Report) -> str:
@@ -61,7 +69,8 @@ def _class_lines(report: Report) -> list[str]:
     if solution is None or not solution.evidence.validation.is_labelled:
         return []
     found = solution.evidence
-    lines = [f"recall of each class, {X86.name}:"]
+    refused = "" if solution.holds else " (refused, not in the bundle)"
+    lines = [f"recall of each class, {X86.name}{refused}:"]
     for index, name in enumerate(found.validation.classes):
         share = found.accuracy("int8", index)
         if share is None or not share.total:
@@ -110,7 +119,7 @@ def _quantized_lines(report: Report, quantized: Quantized) -> list[str]:
     count = quantized.calibration.image_count if quantized.calibration else "no"
     lines = [f"calibrated on {count} images of {quantized.origin}"]
     lines += speed_lines(report.latencies)
-    lines += [_verdict(found) for found in quantized.solutions.values()]
+    lines += _verdicts(quantized.solutions.values())
     if quantized.origin == "drawn cells":
         lines.append("note: drawn cells show that the conversion works; for use at a microscope")
         lines.append("      calibrate and validate on images of your own analyzer")
@@ -127,24 +136,32 @@ def speed_lines(latencies: Mapping[str, Latencies]) -> list[str]:
     ]
     if speed_up < 1:
         lines.append(
-            "INT8 brings nothing here: FP32 is faster and is the bundle's default precision. "
-            "A machine that opens the bundle times both again"
+            "INT8 brings nothing here: FP32 is faster and is the bundle's default precision;"
         )
+        lines.append("a machine that opens the bundle times both again")
     return lines
 
 
+def _verdicts(solutions: Collection[Solution]) -> list[str]:
+    """What the accuracy gate found of each INT8 graph, a line each."""
+    lines = [_VERDICT.format(*_VERDICT_HEAD).rstrip(), *map(_verdict, solutions)]
+    legend = [
+        "  lost: points of accuracy; in INT8: share of the arithmetic; put back: layers, in float",
+        "  plain, corrected: divergence in nats on calibration images, the layers corrected or not",
+    ]
+    return ["", *lines, *legend, ""] if solutions else []
+
+
 def _verdict(solution: Solution) -> str:
-    drop = solution.evidence.drop_points()
-    verdict = "accuracy gate passed" if solution.holds else "accuracy gate refused"
-    lost = "" if drop is None else f", {drop:.2f} points lost"
-    in_float = len(solution.kept_float)
-    kept = f", {in_float} layers put back in float" if in_float else ""
-    agreement, share = solution.evidence.agreement.rate, solution.int8_share
-    correction = solution.correction
-    left_out = "" if correction.is_kept else ", so that it was left out"
-    return (
-        f"{solution.placement.name}: {verdict}{lost}, agreement {agreement:.1%}, "
-        f"{share:.0%} of the arithmetic in INT8{kept}, ranges by {solution.method}, "
-        f"divergence {correction.before:.6f} nats before the layers were corrected and "
-        f"{correction.after:.6f} after it{left_out}"
+    drop, correction = solution.evidence.drop_points(), solution.correction
+    return _VERDICT.format(
+        solution.placement.name,
+        "passed" if solution.holds else "refused",
+        "not known" if drop is None else f"{drop:.2f}",
+        f"{solution.evidence.agreement.rate:.1%}",
+        f"{solution.int8_share:.0%}",
+        len(solution.kept_float),
+        f"{correction.before:.6f}",
+        f"{correction.after:.6f}" if correction.is_kept else "left out",
+        solution.method,
     )

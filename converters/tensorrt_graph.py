@@ -9,6 +9,7 @@ import onnx
 
 from converters.fp16.conversion import to_fp16
 from converters.normalisation import INPUT_NAME
+from converters.onnx_graph.editing import copy_of
 
 _CAST_IMAGES: Final = "images_as_float"
 
@@ -21,8 +22,7 @@ def for_tensorrt(
     Args:
         kept_float: tensors that FP16 cannot hold.
     """
-    converted = onnx.ModelProto()
-    converted.CopyFrom(model)
+    converted = copy_of(model)
     cast_before_moving(converted)
     _keep_standard_operators(converted)
     return to_fp16(converted, kept_float) if half_floats else converted
@@ -44,9 +44,7 @@ def cast_before_moving(model: onnx.ModelProto) -> None:
     final = node.output[0]
     node.input[0], node.output[0] = INPUT_NAME, _CAST_IMAGES
     movers[0].input[0], movers[-1].output[0] = _CAST_IMAGES, final
-    reordered = [onnx.NodeProto() for _ in (node, *movers)]
-    for copy, original in zip(reordered, (node, *movers), strict=True):
-        copy.CopyFrom(original)
+    reordered = [copy_of(original) for original in (node, *movers)]
     for original in (node, *movers):
         model.graph.node.remove(original)
     for position, copy in enumerate(reordered):

@@ -9,31 +9,33 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import onnx
 import onnxruntime as ort
-from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from converters.checkpoint import SourceModel
-from converters.loading.graph import graph_inputs
+from converters.layers.shapes import shapes_of_one_image
 from converters.loading.samples import normalise
 from converters.normalisation import BATCH, NORMALISED, prepend_normalisation
+from converters.onnx_graph.editing import copy_of
+from converters.onnx_graph.lookup import Constants, array, attribute, constants, graph_inputs
+from converters.onnx_graph.sessions import open_session, session_options
 from edge.preprocess import InputSpec
 
 __all__ = ["OUTPUT_NAME", "fold", "normalise", "pool_spatial_means", "source_to_onnx"]
 
 OUTPUT_NAME: Final = "logits"
+# Images, channels, height and width. A mean over axes 2 and 3 of windows or frames is another one.
+_MAP_RANK: Final = 4
 
 
 def source_to_onnx(source: SourceModel, spec: InputSpec) -> onnx.ModelProto:
     """The source as folded FP32 ONNX with the normalisation in front."""
-    core = onnx.ModelProto()
-    core.CopyFrom(source.graph)
+    core = copy_of(source.graph)
     _rename_ends(core)
-    pool_spatial_means(core)
     prepend_normalisation(core, spec)
     _name_nodes(core)
+    pool_spatial_means(core)
     core.producer_name, core.producer_version, core.doc_string = "microscope-edge", "", ""
     onnx.checker.check_model(core)
     return fold(onnx.shape_inference.infer_shapes(core))
@@ -45,14 +47,12 @@ def fold(model: onnx.ModelProto) -> onnx.ModelProto:
     What it fuses at load must be fused before calibration, or ranges would be taken of tensors
     that do not exist at run time.
     """
-    options = ort.SessionOptions()
+    options = session_options()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.log_severity_level = 3
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as folder:
         path = Path(folder) / "folded.onnx"
         options.optimized_model_filepath = str(path)
-        providers = ["CPUExecutionProvider"]
-        ort.InferenceSession(model.SerializeToString(), options, providers=providers)
+        open_session(model, options)
         folded = onnx.load(path)
     _name_nodes(folded)
     return onnx.shape_inference.infer_shapes(folded)
@@ -100,22 +100,27 @@ def pool_spatial_means(model: onnx.ModelProto) -> None:
     """Rewrite ReduceMean over height and width to GlobalAveragePool.
 
     ONNX Runtime leaves ReduceMean in float, and two conversions around it, in an INT8 graph.
+
+    Args:
+        model: takes uint8 images.
     """
-    constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-    for node in list(model.graph.node):
-        if node.op_type == "ReduceMean" and _reduces_space(node, constants):
+    known = constants(model)
+    means = [node for node in model.graph.node if node.op_type == "ReduceMean"]
+    shapes = shapes_of_one_image(model, {node.input[0] for node in means})
+    for node in means:
+        if _reduces_space(node, len(shapes.get(node.input[0], ())), known):
             _replace_mean(model, node)
 
 
-def _reduces_space(node: onnx.NodeProto, constants: dict[str, NDArray[np.generic]]) -> bool:
-    axes = next((list(a.ints) for a in node.attribute if a.name == "axes"), None)
-    if axes is None and len(node.input) > 1 and node.input[1] in constants:
-        axes = constants[node.input[1]].astype(int).tolist()
-    return axes is not None and sorted(axis % 4 for axis in axes) == [2, 3]
+def _reduces_space(node: onnx.NodeProto, rank: int, known: Constants) -> bool:
+    axes = attribute(node, "axes")
+    if axes is None and len(node.input) > 1:
+        axes = array(known, node.input[1])
+    return axes is not None and rank == _MAP_RANK and sorted(int(a) % rank for a in axes) == [2, 3]
 
 
 def _replace_mean(model: onnx.ModelProto, node: onnx.NodeProto) -> None:
-    keeps_dimensions = next((a.i for a in node.attribute if a.name == "keepdims"), 1)
+    keeps_dimensions = attribute(node, "keepdims", 1)
     source, result = node.input[0], node.output[0]
     pooled = result if keeps_dimensions else f"{result}_pooled"
     position = list(model.graph.node).index(node)

@@ -26,6 +26,12 @@ from typing import ClassVar, Final
 WITHOUT_INT8: Final = 7
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says in its first line; its type where it says nothing."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)
+
+
 class EdgeError(Exception):
     """Any error that microscope-edge reports in one line."""
 

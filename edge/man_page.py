@@ -17,7 +17,8 @@ _EXIT_CODES: Final = {
     "4": "the accuracy gate refused the converted model",
     "5": "the machine lacks what was asked for",
     "6": "a disk, or what lies on it, refused",
-    "7": "edge-convert wrote a bundle that runs in FP32: no INT8 graph for CPUs could be made",
+    "7": "edge-convert wrote a bundle that runs in FP32: no INT8 graph for CPUs could be made or "
+    "passed the accuracy gate",
     "130": "interrupted",
     "1": "anything else",
 }

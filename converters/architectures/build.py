@@ -82,6 +82,11 @@ def _imported(name: str) -> Callable[..., object]:
         function = getattr(importlib.import_module(module_name), function_name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"architecture {name}: {error}. Is it installed?") from error
+    except (Exception, SystemExit) as error:  # a person's code raises what it likes, and may exit
+        raise ConfigError(
+            f"architecture {name}: importing {module_name} ended with {type(error).__name__}: "
+            f"{error}. Mend that module; it has to define a function and run nothing."
+        ) from error
     if not callable(function):
         raise ConfigError(f"architecture {name} is not a function.")
     return function  # type: ignore[no-any-return]  # what it returns is checked by the caller

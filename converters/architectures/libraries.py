@@ -34,9 +34,11 @@ def _library(library: str) -> Any:
     try:
         return importlib.import_module(library)
     except ImportError as error:
+        missing = error.name or library
+        whose = "which" if missing == library else f"and {missing}"
         raise ConfigError(
-            f"the architecture needs {library} and {error.name or library} is not installed here. "
-            f"Install it: pip install {library}"
+            f"the architecture needs {library}, {whose} is not installed here. "
+            f"Install it: pip install {missing}"
         ) from error
 
 

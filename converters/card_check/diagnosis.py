@@ -47,7 +47,7 @@ def diagnose(
     Without labels only a wrong normalisation can be told, and only by a batch norm.
 
     Args:
-        infer: the network behind its normalisation, see `open_core`.
+        infer: the network behind its normalisation, see `core.open_at_any_size`.
         on_progress: called with (step, done, total).
         norm: the network's first batch norm, where it has one.
         open_at_any_size: gives the network for other sizes; None: no other size is tried.

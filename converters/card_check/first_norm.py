@@ -13,14 +13,14 @@ from typing import Final
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from converters.card_check.alternatives import OtherInput, other_normalisations
 from converters.image_set import ImageSet, evenly, image_batches
-from converters.loading.graph import graph_inputs
 from converters.loading.samples import normalise
+from converters.onnx_graph.lookup import attribute, constants, graph_inputs, readers
+from converters.onnx_graph.sessions import open_session, session_options
 from edge.preprocess import InputSpec
 
 # Every pixel counts, so that few images give stable figures.
@@ -89,14 +89,14 @@ def find_first_norm(graph: onnx.ModelProto) -> FirstNorm | None:
     (image,) = graph_inputs(graph)
     convolution = _only_reader(graph, image.name, "Conv")
     norm = convolution and _only_reader(graph, convolution.output[0], "BatchNormalization")
-    weights = {tensor.name: tensor for tensor in graph.graph.initializer}
+    weights = constants(graph)
     if norm is None or not set(norm.input[3:5]) <= weights.keys():
         return None
     mean, variance = (
         numpy_helper.to_array(weights[name]).astype(np.float64) for name in norm.input[3:5]
     )
     # 1e-5 is what ONNX means where nothing is said.
-    epsilon = next((a.f for a in norm.attribute if a.name == "epsilon"), 1e-5)
+    epsilon = attribute(norm, "epsilon", 1e-5)
     return FirstNorm(_open_up_to(graph, image.name, norm.input[0]), mean, variance, epsilon)
 
 
@@ -114,17 +114,12 @@ def find_misfit(norm: FirstNorm, images: ImageSet, spec: InputSpec) -> Misfit | 
 
 def _only_reader(graph: onnx.ModelProto, name: str, kind: str) -> onnx.NodeProto | None:
     """The node that reads a tensor, if it is the only one and of a kind."""
-    readers = [node for node in graph.graph.node if name in node.input]
-    is_only = len(readers) == 1 and readers[0].op_type == kind
-    return readers[0] if is_only else None
+    found = readers(graph, name)
+    return found[0] if len(found) == 1 and found[0].op_type == kind else None
 
 
 def _open_up_to(graph: onnx.ModelProto, source: str, target: str) -> Activations:
     known = onnx.shape_inference.infer_shapes(graph)
     part = onnx.utils.Extractor(known).extract_model([source], [target])
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    providers = ["CPUExecutionProvider"]
-    session = ort.InferenceSession(part.SerializeToString(), options, providers=providers)
+    session = open_session(part, session_options(threads=1))
     return lambda images: np.asarray(session.run(None, {source: images})[0], np.float32)

@@ -8,6 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.postprocess import softmax
+
 # Models may be a point or two better on an input that they were not trained on (Touvron et al.
 # 2019, arXiv 1906.06423); only more than that contradicts the card.
 MIN_GAIN: Final = 0.03
@@ -61,8 +63,7 @@ class Fit:
 
 def measure_fit(logits: NDArray[np.float32], labels: NDArray[np.intp]) -> Fit:
     """How well logits (images, classes) fit the labels (images,)."""
-    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    shares = exponentials / exponentials.sum(axis=1, keepdims=True)
+    shares = softmax(logits)
     return Fit(labels, logits.argmax(axis=1), shares[np.arange(len(labels)), labels])
 
 

@@ -1,8 +1,8 @@
 """Other input sizes: which a network fits better than the card's.
 
-A network that ends in a mean over space runs at any size and labels worse at a wrong one. Fit
-changes with the size like a hill, so that from a card on its slope the next sizes show the way up;
-only where the card is nowhere near are all sizes tried.
+A network that ends in a mean over space runs at any size and labels worse at a wrong one. The fit
+rises up to the best size and falls beyond it, so that next to a card under which the images are
+recognised few sizes show the direction; only under another card are all sizes tried.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from edge.preprocess import InputSpec
 
 # Images this many times larger cost a dozen times the card's; nobody is that far off.
 _MOST_TIMES: Final = 3.5
-# So many sizes that fit worse, one after the other, lie beyond the hill's foot.
+# After so many sizes in a row that fit worse, none beyond them fits better.
 _WORSE_IN_A_ROW: Final = 2
 # Closer than this, a network that bears one size bears the other.
 _OBLONG: Final = 1.15
@@ -52,8 +52,8 @@ def better_sizes(trial: Trial, found: Fit, spec: InputSpec, on_size: OnSize) -> 
     better = [b for size in sorted(turned) if (b := search.fit(size)) is not None]
     middle = math.sqrt(height * width)
     near = [side for side in SIDES if middle / _MOST_TIMES <= side <= middle * _MOST_TIMES]
-    better += search.climb([side for side in near if side > middle])
-    better += search.climb([side for side in reversed(near) if side < middle])
+    better += search.outward([side for side in near if side > middle])
+    better += search.outward([side for side in reversed(near) if side < middle])
     best = max(better, key=lambda b: b.fit.share.mean(), default=None)
     rival = best.fit if best else found
     oblongs = (search.fit(size) for size in _oblongs(best.size if best else (height, width)))
@@ -69,7 +69,7 @@ class _Search:
         self._tried: set[Size] = {(spec.height, spec.width)}
         self._is_worse = False
 
-    def climb(self, sides: Iterable[int]) -> list[BetterSize]:
+    def outward(self, sides: Iterable[int]) -> list[BetterSize]:
         """Square sizes that fit better, of sides that lead away from the card's."""
         better: list[BetterSize] = []
         worse_in_a_row = 0

@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from converters.fp16.half_nodes import HalfNodes
-from converters.fp16.opset import opset_of, with_half_scales
-from converters.fp16.subgraphs import captured, rename_captured
+from converters.fp16.opset import with_half_scales
+from converters.onnx_graph.constants import constant_nodes_to_initializers
+from converters.onnx_graph.editing import copy_of, free_name
+from converters.onnx_graph.lookup import constants, opset_of, tensor_types
+from converters.onnx_graph.nested import captured, rename_captured
 
 _FP32, _FP16 = int(TensorProto.FLOAT), int(TensorProto.FLOAT16)
 _SUFFIX: Final = {_FP32: "fp32", _FP16: "fp16"}
@@ -37,19 +40,10 @@ def to_fp16(model: onnx.ModelProto, kept_float: Collection[str] = ()) -> onnx.Mo
     Raises:
         RuntimeError, ValueError: of `onnx`; a graph that it cannot convert.
     """
-    converted = onnx.ModelProto()
-    converted.CopyFrom(model)
-    converted = with_half_scales(converted)
-    _make_constants_initializers(converted.graph)
+    converted = with_half_scales(copy_of(model))
+    # The opset converter writes constants as nodes; as initializers they have one form.
+    constant_nodes_to_initializers(converted)
     return _HalfWriter(converted, kept_float).written()
-
-
-def tensor_types(model: onnx.ModelProto) -> dict[str, int]:
-    """Element type of every tensor that a graph reads, makes or holds, by name."""
-    inferred = onnx.shape_inference.infer_shapes(model).graph
-    values = (*inferred.input, *inferred.value_info, *inferred.output)
-    types = {value.name: value.type.tensor_type.elem_type for value in values}
-    return types | {tensor.name: tensor.data_type for tensor in model.graph.initializer}
 
 
 class _HalfWriter:
@@ -58,7 +52,7 @@ class _HalfWriter:
     def __init__(self, model: onnx.ModelProto, kept_float: Collection[str]) -> None:
         self._model = model
         self._types = tensor_types(model)
-        self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._constants = constants(model)
         beyond = {n for n, t in self._constants.items() if t.data_type == _FP32 and _overflows(t)}
         self._half = HalfNodes(model, opset_of(model), self._types, {*kept_float, *beyond})
         self._readers: dict[str, list[onnx.NodeProto]] = {}
@@ -91,8 +85,7 @@ class _HalfWriter:
         return self._model
 
     def _write(self, node: onnx.NodeProto) -> None:
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
+        copy = copy_of(node)
         ports = self._half.ports_of(node)
         is_half = ports is not None
         for position, name in enumerate(node.input):
@@ -128,7 +121,9 @@ class _HalfWriter:
         """The name under which a node makes its output."""
         is_float = self._types.get(name) == _FP32
         kind = wanted if is_float else self._types.get(name, TensorProto.UNDEFINED)
-        own = self._unused(f"{name}_fp16") if name in self._ends and kind == _FP16 else name
+        own = (
+            free_name(f"{name}_fp16", self._taken) if name in self._ends and kind == _FP16 else name
+        )
         self._named[name, kind] = own
         return own
 
@@ -145,13 +140,17 @@ class _HalfWriter:
 
     def _cast(self, name: str, kind: int) -> str:
         source = self._named[name, _FP32 if kind == _FP16 else _FP16]
-        copy = self._unused(f"{name}_{_SUFFIX[kind]}")
+        copy = free_name(f"{name}_{_SUFFIX[kind]}", self._taken)
         self._nodes.append(helper.make_node("Cast", [source], [copy], name=copy, to=kind))
         return copy
 
     def _constant(self, tensor: TensorProto, kind: int) -> str:
         is_second = tensor.name in self._tensors
-        name = self._unused(f"{tensor.name}_{_SUFFIX[kind]}") if is_second else str(tensor.name)
+        name = (
+            free_name(f"{tensor.name}_{_SUFFIX[kind]}", self._taken)
+            if is_second
+            else str(tensor.name)
+        )
         values = _half(tensor) if kind == _FP16 else numpy_helper.to_array(tensor)
         self._tensors[name] = numpy_helper.from_array(values, name)
         return name
@@ -163,12 +162,6 @@ class _HalfWriter:
             cast = helper.make_node("Cast", [source], [name], name=f"{name}_cast", to=_FP32)
             self._nodes.append(cast)
             self._named[name, _FP32] = name
-
-    def _unused(self, name: str) -> str:
-        while name in self._taken:
-            name += "_"
-        self._taken.add(name)
-        return name
 
 
 def _half(tensor: TensorProto) -> NDArray[np.float16]:
@@ -184,13 +177,3 @@ def _overflows(tensor: TensorProto) -> bool:
     values = numpy_helper.to_array(tensor)
     # FP16 has infinities too: a mask of them stays one.
     return bool((np.abs(values[np.isfinite(values)]) > _LARGEST).any())
-
-
-def _make_constants_initializers(graph: onnx.GraphProto) -> None:
-    """The opset converter writes constants as nodes; as initializers they have one form."""
-    for node in list(graph.node):
-        value = next((a.t for a in node.attribute if a.name == "value"), None)
-        if node.op_type == "Constant" and value is not None:
-            graph.initializer.append(value)
-            graph.initializer[-1].name = node.output[0]
-            graph.node.remove(node)

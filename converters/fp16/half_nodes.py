@@ -8,7 +8,8 @@ import onnx
 from onnx import TensorProto
 
 from converters.fp16.float_ports import QUANTIZERS, FloatPorts, float_ports
-from converters.fp16.subgraphs import bodies
+from converters.onnx_graph.lookup import readers_by_tensor
+from converters.onnx_graph.nested import bodies
 
 # They give the sizes of a tensor, whatever its values are.
 _SIZES = frozenset({"Shape", "Size"})
@@ -86,10 +87,7 @@ class HalfNodes:
 
         A conversion between them would hide the integer weight from TensorRT.
         """
-        readers: dict[str, list[onnx.NodeProto]] = {}
-        for node in nodes:
-            for name in node.input:
-                readers.setdefault(name, []).append(node)
+        readers = readers_by_tensor(nodes)
         for node in reversed(list(nodes)):
             if node.op_type not in QUANTIZERS or not self._is_of_constant(node):
                 continue

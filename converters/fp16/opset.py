@@ -7,15 +7,11 @@ from typing import Final
 import onnx
 from onnx import version_converter
 
+from converters.onnx_graph.lookup import opset_of
+
 # The first operator set in which QuantizeLinear has FP16 scales, and its ONNX IR version.
 QUANTIZED_OPSET: Final = 19
 QUANTIZED_IR_VERSION: Final = 9
-_STANDARD_DOMAINS: Final = ("", "ai.onnx")
-
-
-def opset_of(model: onnx.ModelProto) -> int:
-    """The version of the standard operators that a graph uses."""
-    return max((o.version for o in model.opset_import if o.domain in _STANDARD_DOMAINS), default=0)
 
 
 def with_half_scales(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -14,7 +14,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from converters.fp16.conversion import tensor_types
+from converters.onnx_graph.editing import copy_of
+from converters.onnx_graph.lookup import tensor_types
 
 _FP32, _FP16 = TensorProto.FLOAT, TensorProto.FLOAT16
 _UNROUNDED: Final = "{}_unrounded"
@@ -28,8 +29,7 @@ def rounded(model: onnx.ModelProto) -> onnx.ModelProto:
         ValueError: a tensor has no type that ONNX can infer.
     """
     types = tensor_types(model)
-    emulated = onnx.ModelProto()
-    emulated.CopyFrom(model)
+    emulated = copy_of(model)
     graph = emulated.graph
     for tensor in graph.initializer:
         if tensor.data_type == _FP16:
@@ -37,8 +37,7 @@ def rounded(model: onnx.ModelProto) -> onnx.ModelProto:
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
     nodes = []
     for node in graph.node:
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
+        copy = copy_of(node)
         for attribute in copy.attribute:
             if copy.op_type == "Cast" and attribute.name == "to" and attribute.i == _FP16:
                 attribute.i = _FP32

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from converters.layers.weighted import BiasFinder
+from converters.onnx_graph.editing import copy_of
+from converters.onnx_graph.lookup import constants
 
 Shifts = Mapping[str, NDArray[np.float64]]
 
@@ -19,9 +21,8 @@ def shift_biases(model: onnx.ModelProto, shifts: Shifts) -> onnx.ModelProto:
 
     A MatMul without an addition of a constant behind it gets one.
     """
-    shifted = onnx.ModelProto()
-    shifted.CopyFrom(model)
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    shifted = copy_of(model)
+    known = constants(model)
     finder = BiasFinder(shifted)
     additions: dict[str, onnx.NodeProto] = {}
     for layer in shifted.graph.node:
@@ -31,7 +32,8 @@ def shift_biases(model: onnx.ModelProto, shifts: Shifts) -> onnx.ModelProto:
         place = finder.find(layer, len(bias))
         if place is not None:
             held = place.node.input[place.position]
-            bias = bias + numpy_helper.to_array(constants[held]).ravel()
+            # Its dimensions count: it may have more of them than the layer's output.
+            bias = bias + numpy_helper.to_array(known[held])
             place.node.input[place.position] = name
         elif layer.op_type == "MatMul":
             additions[layer.name] = _addition(layer, name)

@@ -26,7 +26,8 @@ from typing import Final
 import onnx
 from onnx import numpy_helper
 
-from converters.layers.weighted import attributes_of, has_weight
+from converters.layers.weighted import has_weight
+from converters.onnx_graph.lookup import attribute, constants, readers_by_tensor
 from converters.placement import Placement
 
 # What these give is float, whatever they read.
@@ -93,13 +94,9 @@ class _Graph:
     _wanted: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        graph = self.model.graph
-        self._constants = {tensor.name: tensor for tensor in graph.initializer}
+        self._constants = constants(self.model)
         self._ranks = {name: len(tensor.dims) for name, tensor in self._constants.items()}
-        self._readers = {}
-        for node in graph.node:
-            for name in dict.fromkeys(node.input):
-                self._readers.setdefault(name, []).append(node)
+        self._readers = readers_by_tensor(self.model.graph.node)
         self._floats = self._tensors_in_float()
         self._wanted = self._tensors_wanted_in_integers()
 
@@ -185,10 +182,10 @@ class _Graph:
         """Whether a convolution reads or begins a sum that blocks add to in float."""
         if node.op_type != "Conv" or node.output[0] in wanted:
             return False
-        found, inputs_per_group = attributes_of(node), self._constants[node.input[1]].dims[1]
-        is_depthwise = found.get("group", 1) > 1 and inputs_per_group == 1
-        is_between_stages = max(found.get("strides", [1])) > 1 and node.input[0] in self._floats
-        return bool(is_depthwise or is_between_stages)
+        inputs_per_group = self._constants[node.input[1]].dims[1]
+        is_depthwise = attribute(node, "group", 1) > 1 and inputs_per_group == 1
+        is_strided = max(attribute(node, "strides", [1])) > 1
+        return bool(is_depthwise or (is_strided and node.input[0] in self._floats))
 
     def _identity(self, inputs: list[str]) -> str:
         """Of the inputs of a residual addition the one that skipped the block.
@@ -217,4 +214,4 @@ def _is_linear(node: onnx.NodeProto) -> bool:
     if node.op_type != "Gemm":
         return True
     plain = {"transA": 0, "alpha": 1.0, "beta": 1.0}
-    return {**plain, **{k: v for k, v in attributes_of(node).items() if k in plain}} == plain
+    return all(attribute(node, name, value) == value for name, value in plain.items())

@@ -10,6 +10,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from converters.layers.shapes import run_as_written
+from converters.onnx_graph.editing import copy_of, set_nodes
 
 # What stands between a stored weight and its layer.
 _STEPS = frozenset({"QuantizeLinear", "DequantizeLinear", "Cast"})
@@ -33,10 +34,8 @@ def fold_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     part = helper.make_graph(folded, "weights", [], values, model.graph.initializer)
     sub = helper.make_model(part, opset_imports=model.opset_import, ir_version=model.ir_version)
     found = run_as_written(sub, {})
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
-    del result.graph.node[:]
-    result.graph.node.extend(kept)
+    result = copy_of(model)
+    set_nodes(result, kept)
     used = {name for node in kept for name in node.input}
     tensors = [tensor for tensor in model.graph.initializer if tensor.name in used]
     del result.graph.initializer[:]

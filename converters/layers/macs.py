@@ -11,9 +11,9 @@ from math import prod
 from typing import Final
 
 import onnx
-from onnx import helper
 
 from converters.layers.shapes import Shape, shapes_of_one_image
+from converters.onnx_graph.lookup import attribute
 
 Shapes = list[Shape]
 
@@ -51,7 +51,7 @@ def _transposed_convolution(_node: onnx.NodeProto, inputs: Shapes, _output: Shap
 
 
 def _linear(node: onnx.NodeProto, inputs: Shapes, output: Shape) -> int:
-    is_turned = any(a.name == "transA" and a.i for a in node.attribute)
+    is_turned = attribute(node, "transA", 0)
     return prod(output) * inputs[0][0 if is_turned else 1]
 
 
@@ -70,7 +70,7 @@ def _recurrent(_node: onnx.NodeProto, inputs: Shapes, _output: Shape) -> int:
 
 
 def _einsum(node: onnx.NodeProto, inputs: Shapes, output: Shape) -> int:
-    equation = helper.get_node_attr_value(node, "equation").decode().replace(" ", "")
+    equation = attribute(node, "equation").decode().replace(" ", "")
     left, arrow, right = equation.partition("->")
     kept = right if arrow else [index for index in left if left.count(index) == 1]
     sizes: dict[str, int] = {}

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
+
+from converters.onnx_graph.editing import copy_of
+from converters.onnx_graph.sessions import open_session, session_options
 
 Shape = tuple[int, ...]
 
@@ -23,8 +25,7 @@ def shapes_of_one_image(model: onnx.ModelProto, names: Collection[str]) -> dict[
     known = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     made = {name for node in model.graph.node for name in node.output}
     wanted = sorted(made.intersection(names))
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
+    watched = copy_of(model)
     del watched.graph.output[:]
     for position, name in enumerate(wanted):
         shape = f"shape {position} of one image"
@@ -40,10 +41,5 @@ def shapes_of_one_image(model: onnx.ModelProto, names: Collection[str]) -> dict[
 
 def run_as_written(model: onnx.ModelProto, inputs: dict[str, NDArray[np.uint8]]) -> list[Any]:
     """A graph's outputs, computed node by node without any optimisation, by one thread."""
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    providers = ["CPUExecutionProvider"]
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=providers)
+    session = open_session(model, session_options(threads=1, is_optimised=False))
     return list(session.run(None, inputs))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
+from converters.onnx_graph.lookup import attribute, constants, readers_by_tensor
 from converters.placement import WEIGHTED
 
 Number = TypeVar("Number", bound=np.generic)
@@ -54,24 +55,16 @@ def channel_axis(layer: onnx.NodeProto) -> int:
     """The dimension of a layer's weight that counts its output channels."""
     if layer.op_type == "Conv":
         return 0
-    return 0 if attributes_of(layer).get("transB", 0) else 1
-
-
-def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
-    """A node's attributes by name."""
-    return {found.name: helper.get_attribute_value(found) for found in node.attribute}
+    return 0 if attribute(layer, "transB", 0) else 1
 
 
 class BiasFinder:
     """Finds the bias of any layer of one graph."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._constants = constants(model)
         self._kept = {value.name for value in model.graph.output}
-        self._readers: dict[str, list[onnx.NodeProto]] = {}
-        for node in model.graph.node:
-            for name in node.input:
-                self._readers.setdefault(name, []).append(node)
+        self._readers = readers_by_tensor(model.graph.node)
 
     def find(self, layer: onnx.NodeProto, channels: int) -> BiasPlace | None:
         """Where the bias of a layer with so many output channels is; None where it has none."""

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import onnx
 import onnx.inliner
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import AttributeProto, TensorProto
+from onnx import TensorProto
 
 from converters.loading.quantized import refuse_quantized_graph
-from edge.errors import ModelError
+from converters.onnx_graph.lookup import STANDARD_DOMAINS, graph_inputs
+from converters.onnx_graph.nested import all_nodes, bodies
+from edge.errors import ModelError, first_line
 
 # The oldest opset with per-channel DequantizeLinear in every reader used here and with FP16
 # scales (19); TensorRT 8.6, on older Jetsons, reads up to 17, INT8 graphs need no more.
 OPSET: Final = 17
-STANDARD_DOMAINS: Final = ("", "ai.onnx")
 _CUSTOM: Final = ("", "Export it without custom operators.")
 _OPTIMISED: Final = (
     ", as ONNX Runtime writes it when it optimises or quantizes a model for one machine",
@@ -80,8 +81,9 @@ def check_operators(model: onnx.ModelProto, name: str) -> None:
 
 
 def _unusable(name: str, error: Exception) -> ModelError:
-    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return ModelError(f"{name} is not a usable ONNX model ({first_line[:200]}). Export it again.")
+    return ModelError(
+        f"{name} is not a usable ONNX model ({first_line(error)[:200]}). Export it again."
+    )
 
 
 def check_ends(model: onnx.ModelProto, name: str, height: int, width: int) -> None:
@@ -109,12 +111,6 @@ def check_ends(model: onnx.ModelProto, name: str, height: int, width: int) -> No
         )
 
 
-def graph_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
-    """The inputs that are no weights; older graphs list these too."""
-    weights = {tensor.name for tensor in model.graph.initializer}
-    return [value for value in model.graph.input if value.name not in weights]
-
-
 def _refuse_external_data(model: onnx.ModelProto, name: str) -> None:
     for tensor in _tensors(model):
         if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
@@ -140,25 +136,11 @@ def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
     yield from model.graph.initializer
     for sparse in model.graph.sparse_initializer:
         yield from (sparse.values, sparse.indices)
-    bodies = [model.graph.node, *(function.node for function in model.functions)]
-    for attribute in (a for body in bodies for node in all_nodes(body) for a in node.attribute):
-        yield from (attribute.t, *attribute.tensors)
-        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-            yield from (sparse.values, sparse.indices)
-        for graph in (attribute.g, *attribute.graphs):
-            yield from graph.initializer
-
-
-def all_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    """The nodes of a graph and of the graphs within it."""
-    for node in nodes:
-        yield node
+    outermost = [model.graph.node, *(function.node for function in model.functions)]
+    for node in (node for nodes in outermost for node in all_nodes(nodes)):
         for attribute in node.attribute:
-            for graph in _subgraphs(attribute):
-                yield from all_nodes(graph.node)
-
-
-def _subgraphs(attribute: AttributeProto) -> Iterator[onnx.GraphProto]:
-    yield from attribute.graphs
-    if attribute.HasField("g"):
-        yield attribute.g
+            yield from (attribute.t, *attribute.tensors)
+            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+                yield from (sparse.values, sparse.indices)
+        for body in bodies(node):
+            yield from body.initializer

@@ -12,6 +12,9 @@ from typing import Final
 
 import onnx
 
+from converters.onnx_graph.editing import copy_of
+from converters.onnx_graph.lookup import graph_inputs
+
 # Of the sides that trainings use, in pixels.
 SIDES: Final = (
     *(28, 32, 40, 48, 56, 64, 72, 80, 96, 100, 112, 120, 128, 144, 150, 160, 176, 192, 200, 224),
@@ -46,10 +49,8 @@ def running_sizes(run: Callable[[int, int], object], height: int, width: int) ->
 
 def at_any_size(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of a graph with one input (batch, 3, height, width) that declares neither of them."""
-    free = onnx.ModelProto()
-    free.CopyFrom(model)
-    weights = {tensor.name for tensor in free.graph.initializer}
-    (image,) = (value for value in free.graph.input if value.name not in weights)
+    free = copy_of(model)
+    (image,) = graph_inputs(free)
     for axis, name in ((0, "batch"), (2, "height"), (3, "width")):
         image.type.tensor_type.shape.dim[axis].dim_param = name
     # Shapes that were inferred for one size would contradict the others.

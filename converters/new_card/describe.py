@@ -43,10 +43,10 @@ def describe(kind: SourceKind, path: Path, request: Request) -> tuple[SourceKind
 
 def _describe_onnx(path: Path, request: Request) -> Findings:
     from converters.loading.graph import parse_graph
+    from converters.onnx_graph.lookup import graph_inputs
 
     graph = parse_graph(path.read_bytes(), request.name)
-    weights = {tensor.name for tensor in graph.graph.initializer}
-    images = [i for i in graph.graph.input if i.name not in weights]
+    images = graph_inputs(graph)
     if not images or not graph.graph.output:
         raise ModelError(f"{request.name} has no input or no output; give an image classifier.")
     height, width = _size(_shape(images[0]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 import yaml
@@ -77,14 +77,13 @@ def _classes(found: Findings) -> Iterator[str]:
 
 
 def _input(found: Findings) -> Iterator[str]:
-    resize: Callable[[Any], str] = lambda v: _RESIZE.get(v, "area")  # noqa: E731
     way = found.interpolation
     yield _line("  height", found.height, "pixels")
     yield _line("  width", found.width, "pixels")
     yield _line("  channels", Finding("rgb", "most trainings; OpenCV reads bgr", is_guess=True))
     if way:
         note = f"{way.origin} says {printable(way.value)}, which smooths when it shrinks"
-        yield _line("  resize", Finding(resize(way.value), note, is_guess=True))
+        yield _line("  resize", Finding(_RESIZE.get(way.value, "area"), note, is_guess=True))
     else:
         yield _line("  resize", None, "as in the training: area, linear, cubic or nearest")
     yield _line("  crop", found.crop or Finding(1.0, "no crop", is_guess=True))

@@ -26,7 +26,7 @@ def target_warnings(half: HalfModel | Failure, quantized: Quantized | None) -> l
             f"{quantized.shared_images} validation images are calibration images too, byte for "
             "byte: INT8 was fitted to them, and its figures on them flatter it. Keep the two apart"
         )
-    if quantized.float32_reason is not None and TENSORRT.name in quantized.solutions:
+    if quantized.float32_reason is not None and TENSORRT.name in quantized.held():
         found.append(
             "what is not quantized in the INT8 graph for tensorrt stays in FP32: "
             f"{quantized.float32_reason}"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.backends.early_warnings import without_cpuinfo_warnings
-from edge.errors import BackendError, BundleError
+from edge.errors import BackendError, BundleError, first_line
 
 with without_cpuinfo_warnings():
     import onnxruntime as ort
@@ -49,7 +49,7 @@ class OnnxSession:
         try:
             (logits,) = session.run(None, {self._input_name: images})
         except RUNTIME_ERRORS as error:
-            raise BackendError(f"ONNX Runtime failed: {_first_line(error)}") from error
+            raise BackendError(f"ONNX Runtime failed: {first_line(error)}") from error
         return np.asarray(logits, np.float32)
 
     def close(self) -> None:
@@ -83,10 +83,6 @@ def open_onnx(
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except RUNTIME_ERRORS as error:
         raise BundleError(
-            f"ONNX Runtime {ort.__version__} cannot load the model: {_first_line(error)}"
+            f"ONNX Runtime {ort.__version__} cannot load the model: {first_line(error)}"
         ) from error
     return OnnxSession(session, precision, graph)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

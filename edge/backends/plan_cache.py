@@ -67,15 +67,6 @@ class PlanCache:
     folder: Path
     keeps: bool = True
 
-    def find_or_build(self, request: PlanRequest, on_progress: OnProgress) -> Plan:
-        """The plan that fits this machine, built where it is not there.
-
-        Raises:
-            BackendError: it cannot be built here.
-            BundleError: the graph cannot be read.
-        """
-        return self.find(request) or self.build(request, on_progress)
-
     def find(self, request: PlanRequest) -> Plan | None:
         """The plan that was built here before; None where there is none that may be used."""
         if not self.is_trusted():

@@ -197,7 +197,7 @@ def _configure(library: Library, config: Any, options: BuildOptions) -> tuple[st
 def _configure_version_8(trt: Any, config: Any, sources: tuple[str, ...]) -> tuple[str, ...]:
     """What TensorRT 10 does by itself; returns the names of the tactic sources."""
     # Without it version 8 gives its one optimization profile to the first context alone.
-    config.set_preview_feature(trt.PreviewFeature.PROFILE_SHARING_0806, True)  # noqa: FBT003
+    config.set_preview_feature(trt.PreviewFeature.PROFILE_SHARING_0806, True)  # noqa: FBT003 - the library's own signature
     config.set_tactic_sources(sum(1 << int(getattr(trt.TacticSource, name)) for name in sources))
     return sources
 

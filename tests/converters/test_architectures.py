@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -91,9 +92,21 @@ def test_library_that_is_not_installed_is_named_with_the_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(ConfigError, match="needs timm and timm is not installed here") as caught:
+    with pytest.raises(ConfigError, match="needs timm, which is not installed here") as caught:
         build_network(Architecture("timm:resnet18"), 3)
     assert str(caught.value).endswith("pip install timm")
+
+
+def test_library_that_another_one_needs_is_named_with_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def import_timm(_name: str) -> None:
+        raise ModuleNotFoundError("no module", name="torchvision")
+
+    monkeypatch.setattr("converters.architectures.libraries.importlib.import_module", import_timm)
+    with pytest.raises(ConfigError, match="needs timm, and torchvision is not") as caught:
+        build_network(Architecture("timm:resnet18"), 3)
+    assert str(caught.value).endswith("pip install torchvision")
 
 
 def keyword_only(*, num_classes: int, width: int = 1) -> nn.Module:
@@ -173,3 +186,20 @@ def test_card_s_mapping_reaches_the_child_as_it_was_given(tmp_path: Path) -> Non
 def test_card_s_plain_name_is_read_as_before() -> None:
     assert parse_architecture("efficientnet_lite0", 8) == Architecture("efficientnet_lite0")
     assert parse_architecture(None, 8) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("def make(k:\n", "SyntaxError: '(' was never closed"),
+        ("raise SystemExit(5)\n", "SystemExit: 5"),
+    ],
+    ids=["syntax", "exit"],
+)
+def test_module_that_cannot_be_imported_is_named_and_not_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, said: str
+) -> None:
+    (tmp_path / "own_broken.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=re.escape(f"importing own_broken ended with {said}")):
+        build_network(Architecture("own_broken:make"), 3)

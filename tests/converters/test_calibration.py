@@ -92,6 +92,13 @@ def test_cached_returns_what_was_stored_and_computes_once(
     assert len(calls) == 3
 
 
+def test_cached_keeps_the_calibration_of_a_network_without_anything_to_quantize(
+    tmp_path: Path,
+) -> None:
+    first = cached(tmp_path, "key", lambda: Calibration({}, {0: 3}, 3, "hash"))
+    assert cached(tmp_path, "key", _unexpected) == first
+
+
 @pytest.mark.parametrize(
     "damage",
     [

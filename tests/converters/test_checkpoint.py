@@ -202,6 +202,18 @@ def test_open_model_of_other_weights_names_what_does_not_fit(
         open_file(tmp_path / "a.pt", images)
 
 
+@pytest.mark.parametrize("channels", [1, 4])
+def test_open_model_of_torchscript_for_other_channels_says_so(
+    tmp_path: Path, images: NDArray[np.uint8], channels: int
+) -> None:
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(channels, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+    )
+    torch.jit.save(torch.jit.script(network), tmp_path / "m.pt")
+    with pytest.raises(ModelError, match=f"takes images of {channels} channels?, 3 are needed"):
+        open_file(tmp_path / "m.pt", images)
+
+
 def test_open_model_through_a_link_opens_the_file(
     tmp_path: Path, exported_onnx: bytes, images: NDArray[np.uint8]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def test_convert_state_dict_writes_a_bundle_that_labels(
         assert outcome.decision is not None
         assert outcome.decision.label == "green"
     said = capsys.readouterr().out
-    assert "accuracy gate passed" in said
+    assert re.search(r"^x86 +passed +0\.00 +100\.0% +100% +0 ", said, re.MULTILINE)
     assert "times as fast as FP32" in said
 
 
@@ -288,6 +289,13 @@ def test_convert_strict_below_accuracy_gate_exits_4_and_writes_nothing(
     assert "Nothing was written" in said
 
 
+def test_convert_strict_without_int8_is_refused(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(model_folder, capsys, "--strict")
+    assert said == "2 error: --strict asks for INT8 graphs; give --int8 with it."
+
+
 def test_convert_below_accuracy_gate_falls_back_to_fp32_and_says_so(
     grey_calibration: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -301,7 +309,10 @@ def test_convert_below_accuracy_gate_falls_back_to_fp32_and_says_so(
     said, errors = capsys.readouterr()
     assert said.startswith("FP32 ONLY: tiny.edge holds no INT8 graph for CPUs")
     assert errors.splitlines()[-1].startswith("warning: FP32 only: tiny.edge holds no INT8 graph")
-    assert "x86: accuracy gate refused" in said
+    assert re.search(r"^x86 +refused ", said, re.MULTILINE)
+    assert "recall of each class, x86 (refused, not in the bundle):" in said
+    # There is no graph for TensorRT that anything could stay in FP32 in.
+    assert "stays in FP32" not in said
     assert "warning: no INT8 graph for x86" in said
     assert "warning: all calibration images look like" in said
 

@@ -264,7 +264,7 @@ def test_report_of_everything_shows_every_section(evidence: dict[str, Any]) -> N
 def test_report_shows_the_numbers_of_the_evidence(evidence: dict[str, Any]) -> None:
     text = page(evidence).text
     for part in (
-        "Of 160 images the original model (FP32) labels 157 right and the fast one (INT8) 152",
+        "Of 160 images the original model (FP32) labels 157 right and the quantized one (INT8) 152",
         "3.12 points",
         "95.0% (152 of 160)",
         "p = 0.21",
@@ -368,11 +368,11 @@ def test_report_shows_what_each_class_lost_and_what_layer_correction_did(
 ) -> None:
     text = page(evidence).text
     assert "5.71 \N{MINUS SIGN}1.25 to 6.50; 4 lost, 1 gained" in text
-    assert "0.0022, corrected 0.0008" in text
+    assert "plain 0.0022, corrected 0.0008" in text
     assert "left out" not in text
     for found in evidence["graphs"].values():
         found["layer_correction"]["kept"] = False
-    assert "0.0022, corrected 0.0008 (left out)" in page(evidence).text
+    assert "plain 0.0022, corrected 0.0008 (left out)" in page(evidence).text
 
 
 def test_report_of_evidence_from_before_these_figures_leaves_them_out(
@@ -419,7 +419,7 @@ def test_report_of_a_graph_that_could_not_be_made_says_so_first(
     del evidence["graphs"]["x86"]
     evidence["not_made"] = {"x86": "Fail: no kernel <b>", "fp16": "RuntimeError: no opset"}
     found = page(evidence).text
-    assert "INT8 could not be made for x86 (CPUs with VNNI): FP32 runs there" in found
+    assert "FP32 only on CPUs: INT8 could not be made for x86 (CPUs with VNNI)" in found
     assert "No graph x86 (CPUs with VNNI) could be made: Fail: no kernel <b>." in found
     assert "No graph fp16 (NVIDIA GPUs, not quantized) could be made: RuntimeError" in found
 
@@ -428,12 +428,29 @@ def test_report_names_what_fp16_cannot_hold_and_what_was_calibrated_on(
     evidence: dict[str, Any],
 ) -> None:
     evidence["fp16"] = {**graph(passed=True), "kept_float": {"/Mul_1": 524_288.0}}
-    evidence["graphs"]["tensorrt"]["rest_in"] = "fp32"
+    evidence["graphs"]["tensorrt"] |= {"passed": True, "rest_in": "fp32"}
     evidence["validation"]["also_calibrated"] = 12
     found = page(evidence).text
     assert "Beyond the range of FP16, and therefore FP32 in the graphs for GPUs: /Mul_1" in found
     assert "What is not quantized in the graph for tensorrt stays in FP32" in found
     assert "Calibrated on 12 validation images too" in found
+    evidence["graphs"]["tensorrt"]["passed"] = False
+    evidence["fp16"] = graph(passed=False)
+    found = page(evidence).text
+    assert "stays in FP32" not in found
+    assert "fp16 was refused: INT8 loses 3.12 points" in found
+
+
+def test_report_names_what_was_changed_in_the_model_and_what_guarded_its_opening(
+    evidence: dict[str, Any],
+) -> None:
+    opened = {"changes": ["the softmax was taken off"], "sandbox": "Landlock 7, seccomp"}
+    content = render_report(
+        evidence, {**FACTS, "source": {**FACTS["source"], **opened}}, lambda _: None
+    )
+    text = Page(content).text
+    assert "Changed the softmax was taken off" in text
+    assert "Opened in a sandbox Landlock 7, seccomp" in text
 
 
 def test_report_marks_rescue_steps_that_were_taken_back(evidence: dict[str, Any]) -> None:

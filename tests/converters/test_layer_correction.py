@@ -163,7 +163,11 @@ def test_weight_that_is_rounded_away_comes_back_as_bias(
         return quantize(source, ranges, SPEC, placement, rounded=rounded)
 
     plain = quantized(model, {})
-    int8 = correct_layers(model, quantized, placement, reference)
+    steps: list[tuple[int, int]] = []
+    int8 = correct_layers(
+        model, quantized, placement, reference, on_layer=lambda *step: steps.append(step)
+    )
+    assert steps == [(1, 1)]
     found = [open_as_target(m.model, placement).infer(images)[:, 1] for m in (plain, int8)]
     mean_lost = lost * images[:, 0, 0, 0].mean()
     np.testing.assert_allclose(reference.logits[:, 1].mean() - found[0].mean(), mean_lost, 1e-3)

@@ -7,15 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
-from numpy.typing import NDArray
-from onnx import numpy_helper
 
 from converters import metrics
 from converters.fp16.conversion import to_fp16
 from converters.layers.macs import int8_share, layer_macs
 from converters.normalisation import image_parameters
+from converters.onnx_graph.lookup import constant_arrays, producers
 from converters.placement import TENSORRT, X86, X86_7BIT, Placement
 from converters.qdq import signed_parameters, unsigned_parameters, weight_scales
 from converters.ranges import Range
@@ -23,6 +21,7 @@ from converters.target_session import open_as_target
 from edge.backends.onnx import open_onnx
 from edge.preprocess import InputSpec
 from tests.support.calibrated import ALL, SPEC, Calibrated, calibrated
+from tests.support.graphs import operators_at_run_time
 
 
 @pytest.fixture(scope="module", params=sorted(ALL))
@@ -33,22 +32,6 @@ def net(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="module")
 def resnet(tmp_path_factory: pytest.TempPathFactory) -> Calibrated:
     return calibrated("resnet", tmp_path_factory.mktemp("resnet"))
-
-
-def operators_at_run_time(model: onnx.ModelProto, folder: Path) -> Counter[str]:
-    options = ort.SessionOptions()
-    options.optimized_model_filepath = str(folder / "optimised.onnx")
-    options.log_severity_level = 3
-    ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return Counter(n.op_type for n in onnx.load(folder / "optimised.onnx").graph.node)
-
-
-def producers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
-    return {name: node for node in model.graph.node for name in node.output}
-
-
-def constants(model: onnx.ModelProto) -> dict[str, NDArray[np.generic]]:
-    return {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
 
 
 def test_source_to_onnx_equals_the_source_on_bytes(net: Calibrated) -> None:
@@ -76,7 +59,7 @@ def test_x86_makes_every_layer_run_in_integers(net: Calibrated, tmp_path: Path) 
 
 def test_tensorrt_quantizes_the_inputs_of_weighted_layers_symmetrically(net: Calibrated) -> None:
     model = net.quantized(TENSORRT).model
-    made_by, values = producers(model), constants(model)
+    made_by, values = producers(model), constant_arrays(model)
     for node in model.graph.node:
         if node.op_type in ("Conv", "Gemm"):
             for name in node.input[:2]:
@@ -148,7 +131,7 @@ def test_quantized_graph_stays_close_to_float(net: Calibrated, placement: Placem
 
 def test_seven_bit_weights_use_seven_bits(resnet: Calibrated) -> None:
     for placement, limit in ((X86, 127), (X86_7BIT, 63)):
-        values = constants(resnet.quantized(placement).model)
+        values = constant_arrays(resnet.quantized(placement).model)
         weights = [v for name, v in values.items() if name.endswith("_weight_q")]
         assert max(int(np.abs(w.astype(int)).max()) for w in weights) == limit
 
@@ -156,8 +139,8 @@ def test_seven_bit_weights_use_seven_bits(resnet: Calibrated) -> None:
 def test_scales_of_a_graph_for_fp16_do_not_change_when_it_goes_there(resnet: Calibrated) -> None:
     # Its layers are corrected before.
     float_form = resnet.quantized(TENSORRT).model
-    half = constants(to_fp16(float_form))
-    scales = {n: v for n, v in constants(float_form).items() if n.endswith("_scale")}
+    half = constant_arrays(to_fp16(float_form))
+    scales = {n: v for n, v in constant_arrays(float_form).items() if n.endswith("_scale")}
     scales = {n: v for n, v in scales.items() if n != "normalise_scale"}
     assert len(scales) > 40
     assert all(np.array_equal(half[name], values) for name, values in scales.items())
@@ -165,7 +148,7 @@ def test_scales_of_a_graph_for_fp16_do_not_change_when_it_goes_there(resnet: Cal
 
 def test_fp16_graph_holds_no_float_constants_and_gives_float_logits(resnet: Calibrated) -> None:
     half = to_fp16(resnet.quantized(TENSORRT).model)
-    assert {str(v.dtype) for v in constants(half).values()} == {"float16", "int8", "int64"}
+    assert {str(v.dtype) for v in constant_arrays(half).values()} == {"float16", "int8", "int64"}
     assert half.graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
     assert half.opset_import[0].version == 19
 

@@ -71,6 +71,15 @@ def test_source_that_gives_bounded_values_of_unknown_origin_is_refused(
         check_logits(bounded, card, 2)
 
 
+def test_shares_of_a_hundred_are_refused_as_probabilities(
+    tiny_source: SourceModel, card: ModelCard
+) -> None:
+    shares = np.array([[70, 20, 10], [5, 5, 90]], np.float32)
+    with pytest.raises(ModelError, match="each row sums to 100"):
+        check_logits(dataclasses.replace(tiny_source, sample_logits=shares), card, 2)
+    check_logits(dataclasses.replace(tiny_source, sample_logits=shares[[0, 0]]), card, 2)
+
+
 def test_convert_of_a_sigmoid_says_that_confidences_are_others(
     model_folder: Path, exported_onnx: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from onnx import helper
+from onnx import TensorProto, helper, numpy_helper
 
+from converters.float_run import open_graph
 from converters.patches import PLACES, patch_covariance, sample_patches
 from converters.weight_rounding import _DIRECT, _inverse_of_lower, round_weights
 
@@ -99,6 +100,36 @@ def test_patches_are_what_the_convolution_reads(stride: int, dilation: int, grou
     )
     found = applied.transpose(0, 2, 1).reshape(wanted.shape)
     np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("rule", ["SAME_UPPER", "SAME_LOWER"])
+def test_patches_of_a_padding_by_rule_are_what_the_convolution_reads(
+    rule: str, stride: int
+) -> None:
+    # The kernel is larger than the image.
+    weight = RNG.normal(size=(4, 2, 4, 5)).astype(np.float32)
+    image = RNG.normal(size=(1, 2, 3, 4)).astype(np.float32)
+    layer = helper.make_node("Conv", ["x", "w"], ["y"], strides=[stride] * 2, auto_pad=rule)
+    patches = sample_patches(layer, weight.shape, image, np.random.default_rng(0))
+    graph = helper.make_graph(
+        [layer],
+        "padding",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, image.shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (wanted,) = open_graph(model).run(None, {"x": image})
+    found = (patches[0] @ weight.reshape(4, -1).T).T.reshape(wanted.shape)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_patches_of_an_image_in_windows_are_of_all_windows() -> None:
+    layer = helper.make_node("Conv", ["x", "w"], ["y"])
+    windows = np.arange(2 * 3 * 2 * 2, dtype=np.float32).reshape(3, 2, 2, 2)
+    found = sample_patches(layer, (4, 2, 2, 2), windows, np.random.default_rng(0))
+    np.testing.assert_array_equal(found, windows.reshape(1, 3, 8))
 
 
 def test_patch_covariance_is_that_of_all_images_and_takes_some_places_of_each() -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnx.parser
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
+
+from converters.onnx_graph.sessions import open_session, session_options
 
 SIDE = 8
 _HEAD = """
@@ -51,3 +56,11 @@ def evaluated(model: onnx.ModelProto, images: NDArray[np.uint8]) -> NDArray[np.f
     with np.errstate(all="ignore"):
         (logits,) = ReferenceEvaluator(model).run(None, {"images": images})
     return np.asarray(logits)
+
+
+def operators_at_run_time(model: onnx.ModelProto, folder: Path) -> Counter[str]:
+    """How often each operator is in the graph that ONNX Runtime makes of one when it opens it."""
+    options = session_options()
+    options.optimized_model_filepath = str(folder / "optimised.onnx")
+    open_session(model, options)
+    return Counter(node.op_type for node in onnx.load(folder / "optimised.onnx").graph.node)

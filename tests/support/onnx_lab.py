@@ -1,4 +1,4 @@
-"""Small networks as ONNX, the way people export them, and their way through the intake."""
+"""Small networks as ONNX, the way people export them, taken in as files are."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def to_onnx(
 
 
 def take(model: onnx.ModelProto) -> Subject:
-    """An ONNX file's way through the intake."""
+    """What the intake makes of an ONNX file."""
     return take_in(model.SerializeToString(), "m.onnx", CLASS_COUNT, SAMPLES)
 
 

@@ -12,6 +12,8 @@ from typing import Final
 
 import onnx
 
+from converters.onnx_graph.lookup import graph_inputs
+from converters.onnx_graph.nested import bodies
 from edge.errors import ModelError
 
 # Inputs of operators that say how large something becomes, or how often it is done.
@@ -34,8 +36,7 @@ def require_fixed_sizes(model: onnx.ModelProto, name: str) -> None:
     Raises:
         ModelError: one does; the operator is named.
     """
-    weights = {tensor.name for tensor in model.graph.initializer}
-    from_images = {value.name for value in model.graph.input} - weights
+    from_images = {value.name for value in graph_inputs(model)}
     found = next(_unbounded(model.graph, from_images), None)
     if found is not None:
         raise ModelError(
@@ -52,7 +53,7 @@ def _unbounded(graph: onnx.GraphProto, from_images: set[str]) -> Iterator[onnx.N
         if not from_images.isdisjoint(sizes):
             yield node
         depends = not from_images.isdisjoint(node.input)
-        for body in (a.g for a in node.attribute if a.HasField("g")):
+        for body in bodies(node):
             yield from _unbounded_in_body(body, from_images, depends=depends)
             if node.op_type == "Loop" and body.output[_GOES_ON].name in from_images:
                 yield node

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from edge.errors import EdgeError
+
 _ATEN: Final = torch.ops.aten
 
 
@@ -25,6 +27,9 @@ def checked_kernels() -> Iterator[None]:
     try:
         with guard:
             yield
+    except EdgeError:
+        # Says already what is wrong; what was tried for it has failed before.
+        raise
     except Exception as error:
         # TorchScript loses the text of an error that came through Python.
         raise guard.error or error from error
@@ -94,7 +99,7 @@ def _grid_sampler(*parts: Any) -> bool:
     return parts[2] in range(3) and parts[3] in range(3)
 
 
-def _antialiased(images: Tensor, size: Any, _: bool, *scales: Any) -> bool:  # noqa: FBT001
+def _antialiased(images: Tensor, size: Any, _align_corners: Any, *scales: Any) -> bool:
     """A scale is that of the two sizes; another one asks for tables of any length."""
     return all(
         scale is None or abs(before * scale - after) < 1
@@ -102,6 +107,7 @@ def _antialiased(images: Tensor, size: Any, _: bool, *scales: Any) -> bool:  # n
     )
 
 
+# The names with an underscore are those of the operators.
 _CHECKS: Final[dict[Any, Callable[..., bool]]] = {
     _ATEN.native_batch_norm: _batch_norm,
     _ATEN._native_batch_norm_legit: _batch_norm,  # noqa: SLF001

@@ -115,50 +115,50 @@ class _Reader(ast.NodeVisitor):
         self._functions: set[str] = set()
 
     def generic_visit(self, node: ast.AST) -> None:
-        self._require(isinstance(node, _NODES), node)
+        self._require(node, is_usual=isinstance(node, _NODES))
         super().generic_visit(node)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:  # named by `ast`
         for line in node.body:
-            self._require(_is_field_or_method(line), line)
+            self._require(line, is_usual=_is_field_or_method(line))
         self.generic_visit(node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        self._require(node.name != _RUNS_AT_LOAD and not node.decorator_list, node)
+        self._require(node, is_usual=node.name != _RUNS_AT_LOAD and not node.decorator_list)
         for default in (*node.args.defaults, *node.args.kw_defaults):
-            self._require(default is None or _is_plain(default), node.args)
+            self._require(node.args, is_usual=default is None or _is_plain(default))
         self._variables, self._functions = _variables_of(node)
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
-        self._require(all(keyword.arg is not None for keyword in node.keywords), node)
+        self._require(node, is_usual=all(keyword.arg is not None for keyword in node.keywords))
         if isinstance(node.func, ast.Name):
             self._read_word(node, node.func.id)
         elif isinstance(node.func, ast.Attribute):
             writes = any(keyword.arg == "out" for keyword in node.keywords)
             self._read_attribute(node.func, " with out=" if writes else "")
         else:
-            self._require(False, node)  # noqa: FBT003
+            self._require(node, is_usual=False)
         for part in (*node.args, *node.keywords):
             self.visit(part)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         names = ast.unparse(node)
-        self._require(f"{names}.".startswith(f"{_NATIVE_CLASSES}.") is False, node)
+        self._require(node, is_usual=f"{names}.".startswith(f"{_NATIVE_CLASSES}.") is False)
         self.generic_visit(node)
 
     def visit_Name(self, node: ast.Name) -> None:
-        self._require(node.id not in _ROOTS, node)
+        self._require(node, is_usual=node.id not in _ROOTS)
 
     def _read_word(self, node: ast.Call, word: str) -> None:
         if word in self._functions:
             return
         self.words.add(word)
         # A variable may hold an operator that was found by other means.
-        self._require(word not in self._variables, node)
+        self._require(node, is_usual=word not in self._variables)
         # The interpreter reads fields by their place in the class that is named here.
         is_class = bool(node.args) and "__torch__" in ast.unparse(node.args[0])
-        self._require(word != "unchecked_cast" or not is_class, node)
+        self._require(node, is_usual=word != "unchecked_cast" or not is_class)
 
     def _read_attribute(self, func: ast.Attribute, how: str) -> None:
         root, *names = ast.unparse(func).split(".")
@@ -171,7 +171,7 @@ class _Reader(ast.NodeVisitor):
                 self.methods.add(func.attr)
             self.visit(func)
 
-    def _require(self, is_usual: bool, node: ast.AST) -> None:  # noqa: FBT001
+    def _require(self, node: ast.AST, *, is_usual: bool) -> None:
         if not is_usual:
             self.strange.append(" ".join(ast.unparse(node).split())[:80])
 

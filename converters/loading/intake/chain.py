@@ -22,7 +22,7 @@ from converters.loading.intake.initializers import fold_constants, plain_initial
 from converters.loading.intake.inputs import one_image_input
 from converters.loading.intake.names import drop_doubled_names, safe_names
 from converters.loading.intake.opset import not_newer, not_older
-from converters.loading.intake.outputs import drop_maps, expose_scores, is_scores, one_output
+from converters.loading.intake.outputs import drop_maps, expose_scores, one_output, scores_in
 from converters.loading.intake.running import Arrays, batch_of, is_near, open_graph
 from converters.loading.intake.subject import Subject
 from converters.loading.intake.training_mode import in_training_mode, refuse_training_mode
@@ -85,7 +85,7 @@ def _take_outputs(subject: Subject) -> None:
     is_converted = all_float32(subject)
     fold_constants(subject)
     found = _run(subject)
-    if not any(is_scores(output, subject.class_count) for output in found.values()):
+    if not scores_in(found, subject.class_count):
         found = _run(subject) if expose_scores(subject.model) else found
     outputs = one_output(subject, found)
     if subject.outputs is None:

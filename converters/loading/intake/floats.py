@@ -8,8 +8,9 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, TensorProto, numpy_helper
 
-from converters.loading.intake.editing import attribute, bypass, copy_of, prune
 from converters.loading.intake.subject import Subject
+from converters.onnx_graph.editing import bypass, copy_of, prune
+from converters.onnx_graph.lookup import attribute, tensor_types
 
 _NAMES: Final = {
     TensorProto.FLOAT16: "FP16",
@@ -64,10 +65,7 @@ def _convert_attribute(held: AttributeProto) -> int:
 
 def _drop_conversions(model: onnx.ModelProto) -> None:
     """Take out conversions from FP32 to FP32."""
-    inferred = onnx.shape_inference.infer_shapes(model).graph
-    values = (*inferred.value_info, *inferred.input, *inferred.output)
-    types = {value.name: value.type.tensor_type.elem_type for value in values}
-    types |= {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    types = tensor_types(model)
     for node in model.graph.node:
         is_cast = node.op_type == "Cast" and attribute(node, "to") == TensorProto.FLOAT
         is_like = node.op_type == "CastLike" and types.get(node.input[1]) == TensorProto.FLOAT

@@ -13,9 +13,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from converters.loading.intake.editing import array, bypass, constants, copy_of, producers, prune
 from converters.loading.intake.running import is_near, open_graph
 from converters.loading.intake.subject import Subject
+from converters.onnx_graph.editing import bypass, copy_of, prune
+from converters.onnx_graph.lookup import array, constants, producers
+from edge.postprocess import softmax
 
 Head = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -31,14 +33,8 @@ _GUARDS: Final = _PASSING | {"Add", "Max"}
 _TOLERANCE: Final = 1e-4
 
 
-def softmax(logits: NDArray[Any]) -> NDArray[Any]:
-    """Probabilities (n, classes) whose rows sum to 1."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
 def log_softmax(logits: NDArray[Any]) -> NDArray[Any]:
-    """Logarithms of `softmax`."""
+    """Logarithms of probabilities (n, classes), which underflow for no logits."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnx
-import onnxruntime as ort
-from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from converters.loading.intake.editing import attribute, constants, prune, set_nodes
 from converters.loading.intake.subject import Subject
+from converters.onnx_graph.constants import constant_nodes_to_initializers, dense
+from converters.onnx_graph.editing import prune, set_nodes
+from converters.onnx_graph.lookup import constants, graph_inputs
+from converters.onnx_graph.sessions import open_session, session_options
+from edge.backends.onnx import RUNTIME_ERRORS
 
 # The first version in which initializers need not be inputs is 4; opset 17 belongs to 8.
 IR_VERSION: Final = 8
-_SCALARS: Final = {"value_int": np.int64, "value_float": np.float32}
-_LISTS: Final = {"value_ints": np.int64, "value_floats": np.float32}
 # A tensor that is computed may be larger than the file that computes it.
 _MAX_FOLDED_BYTES: Final = 256 * 1024**2
 # Values drawn at random are none; quantized weights tell that a network is quantized already.
@@ -34,8 +34,7 @@ def plain_initializers(subject: Subject) -> None:
     model = subject.model
     _add_sparse(model.graph)
     constant_nodes_to_initializers(model)
-    weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in weights]
+    inputs = graph_inputs(model)
     if len(inputs) < len(model.graph.input):
         copies = [onnx.ValueInfoProto.FromString(value.SerializeToString()) for value in inputs]
         del model.graph.input[:]
@@ -47,42 +46,8 @@ def plain_initializers(subject: Subject) -> None:
 
 def _add_sparse(graph: onnx.GraphProto) -> None:
     for sparse in graph.sparse_initializer:
-        graph.initializer.append(numpy_helper.from_array(_dense(sparse), sparse.values.name))
+        graph.initializer.append(numpy_helper.from_array(dense(sparse), sparse.values.name))
     del graph.sparse_initializer[:]
-
-
-def _dense(sparse: onnx.SparseTensorProto) -> NDArray[Any]:
-    values, indices = numpy_helper.to_array(sparse.values), numpy_helper.to_array(sparse.indices)
-    dense = np.zeros(tuple(sparse.dims), values.dtype)
-    if indices.ndim == 1:
-        dense.reshape(-1)[indices] = values
-    else:
-        dense[tuple(indices.T)] = values
-    return dense
-
-
-def constant_nodes_to_initializers(model: onnx.ModelProto) -> None:
-    """Replace the Constant nodes of a graph, in place."""
-    kept = []
-    for node in model.graph.node:
-        value = _constant(node) if node.op_type == "Constant" else None
-        if value is None:
-            kept.append(node)
-        else:
-            model.graph.initializer.append(numpy_helper.from_array(value, node.output[0]))
-    if len(kept) < len(model.graph.node):
-        set_nodes(model, kept)
-
-
-def _constant(node: onnx.NodeProto) -> NDArray[Any] | None:
-    if (tensor := attribute(node, "value")) is not None:
-        return numpy_helper.to_array(tensor)
-    if (sparse := attribute(node, "sparse_value")) is not None:
-        return _dense(sparse)
-    for name, type_ in (_SCALARS | _LISTS).items():
-        if (value := attribute(node, name)) is not None:
-            return np.asarray(value, type_)
-    return None
 
 
 def fold_constants(subject: Subject) -> None:
@@ -107,16 +72,17 @@ def fold_constants(subject: Subject) -> None:
     if values is None:
         return
     model.graph.initializer.extend(values)
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in outside]
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
+    set_nodes(model, outside)
     prune(model)
 
 
 def _run(
     model: onnx.ModelProto, nodes: list[onnx.NodeProto], wanted: list[str]
 ) -> list[onnx.TensorProto] | None:
-    """The values of tensors; None where ONNX Runtime lacks a kernel, as for BF16."""
+    """The values of tensors.
+
+    None where ONNX Runtime lacks a kernel, as for BF16, or where one is a list of tensors.
+    """
     read = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
         nodes,
@@ -126,13 +92,11 @@ def _run(
         [tensor for tensor in model.graph.initializer if tensor.name in read],
     )
     part = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
     try:
-        providers = ["CPUExecutionProvider"]
-        session = ort.InferenceSession(part.SerializeToString(), options, providers=providers)
-        found = session.run(wanted, {})
-    except Exception:  # noqa: BLE001  # ONNX Runtime's errors have no common class below Exception
+        found = open_session(part, session_options(is_silent=True)).run(wanted, {})
+    except RUNTIME_ERRORS:
+        return None
+    if not all(isinstance(value, np.ndarray) for value in found):
         return None
     if sum(value.nbytes for value in found) > _MAX_FOLDED_BYTES:
         return None

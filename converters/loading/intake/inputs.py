@@ -7,15 +7,11 @@ from typing import Final
 import onnx
 from onnx import TensorProto, helper
 
-from converters.loading.intake.editing import (
-    attribute,
-    bypass,
-    fresh_name,
-    names_read,
-    prune,
-    readers,
-)
+from converters.loading.intake.refusals import has_other_channels
 from converters.loading.intake.subject import Subject
+from converters.onnx_graph.editing import bypass, fresh_name, prune
+from converters.onnx_graph.lookup import attribute, readers
+from converters.onnx_graph.nested import names_read
 from edge.errors import ModelError
 
 _FLOATS: Final = (
@@ -27,6 +23,10 @@ _FLOATS: Final = (
 _TO_CHANNELS_LAST: Final = [0, 2, 3, 1]
 _TO_CHANNELS_FIRST: Final = [0, 3, 1, 2]
 _COLOURS: Final = 3
+# These give the values that they are given, in other places and of any type.
+_MOVING: Final = frozenset(
+    {"Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
+)
 
 Dimensions = list[int | str]
 
@@ -43,6 +43,8 @@ def one_image_input(subject: Subject) -> None:
     _take_bytes(subject, image)
     if image.type.tensor_type.elem_type not in _FLOATS:
         raise _other(subject, image, "Export it with a float input.")
+    if len(dimensions) == 3:
+        raise _other(subject, image, "Export it for a batch of images: torch.zeros(1, 3, h, w).")
     if len(dimensions) != 4:
         raise _other(subject, image, "Give a network for images.")
     if _is_channels_last(dimensions, subject.size):
@@ -88,15 +90,32 @@ def _dimensions(value: onnx.ValueInfoProto) -> Dimensions:
 def _take_bytes(subject: Subject, image: onnx.ValueInfoProto) -> None:
     """Let a network that converts bytes to floats first take the floats."""
     model = subject.model
-    casts = readers(model, image.name)
-    is_bytes = image.type.tensor_type.elem_type == TensorProto.UINT8
-    if not is_bytes or not all(_is_cast_to_float(node) for node in casts):
+    if image.type.tensor_type.elem_type != TensorProto.UINT8:
+        return
+    casts = _casts_behind(model, image.name)
+    types = {attribute(cast, "to") for cast in casts or ()}
+    if casts is None or len(types) != 1:
         return
     for cast in casts:
-        bypass(model, cast.output[0], image.name)
-    image.type.tensor_type.elem_type = attribute(casts[0], "to")
+        bypass(model, cast.output[0], cast.input[0])
+    (image.type.tensor_type.elem_type,) = types
     prune(model)
     subject.changes.append("its input of bytes was made one of floats from 0 to 255")
+
+
+def _casts_behind(model: onnx.ModelProto, name: str) -> list[onnx.NodeProto] | None:
+    """The casts to floats of a tensor, also where it is moved before; None if others read it."""
+    found: list[onnx.NodeProto] = []
+    for node in readers(model, name):
+        if _is_cast_to_float(node):
+            found.append(node)
+            continue
+        is_moved = node.op_type in _MOVING and node.input[0] == name
+        behind = _casts_behind(model, node.output[0]) if is_moved else None
+        if behind is None:
+            return None
+        found += behind
+    return found
 
 
 def _is_cast_to_float(node: onnx.NodeProto) -> bool:
@@ -130,12 +149,8 @@ def _transpose(model: onnx.ModelProto, image: onnx.ValueInfoProto) -> None:
 def _check(subject: Subject, image: onnx.ValueInfoProto, dimensions: Dimensions) -> None:
     channels, *size = dimensions[1:]
     if isinstance(channels, int) and channels != _COLOURS:
-        plural = "channel" if channels == 1 else "channels"
-        raise ModelError(
-            f"{subject.name} takes images of {channels} {plural} (input {image.name[:40]} "
-            f"{_dimensions(image)}), {_COLOURS} are needed: red, green and blue. Train or export "
-            "the network for colour images."
-        )
+        where = f" (input {image.name[:40]} {_dimensions(image)})"
+        raise has_other_channels(subject.name, channels, where)
     pairs = zip(size, subject.size, strict=True)
     if any(isinstance(found, int) and found != needed for found, needed in pairs):
         raise _other(

@@ -9,11 +9,13 @@ import onnx
 import onnx.inliner
 from onnx import helper
 
-from converters.loading.graph import OPSET, STANDARD_DOMAINS, all_nodes
-from converters.loading.intake.editing import array, attribute, constants, copy_of, int_list
-from converters.loading.intake.initializers import constant_nodes_to_initializers
+from converters.loading.graph import OPSET
 from converters.loading.intake.running import is_near, open_graph
 from converters.loading.intake.subject import Subject
+from converters.onnx_graph.constants import constant_nodes_to_initializers
+from converters.onnx_graph.editing import copy_of, int_list
+from converters.onnx_graph.lookup import STANDARD_DOMAINS, array, attribute, constants, opset_of
+from converters.onnx_graph.nested import all_nodes
 from edge.errors import ModelError
 
 # Pools got them late; ones are what pools without them have.
@@ -32,7 +34,7 @@ def not_older(subject: Subject) -> None:
     Raises:
         ModelError: an operator has no newer form.
     """
-    opset = _opset(subject.model)
+    opset = opset_of(subject.model)
     if opset >= OPSET:
         return
     try:
@@ -50,7 +52,7 @@ def not_newer(subject: Subject) -> None:
     ONNX's converter knows no way back for some operators that only learned new types; there the
     older opset is declared, and the checker and a run have to find that nothing changes.
     """
-    opset = _opset(subject.model)
+    opset = opset_of(subject.model)
     if opset <= OPSET:
         return
     model = _in_older_terms(subject.model, opset)
@@ -60,21 +62,13 @@ def not_newer(subject: Subject) -> None:
             return
 
 
-def _opset(model: onnx.ModelProto) -> int:
-    return next((o.version for o in model.opset_import if o.domain in STANDARD_DOMAINS), 0)
-
-
 def _candidates(model: onnx.ModelProto, opset: int) -> Iterator[onnx.ModelProto]:
     for target in range(OPSET, opset):
         for convert in (onnx.version_converter.convert_version, _declared):
             try:
                 candidate = convert(model, target)
                 onnx.checker.check_model(candidate, full_check=True)
-            except (
-                RuntimeError,
-                onnx.checker.ValidationError,
-                onnx.shape_inference.InferenceError,
-            ):
+            except _NO_FORM:
                 continue
             yield candidate
 

@@ -10,15 +10,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from converters.loading.intake.editing import (
-    fresh_name,
-    int_list,
-    producers,
-    prune,
-)
 from converters.loading.intake.heads import HEADS
 from converters.loading.intake.running import Arrays, is_near
 from converters.loading.intake.subject import Subject
+from converters.onnx_graph.editing import fresh_name, int_list, prune
+from converters.onnx_graph.lookup import producers
 from edge.errors import ModelError
 
 # These give the best class or its score, from the scores of all classes.
@@ -49,9 +45,7 @@ def choose(outputs: Arrays, subject_name: str, class_count: int) -> str:
     Raises:
         ModelError: none has one value for each class, or several have.
     """
-    fitting = {
-        name: flat(output) for name, output in outputs.items() if is_scores(output, class_count)
-    }
+    fitting = scores_in(outputs, class_count)
     distinct: dict[str, NDArray[Any]] = {}
     for name, output in fitting.items():
         if not any(is_near(output, other, 1e-6) for other in distinct.values()):
@@ -60,6 +54,11 @@ def choose(outputs: Arrays, subject_name: str, class_count: int) -> str:
     if len(logits) == 1:
         return logits[0]
     found = ", ".join(f"{name or 'output'} {_shape(v)}" for name, v in outputs.items()) or "nothing"
+    if not logits and any(output.dtype.kind in "iu" for output in outputs.values()):
+        raise ModelError(
+            f"{subject_name} gives its decision alone ({found[:300]} for n images), and the scores "
+            f"of all {class_count} classes are needed. Export it without its last argmax or topk."
+        )
     if not logits:
         raise ModelError(
             f"{subject_name} gives outputs of shape {found[:300]} for n images; the card's "
@@ -70,6 +69,23 @@ def choose(outputs: Arrays, subject_name: str, class_count: int) -> str:
         f"{subject_name} gives {len(logits)} outputs of {class_count} classes "
         f"({', '.join(logits)[:300]}), and one is needed. Export it with the one of the classifier."
     )
+
+
+def scores_in(outputs: Arrays, class_count: int) -> dict[str, NDArray[Any]]:
+    """The outputs that hold a score (n, classes) for each class, in the order of the classes."""
+    ranks = [flat(v) for v in outputs.values() if v.dtype.kind in "iu" and v.ndim > 1]
+    is_ranked = any(
+        rank.shape[1] == class_count and (np.sort(rank) == np.arange(class_count)).all()
+        for rank in ranks
+    )
+    found = {n: flat(v) for n, v in outputs.items() if is_scores(v, class_count)}
+    # Sorted, as TopK gives all of them, they no longer tell the classes.
+    return {n: v for n, v in found.items() if not is_ranked or not _is_sorted(v)}
+
+
+def _is_sorted(scores: NDArray[Any]) -> bool:
+    steps = np.diff(scores, axis=1)
+    return bool((steps <= 0).all() or (steps >= 0).all())
 
 
 def is_scores(output: NDArray[Any], class_count: int) -> bool:

@@ -11,6 +11,10 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import helper
 
+from converters.onnx_graph.sessions import open_session, session_options
+from edge.backends.onnx import RUNTIME_ERRORS
+from edge.errors import first_line
+
 # Batches that exporters fix a graph at, tried in turn where the graph does not say its own.
 LIKELY_BATCHES: Final = (1, 2, 3, 4, 8, 16, 32, 64)
 
@@ -34,8 +38,7 @@ class Running:
         names = [output.name for output in self.session.get_outputs()]
         try:
             return dict(zip(names, self.session.run(None, feed), strict=True))
-        except Exception as error:
-            # ONNX Runtime's errors have no common class below Exception.
+        except RUNTIME_ERRORS as error:
             raise RuntimeError(error) from error
 
     def rows(self, images: NDArray[np.float32], batch: int) -> Arrays:
@@ -54,15 +57,10 @@ def open_graph(model: onnx.ModelProto, *, optimised: bool = True) -> Running:
     Raises:
         RuntimeError: ONNX Runtime has no kernels for it, or it contradicts itself.
     """
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 2
-    options.log_severity_level = 4
-    if not optimised:
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options = session_options(threads=2, is_optimised=optimised, is_silent=True)
     try:
-        providers = ["CPUExecutionProvider"]
-        session = ort.InferenceSession(model.SerializeToString(), options, providers=providers)
-    except Exception as error:
+        session = open_session(model, options)
+    except RUNTIME_ERRORS as error:
         raise RuntimeError(error) from error
     elem_type = model.graph.input[0].type.tensor_type.elem_type
     return Running(session, np.dtype(helper.tensor_dtype_to_np_dtype(elem_type)))
@@ -94,16 +92,20 @@ def batch_of(running: Running, declared: int, images: NDArray[np.float32]) -> in
 
 def reason_of(error: BaseException) -> str:
     """An error in one short line; TorchScript puts the cause below its own traceback."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
-    return lines[-1 if "TorchScript interpreter" in str(error) else 0][:200]
+    if "TorchScript interpreter" in str(error):
+        return str(error).strip().splitlines()[-1].strip()[:200]
+    return first_line(error)[:200]
 
 
 def is_near(found: NDArray[Any], expected: NDArray[Any], tolerance: float) -> bool:
-    """Whether the largest deviation is within a share of the expected values' range."""
+    """Whether the largest deviation is within a share of the expected values' range.
+
+    NaN is near NaN, in the same place.
+    """
     if found.shape != expected.shape:
         return False
+    if np.array_equal(found, expected, equal_nan=True):
+        return True
     range_ = max(float(np.ptp(expected)), 1e-6)
     deviation = np.abs(found.astype(np.float64) - expected.astype(np.float64))
     return bool(deviation.max(initial=0.0) <= tolerance * range_)

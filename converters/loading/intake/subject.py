@@ -1,4 +1,4 @@
-"""The model on its way through the steps."""
+"""The model that the steps of the intake change, and what they found out about it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from converters.loading.intake.running import reason_of
-from converters.loading.size_search import running_sizes
+from converters.loading.intake.refusals import does_not_run
 from edge.errors import ModelError
 
 Run = Callable[[int, int], object]
@@ -53,7 +52,7 @@ class Subject:
         return self.outputs
 
     def facts(self, facts: dict[str, Any]) -> dict[str, Any]:
-        """Facts of the file, with what a person has to know of its way through the steps."""
+        """Facts of the file, with what the steps changed that a person has to know."""
         changes = [*facts.get("changes", []), *self.changes]
         found = {"changes": changes, "removed_head": self.removed_head}
         return facts | {key: value for key, value in found.items() if value}
@@ -64,9 +63,4 @@ class Subject:
         Args:
             run: runs it on an image of another height and width.
         """
-        height, width = self.size
-        advice = running_sizes(run, height, width)
-        return ModelError(
-            f"{self.name} does not run on float images (batch, 3, {height}, {width}): "
-            f"{reason_of(error)}. {advice}, or export a classifier of one image tensor."
-        )
+        return does_not_run(self.name, self.size, error, run)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import onnx
 
-from converters.loading.intake.editing import array, attribute, constants, subgraphs
 from converters.loading.intake.subject import Subject
+from converters.onnx_graph.lookup import array, attribute, constants
+from converters.onnx_graph.nested import bodies
 from edge.errors import ModelError
 
 
@@ -35,7 +36,7 @@ def _training_node(graph: onnx.GraphProto, known: dict[str, onnx.TensorProto]) -
             return str(node.op_type)
         if node.op_type == "BatchNormalization" and _measures(node):
             return str(node.op_type)
-        for inner in subgraphs(node):
+        for inner in bodies(node):
             if found := _training_node(inner, known):
                 return found
     return None

@@ -1,4 +1,4 @@
-"""seccomp: system calls that this process may no longer make (seccomp(2)).
+"""seccomp: system calls that this process may not make (seccomp(2)).
 
 No network, no new process, no signal to another one, no change of a file's mode or owner, nothing
 for the superuser. A denied call fails with EPERM, and one that is newer than the list as unknown.

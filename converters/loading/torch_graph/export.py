@@ -21,7 +21,7 @@ from edge.errors import ModelError
 _UNSUPPORTED: Final = re.compile(r"operator '?(aten::\w+)'?")
 
 
-def export(  # the example's shape is three of them
+def export(
     module: nn.Module,
     name: str,
     height: int,
@@ -46,28 +46,33 @@ def export(  # the example's shape is three of them
             tempfile.TemporaryDirectory(prefix="edge-convert-") as folder,
             warnings.catch_warnings(),
         ):
-            # The TorchScript exporter is deprecated, but TorchScript files have no other one,
-            # and it writes GlobalAveragePool where the new one leaves ReduceMean.
             warnings.simplefilter("ignore")
-            logging.getLogger("torch.onnx").setLevel(logging.ERROR)
             path = Path(folder) / "exported.onnx"
-            add_symbolics()
-            torch.onnx.export(
-                _traceable(module, example),
-                (example,),
-                path,
-                dynamo=False,
-                # As it is, in evaluation mode: batch norms stay, whose statistics tell what the
-                # network was trained on. They are folded later.
-                training=torch.onnx.TrainingMode.PRESERVE,
-                opset_version=OPSET,
-                input_names=["input"],
-                output_names=["logits"],
-                dynamic_axes={"input": axes, "logits": {0: "batch"}},
-            )
+            _write(_traceable(module, example), example, axes, path)
             return path.read_bytes()
     except (RuntimeError, torch.onnx.errors.OnnxExporterError, TypeError, ValueError) as error:
         raise _cannot_export(name, error) from error
+
+
+def _write(module: nn.Module, example: torch.Tensor, axes: dict[int, str], path: Path) -> None:
+    """Write the graph of a module that the exporter can trace; `axes` are the open ones."""
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    add_symbolics()
+    torch.onnx.export(
+        module,
+        (example,),
+        path,
+        # The TorchScript exporter is deprecated, but TorchScript files have no other one, and it
+        # writes GlobalAveragePool where the new one leaves ReduceMean.
+        dynamo=False,
+        # As it is, in evaluation mode: batch norms stay, whose statistics tell what the network
+        # was trained on. They are folded later.
+        training=torch.onnx.TrainingMode.PRESERVE,
+        opset_version=OPSET,
+        input_names=["input"],
+        output_names=["logits"],
+        dynamic_axes={"input": axes, "logits": {0: "batch"}},
+    )
 
 
 def _traceable(module: nn.Module, example: torch.Tensor) -> nn.Module:

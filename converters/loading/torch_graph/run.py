@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from converters.loading.intake.outputs import choose, flat
+from converters.loading.intake.refusals import does_not_run, has_other_channels
 from converters.loading.intake.running import (
     LIKELY_BATCHES,
     Arrays,
     first_of_batch,
     is_near,
-    reason_of,
 )
 from converters.loading.intake.training_mode import in_training_mode
-from converters.loading.size_search import running_sizes
 from edge.errors import ModelError
 
 _SAME: Final = 1e-4
@@ -136,16 +135,8 @@ def _does_not_run(
             module(torch.zeros(1, channels, height, width))
         except Exception:  # noqa: BLE001, S112  # as above
             continue
-        plural = "channel" if channels == 1 else "channels"
-        return ModelError(
-            f"{name} takes images of {channels} {plural}, 3 are needed: red, green and blue. "
-            "Train or export the network for colour images."
-        )
-    advice = running_sizes(lambda h, w: module(torch.zeros(1, 3, h, w)), height, width)
-    return ModelError(
-        f"{name} does not run on float images (batch, 3, {height}, {width}): "
-        f"{reason_of(error)}. {advice}, or give a classifier of one image tensor."
-    )
+        return has_other_channels(name, channels)
+    return does_not_run(name, (height, width), error, lambda h, w: module(torch.zeros(1, 3, h, w)))
 
 
 def _rows(module: nn.Module, samples: NDArray[np.float32], batch: int) -> Arrays:

@@ -21,7 +21,7 @@ from converters.reference.training import train
 from converters.reference.training.samples import ValidationSample, load_training, load_validation
 from converters.reference.training.temperature import fit_temperature, fold_temperature
 from edge import atomic
-from edge.errors import ConfigError
+from edge.errors import ConfigError, first_line
 from edge.installation import install_command
 from edge.preprocess import InputSpec
 from edge.yaml_file import read_yaml
@@ -111,7 +111,7 @@ def _check(arguments: argparse.Namespace) -> None:
     except (RuntimeError, AssertionError, ValueError) as error:
         raise ConfigError(
             f"--device {arguments.device} cannot be used "
-            f"({str(error).splitlines()[0]}). Give cpu, or cuda where torch finds a GPU."
+            f"({first_line(error)}). Give cpu, or cuda where torch finds a GPU."
         ) from error
 
 

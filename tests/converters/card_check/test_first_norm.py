@@ -18,7 +18,7 @@ from torch import nn
 
 from converters.card import ModelCard, read_card
 from converters.card_check.alternatives import NORMALISATIONS
-from converters.card_check.core import open_core
+from converters.card_check.core import open_at_any_size
 from converters.card_check.diagnosis import diagnose
 from converters.card_check.first_norm import FirstNorm, find_first_norm, find_misfit
 from converters.checkpoint import open_model
@@ -26,7 +26,6 @@ from converters.cli import main
 from converters.image_set import ImageSet, evenly, image_batches, load_images
 from converters.loading.samples import normalise
 from converters.loading.torch_graph.export import export
-from converters.torch_to_onnx import source_to_onnx
 from edge.errors import ConfigError
 from edge.preprocess import InputSpec
 from tests.support.discs import CLASSES, INPUT, draw_disc
@@ -176,7 +175,7 @@ def test_diagnose_labels_that_fit_the_card_outweigh_the_batch_norm(colours: Imag
         return np.where(means.min(axis=1, keepdims=True) < 0, [[9, 0, 0]], 20 * means).astype("f4")
 
     norm = trained_on(colours, USUAL[1])
-    diagnose(fits_zero_to_one, colours, card_with(USUAL[2]), ignore, norm)
+    assert diagnose(fits_zero_to_one, colours, card_with(USUAL[2]), ignore, norm) == []
 
 
 def test_convert_unlabelled_with_wrong_normalisation_is_refused_and_with_the_right_one_is_not(
@@ -249,7 +248,7 @@ def test_diagnose_reference_model_behind_wrong_normalisation_is_refused_on_few_i
     norm, images, card = cells8
     (samples,) = image_batches(evenly(images, 2), card.input, 2)
     source = open_model(REFERENCE / "cells8.pt", card, samples)
-    infer = open_core(source_to_onnx(source, card.input))
+    infer = open_at_any_size(source.graph)
     few = evenly(images, 40)
     mean, std = NORMALISATIONS[0]
     diagnose(infer, few, card, ignore, norm)

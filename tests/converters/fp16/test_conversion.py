@@ -9,9 +9,9 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from converters.fp16.conversion import tensor_types, to_fp16
-from converters.fp16.opset import opset_of
+from converters.fp16.conversion import to_fp16
 from converters.fp16.range_check import leaving_fp16
+from converters.onnx_graph.lookup import opset_of, tensor_types
 from converters.tensorrt_graph import for_tensorrt
 from edge.backends.onnx import open_onnx
 from tests.support.graphs import evaluated, graph, some_images
@@ -259,3 +259,16 @@ def test_quantizers_of_a_weight_have_the_type_of_the_layer_that_reads_it() -> No
     types = tensor_types(half)
     assert {types[name] for name in ("e", "ed", "wd")} == {FLOAT}
     assert not [n for n in half.graph.node if n.op_type == "Cast" and "wd" in n.input]
+
+
+@pytest.mark.parametrize(("gain", "kept"), [(10.0, []), (1e3, ["norm"])])
+def test_norm_whose_sum_of_squares_leaves_fp16_stays_in_fp32(gain: float, kept: list[str]) -> None:
+    body = """large = Mul (f, gain)
+        norm = ReduceL2 <axes = [1], keepdims = 1> (large)
+        y = Div (large, norm)"""
+    fp32 = graph(body, gain=f32(gain)[0])
+    found = leaving_fp16(fp32, some_images())
+    assert sorted(found) == kept
+    half = to_fp16(fp32, found)
+    assert tensor_types(half)["norm"] == (FLOAT if kept else HALF)
+    np.testing.assert_allclose(evaluated(half, some_images()), computed(fp32), atol=2e-3)

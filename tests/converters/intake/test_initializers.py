@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
-from converters.loading.intake.initializers import plain_initializers
+from converters.loading.intake.initializers import fold_constants, plain_initializers
 from converters.loading.intake.subject import Subject
 from tests.support.onnx_lab import (
     CLASS_COUNT,
@@ -50,3 +50,17 @@ def test_constant_nodes_and_sparse_weights_become_dense_initializers() -> None:
     np.testing.assert_array_equal(found["c"], [1, 2])
     assert [node.op_type for node in subject.model.graph.node] == ["MatMul"]
     assert not subject.model.graph.sparse_initializer
+
+
+def test_constant_list_of_tensors_stays_as_it_is() -> None:
+    nodes = [
+        helper.make_node("SequenceEmpty", [], ["none"]),
+        helper.make_node("SequenceInsert", ["none", "x"], ["one"]),
+        helper.make_node("ConcatFromSequence", ["one"], ["y"], axis=0),
+    ]
+    image = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    graph = helper.make_graph(nodes, "g", [image], [helper.make_empty_tensor_value_info("y")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    subject = Subject(model, "m.onnx", CLASS_COUNT, SAMPLES)
+    fold_constants(subject)
+    assert subject.model.graph.node[0].op_type == "SequenceEmpty"

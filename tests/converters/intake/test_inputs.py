@@ -93,3 +93,30 @@ def test_size_that_the_file_leaves_open_becomes_the_cards() -> None:
     sizes = [d.dim_value for d in taken.model.graph.input[0].type.tensor_type.shape.dim]
     assert sizes[1:] == [3, 32, 32]
     np.testing.assert_allclose(outputs_of(taken), given_by(net), atol=1e-5)
+
+
+class TakesBytesLast(TakesBytes):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images.permute(0, 3, 1, 2))
+
+
+def test_bytes_that_are_moved_before_they_become_floats_are_taken_as_floats() -> None:
+    taken = take(to_onnx(TakesBytesLast(), torch.zeros(1, 32, 32, 3, dtype=torch.uint8)))
+    assert taken.model.graph.input[0].type.tensor_type.elem_type == TensorProto.FLOAT
+    np.testing.assert_allclose(outputs_of(taken), given_by(network()), atol=1e-5)
+
+
+class OneImage(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = network()
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.network(image[None])
+        return logits
+
+
+def test_input_without_a_batch_is_refused_as_such() -> None:
+    model = to_onnx(OneImage(), torch.zeros(3, 32, 32))
+    with pytest.raises(ModelError, match=r"float \[3, 32, 32\].*Export it for a batch of images"):
+        take(model)

@@ -160,3 +160,17 @@ def test_operator_without_translation_is_named() -> None:
 
     with pytest.raises(ModelError, match=r"m\.pt runs, but .*it uses aten::fft_fft2"):
         take_module(Transforms(lambda x: x))
+
+
+def test_decision_alone_is_refused_as_such() -> None:
+    with pytest.raises(ModelError, match=r"m\.pt gives its decision alone \(output \(n\)"):
+        take_module(Then(lambda x: x.softmax(1).argmax(1)))
+
+
+def test_sorted_scores_are_not_taken_for_those_of_the_classes() -> None:
+    with pytest.raises(ModelError, match=r"m\.pt gives its decision alone \(0 \(n, 3\), 1"):
+        take_module(Then(lambda x: tuple(torch.topk(x, 3))))
+
+
+def test_nan_weights_are_not_taken_for_training_mode() -> None:
+    assert np.isnan(take_module(Then(lambda x: x * torch.nan)).given()).all()

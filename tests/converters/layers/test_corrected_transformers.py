@@ -61,19 +61,23 @@ def one_matmul(
 ) -> onnx.ModelProto:
     """Red in and, times 0.33 of a weight's step, out again; as Gemm where `transposed` says."""
     weight = np.array([[1, 0.33 / 127], [0, 1], [0, 0]], np.float32)
-    values: dict[str, NDArray[Any]] = {"weight": weight, "rows": np.array([-1, 3], np.int64)}
+    values: dict[str, NDArray[Any]] = {
+        "weight": weight,
+        "rows": np.array([-1, 3], np.int64),
+        "places": np.array([-1, SIDE, SIDE, 2], np.int64),
+    }
     nodes = [helper.make_node("Cast", ["images"], ["floats"], name="cast", to=TensorProto.FLOAT)]
     mean = helper.make_node("ReduceMean", ["out"], ["logits"], name="mean", axes=[1, 2], keepdims=0)
     if transposed is None:
         nodes.append(helper.make_node("MatMul", ["floats", "weight"], ["found"], name="layer"))
         if bias is not None:
-            nodes.append(helper.make_node("Add", ["bias", "found"], ["out"], name="add"))
+            nodes.append(helper.make_node("Add", ["bias", "found"], ["sum"], name="add"))
+            nodes.append(helper.make_node("Reshape", ["sum", "places"], ["out"], name="back"))
             values["bias"] = bias
         else:
             nodes[-1].output[0] = "out"
     else:
         values["weight"] = weight.T if transposed else weight
-        values["places"] = np.array([-1, SIDE, SIDE, 2], np.int64)
         nodes += [
             helper.make_node("Reshape", ["floats", "rows"], ["tokens"], name="reshape"),
             helper.make_node(
@@ -81,6 +85,9 @@ def one_matmul(
             ),
             helper.make_node("Reshape", ["found", "places"], ["out"], name="back"),
         ]
+        if bias is not None:
+            nodes[-2].input.append("bias")
+            values["bias"] = bias
     used = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
         [*nodes, mean],
@@ -99,10 +106,16 @@ CASES = pytest.mark.parametrize(
         one_matmul(bias=None),
         one_matmul(bias=np.array([3.0, 4.0], np.float32)),
         one_matmul(bias=np.array([[[3.0, 4.0]]], np.float32)),
+        one_matmul(bias=np.array([[[[[3.0, 4.0]]]]], np.float32)),
         one_matmul(bias=None, transposed=True),
         one_matmul(bias=None, transposed=False),
+        one_matmul(bias=np.array([[3.0, 4.0]], np.float32), transposed=True),
+        one_matmul(bias=np.array(3.0, np.float32), transposed=False),
     ],
-    ids=["no bias", "bias", "bias of three dimensions", "Gemm", "Gemm with inputs first"],
+    ids=[
+        *("no bias", "bias", "bias of three dimensions", "bias of more dimensions than the layer"),
+        *("Gemm", "Gemm with inputs first", "Gemm and a row as bias", "Gemm and a number as bias"),
+    ],
 )
 
 

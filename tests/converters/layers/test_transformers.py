@@ -9,14 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
-from numpy.typing import NDArray
-from onnx import numpy_helper
 
 from converters import metrics
 from converters.layers.macs import int8_share
 from converters.layers.weighted import weighted_layers
+from converters.onnx_graph.lookup import constant_arrays, producers
 from converters.onnx_to_int8 import quantizable_tensors
 from converters.placement import TENSORRT, TENSORRT8, X86, X86_7BIT, Placement
 from converters.target_session import open_as_target
@@ -24,6 +22,7 @@ from converters.tensorrt_graph import for_tensorrt
 from edge.backends.trt_build import BuildOptions, build_plan
 from edge.backends.trt_library import open_library
 from tests.support.calibrated import Calibrated, calibrated
+from tests.support.graphs import operators_at_run_time
 from tests.support.transformers import TRANSFORMERS
 
 rtx = pytest.mark.skipif(
@@ -47,25 +46,9 @@ def convnext(tmp_path_factory: pytest.TempPathFactory) -> Calibrated:
     return calibrated("convnext", tmp_path_factory.mktemp("convnext"))
 
 
-def operators_at_run_time(model: onnx.ModelProto, folder: Path) -> Counter[str]:
-    options = ort.SessionOptions()
-    options.optimized_model_filepath = str(folder / "optimised.onnx")
-    options.log_severity_level = 3
-    ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return Counter(n.op_type for n in onnx.load(folder / "optimised.onnx").graph.node)
-
-
-def constants(model: onnx.ModelProto) -> dict[str, NDArray[np.float32]]:
-    return {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-
-
 def layers_on_a_sum(model: onnx.ModelProto) -> tuple[str, ...]:
     ends = ("depthwise/Conv", "strided/Conv")
     return tuple(node.name for node in model.graph.node if node.name.endswith(ends))
-
-
-def producers(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
-    return {name: node for node in model.graph.node for name in node.output}
 
 
 def test_x86_makes_every_layer_run_in_integers(net: Calibrated, tmp_path: Path) -> None:
@@ -118,8 +101,8 @@ def test_attention_products_stay_in_float_and_are_not_part_of_the_share(
 def test_weights_of_a_matmul_have_a_scale_for_each_column(vision_transformer: Calibrated) -> None:
     for placement in (X86, TENSORRT8):
         model = vision_transformer.quantized(placement).model
-        made_by, values = producers(model), constants(model)
-        original = constants(vision_transformer.fp32)
+        made_by, values = producers(model), constant_arrays(model)
+        original = constant_arrays(vision_transformer.fp32)
         layers = [n for n in weighted_layers(vision_transformer.fp32) if n.op_type == "MatMul"]
         nodes = {node.name: node for node in model.graph.node}
         for layer in layers:

@@ -13,27 +13,26 @@ import pytest
 from edge.demo import run
 from edge.errors import BackendError
 
+# As edge-convert takes signals: Ctrl-C reaches it from the terminal and SIGTERM from the demo.
 SLOW_TO_CLEAN_UP = """\
 #!{python}
-import pathlib, time
+import pathlib, sys, time
+from edge.command import run_command
 scratch = pathlib.Path({scratch!r})
-scratch.touch()
-try:
-    time.sleep(60)
-except KeyboardInterrupt:
-    time.sleep(1)
-    scratch.unlink()
+def work():
+    scratch.touch()
+    try:
+        time.sleep(60)
+    finally:
+        time.sleep(1)
+        scratch.unlink()
+sys.exit(run_command(work, debug=False, on_interrupt="stopped", tidies_up=True))
 """
 
 # Where the tests run in the background, their processes would ignore Ctrl-C.
 DEMO = """\
 import signal, sys
 from pathlib import Path
-
-import pytest
-
-from edge.demo import run
-from edge.errors import BackendError
 from edge.demo import run
 signal.signal(signal.SIGINT, signal.default_int_handler)
 run.installed_command = lambda name: sys.argv[1]
@@ -46,7 +45,10 @@ def test_convert_interrupted_by_a_person_lets_the_command_clean_up(tmp_path: Pat
     command.write_text(SLOW_TO_CLEAN_UP.format(python=sys.executable, scratch=str(scratch)))
     command.chmod(0o700)
     argv = [sys.executable, "-c", DEMO, str(command), str(tmp_path)]
-    demo = subprocess.Popen(argv, start_new_session=True, stderr=subprocess.DEVNULL)
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    demo = subprocess.Popen(
+        argv, start_new_session=True, stderr=subprocess.DEVNULL, env=environment
+    )
     try:
         limit_s = time.monotonic() + 30
         while not scratch.exists() and time.monotonic() < limit_s:

@@ -14,7 +14,7 @@ from typing import Final
 
 import onnx
 
-from converters.loading.intake.editing import Constants, array, attribute
+from converters.onnx_graph.lookup import Constants, array, attribute
 
 Shape = tuple[int, ...]
 RESHAPING: Final = ("Reshape", "Flatten")

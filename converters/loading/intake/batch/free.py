@@ -11,19 +11,10 @@ from onnx import helper
 
 from converters.loading.intake.batch.axis import RESHAPING, BatchAxis, Shape, follow_batch
 from converters.loading.intake.batch.strides import as_reshapes
-from converters.loading.intake.editing import (
-    Constants,
-    add_constant,
-    array,
-    attribute,
-    constants,
-    copy_of,
-    fresh_name,
-    insert_before,
-    int_list,
-)
 from converters.loading.intake.running import Running, is_near, open_graph
 from converters.loading.intake.subject import Subject
+from converters.onnx_graph.editing import add_constant, copy_of, fresh_name, insert_before, int_list
+from converters.onnx_graph.lookup import Constants, array, attribute, constants
 from edge.errors import ModelError
 
 BATCH: Final = "batch"
@@ -119,7 +110,9 @@ def _shapes(model: onnx.ModelProto, subject: Subject) -> dict[str, Shape]:
     )
     images = np.repeat(subject.samples[:1], subject.batch, axis=0)
     running: Running = open_graph(probe, optimised=False)
-    shapes = {name: value.shape for name, value in running.infer(images).items()}
+    # An output may also be a list of tensors, which has no shape.
+    found = {n: v for n, v in running.infer(images).items() if isinstance(v, np.ndarray)}
+    shapes = {name: value.shape for name, value in found.items()}
     shapes[probe.graph.input[0].name] = images.shape
     return shapes | {tensor.name: tuple(tensor.dims) for tensor in probe.graph.initializer}
 

@@ -9,14 +9,8 @@ import onnx
 from onnx import helper
 
 from converters.loading.intake.batch.axis import Shape
-from converters.loading.intake.editing import (
-    Constants,
-    array,
-    attribute,
-    int_list,
-    producers,
-    replace,
-)
+from converters.onnx_graph.editing import int_list, replace
+from converters.onnx_graph.lookup import Constants, array, attribute, producers
 
 
 def as_reshapes(model: onnx.ModelProto, known: Constants, shapes: Mapping[str, Shape]) -> None:

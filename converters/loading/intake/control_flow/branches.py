@@ -13,18 +13,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from converters.loading.intake.control_flow.inlining import Renamer, all_names
+from converters.loading.intake.control_flow.inlining import Renamer
 from converters.loading.intake.control_flow.loops import unroll
-from converters.loading.intake.editing import (
-    array,
-    constants,
-    copy_of,
-    producers,
-    prune,
-    replace,
-)
 from converters.loading.intake.running import open_graph
 from converters.loading.intake.subject import Subject
+from converters.onnx_graph.editing import copy_of, prune, replace
+from converters.onnx_graph.lookup import array, constants, producers
+from converters.onnx_graph.nested import all_names
 from edge.errors import ModelError
 
 CONTROL_FLOW: Final = ("If", "Loop", "Scan", "SequenceMap")

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import onnx
 
-from converters.loading.intake.editing import subgraphs
+from converters.onnx_graph.editing import copy_of, free_name
+from converters.onnx_graph.nested import rename_captured
 
 
 class Renamer:
@@ -25,8 +26,7 @@ class Renamer:
         own = [name for node in held.node for name in node.output if name]
         own += [tensor.name for tensor in held.initializer]
         for name in own:
-            self._names[name] = new = _free(taken, name)
-            taken.add(new)
+            self._names[name] = free_name(name, taken)
 
     def renamed(self, name: str) -> str:
         """The name of a tensor of the held graph in the graph around it."""
@@ -40,46 +40,15 @@ class Renamer:
         """Copies of the held graph's initializers."""
         copies = []
         for tensor in self._held.initializer:
-            copies.append(onnx.TensorProto.FromString(tensor.SerializeToString()))
+            copies.append(copy_of(tensor))
             copies[-1].name = self.renamed(tensor.name)
         return copies
 
     def _copy(self, node: onnx.NodeProto) -> onnx.NodeProto:
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
+        copy = copy_of(node)
         copy.ClearField("name")
         for names in (copy.input, copy.output):
             for position, name in enumerate(names):
                 names[position] = self.renamed(name)
-        for graph in subgraphs(copy):
-            self._rename_outer(graph)
+        rename_captured(copy, self._names)
         return copy
-
-    def _rename_outer(self, graph: onnx.GraphProto) -> None:
-        """What a graph within reads of the renamed tensors; ONNX has no name twice in a scope."""
-        for node in graph.node:
-            for position, name in enumerate(node.input):
-                node.input[position] = self.renamed(name)
-            for inner in subgraphs(node):
-                self._rename_outer(inner)
-        for value in graph.output:
-            value.name = self.renamed(value.name)
-
-
-def all_names(graph: onnx.GraphProto) -> set[str]:
-    """The names of all tensors of a graph and of the graphs in it."""
-    names = {value.name for value in (*graph.input, *graph.output)}
-    names |= {tensor.name for tensor in graph.initializer}
-    for node in graph.node:
-        names.update(node.input)
-        names.update(node.output)
-        for inner in subgraphs(node):
-            names |= all_names(inner)
-    return names
-
-
-def _free(taken: set[str], hint: str) -> str:
-    name, number = hint, 1
-    while name in taken:
-        name, number = f"{hint}_{number}", number + 1
-    return name

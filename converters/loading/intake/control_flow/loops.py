@@ -8,14 +8,10 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from converters.loading.intake.control_flow.inlining import Renamer, all_names
-from converters.loading.intake.editing import (
-    add_constant,
-    attribute,
-    constants,
-    int_list,
-    replace,
-)
+from converters.loading.intake.control_flow.inlining import Renamer
+from converters.onnx_graph.editing import add_constant, int_list, replace
+from converters.onnx_graph.lookup import attribute, constants
+from converters.onnx_graph.nested import all_names
 
 # As many layers as a network for cell images may have; each is calibrated and corrected.
 _MAX_ROUNDS: Final = 64

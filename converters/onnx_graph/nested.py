@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import onnx
 
@@ -13,6 +13,35 @@ def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
         if attribute.HasField("g"):
             yield attribute.g
         yield from attribute.graphs
+
+
+def all_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """The nodes of a graph and of the graphs within it."""
+    for node in nodes:
+        yield node
+        for body in bodies(node):
+            yield from all_nodes(body.node)
+
+
+def all_names(graph: onnx.GraphProto) -> set[str]:
+    """The names of all tensors of a graph and of the graphs in it."""
+    names = {value.name for value in (*graph.input, *graph.output)}
+    names |= {tensor.name for tensor in graph.initializer}
+    for node in graph.node:
+        names.update(node.input)
+        names.update(node.output)
+        for body in bodies(node):
+            names |= all_names(body)
+    return names
+
+
+def names_read(graph: onnx.GraphProto) -> set[str]:
+    """The tensors of a graph that its nodes, the graphs in these or its outputs read."""
+    found = {value.name for value in graph.output}
+    for node in graph.node:
+        found.update(node.input)
+        found.update(captured(node))
+    return found
 
 
 def captured(node: onnx.NodeProto) -> list[str]:

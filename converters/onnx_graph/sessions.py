@@ -1,0 +1,38 @@
+"""Sessions of ONNX Runtime on the CPU, for graphs that the converter looks into.
+
+What a workstation runs is opened by `edge.backends.onnx`.
+"""
+
+from __future__ import annotations
+
+import onnx
+import onnxruntime as ort
+
+
+def session_options(
+    *, threads: int = 0, is_optimised: bool = True, is_silent: bool = False
+) -> ort.SessionOptions:
+    """Options for `open_session`, without ONNX Runtime's warnings.
+
+    Args:
+        threads: within one operator; 0 leaves their number to ONNX Runtime. One thread sums in one
+            order, whatever the machine.
+        is_optimised: off, the graph is computed node by node, as it is written.
+        is_silent: nothing is printed of errors either, where the caller expects some.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4 if is_silent else 3
+    if not is_optimised:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return options
+
+
+def open_session(model: onnx.ModelProto, options: ort.SessionOptions) -> ort.InferenceSession:
+    """A session for a graph with any inputs and outputs.
+
+    Raises:
+        Exception: one of `edge.backends.onnx.RUNTIME_ERRORS`; ONNX Runtime cannot run the graph.
+    """
+    providers = ["CPUExecutionProvider"]
+    return ort.InferenceSession(model.SerializeToString(), options, providers=providers)
