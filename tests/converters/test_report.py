@@ -14,9 +14,10 @@ def latencies(**medians_ms: float) -> dict[str, Latencies]:
 
 
 def test_speed_lines_where_fp32_wins_say_that_int8_brings_nothing() -> None:
-    first, second = speed_lines(latencies(fp32=4.0, int8=5.0))
+    first, second, third = speed_lines(latencies(fp32=4.0, int8=5.0))
     assert first.startswith("INT8 is 0.80 times as fast as FP32 here")
     assert second.startswith("INT8 brings nothing here: FP32 is faster")
+    assert third == "a machine that opens the bundle times both again"
 
 
 @pytest.mark.parametrize("int8", [4.0, 2.0])
