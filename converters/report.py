@@ -26,9 +26,9 @@ def describe(report: Report) -> str:
     """The report as text: sizes, accuracy, speed, what was calibrated on, what was refused."""
     lines = [f"FP32 ONLY: {fallback_text(report)}"] if report.fp32_reason else []
     lines += [f"wrote {report.target} from {report.source.path.name} ({report.source.kind})"]
-    lines += [_sandbox(report)]
+    lines += [*_thin_classes(report), _sandbox(report)]
     lines += [f"note: {change}" for change in report.source.facts.get("changes", [])]
-    lines += [*_thin_classes(report), "", *_table(report)]
+    lines += ["", *_table(report)]
     lines += ["", _validated(report), *_class_lines(report)]
     if report.quantized:
         lines += _quantized_lines(report, report.quantized)
