@@ -55,7 +55,7 @@ def test_new_card_of_onnx_has_its_sizes_and_marks_the_rest(
     graph.metadata_props.add(key="names", value="{0: 'no', 1: 'b', 2: 'c # d'}")
     (tmp_path / "cells v2.onnx").write_bytes(graph.SerializeToString())
     code, out, err = new_card(tmp_path / "cells v2.onnx", capsys)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "reading cells v2.onnx ...\n")
     card = tmp_path / "cells v2.yaml"
     assert out == (
         f"wrote {card}: replace FILL IN in 4 places and check the guesses, then\n"
@@ -232,6 +232,7 @@ def test_new_card_replaces_none(model_folder: Path, capsys: pytest.CaptureFixtur
     code, out, err = new_card(model_folder / "tiny.pt", capsys)
     assert (code, out) == (2, "")
     assert err == (
+        "reading tiny.pt ...\n"
         f"error: {model_folder / 'tiny.yaml'} exists; --new-card replaces none. "
         "Give --card another name.\n"
     )
@@ -261,7 +262,9 @@ def test_file_of_another_kind_is_called_what_it_is(
     assert code == 3
     assert said in err
     assert "opy it again" not in err
-    assert len(err.splitlines()) == 1
+    reading, *error = err.splitlines()
+    assert reading == "reading m.pt ..."
+    assert len(error) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["m.pt"]
 
 

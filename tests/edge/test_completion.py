@@ -18,7 +18,7 @@ import edge.bench.cli
 from edge.command import INTERRUPTED
 from edge.command_line import actions, parsers
 from edge.completion import SHELLS, completion
-from edge.errors import EdgeError
+from edge.errors import WITHOUT_INT8, EdgeError
 from edge.man_page import _EXIT_CODES, man_page
 from tests.support.shells import words_after_tab
 
@@ -187,4 +187,4 @@ def test_manual_page_names_every_exit_code() -> None:
     def codes(kind: type[EdgeError]) -> set[int]:
         return {kind.exit_code}.union(*map(codes, kind.__subclasses__()))
 
-    assert set(map(int, _EXIT_CODES)) == {0, INTERRUPTED} | codes(EdgeError)
+    assert set(map(int, _EXIT_CODES)) == {0, INTERRUPTED, WITHOUT_INT8} | codes(EdgeError)

@@ -47,8 +47,10 @@ def conversion(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(colour_jpeg(CLASSES[number % 3], seed=number))
     (tmp_path / "scratch").mkdir()
+    # What starts the tests may ignore SIGINT and SIGHUP, as nohup does; children inherit that.
+    command = ["env", "--default-signal=INT,HUP,TERM", sys.executable, "-m", "converters.cli"]
     with subprocess.Popen(
-        [sys.executable, "-m", "converters.cli", str(tmp_path / "m.pt")],
+        [*command, str(tmp_path / "m.pt")],
         cwd=tmp_path,
         env={**os.environ, "TMPDIR": str(tmp_path / "scratch"), "PYTHONPATH": _search_path()},
         stderr=subprocess.PIPE,

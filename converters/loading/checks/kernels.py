@@ -13,7 +13,10 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import (
+    TorchDispatchMode,
+    _get_current_dispatch_mode,
+)
 
 from edge.errors import EdgeError
 
@@ -33,6 +36,15 @@ def checked_kernels() -> Iterator[None]:
     except Exception as error:
         # TorchScript loses the text of an error that came through Python.
         raise guard.error or error from error
+
+
+def cause_of(error: Exception) -> Exception:
+    """Of an error inside such a block the kernel's own: TorchScript loses its text."""
+    guard = _get_current_dispatch_mode()
+    if not isinstance(guard, _CheckedKernels) or guard.error is None:
+        return error
+    cause, guard.error = guard.error, None
+    return cause
 
 
 class _CheckedKernels(TorchDispatchMode):  # type: ignore[no-untyped-call]

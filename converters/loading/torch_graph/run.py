@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from converters.loading.checks.kernels import cause_of
 from converters.loading.intake.outputs import choose, flat
 from converters.loading.intake.refusals import does_not_run, has_other_channels
 from converters.loading.intake.running import (
@@ -120,7 +121,7 @@ def _runnable(module: nn.Module, name: str, samples: NDArray[np.float32]) -> tup
             try:
                 candidate(torch.from_numpy(np.repeat(samples[:1], batch, axis=0)))
             except Exception as error:  # noqa: BLE001  # a stranger's code raises what it likes
-                reasons.append(error)
+                reasons.append(cause_of(error))
             else:
                 return candidate, batch
     raise _does_not_run(module, name, samples, reasons[len(LIKELY_BATCHES)])
