@@ -35,20 +35,22 @@ def checked_kernels() -> Iterator[None]:
         raise
     except Exception as error:
         # TorchScript loses the text of an error that came through Python.
-        raise guard.error or error from error
+        raise guard.take_error() or error from error
 
 
 def cause_of(error: Exception) -> Exception:
     """Of an error inside such a block the kernel's own: TorchScript loses its text."""
     guard = _get_current_dispatch_mode()
-    if not isinstance(guard, _CheckedKernels) or guard.error is None:
-        return error
-    cause, guard.error = guard.error, None
-    return cause
+    return (isinstance(guard, _CheckedKernels) and guard.take_error()) or error
 
 
 class _CheckedKernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
     error: Exception | None = None
+
+    def take_error(self) -> Exception | None:
+        """What a kernel raised since this was asked last."""
+        taken, self.error = self.error, None
+        return taken
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
