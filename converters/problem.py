@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx
@@ -14,6 +14,7 @@ from converters.calibration import Calibration
 from converters.float_run import FloatRun
 from converters.gate import Check
 from converters.layer_correction import correct_layers
+from converters.layers.macs import layer_macs
 from converters.onnx_to_int8 import Int8Model, quantize
 from converters.placement import Placement
 from converters.ranges import Range
@@ -33,6 +34,7 @@ class Problem:
         probe: some of them, as equally of each class as they allow, on which methods and layers
             are compared.
         kept_float: tensors that FP16 cannot hold; in graphs for GPUs they stay in FP32.
+        macs: multiply-accumulates by layer. To count them the model is run once.
     """
 
     model: onnx.ModelProto
@@ -43,6 +45,10 @@ class Problem:
     judge: Judge
     on_progress: OnProgress
     kept_float: frozenset[str] = frozenset()
+    macs: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "macs", layer_macs(self.model))
 
 
 def build(

@@ -110,7 +110,7 @@ def solve(problem: Problem, placement: Placement) -> Solution:
         int8=int8,
         evidence=evidence,
         checks=checks,
-        int8_share=int8_share(problem.model, int8.quantized_layers),
+        int8_share=int8_share(problem.macs, int8.quantized_layers),
         naive_checks=checks,
         correction=correction,
     )
@@ -170,7 +170,7 @@ def _put_back(problem: Problem, solution: Solution, best: Solution) -> Solution:
 
 def _share_with(problem: Problem, solution: Solution, kept_float: list[str]) -> float:
     plain = quantize_on(problem, solution.placement, solution.ranges, None, kept_float=kept_float)
-    return int8_share(problem.model, plain.quantized_layers)
+    return int8_share(problem.macs, plain.quantized_layers)
 
 
 def _take(problem: Problem, solution: Solution, kept_float: list[str]) -> None:
@@ -179,7 +179,7 @@ def _take(problem: Problem, solution: Solution, kept_float: list[str]) -> None:
         problem, solution.placement, solution.ranges, kept_float=kept_float
     )
     solution.int8, solution.correction = int8, correction
-    solution.int8_share = int8_share(problem.model, int8.quantized_layers)
+    solution.int8_share = int8_share(problem.macs, int8.quantized_layers)
     solution.evidence, solution.checks = problem.judge(int8, solution.placement)
 
 

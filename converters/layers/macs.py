@@ -6,7 +6,7 @@ Products of single elements do not, and neither does what stands in branches and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from math import prod
 from typing import Final
 
@@ -35,9 +35,12 @@ def layer_macs(model: onnx.ModelProto) -> dict[str, int]:
     }
 
 
-def int8_share(model: onnx.ModelProto, quantized: Collection[str]) -> float:
-    """Share of a model's multiply-accumulates that lies in the named layers."""
-    macs = layer_macs(model)
+def int8_share(macs: Mapping[str, int], quantized: Collection[str]) -> float:
+    """Share of a model's multiply-accumulates that lies in the named layers.
+
+    Args:
+        macs: by layer, as `layer_macs` gives them.
+    """
     return sum(macs[name] for name in quantized if name in macs) / max(sum(macs.values()), 1)
 
 
