@@ -46,6 +46,7 @@ class Report:
     """What a person wants to see of a finished conversion.
 
     Attributes:
+        latencies: by name, of the graphs that a machine like this one serves.
         fp32_reason: why a bundle that was to hold INT8 for CPUs holds FP32 alone; None otherwise.
         traces: of the graphs that could not be made, for `--debug`.
     """
@@ -94,7 +95,7 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
             source=source,
             models={name: m.SerializeToString(deterministic=True) for name, m in models.items()},
             # Quantization that does not pay is not worth its risk.
-            default_precision=min(latencies, key=lambda name: latencies[name].median),
+            fastest=min(latencies, key=lambda name: latencies[name].median),
             judging=judging,
             quantized=quantized,
             half=half,
@@ -155,16 +156,16 @@ def _race(
     card: ModelCard,
     on_progress: OnProgress,
 ) -> dict[str, Latencies]:
-    """Time, by precision, the graphs that ONNX Runtime serves on a machine like this one."""
+    """Time, by name, the graphs that ONNX Runtime serves on a machine like this one."""
     (batch,) = image_batches(evenly(images, 1), card.input, 1)
 
     def infer_with(model: onnx.ModelProto) -> Callable[[int], object]:
         session = open_onnx(model.SerializeToString(), "int8")
         return lambda _: session.infer(batch)
 
-    served = {"fp32": "fp32", "int8": "int8" if has_vnni() else "int8.7bit"}
+    served = ("fp32", "int8" if has_vnni() else "int8.7bit")
     return interleave(
-        {name: infer_with(models[key]) for name, key in served.items() if key in models},
+        {name: infer_with(models[name]) for name in served if name in models},
         SPEED_ROUNDS,
         on_round=lambda done, total: on_progress("measuring speed", done, total),
     )

@@ -53,12 +53,16 @@ _MODEL_FACTS: Final[dict[str, dict[str, Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What goes into a bundle. `models` maps a name to a serialised ONNX model."""
+    """What goes into a bundle.
+
+    `models` maps a name to a serialised ONNX model; `fastest` is the name of the one that a machine
+    like this one is fastest with, and its precision becomes the default.
+    """
 
     card: ModelCard
     source: SourceModel
     models: dict[str, bytes]
-    default_precision: str
+    fastest: str
     judging: Judging
     quantized: Quantized | None
     half: HalfModel | Failure
@@ -86,7 +90,7 @@ def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
             **facts,
             "artefacts": writer.artefacts,
             # What follows is no property of the inputs.
-            "default_precision": contents.default_precision,
+            "default_precision": _MODEL_FACTS[contents.fastest]["precision"],
             "times": _times(contents.quantized),
         }
         writer.finish(manifest)

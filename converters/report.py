@@ -128,9 +128,10 @@ def _quantized_lines(report: Report, quantized: Quantized) -> list[str]:
 
 def speed_lines(latencies: Mapping[str, Latencies]) -> list[str]:
     """How fast INT8 is beside FP32 on this machine, and plainly where it is of no use."""
-    if "int8" not in latencies:
+    quantized = [latency for name, latency in latencies.items() if name != "fp32"]
+    if not quantized:
         return []
-    speed_up = latencies["fp32"].median / latencies["int8"].median
+    speed_up = latencies["fp32"].median / quantized[0].median
     lines = [
         f"INT8 is {speed_up:.2f} times as fast as FP32 here (one thread, batch 1, interleaved)"
     ]

@@ -16,6 +16,7 @@ import torch
 import yaml
 
 from converters.cli import main
+from edge.backends.cpu import has_vnni
 from edge.backends.select import open_session
 from edge.bundle import load_bundle
 from edge.golden import open_labeller
@@ -65,6 +66,9 @@ def test_convert_state_dict_writes_a_bundle_that_labels(
     said = capsys.readouterr().out
     assert re.search(r"^x86 +passed +0\.00 +100\.0% +100% +0 ", said, re.MULTILINE)
     assert "times as fast as FP32" in said
+    # Speed stands beside the graphs that this machine serves, and beside no other.
+    timed = re.findall(r"^(\S+) +[\d.]+ MB +[\d.]+ +\d+  ", said, re.MULTILINE)
+    assert timed == ["fp32", "int8" if has_vnni() else "int8.7bit"]
 
 
 def test_convert_manifest_holds_the_evidence(converted: Path) -> None:

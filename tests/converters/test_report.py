@@ -26,5 +26,10 @@ def test_speed_lines_where_int8_is_not_slower_tell_the_gain_alone(int8: float) -
     assert line.startswith(f"INT8 is {4 / int8:.2f} times as fast as FP32 here")
 
 
+def test_speed_lines_of_a_cpu_without_vnni_are_those_of_its_own_graph() -> None:
+    (line,) = speed_lines({**latencies(fp32=4.0), **{"int8.7bit": Latencies(np.full(3, 2.0))}})
+    assert line.startswith("INT8 is 2.00 times as fast as FP32 here")
+
+
 def test_speed_lines_without_an_int8_graph_are_none() -> None:
     assert speed_lines(latencies(fp32=4.0)) == []
