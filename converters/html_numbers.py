@@ -40,7 +40,12 @@ def share(fields: dict[str, Any] | None) -> str:
 
 def share_interval(fields: dict[str, Any]) -> str:
     """`98.4% to 99.9%` of a `Share.to_dict`."""
-    return f"{percent(fields['low'])} to {percent(fields['high'])}"
+    return interval(percent(fields["low"]), percent(fields["high"]))
+
+
+def interval(low: str, high: str) -> str:
+    """`0.5 to 1.25` of two values as text, in one line: the spaces do not break."""
+    return f"{low}\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}{high}"
 
 
 def size(bytes_: int) -> str:

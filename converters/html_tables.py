@@ -11,6 +11,7 @@ from converters.html_markup import EMPTY, Html, join, name_of, scrolling, table,
 from converters.html_numbers import (
     NOT_KNOWN,
     count,
+    interval,
     number,
     percent,
     points,
@@ -121,11 +122,11 @@ def _accuracy_rows(graph: Fields) -> Iterator[list[str]]:
         yield ["Chance of such a difference between equals (McNemar)", "", chance]
     yield ["Same label as FP32", "", _with_interval(graph["agreement"])]
     found = graph["divergence"]
-    interval = f"{number(found['low'])} to {number(found['high'])}"
+    limits = interval(number(found["low"]), number(found["high"]))
     yield [
         "Divergence of the probabilities",
         "",
-        _noted(f"{number(found['value'])} nats", interval),
+        _noted(f"{number(found['value'])} nats", limits),
     ]
 
 
@@ -170,9 +171,9 @@ def _points_lost(found: Fields) -> Html:
     if "lost" not in found or not found["fp32"]["total"]:
         return tag("span", NOT_KNOWN)
     drop = 100 * (found["fp32"]["rate"] - found["int8"]["rate"])
-    interval = " to ".join(points(limit) for limit in found["drop_interval_points"])
+    limits = interval(*map(points, found["drop_interval_points"]))
     images = f"; {count(found['lost'])} lost, {count(found['gained'])} gained"
-    return _noted(points(drop), f"{interval}{images}")
+    return _noted(points(drop), f"{limits}{images}")
 
 
 def _confusion(
@@ -242,10 +243,10 @@ def _correction(graph: Fields) -> str:
 
 
 def _graph_row(name: str, graph: Fields, quantized: Fields) -> list[str]:
-    interval = drop_interval(graph)
+    limits = drop_interval(graph)
     lost = (
-        _noted(points(graph["drop_points"]), " to ".join(points(v) for v in interval))
-        if interval
+        _noted(points(graph["drop_points"]), interval(*map(points, limits)))
+        if limits
         else NOT_KNOWN
     )
     accuracy = graph["accuracy"]["int8"] if "accuracy" in graph else None

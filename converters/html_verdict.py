@@ -19,7 +19,7 @@ from converters.html_facts import (
     thin_classes,
 )
 from converters.html_markup import EMPTY, Html, join, name_of, tag
-from converters.html_numbers import count, number, percent, points, share_interval
+from converters.html_numbers import count, interval, number, percent, points, share_interval
 from converters.validation_size import THIN_CLASS_IMAGES
 from edge.counted import counted
 
@@ -121,12 +121,11 @@ def _tiles(evidence: Fields, facts: Fields) -> Iterator[Html]:
 
 
 def _loss_tile(name: str, graph: Fields) -> Html:
-    interval = drop_interval(graph)
-    if interval is None:
+    limits = drop_interval(graph)
+    if limits is None:
         return _tile(f"Accuracy lost ({name})", "not known", "the images have no labels")
-    low, high = (points(value) for value in interval)
     value = join((points(graph["drop_points"]), tag("small", " points")))
-    return _tile(f"Accuracy lost ({name})", value, f"95% interval {low} to {high}")
+    return _tile(f"Accuracy lost ({name})", value, f"95% interval {interval(*map(points, limits))}")
 
 
 def _accuracy_tile(name: str, graph: Fields) -> Html:
