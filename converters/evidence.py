@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -67,10 +68,16 @@ def _half_fields(half: HalfModel | Failure) -> dict[str, Any]:
             "passed": half.holds,
             "checks": check_fields(half.checks),
             # Beyond the range of FP16, with their largest magnitudes on calibration images.
-            "kept_float": {n: float(f"{v:.6g}") for n, v in half.kept_float.items()},
+            "kept_float": _magnitudes(half.beyond.tensors),
+            # Within one operator, by its output.
+            "sums_kept_float": _magnitudes(half.beyond.sums),
             **evidence_fields(half.evidence),
         },
     }
+
+
+def _magnitudes(beyond: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(f"{value:.6g}") for name, value in beyond.items()}
 
 
 def _graph_fields(solution: Solution, histograms: dict[str, Histogram]) -> dict[str, Any]:

@@ -192,6 +192,9 @@ def _float_warnings(evidence: Fields) -> Iterator[str]:
     if kept := evidence.get("fp16", {}).get("kept_float"):
         named = ", ".join(f"{name} (up to {number(value)})" for name, value in kept.items())
         yield f"Beyond the range of FP16, and therefore FP32 in the graphs for GPUs: {named}."
+    if sums := evidence.get("fp16", {}).get("sums_kept_float"):
+        named = ", ".join(f"{name} (up to {number(value)})" for name, value in sums.items())
+        yield f"Sums beyond FP16 are within these, which are FP32 in the graphs for GPUs: {named}."
     half = evidence.get("fp16", {})
     if half and not half["passed"]:
         yield _refusal("fp16", half, "")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from converters.agreement import Evidence
 from converters.calibration import Calibration
 from converters.float_run import FloatRun
+from converters.fp16.range_check import NOTHING, Beyond
 from converters.gate import Check
 from converters.layer_correction import correct_layers
 from converters.layers.macs import layer_macs
@@ -33,7 +34,7 @@ class Problem:
         reference: calibration images on which the layers are brought back to FP32's output.
         probe: some of them, as equally of each class as they allow, on which methods and layers
             are compared.
-        kept_float: tensors that FP16 cannot hold; in graphs for GPUs they stay in FP32.
+        beyond: what FP16 cannot hold; in graphs for GPUs it stays in FP32.
         macs: multiply-accumulates by layer. To count them the model is run once.
     """
 
@@ -44,7 +45,7 @@ class Problem:
     probe: FloatRun
     judge: Judge
     on_progress: OnProgress
-    kept_float: frozenset[str] = frozenset()
+    beyond: Beyond = NOTHING
     macs: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,7 +66,7 @@ def build(
     if not placement.symmetric:
         return int8
     half_floats = placement.half_floats
-    model = for_tensorrt(int8.model, half_floats=half_floats, kept_float=problem.kept_float)
+    model = for_tensorrt(int8.model, half_floats=half_floats, beyond=problem.beyond)
     return replace(int8, model=model)
 
 

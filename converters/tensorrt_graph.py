@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Final
 
 import onnx
 
 from converters.fp16.conversion import to_fp16
+from converters.fp16.range_check import NOTHING, Beyond
 from converters.normalisation import INPUT_NAME
 from converters.onnx_graph.editing import copy_of
 
@@ -15,17 +15,17 @@ _CAST_IMAGES: Final = "images_as_float"
 
 
 def for_tensorrt(
-    model: onnx.ModelProto, *, half_floats: bool, kept_float: Collection[str] = ()
+    model: onnx.ModelProto, *, half_floats: bool, beyond: Beyond = NOTHING
 ) -> onnx.ModelProto:
     """A copy that TensorRT parses, its floats in FP16 where `half_floats` says so.
 
     Args:
-        kept_float: tensors that FP16 cannot hold.
+        beyond: what FP16 cannot hold.
     """
     converted = copy_of(model)
     cast_before_moving(converted)
     _keep_standard_operators(converted)
-    return to_fp16(converted, kept_float) if half_floats else converted
+    return to_fp16(converted, beyond) if half_floats else converted
 
 
 def cast_before_moving(model: onnx.ModelProto) -> None:

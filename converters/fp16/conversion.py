@@ -6,7 +6,6 @@ runs in FP32.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Final
 
 import numpy as np
@@ -16,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from converters.fp16.half_nodes import HalfNodes
 from converters.fp16.opset import with_half_scales
+from converters.fp16.range_check import NOTHING, Beyond
 from converters.onnx_graph.constants import constant_nodes_to_initializers
 from converters.onnx_graph.editing import copy_of, free_name
 from converters.onnx_graph.lookup import constants, opset_of, tensor_types
@@ -27,15 +27,15 @@ _LARGEST: Final = float(np.finfo(np.float16).max)
 _SMALLEST: Final = np.finfo(np.float16).smallest_subnormal
 
 
-def to_fp16(model: onnx.ModelProto, kept_float: Collection[str] = ()) -> onnx.ModelProto:
+def to_fp16(model: onnx.ModelProto, beyond: Beyond = NOTHING) -> onnx.ModelProto:
     """A copy whose floats are FP16 where its operators take them, with FP32 logits out.
 
-    FP16 holds values up to 65,504 with 11 bits: the caller names the tensors that leave it, and has
-    to judge the result.
+    FP16 holds values up to 65,504 with 11 bits: the caller names what leaves it, and has to
+    judge the result.
 
     Args:
         model: FP32, quantized or not, one graph with static types.
-        kept_float: tensors that FP16 cannot hold; the nodes that read or make them stay in FP32.
+        beyond: what FP16 cannot hold; the nodes that read, make or sum it stay in FP32.
 
     Raises:
         RuntimeError, ValueError: of `onnx`; a graph that it cannot convert.
@@ -43,18 +43,19 @@ def to_fp16(model: onnx.ModelProto, kept_float: Collection[str] = ()) -> onnx.Mo
     converted = with_half_scales(copy_of(model))
     # The opset converter writes constants as nodes; as initializers they have one form.
     constant_nodes_to_initializers(converted)
-    return _HalfWriter(converted, kept_float).written()
+    return _HalfWriter(converted, beyond).written()
 
 
 class _HalfWriter:
     """Writes the nodes again, each with its inputs in the types that it wants."""
 
-    def __init__(self, model: onnx.ModelProto, kept_float: Collection[str]) -> None:
+    def __init__(self, model: onnx.ModelProto, beyond: Beyond) -> None:
         self._model = model
         self._types = tensor_types(model)
         self._constants = constants(model)
-        beyond = {n for n, t in self._constants.items() if t.data_type == _FP32 and _overflows(t)}
-        self._half = HalfNodes(model, opset_of(model), self._types, {*kept_float, *beyond})
+        large = {n for n, t in self._constants.items() if t.data_type == _FP32 and _overflows(t)}
+        kept = {*beyond.tensors, *large}
+        self._half = HalfNodes(model, opset_of(model), self._types, kept, beyond.sums)
         self._readers: dict[str, list[onnx.NodeProto]] = {}
         for node in model.graph.node:
             for name in (*node.input, *captured(node)):

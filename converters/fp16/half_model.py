@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
 from converters.agreement import Evidence
-from converters.fp16.range_check import leaving_fp16
+from converters.fp16.range_check import Beyond, leaving_fp16
 from converters.fp16.rounded import rounded
 from converters.gate import Check, failures
 from converters.judging import Judging
@@ -18,34 +17,24 @@ from converters.targets.attempt import Failure
 from converters.tensorrt_graph import for_tensorrt
 from edge.backends.onnx import open_onnx
 
-_NAMED: Final = 3
-
 
 @dataclass(frozen=True, slots=True)
 class HalfModel:
     """The graph in FP16 and what the gate says of it.
 
     Attributes:
-        kept_float: tensors beyond the range of FP16, whose readers and makers stay in FP32, each
-            with its largest magnitude.
+        beyond: what FP16 cannot hold, and what computes it stays in FP32.
     """
 
     model: onnx.ModelProto
     evidence: Evidence
     checks: list[Check]
-    kept_float: dict[str, float]
+    beyond: Beyond
 
     @property
     def holds(self) -> bool:
         """Whether every limit of the gate holds."""
         return not failures(self.checks)
-
-    def kept_text(self) -> str:
-        """The tensors that stay in FP32, the largest by name."""
-        largest = sorted(self.kept_float.items(), key=lambda item: -item[1])
-        named = ", ".join(f"{name} (up to {value:.3g})" for name, value in largest[:_NAMED])
-        more = len(largest) - _NAMED
-        return f"{named} and {more} more" if more > 0 else named
 
 
 def halve(fp32: onnx.ModelProto, judging: Judging, images: NDArray[np.uint8]) -> HalfModel:
@@ -54,11 +43,11 @@ def halve(fp32: onnx.ModelProto, judging: Judging, images: NDArray[np.uint8]) ->
     Args:
         images: uint8 (n, height, width, 3), preprocessed: on them is measured what FP16 can hold.
     """
-    kept_float = leaving_fp16(fp32, images)
-    model = for_tensorrt(fp32, half_floats=True, kept_float=kept_float)
+    beyond = leaving_fp16(fp32, images)
+    model = for_tensorrt(fp32, half_floats=True, beyond=beyond)
     session = open_onnx(rounded(model).SerializeToString(), "fp16")
     evidence, checks = judging.judge(session, "fp16")
-    return HalfModel(model, evidence, checks, kept_float)
+    return HalfModel(model, evidence, checks, beyond)
 
 
 def half_refusal(half: HalfModel | Failure) -> str | None:

@@ -23,11 +23,13 @@ class HalfNodes:
       - bodies of If and Loop,
       - floats that are computed of sizes, such as the scales of a Resize: FP16 holds whole numbers
         up to 2048 only,
-      - readers and makers of the tensors in `kept_float`.
+      - readers and makers of the tensors in `kept_float`,
+      - nodes with a sum within them that FP16 cannot hold.
 
     Args:
         types: element type of every tensor of the graph, by name.
         kept_float: tensors that FP16 cannot hold.
+        summing: first outputs of nodes with such a sum.
     """
 
     def __init__(
@@ -36,10 +38,12 @@ class HalfNodes:
         opset: int,
         types: dict[str, int],
         kept_float: Collection[str],
+        summing: Collection[str] = (),
     ) -> None:
         self._ports: dict[str, FloatPorts] = {}
         self._types = types
         self._kept = set(kept_float)
+        self._summing = summing
         self._constant = {tensor.name for tensor in model.graph.initializer}
         self._sized = self._computed_of_sizes(model.graph.node)
         self._made_by = {name: node for node in model.graph.node for name in node.output}
@@ -55,6 +59,8 @@ class HalfNodes:
 
     def _is_half(self, node: onnx.NodeProto, ports: FloatPorts) -> bool:
         if any(True for _ in bodies(node)) or _first_output(node) in self._sized:
+            return False
+        if _first_output(node) in self._summing:
             return False
         if node.op_type == "DequantizeLinear" and self._is_of_float_quantizer(node):
             # Its output is the same tensor in 8 bits, which FP16 cannot hold either.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -10,22 +12,36 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from converters.fp16.sums import with_sums
 from converters.onnx_graph.editing import copy_of
 from converters.onnx_graph.lookup import tensor_types
 from converters.onnx_graph.sessions import open_session, session_options
 
 # Half of the largest FP16 number, since other images give larger values than these.
 LARGEST: Final = 65_504 / 2
-# They square their values and add them up before they take the root. ONNX defines them by operators
-# in the type of the input, so that the sum of squares is in FP16 too.
-_ROOTS_OF_SQUARES: Final = frozenset({"ReduceL2", "LpPool", "GlobalLpPool"})
 _MAGNITUDE: Final = "{}_largest_magnitude"
+_NAMED: Final = 3
 
 
-def leaving_fp16(model: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, float]:
-    """The tensors that FP16 cannot hold, each with its largest magnitude on these images.
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """What FP16 cannot hold, with the largest magnitudes.
 
-    Of a norm it is the sum of squares that the norm is the root of.
+    Attributes:
+        tensors: their readers and makers have to stay in FP32.
+        sums: within operators, by the operator's first output, which FP16 holds: the operator alone
+            has to stay in FP32.
+    """
+
+    tensors: Mapping[str, float] = field(default_factory=dict)
+    sums: Mapping[str, float] = field(default_factory=dict)
+
+
+NOTHING: Final = Beyond()
+
+
+def leaving_fp16(model: onnx.ModelProto, images: NDArray[np.uint8]) -> Beyond:
+    """The tensors and sums that FP16 cannot hold, with their largest magnitudes on these images.
 
     Args:
         model: FP32.
@@ -33,26 +49,35 @@ def leaving_fp16(model: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str,
     """
     types = tensor_types(model)
     made = (name for node in model.graph.node for name in node.output)
-    names = [name for name in made if types.get(name) == TensorProto.FLOAT]
-    session = _open(model, names)
+    tensors = [name for name in made if types.get(name) == TensorProto.FLOAT]
+    extended = copy_of(model)
+    sums = with_sums(extended)
+    session = _open(extended, [*tensors, *sums.values()])
     (given,) = (value.name for value in session.get_inputs())
-    outputs = [_MAGNITUDE.format(name) for name in names]
     # One by one: the memory is that of one image's activations.
-    rows = [session.run(outputs, {given: image[np.newaxis]}) for image in images]
-    largest = np.max(np.asarray(rows, np.float64), axis=0)
-    roots = {
-        n for node in model.graph.node if node.op_type in _ROOTS_OF_SQUARES for n in node.output
-    }
-    largest = np.where([name in roots for name in names], largest**2, largest)
-    return {
-        name: float(value) for name, value in zip(names, largest, strict=True) if value > LARGEST
-    }
+    rows = [session.run(None, {given: image[np.newaxis]}) for image in images]
+    count = len(model.graph.output)
+    largest = np.max([[float(value) for value in row[count:]] for row in rows], axis=0)
+    in_tensors = _beyond(tensors, largest[: len(tensors)])
+    in_sums = _beyond(list(sums), largest[len(tensors) :])
+    return Beyond(in_tensors, {n: v for n, v in in_sums.items() if n not in in_tensors})
+
+
+def largest_of(found: Mapping[str, float]) -> str:
+    """The largest of them by name, for a message."""
+    largest = sorted(found.items(), key=lambda item: -item[1])
+    named = ", ".join(f"{name} (up to {value:.3g})" for name, value in largest[:_NAMED])
+    more = len(largest) - _NAMED
+    return f"{named} and {more} more" if more > 0 else named
+
+
+def _beyond(names: Sequence[str], largest: NDArray[np.float64]) -> dict[str, float]:
+    return {n: float(v) for n, v in zip(names, largest, strict=True) if v > LARGEST}
 
 
 def _open(model: onnx.ModelProto, names: list[str]) -> ort.InferenceSession:
-    """A session that gives the largest finite magnitude of each tensor."""
-    extended = copy_of(model)
-    graph = extended.graph
+    """A session whose further outputs are the largest finite magnitude of each tensor."""
+    graph = model.graph
     graph.initializer.append(numpy_helper.from_array(np.zeros((), np.float32), "no_magnitude"))
     for name in names:
         magnitude = _MAGNITUDE.format(name)
@@ -66,4 +91,4 @@ def _open(model: onnx.ModelProto, names: list[str]) -> ort.InferenceSession:
             ]
         )
         graph.output.append(helper.make_tensor_value_info(magnitude, TensorProto.FLOAT, []))
-    return open_session(extended, session_options())
+    return open_session(model, session_options())

@@ -12,11 +12,11 @@ from onnx import NodeProto, numpy_helper
 
 from converters.onnx_graph.nested import all_names, captured
 
-Message = TypeVar("Message", onnx.ModelProto, onnx.NodeProto, onnx.TensorProto)
+Message = TypeVar("Message", onnx.ModelProto, onnx.NodeProto, onnx.TensorProto, onnx.ValueInfoProto)
 
 
 def copy_of(message: Message) -> Message:
-    """An independent copy of a model, a node or a tensor."""
+    """An independent copy of a model or of a part of it."""
     copy = type(message)()
     copy.CopyFrom(message)
     return copy

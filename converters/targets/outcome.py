@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from converters.fp16.half_model import HalfModel, half_refusal
+from converters.fp16.range_check import largest_of
 from converters.placement import TENSORRT
 from converters.targets.attempt import Failure
 from converters.targets.quantized import Quantized
@@ -14,10 +15,15 @@ def target_warnings(half: HalfModel | Failure, quantized: Quantized | None) -> l
     refusal = half_refusal(half)
     if refusal is not None:
         found.append(f"no FP16 graph for GPUs: {refusal}")
-    if isinstance(half, HalfModel) and half.kept_float:
+    if isinstance(half, HalfModel) and half.beyond.tensors:
         found.append(
-            f"FP16 ends at 65,504: {half.kept_text()} stay in FP32 in the graphs for GPUs, which "
-            "costs speed there"
+            f"FP16 ends at 65,504: {largest_of(half.beyond.tensors)} stay in FP32 in the graphs "
+            "for GPUs, which costs speed there"
+        )
+    if isinstance(half, HalfModel) and half.beyond.sums:
+        found.append(
+            f"FP16 ends at 65,504, and sums beyond it are within what gives "
+            f"{largest_of(half.beyond.sums)}: these operators stay in FP32 in the graphs for GPUs"
         )
     if quantized is None:
         return found

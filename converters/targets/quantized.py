@@ -14,6 +14,7 @@ from converters.calibration import Calibration, calibrate
 from converters.calibration_cache import cache_key, cached
 from converters.float_run import balanced, run_float
 from converters.fp16.half_model import HalfModel, half_refusal
+from converters.fp16.range_check import NOTHING
 from converters.gate import failures
 from converters.image_set import ImageSet, evenly, image_batches
 from converters.judging import Judging
@@ -155,8 +156,8 @@ class _Solving:
     def _tensorrt8(self) -> Solution | Failure:
         """TensorRT 8 runs in FP16 what it likes: the network has to hold in it everywhere."""
         reason = half_refusal(self.half)
-        if reason is None and self.problem.kept_float:
-            reason = f"FP16 cannot hold {', '.join(sorted(self.problem.kept_float)[:3])}"
+        if reason is None and self.problem.beyond.tensors:
+            reason = f"FP16 cannot hold {', '.join(sorted(self.problem.beyond.tensors)[:3])}"
         if reason is not None:
             return Failure(f"TensorRT 8 chooses FP16 itself, and {reason}", "")
         return self._related(TENSORRT8, TENSORRT)
@@ -182,8 +183,8 @@ def _problem(
     chosen = evenly(images, image_limit(fp32))
     reference = run_float(fp32, np.concatenate(list(image_batches(chosen, spec, 1))))
     probe = reference.chosen(balanced(reference.predicted, PROBE_IMAGES))
-    kept_float = frozenset[str]() if isinstance(half, Failure) else frozenset(half.kept_float)
-    return Problem(fp32, calibration, spec, reference, probe, judging, on_progress, kept_float)
+    beyond = NOTHING if isinstance(half, Failure) else half.beyond
+    return Problem(fp32, calibration, spec, reference, probe, judging, on_progress, beyond)
 
 
 def _in_the_form_of(problem: Problem, placement: Placement, solution: Solution) -> Solution:

@@ -20,9 +20,17 @@ from converters.loading.intake.floats import all_float32
 from converters.loading.intake.heads import remove_head
 from converters.loading.intake.initializers import fold_constants, plain_initializers
 from converters.loading.intake.inputs import one_image_input
-from converters.loading.intake.names import drop_doubled_names, safe_names
-from converters.loading.intake.opset import not_newer, not_older
-from converters.loading.intake.outputs import drop_maps, expose_scores, one_output, scores_in
+from converters.loading.intake.names import drop_blank_ends, drop_doubled_names, safe_names
+from converters.loading.intake.opsets.newer import not_newer
+from converters.loading.intake.opsets.older import not_older
+from converters.loading.intake.outputs import (
+    drop_constants,
+    drop_maps,
+    expose_scores,
+    name_outputs,
+    one_output,
+    scores_in,
+)
 from converters.loading.intake.running import Arrays, batch_of, is_near, open_graph
 from converters.loading.intake.subject import Subject
 from converters.loading.intake.training_mode import in_training_mode, refuse_training_mode
@@ -57,9 +65,11 @@ def take_in(
     """
     model = decode_graph(content, name)
     drop_maps(model)
+    name_outputs(model)
     check_operators(model, name)
     subject = Subject(model, name, class_count, samples, outputs, batch)
     drop_doubled_names(subject)
+    drop_blank_ends(subject)
     plain_initializers(subject)
     refuse_training_mode(subject)
     not_older(subject)
@@ -83,6 +93,7 @@ def _take_outputs(subject: Subject) -> None:
     Runtime's CPU computes FP16 in FP32.
     """
     is_converted = all_float32(subject)
+    drop_constants(subject)
     fold_constants(subject)
     found = _run(subject)
     if not scores_in(found, subject.class_count):

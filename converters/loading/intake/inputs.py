@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from converters.loading.intake.refusals import has_other_channels
 from converters.loading.intake.subject import Subject
 from converters.onnx_graph.editing import bypass, fresh_name, prune
-from converters.onnx_graph.lookup import attribute, readers
+from converters.onnx_graph.lookup import attribute, constants, readers
 from converters.onnx_graph.nested import names_read
 from edge.errors import ModelError
 
@@ -27,6 +27,8 @@ _COLOURS: Final = 3
 _MOVING: Final = frozenset(
     {"Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
 )
+# Normalisations are written with these.
+_BY_PIXEL: Final = frozenset({"Add", "Cast", "Div", "Identity", "Mul", "Sub"})
 
 Dimensions = list[int | str]
 
@@ -148,6 +150,8 @@ def _transpose(model: onnx.ModelProto, image: onnx.ValueInfoProto) -> None:
 
 def _check(subject: Subject, image: onnx.ValueInfoProto, dimensions: Dimensions) -> None:
     channels, *size = dimensions[1:]
+    if not isinstance(channels, int):
+        channels = _channels_read(subject.model, image.name) or channels
     if isinstance(channels, int) and channels != _COLOURS:
         where = f" (input {image.name[:40]} {_dimensions(image)})"
         raise has_other_channels(subject.name, channels, where)
@@ -156,6 +160,17 @@ def _check(subject: Subject, image: onnx.ValueInfoProto, dimensions: Dimensions)
         raise _other(
             subject, image, "Correct input.height and input.width in the card, or export it anew."
         )
+
+
+def _channels_read(model: onnx.ModelProto, name: str) -> int | None:
+    """The channels that the first convolution reads, where it follows the input directly."""
+    weights = constants(model)
+    for node in readers(model, name):
+        if node.op_type == "Conv" and node.input[1] in weights:
+            return int(weights[node.input[1]].dims[1]) * int(attribute(node, "group", 1))
+        if node.op_type in _BY_PIXEL:
+            return _channels_read(model, node.output[0])
+    return None
 
 
 def _other(subject: Subject, image: onnx.ValueInfoProto, advice: str) -> ModelError:

@@ -9,6 +9,7 @@ from typing import Final
 import onnx
 
 from converters.loading.intake.subject import Subject
+from converters.onnx_graph.nested import bodies
 
 INPUT: Final = "input"
 OUTPUT: Final = "output"
@@ -27,6 +28,17 @@ def drop_doubled_names(subject: Subject) -> None:
         if node.name in seen:
             node.ClearField("name")
         seen.add(node.name)
+
+
+def drop_blank_ends(subject: Subject) -> None:
+    """Take off inputs that are left out at the end of a node.
+
+    ONNX allows them, and ONNX Runtime's LayerNormalization crashes on them.
+    """
+    for node in subject.model.graph.node:
+        if not any(True for _ in bodies(node)):
+            while node.input and not node.input[-1]:
+                node.input.pop()
 
 
 def safe_names(subject: Subject) -> None:

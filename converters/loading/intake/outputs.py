@@ -13,8 +13,8 @@ from onnx import TensorProto, helper
 from converters.loading.intake.heads import HEADS
 from converters.loading.intake.running import Arrays, is_near
 from converters.loading.intake.subject import Subject
-from converters.onnx_graph.editing import fresh_name, int_list, prune
-from converters.onnx_graph.lookup import producers
+from converters.onnx_graph.editing import copy_of, fresh_name, int_list, prune
+from converters.onnx_graph.lookup import constants, producers
 from edge.errors import ModelError
 
 # These give the best class or its score, from the scores of all classes.
@@ -31,6 +31,34 @@ def drop_maps(model: onnx.ModelProto) -> None:
             info = helper.make_tensor_value_info(node.input[0], TensorProto.FLOAT, [None, None])
             value.CopyFrom(info)
     prune(model)
+
+
+def name_outputs(model: onnx.ModelProto) -> None:
+    """Give outputs the type and shape that ONNX asks for and ONNX Runtime does without."""
+    if all(value.type.tensor_type.HasField("shape") for value in model.graph.output):
+        return
+    inferred = onnx.shape_inference.infer_shapes(model)
+    for value, found in zip(model.graph.output, inferred.graph.output, strict=True):
+        if not value.type.tensor_type.HasField("shape"):
+            value.CopyFrom(found)
+
+
+def drop_constants(subject: Subject) -> None:
+    """Leave out outputs that no image changes, where others are left."""
+    graph = subject.model.graph
+    known = set(constants(subject.model))
+    for node in graph.node:
+        if known.issuperset(filter(None, node.input)):
+            known.update(node.output)
+    kept = [copy_of(value) for value in graph.output if value.name not in known]
+    left_out = [value.name for value in graph.output if value.name in known]
+    if kept and left_out:
+        subject.changes.append(
+            f"outputs that no image changes were left out: {', '.join(left_out)[:200]}"
+        )
+        del graph.output[:]
+        graph.output.extend(kept)
+        prune(subject.model)
 
 
 def choose(outputs: Arrays, subject_name: str, class_count: int) -> str:
@@ -115,7 +143,7 @@ def one_output(subject: Subject, outputs: Arrays) -> NDArray[np.float32]:
         subject.changes.append(
             f"of its outputs {chosen[:40]} was taken; left out: {', '.join(others)[:200]}"
         )
-    _flatten(model, chosen, outputs[chosen].ndim, subject.class_count)
+    _flatten(model, chosen, subject.class_count)
     prune(model)
     return np.asarray(flat(outputs[chosen]), np.float32)
 
@@ -126,17 +154,20 @@ def expose_scores(model: onnx.ModelProto) -> bool:
     for value in model.graph.output:
         node = computed.get(value.name)
         while node is not None and node.op_type not in _DECISIONS:
-            node = computed.get(node.input[0]) if node.input else None
+            # A list of names is looked up by the place of the best class.
+            inputs = node.input[1:] if node.op_type == "Gather" else node.input
+            node = computed.get(inputs[0]) if inputs else None
         if node is not None:
             found[node.input[0]] = None
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in found)
     return bool(found)
 
 
-def _flatten(model: onnx.ModelProto, chosen: str, rank: int, class_count: int) -> None:
-    """Leave one output (batch, classes); axes of length 1 behind the classes go."""
+def _flatten(model: onnx.ModelProto, chosen: str, class_count: int) -> None:
+    """Leave one output (batch, classes); axes of length 1 go, and a batch that was lost is back."""
     result = chosen
-    if rank != 2:
+    value = next(value for value in model.graph.output if value.name == chosen)
+    if len(value.type.tensor_type.shape.dim) != 2:
         result = fresh_name(model, f"{chosen}_of_classes")
         shape = int_list(model, "classes_shape", [-1, class_count])
         model.graph.node.append(helper.make_node("Reshape", [chosen, shape], [result]))

@@ -120,3 +120,11 @@ def test_input_without_a_batch_is_refused_as_such() -> None:
     model = to_onnx(OneImage(), torch.zeros(3, 32, 32))
     with pytest.raises(ModelError, match=r"float \[3, 32, 32\].*Export it for a batch of images"):
         take(model)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_channels_that_the_file_leaves_open_are_those_of_its_first_layer(channels: int) -> None:
+    model = to_onnx(network(channels), torch.zeros(1, channels, 32, 32), is_dynamic=True)
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_param = "channels"
+    with pytest.raises(ModelError, match=rf"takes images of {channels} channels?.*3 are needed"):
+        take(model)

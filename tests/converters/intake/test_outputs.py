@@ -87,3 +87,43 @@ def test_list_of_dictionaries_gives_its_scores() -> None:
     model.graph.output.append(helper.make_value_info("z", kind))
     onnx.checker.check_model(model)
     np.testing.assert_allclose(outputs_of(take(model)), given_by(net), atol=1e-5)
+
+
+def test_output_without_a_shape_gives_its_logits() -> None:
+    model = to_onnx(network(), is_dynamic=True)
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    np.testing.assert_allclose(outputs_of(take(model)), given_by(network()), atol=1e-5)
+
+
+@pytest.mark.parametrize("is_computed", [False, True])
+def test_output_that_no_image_changes_is_left_out(*, is_computed: bool) -> None:
+    model = to_onnx(network(), is_dynamic=True)
+    model.graph.initializer.append(helper.make_tensor("shares", TensorProto.FLOAT, [1, 3], [1] * 3))
+    name = "priors" if is_computed else "shares"
+    if is_computed:
+        model.graph.node.append(helper.make_node("Log", ["shares"], ["priors"]))
+    model.graph.output.insert(0, helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3]))
+    taken = take(model)
+    assert taken.changes == [f"outputs that no image changes were left out: {name}"]
+    np.testing.assert_allclose(outputs_of(taken), given_by(network()), atol=1e-5)
+
+
+@pytest.mark.parametrize("axes", [{}, {"axes": [0]}], ids=["all", "first"])
+def test_output_that_lost_its_batch_of_one_gives_its_logits(axes: dict[str, Any]) -> None:
+    model = to_onnx(network(), opset=11)
+    logits = model.graph.output[0].name
+    model.graph.node.append(helper.make_node("Squeeze", [logits], ["y"], **axes))
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, [3]))
+    np.testing.assert_allclose(outputs_of(take(model)), given_by(network()), atol=1e-5)
+
+
+def test_name_of_the_best_class_alone_gives_the_scores_that_it_was_chosen_from() -> None:
+    model = to_onnx(network(), is_dynamic=True)
+    best = helper.make_node("ArgMax", [model.graph.output[0].name], ["best"], axis=1, keepdims=0)
+    model.graph.node.extend([best, helper.make_node("Gather", ["names", "best"], ["y"])])
+    names = helper.make_tensor("names", TensorProto.STRING, [3], [b"a", b"b", b"c"])
+    model.graph.initializer.append(names)
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("y", TensorProto.STRING, ["n"]))
+    np.testing.assert_allclose(outputs_of(take(model)), given_by(network()), atol=1e-5)

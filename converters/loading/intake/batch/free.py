@@ -13,7 +13,14 @@ from converters.loading.intake.batch.axis import RESHAPING, BatchAxis, Shape, fo
 from converters.loading.intake.batch.strides import as_reshapes
 from converters.loading.intake.running import Running, is_near, open_graph
 from converters.loading.intake.subject import Subject
-from converters.onnx_graph.editing import add_constant, copy_of, fresh_name, insert_before, int_list
+from converters.onnx_graph.editing import (
+    add_constant,
+    copy_of,
+    fresh_name,
+    insert_before,
+    int_list,
+    replace,
+)
 from converters.onnx_graph.lookup import Constants, array, attribute, constants
 from edge.errors import ModelError
 
@@ -82,7 +89,7 @@ def _rewritten(subject: Subject) -> onnx.ModelProto:
     while True:
         shapes = _shapes(model, subject)
         places = follow_batch(model, known, shapes, subject.batch)
-        if not _keep_in_squeeze(model, shapes, places):
+        if not _keep_in_squeeze(model, known, shapes, places):
             break
     for node in list(model.graph.node):
         held = [name for name in node.input if name in places]
@@ -129,19 +136,31 @@ def _reshape(
 
 
 def _keep_in_squeeze(
-    model: onnx.ModelProto, shapes: Mapping[str, Shape], places: Mapping[str, BatchAxis]
+    model: onnx.ModelProto,
+    known: Constants,
+    shapes: Mapping[str, Shape],
+    places: Mapping[str, BatchAxis],
 ) -> bool:
-    """Give one Squeeze without axes those that are not the batch's, which it drops if it is 1.
+    """Let one Squeeze keep the batch, which it drops where that is 1; False if there is none left.
 
-    False where there is none left.
+    Without axes it drops what else has the length 1.
     """
     for node in model.graph.node:
-        place, before = places.get(node.input[0]) if node.input else None, shapes
-        if node.op_type == "Squeeze" and len(node.input) < 2 and place is not None:
-            sizes = before[node.input[0]]
-            gone = [i for i, size in enumerate(sizes) if size == 1 and i != place.axis]
-            node.input.append(int_list(model, "squeezed_axes", gone))
-            return True
+        place = places.get(node.input[0]) if node.op_type == "Squeeze" else None
+        if place is None:
+            continue
+        sizes = shapes[node.input[0]]
+        axes = array(known, node.input[1]) if len(node.input) > 1 else None
+        named = None if axes is None else {int(axis) % len(sizes) for axis in axes.reshape(-1)}
+        if len(node.input) > 1 and (named is None or place.axis not in named):
+            continue
+        dropped = named or {i for i, size in enumerate(sizes) if size == 1}
+        # The axes as sizes: without any, ONNX Runtime drops all of length 1.
+        kept = [i for i in range(len(sizes)) if i == place.axis or i not in dropped]
+        shape = [-1 if i == place.axis else sizes[i] for i in kept]
+        inputs = [node.input[0], int_list(model, "kept_shape", shape)]
+        replace(model, node, [helper.make_node("Reshape", inputs, list(node.output))])
+        return True
     return False
 
 

@@ -1,4 +1,4 @@
-"""One opset, for operators that the converter, ONNX Runtime and TensorRT read alike."""
+"""A newer graph in the opset that is read, or as near as its operators allow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from converters.onnx_graph.constants import constant_nodes_to_initializers
 from converters.onnx_graph.editing import copy_of, int_list
 from converters.onnx_graph.lookup import STANDARD_DOMAINS, array, attribute, constants, opset_of
 from converters.onnx_graph.nested import all_nodes
-from edge.errors import ModelError
 
 # Pools got them late; ones are what pools without them have.
 _ONES: Final = "dilations"
@@ -26,24 +25,6 @@ _NO_FORM: Final = (
     onnx.checker.ValidationError,
     onnx.shape_inference.InferenceError,
 )
-
-
-def not_older(subject: Subject) -> None:
-    """Bring an older graph to `OPSET`.
-
-    Raises:
-        ModelError: an operator has no newer form.
-    """
-    opset = opset_of(subject.model)
-    if opset >= OPSET:
-        return
-    try:
-        subject.model = onnx.version_converter.convert_version(subject.model, OPSET)
-    except RuntimeError as error:
-        raise ModelError(
-            f"{subject.name} has opset {opset} and cannot be brought to {OPSET}. "
-            f"Export it again with opset {OPSET} or newer."
-        ) from error
 
 
 def not_newer(subject: Subject) -> None:
@@ -114,9 +95,11 @@ def _in_older_terms(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     newer = [("", name) for name in sorted(names) if OPSET < since.get(name, 0) <= opset]
     older = copy_of(model)
     if newer:
+        _name_types(older)
         older = onnx.inliner.inline_selected_functions(
-            model, newer, exclude=False, inline_schema_functions=True
+            older, newer, exclude=False, inline_schema_functions=True
         )
+        del older.graph.value_info[:]
     constant_nodes_to_initializers(older)
     sizes = _sizes(older)
     for node in older.graph.node:
@@ -126,6 +109,14 @@ def _in_older_terms(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
         if since.get(node.op_type, opset) <= OPSET:
             _drop_attributes(node, opset)
     return older
+
+
+def _name_types(model: onnx.ModelProto) -> None:
+    """Say the type of every tensor: an operator is written out by the types that it is given."""
+    tensors = model.graph.initializer
+    held = [helper.make_tensor_value_info(t.name, t.data_type, t.dims) for t in tensors]
+    model.graph.value_info.extend(held)
+    model.CopyFrom(onnx.shape_inference.infer_shapes(model))
 
 
 def _drop_attributes(node: onnx.NodeProto, opset: int) -> None:

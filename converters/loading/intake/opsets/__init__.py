@@ -1,0 +1,1 @@
+"""One opset, for operators that the converter, ONNX Runtime and TensorRT read alike."""

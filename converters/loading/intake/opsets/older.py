@@ -1,0 +1,103 @@
+"""An older graph in the opset that is read, with the same outputs."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper
+
+from converters.loading.graph import OPSET
+from converters.loading.intake.running import is_near
+from converters.loading.intake.subject import Subject
+from converters.onnx_graph.lookup import graph_inputs, opset_of
+from converters.onnx_graph.nested import all_nodes
+from converters.onnx_graph.sessions import open_session, session_options
+from edge.backends.onnx import RUNTIME_ERRORS
+from edge.errors import ModelError
+
+_TOLERANCE: Final = 1e-3
+_COLOURS: Final = 3
+_CHANNELS: Final = (1, _COLOURS, 4)
+# Up to opset 10 resizing began at the corner, and the nearest pixel was the one before.
+_OLD_RESIZING: Final = 10
+_FROM_CORNER: Final = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+
+Feed = dict[str, NDArray[Any]]
+
+
+def not_older(subject: Subject) -> None:
+    """Bring an older graph to `OPSET`.
+
+    Raises:
+        ModelError: an operator has no newer form, or ONNX's converter gives it one that computes
+            something else.
+    """
+    opset = opset_of(subject.model)
+    if opset >= OPSET:
+        return
+    advice = f"Export it again with opset {OPSET} or newer."
+    try:
+        newer = onnx.version_converter.convert_version(subject.model, OPSET)
+    except RuntimeError as error:
+        raise ModelError(
+            f"{subject.name} has opset {opset} and cannot be brought to {OPSET}. {advice}"
+        ) from error
+    if opset <= _OLD_RESIZING:
+        _resize_from_corner(newer)
+    if not _computes_the_same(subject, newer):
+        raise ModelError(
+            f"{subject.name} has opset {opset}, and gives other outputs once brought to {OPSET}. "
+            f"{advice}"
+        )
+    subject.model = newer
+
+
+def _resize_from_corner(model: onnx.ModelProto) -> None:
+    """Let resizing begin at the corner, which ONNX's converter leaves at the newer default."""
+    for node in all_nodes(model.graph.node):
+        if node.op_type == "Resize":
+            named = {held.name for held in node.attribute}
+            missing = {key: value for key, value in _FROM_CORNER.items() if key not in named}
+            node.attribute.extend(helper.make_attribute(*item) for item in missing.items())
+
+
+def _computes_the_same(subject: Subject, newer: onnx.ModelProto) -> bool:
+    """Whether both give the same for one input; also where the older one does not run here."""
+    feed = _feed(subject)
+    try:
+        expected = _outputs(subject.model, feed)
+    except RUNTIME_ERRORS:
+        return True
+    try:
+        found = _outputs(newer, feed)
+    except RUNTIME_ERRORS:
+        return False
+    pairs = zip(found, expected, strict=True)
+    return all(is_near(f, e, _TOLERANCE) for f, e in pairs if isinstance(e, np.ndarray))
+
+
+def _outputs(model: onnx.ModelProto, feed: Feed) -> list[Any]:
+    return list(open_session(model, session_options(is_silent=True)).run(None, feed))
+
+
+def _feed(subject: Subject) -> Feed:
+    """One input of noise, in the sizes that the graph declares or else the card."""
+    noise = np.random.default_rng(0)
+    feed = {}
+    for value in graph_inputs(subject.model):
+        kind = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+        drawn = noise.standard_normal(_shape(value, subject.size))
+        feed[value.name] = (drawn if kind.kind == "f" else np.abs(drawn) * 64).astype(kind)
+    return feed
+
+
+def _shape(value: onnx.ValueInfoProto, size: tuple[int, int]) -> list[int]:
+    declared = [d.dim_value for d in value.type.tensor_type.shape.dim]
+    likely = [1] * len(declared)
+    if len(declared) == 4:
+        is_last = declared[3] in _CHANNELS and declared[1] not in _CHANNELS
+        likely = [1, *size, _COLOURS] if is_last else [1, _COLOURS, *size]
+    return [known or guess for known, guess in zip(declared, likely, strict=True)]
