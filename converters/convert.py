@@ -75,8 +75,8 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
     """
     card = request.card
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
-        to_calibrate = calibration_images(request, Path(scratch))
-        to_judge = validation_images(request, Path(scratch))
+        to_calibrate = calibration_images(request, Path(scratch), on_progress)
+        to_judge = validation_images(request, Path(scratch), on_progress)
         source, fp32, doubts = _open(request, to_judge, on_progress)
         validation = Validation.from_images(to_judge, card.classes)
         judging = Judging(fp32, card, validation, request.gate, on_progress)

@@ -17,6 +17,7 @@ from edge.errors import ConfigError
 from edge.image_folders.walk import FoundImage, find_images
 from edge.images import read_image, read_named_file
 from edge.preprocess import InputSpec, preprocess
+from edge.progress import OnProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,10 @@ class ImageSet:
 
 
 def load_images(
-    folder: Path, classes: tuple[str, ...] | None = None, limit: int | None = None
+    folder: Path,
+    classes: tuple[str, ...] | None = None,
+    limit: int | None = None,
+    on_progress: OnProgress | None = None,
 ) -> ImageSet:
     """Images of a folder and its subfolders, linked ones too.
 
@@ -54,6 +58,7 @@ def load_images(
         classes: where given, subfolders are classes and label their images; otherwise the
             images have no labels.
         limit: take this many, as equally as they allow from each subfolder.
+        on_progress: called with (step, done, total) while the files are read.
 
     Raises:
         ConfigError: no folder, a folder that is no class, an image in two classes, or one that
@@ -74,7 +79,8 @@ def load_images(
     if limit is not None and len(paths) > limit:
         paths = _stratified(paths, folder, limit)
     files = tuple((labels.get(path), path) for path in paths)
-    return ImageSet(folder.name, files, _digest(files), left_out.lines())
+    digest = _digest(files, f"reading {folder.name}", on_progress)
+    return ImageSet(folder.name, files, digest, left_out.lines())
 
 
 def draw_images(count: int, seed: int, folder: Path) -> ImageSet:
@@ -155,9 +161,17 @@ def _once(images: tuple[FoundImage, ...], labels: dict[Path, str]) -> list[Found
     return list(by_file.values())
 
 
-def _digest(files: tuple[tuple[str | None, Path], ...]) -> str:
-    digests = sorted(hashlib.sha256(read_named_file(path)).digest() for _, path in files)
-    return hashlib.sha256(b"".join(digests)).hexdigest()
+def _digest(
+    files: tuple[tuple[str | None, Path], ...],
+    step: str = "",
+    on_progress: OnProgress | None = None,
+) -> str:
+    digests = []
+    for number, (_, path) in enumerate(files, start=1):
+        digests.append(hashlib.sha256(read_named_file(path)).digest())
+        if on_progress:
+            on_progress(step, number, len(files))
+    return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
 
 
 def _entry(path: Path, folder: Path) -> str:

@@ -12,6 +12,7 @@ from converters.card import DRAWN, ModelCard
 from converters.gate import Gate
 from converters.image_set import ImageSet, draw_images, load_images
 from edge.errors import ConfigError
+from edge.progress import OnProgress
 
 # Fewer images leave the tails of the activations to chance.
 MIN_CALIBRATION_IMAGES: Final = 32
@@ -49,7 +50,9 @@ class Request:
     gate: Gate = field(default_factory=Gate)
 
 
-def calibration_images(request: Request, scratch: Path) -> ImageSet | None:
+def calibration_images(
+    request: Request, scratch: Path, on_progress: OnProgress | None = None
+) -> ImageSet | None:
     """The images to calibrate on, None without INT8; drawn ones are written into `scratch`.
 
     Raises:
@@ -67,7 +70,7 @@ def calibration_images(request: Request, scratch: Path) -> ImageSet | None:
     if chosen == DRAWN:
         images = draw_images(limit, DRAWN_CALIBRATION_SEED, scratch / "calibration")
     else:
-        images = load_images(Path(chosen), limit=limit)
+        images = load_images(Path(chosen), limit=limit, on_progress=on_progress)
     if len(images.files) < MIN_CALIBRATION_IMAGES:
         raise ConfigError(
             f"{images.origin} holds {len(images.files)} calibration images"
@@ -77,7 +80,9 @@ def calibration_images(request: Request, scratch: Path) -> ImageSet | None:
     return images
 
 
-def validation_images(request: Request, scratch: Path) -> ImageSet:
+def validation_images(
+    request: Request, scratch: Path, on_progress: OnProgress | None = None
+) -> ImageSet:
     """The labelled images to judge on; drawn ones are written into `scratch`.
 
     Raises:
@@ -89,7 +94,7 @@ def validation_images(request: Request, scratch: Path) -> ImageSet:
             "the accuracy check needs validation images and the card names none. Give "
             "--validation DIR with one folder of images per class."
         )
-    return labelled_images(chosen, request.card.classes, scratch)
+    return labelled_images(chosen, request.card.classes, scratch, on_progress)
 
 
 def shared_images(calibration: ImageSet, validation: Sequence[Path]) -> int:
@@ -102,7 +107,12 @@ def shared_images(calibration: ImageSet, validation: Sequence[Path]) -> int:
     return sum(_digest(path) in digests for path in same_size)
 
 
-def labelled_images(source: Path | str, classes: tuple[str, ...], scratch: Path) -> ImageSet:
+def labelled_images(
+    source: Path | str,
+    classes: tuple[str, ...],
+    scratch: Path,
+    on_progress: OnProgress | None = None,
+) -> ImageSet:
     """A folder's images with their classes; drawn ones are written into `scratch`.
 
     Raises:
@@ -110,7 +120,7 @@ def labelled_images(source: Path | str, classes: tuple[str, ...], scratch: Path)
     """
     if source == DRAWN:
         return draw_images(DRAWN_VALIDATION_COUNT, DRAWN_VALIDATION_SEED, scratch / "validation")
-    return load_images(Path(source), classes)
+    return load_images(Path(source), classes, on_progress=on_progress)
 
 
 def _digest(path: Path) -> bytes:

@@ -34,6 +34,10 @@ class Fit:
     predicted: NDArray[np.intp]
     share: NDArray[np.float64]
 
+    def first(self, count: int) -> Fit:
+        """The fit of the first images alone."""
+        return Fit(self.labels[:count], self.predicted[:count], self.share[:count])
+
     @property
     def right(self) -> NDArray[np.bool_]:
         """Which images get their label."""
@@ -82,5 +86,7 @@ def is_clearly_better(other: Fit, found: Fit) -> bool:
 def standard_errors(other: Fit, found: Fit) -> float:
     """The paired mean gain in the right class's probability, in its standard errors."""
     gain = (other.share - found.share)[other.share != found.share]
+    if len(gain) < 2:
+        return 0.0
     error = gain.std(ddof=1) / np.sqrt(len(gain))
     return float(gain.mean() / max(error, np.finfo(float).eps))

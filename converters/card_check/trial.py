@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.card_check.fit import Fit, measure_fit
+from converters.card_check.fit import Fit, measure_fit, standard_errors
 from converters.image_set import ImageSet, image_batches
 from converters.loading.samples import normalise
 from edge.errors import ConfigError
@@ -19,6 +19,12 @@ from edge.preprocess import InputSpec
 MAX_IMAGES: Final = 400
 # After so many images an input that fits worse is not tried on the others.
 TRIAL_IMAGES: Final = 96
+# After so many an input is given up that recognises fewer than this share of them. Of those that
+# recognise 60 % (`MIN_BALANCED_ACCURACY`) that is one in a thousand, and one in a hundred.
+LEAST_SHARES: Final = {16: 0.25, 32: 0.4}
+# After so many images an input is given up that is worse by more standard errors than this.
+EARLY_IMAGES: Final = 32
+MAX_STANDARD_ERRORS_WORSE: Final = 3.0
 BATCH_SIZE: Final = 16
 
 # Normalised float32 images (batch, 3, h, w) to logits (batch, classes).
@@ -42,14 +48,13 @@ class Trial:
         return measure_fit(self.logits(spec), self.labels)
 
     def fit_if_better(self, spec: InputSpec, rival: Fit) -> Fit | None:
-        """The fit under a spec; None if it is no better than `rival`, on TRIAL_IMAGES or on all."""
+        """The fit under a spec; None if it is no better than `rival`, on few images or on all."""
         rows: list[NDArray[np.float32]] = []
         for batch in self._batches(spec):
             rows.extend(batch)
-            if len(rows) == TRIAL_IMAGES:
-                so_far = measure_fit(np.stack(rows), self.labels[:TRIAL_IMAGES])
-                if so_far.share.mean() <= rival.share[:TRIAL_IMAGES].mean():
-                    return None
+            so_far = measure_fit(np.stack(rows), self.labels[: len(rows)])
+            if len(rows) < len(self.labels) and _is_hopeless(so_far, rival.first(len(rows))):
+                return None
         fit = measure_fit(np.stack(rows), self.labels)
         return fit if fit.share.mean() > rival.share.mean() else None
 
@@ -60,6 +65,16 @@ class Trial:
     def _batches(self, spec: InputSpec) -> Iterator[NDArray[np.float32]]:
         for batch in image_batches(self.images, spec, BATCH_SIZE):
             yield self.infer(normalise(batch, spec))
+
+
+def _is_hopeless(so_far: Fit, rival: Fit) -> bool:
+    """Whether an input that was tried on the first images need not be tried on the others."""
+    count = len(so_far.labels)
+    if count == TRIAL_IMAGES and so_far.share.mean() <= rival.share.mean():
+        return True
+    if count == EARLY_IMAGES and standard_errors(rival, so_far) > MAX_STANDARD_ERRORS_WORSE:
+        return True
+    return so_far.accuracy < LEAST_SHARES.get(count, 0.0)
 
 
 def choose_images(images: ImageSet, classes: tuple[str, ...]) -> tuple[ImageSet, NDArray[np.intp]]:

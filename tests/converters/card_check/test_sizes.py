@@ -53,10 +53,13 @@ def discs(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
 def sized_network(discs: ImageSet, accuracy: Callable[[tuple[int, int]], float]) -> Trial:
     """A network whose accuracy is a function of the size; it knows the images by their order."""
     chosen, labels = choose_images(discs, CLASSES)
-    position = 0
+    position, last = 0, (0, 0)
 
     def infer(images: NDArray[np.float32]) -> NDArray[np.float32]:
-        nonlocal position
+        nonlocal position, last
+        # A size that is given up leaves images that were not looked at.
+        position = position if images.shape[2:] == last else 0
+        last = images.shape[2:]
         numbers = (position + np.arange(len(images))) % len(labels)
         position = (position + len(images)) % len(labels)
         # The same images are right under every size, and more of them under a better one.
@@ -104,6 +107,20 @@ def test_better_sizes_tries_other_proportions(
     trial = sized_network(discs, lambda size: 0.95 if size == trained else 0.7)
     spec = replace(SPEC, height=card[0], width=card[1])
     assert sizes_found(trial, spec)[0] == [trained]
+
+
+def test_better_sizes_that_recognise_nothing_cost_few_images(discs: ImageSet) -> None:
+    trial = sized_network(discs, lambda size: 0.95 if size == (80, 80) else 0.1)
+    looked_at: dict[tuple[int, ...], int] = {}
+
+    def infer(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        size = images.shape[2:]
+        looked_at[size] = looked_at.get(size, 0) + len(images)
+        return trial.infer(images)
+
+    sizes_found(replace(trial, infer=infer), replace(SPEC, height=224, width=224))
+    assert looked_at.pop((80, 80)) == looked_at.pop((224, 224)) == 70
+    assert set(looked_at.values()) == {16}
 
 
 def test_better_sizes_of_a_network_with_one_size_finds_none(discs: ImageSet) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from converters.loading.intake.outputs import choose
@@ -122,7 +122,7 @@ def test_name_of_the_best_class_alone_gives_the_scores_that_it_was_chosen_from()
     model = to_onnx(network(), is_dynamic=True)
     best = helper.make_node("ArgMax", [model.graph.output[0].name], ["best"], axis=1, keepdims=0)
     model.graph.node.extend([best, helper.make_node("Gather", ["names", "best"], ["y"])])
-    names = helper.make_tensor("names", TensorProto.STRING, [3], [b"a", b"b", b"c"])
+    names = numpy_helper.from_array(np.array(["a", "b", "c"], object), "names")
     model.graph.initializer.append(names)
     del model.graph.output[:]
     model.graph.output.append(helper.make_tensor_value_info("y", TensorProto.STRING, ["n"]))
