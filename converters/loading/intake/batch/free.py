@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -10,38 +10,49 @@ import onnx
 from onnx import helper
 
 from converters.loading.intake.batch.axis import RESHAPING, BatchAxis, Shape, follow_batch
+from converters.loading.intake.batch.dropped import Kept, keep_batch
 from converters.loading.intake.batch.strides import as_reshapes
 from converters.loading.intake.running import Running, is_near, open_graph
 from converters.loading.intake.subject import Subject
-from converters.onnx_graph.editing import add_constant, copy_of, fresh_name, insert_before, int_list
-from converters.onnx_graph.lookup import Constants, array, attribute, constants
+from converters.onnx_graph.editing import (
+    add_constant,
+    copy_of,
+    fresh_name,
+    insert_before,
+    int_list,
+    prune,
+)
+from converters.onnx_graph.lookup import Constants, array, attribute, constants, producers
 from edge.errors import ModelError
 
 BATCH: Final = "batch"
 _TRIED_BATCHES: Final = (1, 2, 5)
+_RECURRENT: Final = ("GRU", "LSTM", "RNN")
+# The place of their first state among their inputs; an LSTM has a second one behind it.
+_STATES: Final = 5
 # Kernels for one image and for several sum in another order.
 _TOLERANCE: Final = 1e-3
 # A constant of one row serves each image of a batch in these; in a Concat it is repeated.
 _BROADCASTING: Final = ("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Where", "Concat")
 
 
+class FixedBatchError(ModelError):
+    """A graph for one number of images alone, written so that no other can be made of it."""
+
+
 def free_batch(subject: Subject) -> None:
     """Make the batch dynamic, and show that each image gets its own logits in any batch.
 
     Raises:
-        ModelError: the graph is fixed to its batch.
+        FixedBatchError: the graph is fixed to its batch.
     """
     trial = _dynamic(subject.model)
     reason = _what_differs(trial, subject)
     if reason is not None:
-        trial = _rewritten(subject)
-        left = _what_differs(trial, subject)
-        if left is not None:
-            raise ModelError(
-                f"{subject.name} is fixed to a batch of {subject.batch} ({reason}), and a dynamic "
-                "batch is needed. Export it with a dynamic batch (dynamic_axes or dynamic_shapes), "
-                "without int(x.shape[0]) in its code."
-            )
+        freed = next((t for t in _rewrites(subject) if _what_differs(t, subject) is None), None)
+        if freed is None:
+            raise _fixed(subject, reason)
+        trial = freed
         subject.changes.append(f"its fixed batch of {subject.batch} was made dynamic")
     subject.model, subject.batch = trial, 1
 
@@ -74,10 +85,31 @@ def _what_differs(trial: onnx.ModelProto, subject: Subject) -> str | None:
     return None
 
 
-def _rewritten(subject: Subject) -> onnx.ModelProto:
+def _rewrites(subject: Subject) -> Iterator[onnx.ModelProto]:
+    """Copies that may take any batch: as the graph is, and with its lost batch axis put back."""
+    yield _rewritten(subject.model, subject)
+    if subject.batch == 1:
+        model = copy_of(subject.model)
+        known, shapes = constants(model), _shapes(model, subject)
+        if keep_batch(Kept(model, known, shapes, follow_batch(model, known, shapes, 1))):
+            yield _rewritten(model, subject)
+
+
+def _fixed(subject: Subject, reason: str) -> FixedBatchError:
+    return FixedBatchError(
+        f"{subject.name} is fixed to a batch of {subject.batch} ({reason}), and a dynamic batch is "
+        "needed. Let its forward keep the first axis (flatten(1), no flatten(0), squeeze() or "
+        "x[0], no int(x.shape[0])), and export it with dynamic_axes={'x': {0: 'n'}} "
+        "(torch.onnx.export) or dynamic_shapes=({0: torch.export.Dim('n')},) "
+        "(torch.export.export)."
+    )
+
+
+def _rewritten(original: onnx.ModelProto, subject: Subject) -> onnx.ModelProto:
     """A copy with a dynamic batch in the nodes that hold its size as a constant."""
-    model = copy_of(subject.model)
+    model = copy_of(original)
     known = constants(model)
+    _leave_out_zero_states(model, known)
     as_reshapes(model, known, _shapes(model, subject))
     while True:
         shapes = _shapes(model, subject)
@@ -98,6 +130,22 @@ def _rewritten(subject: Subject) -> onnx.ModelProto:
         elif node.op_type == "Concat":
             _expand_constants(model, node, shapes, places)
     return _dynamic(model)
+
+
+def _leave_out_zero_states(model: onnx.ModelProto, known: Constants) -> None:
+    """Let recurrent layers begin with zeros of any batch, where those of one were written out."""
+    computed = producers(model)
+    for node in model.graph.node:
+        if node.op_type not in _RECURRENT:
+            continue
+        for position in range(_STATES, min(len(node.input), _STATES + 2)):
+            name = node.input[position]
+            if name in computed and computed[name].op_type == "Expand":
+                name = computed[name].input[0]
+            state = array(known, name)
+            if state is not None and not state.any():
+                node.input[position] = ""
+    prune(model)
 
 
 def _shapes(model: onnx.ModelProto, subject: Subject) -> dict[str, Shape]:
@@ -140,7 +188,11 @@ def _keep_in_squeeze(
         if node.op_type == "Squeeze" and len(node.input) < 2 and place is not None:
             sizes = before[node.input[0]]
             gone = [i for i, size in enumerate(sizes) if size == 1 and i != place.axis]
-            node.input.append(int_list(model, "squeezed_axes", gone))
+            if gone:
+                node.input.append(int_list(model, "squeezed_axes", gone))
+            else:
+                # Without axes an empty list of them would be as none.
+                node.op_type = "Identity"
             return True
     return False
 
