@@ -59,16 +59,13 @@ def _open(folder: Path, request: Request, samples: NDArray[np.float32]) -> Answe
     refuse_quantized_torch(path, kind, request.name)
     facts: dict[str, Any] = {}
     if kind is SourceKind.ONNX:
-        content, outputs, batch = path.read_bytes(), None, 0
+        # It is run within the child's limits here; the converter will run it without.
+        taken = take_in(path.read_bytes(), request.name, request.class_count, samples)
     else:
         # Three seconds and 200 MB that an ONNX file does not need.
         from converters.loading.torch_source import open_torch
 
-        opened = open_torch(kind, path, request, samples)
-        kind, facts = opened.kind, opened.facts
-        content, outputs, batch = opened.graph, opened.outputs, opened.batch
-    # The converter will run this graph without limits, so it is run within them here.
-    taken = take_in(content, request.name, request.class_count, samples, outputs, batch)
+        kind, taken, facts = open_torch(kind, path, request, samples)
     facts = taken.facts(facts)
     write_result(folder, taken.model.SerializeToString(), taken.given())
     return Answer(kind, facts, None)

@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
+from torch.export.graph_signature import ConstantArgument, InputKind, TensorArgument
 
 from converters.loading.border import Request
 from converters.loading.checks.exported import what_it_runs
+from converters.loading.intake.inputs import BYTES_TAKEN
+from converters.loading.intake.refusals import has_other_inputs
+from converters.loading.torch_graph.of_images import OfImages, takes_no_tensor
 from edge.errors import ModelError
 
+# Compares the type that an image had in the example, before it becomes a float.
+_TYPE_CHECK: Final = torch.ops.aten._assert_tensor_metadata.default  # noqa: SLF001
 
-def open_exported_program(path: Path, request: Request) -> tuple[nn.Module, dict[str, Any]]:
-    """The program as a module, and facts.
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program as a module of images, and what is known of it.
+
+    Attributes:
+        batch: that it was exported for, 0 where it takes any.
+    """
+
+    module: nn.Module
+    batch: int
+    facts: dict[str, Any]
+
+
+def open_exported_program(path: Path, request: Request) -> Program:
+    """The program as a module of images alone.
 
     Raises:
-        ModelError: it would run code when loaded and is not trusted.
+        ModelError: it would run code when loaded and is not trusted, or needs other inputs.
     """
     reason = what_it_runs(path)
     if reason is not None and not request.trusted:
@@ -29,9 +50,50 @@ def open_exported_program(path: Path, request: Request) -> tuple[nn.Module, dict
         )
     with path.open("rb") as file:
         program = torch.export.load(file)
-    module = program.module(check_guards=False)
+    others = _other_inputs(program, request.name)
+    image = _example_of_image(program)
+    module: nn.Module = _as_module(program)
+    facts = {} if reason is None else {"trusted_pickle": True, "names_run": [reason]}
+    if image.dtype is torch.uint8:
+        facts["changes"] = [BYTES_TAKEN]
+    batch = image.shape[0] if image.dim() else 0
+    return Program(
+        OfImages(module, others) if others else module,
+        batch if isinstance(batch, int) else 0,
+        facts,
+    )
+
+
+def _as_module(program: torch.export.ExportedProgram) -> torch.fx.GraphModule:
+    module: torch.fx.GraphModule = program.module(check_guards=False)
     # The check of the input's shape is one of a fixed batch, and cannot be traced.
     module._forward_pre_hooks.clear()  # noqa: SLF001  # torch has no public name for it
+    for node in list(module.graph.nodes):
+        if node.target is _TYPE_CHECK:
+            module.graph.erase_node(node)
     module.graph.eliminate_dead_code()
     module.recompile()
-    return module, {} if reason is None else {"trusted_pickle": True, "names_run": [reason]}
+    return module
+
+
+def _other_inputs(program: torch.export.ExportedProgram, name: str) -> list[Any]:
+    """The values that the program was exported with for all inputs but the first, an image."""
+    specs = program.graph_signature.input_specs
+    found = [spec.arg for spec in specs if spec.kind is InputKind.USER_INPUT]
+    tensors = [argument for argument in found if isinstance(argument, TensorArgument)]
+    if len(tensors) != 1 or found[0] is not tensors[0]:
+        raise has_other_inputs(name, [argument.name for argument in tensors])
+    positional, by_keyword = program.call_spec.in_spec.children()
+    forms = [*positional.children(), *by_keyword.children()]
+    if not forms[0].is_leaf():
+        kind = forms[0].type.__name__
+        raise takes_no_tensor(name, tensors[0].name, f"a {kind}")
+    return [argument.value for argument in found[1:] if isinstance(argument, ConstantArgument)]
+
+
+def _example_of_image(program: torch.export.ExportedProgram) -> torch.Tensor:
+    """The description of the image that it was exported with; open sizes are symbols."""
+    specs = program.graph_signature.input_specs
+    name = next(s.arg.name for s in specs if s.kind is InputKind.USER_INPUT)
+    image: torch.Tensor = next(n for n in program.graph.nodes if n.name == name).meta["val"]
+    return image

@@ -1,10 +1,10 @@
-"""Open any kind of torch file and give its graph and its logits. Runs in the child."""
+"""Open any kind of torch file and take its graph in. Runs in the child."""
 
 from __future__ import annotations
 
 import warnings
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +18,13 @@ from converters.loading.checks.devices import on_cpu
 from converters.loading.checks.kernels import checked_kernels
 from converters.loading.checks.torchscript import check_torchscript
 from converters.loading.exported_program import open_exported_program
+from converters.loading.intake.batch.free import FixedBatchError
+from converters.loading.intake.chain import take_in
+from converters.loading.intake.subject import Subject
 from converters.loading.torch_graph.export import export
-from converters.loading.torch_graph.run import run_module
+from converters.loading.torch_graph.run import Ran, run_module
 from converters.loading.weights.open_weights import open_pickle, open_safetensors
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A torch file's core graph as ONNX bytes, and what torch computes.
-
-    Attributes:
-        batch: of the example that the graph was exported with.
-        outputs: (n, classes) for the samples.
-    """
-
-    kind: SourceKind
-    graph: bytes
-    batch: int
-    outputs: NDArray[np.float32]
-    facts: dict[str, Any]
+from edge.errors import ModelError
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +32,16 @@ class _Loaded:
     kind: SourceKind
     module: nn.Module
     facts: dict[str, Any]
+    batch: int = 0
 
 
 def open_torch(
     kind: SourceKind, path: Path, request: Request, samples: NDArray[np.float32]
-) -> Opened:
-    """Load the file, run it on normalised images (n, 3, h, w), export it.
+) -> tuple[SourceKind, Subject, dict[str, Any]]:
+    """Load the file, run it on normalised images (n, 3, h, w), take its graph in.
+
+    Returns:
+        What it is, the graph that was taken in, and facts of the file.
 
     Raises:
         ModelError: damaged, not a classifier of such images, or it would run code.
@@ -61,16 +53,38 @@ def open_torch(
         loaded.module.eval()
     # Not in inference mode, where the guard would see whole layers and not their kernels.
     with torch.no_grad(), checked_kernels():
-        ran = run_module(loaded.module, request.name, request.class_count, samples)
+        ran = run_module(loaded.module, request.name, request.class_count, samples, loaded.batch)
+    changes = [*loaded.facts.get("changes", []), *ran.changes]
+    facts = loaded.facts | ({"changes": changes} if changes else {})
+    return loaded.kind, taken_in(ran, request, samples), facts
+
+
+def taken_in(ran: Ran, request: Request, samples: NDArray[np.float32]) -> Subject:
+    """The graph of a module that ran on the samples, for any batch.
+
+    Raises:
+        ModelError: it cannot be exported, or brought to the form of a bundle's graph.
+    """
+    try:
+        return _exported(ran, request, samples, ran.given.batch)
+    except FixedBatchError as fixed:
+        # Code that goes through its images one by one is written out for those of the example.
+        if ran.given.batch == 1:
+            raise
+        try:
+            return _exported(ran, request, samples, 1)
+        except ModelError:
+            raise fixed from None
+
+
+def _exported(ran: Ran, request: Request, samples: NDArray[np.float32], batch: int) -> Subject:
     # Code by others is run once more; a network of our own is traced, which the guard disturbs.
-    is_script = isinstance(ran.module, torch.jit.ScriptModule)
+    is_script = any(isinstance(m, torch.jit.ScriptModule) for m in ran.module.modules())
     height, width = samples.shape[2:]
     with torch.no_grad(), checked_kernels() if is_script else nullcontext():
-        graph = export(
-            ran.module, request.name, height, width, ran.batch, any_size=request.any_size
-        )
-    facts = loaded.facts | ({"changes": ran.changes} if ran.changes else {})
-    return Opened(loaded.kind, graph, ran.batch, ran.outputs, facts)
+        graph = export(ran.module, request.name, height, width, batch, any_size=request.any_size)
+    given = replace(ran.given, batch=batch)
+    return take_in(graph, request.name, request.class_count, samples, given)
 
 
 def _load(kind: SourceKind, path: Path, request: Request) -> _Loaded:
@@ -81,7 +95,8 @@ def _load(kind: SourceKind, path: Path, request: Request) -> _Loaded:
     if kind is SourceKind.TORCHSCRIPT:
         return _Loaded(kind, _open_torchscript(path, request), {})
     if kind is SourceKind.EXPORTED_PROGRAM:
-        return _Loaded(kind, *open_exported_program(path, request))
+        program = open_exported_program(path, request)
+        return _Loaded(kind, program.module, program.facts, program.batch)
     weights = open_safetensors if kind is SourceKind.SAFETENSORS else open_pickle
     opened = weights(path, request)
     return _Loaded(opened.kind, opened.module, opened.facts)

@@ -27,7 +27,7 @@ def test_speed_lines_where_int8_is_not_slower_tell_the_gain_alone(int8: float) -
 
 
 def test_speed_lines_of_a_cpu_without_vnni_are_those_of_its_own_graph() -> None:
-    (line,) = speed_lines({**latencies(fp32=4.0), **{"int8.7bit": Latencies(np.full(3, 2.0))}})
+    (line,) = speed_lines({**latencies(fp32=4.0), "int8.7bit": Latencies(np.full(3, 2.0))})
     assert line.startswith("INT8 is 2.00 times as fast as FP32 here")
 
 

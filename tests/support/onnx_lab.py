@@ -13,14 +13,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from converters.loading.border import Request
 from converters.loading.intake.chain import take_in
 from converters.loading.intake.heads import HEADS
 from converters.loading.intake.running import open_graph
 from converters.loading.intake.subject import Subject
-from converters.loading.torch_graph.export import export as export_taken
+from converters.loading.sandbox.limits import Limits
 from converters.loading.torch_graph.run import run_module
+from converters.loading.torch_source import taken_in
 
 CLASS_COUNT = 3
+REQUEST = Request("m.pt", "0" * 64, None, CLASS_COUNT, trusted=False, limits=Limits())
 SAMPLES: NDArray[np.float32] = (
     np.random.default_rng(0).normal(0, 1, (5, 3, 32, 32)).astype(np.float32)
 )
@@ -82,12 +85,13 @@ def take(model: onnx.ModelProto) -> Subject:
     return take_in(model.SerializeToString(), "m.onnx", CLASS_COUNT, SAMPLES)
 
 
-def take_module(module: nn.Module) -> Subject:
+def take_module(module: nn.Module, batch: int = 0) -> Subject:
     """A torch module's way: run, exported, and through the intake."""
     with torch.no_grad():
-        ran = run_module(module, "m.pt", CLASS_COUNT, SAMPLES)
-    content = export_taken(ran.module, "m.pt", 32, 32, ran.batch)
-    return take_in(content, "m.pt", CLASS_COUNT, SAMPLES, ran.outputs, ran.batch)
+        ran = run_module(module, REQUEST.name, CLASS_COUNT, SAMPLES, batch)
+    taken = taken_in(ran, REQUEST, SAMPLES)
+    taken.changes[:0] = ran.changes
+    return taken
 
 
 def given_by(module: nn.Module) -> NDArray[np.float32]:

@@ -27,20 +27,25 @@ from converters.loading.intake.outputs import (
     drop_constants,
     drop_maps,
     expose_scores,
+    flat,
     name_outputs,
     one_output,
     scores_in,
 )
 from converters.loading.intake.running import Arrays, batch_of, is_near, open_graph
-from converters.loading.intake.subject import Subject
+from converters.loading.intake.subject import Given, Subject
 from converters.loading.intake.training_mode import in_training_mode, refuse_training_mode
 from converters.loading.size_search import at_any_size
+from converters.onnx_graph.editing import copy_of
 from edge.errors import ModelError
 
 # What FP16 and BF16 weights may move the logits by, as a share of their range.
 _LOW_PRECISION_TOLERANCE: Final = 0.05
 # Two runs of one image differ by nothing but the order of sums.
 _SAME: Final = 1e-4
+# Of labels and of the scores that they come with, in FP16 too.
+_DECIDED: Final = 0.01
+_UNKNOWN: Final = Given()
 
 
 def take_in(
@@ -48,17 +53,14 @@ def take_in(
     name: str,
     class_count: int,
     samples: NDArray[np.float32],
-    outputs: NDArray[np.float32] | None = None,
-    batch: int = 0,
+    given: Given = _UNKNOWN,
 ) -> Subject:
     """The model with one dynamic batch of images in, logits out, FP32, no control flow.
 
     Args:
         name: of the file, for messages.
         samples: normalised images (n, 3, h, w).
-        outputs: what the source's own framework gives for them (n, classes); for an ONNX file,
-            whose framework this is, None.
-        batch: that the graph was exported with, 0 where nobody knows.
+        given: what the source's own framework gives for them.
 
     Raises:
         ModelError: it cannot be brought there; one line that says what it is and what to do.
@@ -67,7 +69,7 @@ def take_in(
     drop_maps(model)
     name_outputs(model)
     check_operators(model, name)
-    subject = Subject(model, name, class_count, samples, outputs, batch)
+    subject = Subject(model, name, class_count, samples, given.outputs, given.batch, given.decision)
     drop_doubled_names(subject)
     drop_blank_ends(subject)
     plain_initializers(subject)
@@ -96,18 +98,43 @@ def _take_outputs(subject: Subject) -> None:
     drop_constants(subject)
     fold_constants(subject)
     found = _run(subject)
+    _require_decision(subject, found)
     if not scores_in(found, subject.class_count):
-        found = _run(subject) if expose_scores(subject.model) else found
+        found = _scores_behind(subject) or found
     outputs = one_output(subject, found)
     if subject.outputs is None:
         subject.outputs = outputs
     elif is_converted:
         if not is_near(outputs, subject.outputs, _LOW_PRECISION_TOLERANCE):
-            raise ModelError(
-                f"{subject.name} gives other outputs in FP32 than in the precision that it is "
-                "stored in. Export the network in FP32, as it was trained."
-            )
+            raise _differs_in_fp32(subject)
         subject.outputs = outputs
+
+
+def _scores_behind(subject: Subject) -> Arrays | None:
+    """The scores that a graph makes its decision of, which become its outputs, where it has any."""
+    original, found = subject.model, None
+    subject.model = copy_of(original)
+    if expose_scores(subject.model):
+        found = scores_in(_run(subject), subject.class_count)
+    if not found:
+        subject.model = original
+        return None
+    subject.changes.append("it gives its decision alone: the scores that it is made of were taken")
+    return found
+
+
+def _require_decision(subject: Subject, found: Arrays) -> None:
+    """The graph of a source that gives its decision alone decides as the source does."""
+    pairs = zip(found.values(), subject.decision.values(), strict=bool(subject.decision))
+    if not all(is_near(flat(one), flat(other), _DECIDED) for one, other in pairs):
+        raise _differs_in_fp32(subject)
+
+
+def _differs_in_fp32(subject: Subject) -> ModelError:
+    return ModelError(
+        f"{subject.name} gives other outputs in FP32 than in the precision that it is stored in. "
+        "Export the network in FP32, as it was trained."
+    )
 
 
 def _run(subject: Subject) -> Arrays:

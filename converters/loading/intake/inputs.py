@@ -7,7 +7,7 @@ from typing import Final
 import onnx
 from onnx import TensorProto, helper
 
-from converters.loading.intake.refusals import has_other_channels
+from converters.loading.intake.refusals import has_other_channels, has_other_inputs
 from converters.loading.intake.subject import Subject
 from converters.onnx_graph.editing import bypass, fresh_name, prune
 from converters.onnx_graph.lookup import attribute, constants, readers
@@ -30,6 +30,10 @@ _MOVING: Final = frozenset(
 # Normalisations are written with these.
 _BY_PIXEL: Final = frozenset({"Add", "Cast", "Div", "Identity", "Mul", "Sub"})
 
+# Notes of what was done, for torch's files too.
+BYTES_TAKEN: Final = "its input of bytes was made one of floats from 0 to 255"
+CHANNELS_LAST: Final = "its channels-last input was given a transposition in front"
+
 Dimensions = list[int | str]
 
 
@@ -51,7 +55,7 @@ def one_image_input(subject: Subject) -> None:
         raise _other(subject, image, "Give a network for images.")
     if _is_channels_last(dimensions, subject.size):
         _transpose(model, image)
-        subject.changes.append("its channels-last input was given a transposition in front")
+        subject.changes.append(CHANNELS_LAST)
         dimensions = [dimensions[i] for i in _TO_CHANNELS_FIRST]
     _check(subject, image, dimensions)
     batch = dimensions[0]
@@ -71,13 +75,8 @@ def _only_input(subject: Subject) -> onnx.ValueInfoProto:
     unused = [value for value in graph.input if value.name not in used]
     inputs = [value for value in graph.input if value.name in used]
     if len(inputs) != 1:
-        found = (
-            ", ".join(f"{value.name} {_dimensions(value)}" for value in inputs) or "none is read"
-        )
-        raise ModelError(
-            f"{subject.name} has {len(inputs)} inputs ({found[:300]}); a classifier with one "
-            "input, the image, is needed. Export it with the others as constants."
-        )
+        found = [f"{value.name} {_dimensions(value)}" for value in inputs]
+        raise has_other_inputs(subject.name, found)
     for value in unused:
         subject.changes.append(f"its input {value.name[:40]}, which nothing reads, was left out")
         graph.input.remove(value)
@@ -102,7 +101,7 @@ def _take_bytes(subject: Subject, image: onnx.ValueInfoProto) -> None:
         bypass(model, cast.output[0], cast.input[0])
     (image.type.tensor_type.elem_type,) = types
     prune(model)
-    subject.changes.append("its input of bytes was made one of floats from 0 to 255")
+    subject.changes.append(BYTES_TAKEN)
 
 
 def _casts_behind(model: onnx.ModelProto, name: str) -> list[onnx.NodeProto] | None:

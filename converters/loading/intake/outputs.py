@@ -18,8 +18,10 @@ from converters.onnx_graph.lookup import constants, producers
 from edge.errors import ModelError
 
 # These give the best class or its score, from the scores of all classes.
-_DECISIONS: Final = ("ArgMax", "TopK", "ReduceMax")
+_DECISIONS: Final = ("ArgMax", "TopK", "ReduceMax", "Greater", "GreaterOrEqual")
 _HEAD_TOLERANCE: Final = 1e-3
+# Kinds of types that labels have, and no scores.
+_LABELS: Final = "iub"
 
 
 def drop_maps(model: onnx.ModelProto) -> None:
@@ -82,10 +84,11 @@ def choose(outputs: Arrays, subject_name: str, class_count: int) -> str:
     if len(logits) == 1:
         return logits[0]
     found = ", ".join(f"{name or 'output'} {_shape(v)}" for name, v in outputs.items()) or "nothing"
-    if not logits and any(output.dtype.kind in "iu" for output in outputs.values()):
+    if not logits and may_be_decision(outputs, class_count):
         raise ModelError(
             f"{subject_name} gives its decision alone ({found[:300]} for n images), and the scores "
-            f"of all {class_count} classes are needed. Export it without its last argmax or topk."
+            f"of all {class_count} classes are needed. Export it without its last argmax, max, "
+            "topk, sort or threshold, so that it gives its logits."
         )
     if not logits:
         raise ModelError(
@@ -99,6 +102,18 @@ def choose(outputs: Arrays, subject_name: str, class_count: int) -> str:
     )
 
 
+def may_be_decision(outputs: Arrays, class_count: int) -> bool:
+    """Whether nothing but the best classes and their scores may have been given.
+
+    These are labels, or at most as many numbers as there are classes.
+    """
+    if not outputs or scores_in(outputs, class_count):
+        return False
+    return any(output.dtype.kind in _LABELS for output in outputs.values()) or all(
+        flat(output).shape[1] <= class_count for output in outputs.values()
+    )
+
+
 def scores_in(outputs: Arrays, class_count: int) -> dict[str, NDArray[Any]]:
     """The outputs that hold a score (n, classes) for each class, in the order of the classes."""
     ranks = [flat(v) for v in outputs.values() if v.dtype.kind in "iu" and v.ndim > 1]
@@ -108,7 +123,13 @@ def scores_in(outputs: Arrays, class_count: int) -> dict[str, NDArray[Any]]:
     )
     found = {n: flat(v) for n, v in outputs.items() if is_scores(v, class_count)}
     # Sorted, as TopK gives all of them, they no longer tell the classes.
-    return {n: v for n, v in found.items() if not is_ranked or not _is_sorted(v)}
+    return {
+        n: v for n, v in found.items() if not (is_ranked and _is_sorted(v)) and not _is_one_hot(v)
+    }
+
+
+def _is_one_hot(scores: NDArray[Any]) -> bool:
+    return bool(np.isin(scores, (0, 1)).all() and (scores.sum(axis=1) == 1).all())
 
 
 def _is_sorted(scores: NDArray[Any]) -> bool:
@@ -149,7 +170,7 @@ def one_output(subject: Subject, outputs: Arrays) -> NDArray[np.float32]:
 
 
 def expose_scores(model: onnx.ModelProto) -> bool:
-    """Make the scores of all classes outputs where the graph gives its decision alone."""
+    """Give what decisions are made of in place of them; False where the graph makes none."""
     computed, found = producers(model), dict[str, None]()
     for value in model.graph.output:
         node = computed.get(value.name)
@@ -159,7 +180,9 @@ def expose_scores(model: onnx.ModelProto) -> bool:
             node = computed.get(inputs[0]) if inputs else None
         if node is not None:
             found[node.input[0]] = None
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in found)
+    if found:
+        del model.graph.output[:]
+        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in found)
     return bool(found)
 
 

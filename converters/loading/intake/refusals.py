@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from converters.loading.intake.running import reason_of
 from converters.loading.size_search import running_sizes
@@ -36,4 +36,13 @@ def has_other_channels(name: str, channels: int, where: str = "") -> ModelError:
     return ModelError(
         f"{name} takes images of {counted(channels, 'channel')}{where}, 3 are needed: red, green "
         "and blue. Train or export the network for colour images."
+    )
+
+
+def has_other_inputs(name: str, inputs: Sequence[str]) -> ModelError:
+    """The refusal of a network that needs more than images, or no images; `inputs` in words."""
+    found = ", ".join(inputs) or "none is read"
+    return ModelError(
+        f"{name} has {len(inputs)} inputs ({found[:300]}); a classifier with one input, the "
+        "image, is needed. Export it with the others as constants."
     )

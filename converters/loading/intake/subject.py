@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,21 @@ from edge.errors import ModelError
 Run = Callable[[int, int], object]
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the source's own framework gives; nothing for an ONNX file, whose framework this is.
+
+    Attributes:
+        outputs: (n, classes) for the samples; None where nobody knows.
+        batch: that the graph was exported with, 0 where nobody knows.
+        decision: by name all that it gives, (n, ...), where it gives no scores.
+    """
+
+    outputs: NDArray[np.float32] | None = None
+    batch: int = 0
+    decision: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Subject:
     """A model and what is known of it.
@@ -27,6 +42,7 @@ class Subject:
         outputs: what the source gives for them, (n, classes), once that is known.
         batch: the number of images that the graph was made for, 0 until that is known; any other
             may be wrong in it.
+        decision: all that the source gives, by name, where it gives no scores.
         removed_head: the operator that turned the logits into probabilities, once taken off.
         changes: what was done to the model, for people to read.
     """
@@ -37,6 +53,7 @@ class Subject:
     samples: NDArray[np.float32]
     outputs: NDArray[np.float32] | None = None
     batch: int = 0
+    decision: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     removed_head: str | None = None
     changes: list[str] = field(default_factory=list)
 

@@ -24,8 +24,18 @@ def refuse_training_mode(subject: Subject) -> None:
 def in_training_mode(name: str, sign: str) -> ModelError:
     """The refusal of a model that was exported while it trained; `sign` shows it."""
     return ModelError(
-        f"{name} was exported in training mode ({sign}), so that its answers depend on chance or "
-        "on the other images of a batch. Call model.eval() and export it again."
+        f"{name} was exported in training mode or trains in any mode ({sign}), so "
+        "that its answers depend on chance or on the other images of a batch. Call model.eval(), "
+        "let functional.dropout and its like follow self.training, and export it again."
+    )
+
+
+def measures_batch(name: str) -> ModelError:
+    """The refusal of a model whose batch norm has no statistics of the training."""
+    return ModelError(
+        f"{name} holds a batch norm without mean and variance of its training "
+        "(track_running_stats=False), so that an image's answer depends on the others of its "
+        "batch. Train it with running statistics, or with GroupNorm."
     )
 
 

@@ -14,11 +14,18 @@ from torch import nn
 
 from converters.loading.graph import OPSET
 from converters.loading.intake.running import reason_of
+from converters.loading.intake.training_mode import measures_batch
 from converters.loading.torch_graph.symbolics import add_symbolics
 from edge.errors import ModelError
 
 # How the exporter names an operator that it has no translation of.
 _UNSUPPORTED: Final = re.compile(r"operator '?(aten::\w+)'?")
+_CANNOT: Final = (
+    *(RuntimeError, TypeError, ValueError, AssertionError, LookupError),
+    torch.onnx.errors.OnnxExporterError,
+)
+# What it says of a batch norm that measures its images, with nothing to measure by.
+_NO_STATISTICS: Final = "batch_size and channel_size must be non-None"
 
 
 def export(
@@ -50,7 +57,7 @@ def export(
             path = Path(folder) / "exported.onnx"
             _write(_traceable(module, example), example, axes, path)
             return path.read_bytes()
-    except (RuntimeError, torch.onnx.errors.OnnxExporterError, TypeError, ValueError) as error:
+    except _CANNOT as error:
         raise _cannot_export(name, error) from error
 
 
@@ -92,6 +99,8 @@ def _traceable(module: nn.Module, example: torch.Tensor) -> nn.Module:
 
 
 def _cannot_export(name: str, error: Exception) -> ModelError:
+    if _NO_STATISTICS in str(error):
+        return measures_batch(name)
     operator = _UNSUPPORTED.search(str(error))
     what = f"it uses {operator[1]}: " if operator else ""
     return ModelError(

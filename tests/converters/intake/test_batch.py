@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edge.errors import ModelError
-from tests.support.onnx_lab import given_by, outputs_of, take, take_module, to_onnx
+from tests.support.onnx_lab import SAMPLES, given_by, outputs_of, take, take_module, to_onnx
 
 
 class Reshape(nn.Module):
@@ -151,10 +153,103 @@ def test_graph_that_says_dynamic_and_is_not_serves_any() -> None:
     np.testing.assert_allclose(outputs_of(taken), given_by(module), atol=1e-5)
 
 
-def test_graph_that_looks_at_the_first_image_alone_is_refused() -> None:
+def test_graph_that_looks_at_the_first_image_of_two_is_refused() -> None:
     class First(Reshape):
         def forward(self, images: Tensor) -> Tensor:
             return self.head(self.first(images)[0].reshape(1, 128))  # type: ignore[no-any-return]
 
-    with pytest.raises(ModelError, match=r"fixed to a batch of 1 .* dynamic batch is needed"):
-        take(to_onnx(First().eval()))
+    with pytest.raises(ModelError, match=r"fixed to a batch of 2 .* dynamic batch is needed"):
+        take(to_onnx(First().eval(), torch.zeros(2, 3, 32, 32)))
+
+
+class Dropping(nn.Module):
+    """Loses the batch axis of its one image, in one of the ways in which people write it."""
+
+    def __init__(self, drop: Callable[[nn.Module, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.head, self.drop = nn.Conv2d(3, 8, 32), nn.Linear(8, 3), drop
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.drop(self.head, self.first(images))
+
+
+DROPPING: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
+    "flatten": lambda head, x: head(x.flatten(0)).unsqueeze(0),
+    "squeeze": lambda head, x: head(x.squeeze()).softmax(0)[None],
+    "row": lambda head, x: head(x.view(1, -1)),
+    "reshape": lambda head, x: head(x.reshape(8)),
+    "first": lambda head, x: head(x[0].mean((1, 2)))[None],
+    "last": lambda head, x: head(x.flatten(1))[0],
+    "slice": lambda head, x: head(x[:1].flatten(1)),
+    "turned": lambda head, x: head(x[0].transpose(0, 2)[0, 0]).relu(),
+    "unbind": lambda head, x: torch.stack([head(one.flatten()) for one in x.unbind(0)]),
+    "split": lambda head, x: torch.cat([head(one.flatten(1)) for one in torch.split(x, 1)]),
+    "mean": lambda head, x: head(x.mean((0, 2, 3))),
+}
+
+
+@pytest.mark.parametrize("kind", ["onnx", "traced", "module"])
+@pytest.mark.parametrize("drop", DROPPING.values(), ids=DROPPING.keys())
+@pytest.mark.filterwarnings("ignore")
+def test_axis_of_one_image_that_is_dropped_is_kept_for_all(
+    drop: Callable[[nn.Module, Tensor], Tensor], kind: str
+) -> None:
+    torch.manual_seed(6)
+    module, example = Dropping(drop).eval(), torch.zeros(1, 3, 32, 32)
+    with torch.no_grad():
+        alone = [module(image[None]).reshape(1, 3) for image in torch.from_numpy(SAMPLES)]
+    if kind == "onnx":
+        taken = take(to_onnx(module, example))
+    elif kind == "traced":
+        traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
+        taken = take_module(traced)
+    else:
+        taken = take_module(module)
+    np.testing.assert_allclose(outputs_of(taken), torch.cat(alone).numpy(), atol=1e-5)
+    assert "its fixed batch of 1 was made dynamic" in taken.changes or kind != "onnx"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_squeeze_behind_the_classes_is_taken_at_a_batch_of_two() -> None:
+    module = nn.Sequential(Reshape(), nn.Softmax(1), Squeezed()).eval()
+    taken = take(to_onnx(module, torch.zeros(2, 3, 32, 32)))
+    np.testing.assert_allclose(outputs_of(taken), given_by(module), atol=1e-5)
+
+
+class Squeezed(nn.Module):
+    def forward(self, scores: Tensor) -> Tensor:
+        return scores.squeeze()
+
+
+class Recurrent(nn.Module):
+    def __init__(self, layer: type[nn.Module]) -> None:
+        super().__init__()
+        self.first, self.head = nn.Conv2d(3, 8, 8, 8), nn.Linear(16, 3)
+        self.layer = layer(8, 8, num_layers=2, bidirectional=True, batch_first=True)
+
+    def forward(self, images: Tensor) -> Tensor:
+        steps = self.first(images).flatten(2).transpose(1, 2)
+        return self.head(self.layer(steps)[0].mean(1))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("layer", [nn.GRU, nn.LSTM, nn.RNN])
+@pytest.mark.parametrize("kind", ["onnx", "exported"])
+@pytest.mark.filterwarnings("ignore")
+def test_zeros_that_a_recurrent_layer_begins_with_serve_any_batch(
+    layer: type[nn.Module], kind: str
+) -> None:
+    torch.manual_seed(6)
+    module, example = Recurrent(layer).eval(), torch.zeros(2, 3, 32, 32)
+    if kind == "onnx":
+        taken = take(to_onnx(module, example))
+    else:
+        program = torch.export.export(module, (example,)).module(check_guards=False)
+        program._forward_pre_hooks.clear()
+        taken = take_module(program, batch=2)
+    np.testing.assert_allclose(outputs_of(taken), given_by(module), atol=1e-5)
+
+
+def test_network_fixed_to_two_images_says_how_to_export_it() -> None:
+    module = Dropping(DROPPING["unbind"]).eval()
+    with pytest.raises(ModelError, match=r"fixed to a batch of 2 .* dynamic_axes=\{'x': \{0: 'n'"):
+        take(to_onnx(module, torch.zeros(2, 3, 32, 32)))

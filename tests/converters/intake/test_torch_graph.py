@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from converters.loading.torch_graph.symbolics import pool_matrix
 from edge.errors import ModelError
@@ -162,14 +163,34 @@ def test_operator_without_translation_is_named() -> None:
         take_module(Transforms(lambda x: x))
 
 
-def test_decision_alone_is_refused_as_such() -> None:
-    with pytest.raises(ModelError, match=r"m\.pt gives its decision alone \(output \(n\)"):
-        take_module(Then(lambda x: x.softmax(1).argmax(1)))
+@pytest.mark.parametrize(
+    "decide",
+    [
+        lambda x: x.argmax(1),
+        lambda x: x.topk(1),
+        lambda x: x.max(1),
+        lambda x: x.sort(1, descending=True),
+        lambda x: x.amax(1),
+        lambda x: x > 0.5,
+        lambda x: functional.one_hot(x.argmax(1), 3).float(),
+    ],
+    ids=["argmax", "topk", "max", "sort", "score", "threshold", "one-hot"],
+)
+def test_decision_of_torch_gives_the_scores_that_it_is_made_of(
+    decide: Callable[[Tensor], Any],
+) -> None:
+    taken = take_module(Then(lambda x: decide(x.softmax(1))))
+    assert taken.changes == [
+        "it gives its decision alone: the scores that it is made of were taken",
+        "the softmax at its end was taken off",
+    ]
+    taken.removed_head = None
+    np.testing.assert_allclose(outputs_of(taken), given_by(network()), atol=1e-5)
 
 
-def test_sorted_scores_are_not_taken_for_those_of_the_classes() -> None:
-    with pytest.raises(ModelError, match=r"m\.pt gives its decision alone \(0 \(n, 3\), 1"):
-        take_module(Then(lambda x: tuple(torch.topk(x, 3))))
+def test_decision_without_scores_behind_it_is_refused_as_such() -> None:
+    with pytest.raises(ModelError, match=r"m\.pt gives its decision alone \(logits \(n\)"):
+        take_module(Then(lambda x: (x[:, 0] * 3).long()))
 
 
 def test_nan_weights_are_not_taken_for_training_mode() -> None:

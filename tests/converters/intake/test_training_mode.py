@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edge.errors import ModelError
-from tests.support.onnx_lab import take, take_module, to_onnx
+from tests.support.onnx_lab import network, take, take_module, to_onnx
 
 
 class Drops(nn.Module):
@@ -50,8 +50,33 @@ def test_trace_in_training_mode_is_refused(*, norm: bool, dropout: bool) -> None
 
 
 def test_dropout_that_eval_does_not_reach_is_refused() -> None:
-    with pytest.raises(ModelError, match="two runs of one image differ"):
+    said = r"although it is in evaluation mode: bernoulli at test_training_mode\.py, line \d+ draws"
+    with pytest.raises(ModelError, match=said):
         take_module(Drops(norm=False, dropout=True).eval())
+
+
+@pytest.mark.parametrize("kind", ["scripted", "traced", "exported"])
+@pytest.mark.filterwarnings("ignore")
+def test_dropout_that_is_always_on_in_a_file_is_named(kind: str) -> None:
+    module, example = Drops(norm=True, dropout=True).eval(), torch.zeros(2, 3, 32, 32)
+    # In a trace and in an exported program it may as well be the mode that they were made in.
+    said = r"two runs of one image differ by dropout at test_training_mode\.py, line \d+"
+    found: nn.Module
+    if kind == "scripted":
+        said = "although it is in evaluation mode: dropout draws by chance"
+        found = torch.jit.script(module)
+    elif kind == "traced":
+        found = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
+    else:
+        found = torch.export.export(module, (example,)).module(check_guards=False)
+    with pytest.raises(ModelError, match=said):
+        take_module(found)
+
+
+def test_batch_norm_without_statistics_is_named() -> None:
+    norm = nn.BatchNorm2d(3, track_running_stats=False)
+    with pytest.raises(ModelError, match="batch norm without mean and variance of its training"):
+        take_module(nn.Sequential(norm, network()).eval())
 
 
 def test_dropout_in_evaluation_mode_is_taken() -> None:

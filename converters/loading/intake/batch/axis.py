@@ -104,7 +104,7 @@ def _transposed(node: onnx.NodeProto, _: Constants, before: Shape, axis: int) ->
 
 
 def _squeezed(node: onnx.NodeProto, known: Constants, before: Shape, axis: int) -> int | None:
-    gone = _axes(node, known, len(before))
+    gone = axes_of(node, known, len(before))
     if gone is None:
         gone = [i for i, size in enumerate(before) if size == 1 and i != axis]
     return None if axis in gone else axis - sum(i < axis for i in gone)
@@ -132,7 +132,7 @@ def _reduced(node: onnx.NodeProto, known: Constants, before: Shape, axis: int) -
     if node.op_type in _REDUCING:
         gone: list[int] | None = [attribute(node, "axis", 0) % len(before)]
     else:
-        gone = _axes(node, known, len(before))
+        gone = axes_of(node, known, len(before))
     if gone is None or axis in gone:
         return None
     return axis if attribute(node, "keepdims", 1) else axis - sum(i < axis for i in gone)
@@ -142,7 +142,8 @@ def _gemm(node: onnx.NodeProto, _: Constants, __: Shape, axis: int) -> int | Non
     return 1 - axis if attribute(node, "transA", 0) else axis
 
 
-def _axes(node: onnx.NodeProto, known: Constants, rank: int) -> list[int] | None:
+def axes_of(node: onnx.NodeProto, known: Constants, rank: int) -> list[int] | None:
+    """The axes that a node names, counted from the front; None where it names none."""
     found = attribute(node, "axes")
     if found is None and len(node.input) > 1:
         found = array(known, node.input[1])

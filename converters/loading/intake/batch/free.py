@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -10,45 +10,48 @@ import onnx
 from onnx import helper
 
 from converters.loading.intake.batch.axis import RESHAPING, BatchAxis, Shape, follow_batch
+from converters.loading.intake.batch.dropped import Kept, keep_batch
+from converters.loading.intake.batch.rows import expand_constants, take_one_row
 from converters.loading.intake.batch.strides import as_reshapes
 from converters.loading.intake.running import Running, is_near, open_graph
 from converters.loading.intake.subject import Subject
 from converters.onnx_graph.editing import (
     add_constant,
     copy_of,
-    fresh_name,
-    insert_before,
     int_list,
-    replace,
+    prune,
 )
-from converters.onnx_graph.lookup import Constants, array, attribute, constants
+from converters.onnx_graph.lookup import Constants, array, constants, producers
 from edge.errors import ModelError
 
 BATCH: Final = "batch"
 _TRIED_BATCHES: Final = (1, 2, 5)
+_RECURRENT: Final = ("GRU", "LSTM", "RNN")
+# The place of their first state among their inputs; an LSTM has a second one behind it.
+_STATES: Final = 5
 # Kernels for one image and for several sum in another order.
 _TOLERANCE: Final = 1e-3
 # A constant of one row serves each image of a batch in these; in a Concat it is repeated.
 _BROADCASTING: Final = ("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Where", "Concat")
 
 
+class FixedBatchError(ModelError):
+    """A graph for one number of images alone, written so that no other can be made of it."""
+
+
 def free_batch(subject: Subject) -> None:
     """Make the batch dynamic, and show that each image gets its own logits in any batch.
 
     Raises:
-        ModelError: the graph is fixed to its batch.
+        FixedBatchError: the graph is fixed to its batch.
     """
     trial = _dynamic(subject.model)
     reason = _what_differs(trial, subject)
     if reason is not None:
-        trial = _rewritten(subject)
-        left = _what_differs(trial, subject)
-        if left is not None:
-            raise ModelError(
-                f"{subject.name} is fixed to a batch of {subject.batch} ({reason}), and a dynamic "
-                "batch is needed. Export it with a dynamic batch (dynamic_axes or dynamic_shapes), "
-                "without int(x.shape[0]) in its code."
-            )
+        freed = next((t for t in _rewrites(subject) if _what_differs(t, subject) is None), None)
+        if freed is None:
+            raise _fixed(subject, reason)
+        trial = freed
         subject.changes.append(f"its fixed batch of {subject.batch} was made dynamic")
     subject.model, subject.batch = trial, 1
 
@@ -81,15 +84,36 @@ def _what_differs(trial: onnx.ModelProto, subject: Subject) -> str | None:
     return None
 
 
-def _rewritten(subject: Subject) -> onnx.ModelProto:
+def _rewrites(subject: Subject) -> Iterator[onnx.ModelProto]:
+    """Copies that may take any batch: as the graph is, and with its lost batch axis put back."""
+    yield _rewritten(subject.model, subject)
+    if subject.batch == 1:
+        model = copy_of(subject.model)
+        known, shapes = constants(model), _shapes(model, subject)
+        if keep_batch(Kept(model, known, shapes, follow_batch(model, known, shapes, 1))):
+            yield _rewritten(model, subject)
+
+
+def _fixed(subject: Subject, reason: str) -> FixedBatchError:
+    return FixedBatchError(
+        f"{subject.name} is fixed to a batch of {subject.batch} ({reason}), and a dynamic batch is "
+        "needed. Let its forward keep the first axis (flatten(1), no flatten(0), squeeze() or "
+        "x[0], no int(x.shape[0])), and export it with dynamic_axes={'x': {0: 'n'}} "
+        "(torch.onnx.export) or dynamic_shapes=({0: torch.export.Dim('n')},) "
+        "(torch.export.export)."
+    )
+
+
+def _rewritten(original: onnx.ModelProto, subject: Subject) -> onnx.ModelProto:
     """A copy with a dynamic batch in the nodes that hold its size as a constant."""
-    model = copy_of(subject.model)
+    model = copy_of(original)
     known = constants(model)
+    _leave_out_zero_states(model, known)
     as_reshapes(model, known, _shapes(model, subject))
     while True:
         shapes = _shapes(model, subject)
         places = follow_batch(model, known, shapes, subject.batch)
-        if not _keep_in_squeeze(model, known, shapes, places):
+        if not _keep_in_squeeze(model, shapes, places):
             break
     for node in list(model.graph.node):
         held = [name for name in node.input if name in places]
@@ -99,12 +123,28 @@ def _rewritten(subject: Subject) -> onnx.ModelProto:
         if place is None:
             continue
         if subject.batch > 1 and node.op_type in _BROADCASTING:
-            _take_one_row(model, known, node, shapes, place.axis)
+            take_one_row(model, known, node, shapes, place.axis)
         if node.op_type in _REWRITES:
             _REWRITES[node.op_type](model, node, shapes, place)
         elif node.op_type == "Concat":
-            _expand_constants(model, node, shapes, places)
+            expand_constants(model, node, shapes, places)
     return _dynamic(model)
+
+
+def _leave_out_zero_states(model: onnx.ModelProto, known: Constants) -> None:
+    """Let recurrent layers begin with zeros of any batch, where those of one were written out."""
+    computed = producers(model)
+    for node in model.graph.node:
+        if node.op_type not in _RECURRENT:
+            continue
+        for position in range(_STATES, min(len(node.input), _STATES + 2)):
+            name = node.input[position]
+            if name in computed and computed[name].op_type == "Expand":
+                name = computed[name].input[0]
+            state = array(known, name)
+            if state is not None and not state.any():
+                node.input[position] = ""
+    prune(model)
 
 
 def _shapes(model: onnx.ModelProto, subject: Subject) -> dict[str, Shape]:
@@ -136,31 +176,23 @@ def _reshape(
 
 
 def _keep_in_squeeze(
-    model: onnx.ModelProto,
-    known: Constants,
-    shapes: Mapping[str, Shape],
-    places: Mapping[str, BatchAxis],
+    model: onnx.ModelProto, shapes: Mapping[str, Shape], places: Mapping[str, BatchAxis]
 ) -> bool:
     """Let one Squeeze keep the batch, which it drops where that is 1; False if there is none left.
 
     Without axes it drops what else has the length 1.
     """
     for node in model.graph.node:
-        place = places.get(node.input[0]) if node.op_type == "Squeeze" else None
-        if place is None:
-            continue
-        sizes = shapes[node.input[0]]
-        axes = array(known, node.input[1]) if len(node.input) > 1 else None
-        named = None if axes is None else {int(axis) % len(sizes) for axis in axes.reshape(-1)}
-        if len(node.input) > 1 and (named is None or place.axis not in named):
-            continue
-        dropped = named or {i for i, size in enumerate(sizes) if size == 1}
-        # The axes as sizes: without any, ONNX Runtime drops all of length 1.
-        kept = [i for i in range(len(sizes)) if i == place.axis or i not in dropped]
-        shape = [-1 if i == place.axis else sizes[i] for i in kept]
-        inputs = [node.input[0], int_list(model, "kept_shape", shape)]
-        replace(model, node, [helper.make_node("Reshape", inputs, list(node.output))])
-        return True
+        place = places.get(node.input[0]) if node.input else None
+        if node.op_type == "Squeeze" and len(node.input) < 2 and place is not None:
+            sizes = shapes[node.input[0]]
+            gone = [i for i, size in enumerate(sizes) if size == 1 and i != place.axis]
+            if gone:
+                node.input.append(int_list(model, "squeezed_axes", gone))
+            else:
+                # Without axes an empty list of them would be as none.
+                node.op_type = "Identity"
+            return True
     return False
 
 
@@ -195,64 +227,3 @@ _REWRITES: Final = {
     "Expand": _expand,
     "Resize": _resize,
 }
-
-
-def _expand_constants(
-    model: onnx.ModelProto,
-    node: onnx.NodeProto,
-    shapes: Mapping[str, Shape],
-    places: Mapping[str, BatchAxis],
-) -> None:
-    """Repeat what is joined to each image of a batch, as a class token is."""
-    carrier = next(name for name in node.input if name in places)
-    axis = places[carrier].axis
-    if attribute(node, "axis", 0) % len(shapes[carrier]) == axis:
-        return
-    for position, name in enumerate(node.input):
-        if name not in places and shapes[name][axis] == 1:
-            node.input[position] = _expanded(model, node, name, carrier, (shapes[name], axis))
-
-
-def _expanded(
-    model: onnx.ModelProto,
-    reader: onnx.NodeProto,
-    name: str,
-    carrier: str,
-    repeated: tuple[Shape, int],
-) -> str:
-    """A tensor repeated along an axis as often as another one is long there."""
-    shape, axis = repeated
-    all_sizes, size, target, result = (
-        fresh_name(model, f"{name}_{what}") for what in ("sizes", "size", "target", "repeated")
-    )
-    index = int_list(model, "axis", [axis])
-    ends = [int_list(model, "sizes", part) for part in (shape[:axis], shape[axis + 1 :])]
-    parts = [ends[0], size, ends[1]] if axis else [size, ends[1]]
-    added = [
-        helper.make_node("Shape", [carrier], [all_sizes]),
-        helper.make_node("Gather", [all_sizes, index], [size]),
-        helper.make_node("Concat", parts, [target], axis=0),
-        helper.make_node("Expand", [name, target], [result]),
-    ]
-    insert_before(model, reader, added)
-    return result
-
-
-def _take_one_row(
-    model: onnx.ModelProto,
-    known: Constants,
-    node: onnx.NodeProto,
-    shapes: dict[str, Shape],
-    axis: int,
-) -> None:
-    """Of constants that repeat one image's values for each of the batch, keep those of one."""
-    after = shapes[node.output[0]]
-    for position, name in enumerate(node.input):
-        value = array(known, name)
-        own_axis = axis - (len(after) - value.ndim) if value is not None else -1
-        if value is None or own_axis < 0 or value.shape[own_axis] != after[axis]:
-            continue
-        row = value.take([0], axis=own_axis)
-        if (row == value).all():
-            node.input[position] = kept = add_constant(model, f"{name}_row", row)
-            shapes[kept] = row.shape
