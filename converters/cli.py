@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +22,7 @@ from converters.engine_request import (
 )
 from converters.gate import Gate, read_gate
 from converters.loading.other_kinds.folders import model_in
+from converters.loading.other_kinds.shards import card_of
 from converters.onnx_to_engine import add_engines
 from converters.request import MIN_CALIBRATION_IMAGES, Request, labelled_images
 from converters.validation_size import require_enough_images
@@ -50,6 +52,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     if (arguments.model / MANIFEST_NAME).is_file():
+        if arguments.new_card:
+            raise ConfigError(
+                f"{arguments.model} is a bundle, which has its card in it. Give the model that it "
+                "was made of."
+            )
         return _add_engines(arguments)
     arguments.model = model_in(arguments.model)
     if arguments.new_card:
@@ -67,12 +74,15 @@ def _write_card(arguments: argparse.Namespace) -> int:
         raise _lacks(error) from error
     model: Path = arguments.model
     print(f"reading {printable(model.name)} ...", file=sys.stderr)
-    card = write_new_card(model, arguments.card or model.with_suffix(".yaml"))
-    given = f" --card {card.path}" if arguments.card else ""
+    card = write_new_card(model, arguments.card or card_of(model))
+    words = ["edge-convert", str(model), "--int8"]
+    words += ["--card", str(card.path)] if arguments.card else []
+    words += ["--trust-pickle", card.trust] if card.trust else []
+    known = ", if you know who made the file and let its code run," if card.trust else ""
     print(
         printable_lines(
             f"wrote {card.path}: replace FILL IN in {card.marks} places and check the guesses, "
-            f"then\n  edge-convert {model} --int8{given}"
+            f"then{known}\n  {shlex.join(words)}"
         )
     )
     return 0

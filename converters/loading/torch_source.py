@@ -20,7 +20,7 @@ from converters.loading.checks.torchscript import check_torchscript
 from converters.loading.exported_program import open_exported_program
 from converters.loading.torch_graph.export import export
 from converters.loading.torch_graph.run import run_module
-from converters.loading.weights.open_weights import open_pickle, open_safetensors
+from converters.loading.weights.open_weights import open_parts, open_pickle, open_safetensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,12 @@ def _load(kind: SourceKind, path: Path, request: Request) -> _Loaded:
         return _Loaded(kind, _open_torchscript(path, request), {})
     if kind is SourceKind.EXPORTED_PROGRAM:
         return _Loaded(kind, *open_exported_program(path, request))
-    weights = open_safetensors if kind is SourceKind.SAFETENSORS else open_pickle
-    opened = weights(path, request)
+    if request.parts:
+        opened = open_parts(kind, path.parent, request)
+    elif kind is SourceKind.SAFETENSORS:
+        opened = open_safetensors(path, request)
+    else:
+        opened = open_pickle(path, request)
     return _Loaded(opened.kind, opened.module, opened.facts)
 
 
