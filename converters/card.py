@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from converters.architectures.name import Architecture, parse_architecture
 from converters.inputs.class_names import caseless, normal
+from converters.loading.other_kinds.shards import card_of
 from edge.errors import ConfigError
 from edge.preprocess import InputSpec
 from edge.yaml_file import read_yaml
@@ -47,7 +48,7 @@ def find_card(model: Path) -> Path:
     Raises:
         ConfigError: there is none.
     """
-    card = model.with_suffix(".yaml")
+    card = card_of(model)
     if not card.is_file():
         raise ConfigError(
             f"{model.name} has no model card {card.name} beside it, and its classes, input size "

@@ -19,21 +19,22 @@ from numpy.typing import NDArray
 from converters.card import ModelCard
 from converters.loading import run_child as child_process
 from converters.loading.border import (
-    SOURCE_NAME,
     Request,
     SourceKind,
     read_result,
+    source_copies,
     write_request,
 )
 from converters.loading.checks.graph_sizes import require_fixed_sizes
 from converters.loading.graph import check_ends, parse_graph
+from converters.loading.other_kinds.shards import parts_of
 from converters.loading.samples import normalise
 from converters.loading.sandbox.limits import NO_GUARDS
-from converters.loading.staging import stage
+from converters.loading.staging import Staged, stage_all
 from converters.new_card.findings import Findings, from_json
 from edge.errors import ConfigError, ModelError
 
-__all__ = ["SourceKind", "SourceModel", "describe_model", "open_model"]
+__all__ = ["Described", "SourceKind", "SourceModel", "describe_model", "open_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class SourceModel:
     the source's own framework gives for the sample images. `facts` tell what was chosen in the
     file: the checkpoint's key, a prefix taken off the names, whether a pickle was trusted.
     `sandbox` are the guards that were in force while it was opened, as `confine` gives them.
+    `parts` are the files and their hashes where it lies in several; then `sha256` is of all.
     """
 
     path: Path
@@ -53,6 +55,7 @@ class SourceModel:
     sample_logits: NDArray[np.float32]
     facts: dict[str, Any]
     sandbox: str = NO_GUARDS
+    parts: tuple[tuple[str, str], ...] = ()
 
     def warnings(self) -> list[str]:
         """What was chosen in the file that a person may not expect."""
@@ -110,11 +113,12 @@ def open_model(
     trusted_digest = _digest(trust_pickle)
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
         folder = Path(scratch)
-        sha256 = stage(path, folder / SOURCE_NAME)
-        _require_meant(path.name, sha256, trusted_digest)
+        staged = _stage(path, folder)
+        _require_meant(path.name, staged.sha256, trusted_digest)
         request = Request(
             name=path.name,
-            sha256=sha256,
+            sha256=staged.sha256,
+            parts=tuple(name for name, _ in staged.parts),
             architecture=card.architecture,
             class_count=len(card.classes),
             trusted=trusted_digest is not None,
@@ -129,20 +133,40 @@ def open_model(
     require_fixed_sizes(graph, path.name)
     if answer.kind is None:
         raise ModelError("the process that opened the model gave a damaged answer.")
-    return SourceModel(path, answer.kind, sha256, graph, logits, answer.facts, answer.sandbox)
+    return SourceModel(
+        path=path,
+        kind=answer.kind,
+        sha256=staged.sha256,
+        graph=graph,
+        sample_logits=logits,
+        facts=answer.facts,
+        sandbox=answer.sandbox,
+        parts=staged.parts,
+    )
 
 
-def describe_model(path: Path) -> tuple[SourceKind, Findings]:
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a file tells of its model. `trust`: the hash without which it is not opened, if any."""
+
+    kind: SourceKind
+    findings: Findings
+    trust: str | None
+
+
+def describe_model(path: Path) -> Described:
     """What a file tells of its model, for a card; a child process reads it and runs nothing of it.
 
     Raises:
-        ModelError: no known kind, or damaged.
+        ModelError: no known kind, damaged, or nothing that a conversion takes.
     """
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
         folder = Path(scratch)
+        staged = _stage(path, folder)
         request = Request(
             name=path.name,
-            sha256=stage(path, folder / SOURCE_NAME),
+            sha256=staged.sha256,
+            parts=tuple(name for name, _ in staged.parts),
             architecture=None,
             class_count=0,
             trusted=False,
@@ -153,7 +177,13 @@ def describe_model(path: Path) -> tuple[SourceKind, Findings]:
         answer = child_process.run_child(folder, request)
     if answer.kind is None:
         raise ModelError("the process that opened the model gave a damaged answer.")
-    return answer.kind, from_json(answer.facts.get("findings"))
+    trust = f"sha256:{staged.sha256}" if answer.facts.get("trusted_pickle") else None
+    return Described(answer.kind, from_json(answer.facts.get("findings")), trust)
+
+
+def _stage(path: Path, folder: Path) -> Staged:
+    files = parts_of(path)
+    return stage_all(files, source_copies(folder, len(files)))
 
 
 def _require_meant(name: str, sha256: str, trusted_digest: str | None) -> None:

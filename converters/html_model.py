@@ -27,6 +27,8 @@ def _facts(evidence: Fields, facts: Fields) -> Iterator[tuple[str, str]]:
     yield "Classes", join(map(name_of, evidence["classes"]), ", ")
     if source:
         yield "Converted from", _hashed(f"{source['file']} ({source['kind']})", source["sha256"])
+        for part in source.get("parts") or ():
+            yield "Part", _hashed(part["file"], part["sha256"])
         yield from _opened(source)
     if input_:
         yield "Input", _input(input_)

@@ -154,6 +154,7 @@ def _facts(contents: Contents, evidence: dict[str, Any]) -> dict[str, Any]:
             "file": source.path.name,
             "kind": str(source.kind),
             "sha256": source.sha256,
+            **_parts(source),
             **({"architecture": str(card.architecture)} if card.architecture else {}),
             "sandbox": source.sandbox,
             **source.facts,
@@ -163,6 +164,13 @@ def _facts(contents: Contents, evidence: dict[str, Any]) -> dict[str, Any]:
         "software": f"microscope-edge {edge.__version__}",
         "versions": {"python": platform.python_version(), **_versions()},
     }
+
+
+def _parts(source: SourceModel) -> dict[str, Any]:
+    """Of weights in several files each one's hash, as the lines of `sha256sum` that were hashed."""
+    if not source.parts:
+        return {}
+    return {"parts": [{"file": name, "sha256": digest} for name, digest in source.parts]}
 
 
 def _quantization_facts(quantized: Quantized | None) -> dict[str, Any] | None:

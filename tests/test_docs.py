@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import converters.cli
 import daemon.cli
 import edge.bench.cli
 from daemon.config import load_config
@@ -18,7 +17,7 @@ from daemon.config import load_config
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PARSERS = {
-    "edge-convert": converters.cli._parser,
+    "edge-convert": build_parser,
     "edge-daemon": daemon.cli._parser,
     "edge-bench": edge.bench.cli._parser,
 }

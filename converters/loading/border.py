@@ -58,6 +58,7 @@ class Request:
 
     `describes`: tell what the file says of its model, and open no network.
     `any_size`: export a graph that leaves height and width open.
+    `parts`: the names of the files where the model lies in several.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Request:
     limits: Limits
     describes: bool = False
     any_size: bool = False
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,11 @@ class Answer:
     sandbox: str = ""
 
 
+def source_copies(folder: Path, count: int) -> tuple[Path, ...]:
+    """Where copies of the files lie that the child opens."""
+    return tuple(folder / (f"{SOURCE_NAME}{n}" if n else SOURCE_NAME) for n in range(count))
+
+
 def write_request(folder: Path, request: Request, samples: NDArray[np.float32]) -> None:
     """The parent's side: what to open, and normalised images (n, 3, h, w) to run it on."""
     atomic.write_file(folder / REQUEST_NAME, json.dumps(asdict(request)).encode())
@@ -104,6 +111,7 @@ def read_request(folder: Path) -> tuple[Request, NDArray[np.float32]]:
             **values,
             "architecture": named and Architecture(**named),
             "limits": Limits(**values["limits"]),
+            "parts": tuple(values["parts"]),
         }
     )
     return request, np.load(folder / _SAMPLES_NAME, allow_pickle=False)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import traceback
-import zipfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,20 +42,21 @@ def open_source(folder: Path) -> None:
         answer = _refusal(error)
     except Exception as error:  # noqa: BLE001  # this process's main(): every error is an answer
         # torch, protobuf, onnx and ONNX Runtime raise dozens of types for files they cannot read.
-        answer = _refusal(_cannot_open(folder, request, error))
+        answer = _refusal(_cannot_open(request, error))
     write_answer(folder, answer)
 
 
 def _open(folder: Path, request: Request, samples: NDArray[np.float32]) -> Answer:
     path = folder / SOURCE_NAME
-    kind = detect_kind(path, request.name)
+    kind = _kind(path, request)
+    refuse_quantized_torch(path, kind, request.name)
     if request.describes:
         from converters.new_card.describe import describe
         from converters.new_card.findings import to_json
 
-        kind, findings = describe(kind, path, request)
-        return Answer(kind, {"findings": to_json(findings)}, None)
-    refuse_quantized_torch(path, kind, request.name)
+        found = describe(kind, path, request)
+        trusted = {"trusted_pickle": True} if found.needs_trust else {}
+        return Answer(found.kind, {"findings": to_json(found.findings), **trusted}, None)
     facts: dict[str, Any] = {}
     if kind is SourceKind.ONNX:
         # It is run within the child's limits here; the converter will run it without.
@@ -71,16 +71,25 @@ def _open(folder: Path, request: Request, samples: NDArray[np.float32]) -> Answe
     return Answer(kind, facts, None)
 
 
-def _cannot_open(folder: Path, request: Request, error: Exception) -> ModelError:
+def _kind(path: Path, request: Request) -> SourceKind:
+    if not request.parts:
+        return detect_kind(path, request.name)
+    # They are of torch or safetensors, whose readers are needed anyway.
+    from converters.loading.weights.parts import kind_of_parts
+
+    return kind_of_parts(path.parent, request)
+
+
+def _cannot_open(request: Request, error: Exception) -> ModelError:
     refusal = ModelError(
         f"{request.name} cannot be opened ({type(error).__name__}: {reason_of(error)}). "
-        f"{_remedy(folder, error)}"
+        f"{_remedy(request, error)}"
     )
     refusal.__cause__ = error
     return refusal
 
 
-def _remedy(folder: Path, error: Exception) -> str:
+def _remedy(request: Request, error: Exception) -> str:
     if _GPU.search(str(error)):
         return "It asks for a GPU: move the model to the CPU (model.cpu()) and export it again."
     if isinstance(error, PermissionError):
@@ -88,10 +97,15 @@ def _remedy(folder: Path, error: Exception) -> str:
             "It is opened without network, without other programs, and with no files but those of "
             "Python's search path; put what it needs there."
         )
-    if zipfile.is_zipfile(folder / SOURCE_NAME):
-        # Its checksums were right.
-        return "The file is whole: run it on an image of the card's size where it was made."
-    return "A whole file of a model that runs is needed; copy it or save it again."
+    if type(error).__name__ == "SafetensorError":
+        return "A whole file of a model that runs is needed; copy it or save it again."
+    if request.trusted and isinstance(error, ImportError | AttributeError):
+        return (
+            "Its classes must be importable under the names that they had where it was saved "
+            "(PYTHONPATH=FOLDER edge-convert ...); or save the state dict there."
+        )
+    # Of every other kind, a file that ends early is refused where it is read.
+    return "The file is whole: run it on an image of the card's size where it was made."
 
 
 def _refusal(error: EdgeError) -> Answer:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
 from converters.loading.border import SourceKind
-from converters.loading.other_kinds.files import known_archive, known_start
+from converters.loading.other_kinds.files import START_BYTES, known_archive, known_start
 from edge.errors import ModelError
 
 _SAVE_AS: Final = (
@@ -19,6 +19,8 @@ MAX_ENTRIES: Final = 100_000
 # torch stores tensors as they are; only TorchScript's sources are deflated, below this.
 _MAX_RATIO: Final = 100
 _SMALL_BYTES: Final = 1024**2
+# No file of weights is as short as this.
+_SMALLEST_BYTES: Final = 64
 # A safetensors file starts with the length of its JSON header; its own reader stops here too.
 _MAX_HEADER_BYTES: Final = 100_000_000
 
@@ -30,7 +32,7 @@ def detect_kind(path: Path, name: str) -> SourceKind:
         ModelError: no kind that is known, or a ZIP file that is not what it declares.
     """
     with path.open("rb") as file:
-        start = file.read(32)
+        start = file.read(START_BYTES)
         if start.startswith(b"PK\x03\x04"):
             return _kind_of_zip(file, name)
         if len(start) > 1 and start[0] == 0x80 and 2 <= start[1] <= 5:
@@ -42,6 +44,11 @@ def detect_kind(path: Path, name: str) -> SourceKind:
     known = known_start(start)
     if known is not None:
         raise ModelError(f"{name} {known}")
+    if len(start) < _SMALLEST_BYTES:
+        raise ModelError(
+            f"{name} has {len(start)} bytes, a trained model is needed; it was cut off. "
+            "Copy it again."
+        )
     raise ModelError(
         f"{name} is neither a torch file nor ONNX (it starts with {start[:8].hex()}). {_SAVE_AS}"
     )

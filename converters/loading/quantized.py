@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import onnx
 from onnx import TensorProto
@@ -29,7 +29,34 @@ _BYTES: Final = ("INT8", "UINT8")
 _MANY: Final = 32
 # How torch writes its quantized operators: into TorchScript's sources and into a .pt2's graph.
 _TORCH: Final = re.compile(rb"ops\.quantized\w*\.\w+|quantized_decomposed\.\w+|torchao\.\w+")
+# What a pickle of quantized tensors names, and one of torch's quantized layers.
+_TENSORS: Final = re.compile(r"torchao\.|torch\._utils\._rebuild_q|torch\.(Q\w+Storage|qu?int\d)")
+_LAYERS: Final = re.compile(
+    r"torch\.ao\.(nn|quantization)\.|torch\.(nn\.)?(quantized|quantization|qat|intrinsic)\."
+)
+# In a .pt2, tensors of torchao lie in pickles of their own.
+_PICKLED_WEIGHT: Final = re.compile(r"data/(weights|constants)/\w+")
+_TORCHAO: Final = re.compile(rb"torchao\.[\w.]+")
 _MOST_BYTES: Final = 64 * 1024**2
+
+
+def already_quantized(name: str, what: str) -> ModelError:
+    """The refusal of a model with this sign of it."""
+    return ModelError(
+        f"{name} is quantized already (it has {what}); the graphs of every target are made of "
+        "float weights. Give the float model that it was made of."
+    )
+
+
+def quantized_name(names: Sequence[str]) -> str | None:
+    """The first of a pickle's names that stands for something quantized, tensors before layers."""
+    layers = (name for name in names if _LAYERS.match(name))
+    return quantized_tensor_name(names) or next(layers, None)
+
+
+def quantized_tensor_name(names: Iterable[str]) -> str | None:
+    """The first of a pickle's names that stands for quantized tensors."""
+    return next((name for name in names if _TENSORS.match(name)), None)
 
 
 def refuse_quantized_graph(
@@ -46,7 +73,7 @@ def refuse_quantized_graph(
     operators = sorted({node.op_type for node in nodes if _OPERATOR.fullmatch(node.op_type)})
     found = operators or [f"weights in {kind}" for kind in _weight_types(graph.initializer)]
     if found:
-        raise _refusal(name, ", ".join(found[:4]))
+        raise already_quantized(name, ", ".join(found[:4]))
 
 
 def refuse_quantized_torch(path: Path, kind: SourceKind, name: str) -> None:
@@ -60,12 +87,18 @@ def refuse_quantized_torch(path: Path, kind: SourceKind, name: str) -> None:
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
             inner = entry.filename.partition("/")[2]
-            if not (inner.startswith("code/") or inner == "models/model.json"):
-                continue
             with archive.open(entry) as file:
-                found = _TORCH.search(file.read(_MOST_BYTES))
+                found = _quantized_in(inner, file)
             if found:
-                raise _refusal(name, found[0].decode())
+                raise already_quantized(name, found[0].decode())
+
+
+def _quantized_in(entry: str, file: IO[bytes]) -> re.Match[bytes] | None:
+    if entry.startswith("code/") or entry == "models/model.json":
+        return _TORCH.search(file.read(_MOST_BYTES))
+    if _PICKLED_WEIGHT.fullmatch(entry) and file.read(2) == b"PK":
+        return _TORCHAO.search(file.read(_MOST_BYTES))
+    return None
 
 
 def _weight_types(tensors: Iterable[TensorProto]) -> Iterator[str]:
@@ -74,10 +107,3 @@ def _weight_types(tensors: Iterable[TensorProto]) -> Iterator[str]:
         is_table = kind in _BYTES and len(tensor.dims) > 1 and prod(tensor.dims) >= _MANY
         if is_table or _ALWAYS.fullmatch(kind):
             yield kind
-
-
-def _refusal(name: str, what: str) -> ModelError:
-    return ModelError(
-        f"{name} is quantized already (it has {what}); the graphs of every target are made of "
-        "float weights. Give the float model that it was made of."
-    )

@@ -23,7 +23,7 @@ from converters.loading.intake.chain import take_in
 from converters.loading.intake.subject import Subject
 from converters.loading.torch_graph.export import export
 from converters.loading.torch_graph.run import Ran, run_module
-from converters.loading.weights.open_weights import open_pickle, open_safetensors
+from converters.loading.weights.open_weights import open_parts, open_pickle, open_safetensors
 from edge.errors import ModelError
 
 
@@ -97,8 +97,12 @@ def _load(kind: SourceKind, path: Path, request: Request) -> _Loaded:
     if kind is SourceKind.EXPORTED_PROGRAM:
         program = open_exported_program(path, request)
         return _Loaded(kind, program.module, program.facts, program.batch)
-    weights = open_safetensors if kind is SourceKind.SAFETENSORS else open_pickle
-    opened = weights(path, request)
+    if request.parts:
+        opened = open_parts(kind, path.parent, request)
+    elif kind is SourceKind.SAFETENSORS:
+        opened = open_safetensors(path, request)
+    else:
+        opened = open_pickle(path, request)
     return _Loaded(opened.kind, opened.module, opened.facts)
 
 

@@ -6,6 +6,7 @@ import ast
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,21 +25,48 @@ _EXTRA: Final = "extra/"
 _MOST_TEXT_BYTES: Final = 256 * 1024
 
 
-def describe(kind: SourceKind, path: Path, request: Request) -> tuple[SourceKind, Findings]:
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a file tells. `needs_trust`: it is opened with `--trust-pickle` alone."""
+
+    kind: SourceKind
+    findings: Findings
+    needs_trust: bool = False
+
+
+def describe(kind: SourceKind, path: Path, request: Request) -> Description:
     """What the file tells; nothing in it is run.
 
     Raises:
-        ModelError: it cannot be read.
+        ModelError: it cannot be read, or no conversion takes it.
     """
     if kind is SourceKind.ONNX:
-        return kind, _describe_onnx(path, request)
+        return Description(kind, _describe_onnx(path, request))
     if kind in (SourceKind.TORCHSCRIPT, SourceKind.EXPORTED_PROGRAM):
-        return kind, _noted(_extra_texts(path), "the file's notes")
-    from converters.new_card.describe_weights import describe_pickle, describe_safetensors
+        found = _noted(_extra_texts(path), "the file's notes")
+        return Description(kind, found, needs_trust=_needs_trust(kind, path, request))
+    from converters.new_card.describe_weights import (
+        describe_parts,
+        describe_pickle,
+        describe_safetensors,
+    )
 
+    if request.parts:
+        return Description(kind, describe_parts(kind, path.parent, request))
     if kind is SourceKind.SAFETENSORS:
-        return kind, describe_safetensors(path)
+        return Description(kind, describe_safetensors(path))
     return describe_pickle(path, request)
+
+
+def _needs_trust(kind: SourceKind, path: Path, request: Request) -> bool:
+    """Refuses TorchScript that no conversion opens."""
+    from converters.loading.checks.exported import what_it_runs
+    from converters.loading.checks.torchscript import check_torchscript
+
+    if kind is SourceKind.EXPORTED_PROGRAM:
+        return what_it_runs(path) is not None
+    check_torchscript(path, request.name)
+    return False
 
 
 def _describe_onnx(path: Path, request: Request) -> Findings:

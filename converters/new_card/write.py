@@ -9,6 +9,7 @@ from pathlib import Path
 from converters.card import FILL_IN
 from converters.checkpoint import describe_model
 from converters.loading.other_kinds.folders import WEIGHTS
+from converters.loading.other_kinds.shards import card_of
 from converters.new_card.configs import read_configs
 from converters.new_card.text import card_text
 from edge import atomic
@@ -17,10 +18,14 @@ from edge.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class NewCard:
-    """A card that was written, and how many marks a person has to replace in it."""
+    """A card that was written, and how many marks a person has to replace in it.
+
+    `trust`: the hash that a conversion needs in `--trust-pickle`, where the file is code.
+    """
 
     path: Path
     marks: int
+    trust: str | None
 
 
 def write_new_card(model: Path, card: Path) -> NewCard:
@@ -35,11 +40,12 @@ def write_new_card(model: Path, card: Path) -> NewCard:
     """
     if card.exists() or card.is_symlink():
         raise ConfigError(f"{card} exists; --new-card replaces none. Give --card another name.")
-    kind, found = describe_model(model)
+    described = describe_model(model)
     # Of the files in the folder that transformers or timm saved, the folder has the name.
-    named = model.resolve().parent.name if model.name in WEIGHTS else model.stem
+    named = model.parent.resolve().name if model.name in WEIGHTS else card_of(model).stem
     name = re.sub(r"[^\w.-]+", "-", named).strip("-.") or "model"
-    text = card_text(model.name, name, kind, read_configs(model).or_else(found))
+    found = read_configs(model).or_else(described.findings)
+    text = card_text(model.name, name, described.kind, found)
     atomic.write_file(card, text.encode())
     marks = sum(line.partition("#")[0].count(FILL_IN) for line in text.splitlines())
-    return NewCard(card, marks)
+    return NewCard(card, marks, described.trust)

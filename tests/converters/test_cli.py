@@ -257,7 +257,7 @@ def test_convert_image_in_place_of_a_model_says_what_it_found(
     model_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (model_folder / "tiny.pt").write_bytes((model_folder / "calibration" / "1.jpg").read_bytes())
-    assert "neither a torch file nor ONNX" in refused(model_folder, capsys)
+    assert "tiny.pt is an image. Give the model's file." in refused(model_folder, capsys)
 
 
 def test_convert_onnx_of_other_input_size_names_both(

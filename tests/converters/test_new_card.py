@@ -59,7 +59,7 @@ def test_new_card_of_onnx_has_its_sizes_and_marks_the_rest(
     card = tmp_path / "cells v2.yaml"
     assert out == (
         f"wrote {card}: replace FILL IN in 4 places and check the guesses, then\n"
-        f"  edge-convert {tmp_path / 'cells v2.onnx'} --int8\n"
+        f"  edge-convert '{tmp_path / 'cells v2.onnx'}' --int8\n"
     )
     values = written(card)
     assert values["name"] == "cells-v2"
@@ -271,7 +271,6 @@ def test_file_of_another_kind_is_called_what_it_is(
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ("model.safetensors.index.json", "holds weights in several files"),
         ("saved_model.pb", "is a SavedModel of TensorFlow"),
         (".metadata", "is a distributed checkpoint"),
         ("data.pkl", "is an unpacked torch file"),

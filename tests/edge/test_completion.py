@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-import converters.cli
 import daemon.cli
 import edge
 import edge.bench.cli
+from converters.cli_options import build_parser
 from edge.command import INTERRUPTED
 from edge.command_line import actions, parsers
 from edge.completion import SHELLS, completion
@@ -23,7 +23,7 @@ from edge.man_page import _EXIT_CODES, man_page
 from tests.support.shells import words_after_tab
 
 PARSERS = {
-    "edge-convert": converters.cli._parser,
+    "edge-convert": build_parser,
     "edge-daemon": daemon.cli._parser,
     "edge-bench": edge.bench.cli._parser,
 }

@@ -158,7 +158,9 @@ def graph_bytes(*nodes: onnx.NodeProto, weights: tuple[TensorProto, ...] = ()) -
 def test_convert_plain_pickle_is_refused_and_not_run(lab: Laboratory, protocol: int) -> None:
     lab.model.write_bytes(pickle.dumps(RunsCode(lab.marker), protocol=protocol))
     said = lab.refused()
-    assert "mkdir" in said if protocol else "neither a torch file nor ONNX" in said
+    # Protocol 0 is a text, which torch never wrote.
+    assert "mkdir" in said
+    assert protocol or "is a text" in said
 
 
 def test_convert_torch_file_with_malicious_pickle_names_what_it_would_run(
@@ -327,10 +329,20 @@ def test_convert_truncated_file_is_refused(
     assert "tiny.pt" in lab.refused()
 
 
-@pytest.mark.parametrize("content", [b"\x7fELF" + bytes(60), b"#!/bin/sh\n", b"GIF89a", b"\x08"])
-def test_convert_file_of_no_known_kind_says_how_it_starts(lab: Laboratory, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\x7fELF" + bytes(60), "is a compiled library"),
+        (b"#!/bin/sh\n", "is a text ('#!/bin/sh')"),
+        (b"\x08", "has 1 bytes"),
+        (b"MZ\x90\0\3" + bytes(90), "it starts with 4d5a9000"),
+    ],
+)
+def test_convert_file_of_no_known_kind_says_how_it_starts(
+    lab: Laboratory, content: bytes, said: str
+) -> None:
     lab.model.write_bytes(content)
-    assert content[:8].hex() in lab.refused()
+    assert said in lab.refused()
 
 
 def test_convert_oversized_file_is_refused_unread(lab: Laboratory) -> None:
@@ -344,7 +356,7 @@ def test_convert_link_to_pipe_or_device_is_refused_and_never_blocks(lab: Laborat
     for end in (lab.root / "pipe", Path("/dev/zero"), lab.root):
         lab.model.unlink(missing_ok=True)
         lab.model.symlink_to(end)
-        assert "folder, pipe or device" in lab.refused()
+        assert ("is a folder" if end is lab.root else "folder, pipe or device") in lab.refused()
 
 
 class LoopsForever(nn.Module):

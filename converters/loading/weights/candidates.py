@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from converters.loading.pickled.machine import Made
 from converters.loading.pickled.tensors import as_tensor
+from converters.loading.weights.walk import contents
 
 # What is validated at the end of a training is usually the moving average.
 _EMA_KEYS: Final = ("ema_state_dict", "state_dict_ema", "ema", "model_ema")
@@ -20,8 +21,6 @@ KNOWN_KEYS: Final = (*_EMA_KEYS, *_PLAIN_KEYS, "module")
 _AVERAGE: Final = re.compile(r"(?:^|[^a-z])(?:ema|swa|averaged)(?:$|[^a-z])")
 # torch.compile, FSDP, activation checkpoints.
 _SHELLS: Final = re.compile(r"\b(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
-_DEEPEST: Final = 4
-_MOST: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +41,8 @@ def find_candidates(tree: object) -> list[Candidate]:
     """All dictionaries in a file that hold tensors under names; averages and usual keys first."""
     found = [
         Candidate(key, tensors)
-        for key, content in _mappings(tree)
-        if (tensors := _tensors(content))
+        for key, content in contents(tree)
+        if (mapping := _mapping(content)) and (tensors := _tensors(mapping))
     ]
     return sorted(found, key=lambda c: (not is_average(c.key), c.rank))
 
@@ -56,7 +55,18 @@ def unwrapped(candidate: Candidate) -> Candidate:
 
 def is_average(name: str) -> bool:
     """Whether a key or prefix says that it is a moving average of the weights."""
-    return _AVERAGE.search(name.lower()) is not None
+    return average_words(name) > 0
+
+
+def average_words(name: str) -> int:
+    """How many parts of a key and prefix say so: `ema.online_model` one, `ema.ema_model` two."""
+    return sum(_AVERAGE.search(part) is not None for part in name.lower().split("."))
+
+
+def _mapping(content: object) -> Mapping[Any, Any] | None:
+    # A dictionary of a class of its own.
+    held = content.items if isinstance(content, Made) else content
+    return held if isinstance(held, dict) else None
 
 
 def _tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
@@ -65,19 +75,3 @@ def _tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
         for key, value in content.items()
         if isinstance(key, str) and (tensor := as_tensor(value)) is not None
     }
-
-
-def _mappings(tree: object) -> Iterator[tuple[str, dict[Any, Any]]]:
-    """Dictionaries within dictionaries, each once, with the keys that lead there."""
-    seen: set[int] = set()
-    waiting: list[tuple[tuple[str, ...], object]] = [((), tree)]
-    while waiting and len(seen) < _MOST:
-        keys, content = waiting.pop(0)
-        # A dictionary of a class of its own; what lies within other objects is not looked at.
-        mapping = content.items if isinstance(content, Made) else content
-        if not isinstance(mapping, dict) or id(mapping) in seen:
-            continue
-        seen.add(id(mapping))
-        yield ".".join(keys), mapping
-        if len(keys) < _DEEPEST:
-            waiting += [((*keys, k), v) for k, v in mapping.items() if isinstance(k, str)]

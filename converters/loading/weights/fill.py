@@ -11,12 +11,15 @@ from torch import Tensor, nn
 
 from converters.architectures.file_names import file_names
 from converters.loading.border import Request
-from converters.loading.weights.candidates import Candidate, unwrapped
+from converters.loading.quantized import already_quantized
+from converters.loading.weights.candidates import Candidate, average_words, unwrapped
 from converters.loading.weights.mismatch import does_not_fit
 from converters.loading.weights.prefixes import Match, matches
 from edge.errors import ModelError
 
 _MOST_LEFT_OUT: Final = 20
+_SHOWN: Final = 4
+_NUMBERS: Final = {2: "two", 3: "three", 4: "four", 5: "five"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ def fill_network(
             network.load_state_dict({names[n]: t for n, t in chosen.state.items()}, strict=False)
             return Filled(network, chosen.candidate.key, _facts(chosen, found))
         nearest.append(max(found, key=_closeness))
+        _refuse_quantized(nearest[-1], wanted, request)
     raise does_not_fit(max(nearest, key=_closeness), request, architecture)
 
 
@@ -65,17 +69,18 @@ def _closeness(match: Match) -> tuple[int, int]:
 def _choose(fitting: Sequence[Match], request: Request) -> Match:
     """A moving average before all others, then what lies under the usual keys."""
     pool = [match for match in fitting if match.is_average] or list(fitting)
-    first = pool[0]
-    for other in pool[1:]:
-        is_open = other.candidate.rank == first.candidate.rank
-        if is_open and not _are_equal(first.state, other.state):
-            names = " and ".join(
-                repr(f"{m.candidate.key}.{m.prefix}".strip(".")) for m in (first, other)
-            )
-            raise ModelError(
-                f"{request.name} holds two sets of weights that fit, {names}. Save the one that is "
-                "meant: torch.save(model.state_dict(), FILE)."
-            )
+    alike = [m for m in pool if m.candidate.rank == pool[0].candidate.rank]
+    # Beside its average an averaging object may keep the weights as they were last.
+    most = max(average_words(m.name) for m in alike)
+    first, *others = [m for m in alike if average_words(m.name) == most]
+    different = [m for m in others if not _are_equal(first.state, m.state)]
+    if different:
+        names = [repr(m.name) for m in (first, *different)]
+        shown = " and ".join(names) if len(names) == 2 else ", ".join(names[:_SHOWN])
+        raise ModelError(
+            f"{request.name} holds {_NUMBERS.get(len(names), len(names))} sets of weights that "
+            f"fit, {shown}. Save the one that is meant: torch.save(model.state_dict(), FILE)."
+        )
     return first
 
 
@@ -85,11 +90,13 @@ def _are_equal(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> boo
 
 def _refuse_quantized(chosen: Match, wanted: Mapping[str, Tensor], request: Request) -> None:
     for name, tensor in chosen.state.items():
-        if wanted[name].is_floating_point() and not tensor.is_floating_point():
-            raise ModelError(
-                f"{request.name} holds {name} as {_type_name(tensor)}, so it was quantized. "
-                "Give the FP32 model that it was made of; the conversion quantizes it."
-            )
+        if wanted[name].is_floating_point() and not _is_float(tensor):
+            raise already_quantized(request.name, f"{name[:80]} in {_type_name(tensor)}")
+
+
+def _is_float(tensor: Tensor) -> bool:
+    # Floats of 8 bits and fewer are rounded with a scale.
+    return tensor.is_floating_point() and tensor.dtype.itemsize > 1
 
 
 def _facts(chosen: Match, found: Sequence[Match]) -> dict[str, Any]:
@@ -116,8 +123,7 @@ def _average_not_taken(found: Sequence[Match]) -> str | None:
         return None
     best = max(averages, key=_closeness)
     lacking = [*best.missing, *best.unexpected, *best.shapes]
-    name = f"{best.candidate.key}.{best.prefix}".strip(".")
-    return f"{name}: {len(best.missing)} tensors are missing, such as {lacking[0][:80]}"
+    return f"{best.name}: {len(best.missing)} tensors are missing, such as {lacking[0][:80]}"
 
 
 def _type_name(tensor: Tensor) -> str:

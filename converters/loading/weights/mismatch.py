@@ -13,6 +13,10 @@ _SHOWN: Final = 3
 # Signs in a file's names of something that was done to the network after its training.
 _CHANGED: Final = (
     (("_packed_params", "zero_point", "quant_state"), "was quantized: give the FP32 model"),
+    (
+        ("activation_post_process", "weight_fake_quant"),
+        "was prepared for quantization: give the float model that this was made of",
+    ),
     (("weight_mask",), "was pruned: call torch.nn.utils.prune.remove and save it again"),
     (("parametrizations.", "weight_g"), "has parametrizations: remove them and save it again"),
     (("lora_",), "holds adapters: merge them into the network and save it again"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,16 @@ from torch import nn
 
 from converters.architectures.build import build_network
 from converters.loading.border import Request, SourceKind
-from converters.loading.pickled.machine import Made, PickleError, TruncatedError
+from converters.loading.pickled.machine import Made
 from converters.loading.pickled.plain import reaching, unplain
-from converters.loading.pickled.torch_file import Content, read_torch_file
+from converters.loading.pickled.torch_file import Content
+from converters.loading.quantized import already_quantized, quantized_name
 from converters.loading.weights.candidates import KNOWN_KEYS, Candidate, find_candidates, is_average
 from converters.loading.weights.file_architecture import file_architecture
 from converters.loading.weights.fill import fill_network
+from converters.loading.weights.modules import main_module, only_module
+from converters.loading.weights.parts import read_parts
+from converters.loading.weights.read import read_pickle_file, read_safetensors
 from edge.errors import ModelError
 
 _MOST_NAMES: Final = 5
@@ -45,50 +48,76 @@ def open_safetensors(path: Path, request: Request) -> Opened:
         ModelError: they do not fit.
         ConfigError: the card names no architecture that can be built.
     """
-    from safetensors.torch import load_file
+    tensors, _ = read_safetensors(path)
+    return _filled([Candidate("", tensors)], None, request, SourceKind.SAFETENSORS)
 
-    return _filled([Candidate("", load_file(path))], None, request, SourceKind.SAFETENSORS)
+
+def open_parts(kind: SourceKind, folder: Path, request: Request) -> Opened:
+    """The card's architecture with the tensors of all parts in the child's folder.
+
+    Raises:
+        ModelError: they are not the parts of one model, or do not fit.
+        ConfigError: the card names no architecture that can be built.
+    """
+    return _filled([read_parts(kind, folder, request)], None, request, kind)
 
 
 def open_pickle(path: Path, request: Request) -> Opened:
     """The network in a file of torch.save; its code runs only where the request trusts it.
 
     Raises:
-        ModelError: damaged, no weights in it, they do not fit, or it is nothing without its code.
+        ModelError: damaged, no weights in it, they do not fit, quantized, or it is nothing without
+            its code.
         ConfigError: the card names no architecture that can be built.
     """
     content = read_pickle_file(path, request)
     candidates = find_candidates(content.tree)
-    code = reaching(content.names)
-    if not code and (not candidates or _is_module(content.tree, candidates)):
-        code = unplain(content.names)
+    code = code_needed(content, candidates)
+    refuse_useless(content, candidates, code, request)
     if code:
         return _trusted(path, request, code, _advice(content.names))
-    if not candidates:
-        raise _no_weights(content.tree, request)
-    opened = _filled(candidates, content.tree, request, SourceKind.STATE_DICT)
+    try:
+        opened = _filled(candidates, content.tree, request, SourceKind.STATE_DICT)
+    except ModelError as error:
+        # Such a name may also stand beside float weights, which fit then.
+        sign = quantized_name(content.names)
+        raise already_quantized(request.name, sign) if sign else error from error
     not_run = unplain(content.names)[:_MOST_NAMES]
     return Opened(
         opened.kind, opened.module, opened.facts | ({"not_run": not_run} if not_run else {})
     )
 
 
-def read_pickle_file(path: Path, request: Request) -> Content:
-    """What a file of torch.save or pickle.dump holds, as plain data.
+def refuse_useless(
+    content: Content, candidates: Sequence[Candidate], code: Sequence[str], request: Request
+) -> None:
+    """Refuse what is of no use whatever the card says.
+
+    Args:
+        code: what `code_needed` gives.
 
     Raises:
-        ModelError: it is damaged.
+        ModelError: no weights and no module, or a module that is quantized.
     """
-    try:
-        return read_torch_file(path)
-    except PickleError as error:
-        # The checksums of a ZIP file were right, so copying it again would not help.
-        is_cut = isinstance(error, TruncatedError) and not zipfile.is_zipfile(path)
-        advice = "Copy it again" if is_cut else "Save it with torch.save(model.state_dict(), FILE)"
-        raise ModelError(f"{request.name} cannot be read ({error}). {advice}.") from error
+    sign = quantized_name(content.names)
+    if sign and (code or not candidates):
+        raise already_quantized(request.name, sign)
+    if not code and not candidates:
+        raise no_weights(content.tree, request)
 
 
-def _is_module(tree: object, candidates: Sequence[Candidate]) -> bool:
+def code_needed(content: Content, candidates: Sequence[Candidate]) -> list[str]:
+    """The names of the code without which the file is nothing, or which no file of weights names.
+
+    Empty where its weights can be taken without running anything.
+    """
+    code = reaching(content.names)
+    if not code and (not candidates or is_module(content.tree, candidates)):
+        code = unplain(content.names)
+    return code
+
+
+def is_module(tree: object, candidates: Sequence[Candidate]) -> bool:
     """Whether the weights lie in a pickled module, and what was found are other tensors."""
     values = [tree, *(tree.get(key) for key in KNOWN_KEYS if isinstance(tree, dict))]
     modules = [v for v in values if isinstance(v, Made) and "_modules" in (_state(v) or {})]
@@ -111,13 +140,15 @@ def _trusted(path: Path, request: Request, names: list[str], advice: str) -> Ope
         )
     loaded = torch.load(path, map_location="cpu", weights_only=False)
     facts = {"trusted_pickle": True, "names_run": shown}
-    key, module = _find_module(loaded)
+    key, module = main_module(loaded)
+    candidates = find_candidates(loaded) if module is None else []
+    if module is None and not candidates:
+        key, module = only_module(loaded, request)
     if module is not None:
         where = {"key": key, "ema": is_average(key)} if key else {}
         return Opened(SourceKind.PICKLED_MODULE, module, where | facts)
-    candidates = find_candidates(loaded)
     if not candidates:
-        raise _no_weights(loaded, request)
+        raise no_weights(loaded, request)
     opened = _filled(candidates, loaded, request, SourceKind.STATE_DICT)
     return Opened(opened.kind, opened.module, opened.facts | facts)
 
@@ -126,16 +157,6 @@ def _advice(names: Iterable[str]) -> str:
     """What to do with an object of a library that is known here; empty for any other."""
     found = (a for name in names for sign, a in _LIBRARIES.items() if name.startswith(sign))
     return next(found, "")
-
-
-def _find_module(loaded: object) -> tuple[str, nn.Module | None]:
-    if isinstance(loaded, nn.Module):
-        return "", loaded
-    entries: dict[Any, Any] = loaded if isinstance(loaded, dict) else {}
-    for key in KNOWN_KEYS:
-        if isinstance(entries.get(key), nn.Module):
-            return key, entries[key]
-    return "", None
 
 
 def _filled(
@@ -150,14 +171,14 @@ def _filled(
     return Opened(found, filled.network, facts)
 
 
-def _no_weights(loaded: object, request: Request) -> ModelError:
-    if not isinstance(loaded, dict):
-        return ModelError(
-            f"{request.name} holds {type(loaded).__name__}, not a state dict of tensors. "
-            "Save it with torch.save(model.state_dict(), FILE)."
-        )
-    found = ", ".join(str(key)[:30] for key in list(loaded)[:8]) or "nothing"
-    return ModelError(
-        f"{request.name} is a dictionary of {found}; no tensors under names were found in it. "
-        "Save it with torch.save(model.state_dict(), FILE)."
-    )
+def no_weights(loaded: object, request: Request) -> ModelError:
+    """The refusal of a file without tensors under names."""
+    if isinstance(loaded, dict):
+        found = ", ".join(str(key)[:30] for key in list(loaded)[:8]) or "nothing"
+        what = f"is a dictionary of {found}; no tensors under names were found in it"
+    elif isinstance(loaded, list | tuple) and loaded:
+        kinds = ", ".join(sorted({type(entry).__name__ for entry in loaded})[:4])
+        what = f"holds a {type(loaded).__name__} of {len(loaded)} ({kinds}), without a state dict"
+    else:
+        what = f"holds {type(loaded).__name__}, not a state dict of tensors"
+    return ModelError(f"{request.name} {what}. Save it with torch.save(model.state_dict(), FILE).")

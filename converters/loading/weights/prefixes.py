@@ -47,7 +47,12 @@ class Match:
     @property
     def is_average(self) -> bool:
         """Whether the key or the prefix names a moving average."""
-        return is_average(f"{self.candidate.key}.{self.prefix}")
+        return is_average(self.name)
+
+    @property
+    def name(self) -> str:
+        """The key and the prefix, which together say where in the file it lies."""
+        return f"{self.candidate.key}.{self.prefix}".strip(".")
 
 
 def matches(candidate: Candidate, wanted: Mapping[str, Tensor]) -> list[Match]:

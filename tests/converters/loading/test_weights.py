@@ -151,7 +151,7 @@ def test_weights_of_other_precision_are_taken_in_fp32_and_said(
         ),
         (
             lambda s: {n: (t * 9).to(torch.int8) for n, t in s.items()},
-            ["as int8", "Give the FP32 model"],
+            ["is quantized already (it has ", " in int8)", "Give the float model"],
         ),
         (
             lambda s: (
@@ -167,7 +167,7 @@ def test_weights_of_other_precision_are_taken_in_fp32_and_said(
             ),
             ["was pruned"],
         ),
-        (lambda s: [s], ["holds list, not a state dict"]),
+        (lambda s: list(s.values()), ["holds a list of 10 (Tensor), without a state dict"]),
         (lambda _: {"optimizer": {"lr": 0.1}, "best": 3}, ["a dictionary of optimizer, best"]),
     ],
     ids=[

@@ -1,0 +1,105 @@
+"""The options of `edge-convert`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from edge.backends.plan import PORTABILITIES, SAME_GPU
+from edge.backends.trt_build import MAX_BATCH
+from edge.command_parser import CommandParser, add_common_options
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the command line; its values are read in `converters.cli`."""
+    parser = CommandParser(
+        prog="edge-convert",
+        description="Convert a trained classifier to a bundle for the workstation.",
+    )
+    add_common_options(parser)
+    parser.add_argument(
+        "model",
+        type=Path,
+        help="model.pt, .pt2, .onnx ..., or the folder of one; or NAME.edge to add engines",
+    )
+    parser.add_argument("--int8", action="store_true", help="quantize to INT8")
+    parser.add_argument("--card", type=Path, help="model card (default: MODEL.yaml beside it)")
+    parser.add_argument(
+        "--new-card",
+        action="store_true",
+        help="write a model card to fill in, with what the file tells, and convert nothing",
+    )
+    parser.add_argument("--out", type=Path, help="bundle to write (default: NAME.edge here)")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing bundle")
+    parser.add_argument("--calibration", metavar="DIR", help="images to calibrate on, or 'drawn'")
+    parser.add_argument(
+        "--calibration-images", type=int, default=256, metavar="N", help="at most N of them (256)"
+    )
+    parser.add_argument(
+        "--validation", metavar="DIR", help="one folder of images per class, or 'drawn'"
+    )
+    _add_gate_options(parser)
+    parser.add_argument("--no-cache", action="store_true", help="calibrate anew in any case")
+    parser.add_argument(
+        "--trust-pickle",
+        metavar="sha256:HEX",
+        help="let the code run that is pickled in the model file of this hash",
+    )
+    _add_engine_options(parser)
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser
+
+
+def _add_gate_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--allow-weak-validation",
+        action="store_true",
+        help="judge on fewer than 30 validation images, or without some classes",
+    )
+    parser.add_argument(
+        "--max-drop",
+        type=float,
+        metavar="POINTS",
+        help="accuracy that INT8 and FP16 may lose (0.5)",
+    )
+    parser.add_argument(
+        "--min-agreement", type=float, metavar="SHARE", help="labels equal to FP32's (0.99)"
+    )
+    parser.add_argument("--gate", type=Path, metavar="FILE", help="all limits of the accuracy gate")
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="with --int8: write nothing where a graph in INT8 misses the gate or cannot be made "
+        "(exit code 4), in place of a bundle without it",
+    )
+
+
+def _add_engine_options(parser: argparse.ArgumentParser) -> None:
+    engines = parser.add_argument_group(
+        "TensorRT engines", "Also for a bundle NAME.edge in place of the model."
+    )
+    engines.add_argument(
+        "--engine",
+        action="append",
+        default=[],
+        metavar="LIBRARY[:TARGETS]",
+        help="tensorrt: for this machine's GPU; tensorrt-rtx:sm86,sm89,sm120: for others, built "
+        "without one (default: tensorrt where it and a GPU are here)",
+    )
+    engines.add_argument(
+        "--portability",
+        choices=PORTABILITIES,
+        default=SAME_GPU,
+        help="GPUs that may run a tensorrt engine; more cost speed (%(default)s)",
+    )
+    engines.add_argument(
+        "--version-compatible",
+        action="store_true",
+        help="newer TensorRT of the same major version may run it; a larger engine",
+    )
+    engines.add_argument(
+        "--max-batch", type=int, default=MAX_BATCH, metavar="N", help="images in one call (64)"
+    )
+    engines.add_argument(
+        "--tensorrt8", action="store_true", help="write the INT8 graph that TensorRT 8 reads too"
+    )
