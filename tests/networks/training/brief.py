@@ -6,7 +6,7 @@ kept small, and augmented by whole batches, so that a core is busy with the netw
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -157,8 +157,8 @@ def _batches(images: Labelled, spec: InputSpec) -> list[Tensor]:
     return [normalise(torch.from_numpy(images.images[n : n + BATCH]), spec) for n in starts]
 
 
-def _logits(output: Tensor | tuple[Tensor, ...]) -> Tensor:
-    # transformers gives a tuple.
+def _logits(output: Any) -> Tensor:
+    # transformers gives an object that holds the logits first.
     return output if isinstance(output, Tensor) else output[0]
 
 

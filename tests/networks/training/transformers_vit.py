@@ -6,7 +6,7 @@ from torch import nn
 
 
 def vit(class_count: int) -> nn.Module:
-    """`ViTForImageClassification` for 96 px: 6 layers of width 128. Gives a tuple with logits."""
+    """`ViTForImageClassification` for 96 px: 6 layers of width 128."""
     from transformers import ViTConfig, ViTForImageClassification
 
     config = ViTConfig(
@@ -17,7 +17,6 @@ def vit(class_count: int) -> nn.Module:
         image_size=96,
         patch_size=12,
         num_labels=class_count,
-        return_dict=False,
     )
     network: nn.Module = ViTForImageClassification(config)
     return network
