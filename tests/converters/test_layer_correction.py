@@ -83,8 +83,10 @@ def test_corrected_graph_has_the_means_of_fp32_at_every_layer(
     for name in int8.quantized_layers:
         wanted = reference.channel_means[name].mean(axis=0)
         shifted = np.abs(before[name] - wanted).max()
-        # What is left is the step of an integer bias, and the rounding that it sets off.
-        assert np.abs(after[name] - wanted).max() < max(0.1 * shifted, 1e-3)
+        # What is left is the step of an integer bias, and the rounding that it sets off: little
+        # beside what the images differ by, and not the same on every processor.
+        spread = reference.channel_means[name].std()
+        assert np.abs(after[name] - wanted).max() < max(0.1 * shifted, 0.01 * spread)
 
 
 @ALL_PLACEMENTS
