@@ -281,6 +281,8 @@ def test_sighup_during_a_check_has_the_newest_file_checked(
             life.reload()
         hung_check.opened.set()
         until(newest.exists)
+        # The folder is there a moment before the service says that it is ready.
+        until(lambda: told.signs()[-1:] == ["READY=1"])
         signs = told.signs()
     # Both checks, then one new service that is ready.
     assert signs == ["RELOADING=1", "RELOADING=1", "READY=1"]
@@ -300,6 +302,8 @@ def test_sighup_whose_file_is_wrong_after_one_that_was_right_takes_the_right_one
         life.reload()
         hung_check.opened.set()
         until(newest.exists)
+        # The folder is there a moment before the service says that it is ready.
+        until(lambda: told.signs()[-1:] == ["READY=1"])
         signs = told.signs()
     assert signs == ["RELOADING=1", "RELOADING=1", "READY=1"]
 

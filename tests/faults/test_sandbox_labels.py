@@ -1,7 +1,7 @@
 """The service in its sandbox labels as `edge-daemon once` does outside of it, under a real systemd.
 
 Real cells where they lie beside the checkout, drawn ones elsewhere, and the reference model, which
-is converted for it (two minutes; EDGE_TEST_BUNDLE=NAME.edge takes a bundle that is there).
+is converted for it on few images (EDGE_TEST_BUNDLE=NAME.edge takes a bundle that is there).
 
     pytest tests/faults/test_sandbox_labels.py      # as root, with systemd-nspawn
 """
@@ -27,6 +27,8 @@ from tests.support.nspawn import Machine
 from tests.support.systemd_lab import CONFIG, PROGRAM, UNIT, add_command, booted_machine, until
 
 COUNT = 50
+# Enough to show that the bundle labels; how well is tested elsewhere.
+JUDGED = 40
 MODEL = Path(converters.reference.__file__).parent / "cells8.pt"
 CELLS8 = "/opt/microscope-edge/models/cells8.edge"
 EXPORT, RESULTS = "/srv/dm96/export", "/srv/dm96/results"
@@ -37,8 +39,14 @@ OUTSIDE = "/srv/outside"
 def cells8(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if given := os.environ.get("EDGE_TEST_BUNDLE"):
         return Path(given)
-    bundle = tmp_path_factory.mktemp("cells8") / "cells8.edge"
-    words = [str(MODEL), "--int8", "--out", str(bundle)]
+    folder = tmp_path_factory.mktemp("cells8")
+    for number, (cell_class, content) in enumerate(drawn_images(JUDGED, seed=6)):
+        path = folder / "validation" / cell_class / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    bundle = folder / "cells8.edge"
+    few = ["--calibration-images", "32", "--validation", str(folder / "validation")]
+    words = [str(MODEL), "--int8", "--out", str(bundle), *few, "--allow-weak-validation"]
     subprocess.run([sys.executable, "-m", "converters.cli", *words], check=True)
     return bundle
 

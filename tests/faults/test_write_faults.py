@@ -138,7 +138,7 @@ def test_run_on_a_full_disk_labels_a_whole_backlog_soon_after_there_is_room(
         until(lambda: all(is_waiting(site, name, why) for name in names), timeout_s=30.0)
         before = digests(site.export)
         disk.make_room()
-        until(lambda: are_done(site, *names))
+        until(lambda: are_done(site, *names), timeout_s=30.0)
         until(lambda: times_said(caplog, AGAIN) > 0)
         assert_all_labelled(site, dict.fromkeys(names, "red"), before)
     assert (times_said(caplog, REFUSED), times_said(caplog, AGAIN)) == (1, 1)

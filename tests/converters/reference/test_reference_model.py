@@ -16,6 +16,8 @@ from converters.reference.evaluation.text import evaluation_text
 from converters.reference.pbc import read_manifest
 from edge.bundle import load_bundle
 
+# The demonstration converts the reference model first, which takes minutes on a slow processor.
+pytestmark = pytest.mark.timeout(900)
 MODEL = Path(converters.reference.__file__).parent / "cells8.pt"
 
 
