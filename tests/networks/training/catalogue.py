@@ -93,6 +93,7 @@ _ALL: Final = (
         # With the usual 1e-6 the blocks do nothing for the first epochs.
         training_arguments={"ls_init_value": 0.1},
         peak_learning_rate=8e-4,
+        fits_last_layer=True,
     ),
     Network(
         "convnext_atto",
