@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,16 +38,6 @@ def test_network_trained_tells_colours_apart(epochs: int) -> None:
     assert not module.training
     assert accuracy(module, coloured(30), SPEC) > 0.95
     assert steps == list(range(1, len(steps) + 1))
-
-
-def test_last_layer_fitted_anew_mends_a_training_that_was_too_short() -> None:
-    network = Network("resnet", SMALL.architecture, SIDE_PX, 0.1, peak_learning_rate=1e-5)
-    short, mended = (
-        trained(replace(network, fits_last_layer=fits), coloured(96), SPEC, lambda *_: None)
-        for fits in (False, True)
-    )
-    assert accuracy(short, coloured(30), SPEC) < 0.8
-    assert accuracy(mended, coloured(30), SPEC) > 0.95
 
 
 def test_augmented_batch_keeps_its_shape_and_changes() -> None:

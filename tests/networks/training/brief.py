@@ -16,12 +16,10 @@ from converters.reference.training.train import learning_rate_factor, normalise
 from edge.preprocess import InputSpec
 from edge.progress import OnProgress
 from tests.networks.training.catalogue import Network, build
-from tests.networks.training.images import Labelled, first_images_of_each_class
+from tests.networks.training.images import Labelled
 
 BATCH: Final = 48
 SEED: Final = 5
-# Enough to fit a last layer.
-HEAD_PER_CLASS: Final = 100
 # Of features of random weights there are more than images: without it the fit is of noise.
 RIDGE: Final = 1.0
 # Least squares gives values from 0 to 1; logits of trained networks spread about so much more.
@@ -39,9 +37,7 @@ def trained(
         _train(module, network, images, spec, on_progress)
     else:
         _estimate_norms(module, images, spec)
-    if network.fits_last_layer or not network.epochs:
-        few = first_images_of_each_class(images, HEAD_PER_CLASS)
-        _fit_head(module, few, spec, class_count, on_progress)
+        _fit_head(module, images, spec, class_count, on_progress)
     return module.eval()
 
 

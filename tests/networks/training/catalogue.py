@@ -29,8 +29,6 @@ class Network:
         epochs: passes over the training images. 0: only the last layer is fitted, on features of
             random weights; that is enough for speed and for the share of multiplies.
         arguments: keyword arguments of the architecture; they go into the card.
-        fits_last_layer: whether the last layer is fitted anew at the end, since after so few
-            `epochs` the features are of more use than it is.
         training_arguments: more of them while it is trained, which change no weight's shape.
         file_format: in which of `formats.FORMATS` the table converts it.
     """
@@ -42,7 +40,6 @@ class Network:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     training_arguments: Mapping[str, Any] = field(default_factory=dict)
     peak_learning_rate: float = 2e-3
-    fits_last_layer: bool = False
     file_format: str = "state dict"
 
 
@@ -83,7 +80,6 @@ _ALL: Final = (
         {"img_size": 96, "window_size": 6},
         {"drop_path_rate": 0.0},
         peak_learning_rate=8e-4,
-        fits_last_layer=True,
     ),
     Network(
         "convnext_tiny",
@@ -93,7 +89,6 @@ _ALL: Final = (
         # With the usual 1e-6 the blocks do nothing for the first epochs.
         training_arguments={"ls_init_value": 0.1},
         peak_learning_rate=8e-4,
-        fits_last_layer=True,
     ),
     Network(
         "convnext_atto",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from edge.errors import ConfigError
 from edge.preprocess import InputSpec
 from edge.progress import StepProgress
 from edge.yaml_file import read_yaml
-from tests.networks.training.brief import HEAD_PER_CLASS, accuracy, trained
+from tests.networks.training.brief import accuracy, trained
 from tests.networks.training.catalogue import (
     NETWORKS,
     REFERENCE,
@@ -31,7 +31,8 @@ from tests.networks.training.store import load_network, save_network
 from tests.support.networks import Classifier
 from tests.support.unbalance_network import unbalance
 
-# To say what came of it.
+# To fit a last layer, and to say what came of it.
+HEAD_PER_CLASS: Final = 100
 VALIDATION_PER_CLASS: Final = 40
 
 
@@ -64,16 +65,9 @@ def _train(network: Network, data: Path, nets: Path) -> str:
     with StepProgress(sys.stderr) as progress:
         module = trained(network, images, spec, progress.update)
     judged = accuracy(module, _images(data, "val", spec, VALIDATION_PER_CLASS), spec)
-    how = ", ".join(_passes(network))
+    how = f"{network.epochs:g} epochs" if network.epochs else "last layer"
     save_network(nets, network, module, _card(network, card_input(network.side_px), how))
     return f"validation accuracy {judged:.1%}, {(time.monotonic() - start) / 60:.1f} minutes"
-
-
-def _passes(network: Network) -> Iterator[str]:
-    if network.epochs:
-        yield f"{network.epochs:g} epochs"
-    if network.fits_last_layer or not network.epochs:
-        yield "last layer"
 
 
 @functools.cache

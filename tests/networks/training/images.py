@@ -41,13 +41,6 @@ def first_of_each_class(files: Sequence[LabelledFile], count: int) -> list[Label
     return kept
 
 
-def first_images_of_each_class(images: Labelled, count: int) -> Labelled:
-    """At most `count` images of each class, in their order."""
-    firsts = [np.flatnonzero(images.labels == n)[:count] for n in np.unique(images.labels)]
-    chosen = np.sort(np.concatenate(firsts))
-    return Labelled(images.images[chosen], images.labels[chosen])
-
-
 def load(files: Sequence[LabelledFile], spec: InputSpec, on_progress: OnProgress) -> Labelled:
     """Decode and preprocess images."""
     images = np.empty((len(files), spec.height, spec.width, 3), np.uint8)
