@@ -190,10 +190,10 @@ def _refusal(name: str, graph: Fields, tried: str) -> str:
 
 def _float_warnings(evidence: Fields) -> Iterator[str]:
     if kept := evidence.get("fp16", {}).get("kept_float"):
-        named = ", ".join(f"{name} (up to {number(value)})" for name, value in kept.items())
+        named = _with_magnitudes(kept)
         yield f"Beyond the range of FP16, and therefore FP32 in the graphs for GPUs: {named}."
     if sums := evidence.get("fp16", {}).get("sums_kept_float"):
-        named = ", ".join(f"{name} (up to {number(value)})" for name, value in sums.items())
+        named = _with_magnitudes(sums)
         yield f"Sums beyond FP16 are within these, which are FP32 in the graphs for GPUs: {named}."
     half = evidence.get("fp16", {})
     if half and not half["passed"]:
@@ -201,6 +201,10 @@ def _float_warnings(evidence: Fields) -> Iterator[str]:
     tensorrt = evidence["graphs"].get("tensorrt", {})
     if tensorrt.get("passed") and tensorrt.get("rest_in") == "fp32":
         yield "What is not quantized in the graph for tensorrt stays in FP32, since FP16 failed."
+
+
+def _with_magnitudes(largest: Fields) -> str:
+    return ", ".join(f"{name} (up to {number(value)})" for name, value in largest.items())
 
 
 def _shipping_warnings(graphs: Fields) -> Iterator[str]:

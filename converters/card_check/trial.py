@@ -25,6 +25,7 @@ LEAST_SHARES: Final = {16: 0.25, 32: 0.4}
 # After so many images an input is given up that is worse by more standard errors than this.
 EARLY_IMAGES: Final = 32
 MAX_STANDARD_ERRORS_WORSE: Final = 3.0
+_LOOKED_AT_AFTER: Final = {*LEAST_SHARES, EARLY_IMAGES, TRIAL_IMAGES}
 BATCH_SIZE: Final = 16
 
 # Normalised float32 images (batch, 3, h, w) to logits (batch, classes).
@@ -52,9 +53,10 @@ class Trial:
         rows: list[NDArray[np.float32]] = []
         for batch in self._batches(spec):
             rows.extend(batch)
-            so_far = measure_fit(np.stack(rows), self.labels[: len(rows)])
-            if len(rows) < len(self.labels) and _is_hopeless(so_far, rival.first(len(rows))):
-                return None
+            if len(rows) < len(self.labels) and len(rows) in _LOOKED_AT_AFTER:
+                so_far = measure_fit(np.stack(rows), self.labels[: len(rows)])
+                if _is_hopeless(so_far, rival.first(len(rows))):
+                    return None
         fit = measure_fit(np.stack(rows), self.labels)
         return fit if fit.share.mean() > rival.share.mean() else None
 

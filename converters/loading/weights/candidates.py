@@ -9,9 +9,8 @@ from typing import Any, Final
 
 from torch import Tensor
 
-from converters.loading.pickled.machine import Made
 from converters.loading.pickled.tensors import as_tensor
-from converters.loading.weights.walk import contents
+from converters.loading.weights.walk import contents, held_in
 
 # What is validated at the end of a training is usually the moving average.
 _EMA_KEYS: Final = ("ema_state_dict", "state_dict_ema", "ema", "model_ema")
@@ -42,7 +41,7 @@ def find_candidates(tree: object) -> list[Candidate]:
     found = [
         Candidate(key, tensors)
         for key, content in contents(tree)
-        if (mapping := _mapping(content)) and (tensors := _tensors(mapping))
+        if isinstance(mapping := held_in(content), dict) and (tensors := _tensors(mapping))
     ]
     return sorted(found, key=lambda c: (not is_average(c.key), c.rank))
 
@@ -61,12 +60,6 @@ def is_average(name: str) -> bool:
 def average_words(name: str) -> int:
     """How many parts of a key and prefix say so: `ema.online_model` one, `ema.ema_model` two."""
     return sum(_AVERAGE.search(part) is not None for part in name.lower().split("."))
-
-
-def _mapping(content: object) -> Mapping[Any, Any] | None:
-    # A dictionary of a class of its own.
-    held = content.items if isinstance(content, Made) else content
-    return held if isinstance(held, dict) else None
 
 
 def _tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:

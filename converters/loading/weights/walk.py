@@ -31,9 +31,13 @@ def contents(tree: object) -> Iterator[tuple[str, object]]:
             waiting += [((*keys, key), value) for key, value in _entries(content)]
 
 
+def held_in(content: object) -> object:
+    """The dictionary or list that an object of a class of its own is; others as they are."""
+    return content.items if isinstance(content, Made) else content
+
+
 def _entries(content: object) -> Iterator[tuple[str, Any]]:
-    # A dictionary or a list of a class of its own.
-    held = content.items if isinstance(content, Made) else content
+    held = held_in(content)
     if isinstance(held, dict):
         yield from ((key, value) for key, value in held.items() if isinstance(key, str))
     elif isinstance(held, list | tuple | nn.ModuleList):
