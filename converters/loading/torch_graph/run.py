@@ -15,7 +15,7 @@ from converters.loading.intake.running import Arrays, is_near
 from converters.loading.intake.subject import Given
 from converters.loading.torch_graph.chance import draws_by_chance
 from converters.loading.torch_graph.of_images import of_images_alone
-from converters.loading.torch_graph.tensors import named_tensors
+from converters.loading.torch_graph.tensors import chosen_alone, named_tensors
 from converters.loading.torch_graph.trial import rows_of, runnable
 from edge.errors import ModelError
 
@@ -34,21 +34,6 @@ class Ran:
     module: nn.Module
     given: Given
     changes: list[str]
-
-
-class Outputs(nn.Module):
-    """A module of which some of several outputs are taken."""
-
-    def __init__(self, module: nn.Module, chosen: list[str]) -> None:
-        super().__init__()
-        self.module = module
-        self.chosen = chosen
-
-    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """The chosen tensors (batch, ...) as the module gives them; a lone one by itself."""
-        found = named_tensors(self.module(images))
-        chosen = tuple(found[name] for name in self.chosen)
-        return chosen if len(chosen) > 1 else chosen[0]
 
 
 def run_module(
@@ -73,19 +58,24 @@ def run_module(
     if not first:
         raise _no_tensors(name, module, samples, batch)
     if not all(is_near(first[key], second[key], _SAME) for key in first):
-        raise draws_by_chance(module, name, torch.from_numpy(samples[:1]).repeat(batch, 1, 1, 1))
+        raise draws_by_chance(module, name, _images(samples, batch))
     if may_be_decision(first, class_count):
-        module = Outputs(module, list(first))
+        module = chosen_alone(module, list(first), _images(samples, batch))
         batch = _example_batch(module, batch, samples, first)
         return Ran(module, Given(None, batch, first), changes)
     chosen = choose(first, name, class_count)
     if chosen:
         others = ", ".join(key for key in first if key != chosen) or "nothing"
         changes.append(f"of its outputs {chosen[:40]} was taken; left out: {others[:200]}")
-        module = Outputs(module, [chosen])
+        module = chosen_alone(module, [chosen], _images(samples, batch))
     outputs = np.asarray(flat(first[chosen]), np.float32)
     batch = _example_batch(module, batch, samples, {"": outputs})
     return Ran(module, Given(outputs, batch), changes)
+
+
+def _images(samples: NDArray[np.float32], batch: int) -> Tensor:
+    """A batch that the module takes."""
+    return torch.from_numpy(np.repeat(samples[:1], batch, axis=0))
 
 
 def _example_batch(
@@ -107,7 +97,7 @@ def _example_batch(
 def _no_tensors(
     name: str, module: nn.Module, samples: NDArray[np.float32], batch: int
 ) -> ModelError:
-    output = module(torch.from_numpy(np.repeat(samples[:1], batch, axis=0)))
+    output = module(_images(samples, batch))
     return ModelError(
         f"{name} gives {type(output).__name__} for an image; a classifier that gives a tensor of "
         "logits is needed. Export the classifier alone."
