@@ -24,6 +24,10 @@ SEED: Final = 5
 RIDGE: Final = 1.0
 # Least squares gives values from 0 to 1; logits of trained networks spread about so much more.
 HEAD_SCALE: Final = 10.0
+# Batch norms that keep statistics more slowly than this (torchvision's MobileNetV3 has 0.01) are
+# behind the weights when so short a training ends.
+SLOW_MOMENTUM: Final = 0.05
+NORM_BATCHES: Final = 5
 
 
 def trained(
@@ -78,6 +82,8 @@ def _train(
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         optimiser.step()
         on_progress(f"training {network.name}", step + 1, steps)
+    if any(norm.momentum is not None and norm.momentum < SLOW_MOMENTUM for norm in _norms(module)):
+        _estimate_norms(module, images, spec)
 
 
 def augmented(images: Tensor) -> Tensor:
@@ -96,16 +102,28 @@ def augmented(images: Tensor) -> Tensor:
     return moved * (1 + gain) + offset
 
 
+def _norms(module: nn.Module) -> list[nn.BatchNorm2d | nn.BatchNorm1d]:
+    return [m for m in module.modules() if isinstance(m, nn.BatchNorm2d | nn.BatchNorm1d)]
+
+
 def _estimate_norms(module: nn.Module, images: Labelled, spec: InputSpec) -> None:
-    """Batch norms with the statistics of the random weights; without, features fade to nothing."""
-    norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d | nn.BatchNorm1d)]
+    """Batch norms with the statistics of the weights as they are, over images of all classes.
+
+    Without, features of random weights fade to nothing.
+    """
+    norms = _norms(module)
+    if not norms:
+        return
     module.eval()
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None
         norm.train()
+    chosen = np.linspace(0, len(images.labels) - 1, NORM_BATCHES * BATCH).astype(int)
+    # Images lie by class.
+    chosen = np.random.default_rng(SEED).permutation(chosen)
     with torch.no_grad():
-        for batch in _batches(images, spec)[:4] if norms else ():
+        for batch in _batches(Labelled(images.images[chosen], images.labels[chosen]), spec):
             module(batch)
     module.eval()
 
