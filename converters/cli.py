@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from converters.agreement import Validation
+from converters.bundle_place import require_target
 from converters.card import find_card, image_source, read_card
 from converters.cli_options import build_parser
 from converters.engine_report import describe_engines
@@ -176,15 +177,18 @@ def _request(arguments: argparse.Namespace) -> Request:
         raise ConfigError(f"{arguments.model} is no file; give a model.pt or model.onnx.")
     card = read_card(arguments.card or find_card(arguments.model))
     target = arguments.out or Path(f"{card.name}.edge")
-    if target.exists() and not arguments.overwrite:
-        raise ConfigError(f"{target} exists; give --overwrite to replace it or --out another.")
+    calibration = image_source(arguments.calibration, Path())
+    validation = image_source(arguments.validation, Path())
+    folders = (calibration, validation, card.calibration, card.validation)
+    sources = [source for source in folders if isinstance(source, Path)]
+    require_target(target, [arguments.model, *sources], overwrite=arguments.overwrite)
     return Request(
         model=arguments.model,
         card=card,
         target=target,
         int8=arguments.int8,
-        calibration=image_source(arguments.calibration, Path()),
-        validation=image_source(arguments.validation, Path()),
+        calibration=calibration,
+        validation=validation,
         calibration_limit=arguments.calibration_images,
         overwrite=arguments.overwrite,
         trust_pickle=arguments.trust_pickle,
