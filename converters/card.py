@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from converters.architectures.name import Architecture, parse_architecture
 from converters.inputs.class_names import caseless, normal
 from converters.loading.other_kinds.shards import card_of
 from edge.errors import ConfigError
+from edge.known_keys import require_known_keys
 from edge.preprocess import InputSpec
 from edge.yaml_file import read_yaml
 
@@ -65,11 +65,7 @@ def read_card(path: Path) -> ModelCard:
         ConfigError: unreadable, a key missing or unknown, or a value out of range.
     """
     values = _parse(path)
-    for key in values:
-        if key not in (*_REQUIRED, *_OPTIONAL):
-            nearest = difflib.get_close_matches(str(key), (*_REQUIRED, *_OPTIONAL), n=1)
-            hint = f" Did you mean {nearest[0]}?" if nearest else ""
-            raise ConfigError(f"{path.name} has an unknown key {key!r}.{hint}")
+    require_known_keys(path.name, values, (*_REQUIRED, *_OPTIONAL))
     unfilled = list(dict.fromkeys(_unfilled("", values)))
     if unfilled:
         raise ConfigError(

@@ -75,13 +75,15 @@ def _write_card(arguments: argparse.Namespace) -> int:
     print(f"reading {printable(model.name)} ...", file=sys.stderr)
     card = write_new_card(model, arguments.card or card_of(model))
     words = ["edge-convert", str(model), "--int8"]
+    words += ["--calibration", "IMAGES", "--validation", "LABELLED"]
     words += ["--card", str(card.path)] if arguments.card else []
     words += ["--trust-pickle", card.trust] if card.trust else []
     known = ", if you know who made the file and let its code run," if card.trust else ""
     print(
         printable_lines(
             f"wrote {card.path}: replace FILL IN in {card.marks} places and check the guesses, "
-            f"then{known}\n  {shlex.join(words)}"
+            f"then{known}\n  {shlex.join(words)}\n"
+            "IMAGES: some hundred exported images. LABELLED: a folder of images for each class."
         )
     )
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from converters import metrics
 from converters.agreement import Evidence
 from edge.errors import ConfigError
+from edge.known_keys import require_known_keys
 from edge.yaml_file import read_yaml
 
 
@@ -68,11 +68,7 @@ def read_gate(path: Path) -> dict[str, float]:
     known = [field.name for field in fields(Gate)]
     if not isinstance(values, dict):
         raise ConfigError(f"{path} is no gate; it may have {', '.join(known)}.")
-    for key in values:
-        if key not in known:
-            nearest = difflib.get_close_matches(str(key), known, n=1)
-            hint = f" Did you mean {nearest[0]}?" if nearest else f" Known: {', '.join(known)}."
-            raise ConfigError(f"{path} has an unknown key {key!r}.{hint}")
+    require_known_keys(str(path), values, known)
     return values
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigError
+from edge.known_keys import require_known_keys
 
 Resize = Literal["area", "linear", "cubic", "nearest"]
 Channels = Literal["rgb", "bgr"]
@@ -73,14 +74,11 @@ class InputSpec:
         if not isinstance(values, dict):
             raise ConfigError(f"input is {values!r}; give a block with height, width, channels.")
         required = ("height", "width", "channels", "resize", "mean", "std")
+        # First: a key that is misspelt is missing, too.
+        require_known_keys("input", values, (*required, "crop"))
         missing = [key for key in required if key not in values]
         if missing:
             raise ConfigError(f"input has no {', '.join(missing)}; add it to the model card.")
-        unknown = sorted(set(values) - {*required, "crop"})
-        if unknown:
-            raise ConfigError(
-                f"input has an unknown key {unknown[0]!r}; known: {', '.join(required)}, crop."
-            )
         return cls(
             height=values["height"],
             width=values["width"],

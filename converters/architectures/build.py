@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import inspect
 from collections.abc import Callable
@@ -79,14 +80,22 @@ def _imported(name: str) -> Callable[..., object]:
             f"{_meant(name)}"
         )
     try:
-        function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"architecture {name}: {error}. Is it installed?") from error
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ConfigError(
+            f"architecture {name}: {error}. Is it installed? A file of your own is found with "
+            "PYTHONPATH=FOLDER edge-convert ..."
+        ) from error
     except (Exception, SystemExit) as error:  # a person's code raises what it likes, and may exit
         raise ConfigError(
             f"architecture {name}: importing {module_name} ended with {type(error).__name__}: "
             f"{error}. Mend that module; it has to define a function and run nothing."
         ) from error
+    function = getattr(module, function_name, None)
+    if function is None:
+        near = difflib.get_close_matches(function_name, dir(module), n=1)
+        hint = f"did you mean {module_name}:{near[0]}?" if near else "correct it in the card."
+        raise ConfigError(f"architecture {name}: {module_name} has no {function_name}; {hint}")
     if not callable(function):
         raise ConfigError(f"architecture {name} is not a function.")
     return function  # type: ignore[no-any-return]  # what it returns is checked by the caller

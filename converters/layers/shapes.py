@@ -7,7 +7,7 @@ transformer. A run on one image does not.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -19,11 +19,24 @@ from converters.onnx_graph.sessions import open_session, session_options
 
 Shape = tuple[int, ...]
 
+# They give sequences of tensors, or what may be none; such have no shape.
+_MAKERS_OF_NO_TENSOR: Final = frozenset(
+    {
+        *("SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceMap"),
+        *("SplitToSequence", "Optional"),
+    }
+)
+
 
 def shapes_of_one_image(model: onnx.ModelProto, names: Collection[str]) -> dict[str, Shape]:
     """Shapes of the named tensors and constants for a batch of one image, by name."""
     known = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-    made = {name for node in model.graph.node for name in node.output}
+    made = {
+        name
+        for node in model.graph.node
+        if node.op_type not in _MAKERS_OF_NO_TENSOR
+        for name in node.output
+    }
     wanted = sorted(made.intersection(names))
     watched = copy_of(model)
     del watched.graph.output[:]

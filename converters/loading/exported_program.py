@@ -34,11 +34,15 @@ class Program:
     facts: dict[str, Any]
 
 
-def open_exported_program(path: Path, request: Request) -> Program:
+def open_exported_program(path: Path, request: Request, size: tuple[int, int]) -> Program:
     """The program as a module of images alone.
 
+    Args:
+        size: height and width that the card says, px.
+
     Raises:
-        ModelError: it would run code when loaded and is not trusted, or needs other inputs.
+        ModelError: it would run code when loaded and is not trusted, or needs other inputs, or was
+            exported for images of another size.
     """
     reason = what_it_runs(path)
     if reason is not None and not request.trusted:
@@ -52,6 +56,7 @@ def open_exported_program(path: Path, request: Request) -> Program:
         program = torch.export.load(file)
     others = _other_inputs(program, request.name)
     image = _example_of_image(program)
+    _require_size(image, request.name, size)
     module: nn.Module = _as_module(program)
     facts = {} if reason is None else {"trusted_pickle": True, "names_run": [reason]}
     if image.dtype is torch.uint8:
@@ -62,6 +67,22 @@ def open_exported_program(path: Path, request: Request) -> Program:
         batch if isinstance(batch, int) else 0,
         facts,
     )
+
+
+def _require_size(image: torch.Tensor, name: str, size: tuple[int, int]) -> None:
+    """Refuse a program whose images have other sides, which torch refuses to run on the card's."""
+    if image.dim() != 4:
+        return
+    is_last = image.shape[1] != 3 and image.shape[3] == 3
+    sides = image.shape[1:3] if is_last else image.shape[2:]
+    # Open sides are symbols.
+    if any(isinstance(side, int) and side != n for side, n in zip(sides, size, strict=True)):
+        found = [side if isinstance(side, int) else "?" for side in image.shape]
+        raise ModelError(
+            f"{name} was exported for images {found}, the card says [batch, 3, {size[0]}, "
+            f"{size[1]}]. Correct input.height and input.width in the card, or export it for the "
+            "card's size."
+        )
 
 
 def _as_module(program: torch.export.ExportedProgram) -> torch.fx.GraphModule:

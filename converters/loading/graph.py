@@ -8,7 +8,7 @@ from typing import Final
 import onnx
 import onnx.inliner
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from converters.loading.quantized import refuse_quantized_graph
 from converters.onnx_graph.lookup import STANDARD_DOMAINS, graph_inputs
@@ -58,6 +58,7 @@ def decode_graph(content: bytes, name: str) -> onnx.ModelProto:
     """
     try:
         model = onnx.load_model_from_string(content)
+        _name_domain_once(model)
         _refuse_external_data(model, name)
         if model.functions:
             model = onnx.inliner.inline_local_functions(model)
@@ -65,6 +66,24 @@ def decode_graph(content: bytes, name: str) -> onnx.ModelProto:
     except (DecodeError, onnx.checker.ValidationError, ValueError, RuntimeError) as error:
         raise _unusable(name, error) from error
     return model
+
+
+def _name_domain_once(model: onnx.ModelProto) -> None:
+    """One name for the standard operators, where ONNX takes two, and one opset of each domain.
+
+    Of several it is the newest, as in `opset_of`.
+    """
+    for owner in (model, *model.functions):
+        opsets: dict[str, int] = {}
+        for declared in owner.opset_import:
+            domain = "" if declared.domain in STANDARD_DOMAINS else declared.domain
+            opsets[domain] = max(declared.version, opsets.get(domain, 0))
+        del owner.opset_import[:]
+        owner.opset_import.extend(helper.make_opsetid(*found) for found in opsets.items())
+    nodes = [model.graph.node, *(function.node for function in model.functions)]
+    for node in (node for some in nodes for node in all_nodes(some)):
+        if node.domain in STANDARD_DOMAINS:
+            node.domain = ""
 
 
 def check_operators(model: onnx.ModelProto, name: str) -> None:

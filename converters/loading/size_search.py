@@ -32,7 +32,8 @@ def running_sizes(run: Callable[[int, int], object], height: int, width: int) ->
         run: runs it on an image of a height and width, and raises where it cannot.
     """
     end = time.monotonic() + _SEARCH_S
-    for sizes in (((side, side) for side in SIDES), _oblong(height, width)):
+    # Each oblong pair once.
+    for sizes in (((side, side) for side in SIDES), dict.fromkeys(_oblong(height, width))):
         found: list[str] = []
         for size in sizes:
             if len(found) == _SHOWN or time.monotonic() > end:

@@ -47,7 +47,8 @@ def open_torch(
         ModelError: damaged, not a classifier of such images, or it would run code.
         ConfigError: the card's architecture is missing or not there.
     """
-    loaded = _load(kind, path, request)
+    height, width = samples.shape[2:]
+    loaded = _load(kind, path, request, (height, width))
     if kind is not SourceKind.EXPORTED_PROGRAM:
         # An exported program has its mode in its operators, and refuses to change it.
         loaded.module.eval()
@@ -87,7 +88,7 @@ def _exported(ran: Ran, request: Request, samples: NDArray[np.float32], batch: i
     return take_in(graph, request.name, request.class_count, samples, given)
 
 
-def _load(kind: SourceKind, path: Path, request: Request) -> _Loaded:
+def _load(kind: SourceKind, path: Path, request: Request, size: tuple[int, int]) -> _Loaded:
     if kind in (SourceKind.TORCHSCRIPT, SourceKind.EXPORTED_PROGRAM):
         # Operators that give memory as they find it give NaN.
         torch.use_deterministic_algorithms(mode=True, warn_only=True)
@@ -95,7 +96,7 @@ def _load(kind: SourceKind, path: Path, request: Request) -> _Loaded:
     if kind is SourceKind.TORCHSCRIPT:
         return _Loaded(kind, _open_torchscript(path, request), {})
     if kind is SourceKind.EXPORTED_PROGRAM:
-        program = open_exported_program(path, request)
+        program = open_exported_program(path, request, size)
         return _Loaded(kind, program.module, program.facts, program.batch)
     if request.parts:
         opened = open_parts(kind, path.parent, request)

@@ -132,7 +132,9 @@ def test_function_of_the_person_takes_the_number_of_classes_first_or_by_name() -
         (Architecture(f"{__name__}:fails"), "cannot be built: RuntimeError: no network of 3"),
         (Architecture("tests.support.tiny_network:TinyNetwork", {"depth": 2}), "TypeError: "),
         (Architecture("torch:zeros"), "not a torch module"),
-        (Architecture("torch:no_such"), "Is it installed?"),
+        (Architecture("no_such:network"), "Is it installed? A file of your own is found with PY"),
+        (Architecture("torch:no_such"), "torch has no no_such; correct it in the card."),
+        (Architecture("torch:zeroes"), "torch has no zeroes; did you mean torch:zeros?"),
         (Architecture("torch:float32"), "is not a function"),
     ],
 )

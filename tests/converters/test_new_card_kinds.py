@@ -42,7 +42,7 @@ def test_command_that_a_pickled_module_s_card_recommends_converts_it(
     assert main(["--new-card", str(model)]) == 0
     said = capsys.readouterr().out
     assert "if you know who made the file and let its code run" in said
-    program, *words = shlex.split(said.splitlines()[-1])
+    program, *words = shlex.split(said.splitlines()[-2])
     assert program == "edge-convert"
     card = model.with_suffix(".yaml")
     assert "A pickled module" in card.read_text()
@@ -52,7 +52,9 @@ def test_command_that_a_pickled_module_s_card_recommends_converts_it(
     card.write_text(card.read_text().replace("  - FILL IN\n", "  - FILL IN\n  - FILL IN\n", 1))
     fill_in(card, {"version": '"1"', **size, **norm})
     words.remove("--int8")
-    words += ["--out", str(model_folder / "out.edge"), "--validation", f"{model_folder}/validation"]
+    folders = {"IMAGES": "calibration", "LABELLED": "validation"}
+    words = [str(model_folder / folders[word]) if word in folders else word for word in words]
+    words += ["--out", str(model_folder / "out.edge")]
     assert main(words) == 0, capsys.readouterr().err
 
 

@@ -65,7 +65,8 @@ def test_preprocess_area_averages_where_linear_picks() -> None:
         ({"std": [0, 0.5, 0.5]}, "divide by 255"),
         ({"crop": 2}, "fraction from 0.1 to 1"),
         ({"crop": "half"}, "give a number"),
-        ({"colour": "rgb"}, "unknown key 'colour'"),
+        ({"colour": "rgb"}, "unknown key 'colour'. Known: height, "),
+        ({"corp": 1}, "unknown key 'corp'. Did you mean crop?"),
     ],
 )
 def test_input_spec_with_wrong_value_says_what_is_wrong(changes: dict[str, Any], said: str) -> None:

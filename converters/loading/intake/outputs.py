@@ -83,7 +83,8 @@ def choose(outputs: Arrays, subject_name: str, class_count: int) -> str:
     logits = [n for n, found in distinct.items() if not _is_of_another(found, distinct)]
     if len(logits) == 1:
         return logits[0]
-    found = ", ".join(f"{name or 'output'} {_shape(v)}" for name, v in outputs.items()) or "nothing"
+    described = [f"{_named(name)} of shape {_shape(values)}" for name, values in outputs.items()]
+    found = ", ".join(described) or "no tensor"
     if not logits and may_be_decision(outputs, class_count):
         raise ModelError(
             f"{subject_name} gives its decision alone ({found[:300]} for n images), and the scores "
@@ -92,7 +93,7 @@ def choose(outputs: Arrays, subject_name: str, class_count: int) -> str:
         )
     if not logits:
         raise ModelError(
-            f"{subject_name} gives outputs of shape {found[:300]} for n images; the card's "
+            f"{subject_name} gives {found[:300]} for n images; the card's "
             f"{class_count} classes need (n, {class_count}). Correct the card's classes, or export "
             "the whole classifier."
         )
@@ -197,6 +198,10 @@ def _flatten(model: onnx.ModelProto, chosen: str, class_count: int) -> None:
     del model.graph.output[:]
     info = helper.make_tensor_value_info(result, TensorProto.FLOAT, ["batch", class_count])
     model.graph.output.append(info)
+
+
+def _named(output: str) -> str:
+    return f"output {output[:40]}" if output else "an output"
 
 
 def _shape(output: NDArray[Any]) -> str:

@@ -135,3 +135,22 @@ def test_norm_whose_bias_is_left_out_at_its_end_runs() -> None:
     logits = torch.from_numpy(given_by(network()))
     expected = torch.nn.functional.layer_norm(logits, (3,)).numpy()
     np.testing.assert_allclose(outputs_of(taken), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "opsets", [[("ai.onnx", 17)], [("", 17), ("ai.onnx", 13)], [("", 13), ("", 17)]]
+)
+@pytest.mark.parametrize("is_on_nodes", [True, False])
+def test_second_name_of_the_standard_domain_is_one_with_the_first(
+    opsets: list[tuple[str, int]], *, is_on_nodes: bool
+) -> None:
+    model = to_onnx(network())
+    expected = outputs_of(take(model))
+    del model.opset_import[:]
+    model.opset_import.extend(helper.make_opsetid(*opset) for opset in opsets)
+    for node in model.graph.node if is_on_nodes else ():
+        node.domain = "ai.onnx"
+    taken = take(model)
+    assert [(found.domain, found.version) for found in taken.model.opset_import] == [("", 17)]
+    assert {node.domain for node in taken.model.graph.node} == {""}
+    np.testing.assert_array_equal(outputs_of(taken), expected)

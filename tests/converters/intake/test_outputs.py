@@ -40,9 +40,12 @@ def test_choose_takes_the_logits(outputs: dict[str, Any], chosen: str) -> None:
 @pytest.mark.parametrize(
     ("outputs", "said"),
     [
-        ({"y": FEATURES}, r"shape y \(n, 16\) .* the card's 3 classes need \(n, 3\)"),
+        (
+            {"y": FEATURES},
+            r"gives output y of shape \(n, 16\) .* the card's 3 classes need \(n, 3\)",
+        ),
         ({"a": LOGITS, "b": LOGITS[:, ::-1] * 2}, r"2 outputs of 3 classes \(a, b\)"),
-        ({}, "shape nothing"),
+        ({}, "gives no tensor for n images"),
     ],
 )
 def test_choose_without_one_of_the_width_names_them(outputs: dict[str, Any], said: str) -> None:

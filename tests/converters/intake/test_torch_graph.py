@@ -189,7 +189,9 @@ def test_decision_of_torch_gives_the_scores_that_it_is_made_of(
 
 
 def test_decision_without_scores_behind_it_is_refused_as_such() -> None:
-    with pytest.raises(ModelError, match=r"m\.pt gives its decision alone \(logits \(n\)"):
+    with pytest.raises(
+        ModelError, match=r"m\.pt gives its decision alone \(output logits of shape \(n\)"
+    ):
         take_module(Then(lambda x: (x[:, 0] * 3).long()))
 
 

@@ -162,3 +162,15 @@ def test_dictionary_of_images_is_refused_as_such(tmp_path: Path) -> None:
         scripted(OfDictionary(), tmp_path)
     with pytest.raises(ModelError, match="takes a dict as its input"):
         exported(OfDictionary(), tmp_path, {"images": IMAGES})
+
+
+@pytest.mark.parametrize(
+    ("shape", "found"),
+    [((2, 3, 48, 48), "48, 48"), ((2, 3, 32, 48), "32, 48"), ((2, 48, 32, 3), "48, 32, 3")],
+)
+def test_program_exported_for_another_size_is_refused(
+    shape: tuple[int, ...], found: str, tmp_path: Path
+) -> None:
+    module = Last() if shape[-1] == 3 else network()
+    with pytest.raises(ModelError, match=rf"images \[2, .*{found}\], the card says \[batch, 3, 32"):
+        exported(module, tmp_path, torch.zeros(shape))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from converters.layers.macs import int8_share, layer_macs
+from converters.layers.shapes import shapes_of_one_image
 from tests.support.calibrated import calibrated
 from tests.support.transformers import HEADS, WIDTH, WINDOW
 
@@ -120,3 +121,13 @@ def test_layer_macs_count_all_windows_of_an_image(tmp_path: Path) -> None:
 
 def test_int8_share_of_no_layer_is_zero(tmp_path: Path) -> None:
     assert int8_share(layer_macs(calibrated("vision_transformer", tmp_path).fp32), ()) == 0
+
+
+def test_sequences_of_tensors_have_no_shape_and_are_passed_over() -> None:
+    nodes = [
+        helper.make_node("SplitToSequence", ["floats"], ["parts"], axis=3, keepdims=1),
+        helper.make_node("SequenceAt", ["parts", "number"], ["first"]),
+    ]
+    model = graph_of(nodes, {"number": np.array(0, np.int64)}, "first")
+    shapes = shapes_of_one_image(model, {"floats", "parts", "first"})
+    assert shapes == {"floats": (1, SIDE, SIDE, 3), "first": (1, SIDE, SIDE, 1)}
