@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from converters.metrics import paired_drop_interval
-from converters.validation_size import THIN_CLASS_IMAGES
+from converters.validation_size import THIN_CLASS_IMAGES, is_weak
 
 # What onnx_to_int8 builds first and the daemon runs on most workstations.
 DEFAULT_GRAPH: Final = "x86"
@@ -65,17 +65,29 @@ def calibration(facts: Fields) -> Fields | None:
 
 def empty_classes(evidence: Fields) -> list[str]:
     """The classes of which a labelled validation set has no image."""
-    name = default_graph(evidence)
-    per_class = evidence["graphs"][name].get("per_class") or {} if name else {}
-    return [cell_class for cell_class, found in per_class.items() if not found["fp32"]["total"]]
+    return [name for name, share in _fp32_by_class(evidence).items() if not share["total"]]
 
 
 def thin_classes(evidence: Fields) -> dict[str, int]:
     """The classes of which a labelled validation set has too few images, and how many."""
+    totals = {name: share["total"] for name, share in _fp32_by_class(evidence).items()}
+    return {name: total for name, total in totals.items() if 0 < total < THIN_CLASS_IMAGES}
+
+
+def weak_classes(evidence: Fields) -> list[str]:
+    """The classes that the model itself knows badly, in FP32, with their counts."""
+    return [
+        f"{name} ({share['count']} of {share['total']})"
+        for name, share in _fp32_by_class(evidence).items()
+        if is_weak(share["count"], share["total"])
+    ]
+
+
+def _fp32_by_class(evidence: Fields) -> dict[str, Fields]:
+    """How many images of each class FP32 labels right; none without labels."""
     name = default_graph(evidence)
     per_class = evidence["graphs"][name].get("per_class") or {} if name else {}
-    totals = {cell_class: found["fp32"]["total"] for cell_class, found in per_class.items()}
-    return {name: total for name, total in totals.items() if 0 < total < THIN_CLASS_IMAGES}
+    return {cell_class: found["fp32"] for cell_class, found in per_class.items()}
 
 
 def drop_interval(graph: Fields) -> tuple[float, float] | None:

@@ -14,6 +14,7 @@ from converters.gate import Check, Gate, judge
 from converters.onnx_to_int8 import Int8Model
 from converters.placement import Placement
 from converters.target_session import open_as_target
+from converters.validation_size import WEAK_ADVICE, is_weak
 from edge.backends.base import InferenceSession
 from edge.backends.onnx import open_onnx
 from edge.intervals import Share
@@ -71,6 +72,11 @@ class Judging:
             )
         elif missing:
             found.append(f"no validation images of {', '.join(missing)}: nothing is known of them")
+        if weak := self._weak_classes():
+            found.append(
+                f"the model itself is right on fewer than half of the images of {', '.join(weak)}: "
+                + WEAK_ADVICE
+            )
         limit = self._card.unidentified_below
         unsure = Share(int((softmax(self.fp32).max(1) < limit).sum()), len(self.fp32))
         if unsure.rate > MANY_UNIDENTIFIED:
@@ -79,6 +85,18 @@ class Judging:
                 f"limit of {limit} and would stay unidentified. Check unidentified_below"
             )
         return found
+
+    def _weak_classes(self) -> list[str]:
+        """Classes that FP32 knows badly, each with its count."""
+        fp32 = Evidence(self.validation, self.fp32, self.fp32, "fp32")
+        shares = [
+            (name, fp32.accuracy("fp32", i)) for i, name in enumerate(self.validation.classes)
+        ]
+        return [
+            f"{name} ({share.count} of {share.total})"
+            for name, share in shares
+            if share and is_weak(share.count, share.total)
+        ]
 
     def _label(self, session: InferenceSession, name: str) -> Logits:
         labeller = Labeller(

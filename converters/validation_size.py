@@ -12,6 +12,12 @@ from edge.errors import ConfigError
 MIN_IMAGES: Final = 30
 # Of 10 images of a class, none lost: it reaches 31 %.
 THIN_CLASS_IMAGES: Final = 10
+# A class is known badly below this share of at least so many images.
+_WEAK_RECALL: Final = 0.5
+_WEAK_FROM_IMAGES: Final = 5
+WEAK_ADVICE: Final = (
+    "do not rely on these labels; look at the folders' images, or train it on more of them"
+)
 
 
 def require_enough_images(images: ImageSet, classes: tuple[str, ...]) -> None:
@@ -40,3 +46,8 @@ def empty_classes(images: ImageSet, classes: tuple[str, ...]) -> list[str]:
     """The classes of which a labelled set has no image."""
     counts = Counter(label for label, _ in images.files)
     return [name for name in classes if not counts[name]] if images.is_labelled else []
+
+
+def is_weak(right: int, total: int) -> bool:
+    """Whether a model knows a class badly of which it gets so many images right."""
+    return total >= _WEAK_FROM_IMAGES and right < _WEAK_RECALL * total

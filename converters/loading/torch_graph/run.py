@@ -65,7 +65,7 @@ def run_module(
         return Ran(module, Given(None, batch, first), changes)
     chosen = choose(first, name, class_count)
     if chosen:
-        others = ", ".join(key for key in first if key != chosen) or "nothing"
+        others = ", ".join(key for key in first if key != chosen) or "what is no tensor"
         changes.append(f"of its outputs {chosen[:40]} was taken; left out: {others[:200]}")
         module = chosen_alone(module, [chosen], _images(samples, batch))
     outputs = np.asarray(flat(first[chosen]), np.float32)
