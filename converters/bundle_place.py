@@ -42,7 +42,10 @@ def _foreign(target: Path) -> str | None:
     """Why something is no bundle, or what it holds besides one; None where it may be replaced."""
     if not target.is_dir():
         return "is no folder"
-    found = {path.name for path in target.iterdir()}
+    try:
+        found = {path.name for path in target.iterdir()}
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
     if not found:
         return None
     own = _names_in_bundle(target / MANIFEST_NAME)

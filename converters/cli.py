@@ -83,7 +83,8 @@ def _write_card(arguments: argparse.Namespace) -> int:
         printable_lines(
             f"wrote {card.path}: replace FILL IN in {card.marks} places and check the guesses, "
             f"then{known}\n  {shlex.join(words)}\n"
-            "IMAGES: some hundred exported images. LABELLED: a folder of images for each class."
+            "IMAGES: some hundred exported images. "
+            "LABELLED: a folder that holds a folder of images for each class."
         )
     )
     return 0

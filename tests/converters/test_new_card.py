@@ -61,7 +61,8 @@ def test_new_card_of_onnx_has_its_sizes_and_marks_the_rest(
         f"wrote {card}: replace FILL IN in 4 places and check the guesses, then\n"
         f"  edge-convert '{tmp_path / 'cells v2.onnx'}' --int8 "
         "--calibration IMAGES --validation LABELLED\n"
-        "IMAGES: some hundred exported images. LABELLED: a folder of images for each class.\n"
+        "IMAGES: some hundred exported images. "
+        "LABELLED: a folder that holds a folder of images for each class.\n"
     )
     values = written(card)
     assert values["name"] == "cells-v2"
