@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from edge.errors import ConfigError
 from edge.manifest import MANIFEST_NAME, MAX_JSON_BYTES, SCHEMA, SEAL_NAME
 from edge.printable import printable
+from edge.strict_json import parse_json
 
 
 def require_target(target: Path, sources: Iterable[Path], *, overwrite: bool) -> None:
@@ -60,10 +60,9 @@ def _names_in_bundle(manifest: Path) -> set[str] | None:
     try:
         if manifest.stat().st_size > MAX_JSON_BYTES:
             return None
-        said = json.loads(manifest.read_bytes())
+        said = parse_json(manifest.read_bytes())
         paths = [PurePosixPath(artefact["path"]) for artefact in said["artefacts"]]
         is_manifest = said["schema"] == SCHEMA
-    # Recursion: too many brackets.
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError):
         return None
     return {MANIFEST_NAME, SEAL_NAME, *(path.parts[0] for path in paths)} if is_manifest else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from converters.metrics import paired_drop_interval
-from converters.validation_size import THIN_CLASS_IMAGES, is_weak
+from converters.validation_size import THIN_CLASS_IMAGES
 
 # What onnx_to_int8 builds first and the daemon runs on most workstations.
 DEFAULT_GRAPH: Final = "x86"
@@ -74,13 +74,10 @@ def thin_classes(evidence: Fields) -> dict[str, int]:
     return {name: total for name, total in totals.items() if 0 < total < THIN_CLASS_IMAGES}
 
 
-def weak_classes(evidence: Fields) -> list[str]:
-    """The classes that the model itself knows badly, in FP32, with their counts."""
-    return [
-        f"{name} ({share['count']} of {share['total']})"
-        for name, share in _fp32_by_class(evidence).items()
-        if is_weak(share["count"], share["total"])
-    ]
+def right_of_class(evidence: Fields) -> dict[str, tuple[int, int]]:
+    """By class the images that FP32 labels right, and all of them; none without labels."""
+    shares = _fp32_by_class(evidence)
+    return {name: (share["count"], share["total"]) for name, share in shares.items()}
 
 
 def _fp32_by_class(evidence: Fields) -> dict[str, Fields]:

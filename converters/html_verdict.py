@@ -16,12 +16,12 @@ from converters.html_facts import (
     missed,
     not_made,
     rescued,
+    right_of_class,
     thin_classes,
-    weak_classes,
 )
 from converters.html_markup import EMPTY, Html, join, name_of, tag
 from converters.html_numbers import count, interval, number, percent, points, share_interval
-from converters.validation_size import THIN_CLASS_IMAGES, WEAK_ADVICE
+from converters.validation_size import THIN_CLASS_IMAGES, weak_classes_text
 from edge.counted import counted
 
 # CSS class, and the sign that says the same without colour.
@@ -166,11 +166,8 @@ def _class_warnings(evidence: Fields) -> Iterator[str]:
             f"Few images carry the verdict on {few}: its figures may be chance. Check on "
             f"{THIN_CLASS_IMAGES} images or more of every class."
         )
-    if weak := weak_classes(evidence):
-        yield (
-            f"The model itself is right on fewer than half of the images of {', '.join(weak)}: "
-            f"{WEAK_ADVICE}."
-        )
+    if weak := weak_classes_text(right_of_class(evidence)):
+        yield f"{weak[0].upper()}{weak[1:]}."
     if empty := empty_classes(evidence):
         yield f"The check covers no image of {', '.join(empty)}."
 

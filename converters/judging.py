@@ -14,7 +14,7 @@ from converters.gate import Check, Gate, judge
 from converters.onnx_to_int8 import Int8Model
 from converters.placement import Placement
 from converters.target_session import open_as_target
-from converters.validation_size import WEAK_ADVICE, is_weak
+from converters.validation_size import weak_classes_text
 from edge.backends.base import InferenceSession
 from edge.backends.onnx import open_onnx
 from edge.intervals import Share
@@ -72,11 +72,8 @@ class Judging:
             )
         elif missing:
             found.append(f"no validation images of {', '.join(missing)}: nothing is known of them")
-        if weak := self._weak_classes():
-            found.append(
-                f"the model itself is right on fewer than half of the images of {', '.join(weak)}: "
-                + WEAK_ADVICE
-            )
+        if weak := weak_classes_text(self._right_of_class()):
+            found.append(weak)
         limit = self._card.unidentified_below
         unsure = Share(int((softmax(self.fp32).max(1) < limit).sum()), len(self.fp32))
         if unsure.rate > MANY_UNIDENTIFIED:
@@ -86,17 +83,12 @@ class Judging:
             )
         return found
 
-    def _weak_classes(self) -> list[str]:
-        """Classes that FP32 knows badly, each with its count."""
+    def _right_of_class(self) -> dict[str, tuple[int, int]]:
+        """By class the images that FP32 labels right, and all of them; none without labels."""
         fp32 = Evidence(self.validation, self.fp32, self.fp32, "fp32")
-        shares = [
-            (name, fp32.accuracy("fp32", i)) for i, name in enumerate(self.validation.classes)
-        ]
-        return [
-            f"{name} ({share.count} of {share.total})"
-            for name, share in shares
-            if share and is_weak(share.count, share.total)
-        ]
+        names = self.validation.classes
+        shares = {name: fp32.accuracy("fp32", index) for index, name in enumerate(names)}
+        return {name: (share.count, share.total) for name, share in shares.items() if share}
 
     def _label(self, session: InferenceSession, name: str) -> Logits:
         labeller = Labeller(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Final
 
 from converters.image_set import ImageSet
@@ -15,9 +16,6 @@ THIN_CLASS_IMAGES: Final = 10
 # A class is known badly below this share of at least so many images.
 _WEAK_RECALL: Final = 0.5
 _WEAK_FROM_IMAGES: Final = 5
-WEAK_ADVICE: Final = (
-    "do not rely on these labels; look at the folders' images, or train it on more of them"
-)
 
 
 def require_enough_images(images: ImageSet, classes: tuple[str, ...]) -> None:
@@ -48,6 +46,20 @@ def empty_classes(images: ImageSet, classes: tuple[str, ...]) -> list[str]:
     return [name for name in classes if not counts[name]] if images.is_labelled else []
 
 
-def is_weak(right: int, total: int) -> bool:
-    """Whether a model knows a class badly of which it gets so many images right."""
-    return total >= _WEAK_FROM_IMAGES and right < _WEAK_RECALL * total
+def weak_classes_text(counts: Mapping[str, tuple[int, int]]) -> str:
+    """A warning of the classes that a model knows badly, empty where there are none.
+
+    Args:
+        counts: by class the images that FP32 labels right, and all of them.
+    """
+    weak = [
+        f"{name} ({right} of {total})"
+        for name, (right, total) in counts.items()
+        if total >= _WEAK_FROM_IMAGES and right < _WEAK_RECALL * total
+    ]
+    if not weak:
+        return ""
+    return (
+        f"the model itself is right on fewer than half of the images of {', '.join(weak)}: do not "
+        "rely on these labels; look at the folders' images, or train it on more of them"
+    )
