@@ -10,31 +10,31 @@ import sys
 import tempfile
 from pathlib import Path
 
-from converters.agreement import Validation
-from converters.bundle_place import require_target
-from converters.card import find_card, image_source, read_card
+from converters.accuracy.comparison import Validation
+from converters.accuracy.gate import Gate, read_gate
+from converters.accuracy.validation_size import require_enough_images
+from converters.bundle.place import require_target
 from converters.cli_options import build_parser
-from converters.engine_report import describe_engines
-from converters.engine_request import (
+from converters.engines.build import add_engines
+from converters.engines.report import describe_engines
+from converters.engines.request import (
     EngineOptions,
     Target,
     find_targets,
     local_target,
     parse_request,
 )
-from converters.gate import Gate, read_gate
-from converters.loading.other_kinds.folders import model_in
-from converters.loading.other_kinds.shards import card_of
-from converters.onnx_to_engine import add_engines
-from converters.request import MIN_CALIBRATION_IMAGES, Request, labelled_images
-from converters.validation_size import require_enough_images
+from converters.inputs.card import find_card, image_source, read_card
+from converters.model_files.folders import model_in
+from converters.model_files.shards import card_of
+from converters.targets.request import MIN_CALIBRATION_IMAGES, Request, labelled_images
 from edge.bundle import load_bundle
-from edge.command import run_command
+from edge.command.progress import StepProgress
+from edge.command.run import run_command
 from edge.errors import WITHOUT_INT8, ConfigError
-from edge.installation import install_command
 from edge.manifest import MANIFEST_NAME
-from edge.printable import printable, printable_lines
-from edge.progress import StepProgress
+from edge.system.installation import install_command
+from edge.text.printable import printable, printable_lines
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -136,8 +136,8 @@ def _convert(arguments: argparse.Namespace) -> int:
     request = _request(arguments)
     print(f"opening {printable(arguments.model.name)} ...", file=sys.stderr)
     try:
+        from converters.console import describe, fallback_text
         from converters.convert import convert
-        from converters.report import describe, fallback_text
     except ModuleNotFoundError as error:
         raise _lacks(error) from error
     with StepProgress(sys.stderr) as progress:

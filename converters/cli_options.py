@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from edge.backends.plan import PORTABILITIES, SAME_GPU
-from edge.backends.trt_build import MAX_BATCH
-from edge.command_parser import CommandParser, add_common_options
+from edge.backends.trt.build import MAX_BATCH
+from edge.backends.trt.plan import PORTABILITIES, SAME_GPU
+from edge.command.parser import CommandParser, add_common_options
 
 
 def build_parser() -> argparse.ArgumentParser:

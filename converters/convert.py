@@ -12,29 +12,29 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from converters.agreement import Validation
-from converters.card import ModelCard
+from converters.accuracy.comparison import Validation
+from converters.accuracy.validation_size import require_enough_images
+from converters.bundle.pack import Contents, write_bundle
 from converters.card_check.core import open_at_any_size
 from converters.card_check.diagnosis import diagnose
 from converters.card_check.first_norm import find_first_norm
-from converters.checkpoint import SourceModel, open_model, reopen_for_any_size
-from converters.export_check import check_export, sample_images
-from converters.fp16.half_model import HalfModel, halve
-from converters.image_set import ImageSet, evenly, image_batches
-from converters.judging import Judging
+from converters.export.export_check import check_export, sample_images
+from converters.export.torch_to_onnx import source_to_onnx
+from converters.inputs.card import ModelCard
+from converters.inputs.image_set import ImageSet, evenly, image_batches
+from converters.layers.placement import TENSORRT, TENSORRT8, X86, X86_7BIT
+from converters.loading.checkpoint import SourceModel, open_model, reopen_for_any_size
 from converters.new_card.contradictions import contradictions
-from converters.pack import Contents, write_bundle
-from converters.placement import TENSORRT, TENSORRT8, X86, X86_7BIT
-from converters.request import Request, calibration_images, validation_images
+from converters.search.judging import Judging
 from converters.targets.attempt import Failure, attempt
+from converters.targets.half_model import HalfModel, halve
 from converters.targets.outcome import target_warnings
 from converters.targets.quantized import Quantized, quantize_for_all, require_int8
-from converters.torch_to_onnx import source_to_onnx
-from converters.validation_size import require_enough_images
+from converters.targets.request import Request, calibration_images, validation_images
 from edge.backends.cpu import has_vnni
+from edge.backends.interleave import Latencies, interleave
 from edge.backends.onnx import open_onnx
-from edge.bench.measure import Latencies, interleave
-from edge.progress import OnProgress
+from edge.command.progress import OnProgress
 
 SPEED_ROUNDS: Final = 20
 # Their largest values are taken with a margin of two.

@@ -11,37 +11,37 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from daemon import install, uninstall
-from daemon.check_config import check_config
-from daemon.config import Config, load_config
-from daemon.install_place import Place
-from daemon.install_site import site_of
-from daemon.install_steps import apply, describe
-from daemon.installed_config import installed_config, installed_place
-from daemon.lifecycle import Lifecycle
-from daemon.log_queue import QueuedScreen
-from daemon.logs import logging_to_stderr, open_pseudonyms
-from daemon.memory import use_one_arena
-from daemon.results_names import leave_text
-from daemon.retry_images import (
+from daemon.config.config import Config, load_config
+from daemon.install import install, uninstall
+from daemon.install.installed_config import installed_config, installed_place
+from daemon.install.place import Place
+from daemon.install.sandbox import check_in_sandbox, has_systemd
+from daemon.install.site import site_of
+from daemon.install.steps import apply, describe
+from daemon.journal.summary import read_summary
+from daemon.log.journald import logging_to_stderr, open_pseudonyms
+from daemon.log.queue import QueuedScreen
+from daemon.operator.check_config import check_config
+from daemon.operator.retry import (
     retry_all,
     retry_images,
     retry_missing,
     retry_older_than_bundle,
     retry_rejected,
 )
-from daemon.running import read_running
-from daemon.sandbox import check_in_sandbox, has_systemd
-from daemon.signals import acting_on_signals
+from daemon.operator.status import status_fields, status_text
+from daemon.results.taken_names import leave_text
+from daemon.service_process import ServiceProcess
 from daemon.startup import opened_service
-from daemon.status import status_fields, status_text
-from daemon.summary import read_summary
-from edge.command import INTERRUPTED, end_process, run_command
-from edge.command_parser import CommandParser, add_common_options
-from edge.counted import counted
+from daemon.supervision.running_daemon import read_running
+from daemon.system.memory import use_one_arena
+from daemon.system.signals import acting_on_signals
+from edge.command.parser import CommandParser, add_common_options
+from edge.command.progress import Progress
+from edge.command.run import INTERRUPTED, end_process, run_command
 from edge.errors import ConfigError, RejectReason, StorageError
-from edge.printable import printable, printable_lines
-from edge.progress import Progress
+from edge.text.counted import counted
+from edge.text.printable import printable, printable_lines
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def _config(arguments: argparse.Namespace) -> Config:
 def _run(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
     use_one_arena()
-    lifecycle = Lifecycle(arguments.config)
+    lifecycle = ServiceProcess(arguments.config)
     # A signal that comes while the last lines of the log are written is one too many.
     with lifecycle.acting_on_signals(), logging_to_stderr(config.log_level):
         lifecycle.run(config)
@@ -92,21 +92,23 @@ def _once(arguments: argparse.Namespace) -> int:
             was_stopped.set()
             service.stop()
 
-        tally = service.tally
+        outcome_counts = service.outcome_counts
         # Shown as the log is: a terminal that somebody stopped does not stop the labelling.
         with (
             acting_on_signals({signal.SIGTERM: stop, signal.SIGINT: stop}),
             Progress("images", QueuedScreen(queued)) as progress,
         ):
-            unsettled = service.once(lambda: progress.update(tally.finished, tally.expected))
-    _show(json.dumps(tally.to_dict()) if arguments.json else tally.summary())
-    if tally.rejected:
+            unsettled = service.once(
+                lambda: progress.update(outcome_counts.finished, outcome_counts.expected)
+            )
+    _show(json.dumps(outcome_counts.to_dict()) if arguments.json else outcome_counts.summary())
+    if outcome_counts.rejected:
         text = f"which were rejected, and why: edge-daemon status --config {arguments.config}"
         print(text, file=sys.stderr)
     if unsettled:
         text = f"left for the next run, as still being written: {counted(unsettled, 'file')}"
         print(text, file=sys.stderr)
-    if left := service.tally.left - service.left:
+    if left := service.outcome_counts.left - service.left:
         text = "left for the next run, as held by other programs or by a share that gives errors"
         print(f"{text}: {counted(left, 'image')}", file=sys.stderr)
     if left := service.left:

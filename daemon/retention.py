@@ -26,14 +26,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from daemon.journal import Journal
-from daemon.records import ImageVersion, OldRow
-from daemon.roots import Root
-from daemon.scan import image_files
-from edge.atomic import write_file
+from daemon.image.records import ImageVersion, OldRow
+from daemon.image.watch_folder import WatchFolder
+from daemon.intake.rescan import image_files
+from daemon.journal.journal import Journal
 from edge.errors import EdgeError, StorageError
-from edge.safe_open import read_bounded
-from edge.strict_json import parse_json
+from edge.files.atomic import write_file
+from edge.files.safe_open import read_bounded
+from edge.files.strict_json import parse_json
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +62,12 @@ class _Witness:
     identity: tuple[int, int]
     image: ImageVersion
 
-    def still_stands(self, root: Root) -> bool:
+    def still_stands(self, watch_folder: WatchFolder) -> bool:
         """Whether the same folder still shows the same image."""
-        return root.identity() == self.identity and root.look(self.image.path) is not None
+        return (
+            watch_folder.identity() == self.identity
+            and watch_folder.look(self.image.path) is not None
+        )
 
 
 def trusted_now(wall_s: float, last_s: float | None, newest_s: float | None) -> float:
@@ -85,7 +88,7 @@ class Retention:
     def __init__(
         self,
         journal: Journal,
-        roots: Mapping[int, Root],
+        watch_folders: Mapping[int, WatchFolder],
         state_dir: Path,
         days: float | None,
         *,
@@ -97,7 +100,7 @@ class Retention:
 
         Args:
             journal: whose rows are deleted.
-            roots: the watch folders that are served. Rows of others stay.
+            watch_folders: the watch folders that are served. Rows of others stay.
             state_dir: keeps when the last pass was.
             days: the age; None: nothing is ever deleted.
             is_idle: whether no image waits.
@@ -105,7 +108,7 @@ class Retention:
             wall_clock: seconds since 1970.
         """
         self._journal = journal
-        self._roots = roots
+        self._watch_folders = watch_folders
         self._path = state_dir / NAME
         self._days = days
         self._is_idle = is_idle
@@ -202,33 +205,37 @@ class Retention:
         gone = [
             row
             for row in old
-            if row.is_outcome and row.root in witnesses and self._roots[row.root].is_gone(row.path)
+            if row.is_outcome
+            and row.folder_id in witnesses
+            and self._watch_folders[row.folder_id].is_gone(row.path)
         ]
         # Asked again: a share that went away during the page took all its images with it.
         present = {
-            id_ for id_, witness in witnesses.items() if witness.still_stands(self._roots[id_])
+            id_
+            for id_, witness in witnesses.items()
+            if witness.still_stands(self._watch_folders[id_])
         }
         return [
             *(row for row in old if not row.is_outcome),
-            *(row for row in gone if row.root in present),
+            *(row for row in gone if row.folder_id in present),
         ]
 
     def _find_witnesses(self, last: Mapping[int, _Witness]) -> dict[int, _Witness]:
         """A witness for each folder that is there, the last page's where it still stands."""
         found = {}
-        for id_, root in self._roots.items():
+        for id_, watch_folder in self._watch_folders.items():
             witness = last.get(id_)
-            if witness is None or not witness.still_stands(root):
-                witness = self._find_witness(root)
+            if witness is None or not witness.still_stands(watch_folder):
+                witness = self._find_witness(watch_folder)
             if witness is not None:
                 found[id_] = witness
         return found
 
-    def _find_witness(self, root: Root) -> _Witness | None:
-        identity = root.identity()
+    def _find_witness(self, watch_folder: WatchFolder) -> _Witness | None:
+        identity = watch_folder.identity()
         if identity is None:
             return None
-        seen = list(islice(image_files(root, lambda *_: None), _WITNESSES))
+        seen = list(islice(image_files(watch_folder, lambda *_: None), _WITNESSES))
         known = self._journal.known(seen)
         return _Witness(identity, known[0]) if known else None
 

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from daemon.journal import Journal
-from daemon.settle import Clock
+from daemon.journal.journal import Journal
+from daemon.system.clock import Clock
 
 # Images of each folder in each turn. A million of them have their turn within three hours, and
 # new images, which come first, wait for no more than the batch in hand.

@@ -24,18 +24,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final
 
-from daemon.bell import Bell
-from daemon.hints import Hint, HintKind, Hints
-from daemon.nameless import without_paths
-from daemon.parts import Parts
-from daemon.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed, Verdict
+from daemon.health.outcome_counts import OutcomeCounts
+from daemon.image.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed, Verdict
+from daemon.intake.folder_intake import FolderIntake
+from daemon.intake.hints import Hint, HintKind, Hints
+from daemon.intake.inotify import listen_for_losses
+from daemon.intake.settle import SettleTracker
+from daemon.log.without_paths import without_paths
 from daemon.second_looks import SecondLooks
-from daemon.settle import SettleTracker
-from daemon.source import Source
-from daemon.supervisor import BUSY, EXPORT, LABEL, MARK, RESULTS, Supervisor
-from daemon.tally import Tally
-from daemon.watch import listen_for_losses
-from daemon.workers import start_workers
+from daemon.service_parts import ServiceParts
+from daemon.supervision.supervisor import BUSY, EXPORT, LABEL, MARK, RESULTS, Supervisor
+from daemon.worker_threads import WorkSignal, start_workers
 from edge.errors import EdgeError
 from edge.failpoints import failpoint
 
@@ -52,8 +51,8 @@ _IDLE_S: Final = 0.5
 class Service:
     """Labels the images of all watch folders, by `run`, or without a supervisor by `once`."""
 
-    def __init__(self, parts: Parts, supervisor: Supervisor | None = None) -> None:
-        self.tally = Tally(parts.roots)
+    def __init__(self, parts: ServiceParts, supervisor: Supervisor | None = None) -> None:
+        self.outcome_counts = OutcomeCounts(parts.watch_folders)
         self._parts = parts
         self._config = parts.config
         self._journal = parts.journal
@@ -64,18 +63,18 @@ class Service:
         # `once` needs no hints: it looks at everything.
         poll = "always" if self._is_once else parts.config.poll
         self._sources = {
-            id_: Source(
-                root,
+            id_: FolderIntake(
+                watch_folder,
                 self._hints,
                 poll=poll,
                 rescan_s=parts.config.rescan_s,
                 state_dir=parts.config.state_dir,
             )
-            for id_, root in parts.roots.items()
+            for id_, watch_folder in parts.watch_folders.items()
         }
-        self._bell = Bell()
-        self._second_looks = SecondLooks(parts.journal, self._bell.ring)
-        self._ending = parts.ending
+        self._work_signal = WorkSignal()
+        self._second_looks = SecondLooks(parts.journal, self._work_signal.wake)
+        self._stop_request = parts.stop_request
 
     def run(self) -> None:
         """Label what is there and what arrives, until `stop` is called.
@@ -91,9 +90,9 @@ class Service:
             if self._supervisor is not None:
                 self._supervisor.start()
             self._parts.heartbeat.ready()
-            while not self._ending.is_requested:
+            while not self._stop_request.is_made:
                 self._tick()
-        self._ending.raise_error()
+        self._stop_request.raise_error()
 
     def once(self, on_progress: Callable[[], None]) -> int:
         """Label what is there and return; gives the number of files still being written.
@@ -102,7 +101,7 @@ class Service:
             EdgeError: as `run`.
         """
         with self._workers():
-            while not self._ending.is_requested and not self._is_drained():
+            while not self._stop_request.is_made and not self._is_drained():
                 self._tick()
                 self._expect()
                 on_progress()
@@ -117,7 +116,7 @@ class Service:
 
     def stop(self) -> None:
         """Finish the batches in hand and end. Safe from any thread, not in a signal handler."""
-        self._ending.request()
+        self._stop_request.make()
         self._hints.wake()
 
     # Found, settled, recorded: the coordinator.
@@ -135,8 +134,8 @@ class Service:
         turn_ends_s = time.monotonic() + _HINTS_TURN_S
         for hint in self._hints.take(self._seconds_to_next()):
             failpoint("hint.taken")
-            self._parts.pulse.tick()
-            source = self._sources[hint.root]
+            self._parts.stages.tick()
+            source = self._sources[hint.folder_id]
             if hint.kind is HintKind.NEW_FOLDER:
                 source.note_new_folder(hint.path)
             elif version := source.look(hint.path):
@@ -164,42 +163,42 @@ class Service:
                 self._settle.watch(version)
 
     def _record_settled(self) -> None:
-        with self._parts.pulse.stage(EXPORT):
-            settled = self._settle.take_settled(lambda v: self._sources[v.root].look(v.path))
+        with self._parts.stages.stage(EXPORT):
+            settled = self._settle.take_settled(lambda v: self._sources[v.folder_id].look(v.path))
         self._record(settled)
 
     def _record(self, versions: list[ImageVersion], *, is_written: bool = False) -> None:
         if recorded := self._journal.record_waiting(versions, is_written=is_written):
             failpoint("record.after_commit")
-            self._bell.ring(recorded)
+            self._work_signal.wake(recorded)
 
     # Claimed, labelled, durable, marked: the workers.
 
     def _work(self) -> None:
         try:
-            while not self._ending.is_requested:
-                heard = self._bell.rings
+            while not self._stop_request.is_made:
+                seen = self._work_signal.count
                 claimed = self._journal.claim(self._config.batch.max_images)
                 if claimed:
-                    with self._parts.pulse.stage(BUSY):
+                    with self._parts.stages.stage(BUSY):
                         failpoint("claim.after_commit")
                         self._finish_batch(claimed)
-                    self._parts.pulse.queue_moves()
-                elif self._bell.wait(heard, _IDLE_S):
-                    with self._parts.pulse.stage(BUSY):
-                        self._ending.wait(self._config.batch.max_wait_ms / 1e3)
+                    self._parts.stages.queue_moves()
+                elif self._work_signal.wait(seen, _IDLE_S):
+                    with self._parts.stages.stage(BUSY):
+                        self._stop_request.wait(self._config.batch.max_wait_ms / 1e3)
         finally:
             # A worker that ends, ends the service: systemd starts a whole one.
             self.stop()
 
     def _finish_batch(self, claimed: list[ClaimedImage]) -> None:
         try:
-            with self._parts.pulse.stage(LABEL):
+            with self._parts.stages.stage(LABEL):
                 labelled = self._label(claimed)
-            with self._parts.pulse.stage(RESULTS), without_paths():
+            with self._parts.stages.stage(RESULTS), without_paths():
                 verdicts = self._write(labelled)
             failpoint("batch.durable")
-            with self._parts.pulse.stage(MARK):
+            with self._parts.stages.stage(MARK):
                 self._look_again_at_changed(verdicts)
                 self._journal.conclude(verdicts)
             failpoint("mark.after_commit")
@@ -210,13 +209,13 @@ class Service:
         except BaseException:
             self._journal.release(claimed, is_interruption=True)
             raise
-        with self._parts.pulse.stage(MARK):
-            self.tally.add(verdicts)
+        with self._parts.stages.stage(MARK):
+            self.outcome_counts.add(verdicts)
             self._parts.metrics.finished(verdicts)
             self._parts.image_log.say(verdicts)
         if all(isinstance(v, Postponed) and not v.is_unfinished for v in verdicts):
             # Perhaps nothing can be read or written now: do not race through the backlog.
-            self._ending.wait(self._config.retry.first_delay_s)
+            self._stop_request.wait(self._config.retry.first_delay_s)
 
     def _label(self, claimed: list[ClaimedImage]) -> list[Verdict]:
         try:
@@ -242,7 +241,7 @@ class Service:
         for verdict in verdicts:
             if isinstance(verdict, Dropped) and verdict.state == "superseded":
                 version = verdict.image.version
-                self._hints.put(Hint(version.root, version.path, HintKind.CREATED))
+                self._hints.put(Hint(version.folder_id, version.path, HintKind.CREATED))
 
     # Around it.
 
@@ -260,7 +259,7 @@ class Service:
                     self._supervisor.stop()
                 for source in self._sources.values():
                     source.stop_watching()
-                self._bell.ring_out()
+                self._work_signal.wake_all()
         for worker in workers:
             worker.result()
 
@@ -274,9 +273,9 @@ class Service:
 
     def _expect(self) -> None:
         # Counted once: with a long backlog a count takes longer than a batch.
-        if self.tally.expected is None and self._is_scanned():
+        if self.outcome_counts.expected is None and self._is_scanned():
             left = self._journal.count_open() + len(self._settle)
-            self.tally.expected = self.tally.finished + left
+            self.outcome_counts.expected = self.outcome_counts.finished + left
 
     def _is_drained(self) -> bool:
         # The journal before the hints: a worker gives a hint before it closes the image.
@@ -288,11 +287,11 @@ class Service:
         )
 
     def _report_progress(self) -> None:
-        self._parts.pulse.tick()
+        self._parts.stages.tick()
         self._parts.health.set_settling(len(self._settle))
         self._parts.results.review()
         for number, source in enumerate(self._sources.values()):
             source.report(self._parts.health, number)
         if self._parts.heartbeat.status_due():
-            text = f"{self.tally.text()}; {self._journal.count_open()} waiting"
+            text = f"{self.outcome_counts.text()}; {self._journal.count_open()} waiting"
             self._parts.heartbeat.status(text)

@@ -11,35 +11,38 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from daemon.canary import Canary
-from daemon.config import Config
-from daemon.ending import Ending
-from daemon.folder_lock import FolderLocks, owned_folders
-from daemon.gpu_return import GpuReturn, works_in_child
-from daemon.health import Health
-from daemon.image_log import ImageLog
-from daemon.journal import Journal, open_journal
-from daemon.label_job import LabelJob, Patience
-from daemon.liveness import Heartbeat, Notifier, Pulse
-from daemon.logs import Pseudonyms, open_pseudonyms
-from daemon.metrics import Metrics
-from daemon.model_seat import GpuFailure, Model, ModelSeat, OpenModel, open_model
-from daemon.parts import Parts
-from daemon.reporter import Reporter
-from daemon.results import ResultsWriter
-from daemon.results_names import TakenNames
-from daemon.results_place import ResultsPlace
-from daemon.results_trouble import ResultsTrouble
+from daemon.config.config import Config
+from daemon.health.health import Health
+from daemon.health.metrics import Metrics
+from daemon.health.stages import Stages
+from daemon.health.systemd import Heartbeat, Notifier
+from daemon.image.standing import Comparison, has_sidecars
+from daemon.image.watch_folder import WatchFolder
+from daemon.intake.settle import PATIENCE_FACTOR
+from daemon.journal.journal import Journal, open_journal
+from daemon.log.image_log import ImageLog
+from daemon.log.journald import Pseudonyms, open_pseudonyms
+from daemon.model.current_model import CurrentModel
+from daemon.model.gpu_failure import GpuFailure, gpu_in_doubt, take_gpu_failure
+from daemon.model.gpu_return import GpuReturn, works_in_child
+from daemon.model.label_job import LabelJob, Patience
+from daemon.model.open_model import Model, OpenModel, open_model
+from daemon.recovery import take_up_unreadable, tidy_up
+from daemon.results.destination import Destination
+from daemon.results.outage import Outage
+from daemon.results.taken_names import TakenNames
+from daemon.results.writer import ResultsWriter
 from daemon.retention import Retention
-from daemon.roots import Root
-from daemon.same_text import OTHER_FORM
 from daemon.second_looks import SecondLooks
 from daemon.service import Service
-from daemon.settle import PATIENCE_FACTOR
-from daemon.standing import Comparison, has_sidecars
-from daemon.state_dir import owned_state_dir
-from daemon.supervisor import Supervisor, Watched, gpu_in_doubt, take_gpu_failure
-from daemon.take_up import take_up_unreadable, tidy_up
+from daemon.service_parts import ServiceParts
+from daemon.supervision.known_image import KnownImage
+from daemon.supervision.reporter import Reporter
+from daemon.supervision.supervisor import Supervisor, Watched
+from daemon.system.folder_locks import FolderLocks, owned_folders
+from daemon.system.same_text import OTHER_FORM
+from daemon.system.state_dir import owned_state_dir
+from daemon.worker_threads import StopRequest
 from edge.backends.select import ONNXRUNTIME, Opening
 from edge.bundle import Bundle
 from edge.failpoints import VARIABLE, arm_failpoints, failpoint
@@ -80,20 +83,28 @@ def opened_service(
     with ExitStack() as stack:
         storage = _open_storage(config, stack)
         journal = storage.journal
-        pulse = Pulse()
-        seat = open_seat(config, pulse, notifier, gpu_failure)
-        stack.callback(seat.close)
+        stages = Stages()
+        current_model = open_current_model(config, stages, notifier, gpu_failure)
+        stack.callback(current_model.close)
         failpoint("startup.model_opened")
-        roots = open_roots(config, journal)
-        tidy_up(journal, roots, is_interruption=not is_reopened)
-        take_up_unreadable(journal, roots, is_once=is_once)
+        watch_folders = config.watch_folders(journal.serve)
+        tidy_up(journal, watch_folders, is_interruption=not is_reopened)
+        take_up_unreadable(journal, watch_folders, is_once=is_once)
         if is_once:
             SecondLooks(journal).take_all()
-        parts = _assemble(config, storage, seat, roots, pulse, Heartbeat(notifier), is_once=is_once)
+        parts = _assemble(
+            config,
+            storage,
+            current_model,
+            watch_folders,
+            stages,
+            Heartbeat(notifier),
+            is_once=is_once,
+        )
         if not is_once:
             stack.enter_context(Reporter(config, parts.health, parts.metrics).running())
             stack.enter_context(open_retention(parts).running())
-        supervisor = None if is_once else _supervisor(parts, seat, notifier)
+        supervisor = None if is_once else _supervisor(parts, current_model, notifier)
         failpoint("startup.ready")
         yield Service(parts, supervisor)
         failpoint("shutdown.ended")
@@ -102,40 +113,42 @@ def opened_service(
 def _assemble(
     config: Config,
     storage: _Storage,
-    seat: ModelSeat,
-    roots: dict[int, Root],
-    pulse: Pulse,
+    current_model: CurrentModel,
+    watch_folders: dict[int, WatchFolder],
+    stages: Stages,
     heartbeat: Heartbeat,
     *,
     is_once: bool,
-) -> Parts:
+) -> ServiceParts:
     health = Health()
-    health.set_model(seat.model.facts, failed_over=seat.failed_over_since_s is not None)
+    health.set_model(
+        current_model.model.facts, failed_over=current_model.failed_over_since_s is not None
+    )
     metrics = Metrics(health, [watch.folder for watch in config.watch])
-    metrics.know_labels(seat.model.facts)
+    metrics.know_labels(current_model.model.facts)
     patience = _patience(config, is_once=is_once)
-    comparison = _comparison(config, roots, storage.place)
-    return Parts(
+    comparison = _comparison(config, watch_folders, storage.place)
+    return ServiceParts(
         config=config,
         journal=storage.journal,
-        roots=roots,
-        job=LabelJob(seat.label_batch, roots, config.retry, patience, comparison),
+        watch_folders=watch_folders,
+        job=LabelJob(current_model.label_batch, watch_folders, config.retry, patience, comparison),
         results=ResultsWriter(
-            roots,
-            lambda: seat.model.facts,
+            watch_folders,
+            lambda: current_model.model.facts,
             config.results.formats,
             storage.place,
-            ResultsTrouble(storage.locks, health, config.retry, storage.journal.try_refused_now),
+            Outage(storage.locks, health, config.retry, storage.journal.try_refused_now),
             TakenNames(health, is_once=is_once),
         ),
         require_state_dir=storage.require_state_dir,
         # Between two looks at an unreadable image others may come first.
-        image_log=ImageLog(roots, storage.pseudonyms, quiet_s=10 * config.rescan_s),
+        image_log=ImageLog(watch_folders, storage.pseudonyms, quiet_s=10 * config.rescan_s),
         heartbeat=heartbeat,
-        pulse=pulse,
+        stages=stages,
         health=health,
         metrics=metrics,
-        ending=Ending(),
+        stop_request=StopRequest(),
     )
 
 
@@ -145,7 +158,7 @@ class _Storage:
 
     pseudonyms: Pseudonyms
     journal: Journal
-    place: ResultsPlace
+    place: Destination
     locks: FolderLocks
     require_state_dir: Callable[[], None]
 
@@ -159,22 +172,22 @@ def _open_storage(config: Config, stack: ExitStack) -> _Storage:
     failpoint("startup.journal_opened")
     journal.prove()
     watch_folders = [watch.folder for watch in config.watch]
-    place = ResultsPlace(config.results.folder, watch_folders)
+    place = Destination(config.results.folder, watch_folders)
     trees = [config.results_folder(watch) for watch in config.watch]
     place.make(trees)
     locks = stack.enter_context(owned_folders(watch_folders, trees))
     return _Storage(pseudonyms, journal, place, locks, require_state_dir)
 
 
-def open_seat(
-    config: Config, pulse: Pulse, notifier: Notifier, gpu_failure: GpuFailure | None = None
-) -> ModelSeat:
+def open_current_model(
+    config: Config, stages: Stages, notifier: Notifier, gpu_failure: GpuFailure | None = None
+) -> CurrentModel:
     """The configured model; on the CPU where the last process or service gave the GPU up.
 
     Raises:
         BundleError, BackendError: it cannot be used here.
     """
-    open_ = _opener(config, pulse, notifier)
+    open_ = _opener(config, stages, notifier)
     failure = gpu_failure or GpuFailure()
     is_auto = config.backend == "auto"
     if not is_auto:
@@ -186,39 +199,43 @@ def open_seat(
         model = open_(ONNXRUNTIME, None)
     elif is_auto:
         with gpu_in_doubt(config.state_dir) as note:
-            model = _opener(config, pulse, notifier, on_gpu=note)(config.backend, None)
+            model = _opener(config, stages, notifier, on_gpu=note)(config.backend, None)
     else:
         model = open_(config.backend, None)
-    return ModelSeat(model, open_, may_fail_over=is_auto, gpu_failure=failure)
+    return CurrentModel(model, open_, may_fail_over=is_auto, gpu_failure=failure)
 
 
 def _opener(
-    config: Config, pulse: Pulse, notifier: Notifier, on_gpu: Callable[[], None] = lambda: None
+    config: Config, stages: Stages, notifier: Notifier, on_gpu: Callable[[], None] = lambda: None
 ) -> OpenModel:
     """Opens models as configured; `on_gpu` is called before a GPU is opened."""
     opening = replace(_announced(notifier), on_gpu=on_gpu)
 
     def open_(backend: str, bundle: Bundle | None) -> Model:
-        return open_model(config, backend=backend, bundle=bundle, opening=opening, pulse=pulse)
+        return open_model(config, backend=backend, bundle=bundle, opening=opening, stages=stages)
 
     return open_
 
 
-def _supervisor(parts: Parts, seat: ModelSeat, notifier: Notifier) -> Supervisor:
-    config, ending = parts.config, parts.ending
-    open_ = _opener(config, parts.pulse, notifier)
+def _supervisor(parts: ServiceParts, current_model: CurrentModel, notifier: Notifier) -> Supervisor:
+    config, stop_request = parts.config, parts.stop_request
+    open_ = _opener(config, parts.stages, notifier)
     return Supervisor(
         Watched(
-            seat=seat,
-            canary=Canary(seat, parts.journal, config.state_dir, parts.require_state_dir),
-            gpu_return=GpuReturn(seat, open_, partial(works_in_child, config), ending.request),
-            pulse=parts.pulse,
+            current_model=current_model,
+            known_image=KnownImage(
+                current_model, parts.journal, config.state_dir, parts.require_state_dir
+            ),
+            gpu_return=GpuReturn(
+                current_model, open_, partial(works_in_child, config), stop_request.make
+            ),
+            stages=parts.stages,
             heartbeat=parts.heartbeat,
             state_dir=config.state_dir,
             max_images=config.batch.max_images,
             workers=config.workers,
             has_claimable=parts.journal.has_claimable,
-            end_with=ending.request,
+            end_with=stop_request.make,
             health=parts.health,
         )
     )
@@ -232,20 +249,22 @@ def _patience(config: Config, *, is_once: bool) -> Patience:
     )
 
 
-def _comparison(config: Config, roots: dict[int, Root], place: ResultsPlace) -> Comparison:
+def _comparison(
+    config: Config, watch_folders: dict[int, WatchFolder], place: Destination
+) -> Comparison:
     def has_all_sidecars(target: Path) -> bool:
         place.require({target.parent})
         return has_sidecars(target, config.results.formats)
 
-    return Comparison(roots, config.limits, has_all_sidecars, config.retry.first_delay_s)
+    return Comparison(watch_folders, config.limits, has_all_sidecars, config.retry.first_delay_s)
 
 
-def open_retention(parts: Parts) -> Retention:
+def open_retention(parts: ServiceParts) -> Retention:
     """What deletes old rows of the journal."""
     journal, config = parts.journal, parts.config
     return Retention(
         journal,
-        parts.roots,
+        parts.watch_folders,
         config.state_dir,
         config.retention_days,
         is_idle=lambda: not journal.has_open_images(),
@@ -261,12 +280,3 @@ def _announced(notifier: Notifier) -> Opening:
         notifier.notify(f"STATUS={step}: {done} of {total}")
 
     return Opening(on_choice=lambda text: log.info("%s", text), on_progress=on_progress)
-
-
-def open_roots(config: Config, journal: Journal) -> dict[int, Root]:
-    """The watch folders by their numbers in the journal."""
-    roots = {}
-    for watch in config.watch:
-        id_ = journal.serve(watch.folder)
-        roots[id_] = watch.root(id_, config.results_folder(watch))
-    return roots

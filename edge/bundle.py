@@ -21,6 +21,7 @@ from edge.bundle_files import (
     unreadable,
 )
 from edge.errors import BundleError, ConfigError
+from edge.files.strict_json import parse_json
 from edge.manifest import (
     GOLDEN_NAME,
     MANIFEST_NAME,
@@ -38,7 +39,6 @@ from edge.manifest import (
     read_text,
 )
 from edge.preprocess import InputSpec
-from edge.strict_json import parse_json
 
 _GIVE_BUNDLE: Final = "Give a folder NAME.edge that edge-convert wrote."
 # What damaged JSON makes of the code that reads it.

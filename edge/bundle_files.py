@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
 from edge.errors import BundleError
-from edge.open_folder import open_folder
-from edge.safe_open import open_regular
+from edge.files.open_folder import open_folder
+from edge.files.safe_open import open_regular
 
 _PIECE_BYTES: Final = 1 << 20
 # As many as the kernel follows.

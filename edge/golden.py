@@ -7,12 +7,12 @@ from typing import Final
 
 import numpy as np
 
-from edge.backends.base import InferenceSession
 from edge.bundle import Bundle
 from edge.errors import BackendError, TransientError
-from edge.images import ImageFile, ImageLimits
+from edge.image_files.read import ImageFile, ImageLimits
 from edge.labeller import Labeller, Outcome, Status
 from edge.manifest import GoldenImage
+from edge.session import InferenceSession
 
 # Share of a golden image's logit range by which another CPU's result may differ. INT8 kernels
 # of different CPUs round and saturate differently; a wrong network is off by far more.

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.backends.base import InferenceSession
 from edge.errors import ImageError, RejectReason, TransientError
 from edge.failpoints import failpoint
-from edge.images import ImageFile, ImageLimits, decode_image, modified_time, read_file
+from edge.image_files.read import ImageFile, ImageLimits, decode_image, modified_time, read_file
 from edge.postprocess import Decision, decide
 from edge.preprocess import InputSpec, preprocess
+from edge.session import InferenceSession
 
 
 class Status(StrEnum):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigError
-from edge.known_keys import require_known_keys
+from edge.files.known_keys import require_known_keys
 
 Resize = Literal["area", "linear", "cubic", "nearest"]
 Channels = Literal["rgb", "bgr"]
@@ -98,7 +98,7 @@ def preprocess(image: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
     """Crop and resize one RGB image to the network's input.
 
     Args:
-        image: uint8, shape (height, width, 3), RGB, as `edge.images.read_image` gives it.
+        image: uint8, shape (height, width, 3), RGB, as `edge.image_files.read.read_image` gives it.
         spec: the network's input.
 
     Returns:

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import edge
-from edge import atomic
-from edge.backends.base import InferenceSession
 from edge.bundle import Bundle
+from edge.files import atomic
+from edge.files.open_folder import OpenFolder
 from edge.labeller import Outcome, Status
-from edge.open_folder import OpenFolder
+from edge.session import InferenceSession
 
 SCHEMA: Final = "edge-sidecar/1"
 FORMATS: Final = ("json", "csv")

@@ -13,7 +13,7 @@ import pytest
 import daemon.cli
 import edge.bench.cli
 from converters.cli_options import build_parser
-from daemon.config import load_config
+from daemon.config.config import load_config
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

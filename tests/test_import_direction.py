@@ -1,4 +1,4 @@
-"""The layers: converters and daemon stand on edge and never see each other."""
+"""Imports go one way: between the packages, and between the rooms, which are their folders."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.rooms.drawing import draw
+from tests.rooms.graph import GROUND, children_of, floors, read_house
+from tests.rooms.ways import WAYS, Way
+
 ROOT = Path(__file__).parent.parent
 FORBIDDEN = {
     "edge": {"converters", "daemon", "torch", "onnx", "onnxscript"},
@@ -17,16 +21,17 @@ FORBIDDEN = {
 }
 ONLY_IN = {
     "sqlite3": {
-        f"daemon/journal{part}.py" for part in ("", "_check", "_connection", "_file", "_verdicts")
+        f"daemon/journal/{name}.py"
+        for name in ("journal", "check", "connection", "file", "verdicts", "summary")
     },
     "onnxruntime": {"edge/backends/onnx.py"},
-    "tensorrt": {"edge/backends/trt_library.py"},
-    "tensorrt_rtx": {"edge/backends/trt_library.py"},
-    "pycuda": {"edge/backends/cuda.py"},
-    "prometheus_client": {"daemon/metrics.py"},
-    "shtab": {"edge/completion.py"},
-    "argparse_manpage": {"edge/man_page.py"},
-    "watchdog": {"daemon/watch.py", "daemon/watch_canary.py"},
+    "tensorrt": {"edge/backends/trt/library.py"},
+    "tensorrt_rtx": {"edge/backends/trt/library.py"},
+    "pycuda": {"edge/backends/trt/cuda.py"},
+    "prometheus_client": {"daemon/health/metrics.py"},
+    "shtab": {"edge/command/completion.py"},
+    "argparse_manpage": {"edge/command/man_page.py"},
+    "watchdog": {"daemon/intake/inotify.py", "daemon/intake/inotify_probe.py"},
 }
 
 
@@ -38,6 +43,11 @@ def imports_of(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             names.add((node.module or "").split(".")[0])
     return names
+
+
+HOUSE = read_house()
+FOLDERS = sorted(HOUSE.rooms())
+MOST_FILES = 13
 
 
 def modules(layer: str) -> list[Path]:
@@ -86,3 +96,39 @@ def test_runtime_module_imported_loads_no_torch_and_no_onnx(module: str) -> None
     code = f"import sys, {module}; print(sorted({{'torch', 'onnx'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_room_is_small_and_says_in_a_line_what_it_is(folder: str) -> None:
+    assert 2 <= len(HOUSE.rooms()[folder]) <= MOST_FILES
+    says = ast.get_docstring(ast.parse((ROOT / folder / "__init__.py").read_text("utf-8")))
+    assert says
+    assert "\n" not in says
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_rooms_of_a_folder_import_one_way(folder: str) -> None:
+    rooms = children_of(folder, HOUSE.files - GROUND)
+    # Raises for a circle. A folder's own files are a room as well, the highest or the lowest.
+    floors(set(rooms.values()), HOUSE.between(rooms))
+
+
+def test_every_folder_imports_one_way() -> None:
+    rooms = {file: folder for folder, files in HOUSE.rooms().items() for file in files}
+    floors(set(rooms.values()), HOUSE.between(rooms))
+
+
+def test_ground_imports_nothing_else() -> None:
+    wrong = {(a, b) for a, b in HOUSE.imports if a in GROUND and b not in GROUND}
+    assert wrong == set()
+
+
+def test_circle_of_rooms_is_found() -> None:
+    with pytest.raises(ValueError, match="circle, among a, b"):
+        floors({"a", "b", "c"}, {("a", "b"), ("b", "a"), ("a", "c")})
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.package)
+def test_drawing_in_the_docs_is_of_the_imports_as_they_are(way: Way) -> None:
+    drawn = (ROOT / way.file).read_text("utf-8")
+    assert drawn == draw(HOUSE, way, ROOT), "draw it anew: python -m tests.rooms"

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from torch import nn
 
+from converters.architectures.efficientnet_lite0 import efficientnet_lite0
 from converters.architectures.libraries import LIBRARIES, nearest
 from converters.architectures.name import Architecture
-from converters.reference.network import efficientnet_lite0
 from edge.errors import ConfigError
 
 REGISTRY: Final[dict[str, Callable[..., nn.Module]]] = {"efficientnet_lite0": efficientnet_lite0}

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from converters.image_set import ImageSet, evenly
-from edge.images import read_image
+from converters.inputs.image_set import ImageSet, evenly
+from edge.image_files.read import read_image
 from edge.preprocess import InputSpec
 
 _IMAGES: Final = 8

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 
 from converters.card_check.trial import Infer
-from converters.loading.size_search import at_any_size
+from converters.loading.graph_file.size_search import at_any_size
 from converters.onnx_graph.lookup import graph_inputs
 from converters.onnx_graph.sessions import open_session, session_options
 

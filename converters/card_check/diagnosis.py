@@ -13,7 +13,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.card import ModelCard
 from converters.card_check.alternatives import other_inputs, other_order
 from converters.card_check.aspect import squashed
 from converters.card_check.first_norm import FirstNorm, Misfit, find_misfit
@@ -21,13 +20,14 @@ from converters.card_check.fit import MIN_BALANCED_ACCURACY, Fit, is_clearly_bet
 from converters.card_check.sizes import better_sizes
 from converters.card_check.suspicion import MIN_CROP_GAIN, MIN_SIZE_GAIN, Suspicion, judge
 from converters.card_check.trial import Infer, Trial, choose_images
-from converters.export_check import EXPORT_TOLERANCE
-from converters.image_set import ImageSet
-from converters.loading.size_search import SIDES
+from converters.export.export_check import EXPORT_TOLERANCE
+from converters.inputs.card import ModelCard
+from converters.inputs.image_set import ImageSet
+from converters.loading.graph_file.size_search import SIDES
 from edge.backends.onnx import RUNTIME_ERRORS
+from edge.command.progress import OnProgress
 from edge.errors import ConfigError, EdgeError, ModelError
 from edge.preprocess import InputSpec
-from edge.progress import OnProgress
 
 _CANNOT_RUN: tuple[type[Exception], ...] = (EdgeError, *RUNTIME_ERRORS)
 # The network for other sizes than the card's; asked for only where the card is in doubt.

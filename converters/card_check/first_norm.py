@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from converters.card_check.alternatives import OtherInput, other_normalisations
-from converters.image_set import ImageSet, evenly, image_batches
+from converters.inputs.image_set import ImageSet, evenly, image_batches
 from converters.loading.samples import normalise
 from converters.onnx_graph.lookup import attribute, constants, graph_inputs, readers
 from converters.onnx_graph.sessions import open_session, session_options

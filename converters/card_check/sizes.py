@@ -14,7 +14,7 @@ from typing import Final
 
 from converters.card_check.fit import Fit, is_clearly_better
 from converters.card_check.trial import Trial
-from converters.loading.size_search import SIDES
+from converters.loading.graph_file.size_search import SIDES
 from edge.backends.onnx import RUNTIME_ERRORS
 from edge.preprocess import InputSpec
 

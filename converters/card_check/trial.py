@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.card_check.fit import Fit, measure_fit, standard_errors
-from converters.image_set import ImageSet, image_batches
+from converters.inputs.image_set import ImageSet, image_batches
 from converters.loading.samples import normalise
 from edge.errors import ConfigError
 from edge.preprocess import InputSpec

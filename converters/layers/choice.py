@@ -26,9 +26,9 @@ from typing import Final
 import onnx
 from onnx import numpy_helper
 
+from converters.layers.placement import Placement
 from converters.layers.weighted import has_weight
 from converters.onnx_graph.lookup import attribute, constants, readers_by_tensor
-from converters.placement import Placement
 
 # What these give is float, whatever they read.
 FLOAT_MAKERS: Final = frozenset(

@@ -15,8 +15,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from converters.layers.placement import WEIGHTED
 from converters.onnx_graph.lookup import attribute, constants, readers_by_tensor
-from converters.placement import WEIGHTED
 
 Number = TypeVar("Number", bound=np.generic)
 # Position of a bias among the inputs of a layer that holds it itself.

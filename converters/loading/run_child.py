@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from converters.loading.border import Answer, Refusal, Request, read_answer
 from converters.loading.sandbox.limits import Limits
-from edge.children import with_this_parent
+from converters.loading.sandbox.messages import Answer, Refusal, Request, read_answer
 from edge.errors import ConfigError, EdgeError, ModelError
-from edge.printable import printable
+from edge.system.children import with_this_parent
+from edge.text.printable import printable
 
 LIMITS: Final = Limits()
 # One message; what a stranger's file contributes to it must not fill the screen.
@@ -36,7 +36,7 @@ def run_child(folder: Path, request: Request) -> Answer:
         ConfigError: the card does not fit the file.
     """
     # Without -P, a file `torch.py` in the current folder would run in place of torch.
-    command = [sys.executable, "-P", "-m", "converters.loading.sandbox", str(folder)]
+    command = [sys.executable, "-P", "-m", "converters.loading.child", str(folder)]
     with subprocess.Popen(
         command,
         cwd=folder,

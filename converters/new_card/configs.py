@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from converters.new_card.findings import Finding, Findings, class_names, is_triple
-from edge.safe_open import read_bounded
-from edge.strict_json import parse_json
+from converters.loading.describe.findings import Finding, Findings, class_names, is_triple
+from edge.files.safe_open import read_bounded
+from edge.files.strict_json import parse_json
 
 CONFIG: Final = "config.json"
 _PREPROCESSOR: Final = "preprocessor_config.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from converters.card import ModelCard
+from converters.inputs.card import ModelCard
 from converters.new_card.configs import CONFIG, read_configs
 
 _DIFFERENT: Final = 0.005

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import yaml
 
-from converters.card import FILL_IN
-from converters.loading.border import SourceKind
-from converters.new_card.findings import Finding, Findings
-from edge.printable import printable
+from converters.inputs.card import FILL_IN
+from converters.loading.describe.findings import Finding, Findings
+from converters.loading.sandbox.messages import SourceKind
+from edge.text.printable import printable
 
 _HEAD: Final = f"""\
 # Model card of {{file}}, written by edge-convert --new-card.

@@ -6,14 +6,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from converters.card import FILL_IN
-from converters.checkpoint import describe_model
-from converters.loading.other_kinds.folders import WEIGHTS
-from converters.loading.other_kinds.shards import card_of
+from converters.inputs.card import FILL_IN
+from converters.loading.checkpoint import describe_model
+from converters.model_files.folders import WEIGHTS
+from converters.model_files.shards import card_of
 from converters.new_card.configs import read_configs
 from converters.new_card.text import card_text
-from edge import atomic
 from edge.errors import ConfigError
+from edge.files import atomic
 
 
 @dataclass(frozen=True, slots=True)

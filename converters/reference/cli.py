@@ -20,15 +20,15 @@ from converters.reference.evaluation.images import (
 )
 from converters.reference.evaluation.text import evaluation_text
 from converters.reference.training.command import add_training
-from edge import atomic
 from edge.bundle import load_bundle
-from edge.command import run_command
-from edge.command_parser import CommandParser, add_version
-from edge.counted import counted
+from edge.command.parser import CommandParser, add_version
+from edge.command.progress import Progress
+from edge.command.run import run_command
 from edge.errors import ConfigError
+from edge.files import atomic
 from edge.image_folders.walk import readable
-from edge.printable import printable, printable_lines
-from edge.progress import Progress
+from edge.text.counted import counted
+from edge.text.printable import printable, printable_lines
 
 logger = logging.getLogger("reference")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from edge.command import place_of
+from edge.command.run import place_of
 from edge.errors import ConfigError, EdgeError, ModelError, StorageError
 
 Made = TypeVar("Made")

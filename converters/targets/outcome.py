@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from converters.fp16.half_model import HalfModel, half_refusal
 from converters.fp16.range_check import largest_of
-from converters.placement import TENSORRT
+from converters.layers.placement import TENSORRT
 from converters.targets.attempt import Failure
+from converters.targets.half_model import HalfModel, half_refusal
 from converters.targets.quantized import Quantized
 
 

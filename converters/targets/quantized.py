@@ -10,24 +10,24 @@ from typing import Final
 import numpy as np
 import onnx
 
-from converters.calibration import Calibration, calibrate
-from converters.calibration_cache import cache_key, cached
-from converters.float_run import balanced, run_float
-from converters.fp16.half_model import HalfModel, half_refusal
+from converters.accuracy.gate import failures
+from converters.calibration.cache import cache_key, cached
+from converters.calibration.calibration import Calibration, calibrate
+from converters.correction.float_run import balanced, run_float
+from converters.correction.layer_correction import image_limit
 from converters.fp16.range_check import NOTHING
-from converters.gate import failures
-from converters.image_set import ImageSet, evenly, image_batches
-from converters.judging import Judging
-from converters.layer_correction import image_limit
-from converters.onnx_to_int8 import quantizable_tensors
-from converters.placement import TENSORRT, TENSORRT8, X86, X86_7BIT, Placement
-from converters.probing import build_corrected
-from converters.problem import Problem
-from converters.quantization import Solution, rescue, solve
-from converters.request import Request, shared_images
+from converters.inputs.image_set import ImageSet, evenly, image_batches
+from converters.int8.onnx_to_int8 import quantizable_tensors
+from converters.layers.placement import TENSORRT, TENSORRT8, X86, X86_7BIT, Placement
+from converters.search.judging import Judging
+from converters.search.probing import build_corrected
+from converters.search.problem import Problem
+from converters.search.search import Solution, rescue, solve
 from converters.targets.attempt import Failure, attempt
+from converters.targets.half_model import HalfModel, half_refusal
+from converters.targets.request import Request, shared_images
+from edge.command.progress import OnProgress
 from edge.errors import AccuracyGateError
-from edge.progress import OnProgress
 
 # Images on which range methods and layers are compared.
 PROBE_IMAGES: Final = 48

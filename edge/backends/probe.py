@@ -14,9 +14,9 @@ from pathlib import Path
 from edge.backends.onnx import BACKEND_NAME
 from edge.backends.select import Opening, open_session
 from edge.bundle import load_bundle
-from edge.children import end_with_parent
 from edge.errors import BackendError, BundleError, EdgeError
 from edge.golden import check_session
+from edge.system.children import end_with_parent
 
 
 def main(argv: list[str] | None = None) -> int:

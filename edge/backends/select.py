@@ -9,17 +9,17 @@ from typing import Final
 
 import numpy as np
 
-from edge.backends.base import InferenceSession
 from edge.backends.cpu import has_vnni
-from edge.backends.gpu import has_driver
+from edge.backends.interleave import Latencies, interleave
 from edge.backends.onnx import open_onnx
-from edge.backends.plan_cache import PlanCache, default_folder
-from edge.backends.trt_library import LIBRARIES, TENSORRT, TENSORRT_RTX
-from edge.backends.trt_select import open_precisions
-from edge.bench.measure import Latencies, interleave
+from edge.backends.trt.gpu import has_driver
+from edge.backends.trt.library import LIBRARIES, TENSORRT, TENSORRT_RTX
+from edge.backends.trt.plan_cache import PlanCache, default_folder
+from edge.backends.trt.select import open_precisions
 from edge.bundle import Bundle
+from edge.command.progress import OnProgress
 from edge.errors import BackendError, BundleError
-from edge.progress import OnProgress
+from edge.session import InferenceSession
 
 ONNXRUNTIME: Final = "onnxruntime"
 BACKENDS: Final = ("auto", TENSORRT, TENSORRT_RTX, ONNXRUNTIME)

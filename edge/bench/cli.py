@@ -8,8 +8,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from edge import atomic
-from edge.backends.base import InferenceSession
 from edge.backends.select import BACKENDS, Opening, open_sessions
 from edge.bench.environment import environment
 from edge.bench.report import Report, service_report, stages_report, stream_report
@@ -17,13 +15,15 @@ from edge.bench.service import measure_service
 from edge.bench.stages import measure_stages
 from edge.bench.stream import DaemonStart, measure_stream
 from edge.bundle import Bundle, load_bundle
-from edge.command import run_command
-from edge.command_parser import CommandParser, add_common_options
-from edge.counted import counted
+from edge.command.parser import CommandParser, add_common_options
+from edge.command.progress import Progress, StepProgress
+from edge.command.run import run_command
 from edge.demo.analyzer import drawn_images
 from edge.errors import ConfigError
+from edge.files import atomic
 from edge.image_folders.walk import find_images
-from edge.progress import Progress, StepProgress
+from edge.session import InferenceSession
+from edge.text.counted import counted
 
 _DRAWN_COUNT = 64
 _DRAWN_SEED = 11

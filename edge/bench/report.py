@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from edge.bench.measure import Latencies
+from edge.backends.interleave import Latencies
 from edge.bench.service import ServiceResults
 from edge.bench.stages import StageResults
 from edge.bench.stream import StreamResults

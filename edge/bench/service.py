@@ -15,15 +15,15 @@ from typing import Final
 
 import numpy as np
 
-from edge import atomic
 from edge.backends.select import Opening, open_session
 from edge.bundle import Bundle
-from edge.children import with_this_parent
-from edge.commands import installed_command
 from edge.errors import EdgeError
+from edge.files import atomic
 from edge.golden import open_labeller
-from edge.images import read_named_image
+from edge.image_files.read import read_named_image
 from edge.preprocess import preprocess
+from edge.system.children import with_this_parent
+from edge.system.installed import installed_command
 
 ROUNDS: Final = 5
 # Older than any settle time: the daemon need not wait for these files.

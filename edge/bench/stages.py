@@ -9,13 +9,13 @@ from typing import Final
 
 import numpy as np
 
-from edge.backends.base import InferenceSession
-from edge.bench.measure import Latencies, interleave
+from edge.backends.interleave import Latencies, interleave
 from edge.bundle import Bundle
 from edge.golden import open_labeller
-from edge.images import read_named_image
+from edge.image_files.read import read_named_image
 from edge.labeller import Labeller, Outcome
 from edge.preprocess import preprocess
+from edge.session import InferenceSession
 from edge.sidecar import (
     FORMATS,
     Origin,

@@ -19,12 +19,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from edge import atomic
-from edge.bench.measure import Latencies
+from edge.backends.interleave import Latencies
 from edge.bundle import Bundle
-from edge.children import with_this_parent
-from edge.commands import installed_command
 from edge.errors import EdgeError
+from edge.files import atomic
+from edge.system.children import with_this_parent
+from edge.system.installed import installed_command
 
 # How often a sidecar is looked for: the error of every latency.
 _LOOK_S: Final = 0.0003

@@ -15,7 +15,7 @@ from typing import BinaryIO, TypeAlias
 
 import numpy as np
 
-from edge.demo.cells import CLASSES, draw_cell, encode_jpeg
+from edge.demo.drawing.cells import CLASSES, draw_cell, encode_jpeg
 from edge.image_folders.walk import find_images
 
 Sleep: TypeAlias = Callable[[float], None]

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from edge import atomic
-from edge.command import run_command
-from edge.command_parser import CommandParser, add_version
+from edge.command.parser import CommandParser, add_version
+from edge.command.progress import Progress
+from edge.command.run import run_command
 from edge.demo import run
 from edge.demo.analyzer import drawn_images, images_in_folder
-from edge.demo.cells import CLASSES
-from edge.demo.sheet import contact_sheet
+from edge.demo.drawing.cells import CLASSES
+from edge.demo.drawing.sheet import contact_sheet
 from edge.errors import ConfigError
-from edge.progress import Progress
+from edge.files import atomic
 
 _DRAWN_COUNT = 200
 

@@ -19,12 +19,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from edge import atomic
-from edge.children import with_this_parent
-from edge.commands import installed_command
 from edge.demo.analyzer import ExportedImage, export_images
 from edge.errors import WITHOUT_INT8, BackendError
+from edge.files import atomic
 from edge.sidecar import sidecar_path
+from edge.system.children import with_this_parent
+from edge.system.installed import installed_command
 
 # About what two analyzers give; fast enough to watch.
 EXPORT_PAUSE_S: Final = 0.05

@@ -10,9 +10,9 @@ from os.path import realpath
 from pathlib import Path
 from typing import Final
 
-from edge.counted import counted
 from edge.errors import ConfigError
 from edge.image_folders.names import READ_SUFFIXES, UNREAD_SUFFIXES, is_system_name
+from edge.text.counted import counted
 
 _SHOWN_SUFFIXES: Final = 5
 

@@ -13,10 +13,10 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
-from converters.card import read_card
-from converters.checkpoint import SourceModel, open_model
 from converters.cli import main
-from tests.support.tiny_network import CARD, CLASSES, TinyNetwork, train_tiny_network
+from converters.inputs.card import read_card
+from converters.loading.checkpoint import SourceModel, open_model
+from tests.support.networks.tiny_network import CARD, CLASSES, TinyNetwork, train_tiny_network
 
 
 @pytest.fixture(scope="session")

@@ -74,8 +74,8 @@ def test_convert_state_dict_writes_a_bundle_that_labels(
 def test_convert_manifest_holds_the_evidence(converted: Path) -> None:
     manifest = json.loads((converted / "manifest.json").read_text())
     assert manifest["source"]["kind"] == "state_dict"
-    assert manifest["source"]["architecture"] == "tests.support.tiny_network:TinyNetwork"
-    assert "tests.support.tiny_network:TinyNetwork" in (
+    assert manifest["source"]["architecture"] == "tests.support.networks.tiny_network:TinyNetwork"
+    assert "tests.support.networks.tiny_network:TinyNetwork" in (
         converted / "evidence" / "report.html"
     ).read_text("utf-8")
     assert manifest["quantization"]["calibration"]["images"] == 48

@@ -25,13 +25,13 @@ import pytest
 import yaml
 
 import edge
-from daemon.config import Config, load_config
-from daemon.liveness import Notifier
+from daemon.config.config import Config, load_config
+from daemon.health.systemd import Notifier
 from daemon.startup import opened_service
 from tests.support import fake_gpu
 from tests.support.engine_bundle import add_tensorrt_graphs
 from tests.support.fake_gpu import FakeGpu
-from tests.support.install_image import make_image
+from tests.support.machine.install_image import make_image
 
 SCHEMA = json.loads((Path(edge.__file__).parent / "schemas" / "edge-sidecar-1.json").read_text())
 ROOT = Path(__file__).parent.parent.parent

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from edge.temporary import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
+from edge.files.temporary import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
 
 KILLS = 10
 IMAGES = 400

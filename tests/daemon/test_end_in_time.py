@@ -1,4 +1,4 @@
-"""Tests for the end of `daemon.lifecycle`: it comes, whoever holds a worker."""
+"""Tests for the end of `daemon.service_process`: it comes, whoever holds a worker."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
-from daemon import lifecycle as lifecycle_of_process
-from daemon.label_job import LabelJob
-from daemon.lifecycle import Lifecycle
-from daemon.liveness import Notifier
-from daemon.records import ClaimedImage, Dropped, Verdict
+from daemon import service_process as lifecycle_of_process
+from daemon.health.systemd import Notifier
+from daemon.image.records import ClaimedImage, Dropped, Verdict
+from daemon.model.label_job import LabelJob
+from daemon.service_process import ServiceProcess
 from tests.daemon.conftest import Site, until
 
 
@@ -31,7 +31,7 @@ def test_a_file_system_that_holds_a_worker_does_not_hold_the_end(
     monkeypatch.setattr(LabelJob, "label", hang)
     monkeypatch.setattr(lifecycle_of_process, "LAST_BATCHES_S", 0.2)
     site.add("S1/A/1.jpg", b"an image")
-    lifecycle = Lifecycle(site.folder / "edge.yaml", Notifier({}), exit_now=exit_now)
+    lifecycle = ServiceProcess(site.folder / "edge.yaml", Notifier({}), exit_now=exit_now)
     thread = threading.Thread(target=lifecycle.run, args=(site.config(),))
     thread.start()
     assert is_held.wait(20)
@@ -44,7 +44,7 @@ def test_a_file_system_that_holds_a_worker_does_not_hold_the_end(
 def test_an_end_in_time_is_left_alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     codes: list[int] = []
     monkeypatch.setattr(lifecycle_of_process, "LAST_BATCHES_S", 20.0)
-    lifecycle = Lifecycle(site.folder / "edge.yaml", Notifier({}), exit_now=codes.append)
+    lifecycle = ServiceProcess(site.folder / "edge.yaml", Notifier({}), exit_now=codes.append)
     thread = threading.Thread(target=lifecycle.run, args=(site.config(),))
     thread.start()
     until(lambda: lifecycle._service is not None)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from daemon.folder_lock import LOCK_NAME
+from daemon.system.folder_locks import LOCK_NAME
 from edge import failpoints
 from edge.errors import ConfigError
 from edge.failpoints import FALLIBLE, KNOWN, VARIABLE, arm_failpoints, failpoint

@@ -14,15 +14,16 @@ from typing import Any
 
 import pytest
 
-from daemon import lifecycle, startup
-from daemon.check_config import check_config
-from daemon.config import Config
-from daemon.file_lock import InUseError, mark
-from daemon.journal import Journal
-from daemon.liveness import Notifier
+from daemon import service_process as lifecycle
+from daemon import startup
+from daemon.config.config import Config
+from daemon.health.systemd import Notifier
+from daemon.journal.journal import Journal
+from daemon.operator.check_config import check_config
+from daemon.system.locks import InUseError, mark
 from edge.errors import ConfigError, StorageError
 from tests.daemon.conftest import Site, until
-from tests.daemon.test_lifecycle import living
+from tests.daemon.test_service_process import living
 
 
 class Told(Notifier):
@@ -139,8 +140,8 @@ def test_a_journal_that_comes_back_while_a_check_hangs_is_taken_up(
 def test_sighup_while_the_next_service_is_being_opened_takes_the_newest_configuration(
     site: Site, colour_jpeg: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opening = Gate(startup.open_seat, first=2)
-    monkeypatch.setattr(startup, "open_seat", opening)
+    opening = Gate(startup.open_current_model, first=2)
+    monkeypatch.setattr(startup, "open_current_model", opening)
     with living(site) as life:
         label(site, "S1/A/1.jpg", colour_jpeg("red"))
         life.reload()
@@ -155,8 +156,8 @@ def test_sighup_while_the_next_service_is_being_opened_takes_the_newest_configur
 def test_sighup_during_the_first_start_takes_the_new_configuration(
     site: Site, colour_jpeg: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opening = Gate(startup.open_seat)
-    monkeypatch.setattr(startup, "open_seat", opening)
+    opening = Gate(startup.open_current_model)
+    monkeypatch.setattr(startup, "open_current_model", opening)
     with living(site) as life:
         assert opening.entered.wait(20)
         newest = add_folder(site, "newest", colour_jpeg("green"))
@@ -169,8 +170,8 @@ def test_sighup_during_the_first_start_takes_the_new_configuration(
 def test_wrong_configuration_during_the_first_start_does_not_say_ready_before_it_is(
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    opening, told = Gate(startup.open_seat), Told()
-    monkeypatch.setattr(startup, "open_seat", opening)
+    opening, told = Gate(startup.open_current_model), Told()
+    monkeypatch.setattr(startup, "open_current_model", opening)
     with living(site, told) as life:
         assert opening.entered.wait(20)
         (site.folder / "edge.yaml").write_text("nonsense: 1\n")
@@ -203,7 +204,7 @@ def test_a_check_that_breaks_is_said_without_its_text_and_the_old_configuration_
         label(site, "S1/A/2.jpg", colour_jpeg("blue"))
     said = [r.message for r in caplog.records if r.levelno >= logging.ERROR]
     assert len(said) == 2
-    assert said[0].startswith("unexpected RuntimeError at daemon/lifecycle.py:")
+    assert said[0].startswith("unexpected RuntimeError at daemon/service_process.py:")
     assert said[1] == "the configuration is not taken; the one before goes on"
     assert "4711" not in caplog.text
 

@@ -1,4 +1,4 @@
-"""What a reload opened is given back; tests.faults.reloads measures the memory of 200."""
+"""What a reload opened is given back; tests.campaigns.reloads measures the memory of 200."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from typing import Any
 
 import pytest
 
-from daemon import lifecycle
-from daemon.check_config import check_config
-from daemon.config import Config
-from daemon.journal import Journal
-from daemon.metrics import Metrics
-from daemon.model_seat import ModelSeat
+from daemon import service_process as lifecycle
+from daemon.config.config import Config
+from daemon.health.metrics import Metrics
+from daemon.journal.journal import Journal
+from daemon.model.current_model import CurrentModel
+from daemon.operator.check_config import check_config
 from daemon.service import Service
 from edge.backends.onnx import OnnxSession
 from tests.daemon.conftest import Site, until
-from tests.daemon.test_lifecycle import living
+from tests.daemon.test_service_process import living
 
 ROOT = Path(__file__).parents[2]
 RELOADS = 4
 # Threads that are alive at once, each with memory of its own; how many arenas that made.
 COUNT_ARENAS = """
 import ctypes, re, sys, threading
-from daemon.memory import use_one_arena
+from daemon.system.memory import use_one_arena
 if sys.argv[1] == "one": use_one_arena()
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
@@ -83,13 +83,13 @@ def no_collection() -> Iterator[None]:
         gc.enable()
 
 
-def is_another(life: lifecycle.Lifecycle, before: Service | None) -> bool:
+def is_another(life: lifecycle.ServiceProcess, before: Service | None) -> bool:
     return life._service not in (None, before)
 
 
 @pytest.fixture
 def born(monkeypatch: pytest.MonkeyPatch) -> Born:
-    return Born(monkeypatch, Service, ModelSeat, OnnxSession, Journal, Metrics)
+    return Born(monkeypatch, Service, CurrentModel, OnnxSession, Journal, Metrics)
 
 
 def test_nothing_of_a_service_is_left_after_reloads(
@@ -105,7 +105,7 @@ def test_nothing_of_a_service_is_left_after_reloads(
             site.add(f"S1/A/{number}.jpg", colour_jpeg("red"))
             until(partial(site.has_sidecar, f"S1/A/{number}.jpg"))
         del before
-        one_of_each = ["Journal", "Metrics", "ModelSeat", "OnnxSession", "Service"]
+        one_of_each = ["CurrentModel", "Journal", "Metrics", "OnnxSession", "Service"]
         until(lambda: born.alive() == one_of_each)
         # Each reload opened the model twice, to check it and to label.
         assert born.count() >= 5 * RELOADS + RELOADS - 1
@@ -116,7 +116,7 @@ def test_freed_memory_goes_back_after_each_check_and_before_each_service(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[str] = []
-    label = lifecycle.Lifecycle._label
+    label = lifecycle.ServiceProcess._label
     monkeypatch.setattr(lifecycle, "give_back_freed", lambda: steps.append("given back"))
 
     def checks(config: Config) -> list[str]:
@@ -125,11 +125,11 @@ def test_freed_memory_goes_back_after_each_check_and_before_each_service(
 
     monkeypatch.setattr(lifecycle, "check_config", checks)
 
-    def labels(life: lifecycle.Lifecycle, *arguments: Any) -> None:
+    def labels(life: lifecycle.ServiceProcess, *arguments: Any) -> None:
         steps.append("opened")
         label(life, *arguments)
 
-    monkeypatch.setattr(lifecycle.Lifecycle, "_label", labels)
+    monkeypatch.setattr(lifecycle.ServiceProcess, "_label", labels)
     with living(site) as life:
         until(lambda: life._service is not None and len(steps) == 2)
         life.reload()

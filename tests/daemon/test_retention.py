@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from daemon import retention as module
-from daemon.journal import Journal, open_journal
-from daemon.journal_file import NAME
-from daemon.records import Dropped, Finished, ImageVersion
+from daemon.image.records import Dropped, Finished, ImageVersion
+from daemon.image.watch_folder import WatchFolder, names_regex
+from daemon.journal.file import NAME
+from daemon.journal.journal import Journal, open_journal
 from daemon.retention import DAY_S, Retention, trusted_now
-from daemon.roots import Root, names_regex
 from edge.labeller import ImageFacts, Outcome, Status, Timing
 from edge.postprocess import Decision
 
@@ -47,7 +47,7 @@ class Place:
         self.journal = open_journal(self.state)
         id_ = self.journal.serve(self.export)
         names = names_regex(("*.jpg",))
-        self.root = Root(id_, self.export, folder / "results", names)
+        self.root = WatchFolder(id_, self.export, folder / "results", names)
         self.wall = Wall()
         # Yesterday's pass, so that the guard against a wrong clock is not what spares a row.
         last = {"at": NOW_S - DAY_S, "trusted": NOW_S - DAY_S}
@@ -183,15 +183,15 @@ def test_pass_deletes_nothing_of_a_share_that_goes_away_within_a_page(
 ) -> None:
     place.add("S1/a.jpg", "S1/b.jpg", "S1/c.jpg")
     retention = place.retention()
-    real_is_gone = Root.is_gone
+    real_is_gone = WatchFolder.is_gone
 
-    def is_gone(root: Root, path: bytes) -> bool:
+    def is_gone(root: WatchFolder, path: bytes) -> bool:
         if path.endswith(b"b.jpg"):
             place.export.rename(place.export.with_name("mounted"))
             place.export.mkdir()
         return real_is_gone(root, path)
 
-    monkeypatch.setattr(Root, "is_gone", is_gone)
+    monkeypatch.setattr(WatchFolder, "is_gone", is_gone)
     assert retention.make_pass() == 0
     assert len(place.rows()) == 3
     assert not any(place.export.iterdir())
@@ -208,7 +208,7 @@ def test_pass_takes_any_other_answer_for_an_image_that_is_there(
 
     monkeypatch.setattr(module, "image_files", lambda *_: iter([place.root.look(b"a.jpg")]))
     with monkeypatch.context() as patch:
-        patch.setattr(Root, "look", lambda *_: ImageVersion(1, b"a.jpg", 1, 1))
+        patch.setattr(WatchFolder, "look", lambda *_: ImageVersion(1, b"a.jpg", 1, 1))
         patch.setattr(os, "lstat", lstat)
         patch.setattr(place.journal, "unknown", lambda _seen: [])
         assert place.retention().make_pass() == 0

@@ -15,14 +15,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from daemon import scanner, settle
-from daemon.retry_images import retry_images, retry_rejected
+from daemon.intake import scan_thread as scanner
+from daemon.intake import settle
+from daemon.journal.summary import read_summary
+from daemon.operator.retry import retry_images, retry_rejected
 from daemon.startup import opened_service
-from daemon.summary import read_summary
 from edge.backends.onnx import OnnxSession
 from edge.demo.analyzer import export_images
 from edge.errors import BackendError, StorageError
-from edge.images import ImageFile
+from edge.image_files.read import ImageFile
 from edge.labeller import Labeller
 
 Jpeg = Callable[..., bytes]
@@ -272,8 +273,8 @@ def test_once_images_that_the_template_does_not_match_are_counted_and_said_once(
         site.add(name, colour_jpeg("red"))
     with opened_service(site.config(), is_once=True) as service:
         service.once(lambda: None)
-    assert service.tally.text() == "3 labelled, 0 unidentified, 0 rejected, 2 without ids"
-    assert service.tally.to_dict()["without_ids"] == 2
+    assert service.outcome_counts.text() == "3 labelled, 0 unidentified, 0 rejected, 2 without ids"
+    assert service.outcome_counts.to_dict()["without_ids"] == 2
     assert (site.sidecar("a.jpg")["sample_id"], site.sidecar("S1/1/c.jpg")["sample_id"]) == (
         None,
         "S1",
@@ -286,8 +287,8 @@ def test_once_knows_how_many_images_to_expect(site: Any, colour_jpeg: Jpeg) -> N
         site.add(f"S1/1/{number}.jpg", colour_jpeg("red"))
     seen = set()
     with opened_service(site.config(), is_once=True) as service:
-        service.once(lambda: seen.add(service.tally.expected))
-    assert service.tally.finished == service.tally.expected == 40
+        service.once(lambda: seen.add(service.outcome_counts.expected))
+    assert service.outcome_counts.finished == service.outcome_counts.expected == 40
     assert seen <= {None, 40}
 
 
@@ -481,7 +482,7 @@ def test_once_backlog_is_labelled_completely(site: Any, colour_jpeg: Jpeg) -> No
         site.add(f"S{number // 100}/1/{number}.jpg", contents[number % 3])
     with opened_service(site.config(), is_once=True) as service:
         service.once(lambda: None)
-    assert service.tally.finished == 1200
+    assert service.outcome_counts.finished == 1200
     assert len(list(site.results.rglob("*.json"))) == 1200
     labels = [site.outcomes()[f"S0/1/{n}.jpg"][2] for n in range(6)]
     assert labels == [*COLOURS, *COLOURS]

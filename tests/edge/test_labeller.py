@@ -12,7 +12,7 @@ from edge.backends.select import open_session
 from edge.bundle import load_bundle
 from edge.errors import BackendError, RejectReason, TransientError
 from edge.golden import open_labeller
-from edge.images import ImageLimits
+from edge.image_files.read import ImageLimits
 from edge.labeller import Labeller, Outcome, Status
 
 JpegMaker = Callable[..., bytes]

@@ -18,7 +18,7 @@ import yaml
 from torch import Tensor, nn
 
 from tests.daemon.conftest import until
-from tests.support.tiny_network import CARD, CLASSES
+from tests.support.networks.tiny_network import CARD, CLASSES
 
 # The machine may be busy; a test that waits for nothing does not take longer for it.
 LIMIT_S = 120
@@ -115,7 +115,7 @@ def test_conversion_ended_by_a_signal_ends_its_child_and_leaves_nothing(
 
 CHILD = """
 import signal
-from edge.command import run_command
+from edge.command.run import run_command
 def wait():
     print("ready", flush=True)
     signal.pause()
@@ -123,7 +123,7 @@ run_command(wait, tidies_up=True)
 """
 PARENT = f"""
 import subprocess, sys
-from edge.children import with_this_parent
+from edge.system.children import with_this_parent
 child = subprocess.Popen([sys.executable, "-c", {CHILD!r}], env=with_this_parent(),
                          stdout=subprocess.PIPE)
 child.stdout.readline()
@@ -150,7 +150,11 @@ def test_command_started_by_another_ends_when_that_is_killed() -> None:
 def test_command_whose_parent_has_ended_already_ends_itself() -> None:
     """The kernel is asked after the start; a parent that ends before that would be missed."""
     done = subprocess.run(
-        [sys.executable, "-c", "from edge.children import *; end_with_parent(); print('alive')"],
+        [
+            sys.executable,
+            "-c",
+            "from edge.system.children import *; end_with_parent(); print('alive')",
+        ],
         # The first process has not started this one.
         env={**os.environ, "PYTHONPATH": _search_path(), "MICROSCOPE_EDGE_PARENT": "1"},
         capture_output=True,

@@ -13,9 +13,9 @@ import pytest
 
 from tests.daemon.conftest import Site, until
 from tests.support.half_writers import WRITERS
-from tests.support.hostile_cases import KINDS
-from tests.support.hostile_lab import finish, laboratory, put, sidecars, versions
-from tests.support.odd_images import cell_pixels, jpeg
+from tests.support.hostile.cases import KINDS
+from tests.support.hostile.lab import finish, laboratory, put, sidecars, versions
+from tests.support.hostile.odd_images import cell_pixels, jpeg
 
 Jpeg = Callable[..., bytes]
 

@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 from watchdog.observers.inotify_c import InotifyFD
 
-from daemon import watch
+from daemon.intake import inotify as watch
+from tests.campaigns.burst import burst
 from tests.daemon.conftest import Site, until
-from tests.faults.burst import burst
 from tests.support.lab import Lab
 
 # The loss window, and time to label on a busy machine.
@@ -158,7 +158,7 @@ def mount(folder: Path) -> None:
 def test_watch_limit_on_the_root_and_below_it_loses_nothing(lab: Lab, watches: int) -> None:
     for number in range(8):
         (lab.export / f"S{number}").mkdir()
-    prefix = (sys.executable, "-m", "tests.support.userns", str(watches), "-")
+    prefix = (sys.executable, "-m", "tests.support.machine.userns", str(watches), "-")
     if subprocess.run([*prefix, "true"], check=False, capture_output=True).returncode != 0:
         pytest.skip("no user namespace with limits of its own can be had")
     with lab.daemon(*prefix):
@@ -208,13 +208,13 @@ def test_watcher_thread_that_ends_is_replaced(
     lab: Lab, stop: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     observers: list[Any] = []
-    open_ = watch.RootWatcher._open
+    open_ = watch.InotifyWatch._open
 
-    def open_and_note(self: watch.RootWatcher) -> Any:
+    def open_and_note(self: watch.InotifyWatch) -> Any:
         observers.append(open_(self))
         return observers[-1]
 
-    monkeypatch.setattr(watch.RootWatcher, "_open", open_and_note)
+    monkeypatch.setattr(watch.InotifyWatch, "_open", open_and_note)
     with running(lab):
         stop(observers[0])
         lab.add("a.jpg")

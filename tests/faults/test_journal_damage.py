@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - the statements are made here
-"""The short form of tests/faults/journal_damage.py, and single damages with what they cause."""
+"""The short form of tests/campaigns/journal_damage.py, and single damages with what they cause."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from daemon import journal_file
-from daemon.journal import Journal, open_journal
-from daemon.journal_file import NAME, opened_for_reading
-from daemon.records import ClaimedImage, Dropped, Finished, Postponed, Unchanged, Verdict
-from daemon.summary import read_queue, read_summary
+from daemon.image.records import ClaimedImage, Dropped, Finished, Postponed, Unchanged, Verdict
+from daemon.journal import file as journal_file
+from daemon.journal.file import NAME, opened_for_reading
+from daemon.journal.journal import Journal, open_journal
+from daemon.journal.summary import read_queue, read_summary
 from edge.errors import StorageError
 from edge.labeller import ImageFacts, Outcome, Status, Timing
-from tests.faults.journal_damage import FOLDERS, make_journal, run, use
-from tests.faults.journal_damages import COLUMNS, PAGE, VALUES, past_index
+from tests.campaigns.journal_damage import FOLDERS, make_journal, run, use
+from tests.campaigns.journal_damages import COLUMNS, PAGE, VALUES, past_index
 
 DAMAGED = (
     r"^the journal .*journal\.sqlite3 is damaged \(.*\)\. Stop the daemon, move "
@@ -130,7 +130,7 @@ def test_conclude_of_an_image_that_is_not_claimed_changes_nothing(
         journal.conclude([finished(first), verdict(second)])
     with pytest.raises(StorageError, match="a row is not in the state in which it was left"):
         journal.release([second], is_interruption=False)
-    assert (first.version.root, first.version.path) in journal.claims()
+    assert (first.version.folder_id, first.version.path) in journal.claims()
 
 
 def test_claim_by_an_index_that_missed_a_change_is_refused(
@@ -141,7 +141,7 @@ def test_claim_by_an_index_that_missed_a_change_is_refused(
     with pytest.raises(StorageError, match="an index does not fit its table"):
         open_journal(state_dir)
     # As if it had come about since the start.
-    monkeypatch.setattr("daemon.journal_file.require_sound", lambda *_: None)
+    monkeypatch.setattr("daemon.journal.file.require_sound", lambda *_: None)
     with closing(open_journal(state_dir)) as journal:
         for folder in FOLDERS:
             journal.serve(folder)
@@ -162,7 +162,7 @@ def test_rows_that_come_out_of_their_order_do_not_make_pages_without_end(
     path.write_bytes(content)
     with pytest.raises(StorageError, match="out of order"):
         open_journal(state_dir)
-    monkeypatch.setattr("daemon.journal_check._PAGES_BYTES", 0)
+    monkeypatch.setattr("daemon.journal.check._PAGES_BYTES", 0)
     with closing(open_journal(state_dir)) as journal:
         for folder in FOLDERS:
             journal.serve(folder)

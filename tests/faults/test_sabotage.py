@@ -22,11 +22,11 @@ from onnx import numpy_helper
 
 import edge.bench.cli
 from converters.cli import main
-from converters.problem import build
-from converters.torch_to_onnx import source_to_onnx
+from converters.export.torch_to_onnx import source_to_onnx
+from converters.search.problem import build
 from edge.backends.cpu import has_vnni
 from edge.backends.onnx import OnnxSession
-from tests.support.discs import CLASSES, INPUT, DiscNetwork, draw_disc, train_on_discs
+from tests.support.networks.discs import CLASSES, INPUT, DiscNetwork, draw_disc, train_on_discs
 
 BUNDLE_FILES = (
     "manifest.json",
@@ -87,7 +87,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     card = {
         "name": "discs",
         "version": "1",
-        "architecture": "tests.support.discs:DiscNetwork",
+        "architecture": "tests.support.networks.discs:DiscNetwork",
         "classes": list(CLASSES),
         "input": INPUT,
         "unidentified_below": 0.5,
@@ -352,7 +352,7 @@ def test_convert_with_quantizer_that_gets_a_scale_wrong_is_refused_by_the_gate(
         return int8
 
     # After the correction, which makes up for much that a quantizer does wrong.
-    monkeypatch.setattr("converters.probing.build", misscale)
+    monkeypatch.setattr("converters.search.probing.build", misscale)
     assert conversion(lab) == 4
     assert "INT8" in only_error(capsys)
 

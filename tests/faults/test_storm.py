@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge.failpoints import KNOWN
-from tests.faults.storm import RANDOM, parser, run_storm
+from tests.campaigns.storm.storm import RANDOM, parser, run_storm
 
 RANDOM_KILLS = 8
 FILES = 800

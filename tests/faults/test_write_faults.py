@@ -1,7 +1,7 @@
 """Disks that refuse: the daemon says so once, waits, and labels everything when they give way.
 
 Full, read-only and failing file systems are real mounts. What only a device or a server can bring
-about comes from tests.support.faultfs or from a failpoint.
+about comes from tests.support.machine.faultfs or from a failpoint.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import pytest
 
 from daemon import service
 from edge import failpoints
-from edge.atomic import write_file, write_files
 from edge.errors import StorageError
 from edge.failpoints import FALLIBLE, VARIABLE
-from edge.temporary import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
+from edge.files.atomic import write_file, write_files
+from edge.files.temporary import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
 from tests.daemon.conftest import Site, digests, until
-from tests.support import mounts
+from tests.support.machine import mounts
 
 ERRORS = ("ENOSPC", "EIO", "EROFS", "EMFILE", "ESTALE", "EDQUOT")
 REFUSED, AGAIN = "sidecars cannot be written", "sidecars can be written again"

@@ -23,9 +23,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from edge import atomic
-from edge.backends.trt_library import LIBRARIES, TENSORRT
+from edge.backends.trt.library import LIBRARIES, TENSORRT
 from edge.errors import ConfigError, EdgeError
+from edge.files import atomic
 from tests.gpu.budget import NOT_REACHED, Step, StepReport, Worker, not_reached, run
 from tests.gpu.child import Child
 from tests.gpu.figures import markdown, verdicts

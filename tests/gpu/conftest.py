@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from edge.backends.cuda import Device
-from edge.backends.gpu import find_machine
-from edge.backends.plan import Machine
-from edge.backends.trt_library import LIBRARIES, Library, open_library
+from edge.backends.trt.cuda import Device
+from edge.backends.trt.gpu import find_machine
+from edge.backends.trt.library import LIBRARIES, Library, open_library
+from edge.backends.trt.plan import Machine
 from edge.bundle import seal
 from edge.errors import BackendError
 from tests.conftest import colour_model, write_small_bundle

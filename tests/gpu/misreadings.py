@@ -20,7 +20,7 @@ from onnx import helper, numpy_helper
 
 from edge.backends.onnx import open_onnx
 from edge.bundle import load_bundle
-from edge.images import read_image
+from edge.image_files.read import read_image
 from edge.preprocess import preprocess
 
 Misread = Callable[[onnx.ModelProto], None]

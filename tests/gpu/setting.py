@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from edge.backends.plan import Machine
-from edge.backends.plan_cache import PlanCache, PlanRequest
-from edge.backends.trt import TensorRtSession, open_plan
-from edge.backends.trt_build import BuildOptions, Plan
-from edge.backends.trt_library import Library
+from edge.backends.trt.build import BuildOptions, Plan
+from edge.backends.trt.library import Library
+from edge.backends.trt.plan import Machine
+from edge.backends.trt.plan_cache import PlanCache, PlanRequest
+from edge.backends.trt.session import TensorRtSession, open_plan
 from edge.bundle import Bundle
 from edge.demo.analyzer import drawn_images
 from edge.errors import EdgeError

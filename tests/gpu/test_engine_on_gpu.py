@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.backends.onnx import open_onnx
-from edge.backends.plan import Machine
-from edge.backends.plan_cache import PlanCache, PlanRequest
-from edge.backends.trt import TensorRtSession, batch_sizes, open_plan
-from edge.backends.trt_build import BuildOptions, Plan, build_plan
-from edge.backends.trt_library import Library
+from edge.backends.trt.build import BuildOptions, Plan, build_plan
+from edge.backends.trt.library import Library
+from edge.backends.trt.plan import Machine
+from edge.backends.trt.plan_cache import PlanCache, PlanRequest
+from edge.backends.trt.session import TensorRtSession, batch_sizes, open_plan
 from edge.errors import BackendError
 from tests.conftest import colour_model
 

@@ -18,9 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge.backends.cuda import Device
-from edge.backends.gpu import find_machine
-from edge.backends.trt_library import open_library
+from edge.backends.trt.cuda import Device
+from edge.backends.trt.gpu import find_machine
+from edge.backends.trt.library import open_library
 from edge.bundle import load_bundle
 from edge.errors import EdgeError
 from tests.gpu.budget import Answer, Figures, Proven, Step

@@ -19,10 +19,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from edge import atomic
 from edge.bench.environment import environment
-from edge.command import run_command
-from edge.command_parser import CommandParser
+from edge.command.parser import CommandParser
+from edge.command.run import run_command
+from edge.files import atomic
 from tests.networks import rivals
 from tests.networks.compare import DEFAULT, compare_all, comparison_as_markdown
 from tests.networks.conversion import Settings

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from edge import atomic
+from edge.files import atomic
 
 Row = dict[str, Any]
 # States of a row: converted is all but its speed.

@@ -9,7 +9,7 @@ from typing import Final
 
 import yaml
 
-from converters.reference.pbc import read_manifest
+from converters.reference.data.pbc import read_manifest
 from edge.bundle import load_bundle
 from edge.errors import EdgeError
 from edge.preprocess import InputSpec

@@ -19,7 +19,7 @@ from tests.networks.training.store import load_network, save_network
 
 SIDE_PX = 32
 SPEC = InputSpec.from_dict(card_input(SIDE_PX))
-SMALL = Network("resnet", "tests.support.networks:resnet", SIDE_PX, 0)
+SMALL = Network("resnet", "tests.support.networks.networks:resnet", SIDE_PX, 0)
 
 
 def slow_resnet(class_count: int) -> nn.Module:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import torch
 
-from converters.loading.border import SourceKind
+from converters.loading.sandbox.messages import SourceKind
 
 # `meta` tensors have no memory anywhere, which is no GPU's doing.
 _KEPT: Final = ("cpu", "meta")

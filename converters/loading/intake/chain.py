@@ -13,7 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.loading.graph import check_operators, decode_graph
+from converters.loading.graph_file.graph import check_operators, decode_graph
+from converters.loading.graph_file.size_search import at_any_size
 from converters.loading.intake.batch.free import free_batch
 from converters.loading.intake.control_flow.branches import write_out_branches
 from converters.loading.intake.floats import all_float32
@@ -32,10 +33,9 @@ from converters.loading.intake.outputs import (
     one_output,
     scores_in,
 )
-from converters.loading.intake.running import Arrays, batch_of, is_near, open_graph
-from converters.loading.intake.subject import Given, Subject
+from converters.loading.intake.subject.running import Arrays, batch_of, is_near, open_graph
+from converters.loading.intake.subject.subject import Given, Subject
 from converters.loading.intake.training_mode import in_training_mode, refuse_training_mode
-from converters.loading.size_search import at_any_size
 from converters.onnx_graph.editing import copy_of
 from edge.errors import ModelError
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, TensorProto, numpy_helper
 
-from converters.loading.intake.subject import Subject
+from converters.loading.intake.subject.subject import Subject
 from converters.onnx_graph.editing import bypass, copy_of, prune
 from converters.onnx_graph.lookup import attribute, tensor_types
 

@@ -13,8 +13,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from converters.loading.intake.running import is_near, open_graph
-from converters.loading.intake.subject import Subject
+from converters.loading.intake.subject.running import is_near, open_graph
+from converters.loading.intake.subject.subject import Subject
 from converters.onnx_graph.editing import bypass, copy_of, prune
 from converters.onnx_graph.lookup import array, constants, producers
 from edge.postprocess import softmax

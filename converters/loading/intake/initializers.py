@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from converters.loading.intake.subject import Subject
+from converters.loading.intake.subject.subject import Subject
 from converters.onnx_graph.constants import constant_nodes_to_initializers, dense
 from converters.onnx_graph.editing import prune, set_nodes
 from converters.onnx_graph.lookup import constants, graph_inputs

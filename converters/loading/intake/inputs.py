@@ -7,8 +7,8 @@ from typing import Final
 import onnx
 from onnx import TensorProto, helper
 
-from converters.loading.intake.refusals import has_other_channels, has_other_inputs
-from converters.loading.intake.subject import Subject
+from converters.loading.intake.subject.refusals import has_other_channels, has_other_inputs
+from converters.loading.intake.subject.subject import Subject
 from converters.onnx_graph.editing import bypass, fresh_name, prune
 from converters.onnx_graph.lookup import attribute, constants, readers
 from converters.onnx_graph.nested import names_read

@@ -8,7 +8,7 @@ from typing import Final
 
 import onnx
 
-from converters.loading.intake.subject import Subject
+from converters.loading.intake.subject.subject import Subject
 from converters.onnx_graph.nested import bodies
 
 INPUT: Final = "input"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from converters.loading.intake.heads import HEADS
-from converters.loading.intake.running import Arrays, is_near
-from converters.loading.intake.subject import Subject
+from converters.loading.intake.subject.running import Arrays, is_near
+from converters.loading.intake.subject.subject import Subject
 from converters.onnx_graph.editing import copy_of, fresh_name, int_list, prune
 from converters.onnx_graph.lookup import constants, producers
 from edge.errors import ModelError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 
-from converters.loading.intake.subject import Subject
+from converters.loading.intake.subject.subject import Subject
 from converters.onnx_graph.lookup import array, attribute, constants
 from converters.onnx_graph.nested import bodies
 from edge.errors import ModelError

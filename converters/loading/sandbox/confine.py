@@ -8,7 +8,7 @@ from pathlib import Path
 from converters.loading.sandbox import landlock, seccomp
 from converters.loading.sandbox.limits import NO_GUARDS
 from converters.loading.sandbox.readable import WRITABLE_DEVICE, readable_paths
-from edge import kernel
+from edge.system import kernel
 
 
 def confine(folder: Path) -> str:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from edge import kernel
+from edge.system import kernel
 
 # The same numbers on every processor.
 _CREATE_RULESET: Final = 444

@@ -14,7 +14,7 @@ import struct
 from typing import Final
 
 from converters.loading.sandbox import syscalls as calls
-from edge import kernel
+from edge.system import kernel
 
 _PR_SET_SECCOMP: Final = 22
 _FILTER: Final = 2

@@ -12,8 +12,8 @@ from typing import Final
 import torch
 from torch import nn
 
-from converters.loading.graph import OPSET
-from converters.loading.intake.running import reason_of
+from converters.loading.graph_file.graph import OPSET
+from converters.loading.intake.subject.running import reason_of
 from converters.loading.intake.training_mode import measures_batch
 from converters.loading.torch_graph.symbolics import add_symbolics
 from edge.errors import ModelError

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from converters.loading.intake.refusals import has_other_inputs
+from converters.loading.intake.subject.refusals import has_other_inputs
 from edge.errors import ModelError
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from converters.loading.intake.outputs import choose, flat, may_be_decision
-from converters.loading.intake.running import Arrays, is_near
-from converters.loading.intake.subject import Given
+from converters.loading.intake.subject.running import Arrays, is_near
+from converters.loading.intake.subject.subject import Given
 from converters.loading.torch_graph.chance import draws_by_chance
 from converters.loading.torch_graph.of_images import of_images_alone
 from converters.loading.torch_graph.tensors import chosen_alone, named_tensors

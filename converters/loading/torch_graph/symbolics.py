@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch.onnx import symbolic_helper
 from torch.onnx.utils import register_custom_op_symbolic
 
-from converters.loading.graph import OPSET
+from converters.loading.graph_file.graph import OPSET
 from converters.loading.torch_graph.attention import encoder_layer, self_attention
 
 

@@ -12,8 +12,13 @@ from torch import Tensor, nn
 
 from converters.loading.checks.kernels import cause_of
 from converters.loading.intake.inputs import CHANNELS_LAST
-from converters.loading.intake.refusals import does_not_run, has_other_channels
-from converters.loading.intake.running import LIKELY_BATCHES, Arrays, first_of_batch, is_near
+from converters.loading.intake.subject.refusals import does_not_run, has_other_channels
+from converters.loading.intake.subject.running import (
+    LIKELY_BATCHES,
+    Arrays,
+    first_of_batch,
+    is_near,
+)
 from converters.loading.torch_graph.of_images import OfImages
 from converters.loading.torch_graph.tensors import named_tensors
 from edge.errors import ModelError

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from converters.architectures.file_names import file_names
-from converters.loading.border import Request
-from converters.loading.quantized import already_quantized
+from converters.loading.kinds.quantized import already_quantized
+from converters.loading.sandbox.messages import Request
 from converters.loading.weights.candidates import Candidate, average_words, unwrapped
 from converters.loading.weights.mismatch import does_not_fit
 from converters.loading.weights.prefixes import Match, matches

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from converters.loading.border import Request
+from converters.loading.sandbox.messages import Request
 from converters.loading.weights.prefixes import Match
 from edge.errors import ModelError
 

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.modules.loss import _Loss
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from converters.loading.border import Request
+from converters.loading.sandbox.messages import Request
 from converters.loading.weights.candidates import KNOWN_KEYS, is_average
 from converters.loading.weights.walk import contents
 from edge.errors import ModelError

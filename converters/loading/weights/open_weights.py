@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from converters.architectures.build import build_network
-from converters.loading.border import Request, SourceKind
+from converters.loading.kinds.quantized import already_quantized, quantized_name
 from converters.loading.pickled.machine import Made
 from converters.loading.pickled.plain import reaching, unplain
 from converters.loading.pickled.torch_file import Content
-from converters.loading.quantized import already_quantized, quantized_name
+from converters.loading.sandbox.messages import Request, SourceKind
 from converters.loading.weights.candidates import KNOWN_KEYS, Candidate, find_candidates, is_average
 from converters.loading.weights.file_architecture import file_architecture
 from converters.loading.weights.fill import fill_network

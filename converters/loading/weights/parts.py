@@ -7,9 +7,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from converters.loading.border import Request, SourceKind, source_copies
-from converters.loading.kinds import detect_kind
+from converters.loading.kinds.detect import detect_kind
 from converters.loading.pickled.plain import unplain
+from converters.loading.sandbox.messages import Request, SourceKind, source_copies
 from converters.loading.weights.candidates import Candidate, find_candidates
 from converters.loading.weights.read import read_pickle_file, read_safetensors
 from edge.errors import ModelError

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from converters.loading.border import Request
 from converters.loading.pickled.machine import PickleError, TruncatedError
 from converters.loading.pickled.torch_file import Content, read_torch_file
+from converters.loading.sandbox.messages import Request
 from edge.errors import ModelError
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from converters.reference.evaluation.evaluate import REJECTED, Judgement
 from converters.reference.evaluation.fields import named
 from edge.errors import ImageError, TransientError
-from edge.images import read_image
+from edge.image_files.read import read_image
 
 Pixels = NDArray[np.uint8]
 

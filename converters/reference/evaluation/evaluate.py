@@ -12,12 +12,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from converters import metrics
-from converters.metrics import Estimate
-from converters.reference.class_folders import LabelledFile
+from converters.accuracy import statistics as metrics
+from converters.accuracy.intervals import Share
+from converters.accuracy.statistics import Estimate
+from converters.reference.data.class_folders import LabelledFile
 from converters.reference.evaluation.graphs import open_graph
 from edge.bundle import Bundle
-from edge.intervals import Share
 from edge.labeller import Labeller, Outcome
 from edge.postprocess import softmax
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from converters.metrics import CALIBRATION_BINS
+from converters.accuracy.statistics import CALIBRATION_BINS
 from converters.reference.evaluation.evaluate import REJECTED, Judgement, Mask
 from converters.reference.evaluation.graphs import REFERENCE
 from converters.reference.evaluation.images import EvaluationImages

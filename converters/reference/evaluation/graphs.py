@@ -8,8 +8,8 @@ from typing import Final
 import onnx
 
 from converters.fp16.rounded import rounded
-from converters.placement import TENSORRT, TENSORRT8, X86, X86_7BIT, Placement
-from converters.target_session import may_be_fused, open_as_target
+from converters.int8.target_session import may_be_fused, open_as_target
+from converters.layers.placement import TENSORRT, TENSORRT8, X86, X86_7BIT, Placement
 from edge.backends.onnx import OnnxSession, open_onnx
 from edge.bundle import Bundle
 from edge.errors import ConfigError

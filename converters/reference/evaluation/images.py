@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from converters.inputs.class_names import near_miss
-from converters.reference.class_folders import (
+from converters.reference.data.class_folders import (
     LabelledFile,
     find_class_folders,
     without_contradictions,
 )
-from converters.reference.manifest import read_split
-from edge.counted import counted
+from converters.reference.data.manifest import read_split
 from edge.errors import ConfigError
+from edge.text.counted import counted
 
 
 @dataclass(frozen=True, slots=True)

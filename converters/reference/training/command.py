@@ -15,16 +15,16 @@ from typing import Final
 import numpy as np
 import torch
 
-from converters.reference import pbc
-from converters.reference.network import EfficientNetLite0, load_imagenet_weights
+from converters.architectures.efficientnet_lite0 import EfficientNetLite0, load_imagenet_weights
+from converters.reference.data import pbc
 from converters.reference.training import train
 from converters.reference.training.samples import ValidationSample, load_training, load_validation
 from converters.reference.training.temperature import fit_temperature, fold_temperature
-from edge import atomic
 from edge.errors import ConfigError, first_line
-from edge.installation import install_command
+from edge.files import atomic
+from edge.files.yaml_file import read_yaml
 from edge.preprocess import InputSpec
-from edge.yaml_file import read_yaml
+from edge.system.installation import install_command
 
 logger = logging.getLogger("reference")
 

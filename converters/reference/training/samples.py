@@ -11,10 +11,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.reference.pbc import CLASSES, LabelledFile
+from converters.reference.data.pbc import CLASSES, LabelledFile
 from converters.reference.training.augment import denoise
-from edge.demo.cells import draw_cell
-from edge.images import read_named_image
+from edge.demo.drawing.cells import draw_cell
+from edge.image_files.read import read_named_image
 
 Image = NDArray[np.uint8]
 

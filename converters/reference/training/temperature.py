@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from converters.reference.network import EfficientNetLite0
+from converters.architectures.efficientnet_lite0 import EfficientNetLite0
 
 TEMPERATURES: Final = np.exp(np.linspace(np.log(0.2), np.log(5.0), 401))
 

@@ -16,20 +16,20 @@ import yaml
 from numpy.typing import NDArray
 from torch import nn
 
-from converters.card import ModelCard, read_card
 from converters.card_check.alternatives import NORMALISATIONS
 from converters.card_check.core import open_at_any_size
 from converters.card_check.diagnosis import diagnose
 from converters.card_check.first_norm import FirstNorm, find_first_norm, find_misfit
-from converters.checkpoint import open_model
 from converters.cli import main
-from converters.image_set import ImageSet, evenly, image_batches, load_images
+from converters.inputs.card import ModelCard, read_card
+from converters.inputs.image_set import ImageSet, evenly, image_batches, load_images
+from converters.loading.checkpoint import open_model
 from converters.loading.samples import normalise
 from converters.loading.torch_graph.export import export
 from edge.errors import ConfigError
 from edge.preprocess import InputSpec
-from tests.support.discs import CLASSES, INPUT, draw_disc
-from tests.support.tiny_network import CARD, TinyNetwork
+from tests.support.networks.discs import CLASSES, INPUT, draw_disc
+from tests.support.networks.tiny_network import CARD, TinyNetwork
 
 REFERENCE = Path("converters/reference")
 SPEC = InputSpec.from_dict(INPUT)

@@ -16,23 +16,23 @@ import yaml
 from numpy.typing import NDArray
 from torch import nn
 
-from converters.card import ModelCard
 from converters.card_check.aspect import squashed
 from converters.card_check.core import open_at_any_size
 from converters.card_check.fit import Fit
 from converters.card_check.sizes import better_sizes
 from converters.card_check.suspicion import MIN_CROP_GAIN, MIN_SIZE_GAIN, Suspicion, judge
 from converters.card_check.trial import Trial, choose_images
-from converters.checkpoint import open_model
 from converters.cli import main
-from converters.image_set import ImageSet
+from converters.inputs.card import ModelCard
+from converters.inputs.image_set import ImageSet
+from converters.loading.checkpoint import open_model
 from converters.loading.torch_graph.export import export
 from edge.errors import ConfigError, ModelError
 from edge.preprocess import InputSpec
-from tests.support.discs import CLASSES, INPUT, draw_disc
-from tests.support.gratings import CLASSES as GRATINGS
-from tests.support.gratings import SPEC as GRATING_SPEC
-from tests.support.gratings import GratingNetwork, draw_grating, train_on_gratings
+from tests.support.networks.discs import CLASSES, INPUT, draw_disc
+from tests.support.networks.gratings import CLASSES as GRATINGS
+from tests.support.networks.gratings import SPEC as GRATING_SPEC
+from tests.support.networks.gratings import GratingNetwork, draw_grating, train_on_gratings
 
 SPEC = InputSpec.from_dict(INPUT)
 
@@ -249,7 +249,7 @@ def test_convert_with_another_size_names_that_of_the_training_and_takes_it(
     for side, code in ((64, 2), (48, 0)):
         save(network, tmp_path / "m.pt", side)
         block = {**GRATING_SPEC.to_dict(), "height": side, "width": side}
-        architecture = "tests.support.gratings:GratingNetwork"
+        architecture = "tests.support.networks.gratings:GratingNetwork"
         card: dict[str, object] = {
             "name": "m",
             "version": "1",

@@ -11,10 +11,10 @@ from onnx import TensorProto, numpy_helper
 
 from converters.fp16.conversion import to_fp16
 from converters.fp16.range_check import Beyond, leaving_fp16
+from converters.int8.tensorrt_graph import for_tensorrt
 from converters.onnx_graph.lookup import opset_of, tensor_types
-from converters.tensorrt_graph import for_tensorrt
 from edge.backends.onnx import open_onnx
-from tests.support.graphs import evaluated, graph, some_images
+from tests.support.networks.graphs import evaluated, graph, some_images
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 

@@ -10,11 +10,11 @@ import pytest
 
 from converters.fp16.conversion import to_fp16
 from converters.fp16.rounded import rounded
-from converters.placement import TENSORRT, TENSORRT8
-from converters.target_session import open_as_target
+from converters.int8.target_session import open_as_target
+from converters.layers.placement import TENSORRT, TENSORRT8
 from edge.backends.onnx import open_onnx
 from edge.postprocess import softmax
-from tests.support.graphs import evaluated, graph, some_images
+from tests.support.networks.graphs import evaluated, graph, some_images
 
 LOUD = "e = Mul (f, gain) m = ReduceMax <axes = [1, 2, 3]> (e) y = Div (e, m)"
 GAIN = np.asarray(1e6, np.float32)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from converters.image_set import load_images
-from converters.validation_size import require_enough_images
+from converters.accuracy.validation_size import require_enough_images
+from converters.inputs.image_set import load_images
 from edge.errors import ConfigError
 
 Jpeg = Callable[..., bytes]

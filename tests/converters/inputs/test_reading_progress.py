@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from converters.image_set import load_images
+from converters.inputs.image_set import load_images
 
 
 def test_reading_a_folder_counts_its_images(tmp_path: Path) -> None:

@@ -11,18 +11,18 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from converters import metrics
-from converters.float_run import run_float
-from converters.layer_correction import correct_layers
+from converters.accuracy import statistics as metrics
+from converters.correction.float_run import run_float
+from converters.correction.layer_correction import correct_layers
+from converters.int8.onnx_to_int8 import Int8Model, quantize
+from converters.int8.target_session import open_as_target
+from converters.int8.tensorrt_graph import for_tensorrt
 from converters.layers.biases import shift_biases
+from converters.layers.placement import TENSORRT8, X86, Placement
 from converters.layers.weighted import BiasFinder
-from converters.onnx_to_int8 import Int8Model, quantize
-from converters.placement import TENSORRT8, X86, Placement
-from converters.target_session import open_as_target
-from converters.tensorrt_graph import for_tensorrt
 from edge.backends.onnx import open_onnx
-from tests.support.calibrated import SPEC, Calibrated, calibrated
-from tests.support.transformers import TRANSFORMERS
+from tests.support.networks.calibrated import SPEC, Calibrated, calibrated
+from tests.support.networks.transformers import TRANSFORMERS
 
 SIDE = 4
 Rounded = Mapping[str, NDArray[np.int8]]

@@ -10,15 +10,15 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from converters import metrics
-from converters.float_run import run_float
-from converters.layer_correction import correct_layers
-from converters.onnx_to_int8 import Int8Model, quantize
-from converters.placement import TENSORRT8, X86, Placement
-from converters.target_session import open_as_target
+from converters.accuracy import statistics as metrics
+from converters.correction.float_run import run_float
+from converters.correction.layer_correction import correct_layers
+from converters.int8.onnx_to_int8 import Int8Model, quantize
+from converters.int8.target_session import open_as_target
+from converters.layers.placement import TENSORRT8, X86, Placement
 from edge.backends.onnx import open_onnx
-from tests.support.calibrated import SPEC
-from tests.support.graphs import graph, some_images
+from tests.support.networks.calibrated import SPEC
+from tests.support.networks.graphs import graph, some_images
 
 Rounded = Mapping[str, NDArray[np.int8]]
 

@@ -14,8 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from converters.layers.macs import int8_share, layer_macs
 from converters.layers.shapes import shapes_of_one_image
-from tests.support.calibrated import calibrated
-from tests.support.transformers import HEADS, WIDTH, WINDOW
+from tests.support.networks.calibrated import calibrated
+from tests.support.networks.transformers import HEADS, WIDTH, WINDOW
 
 SIDE = 4
 

@@ -11,19 +11,19 @@ import numpy as np
 import onnx
 import pytest
 
-from converters import metrics
+from converters.accuracy import statistics as metrics
+from converters.int8.onnx_to_int8 import quantizable_tensors
+from converters.int8.target_session import open_as_target
+from converters.int8.tensorrt_graph import for_tensorrt
 from converters.layers.macs import int8_share, layer_macs
+from converters.layers.placement import TENSORRT, TENSORRT8, X86, X86_7BIT, Placement
 from converters.layers.weighted import weighted_layers
 from converters.onnx_graph.lookup import constant_arrays, producers
-from converters.onnx_to_int8 import quantizable_tensors
-from converters.placement import TENSORRT, TENSORRT8, X86, X86_7BIT, Placement
-from converters.target_session import open_as_target
-from converters.tensorrt_graph import for_tensorrt
-from edge.backends.trt_build import BuildOptions, build_plan
-from edge.backends.trt_library import open_library
-from tests.support.calibrated import Calibrated, calibrated
-from tests.support.graphs import operators_at_run_time
-from tests.support.transformers import TRANSFORMERS
+from edge.backends.trt.build import BuildOptions, build_plan
+from edge.backends.trt.library import open_library
+from tests.support.networks.calibrated import Calibrated, calibrated
+from tests.support.networks.graphs import operators_at_run_time
+from tests.support.networks.transformers import TRANSFORMERS
 
 rtx = pytest.mark.skipif(
     subprocess.run([sys.executable, "-c", "import tensorrt_rtx"], check=False).returncode != 0,

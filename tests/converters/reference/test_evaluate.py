@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from converters.reference.class_folders import LabelledFile
 from converters.reference.cli import main
+from converters.reference.data.class_folders import LabelledFile
 from converters.reference.evaluation.contact_sheet import (
     COLUMNS,
     SIDE_PX,
@@ -416,7 +416,7 @@ def test_open_graph_for_tensorrt_is_computed_as_it_is_written(
         return open_onnx(model, precision, optimise=optimise)
 
     monkeypatch.setattr("converters.reference.evaluation.graphs.open_onnx", spy)
-    monkeypatch.setattr("converters.target_session.open_onnx", spy)
+    monkeypatch.setattr("converters.int8.target_session.open_onnx", spy)
     bundle = load_bundle(converted)
     for name in ("int8-tensorrt", "int8-tensorrt8", "fp16", "fp32"):
         open_graph(bundle, name)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from converters.reference.manifest import read_split
+from converters.reference.data.manifest import read_split
 from edge.errors import ConfigError
 
 CLASSES = ("red", "green")

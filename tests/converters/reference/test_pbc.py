@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from converters.reference import pbc as pbc_reader
+from converters.reference.data import pbc as pbc_reader
 from edge.errors import ConfigError
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import converters.reference
+from converters.reference.data.pbc import read_manifest
 from converters.reference.evaluation.evaluate import evaluate
 from converters.reference.evaluation.text import evaluation_text
-from converters.reference.pbc import read_manifest
 from edge.bundle import load_bundle
 
 # The demonstration converts the reference model first, which takes minutes on a slow processor.

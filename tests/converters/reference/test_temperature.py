@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from converters.reference.network import EfficientNetLite0
+from converters.architectures.efficientnet_lite0 import EfficientNetLite0
 from converters.reference.training.temperature import fit_temperature, fold_temperature
 
 

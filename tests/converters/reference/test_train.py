@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from converters.reference.network import EfficientNetLite0, load_imagenet_weights
+from converters.architectures.efficientnet_lite0 import EfficientNetLite0, load_imagenet_weights
 from converters.reference.training.augment import augment, denoise
 from converters.reference.training.samples import ClassSamples, TrainingSamples
 from converters.reference.training.train import (

@@ -13,9 +13,9 @@ import pytest
 import torch
 import yaml
 
+from converters.architectures.efficientnet_lite0 import EfficientNetLite0
 from converters.reference.cli import main
-from converters.reference.network import EfficientNetLite0
-from converters.reference.pbc import CLASSES
+from converters.reference.data.pbc import CLASSES
 from converters.reference.training.train import TrainingPlan
 
 CARD = Path(__file__).parents[3] / "converters" / "reference" / "cells8.yaml"

@@ -11,10 +11,10 @@ import onnx
 import pytest
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
-import converters.tensorrt_graph
+import converters.int8.tensorrt_graph
 from converters.cli import main
-from converters.placement import Placement
-from converters.quantization import solve
+from converters.layers.placement import Placement
+from converters.search.search import solve
 from converters.targets import quantized
 from converters.targets.attempt import Failure, attempt
 from edge.backends.select import open_session
@@ -45,7 +45,7 @@ def no_fp16(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError(FP16_FAILS)
 
-    monkeypatch.setattr(converters.tensorrt_graph, "to_fp16", fail)
+    monkeypatch.setattr(converters.int8.tensorrt_graph, "to_fp16", fail)
 
 
 @pytest.fixture

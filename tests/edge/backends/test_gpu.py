@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.backends import gpu, plan_cache
-from edge.backends.gpu import find_machine
+from edge.backends.trt import gpu, plan_cache
+from edge.backends.trt.gpu import find_machine
 from edge.errors import BackendError
 from tests.support import fake_gpu
 from tests.support.fake_gpu import FakeGpu

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from edge.backends.plan import AMPERE_PLUS, SAME_CAPABILITY, Machine, PlanRecord, misfits
-from edge.backends.trt_library import Library
+from edge.backends.trt.library import Library
+from edge.backends.trt.plan import AMPERE_PLUS, SAME_CAPABILITY, Machine, PlanRecord, misfits
 from edge.errors import BundleError
 
 MACHINE = Machine("RTX 4000", "8.9", "570.1", "linux-x86_64")

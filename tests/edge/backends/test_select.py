@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from edge.backends import select
+from edge.backends.interleave import Latencies
 from edge.backends.select import Opening
-from edge.bench.measure import Latencies
 
 
 class Session:

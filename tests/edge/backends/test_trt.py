@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edge.backends.gpu import find_machine
-from edge.backends.trt import TensorRtSession, batch_sizes, count_types, open_plan
-from edge.backends.trt_build import BuildOptions, Plan, build_plan
-from edge.backends.trt_library import Library, open_library
+from edge.backends.trt.build import BuildOptions, Plan, build_plan
+from edge.backends.trt.gpu import find_machine
+from edge.backends.trt.library import Library, open_library
+from edge.backends.trt.session import TensorRtSession, batch_sizes, count_types, open_plan
 from edge.errors import BackendError, DeviceError
-from edge.installation import install_command
+from edge.system.installation import install_command
 from tests.conftest import colour_model
 from tests.support import fake_gpu
 from tests.support.fake_gpu import FakeGpu

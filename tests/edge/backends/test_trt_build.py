@@ -10,11 +10,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edge.backends.gpu import find_machine
-from edge.backends.plan import AMPERE_PLUS, PlanRecord
-from edge.backends.trt_build import UNTRIED_NOTE, BuildOptions, build_plan
-from edge.backends.trt_library import Library, Messages, open_library
-from edge.backends.trt_targets import capability_of, known_targets
+from edge.backends.trt.build import UNTRIED_NOTE, BuildOptions, build_plan
+from edge.backends.trt.gpu import find_machine
+from edge.backends.trt.library import Library, Messages, open_library
+from edge.backends.trt.plan import AMPERE_PLUS, PlanRecord
+from edge.backends.trt.targets import capability_of, known_targets
 from edge.errors import BackendError, BundleError
 from tests.conftest import colour_model
 from tests.support import fake_gpu

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from edge.backends.plan_cache import FAILED_NOTE
+from edge.backends.trt.plan_cache import FAILED_NOTE
 from edge.errors import BackendError
 from tests.edge.backends.test_trt_select import Open, add_plan, gpu, opened, root
 from tests.support import fake_gpu

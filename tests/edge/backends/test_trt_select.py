@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from edge.backends.gpu import find_machine
-from edge.backends.plan_cache import PlanCache
 from edge.backends.select import Opening, open_session
-from edge.backends.trt_build import BuildOptions, Plan, build_plan
-from edge.backends.trt_library import open_library
+from edge.backends.trt.build import BuildOptions, Plan, build_plan
+from edge.backends.trt.gpu import find_machine
+from edge.backends.trt.library import open_library
+from edge.backends.trt.plan_cache import PlanCache
 from edge.bundle import load_bundle
 from edge.errors import BackendError, BundleError
 from edge.manifest import ROLE_ENGINE, ROLE_RECORD

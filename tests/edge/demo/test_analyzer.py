@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge.demo.analyzer import ExportedImage, drawn_images, export_images, images_in_folder
-from edge.demo.cells import CLASSES
+from edge.demo.drawing.cells import CLASSES
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(200))
 

@@ -17,7 +17,7 @@ from edge.errors import BackendError
 SLOW_TO_CLEAN_UP = """\
 #!{python}
 import pathlib, sys, time
-from edge.command import run_command
+from edge.command.run import run_command
 scratch = pathlib.Path({scratch!r})
 def work():
     scratch.touch()

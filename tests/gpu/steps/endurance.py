@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from daemon.folder_lock import LOCK_NAME
+from daemon.system.folder_locks import LOCK_NAME
 from edge.errors import EdgeError
 from tests.gpu.setting import ROOT, Found, Setting, draw
 
@@ -91,13 +91,13 @@ def _run(setting: Setting, settings: dict[str, Any]) -> dict[str, Any]:
     # JSON is YAML.
     path.write_text(json.dumps(config))
     start = time.monotonic()
-    tally = run_once(path)
+    outcome_counts = run_once(path)
     run = {
         "settings": settings,
         "images": setting.sizes.images,
-        "images_per_second": tally["images_per_second"],
+        "images_per_second": outcome_counts["images_per_second"],
         "wall_s": round(time.monotonic() - start, 2),
-        **examine(export, setting.sizes.images, setting.library.name, tally),
+        **examine(export, setting.sizes.images, setting.library.name, outcome_counts),
     }
     shutil.rmtree(folder)
     return run
@@ -135,7 +135,9 @@ def export_copies(sources: list[Path], export: Path, count: int) -> None:
         os.utime(copy, (then, then))
 
 
-def examine(export: Path, count: int, library: str, tally: dict[str, float]) -> dict[str, Any]:
+def examine(
+    export: Path, count: int, library: str, outcome_counts: dict[str, float]
+) -> dict[str, Any]:
     """Whether each of `count` images has one JSON and one CSV, and who labelled it."""
     names = {f"{number:06}.jpg" for number in range(count)}
     expected = {f"{name}{suffix}" for name in names for suffix in ("", ".json", ".csv")}
@@ -147,6 +149,6 @@ def examine(export: Path, count: int, library: str, tally: dict[str, float]) -> 
     problem = None
     if wrong:
         problem = f"{wrong} files are missing or too many"
-    elif tally["rejected"] or {backend for backend, _ in models} != {library}:
-        problem = f"{tally['rejected']:.0f} images rejected; labelled by {sorted(models)}"
+    elif outcome_counts["rejected"] or {backend for backend, _ in models} != {library}:
+        problem = f"{outcome_counts['rejected']:.0f} images rejected; labelled by {sorted(models)}"
     return {"labelled_by": [" ".join(m) for m in sorted(models)], "problem": problem}

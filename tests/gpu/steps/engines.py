@@ -14,18 +14,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from edge.backends import gpu
-from edge.backends.base import InferenceSession
+from converters.accuracy.intervals import Share
 from edge.backends.onnx import open_onnx
-from edge.backends.trt import TensorRtSession, batch_sizes
-from edge.backends.trt_library import Library
+from edge.backends.trt import gpu
+from edge.backends.trt.library import Library
+from edge.backends.trt.session import TensorRtSession, batch_sizes
 from edge.bench.environment import environment
 from edge.bundle import Bundle
 from edge.errors import BackendError, DeviceError
 from edge.golden import TOLERANCE, check_session, open_labeller
-from edge.images import read_image
-from edge.intervals import Share
+from edge.image_files.read import read_image
 from edge.preprocess import preprocess
+from edge.session import InferenceSession
 from tests.gpu.setting import Found, Setting, SkippedError
 
 # The converter's own limit of accuracy lost (docs/conversion.md).

@@ -17,13 +17,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from edge.backends.trt import TensorRtSession
-from edge.backends.trt_engine import open_context
-from edge.bench.measure import interleave
+from edge.backends.interleave import interleave
+from edge.backends.trt.engine import open_context
+from edge.backends.trt.session import TensorRtSession
 from edge.bundle import Bundle
 from edge.errors import BackendError, DeviceError
 from edge.golden import open_labeller
-from edge.images import read_image
+from edge.image_files.read import read_image
 from edge.labeller import Labeller
 from edge.preprocess import preprocess
 from edge.sidecar import (

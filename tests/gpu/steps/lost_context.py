@@ -14,10 +14,11 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from daemon.config import load_config
-from daemon.gpu_return import GpuReturn, works_in_child
-from daemon.model_seat import ModelSeat, open_model
-from edge.backends.cuda import Device
+from daemon.config.config import load_config
+from daemon.model.current_model import CurrentModel
+from daemon.model.gpu_return import GpuReturn, works_in_child
+from daemon.model.open_model import open_model
+from edge.backends.trt.cuda import Device
 from edge.errors import DeviceError, EdgeError
 from edge.labeller import Outcome
 from tests.gpu.kit import bind_lazily_in_kit
@@ -35,26 +36,26 @@ def main(config_path: Path, folder: Path) -> int:
     bind_lazily_in_kit()
     config = load_config(config_path)
     images = sorted(folder.glob("*.jpg"))
-    seat = ModelSeat(
+    current_model = CurrentModel(
         open_model(config),
         lambda backend, bundle: open_model(config, backend=backend, bundle=bundle),
         may_fail_over=True,
     )
-    before, first = seat.label_batch(images[:16])
+    before, first = current_model.label_batch(images[:16])
     error = break_context()
     start = time.monotonic()
-    after, second = seat.label_batch(images[:16])
+    after, second = current_model.label_batch(images[:16])
     took_s = time.monotonic() - start
     ended: list[EdgeError] = []
-    opened_child = works_in_child(config, seat.model.bundle)
+    opened_child = works_in_child(config, current_model.model.bundle)
     way_back = GpuReturn(
-        seat,
+        current_model,
         lambda backend, bundle: open_model(config, backend=backend, bundle=bundle),
         lambda _: opened_child,
         ended.append,
     )
     way_back.try_once()
-    _, third = seat.label_batch(images[:1])
+    _, third = current_model.label_batch(images[:1])
     found: dict[str, Any] = {
         "error": error,
         "labelled_by": [f"{facts.backend} {facts.precision}" for facts in (first, second, third)],
@@ -71,7 +72,7 @@ def main(config_path: Path, folder: Path) -> int:
         and opened_child
         and (bool(ended) or third.backend == first.backend)
     )
-    seat.close()
+    current_model.close()
     sys.stdout.write(json.dumps(found) + "\n")
     sys.stdout.flush()
     return 0

@@ -20,12 +20,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.backends.interleave import CALLS_PER_ROUND, Latencies, interleave
 from edge.backends.onnx import open_onnx
-from edge.backends.trt import TensorRtSession
-from edge.bench.measure import CALLS_PER_ROUND, Latencies, interleave
+from edge.backends.trt.session import TensorRtSession
 from edge.bundle import Bundle
 from edge.errors import EdgeError
-from edge.images import read_image
+from edge.image_files.read import read_image
 from edge.preprocess import InputSpec, preprocess
 from tests.gpu.kit import environment_without_kit
 from tests.gpu.setting import ROOT, Found, Setting, SkippedError

@@ -61,8 +61,8 @@ def killed(setting: Setting) -> Found:
         seen = [_kill_at(config, export, sidecars) for sidecars in KILL_AT]
         time.sleep(1)
         kept_bytes = watched.used_bytes() - before_bytes
-    tally = run_once(config)
-    found = examine(export, count, setting.library.name, tally)
+    outcome_counts = run_once(config)
+    found = examine(export, count, setting.library.name, outcome_counts)
     figures = {"images": count, "sidecars_at_kill": seen, "gpu_bytes_kept": kept_bytes, **found}
     shutil.rmtree(folder)
     line = f"killed with {seen} sidecars of {count}; GPU memory kept afterwards {kept_bytes} bytes"

@@ -2,9 +2,9 @@
 
     python torch_peer.py NETWORK.py WEIGHTS.pt CLASSES MEAN STD IMAGES.npy [DEVICE]
 
-NETWORK.py is `converters/reference/network.py`, MEAN and STD are of the three channels, joined by
-commas, IMAGES.npy holds uint8 (n, height, width, 3). The first line of the answer says the
-versions and the logits of IMAGES; then each line asked on stdin gets one: for
+NETWORK.py is `converters/architectures/efficientnet_lite0.py`, MEAN and STD are of the three
+channels, joined by commas, IMAGES.npy holds uint8 (n, height, width, 3). The first line of the
+answer says the versions and the logits of IMAGES; then each line asked on stdin gets one: for
 `{"variant": ..., "level": "engine" | "call", "batch": n, "calls": k}` the milliseconds of each
 call.
 """

@@ -17,10 +17,10 @@ import onnx
 from numpy.typing import NDArray
 
 from edge.backends.onnx import open_onnx
-from edge.backends.trt import open_plan
-from edge.backends.trt_build import BuildOptions, build_plan
+from edge.backends.trt.build import BuildOptions, build_plan
+from edge.backends.trt.session import open_plan
 from edge.errors import EdgeError
-from edge.images import read_image
+from edge.image_files.read import read_image
 from edge.preprocess import preprocess
 from tests.gpu.setting import Found, Setting
 from tests.gpu.steps.graph_changes import CHANGES, beginning, read_out, tensors

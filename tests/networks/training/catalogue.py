@@ -15,7 +15,7 @@ from torch import nn
 
 REFERENCE: Final = "cells8"
 UNBALANCED: Final = "mobilenet_v3_unbalanced"
-_OWN: Final = "tests.support.networks"
+_OWN: Final = "tests.support.networks.networks"
 _VIT_96: Final = {"img_size": 96}
 
 
@@ -48,7 +48,7 @@ _ALL: Final = (
     Network("mobilenet_v2", f"{_OWN}:mobilenet_v2", 96, 3),
     Network("efficientnet_b0", f"{_OWN}:efficientnet_b0", 96, 3),
     Network("mobilenet_v3", f"{_OWN}:mobilenet_v3", 96, 3),
-    # Made from the one above, so that eight bits break it: see tests.support.unbalance_network.
+    # Made from the one above, so that eight bits break it: see unbalance_network.py.
     Network(UNBALANCED, f"{_OWN}:mobilenet_v3", 96, 3),
     # Comes with the product; its card has the size and the normalisation.
     Network(REFERENCE, "efficientnet_lite0", 160, 0),
@@ -135,7 +135,7 @@ def build(network: Network, class_count: int, *, is_training: bool = False) -> n
             name, weights=None, num_classes=class_count, **arguments
         )
     else:
-        module = importlib.import_module(library or "converters.reference.network")
+        module = importlib.import_module(library or "converters.architectures.efficientnet_lite0")
         built = getattr(module, name)(class_count, **arguments)
     assert isinstance(built, nn.Module)
     return built

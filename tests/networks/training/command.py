@@ -12,11 +12,11 @@ from typing import Any, Final
 import torch
 
 import converters.reference
-from converters.reference.pbc import CLASSES, read_manifest
+from converters.reference.data.pbc import CLASSES, read_manifest
+from edge.command.progress import StepProgress
 from edge.errors import ConfigError
+from edge.files.yaml_file import read_yaml
 from edge.preprocess import InputSpec
-from edge.progress import StepProgress
-from edge.yaml_file import read_yaml
 from tests.networks.training.brief import accuracy, trained
 from tests.networks.training.catalogue import (
     NETWORKS,
@@ -28,8 +28,8 @@ from tests.networks.training.catalogue import (
 )
 from tests.networks.training.images import Labelled, card_input, first_of_each_class, load
 from tests.networks.training.store import load_network, save_network
-from tests.support.networks import Classifier
-from tests.support.unbalance_network import unbalance
+from tests.support.networks.networks import Classifier
+from tests.support.networks.unbalance_network import unbalance
 
 # To fit a last layer, and to say what came of it.
 HEAD_PER_CLASS: Final = 100

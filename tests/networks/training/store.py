@@ -10,11 +10,11 @@ import torch
 import yaml
 from torch import nn
 
-from converters.reference.pbc import CLASSES
-from edge import atomic
+from converters.reference.data.pbc import CLASSES
 from edge.errors import ConfigError
+from edge.files import atomic
+from edge.files.yaml_file import read_yaml
 from edge.preprocess import InputSpec
-from edge.yaml_file import read_yaml
 from tests.networks.training.catalogue import Network, build
 
 

@@ -31,9 +31,9 @@ __all__ = ("DAMAGED_TIMINGS", "FAULTS", "Engine", "FakeGpu", "install", "uninsta
 def install(patch: pytest.MonkeyPatch, gpu: FakeGpu, *, version: str = "10.16.1.11") -> None:
     """Make this process see a GPU with TensorRT and pycuda."""
     driver = FakeDriver(gpu)
-    for module in ("edge.backends.gpu", "edge.backends.cuda"):
+    for module in ("edge.backends.trt.gpu", "edge.backends.trt.cuda"):
         patch.setattr(f"{module}.cuda_driver", lambda: driver)
-    for module in ("edge.backends.select", "edge.backends.trt_select"):
+    for module in ("edge.backends.select", "edge.backends.trt.select"):
         patch.setattr(f"{module}.has_driver", lambda: True)
     package: Any = ModuleType("pycuda")
     package.driver = fake_pycuda(gpu)

@@ -152,7 +152,7 @@ class _Allocation:
 
 
 def fake_pycuda(gpu: FakeGpu) -> ModuleType:  # noqa: C901 - one module of small fakes
-    """The part of pycuda.driver that `edge.backends.cuda` uses."""
+    """The part of pycuda.driver that `edge.backends.trt.cuda` uses."""
 
     def require_gpu() -> None:
         if gpu.lost:

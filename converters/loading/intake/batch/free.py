@@ -13,8 +13,8 @@ from converters.loading.intake.batch.axis import RESHAPING, BatchAxis, Shape, fo
 from converters.loading.intake.batch.dropped import Kept, keep_batch
 from converters.loading.intake.batch.rows import expand_constants, take_one_row
 from converters.loading.intake.batch.strides import as_reshapes
-from converters.loading.intake.running import Running, is_near, open_graph
-from converters.loading.intake.subject import Subject
+from converters.loading.intake.subject.running import Running, is_near, open_graph
+from converters.loading.intake.subject.subject import Subject
 from converters.onnx_graph.editing import (
     add_constant,
     copy_of,

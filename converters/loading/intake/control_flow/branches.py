@@ -15,8 +15,8 @@ from onnx import helper
 
 from converters.loading.intake.control_flow.inlining import Renamer
 from converters.loading.intake.control_flow.loops import unroll
-from converters.loading.intake.running import open_graph
-from converters.loading.intake.subject import Subject
+from converters.loading.intake.subject.running import open_graph
+from converters.loading.intake.subject.subject import Subject
 from converters.onnx_graph.editing import copy_of, prune, replace
 from converters.onnx_graph.lookup import array, constants, producers
 from converters.onnx_graph.nested import all_names

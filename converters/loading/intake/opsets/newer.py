@@ -9,9 +9,9 @@ import onnx
 import onnx.inliner
 from onnx import helper
 
-from converters.loading.graph import OPSET
-from converters.loading.intake.running import is_near, open_graph
-from converters.loading.intake.subject import Subject
+from converters.loading.graph_file.graph import OPSET
+from converters.loading.intake.subject.running import is_near, open_graph
+from converters.loading.intake.subject.subject import Subject
 from converters.onnx_graph.constants import constant_nodes_to_initializers
 from converters.onnx_graph.editing import copy_of, int_list
 from converters.onnx_graph.lookup import STANDARD_DOMAINS, array, attribute, constants, opset_of

@@ -9,9 +9,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from converters.loading.graph import OPSET
-from converters.loading.intake.running import is_near
-from converters.loading.intake.subject import Subject
+from converters.loading.graph_file.graph import OPSET
+from converters.loading.intake.subject.running import is_near
+from converters.loading.intake.subject.subject import Subject
 from converters.onnx_graph.lookup import graph_inputs, opset_of
 from converters.onnx_graph.nested import all_nodes
 from converters.onnx_graph.sessions import open_session, session_options

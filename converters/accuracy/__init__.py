@@ -1,0 +1,1 @@
+"""How good a graph is: statistics, comparison with the float model, and the gate."""

@@ -1,0 +1,249 @@
+"""Is a quantized model as good as the FP32 one? Both label the same images as the daemon would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.accuracy import statistics as metrics
+from converters.accuracy.intervals import Share
+from converters.accuracy.statistics import Estimate
+from converters.accuracy.validation_size import THIN_CLASS_IMAGES
+from converters.inputs.image_set import ImageSet
+from edge.errors import ModelError
+from edge.labeller import Labeller
+from edge.postprocess import softmax
+
+Logits = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Images with the index of the class of each, -1 where it is not known."""
+
+    origin: str
+    sha256: str
+    classes: tuple[str, ...]
+    paths: tuple[Path, ...]
+    labels: NDArray[np.int64]
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether every image has a class."""
+        return bool((self.labels >= 0).all())
+
+    def class_counts(self) -> dict[str, int]:
+        """Images of each class, empty where the images have no labels."""
+        if not self.is_labelled:
+            return {}
+        counts = np.bincount(self.labels, minlength=len(self.classes))
+        return {name: int(n) for name, n in zip(self.classes, counts, strict=True)}
+
+    def thin_classes(self) -> dict[str, int]:
+        """The classes with so few images that their figures say little, and how many."""
+        return {name: n for name, n in self.class_counts().items() if n < THIN_CLASS_IMAGES}
+
+    @classmethod
+    def from_images(cls, images: ImageSet, classes: tuple[str, ...]) -> Validation:
+        """The images of a set, their labels as indices into `classes`."""
+        labels = [-1 if label is None else classes.index(label) for label, _ in images.files]
+        paths = tuple(path for _, path in images.files)
+        return cls(images.origin, images.sha256, classes, paths, np.asarray(labels, np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """FP32 against a smaller model: logits (images, classes) of both on the same images.
+
+    What needs labels is None where the images have none.
+
+    Attributes:
+        int8: of the smaller model, whatever its precision is.
+        precision: of the smaller model, for messages.
+    """
+
+    validation: Validation
+    fp32: Logits
+    int8: Logits
+    precision: str
+
+    @property
+    def name(self) -> str:
+        """The smaller model as a message names it."""
+        return self.precision.upper()
+
+    @property
+    def agreement(self) -> Share:
+        """Share of images to which both models give the same class."""
+        same = self.fp32.argmax(1) == self.int8.argmax(1)
+        return Share(int(same.sum()), len(same))
+
+    @property
+    def divergence(self) -> Estimate:
+        """Mean divergence of the quantized model's probabilities, in nats."""
+        return metrics.bootstrap_mean(metrics.divergence(self.fp32, self.int8))
+
+    def accuracy(self, precision: str, cell_class: int | None = None) -> Share | None:
+        """Share of right labels, over all images or those of one class."""
+        if not self.validation.is_labelled:
+            return None
+        labels = self.validation.labels
+        chosen = labels >= 0 if cell_class is None else labels == cell_class
+        right = self._right(precision)[chosen]
+        return Share(int(right.sum()), len(right))
+
+    def drop_points(self, cell_class: int | None = None) -> float | None:
+        """Percentage points that quantization costs; negative where it gains."""
+        fp32, int8 = self.accuracy("fp32", cell_class), self.accuracy("int8", cell_class)
+        return None if fp32 is None or int8 is None else 100 * (fp32.rate - int8.rate)
+
+    def lost_and_gained(self, cell_class: int) -> tuple[int, int]:
+        """Images of a class that FP32 alone gets right, and that INT8 alone does."""
+        of_class = self.validation.labels == cell_class
+        fp32, int8 = self._right("fp32") & of_class, self._right("int8") & of_class
+        return int((fp32 & ~int8).sum()), int((int8 & ~fp32).sum())
+
+    def balanced_drop_points(self) -> Estimate | None:
+        """Percentage points of balanced accuracy that quantization costs."""
+        if not self.validation.is_labelled:
+            return None
+        labels, fp32, int8 = self.validation.labels, self._right("fp32"), self._right("int8")
+
+        def drop(chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+            before = metrics.balanced_accuracy(labels[chosen], fp32[chosen])
+            return 100 * (before - metrics.balanced_accuracy(labels[chosen], int8[chosen]))
+
+        return metrics.bootstrap(len(labels), drop)
+
+    def balanced_accuracy(self, precision: str) -> Estimate | None:
+        """Mean recall over the classes."""
+        if not self.validation.is_labelled:
+            return None
+        labels, right = self.validation.labels, self._right(precision)
+        return metrics.bootstrap(
+            len(labels), lambda chosen: metrics.balanced_accuracy(labels[chosen], right[chosen])
+        )
+
+    def calibration_error(self, precision: str) -> Estimate | None:
+        """How far confidence and accuracy are apart."""
+        if not self.validation.is_labelled:
+            return None
+        confidence, right = softmax(self.logits(precision)).max(1), self._right(precision)
+        return metrics.bootstrap(
+            len(right), lambda chosen: metrics.calibration_error(confidence[chosen], right[chosen])
+        )
+
+    def worst_class(self, precision: str) -> tuple[str, Share] | None:
+        """The class with the lowest recall."""
+        if not self.validation.is_labelled:
+            return None
+        shares = {
+            name: share
+            for index, name in enumerate(self.validation.classes)
+            if (share := self.accuracy(precision, index)) is not None and share.total
+        }
+        return min(shares.items(), key=lambda item: item[1].rate)
+
+    def paired_p_value(self) -> float | None:
+        """McNemar's exact test that both models are right equally often."""
+        if not self.validation.is_labelled:
+            return None
+        fp32, int8 = self._right("fp32"), self._right("int8")
+        return metrics.mcnemar(int((fp32 & ~int8).sum()), int((int8 & ~fp32).sum()))
+
+    def logits(self, precision: str) -> Logits:
+        """Logits (images, classes) of one of the two models."""
+        return self.fp32 if precision == "fp32" else self.int8
+
+    def _right(self, precision: str) -> NDArray[np.bool_]:
+        return np.asarray(self.logits(precision).argmax(1) == self.validation.labels, np.bool_)
+
+
+def label_all(
+    labeller: Labeller, validation: Validation, on_image: Callable[[int, int], None]
+) -> Logits:
+    """Logits of every validation image through the daemon's own function.
+
+    Raises:
+        ModelError: an image was rejected.
+    """
+    rows = []
+    for position, path in enumerate(validation.paths, start=1):
+        outcome = labeller.label(path)
+        if outcome.logits is None:
+            raise ModelError(f"{path} was rejected while comparing: {outcome.message}.")
+        rows.append(outcome.logits)
+        on_image(position, len(validation.paths))
+    return np.stack(rows)
+
+
+def evidence_fields(evidence: Evidence) -> dict[str, Any]:
+    """One model's comparison with FP32 as JSON types."""
+    fields: dict[str, Any] = {
+        "agreement": evidence.agreement.to_dict(),
+        "divergence": evidence.divergence.to_dict(),
+        "disagreements": _disagreements(evidence),
+    }
+    if evidence.validation.is_labelled:
+        fields |= _labelled_fields(evidence)
+    return fields
+
+
+def _labelled_fields(evidence: Evidence) -> dict[str, Any]:
+    classes = evidence.validation.classes
+    both = ("fp32", "int8")
+    balanced_drop = evidence.balanced_drop_points()
+    return {
+        "accuracy": {p: _dict(evidence.accuracy(p)) for p in both},
+        "drop_points": round(evidence.drop_points() or 0.0, 4),
+        "paired_p_value": evidence.paired_p_value(),
+        "balanced_accuracy": {p: _dict(evidence.balanced_accuracy(p)) for p in both},
+        "balanced_drop_points": _dict(balanced_drop),
+        "calibration_error": {p: _dict(evidence.calibration_error(p)) for p in both},
+        "worst_class": {p: (evidence.worst_class(p) or ("", None))[0] for p in both},
+        "per_class": {name: _class_fields(evidence, index) for index, name in enumerate(classes)},
+        "confusion": {
+            p: metrics.confusion(
+                evidence.validation.labels, evidence.logits(p).argmax(1), len(classes)
+            )
+            for p in both
+        },
+    }
+
+
+def _class_fields(evidence: Evidence, cell_class: int) -> dict[str, Any]:
+    lost, gained = evidence.lost_and_gained(cell_class)
+    count = int((evidence.validation.labels == cell_class).sum())
+    interval = metrics.paired_drop_interval(lost, gained, count)
+    return {
+        **{p: _dict(evidence.accuracy(p, cell_class)) for p in ("fp32", "int8")},
+        "lost": lost,
+        "gained": gained,
+        "drop_interval_points": [round(limit, 4) for limit in interval],
+        "chance_of_loss": round(metrics.chance_of_loss(lost, gained), 6),
+    }
+
+
+def _disagreements(evidence: Evidence) -> list[dict[str, Any]]:
+    validation = evidence.validation
+    fp32, int8 = softmax(evidence.fp32), softmax(evidence.int8)
+    return [
+        {
+            "file": validation.paths[i].name,
+            "label": None if validation.labels[i] < 0 else validation.classes[validation.labels[i]],
+            "fp32": validation.classes[fp32[i].argmax()],
+            "int8": validation.classes[int8[i].argmax()],
+            "fp32_confidence": round(float(fp32[i].max()), 4),
+            "int8_confidence": round(float(int8[i].max()), 4),
+        }
+        for i in np.flatnonzero(evidence.fp32.argmax(1) != evidence.int8.argmax(1))
+    ]
+
+
+def _dict(value: Share | Estimate | None) -> dict[str, float | int] | None:
+    return None if value is None else dict(value.to_dict())

@@ -1,0 +1,1 @@
+"""The bundle written as a whole, with its evidence."""

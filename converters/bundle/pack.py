@@ -1,0 +1,227 @@
+"""Write the bundle: whole, or not at all."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import edge
+from converters.bundle.evidence_document import evidence_document
+from converters.bundle.writer import BundleWriter, to_json
+from converters.inputs.card import ModelCard
+from converters.loading.checkpoint import SourceModel
+from converters.report.page import render_report
+from converters.report.thumbnails import thumbnails_of
+from converters.search.judging import Judging
+from converters.targets.attempt import Failure
+from converters.targets.half_model import HalfModel
+from converters.targets.quantized import Quantized
+from edge.files import atomic
+from edge.manifest import (
+    GOLDEN_NAME,
+    ROLE_EVIDENCE,
+    ROLE_GOLDEN,
+    ROLE_MODEL,
+    SCHEMA,
+)
+from edge.sidecar import now
+
+# Enough to show every class twice, few enough to run within a tenth of a second at start.
+GOLDEN_COUNT: Final = 16
+_PACKAGES: Final = (
+    *("microscope-edge", "torch", "onnx", "onnxruntime", "numpy"),
+    *("timm", "torchvision", "transformers"),
+)
+
+# Precision and needs of each model file, by its name in the bundle.
+_MODEL_FACTS: Final[dict[str, dict[str, Any]]] = {
+    "fp32": {"precision": "fp32", "requires": {"backend": "onnxruntime"}},
+    "int8": {"precision": "int8", "requires": {"backend": "onnxruntime", "cpu": "vnni"}},
+    "int8.7bit": {"precision": "int8", "requires": {"backend": "onnxruntime", "cpu": "any"}},
+    "int8.trt": {"precision": "int8", "requires": {"backend": "tensorrt", "typing": "strong"}},
+    "int8.trt8": {"precision": "int8", "requires": {"backend": "tensorrt", "typing": "weak"}},
+    # TensorRT of any version reads it.
+    "fp16.trt": {"precision": "fp16", "requires": {"backend": "tensorrt"}},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What goes into a bundle.
+
+    `models` maps a name to a serialised ONNX model; `fastest` is the name of the one that a machine
+    like this one is fastest with, and its precision becomes the default.
+    """
+
+    card: ModelCard
+    source: SourceModel
+    models: dict[str, bytes]
+    fastest: str
+    judging: Judging
+    quantized: Quantized | None
+    half: HalfModel | Failure
+
+
+def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
+    """Write `target`, a folder NAME.edge.
+
+    Raises:
+        StorageError: it exists already, or the disk refuses.
+    """
+    evidence = evidence_document(contents.judging, contents.quantized, contents.half)
+    with atomic.new_directory(target, overwrite=overwrite) as folder:
+        writer = BundleWriter(folder)
+        for name, content in contents.models.items():
+            writer.add(f"model.{name}.onnx", content, ROLE_MODEL, **_MODEL_FACTS[name])
+        _add_golden(writer, contents)
+        writer.add("evidence/evidence.json", to_json(evidence), ROLE_EVIDENCE)
+        facts = _facts(contents, evidence)
+        pictures = thumbnails_of(contents.judging.validation.paths)
+        shown = {**facts, "artefacts": writer.artefacts}
+        report = render_report(evidence, shown, pictures)
+        writer.add("evidence/report.html", report, ROLE_EVIDENCE)
+        manifest = {
+            **facts,
+            "artefacts": writer.artefacts,
+            # What follows is no property of the inputs.
+            "default_precision": _MODEL_FACTS[contents.fastest]["precision"],
+            "times": _times(contents.quantized),
+        }
+        writer.finish(manifest)
+
+
+def choose_golden(
+    fp32: NDArray[np.float32], other: NDArray[np.float32], count: int = GOLDEN_COUNT
+) -> list[int]:
+    """Images on which both models are surest, spread over the predicted classes.
+
+    A sure image keeps its label on any sound machine, so a changed label means a broken one.
+    """
+    margins = np.minimum(_margins(fp32), _margins(other))
+    by_class: dict[int, list[int]] = {}
+    for image in np.argsort(-margins, kind="stable"):
+        if fp32[image].argmax() == other[image].argmax():
+            by_class.setdefault(int(fp32[image].argmax()), []).append(int(image))
+    chosen: list[int] = []
+    while len(chosen) < count and any(by_class.values()):
+        chosen.extend(images.pop(0) for images in by_class.values() if images)
+    return chosen[:count]
+
+
+def _margins(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    ordered = np.sort(logits, axis=1)
+    return np.asarray(ordered[:, -1] - ordered[:, -2], np.float32)
+
+
+def _add_golden(writer: BundleWriter, contents: Contents) -> None:
+    judging = contents.judging
+    logits = {"fp32": judging.fp32}
+    solutions = contents.quantized.solutions if contents.quantized else {}
+    for name, key in (("int8", "x86"), ("int8.trt", "tensorrt"), ("int8.trt8", "tensorrt8")):
+        if name in contents.models:
+            logits[name] = solutions[key].evidence.int8
+    if "fp16.trt" in contents.models and isinstance(contents.half, HalfModel):
+        logits["fp16.trt"] = contents.half.evidence.int8
+    entries = []
+    for number, image in enumerate(choose_golden(logits["fp32"], logits.get("int8", judging.fp32))):
+        source = judging.validation.paths[image]
+        path = f"golden/{number:02}{source.suffix.lower()}"
+        writer.add(path, source.read_bytes(), ROLE_GOLDEN)
+        kept = {p: [round(float(v), 5) for v in rows[image]] for p, rows in logits.items()}
+        entries.append({"path": path, "logits": kept})
+    writer.add(GOLDEN_NAME, to_json(entries), ROLE_GOLDEN)
+
+
+def _facts(contents: Contents, evidence: dict[str, Any]) -> dict[str, Any]:
+    """What the manifest says that does not depend on when or how busily it was made."""
+    card, source = contents.card, contents.source
+    return {
+        "schema": SCHEMA,
+        "name": card.name,
+        "version": card.version,
+        "classes": list(card.classes),
+        "input": card.input.to_dict(),
+        "unidentified_below": card.unidentified_below,
+        "licence": card.licence,
+        "credit": card.source,
+        "source": {
+            "file": source.path.name,
+            "kind": str(source.kind),
+            "sha256": source.sha256,
+            **_parts(source),
+            **({"architecture": str(card.architecture)} if card.architecture else {}),
+            "sandbox": source.sandbox,
+            **source.facts,
+        },
+        "quantization": _quantization_facts(contents.quantized),
+        "evidence": _summary(evidence),
+        "software": f"microscope-edge {edge.__version__}",
+        "versions": {"python": platform.python_version(), **_versions()},
+    }
+
+
+def _parts(source: SourceModel) -> dict[str, Any]:
+    """Of weights in several files each one's hash, as the lines of `sha256sum` that were hashed."""
+    if not source.parts:
+        return {}
+    return {"parts": [{"file": name, "sha256": digest} for name, digest in source.parts]}
+
+
+def _quantization_facts(quantized: Quantized | None) -> dict[str, Any] | None:
+    if quantized is None:
+        return None
+    return {
+        "calibration": {
+            "origin": quantized.origin,
+            "images": quantized.calibration.image_count,
+            "sha256": quantized.calibration.images_sha256,
+        }
+        if quantized.calibration
+        else None,
+        "graphs": {
+            name: {
+                "passed": found.holds,
+                "method": found.method,
+                "int8_share_of_macs": round(found.int8_share, 4),
+                "quantized_layers": len(found.int8.quantized_layers),
+                "float_layers": list(found.int8.float_layers),
+                "kept_float_by_rescue": found.kept_float,
+            }
+            for name, found in quantized.solutions.items()
+        },
+    }
+
+
+def _summary(evidence: dict[str, Any]) -> dict[str, Any]:
+    """What the manifest repeats of the evidence."""
+    kept = ("agreement", "divergence", "accuracy", "drop_points", "paired_p_value", "passed")
+    graphs = {
+        name: {key: found[key] for key in kept if key in found}
+        for name, found in {**evidence["graphs"], "fp16": evidence.get("fp16")}.items()
+        if found
+    }
+    copied = {key: evidence[key] for key in ("validation", "fp32", "not_made")}
+    return {**copied, "graphs": graphs}
+
+
+def _times(quantized: Quantized | None) -> dict[str, Any]:
+    times: dict[str, Any] = {"created": now().isoformat(timespec="seconds")}
+    for name, found in quantized.solutions.items() if quantized else ():
+        times[f"{name}_seconds"] = round(found.seconds, 1)
+    return times
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,68 @@
+"""Where a bundle is written: nothing but an earlier bundle is ever replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from edge.errors import ConfigError
+from edge.files.strict_json import parse_json
+from edge.manifest import MANIFEST_NAME, MAX_JSON_BYTES, SCHEMA, SEAL_NAME
+from edge.text.printable import printable
+
+
+def require_target(target: Path, sources: Iterable[Path], *, overwrite: bool) -> None:
+    """Check before the work that a bundle can be written as `target`.
+
+    Args:
+        sources: what the conversion reads, files and folders.
+
+    Raises:
+        ConfigError: it is there and not to be replaced, or holds what is no part of a bundle.
+    """
+    if not (target.exists() or target.is_symlink()):
+        return
+    foreign = _foreign(target)
+    if foreign is not None:
+        raise ConfigError(
+            f"{target} exists and {foreign}, so that it is not replaced; give --out another."
+        )
+    place = target.resolve()
+    for source in sources:
+        if source.resolve().is_relative_to(place):
+            raise ConfigError(
+                f"{target} holds {source}, which the conversion reads, so that it is not replaced; "
+                "give --out another."
+            )
+    if not overwrite:
+        raise ConfigError(f"{target} exists; give --overwrite to replace it or --out another.")
+
+
+def _foreign(target: Path) -> str | None:
+    """Why something is no bundle, or what it holds besides one; None where it may be replaced."""
+    if not target.is_dir():
+        return "is no folder"
+    try:
+        found = {path.name for path in target.iterdir()}
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    if not found:
+        return None
+    own = _names_in_bundle(target / MANIFEST_NAME)
+    if own is None:
+        return "is no bundle"
+    foreign = sorted(found - own)
+    return f"holds {printable(foreign[0])}, which is no part of a bundle" if foreign else None
+
+
+def _names_in_bundle(manifest: Path) -> set[str] | None:
+    """The names in a bundle's folder, as its manifest has them; None where it is no manifest."""
+    try:
+        if manifest.stat().st_size > MAX_JSON_BYTES:
+            return None
+        said = parse_json(manifest.read_bytes())
+        paths = [PurePosixPath(artefact["path"]) for artefact in said["artefacts"]]
+        is_manifest = said["schema"] == SCHEMA
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return {MANIFEST_NAME, SEAL_NAME, *(path.parts[0] for path in paths)} if is_manifest else None

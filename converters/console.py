@@ -1,0 +1,168 @@
+"""What a person reads at the end of a conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from converters.accuracy.validation_size import THIN_CLASS_IMAGES
+from converters.convert import Report
+from converters.layers.placement import X86
+from converters.loading.sandbox.limits import NO_GUARDS
+from converters.search.search import Solution
+from converters.targets.half_model import HalfModel
+from converters.targets.quantized import Quantized
+from edge.backends.interleave import Latencies
+
+# Columns of the table of verdicts.
+_VERDICT: Final = "{:10}{:>14}{:>11}{:>12}{:>9}{:>10}{:>10}{:>11}  {}"
+_VERDICT_HEAD: Final = (
+    *("", "accuracy gate", "lost", "same label", "in INT8", "put back", "plain", "corrected"),
+    "ranges by",
+)
+
+
+def describe(report: Report) -> str:
+    """The report as text: sizes, accuracy, speed, what was calibrated on, what was refused."""
+    lines = [f"FP32 ONLY: {fallback_text(report)}"] if report.fp32_reason else []
+    lines += [f"wrote {report.target} from {report.source.path.name} ({report.source.kind})"]
+    lines += [*_thin_classes(report), _sandbox(report)]
+    lines += [f"note: {change}" for change in report.source.facts.get("changes", [])]
+    lines += ["", *_table(report)]
+    lines += ["", _validated(report), *_class_lines(report)]
+    if report.quantized:
+        lines += _quantized_lines(report, report.quantized)
+    if any(latency.is_unstable() for latency in report.latencies.values()):
+        lines.append("note: the machine was busy; run edge-bench for steadier times")
+    lines += [f"note: left out of {text}" for text in report.left_out]
+    lines += [f"warning: {text}" for text in report.warnings]
+    return "\n".join(lines)
+
+
+def _sandbox(report: Report) -> str:
+    """What kept the file from doing harm while it was opened."""
+    guards = report.source.sandbox
+    if guards.startswith(NO_GUARDS):
+        return f"warning: opened in no sandbox{guards.removeprefix(NO_GUARDS)}"
+    return f"opened in a sandbox: {guards}"
+
+
+def fallback_text(report: Report) -> str:
+    """That INT8 was asked for and the bundle runs in FP32, and why."""
+    return (
+        f"{report.target.name} holds no INT8 graph for CPUs, where --int8 asked for one: "
+        f"{report.fp32_reason}"
+    )
+
+
+def _thin_classes(report: Report) -> list[str]:
+    """What a verdict on few images is worth, before the verdict."""
+    thin = {k: n for k, n in report.judging.validation.thin_classes().items() if n}
+    few = ", ".join(f"{name} ({total})" for name, total in thin.items())
+    needed = f"fewer than {THIN_CLASS_IMAGES} validation images"
+    return [f"warning: {needed} of {few}: the verdict on them may be chance"] if thin else []
+
+
+def _class_lines(report: Report) -> list[str]:
+    """Recall of each class in the graph that most workstations run."""
+    solution = report.quantized.solutions.get(X86.name) if report.quantized else None
+    if solution is None or not solution.evidence.validation.is_labelled:
+        return []
+    found = solution.evidence
+    refused = "" if solution.holds else " (refused, not in the bundle)"
+    lines = [f"recall of each class, {X86.name}{refused}:"]
+    for index, name in enumerate(found.validation.classes):
+        share = found.accuracy("int8", index)
+        if share is None or not share.total:
+            lines.append(f"  {name:14}not known, no images")
+            continue
+        lost, gained = found.lost_and_gained(index)
+        changed = f"; {lost} lost, {gained} gained" if lost or gained else ""
+        lines.append(f"  {name:14}{share}{changed}")
+    return lines
+
+
+def _table(report: Report) -> list[str]:
+    lines = [f"{'':10}{'size':>9}  {'ms/image':>8}  {'images/s':>8}  accuracy"]
+    for name, size in report.sizes_bytes.items():
+        latency = report.latencies.get(name)
+        speed = (
+            f"{latency.median:8.2f}  {latency.per_second:8.0f}" if latency else f"{'':8}  {'':8}"
+        )
+        lines.append(f"{name:10}{size / 1e6:6.1f} MB  {speed}  {_accuracy(report, name)}".rstrip())
+    return lines
+
+
+def _accuracy(report: Report, name: str) -> str:
+    placements = {
+        "int8": "x86",
+        "int8.7bit": "x86-7bit",
+        "int8.trt": "tensorrt",
+        "int8.trt8": "tensorrt8",
+    }
+    solutions = report.quantized.solutions if report.quantized else {}
+    if name in placements:
+        found = solutions[placements[name]].evidence.accuracy("int8")
+    elif name == "fp16.trt" and isinstance(report.half, HalfModel):
+        found = report.half.evidence.accuracy("int8")
+    else:
+        found = report.judging.fp32_accuracy()
+    return "no labels to compare with" if found is None else str(found)
+
+
+def _validated(report: Report) -> str:
+    validation = report.judging.validation
+    return f"validated on {len(validation.paths)} images of {validation.origin}"
+
+
+def _quantized_lines(report: Report, quantized: Quantized) -> list[str]:
+    count = quantized.calibration.image_count if quantized.calibration else "no"
+    lines = [f"calibrated on {count} images of {quantized.origin}"]
+    lines += speed_lines(report.latencies)
+    lines += _verdicts(quantized.solutions.values())
+    if quantized.origin == "drawn cells":
+        lines.append("note: drawn cells show that the conversion works; for use at a microscope")
+        lines.append("      calibrate and validate on images of your own analyzer")
+    return lines
+
+
+def speed_lines(latencies: Mapping[str, Latencies]) -> list[str]:
+    """How fast INT8 is beside FP32 on this machine, and plainly where it is of no use."""
+    quantized = [latency for name, latency in latencies.items() if name != "fp32"]
+    if not quantized:
+        return []
+    speed_up = latencies["fp32"].median / quantized[0].median
+    lines = [
+        f"INT8 is {speed_up:.2f} times as fast as FP32 here (one thread, batch 1, interleaved)"
+    ]
+    if speed_up < 1:
+        lines.append(
+            "INT8 brings nothing here: FP32 is faster and is the bundle's default precision;"
+        )
+        lines.append("a machine that opens the bundle times both again")
+    return lines
+
+
+def _verdicts(solutions: Collection[Solution]) -> list[str]:
+    """What the accuracy gate found of each INT8 graph, a line each."""
+    lines = [_VERDICT.format(*_VERDICT_HEAD).rstrip(), *map(_verdict, solutions)]
+    legend = [
+        "  lost: points of accuracy; in INT8: share of the arithmetic; put back: layers, in float",
+        "  plain, corrected: divergence in nats on calibration images, the layers corrected or not",
+    ]
+    return ["", *lines, *legend, ""] if solutions else []
+
+
+def _verdict(solution: Solution) -> str:
+    drop, correction = solution.evidence.drop_points(), solution.correction
+    return _VERDICT.format(
+        solution.placement.name,
+        "passed" if solution.holds else "refused",
+        "not known" if drop is None else f"{drop:.2f}",
+        f"{solution.evidence.agreement.rate:.1%}",
+        f"{solution.int8_share:.0%}",
+        len(solution.kept_float),
+        f"{correction.before:.6f}",
+        f"{correction.after:.6f}" if correction.is_kept else "left out",
+        solution.method,
+    )

@@ -1,0 +1,1 @@
+"""TensorRT engines for a bundle: asked for, built, tried, reported."""

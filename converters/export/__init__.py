@@ -1,0 +1,1 @@
+"""One ONNX form for every model, compared with the model that it came from."""

@@ -1,0 +1,180 @@
+"""Folders of images for calibration and validation, checked before they are used."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.inputs.class_names import near_miss, normal
+from edge.command.progress import OnProgress
+from edge.demo.analyzer import drawn_images
+from edge.errors import ConfigError
+from edge.files import atomic
+from edge.image_files.read import read_image, read_named_file
+from edge.image_folders.walk import FoundImage, find_images
+from edge.preprocess import InputSpec, preprocess
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSet:
+    """Image files with the class of each, where it is known, and a digest of their bytes.
+
+    The digest does not depend on names or order. `left_out` are lines on what else the folder
+    holds.
+    """
+
+    origin: str
+    files: tuple[tuple[str | None, Path], ...]
+    sha256: str
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether every image has a class."""
+        return bool(self.files) and all(label is not None for label, _ in self.files)
+
+    @property
+    def left_out_text(self) -> str:
+        """What the folder holds besides, for a message on too few images; empty for nothing."""
+        return _in_brackets(self.left_out)
+
+
+def load_images(
+    folder: Path,
+    classes: tuple[str, ...] | None = None,
+    limit: int | None = None,
+    on_progress: OnProgress | None = None,
+) -> ImageSet:
+    """Images of a folder and its subfolders, linked ones too.
+
+    An image that several links lead to counts once.
+
+    Args:
+        classes: where given, subfolders are classes and label their images; otherwise the
+            images have no labels.
+        limit: take this many, as equally as they allow from each subfolder.
+        on_progress: called with (step, done, total) while the files are read.
+
+    Raises:
+        ConfigError: no folder, a folder that is no class, an image in two classes, or one that
+            cannot be decoded: a set that silently shrinks would not be the one that the manifest
+            names.
+    """
+    found = find_images(folder)
+    left_out = found.left_out
+    if not found.images:
+        raise ConfigError(
+            f"{folder} holds no .jpg or .png images{_in_brackets(left_out.lines())}; give a folder "
+            "with some."
+        )
+    labels = _labels(found.images, folder, classes) if classes else {}
+    images = _once(found.images, labels)
+    left_out.repeated += len(found.images) - len(images)
+    paths = [image.path for image in images]
+    if limit is not None and len(paths) > limit:
+        paths = _stratified(paths, folder, limit)
+    files = tuple((labels.get(path), path) for path in paths)
+    digest = _digest(files, f"reading {folder.name}", on_progress)
+    return ImageSet(folder.name, files, digest, left_out.lines())
+
+
+def draw_images(count: int, seed: int, folder: Path) -> ImageSet:
+    """Drawn cells of the eight classes, written into `folder`."""
+    files: list[tuple[str | None, Path]] = []
+    atomic.make_folder(folder)
+    for number, (cell_class, content) in enumerate(drawn_images(count, seed)):
+        path = folder / f"{number:05}.jpg"
+        atomic.write_file(path, content)
+        files.append((cell_class, path))
+    return ImageSet("drawn cells", tuple(files), _digest(tuple(files)))
+
+
+def image_batches(images: ImageSet, spec: InputSpec, size: int) -> Iterator[NDArray[np.uint8]]:
+    """Preprocessed batches: uint8 (at most `size`, height, width, 3), in order."""
+    for first in range(0, len(images.files), size):
+        chunk = images.files[first : first + size]
+        yield np.stack([preprocess(read_image(path), spec) for _, path in chunk])
+
+
+def evenly(images: ImageSet, count: int) -> ImageSet:
+    """At most `count` images, taken evenly over the whole set; without a digest of their own."""
+    picked = np.linspace(0, len(images.files) - 1, min(count, len(images.files)))
+    files = tuple(images.files[i] for i in np.unique(picked.round().astype(int)))
+    return ImageSet(images.origin, files, "")
+
+
+def _in_brackets(left_out: tuple[str, ...]) -> str:
+    return f" (left out: {'; '.join(left_out)})" if left_out else ""
+
+
+def _stratified(paths: list[Path], folder: Path, limit: int) -> list[Path]:
+    """`limit` paths, the subfolders taking turns, evenly spread within each."""
+    strata: dict[str, list[Path]] = {}
+    for path in paths:
+        # All loose images are one stratum.
+        strata.setdefault(_entry(path, folder), []).append(path)
+    chosen: list[Path] = []
+    # Small strata first: what they cannot give, the larger ones share.
+    for done, members in enumerate(sorted(strata.values(), key=len)):
+        share = min(len(members), (limit - len(chosen)) // (len(strata) - done))
+        picked = np.linspace(0, len(members) - 1, share).round().astype(int)
+        chosen += [members[i] for i in picked]
+    return sorted(chosen)
+
+
+def _labels(
+    images: tuple[FoundImage, ...], folder: Path, classes: tuple[str, ...]
+) -> dict[Path, str]:
+    """The class of each image, spelled as the card spells it; empty where all images are loose."""
+    entries = {image.path: _entry(image.path, folder) for image in images}
+    by_name = {normal(name): name for name in classes}
+    named = {entry for entry in entries.values() if entry}
+    unknown = sorted(name for name in named if normal(name) not in by_name)
+    if unknown:
+        raise ConfigError(
+            f"{folder} has a folder {unknown[0]!r} that is no class of the model card "
+            f"({', '.join(classes)}).{near_miss(unknown[0], classes)} Name the folders as the "
+            "classes, or put all images of an unlabelled set into one folder."
+        )
+    if named and "" in entries.values():
+        raise ConfigError(
+            f"{folder} has class folders and loose images; move the loose images into folders."
+        )
+    return {path: by_name[normal(entry)] for path, entry in entries.items() if entry}
+
+
+def _once(images: tuple[FoundImage, ...], labels: dict[Path, str]) -> list[FoundImage]:
+    """The images without repeats, which links of two folders make."""
+    by_file: dict[str, FoundImage] = {}
+    for image in images:
+        first = by_file.setdefault(image.real, image)
+        if labels.get(first.path) != labels.get(image.path):
+            raise ConfigError(
+                f"{first.path} and {image.path} are the same file in two classes, of which one at "
+                "most is right. Remove the wrong link."
+            )
+    return list(by_file.values())
+
+
+def _digest(
+    files: tuple[tuple[str | None, Path], ...],
+    step: str = "",
+    on_progress: OnProgress | None = None,
+) -> str:
+    digests = []
+    for number, (_, path) in enumerate(files, start=1):
+        digests.append(hashlib.sha256(read_named_file(path)).digest())
+        if on_progress:
+            on_progress(step, number, len(files))
+    return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
+
+
+def _entry(path: Path, folder: Path) -> str:
+    """The name in the folder below which a file lies; empty for a loose file."""
+    relative = path.relative_to(folder)
+    return relative.parts[0] if len(relative.parts) > 1 else ""

@@ -1,0 +1,1 @@
+"""A graph with INT8 layers, as ONNX Runtime and as TensorRT take it."""

@@ -1,0 +1,120 @@
+"""Open `.pt2`, what torch.export.save writes. Runs in the child."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import nn
+from torch.export.graph_signature import ConstantArgument, InputKind, TensorArgument
+
+from converters.loading.checks.exported import what_it_runs
+from converters.loading.intake.inputs import BYTES_TAKEN
+from converters.loading.intake.subject.refusals import has_other_inputs
+from converters.loading.sandbox.messages import Request
+from converters.loading.torch_graph.of_images import OfImages, takes_no_tensor
+from edge.errors import ModelError
+
+# Compares the type that an image had in the example, before it becomes a float.
+_TYPE_CHECK: Final = torch.ops.aten._assert_tensor_metadata.default  # noqa: SLF001
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program as a module of images, and what is known of it.
+
+    Attributes:
+        batch: that it was exported for, 0 where it takes any.
+    """
+
+    module: nn.Module
+    batch: int
+    facts: dict[str, Any]
+
+
+def open_exported_program(path: Path, request: Request, size: tuple[int, int]) -> Program:
+    """The program as a module of images alone.
+
+    Args:
+        size: height and width that the card says, px.
+
+    Raises:
+        ModelError: it would run code when loaded and is not trusted, or needs other inputs, or was
+            exported for images of another size.
+    """
+    reason = what_it_runs(path)
+    if reason is not None and not request.trusted:
+        raise ModelError(
+            f"{request.name} is a .pt2 file that may do more than a network does ({reason}); one "
+            "of tensors and the operators of classifiers is needed. Export it without that, save "
+            "the state dict instead, or if you know who made it give "
+            f"--trust-pickle sha256:{request.sha256}"
+        )
+    with path.open("rb") as file:
+        program = torch.export.load(file)
+    others = _other_inputs(program, request.name)
+    image = _example_of_image(program)
+    _require_size(image, request.name, size)
+    module: nn.Module = _as_module(program)
+    facts = {} if reason is None else {"trusted_pickle": True, "names_run": [reason]}
+    if image.dtype is torch.uint8:
+        facts["changes"] = [BYTES_TAKEN]
+    batch = image.shape[0] if image.dim() else 0
+    return Program(
+        OfImages(module, others) if others else module,
+        batch if isinstance(batch, int) else 0,
+        facts,
+    )
+
+
+def _require_size(image: torch.Tensor, name: str, size: tuple[int, int]) -> None:
+    """Refuse a program whose images have other sides, which torch refuses to run on the card's."""
+    if image.dim() != 4:
+        return
+    is_last = image.shape[1] != 3 and image.shape[3] == 3
+    sides = image.shape[1:3] if is_last else image.shape[2:]
+    # Open sides are symbols.
+    if any(isinstance(side, int) and side != n for side, n in zip(sides, size, strict=True)):
+        found = [side if isinstance(side, int) else "?" for side in image.shape]
+        raise ModelError(
+            f"{name} was exported for images {found}, the card says [batch, 3, {size[0]}, "
+            f"{size[1]}]. Correct input.height and input.width in the card, or export it for the "
+            "card's size."
+        )
+
+
+def _as_module(program: torch.export.ExportedProgram) -> torch.fx.GraphModule:
+    module: torch.fx.GraphModule = program.module(check_guards=False)
+    # The check of the input's shape is one of a fixed batch, and cannot be traced.
+    module._forward_pre_hooks.clear()  # noqa: SLF001  # torch has no public name for it
+    for node in list(module.graph.nodes):
+        if node.target is _TYPE_CHECK:
+            module.graph.erase_node(node)
+    module.graph.eliminate_dead_code()
+    module.recompile()
+    return module
+
+
+def _other_inputs(program: torch.export.ExportedProgram, name: str) -> list[Any]:
+    """The values that the program was exported with for all inputs but the first, an image."""
+    specs = program.graph_signature.input_specs
+    found = [spec.arg for spec in specs if spec.kind is InputKind.USER_INPUT]
+    tensors = [argument for argument in found if isinstance(argument, TensorArgument)]
+    if len(tensors) != 1 or found[0] is not tensors[0]:
+        raise has_other_inputs(name, [argument.name for argument in tensors])
+    positional, by_keyword = program.call_spec.in_spec.children()
+    forms = [*positional.children(), *by_keyword.children()]
+    if not forms[0].is_leaf():
+        kind = forms[0].type.__name__
+        raise takes_no_tensor(name, tensors[0].name, f"a {kind}")
+    return [argument.value for argument in found[1:] if isinstance(argument, ConstantArgument)]
+
+
+def _example_of_image(program: torch.export.ExportedProgram) -> torch.Tensor:
+    """The description of the image that it was exported with; open sizes are symbols."""
+    specs = program.graph_signature.input_specs
+    name = next(s.arg.name for s in specs if s.kind is InputKind.USER_INPUT)
+    image: torch.Tensor = next(n for n in program.graph.nodes if n.name == name).meta["val"]
+    return image

@@ -1,0 +1,113 @@
+"""The child process: open a stranger's file, hand back its graph and its logits, end.
+
+`sandbox/__main__.py` has restricted this process before.
+"""
+
+from __future__ import annotations
+
+import re
+import traceback
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.loading.intake.chain import take_in
+from converters.loading.intake.subject.running import reason_of
+from converters.loading.kinds.detect import detect_kind
+from converters.loading.kinds.quantized import refuse_quantized_torch
+from converters.loading.sandbox.messages import (
+    SOURCE_NAME,
+    Answer,
+    Refusal,
+    Request,
+    SourceKind,
+    read_request,
+    write_answer,
+    write_result,
+)
+from edge.errors import ConfigError, EdgeError, ModelError
+
+# How torch names devices that are not there.
+_GPU: Final = re.compile(r"\b(CUDA|cuda|mps|MPS|xpu|XPU|HIP)\b|NVIDIA")
+
+
+def open_source(folder: Path) -> None:
+    """Open `FOLDER/source` and leave an answer, whatever happens short of a crash."""
+    request, samples = read_request(folder)
+    try:
+        answer = _open(folder, request, samples)
+    except EdgeError as error:
+        answer = _refusal(error)
+    except Exception as error:  # noqa: BLE001  # this process's main(): every error is an answer
+        # torch, protobuf, onnx and ONNX Runtime raise dozens of types for files they cannot read.
+        answer = _refusal(_cannot_open(request, error))
+    write_answer(folder, answer)
+
+
+def _open(folder: Path, request: Request, samples: NDArray[np.float32]) -> Answer:
+    path = folder / SOURCE_NAME
+    kind = _kind(path, request)
+    refuse_quantized_torch(path, kind, request.name)
+    if request.describes:
+        from converters.loading.describe.describe import describe
+        from converters.loading.describe.findings import to_json
+
+        found = describe(kind, path, request)
+        trusted = {"trusted_pickle": True} if found.needs_trust else {}
+        return Answer(found.kind, {"findings": to_json(found.findings), **trusted}, None)
+    facts: dict[str, Any] = {}
+    if kind is SourceKind.ONNX:
+        # It is run within the child's limits here; the converter will run it without.
+        taken = take_in(path.read_bytes(), request.name, request.class_count, samples)
+    else:
+        # Three seconds and 200 MB that an ONNX file does not need.
+        from converters.loading.child.torch_source import open_torch
+
+        kind, taken, facts = open_torch(kind, path, request, samples)
+    facts = taken.facts(facts)
+    write_result(folder, taken.model.SerializeToString(), taken.given())
+    return Answer(kind, facts, None)
+
+
+def _kind(path: Path, request: Request) -> SourceKind:
+    if not request.parts:
+        return detect_kind(path, request.name)
+    # They are of torch or safetensors, whose readers are needed anyway.
+    from converters.loading.weights.parts import kind_of_parts
+
+    return kind_of_parts(path.parent, request)
+
+
+def _cannot_open(request: Request, error: Exception) -> ModelError:
+    refusal = ModelError(
+        f"{request.name} cannot be opened ({type(error).__name__}: {reason_of(error)}). "
+        f"{_remedy(request, error)}"
+    )
+    refusal.__cause__ = error
+    return refusal
+
+
+def _remedy(request: Request, error: Exception) -> str:
+    if _GPU.search(str(error)):
+        return "It asks for a GPU: move the model to the CPU (model.cpu()) and export it again."
+    if isinstance(error, PermissionError):
+        return (
+            "It is opened without network, without other programs, and with no files but those of "
+            "Python's search path; put what it needs there."
+        )
+    if type(error).__name__ == "SafetensorError":
+        return "A whole file of a model that runs is needed; copy it or save it again."
+    if request.trusted and isinstance(error, ImportError | AttributeError):
+        return (
+            "Its classes must be importable under the names that they had where it was saved "
+            "(PYTHONPATH=FOLDER edge-convert ...); or save the state dict there."
+        )
+    # Of every other kind, a file that ends early is refused where it is read.
+    return "The file is whole: run it on an image of the card's size where it was made."
+
+
+def _refusal(error: EdgeError) -> Answer:
+    trace = "".join(traceback.format_exception(error))[-20_000:]
+    return Answer(None, {}, Refusal(str(error), isinstance(error, ConfigError), trace))

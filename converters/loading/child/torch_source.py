@@ -1,0 +1,116 @@
+"""Open any kind of torch file and take its graph in. Runs in the child."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from converters.loading.checks.devices import on_cpu
+from converters.loading.checks.kernels import checked_kernels
+from converters.loading.checks.torchscript import check_torchscript
+from converters.loading.child.exported_program import open_exported_program
+from converters.loading.intake.batch.free import FixedBatchError
+from converters.loading.intake.chain import take_in
+from converters.loading.intake.subject.subject import Subject
+from converters.loading.sandbox.messages import Request, SourceKind
+from converters.loading.torch_graph.export import export
+from converters.loading.torch_graph.run import Ran, run_module
+from converters.loading.weights.open_weights import open_parts, open_pickle, open_safetensors
+from edge.errors import ModelError
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    kind: SourceKind
+    module: nn.Module
+    facts: dict[str, Any]
+    batch: int = 0
+
+
+def open_torch(
+    kind: SourceKind, path: Path, request: Request, samples: NDArray[np.float32]
+) -> tuple[SourceKind, Subject, dict[str, Any]]:
+    """Load the file, run it on normalised images (n, 3, h, w), take its graph in.
+
+    Returns:
+        What it is, the graph that was taken in, and facts of the file.
+
+    Raises:
+        ModelError: damaged, not a classifier of such images, or it would run code.
+        ConfigError: the card's architecture is missing or not there.
+    """
+    height, width = samples.shape[2:]
+    loaded = _load(kind, path, request, (height, width))
+    if kind is not SourceKind.EXPORTED_PROGRAM:
+        # An exported program has its mode in its operators, and refuses to change it.
+        loaded.module.eval()
+    # Not in inference mode, where the guard would see whole layers and not their kernels.
+    with torch.no_grad(), checked_kernels():
+        ran = run_module(loaded.module, request.name, request.class_count, samples, loaded.batch)
+    changes = [*loaded.facts.get("changes", []), *ran.changes]
+    facts = loaded.facts | ({"changes": changes} if changes else {})
+    return loaded.kind, taken_in(ran, request, samples), facts
+
+
+def taken_in(ran: Ran, request: Request, samples: NDArray[np.float32]) -> Subject:
+    """The graph of a module that ran on the samples, for any batch.
+
+    Raises:
+        ModelError: it cannot be exported, or brought to the form of a bundle's graph.
+    """
+    try:
+        return _exported(ran, request, samples, ran.given.batch)
+    except FixedBatchError as fixed:
+        # Code that goes through its images one by one is written out for those of the example.
+        if ran.given.batch == 1:
+            raise
+        try:
+            return _exported(ran, request, samples, 1)
+        except ModelError:
+            raise fixed from None
+
+
+def _exported(ran: Ran, request: Request, samples: NDArray[np.float32], batch: int) -> Subject:
+    # Code by others is run once more; a network of our own is traced, which the guard disturbs.
+    is_script = any(isinstance(m, torch.jit.ScriptModule) for m in ran.module.modules())
+    height, width = samples.shape[2:]
+    with torch.no_grad(), checked_kernels() if is_script else nullcontext():
+        graph = export(ran.module, request.name, height, width, batch, any_size=request.any_size)
+    given = replace(ran.given, batch=batch)
+    return take_in(graph, request.name, request.class_count, samples, given)
+
+
+def _load(kind: SourceKind, path: Path, request: Request, size: tuple[int, int]) -> _Loaded:
+    if kind in (SourceKind.TORCHSCRIPT, SourceKind.EXPORTED_PROGRAM):
+        # Operators that give memory as they find it give NaN.
+        torch.use_deterministic_algorithms(mode=True, warn_only=True)
+        path = on_cpu(path, kind)
+    if kind is SourceKind.TORCHSCRIPT:
+        return _Loaded(kind, _open_torchscript(path, request), {})
+    if kind is SourceKind.EXPORTED_PROGRAM:
+        program = open_exported_program(path, request, size)
+        return _Loaded(kind, program.module, program.facts, program.batch)
+    if request.parts:
+        opened = open_parts(kind, path.parent, request)
+    elif kind is SourceKind.SAFETENSORS:
+        opened = open_safetensors(path, request)
+    else:
+        opened = open_pickle(path, request)
+    return _Loaded(opened.kind, opened.module, opened.facts)
+
+
+def _open_torchscript(path: Path, request: Request) -> nn.Module:
+    check_torchscript(path, request.name)
+    with warnings.catch_warnings():
+        # Laboratories hold TorchScript files; that torch advises against new ones is no help.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        module: nn.Module = torch.jit.load(path, "cpu")  # type: ignore[no-untyped-call]
+    return module

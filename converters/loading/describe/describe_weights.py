@@ -1,0 +1,102 @@
+"""What a file of weights tells for its card: arguments of the training, sizes of the layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from torch import Tensor
+
+from converters.loading.describe.findings import Description, Finding, Findings
+from converters.loading.describe.notes import noted
+from converters.loading.kinds.quantized import already_quantized, quantized_tensor_name
+from converters.loading.pickled.plain import as_mapping
+from converters.loading.sandbox.messages import Request, SourceKind
+from converters.loading.weights.candidates import Candidate, find_candidates
+from converters.loading.weights.file_architecture import file_architecture
+from converters.loading.weights.open_weights import code_needed, is_module, refuse_useless
+from converters.loading.weights.parts import read_parts
+from converters.loading.weights.read import read_pickle_file, read_safetensors
+
+# Where trainings keep their arguments.
+_ARGUMENT_KEYS: Final = ("hyper_parameters", "args", "config", "cfg", "hparams", "meta", "opt")
+# What the layer is called that gives the classes.
+_HEADS: Final = frozenset({"classifier", "fc", "head", "linear", "logits", "last_linear"})
+# What they call the network.
+_NETWORK_KEYS: Final = ("architecture", "arch", "model_name", "model", "backbone", "encoder_name")
+
+
+def describe_safetensors(path: Path) -> Findings:
+    """The number of classes, and the notes in the file's header."""
+    tensors, notes = read_safetensors(path)
+    return noted(notes, "the file's notes").or_else(_of_tensors(Candidate("", tensors)))
+
+
+def describe_parts(kind: SourceKind, folder: Path, request: Request) -> Findings:
+    """The number of classes of weights in several files.
+
+    Raises:
+        ModelError: they are not the parts of one model.
+    """
+    return _of_tensors(read_parts(kind, folder, request))
+
+
+def describe_pickle(path: Path, request: Request) -> Description:
+    """What stands beside the weights, and the number of classes.
+
+    Raises:
+        ModelError: it is damaged, quantized, or holds neither weights nor a module.
+    """
+    content = read_pickle_file(path, request)
+    candidates = find_candidates(content.tree)
+    code = code_needed(content, candidates)
+    refuse_useless(content, candidates, code, request)
+    quantized = quantized_tensor_name(content.names)
+    if quantized:
+        raise already_quantized(request.name, quantized)
+    found = _of_training(content.tree)
+    if code and (not candidates or is_module(content.tree, candidates)):
+        return Description(SourceKind.PICKLED_MODULE, found, needs_trust=True)
+    kind = SourceKind.CHECKPOINT if candidates[0].key else SourceKind.STATE_DICT
+    return Description(kind, found.or_else(_of_tensors(candidates[0])), needs_trust=bool(code))
+
+
+def _of_training(tree: object) -> Findings:
+    top = as_mapping(tree) or {}
+    found = noted(top, "the file")
+    for key in _ARGUMENT_KEYS:
+        arguments = as_mapping(top.get(key))
+        if arguments is not None:
+            found = found.or_else(_of_arguments(arguments, f"{key} in the file"))
+    named = file_architecture(tree, 0)
+    if named is None:
+        return found
+    values = {"name": named.name, **named.arguments}
+    return Findings(architecture=Finding(values, "the file")).or_else(found)
+
+
+def _of_arguments(arguments: Mapping[Any, Any], origin: str) -> Findings:
+    name = next((n for k in _NETWORK_KEYS if isinstance(n := arguments.get(k), str)), None)
+    count = arguments.get("num_classes")
+    return Findings(
+        # Of which library it is the training does not say.
+        architecture=Finding({"name": name}, origin, is_guess=True) if name else None,
+        outputs=Finding(count, origin) if type(count) is int and count > 1 else None,
+    ).or_else(noted(arguments, origin))
+
+
+def _of_tensors(candidate: Candidate) -> Findings:
+    """The number of classes, where the last layer is what it seems to be."""
+    layers: dict[str, Tensor] = {
+        name: tensor
+        for name, tensor in candidate.tensors.items()
+        if name.endswith("weight") and tensor.dim() in (2, 4)
+    }
+    if not layers:
+        return Findings()
+    # The names of some files are in the order of the alphabet.
+    heads = [name for name in layers if _HEADS.intersection(name.split("."))]
+    last = (heads or list(layers))[-1]
+    count = int(layers[last].shape[0])
+    return Findings(outputs=Finding(count, f"the size of {last[:80]}", is_guess=True))

@@ -1,0 +1,1 @@
+"""An ONNX file decoded, its operators and sizes checked."""

@@ -1,0 +1,48 @@
+"""Refusals of whole files whose network is for other images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from converters.loading.graph_file.size_search import running_sizes
+from converters.loading.intake.subject.running import reason_of
+from edge.errors import ModelError
+from edge.text.counted import counted
+
+
+def does_not_run(
+    name: str,
+    size: tuple[int, int],
+    error: BaseException,
+    run: Callable[[int, int], object],
+) -> ModelError:
+    """The refusal of a network that does not run on the card's images.
+
+    Args:
+        size: height and width that the card says, px.
+        error: what running it gave.
+        run: runs it on an image of another height and width, and raises where it cannot.
+    """
+    height, width = size
+    advice = running_sizes(run, height, width)
+    return ModelError(
+        f"{name} does not run on float images (batch, 3, {height}, {width}): "
+        f"{reason_of(error)}. {advice}, or export a classifier of one image tensor."
+    )
+
+
+def has_other_channels(name: str, channels: int, where: str = "") -> ModelError:
+    """The refusal of a network for images that are not in colour; `where` says how that is seen."""
+    return ModelError(
+        f"{name} takes images of {counted(channels, 'channel')}{where}, 3 are needed: red, green "
+        "and blue. Train or export the network for colour images."
+    )
+
+
+def has_other_inputs(name: str, inputs: Sequence[str]) -> ModelError:
+    """The refusal of a network that needs more than images, or no images; `inputs` in words."""
+    found = ", ".join(inputs) or "none is read"
+    return ModelError(
+        f"{name} has {len(inputs)} inputs ({found[:300]}); a classifier with one input, the "
+        "image, is needed. Export it with the others as constants."
+    )

@@ -1,0 +1,1 @@
+"""The report of a conversion as one HTML page."""

@@ -1,0 +1,98 @@
+"""What is to be quantized, and the graph that a placement, ranges and layers in float give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from converters.accuracy.comparison import Evidence
+from converters.accuracy.gate import Check
+from converters.calibration.calibration import Calibration
+from converters.calibration.ranges import Range
+from converters.correction.float_run import FloatRun
+from converters.correction.layer_correction import correct_layers
+from converters.fp16.range_check import NOTHING, Beyond
+from converters.int8.onnx_to_int8 import Int8Model, quantize
+from converters.int8.tensorrt_graph import for_tensorrt
+from converters.layers.macs import layer_macs
+from converters.layers.placement import Placement
+from edge.command.progress import OnProgress
+from edge.preprocess import InputSpec
+
+Judge = Callable[[Int8Model, Placement], tuple[Evidence, list[Check]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is to be quantized.
+
+    Attributes:
+        reference: calibration images on which the layers are brought back to FP32's output.
+        probe: some of them, as equally of each class as they allow, on which methods and layers
+            are compared.
+        beyond: what FP16 cannot hold; in graphs for GPUs it stays in FP32.
+        macs: multiply-accumulates by layer. To count them the model is run once.
+    """
+
+    model: onnx.ModelProto
+    calibration: Calibration
+    spec: InputSpec
+    reference: FloatRun
+    probe: FloatRun
+    judge: Judge
+    on_progress: OnProgress
+    beyond: Beyond = NOTHING
+    macs: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "macs", layer_macs(self.model))
+
+
+def build(
+    problem: Problem,
+    placement: Placement,
+    ranges: dict[str, Range],
+    *,
+    kept_float: Collection[str],
+    is_corrected: bool,
+) -> Int8Model:
+    """The graph for a placement, in the form that its target reads."""
+    reference = problem.reference if is_corrected else None
+    int8 = quantize_on(problem, placement, ranges, reference, kept_float=kept_float)
+    if not placement.symmetric:
+        return int8
+    half_floats = placement.half_floats
+    model = for_tensorrt(int8.model, half_floats=half_floats, beyond=problem.beyond)
+    return replace(int8, model=model)
+
+
+def quantize_on(
+    problem: Problem,
+    placement: Placement,
+    ranges: dict[str, Range],
+    reference: FloatRun | None,
+    *,
+    kept_float: Collection[str] = (),
+) -> Int8Model:
+    """The graph with its floats in FP32, its layers corrected on `reference` where one is given."""
+
+    def quantized(model: onnx.ModelProto, rounded: Mapping[str, NDArray[np.int8]]) -> Int8Model:
+        return quantize(
+            model, ranges, problem.spec, placement, kept_float=kept_float, rounded=rounded
+        )
+
+    if reference is None:
+        return quantized(problem.model, {})
+    return correct_layers(
+        problem.model,
+        quantized,
+        placement,
+        reference,
+        on_layer=lambda done, of: problem.on_progress(
+            f"correcting layers for {placement.name}", done, of
+        ),
+    )

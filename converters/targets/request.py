@@ -1,0 +1,127 @@
+"""What a person asks of a conversion, and the images that go with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from converters.accuracy.gate import Gate
+from converters.inputs.card import DRAWN, ModelCard
+from converters.inputs.image_set import ImageSet, draw_images, load_images
+from edge.command.progress import OnProgress
+from edge.errors import ConfigError
+
+# Fewer images leave the tails of the activations to chance.
+MIN_CALIBRATION_IMAGES: Final = 32
+DRAWN_VALIDATION_COUNT: Final = 200
+# Not the demo's seeds: the demo's cells are neither calibrated nor validated on.
+DRAWN_CALIBRATION_SEED: Final = 7_919
+DRAWN_VALIDATION_SEED: Final = 104_729
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the person asked for. Folders given here win over the card's.
+
+    Attributes:
+        strict: refuse where INT8 cannot pass the gate, in place of an FP32 bundle.
+        cache: folder for calibration results, None for none.
+        trust_pickle: `sha256:HEX` of a pickled model that may run its code.
+        tensorrt8: write the graph that TensorRT 8 reads too.
+        allow_weak_validation: judge on few images, or without some classes.
+    """
+
+    model: Path
+    card: ModelCard
+    target: Path
+    int8: bool
+    calibration: Path | str | None = None
+    validation: Path | str | None = None
+    calibration_limit: int = 256
+    overwrite: bool = False
+    strict: bool = False
+    cache: Path | None = None
+    trust_pickle: str | None = None
+    tensorrt8: bool = False
+    allow_weak_validation: bool = False
+    gate: Gate = field(default_factory=Gate)
+
+
+def calibration_images(
+    request: Request, scratch: Path, on_progress: OnProgress | None = None
+) -> ImageSet | None:
+    """The images to calibrate on, None without INT8; drawn ones are written into `scratch`.
+
+    Raises:
+        ConfigError: none are named, too few, or they cannot be used.
+    """
+    if not request.int8:
+        return None
+    chosen = request.calibration or request.card.calibration
+    if chosen is None:
+        raise ConfigError(
+            "INT8 needs calibration images and the card names none. Give --calibration DIR with "
+            "some hundred exported images (no labels needed)."
+        )
+    limit = request.calibration_limit
+    if chosen == DRAWN:
+        images = draw_images(limit, DRAWN_CALIBRATION_SEED, scratch / "calibration")
+    else:
+        images = load_images(Path(chosen), limit=limit, on_progress=on_progress)
+    if len(images.files) < MIN_CALIBRATION_IMAGES:
+        raise ConfigError(
+            f"{images.origin} holds {len(images.files)} calibration images"
+            f"{images.left_out_text}, {MIN_CALIBRATION_IMAGES} are needed. Give a folder with some "
+            "hundred exported images."
+        )
+    return images
+
+
+def validation_images(
+    request: Request, scratch: Path, on_progress: OnProgress | None = None
+) -> ImageSet:
+    """The labelled images to judge on; drawn ones are written into `scratch`.
+
+    Raises:
+        ConfigError: none are named, or they cannot be used.
+    """
+    chosen = request.validation or request.card.validation
+    if chosen is None:
+        raise ConfigError(
+            "the accuracy check needs validation images and the card names none. Give "
+            "--validation DIR with one folder of images per class."
+        )
+    return labelled_images(chosen, request.card.classes, scratch, on_progress)
+
+
+def shared_images(calibration: ImageSet, validation: Sequence[Path]) -> int:
+    """How many validation images are calibration images too, byte for byte."""
+    calibrated = [path for _, path in calibration.files]
+    # Only files of equal size are read and hashed.
+    sizes = {path.stat().st_size for path in calibrated}
+    same_size = [path for path in validation if path.stat().st_size in sizes]
+    digests = {_digest(path) for path in calibrated} if same_size else set()
+    return sum(_digest(path) in digests for path in same_size)
+
+
+def labelled_images(
+    source: Path | str,
+    classes: tuple[str, ...],
+    scratch: Path,
+    on_progress: OnProgress | None = None,
+) -> ImageSet:
+    """A folder's images with their classes; drawn ones are written into `scratch`.
+
+    Raises:
+        ConfigError: they cannot be used.
+    """
+    if source == DRAWN:
+        return draw_images(DRAWN_VALIDATION_COUNT, DRAWN_VALIDATION_SEED, scratch / "validation")
+    return load_images(Path(source), classes, on_progress=on_progress)
+
+
+def _digest(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).digest()

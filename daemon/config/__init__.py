@@ -1,0 +1,1 @@
+"""The configuration file of the service: read strictly, checked as a whole."""

@@ -1,0 +1,102 @@
+"""Counts of what this process did, for progress, summaries and the status line."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from daemon.image.records import LATER_RUN, Dropped, Finished, Postponed, Unchanged, Verdict
+from daemon.image.watch_folder import WatchFolder
+from daemon.system.clock import Clock
+from edge.labeller import Status
+
+
+class OutcomeCounts:
+    """Counts by outcome. Safe to use from several threads.
+
+    `expected` is how many images will have an outcome, where that is known.
+    """
+
+    def __init__(
+        self, watch_folders: Mapping[int, WatchFolder], *, clock: Clock = time.monotonic
+    ) -> None:
+        self.expected: int | None = None
+        self._watch_folders = watch_folders
+        self._without_ids = 0
+        self._left = 0
+        self._clock = clock
+        self._started_s = clock()
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def add(self, verdicts: Iterable[Verdict]) -> None:
+        """Count images that have left the queue."""
+        with self._lock:
+            for verdict in verdicts:
+                if isinstance(verdict, Finished):
+                    self._counts[verdict.outcome.status] += 1
+                    version = verdict.image.version
+                    self._without_ids += self._watch_folders[version.folder_id].lacks_ids(
+                        version.path
+                    )
+                elif isinstance(verdict, Dropped):
+                    self._counts[verdict.state] += 1
+                elif isinstance(verdict, Unchanged):
+                    self._counts["unchanged"] += 1
+                elif isinstance(verdict, Postponed):
+                    self._left += verdict.delay_s == LATER_RUN
+
+    @property
+    def left(self) -> int:
+        """Images that another program or a share in trouble kept back, left for a later run."""
+        return self._left
+
+    @property
+    def finished(self) -> int:
+        """Images that have an outcome now, a new one or still the one before."""
+        return sum(self._counts[status] for status in (*Status, "unchanged"))
+
+    @property
+    def rejected(self) -> int:
+        """Images that were rejected."""
+        return self._counts[Status.REJECTED]
+
+    def seconds(self) -> float:
+        """Seconds since the count began."""
+        return self._clock() - self._started_s
+
+    def text(self) -> str:
+        """For example `790 labelled, 0 unidentified, 1 rejected`."""
+        outcomes = [f"{self._counts[status]} {status}" for status in Status]
+        others = {name: self._counts[name] for name in ("unchanged", "gone")}
+        others["without ids"] = self._without_ids
+        return ", ".join([*outcomes, *(f"{n} {what}" for what, n in others.items() if n)])
+
+    def summary(self) -> str:
+        """The counts, the rate and the time, for a person."""
+        if not self.finished:
+            return f"{self.text()}\nnothing new to label"
+        return f"{self.text()}\n{self.rate():.1f} images/s in {self.seconds():.1f} s"
+
+    def to_dict(self) -> dict[str, float]:
+        """The same as JSON types."""
+        with self._lock:
+            counts = {str(status): self._counts[status] for status in Status}
+            unchanged, gone = self._counts["unchanged"], self._counts["gone"]
+        seconds = self.seconds()
+        rate = (sum(counts.values()) + unchanged) / max(seconds, 1e-9)
+        return {
+            **counts,
+            "unchanged": unchanged,
+            "gone": gone,
+            "without_ids": self._without_ids,
+            "left": self._left,
+            "seconds": round(seconds, 3),
+            "images_per_second": round(rate, 1),
+        }
+
+    def rate(self) -> float:
+        """Images that were finished with per second."""
+        return self.finished / max(self.seconds(), 1e-9)

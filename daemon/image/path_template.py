@@ -1,0 +1,69 @@
+"""Sample and slide ids from an image's path, such as `{sample_id}/{slide_id}/*`."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Final
+
+from daemon.system.same_text import comparable
+from edge.errors import ConfigError
+
+GROUPS: Final = ("sample_id", "slide_id")
+
+_TOKEN: Final = re.compile(r"\{(?P<group>[^{}]*)\}|(?P<any_folders>\*\*)|(?P<any_name>\*)")
+
+
+@dataclass(frozen=True, slots=True)
+class PathTemplate:
+    """A path below the watch folder: `{name}` and `*` stay within one folder, `**` does not."""
+
+    text: str
+    regex: re.Pattern[str]
+
+    @classmethod
+    def parse(cls, text: str) -> PathTemplate:
+        """Read a template.
+
+        Raises:
+            ConfigError: it names an unknown id, one twice, or none, or a brace stands alone.
+        """
+        groups = [match["group"] for match in _TOKEN.finditer(text) if match["group"] is not None]
+        unknown = [group for group in groups if group not in GROUPS]
+        known = " and ".join(f"{{{group}}}" for group in GROUPS)
+        if set("{}") & set(_TOKEN.sub("", text)):
+            raise ConfigError(f"{text!r} has a brace without its partner; use {known}.")
+        if unknown or not groups or len(set(groups)) < len(groups):
+            raise ConfigError(f"{text!r} is no path template; use {known}, each at most once.")
+        return cls(text, re.compile(_to_regex(text), re.DOTALL))
+
+    def ids(self, path: bytes) -> tuple[str | None, str | None]:
+        """Sample id and slide id of a path; None where the template does not give them."""
+        # Bytes that are not UTF-8 could not be written to a JSON sidecar.
+        match = self.regex.fullmatch(path.decode("utf-8", "backslashreplace"))
+        found = match.groupdict() if match else {}
+        return found.get("sample_id"), found.get("slide_id")
+
+
+def _to_regex(text: str) -> str:
+    parts, end = [], 0
+    for match in _TOKEN.finditer(text):
+        parts.append(_literal_regex(text[end : match.start()]))
+        parts.append(_token_regex(match))
+        end = match.end()
+    return "".join(parts) + _literal_regex(text[end:])
+
+
+def _literal_regex(text: str) -> str:
+    """What a person wrote, in both Unicode forms. Ids stay as the disk has them."""
+    forms = ((c, unicodedata.normalize("NFD", c)) for c in comparable(text))
+    return "".join(
+        re.escape(c) if c == nfd else f"(?:{re.escape(c)}|{re.escape(nfd)})" for c, nfd in forms
+    )
+
+
+def _token_regex(match: re.Match[str]) -> str:
+    if match["group"] is not None:
+        return f"(?P<{match['group']}>[^/]+)"
+    return ".*" if match["any_folders"] else "[^/]*"

@@ -1,0 +1,100 @@
+"""Does the outcome that an image has still hold? Asked of images that are looked at again.
+
+Results that stand are not issued again for bytes that did not change: permissions, a hard link, a
+copied-back file, or an old file server at the beginning of summer time change only a file's times.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from daemon.image.records import ClaimedImage, Postponed, Unchanged
+from daemon.image.watch_folder import WatchFolder
+from edge.errors import ImageError, StorageError, TransientError
+from edge.image_files.read import ImageLimits, read_file
+from edge.labeller import Outcome, Status
+from edge.sidecar import sidecar_path
+
+
+class Comparison:
+    """Compares an image with the outcome that it has. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        watch_folders: Mapping[int, WatchFolder],
+        limits: ImageLimits,
+        has_sidecars: Callable[[Path], bool],
+        away_delay_s: float,
+    ) -> None:
+        """Make one.
+
+        Args:
+            watch_folders: the watch folders.
+            limits: what is read of an image.
+            has_sidecars: whether all sidecars of an image are there, by its path or its mirror in
+                the results tree; StorageError: nobody knows now.
+            away_delay_s: how long an image waits then.
+        """
+        self._watch_folders = watch_folders
+        self._limits = limits
+        self._has_sidecars = has_sidecars
+        self._away_delay_s = away_delay_s
+
+    def of_bytes(self, image: ClaimedImage) -> Unchanged | Postponed | None:
+        """The verdict on an image whose label stands; None: it is to be labelled."""
+        standing = image.standing
+        # A rejection may be another one by now: it costs no inference to see.
+        if standing is None or standing.status is Status.REJECTED:
+            return None
+        try:
+            file = read_file(self._watch_folder(image).image(image.version.path), self._limits)
+        except (ImageError, TransientError):
+            return None  # the usual way says what is wrong with it
+        return self._stands(image) if file.sha256 == standing.sha256 else None
+
+    def of_outcome(self, image: ClaimedImage, outcome: Outcome) -> Unchanged | Postponed | None:
+        """The verdict on an image that was judged once more; None: its outcome is another one."""
+        standing = image.standing
+        if standing is None or (outcome.status, str(outcome.reason), outcome.image.sha256) != (
+            standing.status,
+            str(standing.reason),
+            standing.sha256,
+        ):
+            return None
+        return self._stands(image) if outcome.status is Status.REJECTED else None
+
+    def _watch_folder(self, image: ClaimedImage) -> WatchFolder:
+        return self._watch_folders[image.version.folder_id]
+
+    def _stands(self, image: ClaimedImage) -> Unchanged | Postponed | None:
+        try:
+            is_whole = self._has_sidecars(self._watch_folder(image).target(image.version.path))
+            return Unchanged(image) if is_whole else None
+        except StorageError as error:
+            cause = error.__cause__
+            text = cause.strerror if isinstance(cause, OSError) else type(error).__name__
+            since_s = image.unfinished_since_s
+            return Postponed(image, self._away_delay_s, image.attempts, f"sidecar: {text}", since_s)
+
+
+def has_sidecars(target: Path, formats: tuple[str, ...]) -> bool:
+    """Whether all sidecars of an image are there, as files.
+
+    Args:
+        target: the image's path, or its mirror in the results tree.
+        formats: the configured ones.
+
+    Raises:
+        StorageError: the disk or share does not say.
+    """
+    try:
+        modes = [sidecar_path(target, format_).lstat().st_mode for format_ in formats]
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise StorageError(
+            f"sidecars in {target.parent} cannot be looked at ({error.strerror})."
+        ) from error
+    return all(stat.S_ISREG(mode) for mode in modes)

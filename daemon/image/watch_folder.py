@@ -1,0 +1,139 @@
+"""A watch folder: which files in it are images, and where their sidecars go."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from daemon.image.passed_over import Reason
+from daemon.image.path_template import PathTemplate
+from daemon.image.records import ImageVersion
+from daemon.system.mounts import MountMemory
+from daemon.system.same_text import comparable
+from edge.files.temporary import is_temporary
+from edge.image_folders.names import is_system_name
+from edge.sidecar import FORMATS, Origin, printable_name
+
+# Never images, whatever the pattern: a sidecar of a sidecar would get one too, without end.
+_SIDECAR_SUFFIXES: Final = tuple(f".{format_}" for format_ in FORMATS)
+_INT64_MAX: Final = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class WatchFolder:
+    """One watch folder. `results` is the folder that holds its tree of sidecars."""
+
+    id: int
+    path: Path
+    results: Path
+    names: re.Pattern[str]
+    sample: PathTemplate | None = None
+    exclude: re.Pattern[str] | None = None
+    mount: MountMemory = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mount", MountMemory(self.path))
+
+    def image(self, path: bytes) -> Path:
+        """The image file at a path below the watch folder."""
+        return self.path / os.fsdecode(path)
+
+    def target(self, path: bytes) -> Path:
+        """What the sidecars are named after: the image, or its mirror in the results tree."""
+        return self.results / os.fsdecode(path)
+
+    def has_image(self, path: bytes) -> bool:
+        """Whether a file at this path is to be labelled."""
+        name = comparable(path.rpartition(b"/")[2])
+        return self.has_folder(path) and self.is_image_name(name)
+
+    def has_folder(self, path: bytes) -> bool:
+        """Whether a folder at this path is to be looked into."""
+        return not any(self.passes_over(comparable(name)) for name in path.split(b"/"))
+
+    def passes_over(self, name: str) -> Reason | None:
+        """Why a file or folder is left out, whatever it is; None: it is not.
+
+        `name` is as `comparable` gives it, here and below: a scan asks several times of each file.
+        Names that start with a dot are unfinished copies, AppleDouble twins (`._IMG.jpg`) and a
+        file server's `.snapshot` folders, which would show every image a second time.
+        """
+        if name.startswith("."):
+            return Reason.HIDDEN
+        if is_system_name(name):
+            return Reason.SYSTEM
+        return Reason.EXCLUDED if self.exclude and self.exclude.match(name) else None
+
+    def is_image_name(self, name: str) -> bool:
+        """Whether a file of this name, in a folder that is looked into, is to be labelled."""
+        if self.names.match(name) is None or is_sidecar_name(name):
+            return False
+        return not is_temporary(name)
+
+    def look(self, path: bytes) -> ImageVersion | None:
+        """The file's present version; None where it cannot be seen now."""
+        try:
+            return self.version(path, self._status(path))
+        except OSError:
+            return None
+
+    def is_gone(self, path: bytes) -> bool:
+        """Whether nothing has this path; False where nobody can tell now."""
+        try:
+            self._status(path)
+        except OSError as error:
+            return isinstance(error, FileNotFoundError | NotADirectoryError)
+        return False
+
+    def version(self, path: bytes, status: os.stat_result) -> ImageVersion:
+        """The version of a file that has this status."""
+        mtime_ns, ctime_ns = status.st_mtime_ns, status.st_ctime_ns
+        if not -_INT64_MAX <= mtime_ns <= _INT64_MAX or not -_INT64_MAX <= ctime_ns <= _INT64_MAX:
+            mtime_ns, ctime_ns = _within_int64(mtime_ns), _within_int64(ctime_ns)
+        return ImageVersion(self.id, path, status.st_size, mtime_ns, ctime_ns)
+
+    def identity(self) -> tuple[int, int] | None:
+        """Device and inode of the watch folder; None where it is not there.
+
+        The bare mount point of a share that was unmounted does not count as there.
+        """
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        if self.mount.is_bare(status):
+            return None
+        return status.st_dev, status.st_ino
+
+    def origin(self, path: bytes) -> Origin:
+        """What the sidecar says of where the image came from."""
+        sample_id, slide_id = self.sample.ids(path) if self.sample else (None, None)
+        return Origin(printable_name(self.image(path)), sample_id, slide_id)
+
+    def lacks_ids(self, path: bytes) -> bool:
+        """Whether ids are expected in the image's path and the template finds none."""
+        return self.sample is not None and self.sample.ids(path) == (None, None)
+
+    def _status(self, path: bytes) -> os.stat_result:
+        return os.lstat(os.fsencode(self.path) + b"/" + path)
+
+
+def is_sidecar_name(name: str) -> bool:
+    """Whether a file of this name is never an image, because sidecars have such names."""
+    return name.lower().endswith(_SIDECAR_SUFFIXES)
+
+
+def names_regex(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """A regex for names, as `comparable` gives them, that match a shell pattern in any case."""
+    joined = "|".join(fnmatch.translate(comparable(pattern)) for pattern in patterns)
+    return re.compile(joined, re.IGNORECASE)
+
+
+def _within_int64(ns: int) -> int:
+    # A file may claim a year after 2262, and one without a time on a share claims 1601, which is
+    # before 1677: SQLite's integers end at both.
+    return max(-_INT64_MAX, min(ns, _INT64_MAX))

@@ -1,0 +1,1 @@
+"""Installing the service under systemd, and taking it away again."""

@@ -1,0 +1,196 @@
+"""`check-config` inside the sandbox of the installed unit, so that it sees what the service sees.
+
+The unit as systemd has it, with all of its drop-ins, is run once more under another name with
+another command. Nothing of it is written a second time, so that the two cannot differ.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from daemon.config.config import load_config
+from daemon.install.place import Place, text_of
+from daemon.install.program import closed_program, hidden_above, hidden_program
+from daemon.install.unit_text import unquoted
+from edge.errors import BackendError, ConfigError
+
+_BOOTED: Final = Path("/run/systemd/system")
+_COMMAND: Final = re.compile(r"^ExecStart=(?P<program>\S+) run(?P<rest> .*)$", re.MULTILINE)
+_USER: Final = re.compile("^User=(.+)$", re.MULTILINE)
+_GROUP: Final = re.compile("^SupplementaryGroups=(.+)$", re.MULTILINE)
+# systemd's own exit codes for a process that it could not start (systemd.exec(5)).
+_NOT_STARTED: Final = range(200, 246)
+# The output may name images: it goes to a file of root's, not to the log.
+_CHECK: Final = """
+[Service]
+Type=oneshot
+NotifyAccess=none
+ExecStart=
+ExecStart={command}
+ExecReload=
+Restart=no
+WatchdogSec=0
+TimeoutStartSec=900
+RuntimeDirectoryPreserve=yes
+StandardInput=null
+StandardOutput=file:{folder}/out
+StandardError=file:{folder}/err
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxCheck:
+    """What `check-config` said within, and its exit code."""
+
+    exit_code: int
+    out: str
+    errors: str
+
+
+def has_systemd() -> bool:
+    """Whether systemd is this system's process 1 (sd_booted(3))."""
+    return _BOOTED.is_dir()
+
+
+def systemctl(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run `systemctl`, for what it says and its exit code."""
+    argv = ["systemctl", "--no-pager", *words]
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
+def check_in_sandbox(place: Place) -> SandboxCheck:
+    """Run `check-config` as the unit runs the service.
+
+    Raises:
+        ConfigError: this user may not, the unit is not installed, or it runs something else.
+        BackendError: there is no systemd, or it cannot start the program in the sandbox.
+    """
+    if not has_systemd():
+        raise BackendError("no systemd runs here. Run this on the machine of the service.")
+    if os.geteuid() != 0:
+        raise ConfigError("only root can start a check in the unit's sandbox: run this as root.")
+    text = unit_text_of(place)
+    with tempfile.TemporaryDirectory(prefix="edge-daemon-check-", dir="/run") as folder:
+        unit = f"edge-daemon-check-{os.getpid()}{f'@{place.instance}' if place.instance else ''}"
+        with _unit_file(f"{unit}.service", check_unit(text, Path(folder))):
+            exit_code = _run(f"{unit}.service", text)
+        out, errors = (text_of(Path(folder) / name) or "" for name in ("out", "err"))
+    if "Traceback (most recent call last)" in errors:
+        raise BackendError(
+            f"the program fails in the unit's sandbox before it begins: "
+            f"{errors.strip().splitlines()[-1]}. Install the package, not a link to its "
+            f"sources, where the user edge may read it."
+        )
+    return SandboxCheck(exit_code, out, errors + _hidden_lines(place, errors))
+
+
+def unit_text_of(place: Place) -> str:
+    """The unit with its drop-ins, as systemd reads them.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    result = systemctl("cat", f"{place.unit}.service")
+    if result.returncode != 0:
+        raise ConfigError(
+            f"there is no unit {place.unit} on this machine. Install it first: "
+            f"edge-daemon install{place.option}"
+        )
+    return result.stdout
+
+
+def check_unit(text: str, folder: Path) -> str:
+    """The unit of the check, made of the service's; what it says goes to two files in `folder`.
+
+    Raises:
+        ConfigError: the service's does not start `edge-daemon run`.
+    """
+    return text.rstrip("\n") + "\n" + _CHECK.format(command=_check_command(text), folder=folder)
+
+
+def _check_command(text: str) -> str:
+    commands = list(_COMMAND.finditer(text))
+    if not commands:
+        raise ConfigError(
+            "ExecStart= of the unit does not begin with edge-daemon run; only that is checked."
+        )
+    return f"{commands[-1]['program']} check-config{commands[-1]['rest']}"
+
+
+def _run(unit: str, text: str) -> int:
+    if systemctl("start", unit).returncode == 0:
+        return 0
+    shown = systemctl("show", unit, "-p", "Result", "-p", "ExecMainStatus").stdout
+    fields = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    code, result = int(fields.get("ExecMainStatus") or 0), fields.get("Result", "unknown")
+    if result == "exit-code" and code not in _NOT_STARTED:
+        return code
+    reason = _reason(unit) or result
+    program = Path(_check_command(text).split(" ", 1)[0])
+    causes = [*_missing_accounts(text), hidden_program(program) or "", *closed_program(program)]
+    lines = [f"systemd cannot start the program in the unit's sandbox: {reason}", *causes]
+    raise BackendError("\n".join(line for line in lines if line))
+
+
+def _missing_accounts(text: str) -> Iterator[str]:
+    """The user and the groups of a unit that this machine does not have."""
+    users = _USER.findall(text)
+    if users and not _is_known(pwd.getpwnam, users[-1]):
+        yield f"there is no user {users[-1]}. `edge-daemon install` makes it."
+    for word in _GROUP.findall(text):
+        group = unquoted(word)
+        if not group.isdigit() and not _is_known(grp.getgrnam, group):
+            yield (
+                f"there is no group {group}. Make it: groupadd --system {group}, or name another: "
+                "edge-daemon install --share GROUP"
+            )
+
+
+def _is_known(look_up: Callable[[str], object], name: str) -> bool:
+    try:
+        look_up(name)
+    except KeyError:
+        return False
+    return True
+
+
+def _hidden_lines(place: Place, errors: str) -> str:
+    """What `check-config` cannot tell from within: that a folder it misses is there, but hidden."""
+    try:
+        config = load_config(place.config)
+    except ConfigError:
+        return ""
+    return "".join(
+        f"error: {path} lies below {hidden}, which the unit does not see. Move it elsewhere.\n"
+        for path in (*config.folders, config.state_dir)
+        if str(path) in errors and (hidden := hidden_above(path))
+    )
+
+
+def _reason(unit: str) -> str:
+    """What systemd logged of its failure, the first line that says so."""
+    argv = ["journalctl", "--no-pager", "-q", "-o", "cat", "-u", unit]
+    result = subprocess.run(argv, capture_output=True, text=True, check=False)
+    lines = [line for line in result.stdout.splitlines() if "Failed" in line or "code=" in line]
+    return lines[0].removeprefix(f"{unit}: ") if lines else ""
+
+
+@contextmanager
+def _unit_file(name: str, text: str) -> Iterator[None]:
+    path = _BOOTED / name
+    path.write_text(text, "utf-8")
+    try:
+        yield
+    finally:
+        path.unlink()
+        systemctl("reset-failed", name)

@@ -1,0 +1,232 @@
+"""What `edge-daemon install` is to install: its options, joined with what is installed already."""
+
+from __future__ import annotations
+
+import grp
+import re
+import tempfile
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from daemon.config.config import Config, load_config
+from daemon.install.place import (
+    ETC,
+    PLAIN,
+    PREFIX,
+    Installed,
+    Place,
+    places,
+    read_installed,
+)
+from daemon.install.program import hidden_above, hidden_program
+from daemon.install.unit_files import config_text
+from daemon.intake.inotify_probe import PROBE_NAME
+from daemon.model.open_model import ENGINES_NAME
+from daemon.supervision.known_image import IMAGES_NAME
+from edge.errors import ConfigError
+
+# Folders that a daemon makes in its state folder, where those of instances lie too.
+STATE_FOLDERS: Final = (ENGINES_NAME, PROBE_NAME, IMAGES_NAME)
+# `edge` is the instance-less daemon's configuration.
+_TAKEN: Final = (PLAIN, *STATE_FOLDERS)
+_INSTANCE: Final = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What is to be installed where.
+
+    `config_text` is the configuration that the service will read and `config` its content: the
+    one that is there (`keeps_config`), or a new one. `makes_results`: the example's results folder
+    is made at each boot, where it is used; one that a person named is that person's.
+    """
+
+    place: Place
+    prefix: Path
+    share: str | None
+    has_gpu: bool
+    installed: Installed
+    keeps_config: bool
+    config_text: str
+    config: Config
+    makes_results: bool
+
+    @property
+    def program(self) -> Path:
+        """The command that the unit runs."""
+        return self.prefix / "bin" / "edge-daemon"
+
+    def missing_folders(self) -> list[Path]:
+        """Folders of the configuration that somebody has to make; none of an image."""
+        if self.place.is_image:
+            return []
+        made = self.config.results.folder if self.makes_results else None
+        return [path for path in self.config.folders if path != made and not path.is_dir()]
+
+
+def site_of(arguments: Namespace) -> Site:
+    """The options, checked, with what is installed already in place of those not given.
+
+    Raises:
+        ConfigError: one line for every option that cannot work, and for a configuration that is
+            there and wrong.
+    """
+    place = Place(arguments.instance, arguments.root.absolute())
+    problems = [*name_problems(place), *_path_problems(arguments), *_group_problems(arguments)]
+    _refuse(arguments, problems)
+    installed = read_installed(place)
+    prefix = arguments.prefix or installed.prefix or PREFIX
+    kept = place.text_of(place.config)
+    folders = _folders(arguments)
+    text = config_text(place, prefix, folders) if kept is None else kept
+    site = Site(
+        place=place,
+        prefix=prefix,
+        share=_group_word(place, arguments.share) or installed.share,
+        has_gpu=arguments.gpu or installed.has_gpu,
+        installed=installed,
+        keeps_config=kept is not None,
+        config_text=text,
+        config=_new_config(place, text) if kept is None else _kept_config(place),
+        makes_results=arguments.results is None and installed.makes_results,
+    )
+    problems = [*_lost_group(site), *_contradictions(site, folders), *_taken_folders(site)]
+    if not place.is_image and (problem := hidden_program(site.program)):
+        problems.append(problem)
+    _refuse(arguments, problems)
+    return site
+
+
+def _refuse(arguments: Namespace, problems: list[str]) -> None:
+    """Tell problems and missing folders, so that all are mended at once; one line an option."""
+    if problems:
+        told = {problem.split(" ", 1)[0] for problem in problems}
+        missing = (line for line in _missing(arguments) if line.split(" ", 1)[0] not in told)
+        raise ConfigError("\n".join([*problems, *missing]))
+
+
+def name_problems(place: Place) -> Iterator[str]:
+    """What is wrong with the names of the instance and of the root folder."""
+    if place.instance is not None and not _INSTANCE.fullmatch(place.instance):
+        yield f"--instance {place.instance!r}: give letters, digits, - and _, at most 64."
+    if place.instance in _TAKEN:
+        yield f"--instance {place.instance}: this name has another use; choose another."
+    if not place.root.is_dir():
+        yield f"--root {place.root}: there is no such folder."
+
+
+def _path_problems(arguments: Namespace) -> Iterator[str]:
+    is_here = arguments.root.absolute() == Path("/")
+    for option, path in {**_folders(arguments), "prefix": arguments.prefix}.items():
+        if path is None:
+            continue
+        if not path.is_absolute() or ".." in path.parts or not str(path).isprintable():
+            yield f"--{option} {str(path)!r}: give an absolute, printable path without .. in it."
+        elif hidden := hidden_above(path, follows_links=is_here):
+            yield (
+                f"--{option} {path}: the unit cannot see this folder, which lies below {hidden}; "
+                "choose one elsewhere."
+            )
+        elif option == "prefix" and not re.fullmatch(r"[\w/.-]+", str(path)):
+            yield f"--prefix {path}: give a path of letters, digits and / . - _ alone."
+
+
+def _group_problems(arguments: Namespace) -> Iterator[str]:
+    share: str | None = arguments.share
+    if share is not None and _group_number(Place(root=arguments.root.absolute()), share) is None:
+        yield f"--share {share}: there is no such group. Make it: groupadd --system {share}"
+
+
+def _lost_group(site: Site) -> Iterator[str]:
+    share = site.share
+    if share and not share.isdigit() and _group_number(site.place, share) is None:
+        yield (
+            f"the group {share} of {site.place.drop_ins}/share.conf is not there any more. Make "
+            f"it: groupadd --system {share}, or name another with --share."
+        )
+
+
+def _group_word(place: Place, share: str | None) -> str | None:
+    """What a unit calls a group. Such as `domain users` systemd finds by their number alone."""
+    if share is None or re.fullmatch("[A-Za-z_][A-Za-z0-9_-]*", share):
+        return share
+    return _group_number(place, share)
+
+
+def _taken_folders(site: Site) -> Iterator[str]:
+    """Folders that another daemon of this machine has, so that this one would never start."""
+    own = site.config
+    for other in places(site.place.root):
+        if other == site.place or not other.at(other.record).exists():
+            continue
+        with suppress(ConfigError):  # a wrong one is the other daemon's matter
+            taken = _kept_config(other)
+            pairs = [(a.folder, b.folder) for a in own.watch for b in taken.watch]
+            shared = [a for a, b in pairs if a.is_relative_to(b) or b.is_relative_to(a)]
+            if own.results.folder and own.results.folder == taken.results.folder:
+                shared.append(own.results.folder)
+            for folder in shared:
+                yield (
+                    f"{folder} belongs to {other.unit} ({other.config}). Give each daemon its own "
+                    f"folders, or remove that one first: edge-daemon uninstall{other.option}"
+                )
+
+
+def _missing(arguments: Namespace) -> Iterator[str]:
+    """Folders named and not there, told beside other problems so that all are mended at once."""
+    if arguments.root.absolute() != Path("/"):
+        return
+    for option, path in _folders(arguments).items():
+        if path is not None and not path.is_dir():
+            yield f"--{option} {path}: there is no such folder yet. Mount or make it."
+
+
+def _folders(arguments: Namespace) -> dict[str, Path | None]:
+    return {name: getattr(arguments, name) for name in ("bundle", "watch", "results")}
+
+
+def _contradictions(site: Site, folders: dict[str, Path | None]) -> Iterator[str]:
+    """Options for the configuration that differ from the one that is kept."""
+    config = site.config
+    present: dict[str, list[Path | None]] = {
+        "bundle": [config.bundle],
+        "watch": [watch.folder for watch in config.watch],
+        "results": [config.results.folder],
+    }
+    for option, path in folders.items():
+        if site.keeps_config and path is not None and path not in present[option]:
+            said = ", ".join(map(str, present[option])).replace("None", "null")
+            yield (
+                f"--{option} {path}: {site.place.config} is kept, and says {said}. Change it "
+                "there, then install again without this option."
+            )
+
+
+def _group_number(place: Place, group: str) -> str | None:
+    try:
+        if not place.is_image:
+            return str(grp.getgrnam(group).gr_gid)
+        lines = place.at(Path("/etc/group")).read_text().splitlines()
+    except (KeyError, OSError):
+        return None
+    fields = [line.split(":") for line in lines]
+    return next((field[2] for field in fields if field[0] == group and len(field) > 2), None)
+
+
+def _kept_config(place: Place) -> Config:
+    return load_config(place.at(place.config), base=ETC)
+
+
+def _new_config(place: Place, text: str) -> Config:
+    """A configuration as the daemon will read it at its place."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / place.config.name
+        path.write_text(text, "utf-8")
+        try:
+            return load_config(path, base=ETC)
+        except ConfigError as error:
+            raise ConfigError(str(error).replace(str(path), str(place.config))) from error

@@ -1,0 +1,177 @@
+"""The steps of an installation and of its removal: each can be described, and done."""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from daemon.install.place import Place
+from edge.errors import BackendError, StorageError
+from edge.files.atomic import make_folder, write_file
+
+
+@dataclass(frozen=True, slots=True)
+class FileStep:
+    """A file to write.
+
+    `is_persons` means that an existing one is left as it is; `is_made`, that it is made by the
+    program for other programs, so that its lines are nothing to show.
+    """
+
+    path: Path
+    content: str
+    is_persons: bool = False
+    is_made: bool = False
+    # Root's umask may be strict; the service's user must be able to read its configuration.
+    mode: int = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveStep:
+    """A file or a folder to remove; a folder with all that is in it only where `is_tree`."""
+
+    path: Path
+    is_tree: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeepStep:
+    """Something that stays, with the reason."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandStep:
+    """A command to run; `may_fail` where what it undoes may not be there."""
+
+    argv: tuple[str, ...]
+    may_fail: bool = False
+
+
+Step: TypeAlias = FileStep | RemoveStep | KeepStep | CommandStep
+
+
+def describe(place: Place, step: Step, *, is_whole: bool = True) -> Iterator[str]:
+    """What a step does, for people; a file with the lines that change, a new one where whole."""
+    match step:
+        case CommandStep():
+            yield f"run    {shlex.join(step.argv)}"
+        case RemoveStep():
+            yield f"remove {step.path}{', with all that is in it' if step.is_tree else ''}"
+        case KeepStep():
+            yield f"keep   {step.path}: {step.reason}"
+        case FileStep():
+            yield from _describe_file(place, step, is_whole=is_whole)
+
+
+def apply(place: Place, step: Step) -> None:
+    """Do a step; one that was done already changes nothing.
+
+    Raises:
+        StorageError: a file cannot be written or removed.
+        BackendError: a command is not there or fails.
+    """
+    match step:
+        case CommandStep():
+            _run(step)
+        case RemoveStep():
+            _remove(place.at(step.path), is_tree=step.is_tree)
+        case FileStep():
+            _write(place, step)
+        case KeepStep():
+            pass
+
+
+def _describe_file(place: Place, step: FileStep, *, is_whole: bool) -> Iterator[str]:
+    before = place.text_of(step.path)
+    if before == step.content:
+        yield f"same   {step.path}"
+        return
+    if before is None:
+        yield f"write  {step.path}"
+    elif step.is_persons:
+        yield f"keep   {step.path}, which is yours; a new one would differ:"
+    else:
+        yield f"change {step.path}"
+    if not step.is_made and (is_whole or before is not None):
+        for line in _difference(before, step.content):
+            yield f"       {line}"
+    if step.path.parent.name in ("sysusers.d", "tmpfiles.d"):
+        yield from _made(step)
+
+
+def _write(place: Place, step: FileStep) -> None:
+    path = place.at(step.path)
+    before = place.text_of(step.path)
+    if before == step.content or (step.is_persons and before is not None):
+        return
+    _make_readable_folder(path.parent)
+    write_file(path, step.content.encode())
+    path.chmod(step.mode)
+
+
+def _remove(path: Path, *, is_tree: bool) -> None:
+    try:
+        if is_tree:
+            shutil.rmtree(path)
+        elif path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        else:
+            path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(
+            f"{error.filename or path} cannot be removed ({error.strerror}). Remove it by hand, "
+            "or mend that and start again."
+        ) from error
+
+
+def _difference(before: str | None, after: str) -> Iterator[str]:
+    old = [] if before is None else before.splitlines()
+    lines = difflib.unified_diff(old, after.splitlines(), lineterm="", n=1)
+    return (line for line in lines if not line.startswith(("---", "+++", "@@")))
+
+
+def _made(step: FileStep) -> Iterator[str]:
+    """Users and folders that systemd makes of a file."""
+    for line in step.content.splitlines():
+        match line.split():
+            case ["u", user, *_]:
+                yield f"user   {user}"
+            case ["d", folder, mode, user, group, *_]:
+                yield f"folder {folder} {mode} {user}:{group}"
+
+
+def _make_readable_folder(folder: Path) -> None:
+    missing = [path for path in (folder, *folder.parents) if not path.is_dir()]
+    make_folder(folder)
+    for path in missing:
+        path.chmod(0o755)
+
+
+def _run(step: CommandStep) -> None:
+    argv = step.argv
+    try:
+        result = subprocess.run(argv, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise BackendError(f"{argv[0]} is not there; this command needs systemd.") from error
+    if result.returncode != 0 and not step.may_fail:
+        reason = " ".join(result.stderr.split()) or f"exit code {result.returncode}"
+        raise BackendError(f"{shlex.join(argv)} failed: {reason}. Mend it and start again.")
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether nothing is in a folder; False where there is none."""
+    with suppress(OSError):
+        return next(folder.iterdir(), None) is None
+    return False

@@ -1,0 +1,177 @@
+"""What `edge-daemon uninstall` does: takes away what `install` wrote, and nothing that is anyone's.
+
+Results, exports, bundles and images are never touched. Files that somebody changed since, and
+drop-ins made by hand, are named and stay.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from pathlib import Path
+
+from daemon.config.config import Config, load_config
+from daemon.install.install import add_common_arguments
+from daemon.install.place import ETC, Place, digest, places, read_record
+from daemon.install.sandbox import has_systemd, systemctl
+from daemon.install.site import STATE_FOLDERS, name_problems
+from daemon.install.steps import CommandStep, KeepStep, RemoveStep, Step
+from daemon.supervision.running_daemon import read_running
+from daemon.system.locks import InUseError
+from daemon.system.mounts import mounts_below
+from edge.errors import ConfigError
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("--instance", metavar="NAME", help="uninstall edge-daemon@NAME")
+    text = "remove the configuration and the state (journal, log key) too; never results"
+    parser.add_argument("--purge", action="store_true", help=text)
+    add_common_arguments(parser)
+
+
+def place_of(arguments: Namespace) -> Place:
+    """Which daemon is removed.
+
+    Raises:
+        ConfigError: nothing is installed there, or the names are wrong.
+    """
+    place = Place(arguments.instance, arguments.root.absolute())
+    problems = list(name_problems(place))
+    if not problems:
+        problems = list(_absence(place, is_purge=arguments.purge))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return place
+
+
+def plan(place: Place, *, is_purge: bool) -> list[Step]:
+    """Every file and command, in the order in which they are removed and run.
+
+    Raises:
+        ConfigError: the configuration is there and wrong, so that its folders are not known.
+        InUseError: the state would be removed while a daemon that is not the unit's uses it.
+    """
+    is_here = has_systemd() and not place.is_image
+    state = list(_purge_steps(place)) if is_purge else _kept_state(place)
+    steps: list[Step] = []
+    if is_here:
+        steps.append(CommandStep(("systemctl", "disable", "--now", place.unit), may_fail=True))
+    elif place.is_image:
+        argv = ("systemctl", f"--root={place.root}", "disable", place.unit)
+        steps.append(CommandStep(argv, may_fail=True))
+    steps += _file_steps(place)
+    if is_here:
+        steps.append(CommandStep(("systemctl", "daemon-reload")))
+        steps.append(CommandStep(("systemctl", "reset-failed", place.unit), may_fail=True))
+    return [*steps, *state]
+
+
+def last_words() -> Iterator[str]:
+    """What stays, whatever was asked for."""
+    yield "results, exports, bundles and the program stay as they are"
+    # As Debian's packages do: the number would be given to another user, who then owned the files.
+    yield "the user edge stays, because files may belong to it; `userdel edge` removes it"
+
+
+def _absence(place: Place, *, is_purge: bool) -> Iterator[str]:
+    if place.at(place.record).exists():
+        return
+    if place.at(place.tmpfiles).exists():
+        yield (
+            f"{place.unit} was installed by a version that kept no record of its files. Run "
+            f"`edge-daemon install{place.option}` once more, then uninstall."
+        )
+    elif not is_purge or not _kept_state(place):
+        others = ", ".join(other.unit for other in places(place.root) if other != place)
+        found = f" Installed here: {others}." if others else ""
+        yield f"{place.unit} is not installed here.{found}"
+
+
+def _file_steps(place: Place) -> Iterator[Step]:
+    written = {Path(path): recorded for path, recorded in read_record(place).items()}
+    others = [other for other in places(place.root) if other != place]
+    shared = {path for other in others for path in read_record(other)}
+    kept = set()
+    for path, recorded in written.items():
+        text = place.text_of(path)
+        if str(path) in shared:
+            yield KeepStep(path, "another daemon of this machine needs it")
+        elif text is not None and digest(text) != recorded:
+            kept.add(path)
+            yield KeepStep(path, "changed since it was installed; remove it by hand")
+        elif text is not None:
+            yield RemoveStep(path)
+    yield RemoveStep(place.record)
+    yield from _folder_step(place, place.drop_ins, leaving=set(written) - kept)
+
+
+def _folder_step(place: Place, folder: Path, leaving: set[Path]) -> Iterator[Step]:
+    """Remove a folder that will be empty; name what else is in it."""
+    if not place.at(folder).is_dir():
+        return
+    present = {folder / path.name for path in place.at(folder).iterdir()}
+    others = sorted(present - leaving)
+    for path in others:
+        yield KeepStep(path, "not of an installation as it is; remove it by hand")
+    if not others:
+        yield RemoveStep(folder)
+
+
+def _kept_state(place: Place) -> list[Step]:
+    paths = [path for path in (place.config, place.state_dir) if place.at(path).exists()]
+    return [KeepStep(path, "yours; --purge removes it") for path in paths]
+
+
+def _purge_steps(place: Place) -> Iterator[Step]:
+    config = None
+    if place.at(place.config).exists():
+        config = load_config(place.at(place.config), base=ETC)
+        _refuse_stranger(place, config)
+        yield RemoveStep(place.config)
+    yield from _state_steps(place, _kept_folders(config))
+    if config and not config.state_dir.is_relative_to(place.state_dir):
+        yield KeepStep(config.state_dir, "state_dir of the configuration; remove it by hand")
+    if all(other == place for other in places(place.root)):
+        yield from _folder_step(place, ETC, leaving={place.config, place.record})
+
+
+def _kept_folders(config: Config | None) -> list[Path]:
+    """What nobody asked to remove, wherever it lies."""
+    return config.folders if config else []
+
+
+def _state_steps(place: Place, kept: list[Path]) -> Iterator[Step]:
+    """Remove what lies in the state folder, but for others' folders and mounts below it."""
+    root = place.at(place.state_dir)
+    if not root.is_dir():
+        return
+    if root in map(place.at, kept):
+        yield KeepStep(place.state_dir, "the configuration names it for more than the state")
+        return
+    is_empty = True
+    kept = [*map(place.at, kept), *mounts_below(root)]
+    for path in sorted(root.iterdir()):
+        shown = place.state_dir / path.name
+        # Below the plain daemon's folder lie those of the instances.
+        is_others = path.is_dir() and place.instance is None and path.name not in STATE_FOLDERS
+        if is_others or any(other.is_relative_to(path) for other in kept):
+            is_empty = False
+            yield KeepStep(shown, "not this daemon's state alone; remove it by hand")
+        else:
+            yield RemoveStep(shown, is_tree=path.is_dir() and not path.is_symlink())
+    if is_empty:
+        yield RemoveStep(place.state_dir)
+
+
+def _refuse_stranger(place: Place, config: Config) -> None:
+    pid = None if place.is_image else read_running(config.state_dir).pid
+    if pid is not None and pid != _main_pid(place):
+        raise InUseError(f"process {pid} uses {config.state_dir}. Stop it, then uninstall.")
+
+
+def _main_pid(place: Place) -> int | None:
+    if not has_systemd():
+        return None
+    text = systemctl("show", place.unit, "--value", "-p", "MainPID").stdout.strip()
+    return int(text) if text.isdigit() else None

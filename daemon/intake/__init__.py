@@ -1,0 +1,1 @@
+"""Finding new images in the watch folders, and waiting until each is complete."""

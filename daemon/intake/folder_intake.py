@@ -1,0 +1,171 @@
+"""A watch folder at work, as the coordinator sees it: nothing here waits for a file system."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Final
+
+from daemon.health.health import Health
+from daemon.image.records import ImageVersion
+from daemon.image.watch_folder import WatchFolder
+from daemon.intake.hints import Hint, HintKind, Hints
+from daemon.intake.inotify import InotifyWatch
+from daemon.intake.inotify_probe import InotifyProbe
+from daemon.intake.rescan import MAX_NEW_FOLDERS
+from daemon.intake.scan_thread import ScanThread
+from daemon.system.bounded_call import BoundedCalls
+from edge.errors import ImageError, StorageError, TransientError
+from edge.image_files.header import is_whole
+from edge.image_files.read import ImageLimits, read_file
+
+log = logging.getLogger(__name__)
+
+# A call that takes longer is told. A share that reconnects by itself does within two or three.
+HUNG_S: Final = 4.0
+# The longest that a look at one file may hold up the coordinator.
+_LOOK_S: Final = 1.0
+
+
+class FolderIntake:
+    """One watch folder of a running service."""
+
+    def __init__(
+        self,
+        watch_folder: WatchFolder,
+        hints: Hints,
+        *,
+        poll: str,
+        rescan_s: float,
+        state_dir: Path | None = None,
+    ) -> None:
+        self.watch_folder = watch_folder
+        probe = InotifyProbe(state_dir, str(watch_folder.id)) if state_dir else None
+        self._watcher = InotifyWatch(watch_folder, hints, poll=poll, probe=probe)
+        self._scanner = ScanThread(
+            watch_folder, self._watcher, rescan_s=rescan_s, on_found=hints.wake
+        )
+        self._looks: BoundedCalls[ImageVersion | None] = BoundedCalls(f"look-{watch_folder.id}")
+        # Losses that the last whole scan has made good, once its last chunk was taken.
+        self._covered = -1
+        self._has_said_hung = False
+
+    @property
+    def is_scanned(self) -> bool:
+        """Whether the whole folder was scanned, and again after the last loss of hints.
+
+        What was found is taken: nothing of it waits here.
+        """
+        return self._covered >= self._scanner.losses
+
+    @property
+    def hung_for_s(self) -> float:
+        """How long one call to the folder's file system has not come back."""
+        return self._scanner.hung_for_s
+
+    @property
+    def is_hung(self) -> bool:
+        """Whether the folder's file system does not answer: `is_there` is of before."""
+        return self.hung_for_s > HUNG_S
+
+    @property
+    def last_proof_s(self) -> float | None:
+        """Monotonic time at which the watcher last proved itself; None: it is polled."""
+        return self._watcher.last_proof_s if self._scanner.is_watching else None
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether hints can be expected; otherwise the folder is polled."""
+        return self._scanner.is_watching
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the folder was there when it was last looked at."""
+        return self._scanner.is_there
+
+    def keep_watching(self) -> None:
+        """See to it that the folder is watched and scanned; say so where it does not answer.
+
+        Raises:
+            BaseException: what ended the scanner's thread.
+        """
+        self._scanner.start()
+        if self._scanner.error:
+            raise self._scanner.error
+        is_hung = self.is_hung
+        if is_hung and not self._has_said_hung:
+            log.warning("watch folder %s does not answer; waiting for it", self.watch_folder.path)
+        if self._has_said_hung and not is_hung:
+            log.warning("watch folder %s answers again", self.watch_folder.path)
+        self._has_said_hung = is_hung
+
+    def report(self, health: Health, number: int) -> None:
+        """Note how the folder is seen, by its number in the configuration."""
+        health.set_watch(
+            number,
+            is_there=self.is_there,
+            has_events=self.is_watching,
+            answers=not self.is_hung,
+            passed_over=self._scanner.passed_over,
+        )
+
+    def stop_watching(self) -> None:
+        """End the threads, except one that hangs."""
+        self._scanner.stop()
+        self._looks.stop()
+
+    def note_new_folder(self, folder: bytes) -> None:
+        """A folder appeared: what was put into it first may have come without a hint."""
+        if self._scanner.new_folders.qsize() >= MAX_NEW_FOLDERS:
+            self.note_loss()
+        else:
+            self._scanner.new_folders.put(folder)
+            self._scanner.wish()
+
+    def note_loss(self) -> None:
+        """Hints were lost: a scan must find what they meant."""
+        self._scanner.losses += 1
+        self._scanner.wish()
+
+    def next_chunk(self) -> list[ImageVersion]:
+        """The next images that a scan has found."""
+        found = self._scanner.take()
+        if found is None:
+            return []
+        if found.covers is not None:
+            self._covered = found.covers
+        return found.versions
+
+    def seconds_to_next(self) -> float:
+        """Seconds until `next_chunk` has something to do; what comes later wakes `Hints.take`."""
+        return 0.0 if self._scanner.has_found else float("inf")
+
+    def look(self, path: bytes) -> ImageVersion | None:
+        """The file's present version; None where it cannot be seen now, or a share is silent.
+
+        A share is scanned every few seconds: what is not seen now is found again by then.
+        """
+        if self._scanner.is_watching:
+            return self.watch_folder.look(path)
+        try:
+            return self._looks.call(lambda: self.watch_folder.look(path), _LOOK_S)
+        except TimeoutError:
+            self.note_loss()
+            return None
+
+    def is_complete(self, hint: Hint, limits: ImageLimits) -> bool:
+        """Whether the hint says that nobody writes to the file any more."""
+        if hint.kind is HintKind.CLOSED:
+            # Some writers close a file and open it again between its parts.
+            try:
+                return is_whole(read_file(self.watch_folder.image(hint.path), limits).content)
+            except (ImageError, TransientError):
+                return False
+        return hint.kind is HintKind.RENAMED_IN
+
+    def require_folder(self) -> None:
+        """Raise StorageError where the folder is not there."""
+        if not self._scanner.is_there:
+            raise StorageError(
+                f"watch folder {self.watch_folder.path} is not there. Mount or create it."
+            )

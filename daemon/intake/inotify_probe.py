@@ -1,0 +1,89 @@
+"""A file of the daemon's own whose events prove that those of the images would come."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+from watchdog.events import FileClosedEvent, FileSystemEvent, FileSystemEventHandler
+from watchdog.observers.api import BaseObserver
+
+from daemon.system.clock import Clock
+from daemon.system.mounts import is_on_share
+
+log = logging.getLogger(__name__)
+
+# Touches without an event, a second apart, after which the watcher counts as dead. Counted, and
+# not timed: a process that was stopped for a while has missed nothing.
+MAX_MISSED: Final = 3
+PROBE_NAME: Final = "canary"
+
+
+class InotifyProbe(FileSystemEventHandler):
+    """Touched by the watch's owner, seen by the watch's dispatcher.
+
+    It lies in the daemon's state folder, because nothing is written to a watch folder. On a file
+    system without events it is not used, and the health of threads is all that is known.
+    """
+
+    def __init__(self, state_dir: Path, name: str, *, clock: Clock = time.monotonic) -> None:
+        self.last_seen_s: float | None = None
+        self._folder = state_dir / PROBE_NAME / name
+        self._clock = clock
+        self._is_watched = False
+        self._has_proof = False
+        self._missed = 0
+        self._has_complained = False
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether the watch has let its last events go by."""
+        return self._missed >= MAX_MISSED
+
+    @property
+    def is_useless(self) -> bool:
+        """Whether the watch has let all of its events go by since it began."""
+        return self.is_missed and not self._has_proof
+
+    def join(self, observer: BaseObserver) -> None:
+        """Be watched by this observer as well, from now on."""
+        self._missed = 0
+        self._has_proof = False
+        self._is_watched = False
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            self._complain(f"cannot be written ({error.strerror})")
+            return
+        if is_on_share(self._folder):
+            self._complain("is on a file system without events")
+            return
+        observer.schedule(self, str(self._folder), event_filter=[FileClosedEvent])
+        self._is_watched = True
+
+    def touch(self) -> None:
+        """Cause an event, and count it as missed until it is seen."""
+        if not self._is_watched:
+            return
+        # Counted first: the event may be here before the next line.
+        self._missed += 1
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+            os.close(os.open(self._folder / ".touched", flags, 0o600))
+        except OSError as error:
+            self._missed -= 1
+            self._complain(f"cannot be written ({error.strerror})")
+
+    def dispatch(self, event: FileSystemEvent) -> None:  # noqa: ARG002 - any event will do
+        """Take an event as the proof."""
+        self.last_seen_s = self._clock()
+        self._has_proof = True
+        self._missed = 0
+
+    def _complain(self, why: str) -> None:
+        if not self._has_complained:
+            log.warning("state_dir %s: whether the events of files come is not checked", why)
+        self._has_complained = True

@@ -1,0 +1,92 @@
+"""What a quick scan needs to know: which folders have changed since they were listed.
+
+A new file, a rename and a hard link change the time of their folder, so that one look at each
+folder says where new files are, without a look at those that are known. A file that is replaced
+in place changes no folder: that is for the hints and the whole scan.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from daemon.system.clock import Clock
+
+# The kernel stamps files with the time of its last tick, and some file systems round to two
+# seconds: a folder that changed so shortly before it was listed may look the same after another
+# change.
+GRAIN_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A folder as it was just before it was listed."""
+
+    inode: int
+    mtime_ns: int
+    hot_until_s: float
+
+
+class KnownFolders:
+    """The folders below a watch folder, each with its time at its last listing."""
+
+    def __init__(self, *, clock: Clock, wall_clock: Clock = time.time) -> None:
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._folders: dict[bytes, _Listed] = {}
+
+    def __contains__(self, folder: bytes) -> bool:
+        return folder in self._folders
+
+    def note(self, folder: bytes, status: os.stat_result) -> None:
+        """Remember a folder that is about to be listed."""
+        before, now_s = self._folders.get(folder), self._clock()
+        hot_until_s = before.hot_until_s if before else 0.0
+        if before is None:
+            # Only here the wall clock has a say. Where it is wrong, the whole scan remains.
+            is_young = abs(self._wall_clock() - status.st_mtime) <= GRAIN_S
+        else:
+            is_young = (before.inode, before.mtime_ns) != (status.st_ino, status.st_mtime_ns)
+        if is_young:
+            hot_until_s = now_s + GRAIN_S
+        self._folders[folder] = _Listed(status.st_ino, status.st_mtime_ns, hot_until_s)
+
+    def forget(self, folder: bytes) -> None:
+        """Drop a folder that cannot be listed."""
+        self._folders.pop(folder, None)
+
+    def keep_only(self, folders: set[bytes]) -> None:
+        """Drop every folder that a whole scan has not seen."""
+        for folder in self._folders.keys() - folders:
+            del self._folders[folder]
+
+    def changed(self, base: bytes) -> Iterator[tuple[bytes, int]]:
+        """Folders to list again, each with the time since when files in it are new.
+
+        Args:
+            base: the watch folder's path, with a slash at its end.
+        """
+        for folder, listed in list(self._folders.items()):
+            try:
+                status = os.stat(base + folder)  # noqa: PTH116 - a path of bytes
+            except OSError:
+                self.forget(folder)
+                continue
+            is_same = (status.st_ino, status.st_mtime_ns) == (listed.inode, listed.mtime_ns)
+            if not is_same or listed.hot_until_s > self._clock():
+                self.note(folder, status)
+                yield folder, _new_since_ns(listed, status)
+
+
+def _new_since_ns(listed: _Listed, status: os.stat_result) -> int:
+    """The change time from which on a file may be new.
+
+    Another folder under the old name is new as a whole, and so is one whose time went back,
+    together with the clock.
+    """
+    if status.st_ino != listed.inode or status.st_mtime_ns < listed.mtime_ns:
+        return 0
+    return listed.mtime_ns - int(GRAIN_S * 1e9)

@@ -1,0 +1,300 @@
+"""The rescan that finds every image, whatever the watcher missed."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from enum import Enum, auto
+from itertools import islice
+from typing import Final, TypeAlias
+
+from daemon.image.passed_over import PassedOver, PassedOverCount, Reason
+from daemon.image.records import ImageVersion
+from daemon.image.watch_folder import WatchFolder, is_sidecar_name
+from daemon.intake.known_folders import KnownFolders
+from daemon.system.clock import Clock
+from daemon.system.same_text import comparable
+from edge.failpoints import failpoint
+from edge.files.temporary import remove_if_stale
+
+log = logging.getLogger(__name__)
+
+# Files per chunk: one journal query and at most one transaction each.
+CHUNK: Final = 500
+# A new folder is scanned again after the watcher had time to miss something in it.
+NEW_FOLDER_DELAY_S: Final = 1.0
+# More new folders than this at once are cheaper to find by a whole scan.
+MAX_NEW_FOLDERS: Final = 1000
+# A scan may take at most this share of the time between two scans, however large the tree.
+MAX_LOAD: Final = 0.1
+# A call that takes longer is waiting for a server, and is no load: a share that hung for a minute
+# is not to be left alone for ten.
+STALL_S: Final = 0.1
+
+OnError: TypeAlias = Callable[[bytes, OSError], None]
+# Gets the reason and the name of each file and folder that is left out.
+OnPassedOver: TypeAlias = Callable[[Reason, bytes], None]
+
+
+def _say_nothing(_reason: Reason, _name: bytes) -> None:
+    pass
+
+
+def image_files(
+    watch_folder: WatchFolder,
+    on_error: OnError,
+    start: bytes = b"",
+    on_folder: Callable[[bytes], None] = lambda _folder: None,
+    on_passed_over: OnPassedOver = _say_nothing,
+) -> Iterator[ImageVersion]:
+    """Every image below a watch folder, without ever holding the list of them.
+
+    Args:
+        watch_folder: the watch folder.
+        on_error: gets each folder that could not be read.
+        start: a folder below the watch folder to begin with.
+        on_folder: gets each folder before it is listed; may raise OSError.
+        on_passed_over: gets what is no image.
+    """
+    pending = [start]
+    while pending:
+        folder = pending.pop()
+        try:
+            on_folder(folder)
+            yield from _list(watch_folder, folder, pending, on_error, on_passed_over=on_passed_over)
+        except OSError as error:
+            on_error(folder, error)
+
+
+def _list(
+    watch_folder: WatchFolder,
+    folder: bytes,
+    subfolders: list[bytes],
+    on_error: OnError,
+    *,
+    since_ns: int = 0,
+    on_passed_over: OnPassedOver = _say_nothing,
+) -> Iterator[ImageVersion]:
+    """The images of one folder that changed in any way since `since_ns`."""
+    with os.scandir(os.fsencode(watch_folder.path) + b"/" + folder) as entries:
+        for entry in entries:
+            name = comparable(entry.name)
+            if reason := watch_folder.passes_over(name):
+                _pass_over(watch_folder, folder, entry.name, reason, on_passed_over)
+                continue
+            path = folder + b"/" + entry.name if folder else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                subfolders.append(path)
+            elif watch_folder.is_image_name(name):
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    on_error(folder, error)  # the others of its folder are listed all the same
+                    continue
+                if status.st_ctime_ns >= since_ns:
+                    yield watch_folder.version(path, status)
+            else:
+                reason = _reason_of_no_image(entry, name)
+                _pass_over(watch_folder, folder, entry.name, reason, on_passed_over)
+
+
+def _pass_over(
+    watch_folder: WatchFolder,
+    folder: bytes,
+    name: bytes,
+    reason: Reason,
+    on_passed_over: OnPassedOver,
+) -> None:
+    # Of a process that was killed, in a folder that was renamed before the next start.
+    remove_if_stale(watch_folder.image(folder), os.fsdecode(name))
+    on_passed_over(reason, name)
+
+
+def _reason_of_no_image(entry: os.DirEntry[bytes], name: str) -> Reason:
+    if entry.is_symlink():
+        return Reason.LINK
+    return Reason.SIDECAR if is_sidecar_name(name) else Reason.OTHER_NAME
+
+
+class _Kind(Enum):
+    WHOLE = auto()
+    FOLDER = auto()
+    QUICK = auto()
+
+
+class Rescan:
+    """The recurring scan of one watch folder, a chunk at a time.
+
+    The whole scan is the truth. Between two of them a quick scan lists again the folders that
+    changed, where the file system keeps the times of its folders.
+    """
+
+    def __init__(self, watch_folder: WatchFolder, *, clock: Clock = time.monotonic) -> None:
+        self.watch_folder = watch_folder
+        self.completed = 0
+        # When the scan last came on: what hangs in the file system does not.
+        self.progress_s = clock()
+        self._clock = clock
+        self._due_s = clock()
+        self._quick_due_s = float("inf")
+        self._busy_s = 0.0
+        self._files: Iterator[ImageVersion] | None = None
+        self._kind = _Kind.WHOLE
+        self._known = KnownFolders(clock=clock)
+        self._seen: set[bytes] = set()
+        self._new_folders: dict[bytes, float] = {}
+        self._errors: list[OSError] = []
+        self._reported: str | None = None
+        self.passed_over: PassedOver | None = None
+        self._passing = PassedOverCount()
+        self._told_suffixes: frozenset[str] = frozenset()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a scan was begun and has not ended."""
+        return self._files is not None
+
+    def request(self, delay_s: float = 0.0) -> None:
+        """Ask for a whole scan; one that is running does not count."""
+        self._due_s = min(self._due_s, self._clock() + delay_s)
+
+    def request_folder(self, folder: bytes) -> None:
+        """Ask for a scan of one new folder."""
+        if len(self._new_folders) >= MAX_NEW_FOLDERS:
+            self._new_folders.clear()
+            self.request(NEW_FOLDER_DELAY_S)
+        self._new_folders[folder] = self._clock() + NEW_FOLDER_DELAY_S
+
+    def seconds_to_next(self) -> float:
+        """Seconds until `next_chunk` has something to do."""
+        due_s = min(self._due_s, self._quick_due_s, *self._new_folders.values(), float("inf"))
+        return 0.0 if self.is_running else max(0.0, due_s - self._clock())
+
+    def next_chunk(self, interval_s: float, *, quick_s: float | None = None) -> list[ImageVersion]:
+        """The next files of the scan that is running or due; none where no scan is due.
+
+        Args:
+            interval_s: from the end of a whole scan to the next one.
+            quick_s: the same for quick scans; None: none.
+        """
+        files = self._files = self._files or self._next_scan()
+        if files is None:
+            return []
+        chunk = list(islice(self._noting_progress(files), CHUNK))
+        failpoint("scan.chunk_taken")
+        if len(chunk) < CHUNK:
+            self._finish(interval_s, quick_s)
+        return chunk
+
+    def _noting_progress(self, files: Iterator[ImageVersion]) -> Iterator[ImageVersion]:
+        for version in files:
+            self._note_progress()
+            yield version
+
+    def _note_progress(self) -> None:
+        now_s = self._clock()
+        self._busy_s += min(now_s - self.progress_s, STALL_S)
+        self.progress_s = now_s
+
+    def _next_scan(self) -> Iterator[ImageVersion] | None:
+        now = self.progress_s = self._clock()
+        self._busy_s = 0.0
+        if self._due_s <= now:
+            self._kind, self._due_s = _Kind.WHOLE, float("inf")
+            self._seen, self._passing = set(), PassedOverCount()
+            return image_files(
+                self.watch_folder,
+                self._note_error,
+                on_folder=self._note_folder,
+                on_passed_over=self._passing.add,
+            )
+        if due := [folder for folder, due_s in self._new_folders.items() if due_s <= now]:
+            self._kind = _Kind.FOLDER
+            del self._new_folders[due[0]]
+            return image_files(self.watch_folder, self._note_error, due[0], self._note_folder)
+        if self._quick_due_s <= now:
+            self._kind = _Kind.QUICK
+            return self._files_of_changed_folders()
+        return None
+
+    def _files_of_changed_folders(self) -> Iterator[ImageVersion]:
+        if self.watch_folder.identity() is None:
+            return
+        for folder, since_ns in self._known.changed(os.fsencode(self.watch_folder.path) + b"/"):
+            self._note_progress()
+            subfolders: list[bytes] = []
+            try:
+                yield from _list(
+                    self.watch_folder, folder, subfolders, self._note_error, since_ns=since_ns
+                )
+            except OSError as error:
+                self._note_error(folder, error)
+            for subfolder in subfolders:
+                if subfolder not in self._known:
+                    yield from image_files(
+                        self.watch_folder, self._note_error, subfolder, self._note_folder
+                    )
+
+    def _finish(self, interval_s: float, quick_s: float | None) -> None:
+        self._files = None
+        self._note_progress()
+        spacing_s = self._busy_s / MAX_LOAD
+        if self._kind is _Kind.WHOLE:
+            self.completed += 1
+            self.request(max(interval_s, spacing_s))
+            self._known.keep_only(self._seen)
+            self._report_errors()
+            self._report_passed_over()
+        if quick_s is None:
+            self._quick_due_s = float("inf")
+        elif self._kind is _Kind.QUICK or self._quick_due_s == float("inf"):
+            self._quick_due_s = self._clock() + max(quick_s, spacing_s)
+        self._errors.clear()
+
+    def _note_folder(self, folder: bytes) -> None:
+        self._note_progress()
+        path = os.fsencode(self.watch_folder.path) + b"/" + folder
+        status = os.stat(path)  # noqa: PTH116 - a path of bytes
+        if not folder and self.watch_folder.mount.is_bare(status):
+            raise FileNotFoundError(errno.ENOENT, "its share is not mounted")
+        self._known.note(folder, status)
+        self._seen.add(folder)
+
+    def _note_error(self, folder: bytes, error: OSError) -> None:
+        self._known.forget(folder)
+        # A folder that was deleted since its parent was read holds no images.
+        if not folder or not isinstance(error, FileNotFoundError):
+            self._errors.append(error)
+
+    def _report_passed_over(self) -> None:
+        """Keep the counts, and say once that files of a suffix look like images and are none."""
+        self.passed_over = self._passing.result()
+        suffixes = self.passed_over.images
+        if not self._told_suffixes.issuperset(suffixes):
+            log.warning(
+                "watch folder %s: files that look like images are left out: %s",
+                self.watch_folder.path,
+                self.passed_over.remedy(),
+            )
+            self._told_suffixes |= frozenset(suffixes)
+
+    def _report_errors(self) -> None:
+        """Say once that folders cannot be read, and once that they can again."""
+        found = f"{len(self._errors)} of its folders" if self._errors else None
+        if found and self.watch_folder.identity() is None:
+            found = "it"
+        if found and found != self._reported:
+            log.warning(
+                "watch folder %s: %s cannot be read (%s); trying again at every rescan",
+                self.watch_folder.path,
+                found,
+                self._errors[0].strerror,
+            )
+        if self._reported and not found:
+            log.warning("watch folder %s can be read again", self.watch_folder.path)
+        self._reported = found

@@ -1,0 +1,114 @@
+# ruff: noqa: S608 - the parts are constants of this file
+"""Is an open journal what a daemon has written? Asked at every start, before it is believed.
+
+A disk that loses bits and a person with an editor leave a file that SQLite opens. Schema and
+indexes are compared with those of a new journal; every page and every value is looked at as long as
+that takes no longer than about a second. In a larger journal a row is looked at when it is read
+(`journal_rows`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from functools import cache
+from typing import Any, Final
+
+from daemon.journal.changes import STATES, STATUSES
+from daemon.journal.rows import LAST_MOMENT_S, DamagedError
+from daemon.journal.schema import statements
+
+# A million rows, fifty days of a hospital, have 232 MB: 1.1 s for the pages, 6 s for the values.
+_PAGES_BYTES: Final = 256 * 2**20
+_ROWS_BYTES: Final = 48 * 2**20
+
+# SQLite's own are the indexes of keys, and what ANALYZE leaves.
+_OBJECTS: Final = """
+SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!'
+ORDER BY name
+"""
+_COLUMNS: Final = "SELECT name, type, [notnull], dflt_value, pk FROM pragma_table_xinfo(?)"
+
+
+def _words(words: frozenset[str]) -> str:
+    return ", ".join(f"'{word}'" for word in sorted(words))
+
+
+def _numbers(*columns: str) -> str:
+    return " OR ".join(f"typeof({c}) != 'integer' OR {c} < 0" for c in columns)
+
+
+def _optional(kinds: str, *columns: str) -> str:
+    return " OR ".join(f"typeof({c}) NOT IN ('null', {kinds})" for c in columns)
+
+
+# What no daemon writes. NULL where a value must be makes a condition NULL: such columns are asked
+# for their type first.
+_FOREIGN: Final = f"""
+SELECT EXISTS (SELECT 1 FROM image WHERE {{}} (
+    typeof(path) != 'blob' OR typeof(mtime_ns) != 'integer' OR typeof(state) != 'text'
+    OR {_numbers("id", "root", "size_bytes", "is_current", "attempts", "interruptions", "looks")}
+    OR {_numbers("false_alarms")} OR is_current > 1
+    OR state NOT IN ({_words(STATES)}) OR recheck NOT IN ('look', 'change')
+    OR status NOT IN ({_words(STATUSES)}) OR (state = 'done') > (status IS NOT NULL)
+    OR (status IS NULL) != (finished_at IS NULL) OR (status = 'rejected') != (reason IS NOT NULL)
+    OR typeof(recorded_at) != 'real' OR typeof(next_try_s) != 'real'
+    OR recorded_at NOT BETWEEN 0 AND {LAST_MOMENT_S}
+    OR finished_at NOT BETWEEN 0 AND {LAST_MOMENT_S} OR next_try_s < -1e15
+    OR {_optional("'integer'", "ctime_ns", "was_mtime_ns")}
+    OR {_optional("'text'", "status", "label", "reason", "sha256", "bundle_sha256", "cause")}
+    OR {_optional("'text'", "recheck")}
+    OR {_optional("'real'", "confidence", "finished_at", "next_look_at", "doubted_until")}
+    OR {_optional("'real'", "unfinished_since_s")}
+    OR root NOT IN (SELECT id FROM root)
+)) OR EXISTS (SELECT 1 FROM root WHERE typeof(folder) != 'blob' OR substr(folder, 1, 1) != x'2f')
+"""
+# Rows that an index gives as open and that are not: they would be claimed again and again, or for
+# ever keep a run from its end. The table's own row is read by its number.
+_MISLED: Final = """
+SELECT EXISTS (SELECT 1 FROM image AS given INDEXED BY image_{0} LEFT JOIN image AS row
+               ON row.id = given.id WHERE given.state = '{0}' AND row.state IS NOT '{0}')
+"""
+_EVERY_ROW: Final = _FOREIGN.format("")
+_CLAIMED_ROWS: Final = _FOREIGN.format("state = 'claimed' AND")
+
+
+def require_sound(connection: sqlite3.Connection, size_bytes: int) -> None:
+    """Nothing where the journal is what it must be.
+
+    Raises:
+        DamagedError, sqlite3.Error: it is damaged.
+    """
+    if _schema(connection) != _right_schema():
+        raise DamagedError("its tables or indexes are not those of this version")
+    if size_bytes <= _PAGES_BYTES:
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise DamagedError(f"SQLite's check says: {found}")
+    rows = _EVERY_ROW if size_bytes <= _ROWS_BYTES else _CLAIMED_ROWS
+    (is_foreign,) = connection.execute(rows).fetchone()
+    if is_foreign != 0:
+        raise DamagedError("it holds rows that no daemon wrote")
+    for state in ("waiting", "claimed"):
+        (is_misled,) = connection.execute(_MISLED.format(state)).fetchone()
+        if is_misled != 0:
+            raise DamagedError("an index does not fit its table")
+
+
+@cache
+def _right_schema() -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(":memory:")) as new:
+        for statement in statements(0):
+            new.execute(statement)
+        return _schema(new)
+
+
+def _schema(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    """Tables by their columns and the rest by its text. The text of a table tells its history."""
+    found: list[tuple[Any, ...]] = []
+    for kind, name, table, text in connection.execute(_OBJECTS).fetchall():
+        if kind == "table":
+            found.append((name, *connection.execute(_COLUMNS, (name,)).fetchall()))
+        else:
+            found.append((kind, name, table, text))
+    return found

@@ -1,0 +1,246 @@
+"""The journal: one row per image version, in SQLite. The queue and the memory of the daemon.
+
+A sidecar is durable before its row is marked done. After a crash at any moment a row is either
+done, and its sidecar is there, or it is waiting again, and an equal sidecar replaces the first.
+
+Rows are `waiting`, `claimed`, `done`, `gone` (the file was removed before it was labelled) or
+`superseded` (the file changed before it was labelled). `is_current` marks the newest of a path.
+
+A done row waits again where a person asks for another outcome, where the file's times have changed
+but not its size, or where it may not have been finished when it was rejected. It keeps its outcome
+until another takes its place.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from daemon.image.records import ClaimedImage, ImageVersion, Standing, Verdict
+from daemon.journal import rows as take
+from daemon.journal import sql
+from daemon.journal.changes import LONGEST_S, STATUSES, Known, Step, next_step
+from daemon.journal.file import NAME, open_for_writing
+from daemon.journal.outcomes import Outcomes
+from daemon.journal.verdicts import conclude, release
+from daemon.system.clock import Clock
+from edge.failpoints import failpoint
+from edge.labeller import Status
+
+# Images that are freed at once. Those that are left have their own time, within a minute.
+_FREED: Final = 20_000
+
+
+class Journal(Outcomes):
+    """An open journal. Every method may be called from any thread."""
+
+    def claims(self) -> list[tuple[int, bytes]]:
+        """Roots and paths of the images that are claimed."""
+        with self._transaction(immediate=False) as db:
+            claimed = db.execute(sql.CLAIMS).fetchall()
+            return [(take.integer(folder_id), take.path(path)) for folder_id, path in claimed]
+
+    def take_back_claims(self, *, is_interruption: bool) -> None:
+        """Return claims to waiting: of a process that died, perhaps on account of one of them."""
+        with self._transaction() as db:
+            db.execute(sql.GIVE_UP_CLAIMED)
+            db.execute(sql.TAKE_BACK, (int(is_interruption),))
+            db.execute(sql.FORGET_TIMES)
+
+    def unknown(self, versions: list[ImageVersion]) -> list[ImageVersion]:
+        """Those of `versions` for which the journal has something to note, one of each path."""
+        with self._transaction(immediate=False) as db:
+            return [version for version, _, _ in _changes(db, versions)]
+
+    def known(self, versions: list[ImageVersion]) -> list[ImageVersion]:
+        """Those of `versions` that are the newest of their paths, whatever their ctime says."""
+        with self._transaction(immediate=False) as db:
+            of_any_ctime = [replace(version, ctime_ns=None) for version in versions]
+            others = {version for version, _, _ in _changes(db, of_any_ctime)}
+        return [version for version in versions if version not in others]
+
+    def record_waiting(self, versions: list[ImageVersion], *, is_written: bool = False) -> int:
+        """Note what was seen of files; returns how many images wait on that account.
+
+        Args:
+            versions: files that nobody seems to write to any more.
+            is_written: whether a hint says that somebody did just now. It is believed where times
+                are not, and where they are as before.
+        """
+        if not versions:
+            return 0
+        with self._transaction(durable=False) as db:
+            changes = _changes(db, versions, is_written=is_written)
+            now_s = time.time()
+            for version, step, known in changes:
+                _note(db, version, step, known, now_s)
+            failpoint("record.before_commit")
+            return sum(step in (Step.RECORD, Step.COMPARE) for _, step, _ in changes)
+
+    def claim(self, limit: int) -> list[ClaimedImage]:
+        """Take up to `limit` waiting images, the oldest first, for the calling worker.
+
+        An image whose batch once failed or ended in a crash is given alone.
+        """
+        # One that reads first fails where `edge-daemon retry` writes before it does.
+        with self._transaction(durable=False) as db:
+            rows = db.execute(sql.WAITING, (self._clock(), self._folder_ids, limit)).fetchall()
+            images = [_claimed(row) for row in rows]
+            was_interrupted = bool(images) and images[0].interruptions > 0
+            images = images[:1] if was_interrupted else [i for i in images if not i.interruptions]
+            for image in images:
+                take.require_one(db.execute(sql.CLAIM, (image.id,)).rowcount)
+            failpoint("claim.before_commit")
+            return images
+
+    def has_claimable(self) -> bool:
+        """Whether `claim` would give an image now."""
+        with self._transaction(immediate=False) as db:
+            asked = (self._clock(), self._folder_ids, 1)
+            return db.execute(sql.WAITING, asked).fetchone() is not None
+
+    def conclude(self, verdicts: list[Verdict]) -> None:
+        """Note what became of claimed images, all or none."""
+        with self._transaction() as db:
+            for verdict in verdicts:
+                conclude(db, verdict, self._clock())
+            failpoint("mark.before_commit")
+
+    def release(self, images: list[ClaimedImage], *, is_interruption: bool) -> None:
+        """Give back claimed images whose batch failed, perhaps on account of one of them."""
+        with self._transaction() as db:
+            for image in images:
+                release(db, image.id, is_interruption=is_interruption)
+
+    def look_again(self, limit: int, until_s: float) -> int:
+        """Let rejected images wait whose next look was due by `until_s`; returns how many.
+
+        Args:
+            limit: the most of each folder.
+            until_s: seconds since 1970.
+        """
+        asked = {"until": until_s, "at_latest": time.time() + LONGEST_S, "limit": limit}
+        with self._transaction(immediate=False) as db:
+            due = [
+                take.integer(row[0])
+                for folder_id in self._served
+                for row in db.execute(sql.DUE_LOOKS, asked | {"folder_id": folder_id}).fetchall()
+            ]
+        if not due:
+            return 0
+        with self._transaction() as db:
+            # One that `edge-daemon retry` has taken meanwhile waits already.
+            return db.executemany(sql.LOOK, [(time.time(), id_) for id_ in due]).rowcount
+
+    def try_refused_now(self) -> None:
+        """Have images tried now whose sidecars were refused and that wait for a later time."""
+        with self._transaction(durable=False) as db:
+            asked = {"now_s": self._clock(), "limit": _FREED}
+            db.execute(sql.TRY_REFUSED_NOW, asked)
+
+    def has_open_images(self) -> bool:
+        """Whether an image is claimed, or waiting for its turn in this run."""
+        with self._transaction(immediate=False) as db:
+            return bool(
+                take.only(db.execute(sql.HAS_OPEN, {"folder_ids": self._folder_ids}).fetchone())
+            )
+
+    def count_open(self) -> int:
+        """Number of images that are waiting or claimed."""
+        with self._transaction(immediate=False) as db:
+            row = db.execute(sql.COUNT_OPEN, {"folder_ids": self._folder_ids}).fetchone()
+            return take.integer(take.only(row))
+
+
+def open_journal(
+    state_dir: Path, *, may_upgrade: bool = True, clock: Clock = time.monotonic
+) -> Journal:
+    """Open the journal of a state folder, making it at the first start.
+
+    Args:
+        state_dir: the folder.
+        may_upgrade: whether one of an earlier version is brought up to date; False where a daemon
+            of that version may be running.
+        clock: monotonic time.
+
+    Raises:
+        StorageError: it is damaged, of another version, or the disk refuses.
+    """
+    path = state_dir / NAME
+    connection = open_for_writing(path, may_upgrade=may_upgrade)
+    return Journal(connection, path, clock)
+
+
+def _changes(
+    db: sqlite3.Connection, versions: list[ImageVersion], *, is_written: bool = False
+) -> list[tuple[ImageVersion, Step, Known | None]]:
+    """One of each path for which there is something to do, what, and its newest row."""
+    seen = {(v.folder_id, v.path): v for v in versions}
+    known: dict[tuple[int, bytes], Known] = {}
+    for folder_id in {v.folder_id for v in versions}:
+        paths = [path for folder_id_, path in seen if folder_id_ == folder_id]
+        query = sql.KNOWN.format(",".join("?" * len(paths)))
+        for row in db.execute(query, (folder_id, *paths)):
+            version = seen.get((folder_id, row[0]))
+            if version is None:
+                raise take.DamagedError("a path is there twice, or is none")
+            # Of a scan nearly all are as they were, and the others cost ten times as much.
+            if not is_written and _is_as_before(version, row):
+                del seen[folder_id, row[0]]
+            else:
+                known[folder_id, row[0]] = Known.from_row(row[1:])
+    now_s = time.time()
+    steps = [
+        (version, next_step(known.get(key), version, now_s, is_written=is_written), known.get(key))
+        for key, version in seen.items()
+    ]
+    return [one for one in steps if one[1] is not Step.NOTHING]
+
+
+def _is_as_before(version: ImageVersion, row: tuple[Any, ...]) -> bool:
+    facts = (version.size_bytes, version.mtime_ns, version.ctime_ns)
+    return facts == row[2:5] and row[5] in ("waiting", "claimed", "done")
+
+
+def _note(
+    db: sqlite3.Connection, version: ImageVersion, step: Step, known: Known | None, now_s: float
+) -> None:
+    if step is Step.RECORD or known is None:
+        place = (version.folder_id, version.path)
+        db.execute(sql.GIVE_UP_WAITING, place)
+        db.execute(sql.SUPERSEDE, place)
+        facts = (version.size_bytes, version.mtime_ns, version.ctime_ns)
+        db.execute(sql.INSERT, (*place, *facts, now_s))
+        return
+    times = {"mtime_ns": version.mtime_ns, "ctime_ns": version.ctime_ns, "id": known.id}
+    statement = sql.COMPARE if step is Step.COMPARE else sql.NOTE_TIMES
+    take.require_one(db.execute(statement, times | {"now": now_s}).rowcount)
+
+
+def _claimed(row: tuple[Any, ...]) -> ClaimedImage:
+    ctime_ns = None if row[5] is None else take.any_integer(row[5])
+    version = ImageVersion(
+        take.integer(row[1]),
+        take.path(row[2]),
+        take.integer(row[3]),
+        take.any_integer(row[4]),
+        ctime_ns,
+    )
+    return ClaimedImage(
+        take.integer(row[0]),
+        version,
+        take.integer(row[6]),
+        take.optional_real(row[7]),
+        take.real(row[8]),
+        take.integer(row[9]),
+        _standing(*row[10:14]) if row[10] is not None else None,
+    )
+
+
+def _standing(recheck: Any, status: Any, reason: Any, sha256: Any) -> Standing:
+    take.text(recheck)
+    known = Status(take.one_of(status, STATUSES))
+    return Standing(known, take.optional_text(reason), take.optional_text(sha256))

@@ -1,0 +1,115 @@
+"""The journal summed up, for `edge-daemon status`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from daemon.journal import rows as take
+from daemon.journal import sql
+from daemon.journal.file import Connection, opened_for_reading
+
+# Rejections that a summary lists.
+_RECENT: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An image that has no label, and why."""
+
+    folder: Path
+    path: bytes
+    reason: str
+    finished_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What the journal holds of the folders asked for. Times are seconds since 1970.
+
+    `today` counts outcomes since midnight, local time. `reasons` counts rejections,
+    `held_up` waiting images that were
+    tried before, by what kept them back; `waiting_elsewhere` those that wait in other folders.
+    """
+
+    states: dict[str, int]
+    statuses: dict[str, int]
+    labels: dict[str, int]
+    today: dict[str, int]
+    held_up: dict[str, int]
+    reasons: dict[str, int]
+    waiting_elsewhere: int
+    last_finished_at: float | None
+    oldest_waiting_at: float | None
+    rejections: list[Rejection]
+
+
+def read_queue(state_dir: Path, folders: Iterable[Path]) -> tuple[int, int, float | None]:
+    """How many images wait, how many are in hand, and since when the oldest waits.
+
+    Raises:
+        StorageError: the journal cannot be read.
+    """
+    with opened_for_reading(state_dir) as db:
+        asked = {"folder_ids": _folder_ids_of(db, folders)}
+        waiting, oldest_at = db.execute(sql.QUEUE, asked).fetchone()
+        claimed = take.only(db.execute(sql.CLAIMED).fetchone())
+        return take.integer(waiting), take.integer(claimed), take.optional_moment(oldest_at)
+
+
+def read_summary(state_dir: Path, folders: Iterable[Path]) -> Summary:
+    """Sum up what a journal holds of some watch folders, also while a daemon is using it.
+
+    Raises:
+        StorageError: there is none, or it cannot be read.
+    """
+    with opened_for_reading(state_dir) as db:
+        asked = {
+            "folder_ids": _folder_ids_of(db, folders),
+            "limit": _RECENT,
+            "since": _midnight_s(),
+        }
+        counts = {name: _counts(db, query, asked) for name, query in sql.COUNT_BY.items()}
+        elsewhere = take.only(db.execute(sql.WAITING_ELSEWHERE, asked).fetchone())
+        last_at = take.only(db.execute(sql.LAST_FINISHED, asked).fetchone())
+        oldest_at = take.only(db.execute(sql.OLDEST_WAITING, asked).fetchone())
+        return Summary(
+            **counts,
+            today=_counts(db, sql.TODAY, asked),
+            waiting_elsewhere=take.integer(elsewhere),
+            last_finished_at=take.optional_moment(last_at),
+            oldest_waiting_at=take.optional_moment(oldest_at),
+            rejections=[_rejection(row) for row in db.execute(sql.REJECTIONS, asked).fetchall()],
+        )
+
+
+def _counts(db: Connection, query: str, asked: dict[str, Any]) -> dict[str, int]:
+    rows = db.execute(query, asked).fetchall()
+    return {take.text(what): take.integer(count) for what, count in rows}
+
+
+def _rejection(row: tuple[Any, ...]) -> Rejection:
+    folder, path, reason, finished_at = row
+    return Rejection(
+        Path(os.fsdecode(take.folder(folder))),
+        take.path(path),
+        take.text(reason),
+        take.moment(finished_at),
+    )
+
+
+def _folder_ids_of(db: Connection, folders: Iterable[Path]) -> str:
+    """The numbers of those folders that the journal knows, as JSON."""
+    known = db.execute(sql.WATCH_FOLDERS).fetchall()
+    ids = {take.folder(name): take.integer(id_) for id_, name in known}
+    return json.dumps([ids[name] for name in map(os.fsencode, folders) if name in ids])
+
+
+def _midnight_s() -> float:
+    now = datetime.now().astimezone()
+    return now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()

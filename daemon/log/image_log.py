@@ -1,0 +1,107 @@
+"""What the log says of single images, by their pseudonyms."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from typing import Final
+
+from daemon.image.reading_errors import IN_USE, SHARE
+from daemon.image.records import ClaimedImage, Dropped, Finished, Postponed, Verdict
+from daemon.image.watch_folder import WatchFolder
+from daemon.log.journald import Pseudonyms
+from daemon.system.clock import Clock
+from edge.errors import RejectReason
+from edge.labeller import Status
+
+log = logging.getLogger(__name__)
+
+# What is said of images that wait, by the beginning of their cause.
+_HELD_UP: Final = {
+    str(RejectReason.UNREADABLE): "the daemon's user may not read some images; they wait and are "
+    "tried again. Give it the permission; edge-daemon status says how many wait",
+    IN_USE: "other programs hold some images, so that they cannot be read; they wait and are tried "
+    "again. edge-daemon status says how many wait",
+    SHARE: "a share gives errors for some images; they wait and are tried again. edge-daemon "
+    "status says which errors and how many wait",
+}
+
+
+class ImageLog:
+    """Writes a line about an image without its path. Safe to use from several threads.
+
+    What befalls many images at once is said once, and again when it was not met for `quiet_s`.
+    """
+
+    def __init__(
+        self,
+        watch_folders: Mapping[int, WatchFolder],
+        pseudonyms: Pseudonyms,
+        *,
+        quiet_s: float = 60.0,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._watch_folders = watch_folders
+        self._pseudonyms = pseudonyms
+        self._quiet_s = quiet_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._quiet_until_s = dict.fromkeys(_HELD_UP, 0.0)
+        self._without_ids: set[int] = set()
+
+    def say(self, verdicts: list[Verdict]) -> None:
+        """Log verdicts that stand in the journal."""
+        for verdict in verdicts:
+            self._say(verdict)
+        with self._lock:
+            self._say_held_up(verdicts)
+            self._say_without_ids(verdicts)
+
+    def say_unexpected(self, image: ClaimedImage, error: Exception) -> None:
+        """Log a mistake in the program: where, but not its text, which may hold the path."""
+        where = "".join(traceback.format_tb(error.__traceback__))
+        log.error("image %s: unexpected %s\n%s", self._name(image), type(error).__name__, where)
+
+    def _say(self, verdict: Verdict) -> None:
+        name = self._name(verdict.image)
+        match verdict:
+            case Finished(outcome=outcome) if outcome.status is Status.REJECTED:
+                log.info("image %s rejected: %s", name, outcome.reason)
+            case Finished(outcome=outcome):
+                log.debug("image %s %s", name, outcome.status)
+            case Postponed(attempts=attempts) if attempts > verdict.image.attempts:
+                log.info("image %s failed (%s), tried again later", name, verdict.cause)
+            case Postponed():
+                log.debug("image %s waits %.1f s: %s", name, verdict.delay_s, verdict.cause)
+            case Dropped():
+                log.debug("image %s is %s", name, verdict.state)
+            case _:
+                log.debug("image %s is unchanged, its outcome stands", name)
+
+    def _say_held_up(self, verdicts: list[Verdict]) -> None:
+        now_s = self._clock()
+        causes = {verdict.cause for verdict in verdicts if isinstance(verdict, Postponed)}
+        for start, text in _HELD_UP.items():
+            if any(cause.startswith(start) for cause in causes):
+                if now_s >= self._quiet_until_s[start]:
+                    log.warning(text)
+                self._quiet_until_s[start] = now_s + self._quiet_s
+
+    def _say_without_ids(self, verdicts: list[Verdict]) -> None:
+        for version in (v.image.version for v in verdicts if isinstance(v, Finished)):
+            watch_folder = self._watch_folders[version.folder_id]
+            if watch_folder.id not in self._without_ids and watch_folder.lacks_ids(version.path):
+                self._without_ids.add(watch_folder.id)
+                log.warning(
+                    "watch folder %s: the path of an image does not match the template %s; the "
+                    "sidecars of such images have no ids",
+                    watch_folder.path,
+                    watch_folder.sample.text if watch_folder.sample else None,
+                )
+
+    def _name(self, image: ClaimedImage) -> str:
+        version = image.version
+        return self._pseudonyms.of(self._watch_folders[version.folder_id].path, version.path)

@@ -1,0 +1,137 @@
+"""The model that labels now: on the GPU where there is one, on the CPU when it fails, and back."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path
+
+from daemon.model.gpu_failure import GpuFailure
+from daemon.model.open_model import Model, OpenModel
+from daemon.system.clock import Clock
+from edge.backends.onnx import BACKEND_NAME
+from edge.backends.select import ONNXRUNTIME
+from edge.errors import BackendError, DeviceError, EdgeError, TransientError
+from edge.labeller import Outcome
+from edge.sidecar import ModelFacts
+
+log = logging.getLogger(__name__)
+
+
+class CurrentModel:
+    """Holds the model for all workers and replaces it under them. Safe to use from any thread."""
+
+    def __init__(
+        self,
+        model: Model,
+        open_: OpenModel,
+        *,
+        may_fail_over: bool,
+        gpu_failure: GpuFailure | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        """Seat a model.
+
+        Args:
+            model: the model to begin with.
+            open_: opens a model on a back end.
+            may_fail_over: whether the CPU may take over when the device fails.
+            gpu_failure: says whether `model` stands in for a GPU that failed before.
+            clock: monotonic seconds.
+        """
+        self._model = model
+        self._open = open_
+        self._may_fail_over = may_fail_over
+        self._clock = clock
+        self._lock = threading.Lock()
+        self.gpu_failure = gpu_failure or GpuFailure()
+        self._is_closed = False
+
+    @property
+    def failed_over_since_s(self) -> float | None:
+        """Since when the CPU stands in for a GPU; None where it does not."""
+        return self.gpu_failure.since_s
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the service of this current_model is over."""
+        return self._is_closed
+
+    @property
+    def model(self) -> Model:
+        """The model that labels now."""
+        return self._model
+
+    @property
+    def is_on_gpu(self) -> bool:
+        """Whether a device labels that can fail by itself."""
+        return self._model.session.backend != BACKEND_NAME
+
+    def label_batch(self, paths: list[Path]) -> tuple[list[Outcome | TransientError], ModelFacts]:
+        """As `Labeller.label_batch`, and which model it was.
+
+        Raises:
+            BackendError: the device failed and nothing may take its place.
+        """
+        while True:
+            model = self._model
+            try:
+                return model.labeller.label_batch(paths), model.facts
+            except DeviceError as error:
+                self.fail_over(model, error)
+            except BackendError:
+                # Another thread may have taken_in another model and closed this one.
+                if self._model is model:
+                    raise
+
+    def fail_over(self, failed: Model, error: BackendError) -> None:
+        """Seat the model on the CPU in place of `failed`; another worker may have done so.
+
+        Raises:
+            BackendError: `error`, where there is no other device, or it cannot take over.
+        """
+        with self._lock:
+            if self._model is not failed:
+                return
+            if self._is_closed or not (self._may_fail_over and self.is_on_gpu):
+                raise error
+            try:
+                # The bundle that labels, whatever its folder holds by now: it was not reloaded.
+                stand_in = self._open(ONNXRUNTIME, failed.bundle)
+            except EdgeError as reason:
+                text = f"{error} The CPU cannot take its place: {reason}"
+                raise BackendError(text) from error
+            self._model = stand_in
+            self.gpu_failure.note(self._clock())
+        log.error("%s", error)
+        log.error("%s failed; labelling goes on with the CPU", failed.session.backend)
+        _close(failed)
+
+    def replace(self, model: Model) -> None:
+        """Seat a model whose device works again; close it where the service is over."""
+        with self._lock:
+            is_late = self._is_closed
+            before = self._model
+            if not is_late:
+                self._model = model
+                self.gpu_failure.since_s = None
+        if is_late:
+            _close(model)
+            return
+        log.warning("labelling on %s again", model.session.backend)
+        _close(before)
+
+    def close(self) -> None:
+        """Free the device."""
+        with self._lock:
+            self._is_closed = True
+        _close(self._model)
+
+
+def _close(model: Model) -> None:
+    try:
+        model.session.close()
+    except BackendError as error:
+        # The device that failed may refuse this too.
+        log.debug("%s", error)

@@ -1,0 +1,143 @@
+"""A bundle opened on a back end: verified, tried with its golden images, watched."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daemon.config.config import Config
+from daemon.health.stages import Stages
+from edge.backends.cpu import has_vnni
+from edge.backends.onnx import BACKEND_NAME
+from edge.backends.select import ONNXRUNTIME, Opening, open_session
+from edge.bundle import Bundle, load_bundle
+from edge.errors import BundleError
+from edge.golden import open_labeller
+from edge.labeller import Labeller
+from edge.session import InferenceSession
+from edge.sidecar import ModelFacts, model_facts
+
+# Folder in the state folder that keeps the engines built on this machine.
+ENGINES_NAME: Final = "engines"
+INFER: Final = "infer"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A verified bundle, opened, whose golden images gave their labels.
+
+    `image_s` is how long a golden image took, decoding and preprocessing included.
+    """
+
+    bundle: Bundle
+    session: InferenceSession
+    labeller: Labeller
+    facts: ModelFacts
+    image_s: float
+
+
+# Opens a bundle on a back end; where the bundle is None, the configured one.
+OpenModel = Callable[[str, Bundle | None], Model]
+
+
+def open_model(
+    config: Config,
+    *,
+    backend: str | None = None,
+    bundle: Bundle | None = None,
+    opening: Opening | None = None,
+    stages: Stages | None = None,
+) -> Model:
+    """Open the configured model.
+
+    Where the configured back end is `auto` and the CPU has no model of the configured precision,
+    the CPU takes the fastest one that it has: bundles hold `fp16` only for GPUs.
+
+    Args:
+        backend: in place of the configuration's.
+        bundle: that labels already, in place of what the configured folder holds by now.
+        opening: who is told of choices and progress, and whether engines that are built are kept;
+            threads and folder are the configuration's.
+        stages: told while an inference runs.
+
+    Raises:
+        BundleError, BackendError: it cannot be used here.
+    """
+    bundle = bundle or load_bundle(config.bundle)
+    backend = backend or config.backend
+    # Read before a GPU is opened, which may have an engine to build: minutes.
+    keeps = backend == "auto"
+    held = bundle.keeping(_cpu_models(bundle, config.precision)) if keeps else bundle
+    cache = config.state_dir / ENGINES_NAME
+    opening = replace(opening or Opening(), threads=config.threads, cache=cache)
+    session = _open_session(held, config, backend, opening)
+    if session.backend != BACKEND_NAME:
+        bundle = held
+    watched = _WatchedSession(session, stages or Stages())
+    start = time.monotonic()
+    labeller = open_labeller(bundle, watched, config.limits)
+    # Every golden image is labelled twice.
+    image_s = (time.monotonic() - start) / max(2 * len(bundle.golden), 1)
+    return Model(bundle, watched, labeller, model_facts(bundle, watched), image_s)
+
+
+def _open_session(
+    bundle: Bundle, config: Config, backend: str, opening: Opening
+) -> InferenceSession:
+    precision = config.precision
+    try:
+        return open_session(bundle, backend=backend, precision=precision, opening=opening)
+    except BundleError:
+        may_stand_in = config.backend == "auto" and backend in ("auto", ONNXRUNTIME)
+        if precision is None or not may_stand_in or _cpu_has(bundle, precision):
+            raise
+    opening.on_choice(
+        f"{bundle.root.name} holds no {precision} model for the CPU; it takes its fastest one"
+    )
+    return open_session(bundle, backend=ONNXRUNTIME, opening=opening)
+
+
+def _cpu_has(bundle: Bundle, precision: str) -> bool:
+    return bool(_models_of(bundle, [precision]))
+
+
+def _cpu_models(bundle: Bundle, precision: str | None) -> list[str]:
+    """The files that the CPU would need to take a GPU's place."""
+    if precision is not None and _cpu_has(bundle, precision):
+        return _models_of(bundle, [precision])
+    return _models_of(bundle, bundle.precisions(ONNXRUNTIME))
+
+
+def _models_of(bundle: Bundle, precisions: Iterable[str]) -> list[str]:
+    found = []
+    for precision in precisions:
+        # A processor may have no graph of a precision.
+        with suppress(BundleError):
+            found.append(bundle.model(ONNXRUNTIME, precision, has_vnni=has_vnni()).path)
+    return found
+
+
+class _WatchedSession:
+    """A session whose inferences the supervisor sees."""
+
+    def __init__(self, session: InferenceSession, stages: Stages) -> None:
+        self.backend, self.precision = session.backend, session.precision
+        self.graph = session.graph
+        self.max_batch = session.max_batch
+        self._session = session
+        self._stages = stages
+
+    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (batch, classes) of uint8 images (batch, height, width, 3)."""
+        with self._stages.stage(INFER):
+            return self._session.infer(images)
+
+    def close(self) -> None:
+        """Free the device."""
+        self._session.close()

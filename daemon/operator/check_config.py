@@ -1,0 +1,179 @@
+"""What `edge-daemon check-config` does: everything that a start needs, without starting."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from daemon.config.config import Config
+from daemon.image.path_template import GROUPS, PathTemplate
+from daemon.model.open_model import open_model
+from daemon.operator.check_metrics import is_read_only, metrics_lines, metrics_problems
+from daemon.operator.first_look import Looked, look_around
+from daemon.results.destination import results_problem
+from daemon.system.bounded_call import ANSWER_S, call_each, silence
+from daemon.system.mounts import file_system_type, is_on_share
+from daemon.system.same_text import OTHER_FORM
+from daemon.system.state_dir import share_problem
+from daemon.system.this_user import give_permission
+from edge.backends.select import Opening
+from edge.errors import ConfigError, EdgeError
+from edge.text.counted import counted
+from edge.text.printable import printable
+
+_OPEN_RESULTS: Final = (
+    "It is read-only here: run `edge-daemon install` again, which lets the unit write there, or "
+    "mount it to be written."
+)
+
+
+def check_config(config: Config) -> list[str]:
+    """Check folders, bundle, back end and golden images; gives what the daemon would do.
+
+    Raises:
+        ConfigError: one line for every folder that cannot be used, and for the model.
+        BundleError, BackendError: the folders are right, the model cannot be used here.
+    """
+    problems = list(_folder_problems(config))
+    try:
+        model_lines = _model_lines(config)
+    except EdgeError as error:
+        if not problems:
+            raise
+        problems.append(str(error))
+    if problems:
+        raise ConfigError("\n".join(map(printable, problems)))
+    return [*model_lines, *_watch_lines(config), *_work_lines(config)]
+
+
+def _folder_problems(config: Config) -> Iterator[str]:
+    results = config.results.folder
+    looks: dict[str, Callable[[], str | None]] = {
+        f"watch folder {watch.folder}": partial(
+            _export_problem, watch.folder, beside=results is None
+        )
+        for watch in config.watch
+    }
+    if results is not None:
+        looks[f"results folder {results}"] = partial(_results_problem, results)
+    found = call_each(looks, ANSWER_S, "check-folders")
+    for name in looks:
+        problem = found.get(name, silence(name))
+        if problem is not None:
+            yield problem
+    if problem := share_problem(config.state_dir):
+        yield problem
+    elif not _can_be_made(config.state_dir):
+        yield f"state_dir {config.state_dir} cannot be written. {give_permission()}."
+    yield from metrics_problems(config.metrics)
+
+
+def _export_problem(folder: Path, *, beside: bool) -> str | None:
+    if not _exists(folder):
+        return f"watch folder {folder} is not there. Mount or create it."
+    if not _may(folder, os.R_OK | os.X_OK):
+        return f"watch folder {folder} cannot be read. {give_permission()}."
+    if beside and not _may(folder, os.W_OK):
+        return f"no sidecars can be written to {folder}. {_remedy(folder)}"
+    return None
+
+
+def _results_problem(folder: Path) -> str | None:
+    if problem := results_problem(folder):
+        return problem
+    if not _may(folder, os.W_OK | os.X_OK):
+        return f"no sidecars can be written to {folder}. {_remedy(folder)}"
+    return None
+
+
+def _remedy(folder: Path) -> str:
+    if is_read_only(folder):
+        return _OPEN_RESULTS
+    return f"{give_permission()}, or set results.folder to another place."
+
+
+def _exists(folder: Path) -> bool:
+    try:
+        return folder.is_dir()
+    except PermissionError:
+        return True  # as far as this user can know; `_may` says the rest
+    except OSError:
+        return False  # a share whose server is gone
+
+
+def _may(folder: Path, mode: int) -> bool:
+    return os.access(folder, mode, effective_ids=True)
+
+
+def _can_be_made(folder: Path) -> bool:
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    return os.path.isdir(folder) and _may(folder, os.W_OK | os.X_OK)  # noqa: PTH112
+
+
+def _model_lines(config: Config) -> list[str]:
+    choices: list[str] = []
+    model = open_model(config, opening=Opening(on_choice=choices.append, keeps=False))
+    model.session.close()
+    bundle, session = model.bundle, model.session
+    return [
+        (
+            f"model    {bundle.name} {bundle.version}, {session.precision} on {session.backend} "
+            f"({session.graph})"
+        ),
+        (
+            f"         every hash holds; {counted(len(bundle.golden), 'golden image')} gave "
+            "their labels"
+        ),
+        *(f"         {text}" for text in choices),
+    ]
+
+
+def _watch_lines(config: Config) -> Iterator[str]:
+    for watch in config.watch:
+        polled = config.poll == "always" or (config.poll == "auto" and is_on_share(watch.folder))
+        how = "polled" if polled else f"watched, and scanned every {config.rescan_s:g} s"
+        yield f"watch    {watch.folder} ({file_system_type(watch.folder)}), {how}"
+        yield f"         {', '.join(watch.patterns)}"
+        looked = look_around(watch)
+        yield from (f"         {text}" for text in looked.lines(watch))
+        ids = _ids(looked, watch.sample) if watch.sample else "none: watch.sample is not set"
+        yield f"ids      {ids}"
+        formats = " and ".join(config.results.formats)
+        yield f"results  {formats} in {config.results_folder(watch)}"
+
+
+def _ids(looked: Looked, sample: PathTemplate) -> str:
+    """What the template makes of images that are there already."""
+    paths = looked.images
+    matching = [path for path in paths if sample.ids(path) != (None, None)]
+    if not paths:
+        return f"from {sample.text}; there is no image yet to try it on"
+    if not matching:
+        return (
+            f"WARNING: none of {len(paths)} images matches {sample.text}, such as {_text(paths[0])}"
+        )
+    found = zip(GROUPS, sample.ids(matching[0]), strict=True)
+    ids = ", ".join(f"{name} {id_}" for name, id_ in found if id_ is not None)
+    others = len(paths) - len(matching)
+    rest = f"; {others} of {len(paths)} images do not match" if others else ""
+    return f"from {sample.text}: {_text(matching[0])} has {ids}{rest}"
+
+
+def _text(path: bytes) -> str:
+    return printable(path.decode("utf-8", "backslashreplace"))
+
+
+def _work_lines(config: Config) -> Iterator[str]:
+    yield from metrics_lines(config.metrics)
+    yield f"state    {config.state_dir}"
+    for path in config.other_forms:
+        yield f"names    {path} {OTHER_FORM}"
+    yield (
+        f"work     {counted(config.workers, 'worker')}, up to "
+        f"{counted(config.batch.max_images, 'image')} each; a file is complete after "
+        f"{config.settle_s:g} s without a change"
+    )

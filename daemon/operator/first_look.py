@@ -1,0 +1,72 @@
+"""A first look into a watch folder, for `check-config`: some images, and what is no image."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import PurePath
+from typing import Final
+
+from daemon.config.config import WatchConfig
+from daemon.image.passed_over import PassedOver, PassedOverCount, Reason
+from daemon.intake.rescan import image_files
+from edge.image_folders.names import UNREAD_SUFFIXES
+
+# A whole export may hold millions of images, and a share may give a hundred names a second.
+_MAX_IMAGES: Final = 1000
+_MAX_PASSED_OVER: Final = 20_000
+_MAX_S: Final = 5.0
+
+
+class _EnoughError(Exception):
+    """As much was seen as should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Paths of images, and what was passed over until these were found."""
+
+    images: list[bytes]
+    passed_over: PassedOver
+    is_whole: bool
+
+    def lines(self, watch: WatchConfig) -> Iterator[str]:
+        """What a person should know of the names in the folder and of those asked for."""
+        for pattern in watch.patterns:
+            if PurePath(pattern.lower().rstrip("*?")).suffix in UNREAD_SUFFIXES:
+                yield (
+                    f"WARNING: {pattern} names files that are neither JPEG nor PNG; each of them "
+                    "is rejected as unsupported_format. Export JPEG or PNG"
+                )
+        if watch.exclude:
+            yield f"without {', '.join(watch.exclude)}"
+        if text := self.passed_over.text():
+            yield f"left out{'' if self.is_whole else ', at a first look'}: {text}"
+        if remedy := self.passed_over.remedy():
+            yield f"WARNING: files that look like images are left out: {remedy}"
+
+
+def look_around(watch: WatchConfig) -> Looked:
+    """Look into a watch folder, for as long and as far as a person should wait for."""
+    watch_folder = watch.watch_folder(0, watch.folder)
+    images: list[bytes] = []
+    count = PassedOverCount()
+    end_s = time.monotonic() + _MAX_S
+
+    def look_at_time(_folder: bytes) -> None:
+        if time.monotonic() > end_s:
+            raise _EnoughError
+
+    def pass_over(reason: Reason, name: bytes) -> None:
+        count.add(reason, name)
+        if count.reasons.total() >= _MAX_PASSED_OVER:
+            raise _EnoughError
+
+    try:
+        files = image_files(watch_folder, lambda *_: None, b"", look_at_time, pass_over)
+        images.extend(image.path for image in islice(files, _MAX_IMAGES))
+    except _EnoughError:
+        return Looked(images, count.result(), is_whole=False)
+    return Looked(images, count.result(), is_whole=len(images) < _MAX_IMAGES)

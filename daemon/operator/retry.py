@@ -1,0 +1,177 @@
+"""What `edge-daemon retry` does: images that have an outcome wait to be labelled once more.
+
+Nothing is lost by it: a row keeps its outcome until it has another one, and images that have left
+the export are passed over. It goes page by page, so that a daemon that runs beside is not held up;
+that takes the images up by itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.config.config import Config
+from daemon.image.missing_sidecars import MissingSidecars
+from daemon.image.records import PastImage
+from daemon.image.watch_folder import WatchFolder
+from daemon.journal.file import require_journal
+from daemon.journal.journal import Journal, open_journal
+from daemon.supervision.running_daemon import read_running
+from daemon.system.same_text import as_on_disk
+from edge.bundle import load_bundle
+from edge.errors import ConfigError, StorageError
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """How many images wait again, and how many were passed over: gone, or of no pattern now."""
+
+    images: int
+    not_there: int = 0
+    left_out: int = 0
+
+    def text(self) -> str:
+        """For a person."""
+        text = f"put back to be labelled again: {self.images}"
+        if self.not_there:
+            text += f"\nnot in the export any more, and left as they are: {self.not_there}"
+        if self.left_out:
+            text += f"\nleft out by pattern or exclude, and left as they are: {self.left_out}"
+        return text
+
+
+def retry_rejected(
+    config: Config, on_progress: Callable[[int], None], reason: str | None = None
+) -> Retried:
+    """Put rejected images back; with `reason` those alone that have this code.
+
+    Args:
+        config: says which images.
+        on_progress: gets the number of outcomes looked at.
+        reason: a code of `RejectReason`.
+
+    Raises:
+        StorageError: there is no journal, it cannot be written, or a watch folder is away.
+    """
+    with _opened(config) as (journal, watch_folders):
+        return _put_back(journal, watch_folders, journal.rejections(reason), on_progress)
+
+
+def retry_all(config: Config, on_progress: Callable[[int], None]) -> Retried:
+    """Put every image back that has an outcome. Arguments and errors as `retry_rejected`."""
+    with _opened(config) as (journal, watch_folders):
+        return _put_back(journal, watch_folders, journal.outcomes(), on_progress)
+
+
+def retry_older_than_bundle(config: Config, on_progress: Callable[[int], None]) -> Retried:
+    """Put images back whose label another bundle gave than the configured one.
+
+    Arguments and errors as `retry_rejected`, and:
+
+    Raises:
+        BundleError: the configured bundle is unusable.
+        ConfigError: the daemon that runs still has another bundle open.
+    """
+    sha256 = load_bundle(config.bundle).sha256
+    health = read_running(config.state_dir).health
+    if health and health.get("bundle_sha256") not in (sha256, None):
+        raise ConfigError(
+            f"the daemon that runs labels with another bundle than {config.bundle} is now. Let it "
+            "take this one first: systemctl reload edge-daemon."
+        )
+    with _opened(config) as (journal, watch_folders):
+        return _put_back(
+            journal, watch_folders, journal.outcomes(of_other_than=sha256), on_progress
+        )
+
+
+def retry_missing(config: Config, on_progress: Callable[[int], None]) -> Retried:
+    """Put images back that lack one of the configured sidecars.
+
+    Arguments and errors as `retry_rejected`, and:
+
+    Raises:
+        StorageError: the place for the sidecars seems to be away.
+    """
+    with _opened(config) as (journal, watch_folders):
+        missing = MissingSidecars(watch_folders, config.results.formats)
+        for page in journal.outcomes():
+            if missing.knows_all(page):
+                break
+        missing.require_places()
+        return _put_back(journal, watch_folders, journal.outcomes(), on_progress, missing.of)
+
+
+def retry_images(config: Config, images: Sequence[Path]) -> Retried:
+    """Put images back, whatever their outcomes.
+
+    Raises:
+        ConfigError: one has no outcome to replace, or is none of this configuration; those before
+            it are put back.
+        StorageError: as `retry_rejected`.
+    """
+    with _opened(config) as (journal, watch_folders):
+        found = [_find(watch_folders, image) for image in images]
+        for folder_id, path in found:
+            image = watch_folders[folder_id].image(path)
+            if not watch_folders[folder_id].has_image(path):
+                raise ConfigError(f"{image} is left out by pattern or exclude; its outcome stays.")
+            if watch_folders[folder_id].look(path) is None:
+                raise ConfigError(f"{image} is not there; its outcome stays.")
+            if not journal.retry_image(folder_id, path):
+                raise ConfigError(
+                    f"{image} waits already, or has no outcome yet; edge-daemon status shows more."
+                )
+    return Retried(len(found))
+
+
+@contextmanager
+def _opened(config: Config) -> Iterator[tuple[Journal, dict[int, WatchFolder]]]:
+    require_journal(config.state_dir)
+    # A daemon of an earlier version may be at work on it.
+    with closing(open_journal(config.state_dir, may_upgrade=False)) as journal:
+        watch_folders = config.watch_folders(journal.serve)
+        for watch_folder in watch_folders.values():
+            if watch_folder.identity() is None:
+                raise StorageError(
+                    f"watch folder {watch_folder.path} is not there. Mount or create it first."
+                )
+        yield journal, watch_folders
+
+
+def _put_back(
+    journal: Journal,
+    watch_folders: dict[int, WatchFolder],
+    pages: Iterable[list[PastImage]],
+    on_progress: Callable[[int], None],
+    choose: Callable[[list[PastImage]], list[PastImage]] = list,
+) -> Retried:
+    looked_at = put_back = not_there = left_out = 0
+    for page in pages:
+        wanted = [image for image in page if watch_folders[image.folder_id].has_image(image.path)]
+        there = [
+            image for image in wanted if not watch_folders[image.folder_id].is_gone(image.path)
+        ]
+        put_back += journal.put_back(choose(there))
+        not_there += len(wanted) - len(there)
+        left_out += len(page) - len(wanted)
+        looked_at += len(page)
+        on_progress(looked_at)
+    return Retried(put_back, not_there, left_out)
+
+
+def _find(watch_folders: dict[int, WatchFolder], image: Path) -> tuple[int, bytes]:
+    """The watch folder and the path below it, also where a link or another mount leads there."""
+    # resolve() would follow the image itself.
+    path = as_on_disk(Path(os.path.abspath(image)))  # noqa: PTH100
+    for watch_folder in watch_folders.values():
+        if path.is_relative_to(watch_folder.path):
+            return watch_folder.id, os.fsencode(path.relative_to(watch_folder.path))
+    for watch_folder in watch_folders.values():
+        for parent in path.parents:
+            if parent.exists() and parent.samefile(watch_folder.path):
+                return watch_folder.id, os.fsencode(path.relative_to(parent))
+    raise ConfigError(f"{path} lies in no watch folder of this configuration.")

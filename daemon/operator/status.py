@@ -1,0 +1,203 @@
+"""What `edge-daemon status` shows: the service and its journal in one screen, or as JSON."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from daemon.image.passed_over import PassedOver
+from daemon.install.installed_config import is_installed, unit_of
+from daemon.journal.summary import Rejection, Summary
+from daemon.log.journald import Pseudonyms
+from daemon.operator.status_advice import Advice, advice, meaning
+from daemon.supervision.running_daemon import Running
+from edge.labeller import Status
+from edge.text.printable import printable
+
+_WIDTH: Final = 80
+_TITLE: Final = 10
+
+
+def status_fields(summary: Summary, pseudonyms: Pseudonyms, running: Running) -> dict[str, Any]:
+    """The summary as JSON types."""
+    return {
+        "states": summary.states,
+        "outcomes": summary.statuses,
+        "labels": summary.labels,
+        "held_up": summary.held_up,
+        "waiting_elsewhere": summary.waiting_elsewhere,
+        "last_outcome": _time(summary.last_finished_at),
+        "oldest_waiting": _time(summary.oldest_waiting_at),
+        "oldest_waiting_s": _age_s(summary.oldest_waiting_at),
+        "rejections": [_rejection(rejection, pseudonyms) for rejection in summary.rejections],
+        "today": summary.today,
+        "reasons": summary.reasons,
+        "daemon": {
+            "is_running": running.pid is not None,
+            "pid": running.pid,
+            "silent_s": running.silent_s,
+            "health": running.health,
+        },
+    }
+
+
+def status_text(fields: dict[str, Any], config_path: Path) -> str:
+    """The summary for people, in 80 columns but for what is there to be copied whole."""
+    daemon, health = fields["daemon"], fields["daemon"]["health"]
+    reasons = health["reasons"] if health else []
+    if daemon["silent_s"]:
+        reasons = [f"it has said nothing for {_duration(daemon['silent_s'])}", *reasons]
+    todo = advice(
+        fields["reasons"],
+        fields["held_up"],
+        is_running=daemon["is_running"],
+        has_trouble=bool(reasons),
+        is_installed=is_installed(config_path),
+    )
+    passed_over = _passed_over(health)
+    todo += [Advice(f"Images that are left out: {text}.") for _, text in passed_over if text]
+    blocks = [
+        _daemon_lines(daemon, reasons),
+        _outcome_lines(fields),
+        _label_lines(fields["labels"]),
+        _queue_lines(fields),
+        _titled("left out", [line for lines, _ in passed_over for line in lines]),
+        _rejection_lines(fields["rejections"]),
+        _titled("to do", [line for one in todo for line in _advice_lines(one, config_path)]),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in blocks if lines)
+
+
+def _daemon_lines(daemon: dict[str, Any], reasons: list[str]) -> list[str]:
+    health = daemon["health"]
+    if not daemon["is_running"]:
+        return _titled("daemon", ["NOT RUNNING"])
+    if health is None:
+        return _titled("daemon", [f"process {daemon['pid']}"])
+    since = datetime.fromisoformat(health["since"])
+    lines = [f"running since {since:%Y-%m-%d %H:%M}, process {daemon['pid']}"]
+    if health["model"]:
+        # A daemon of an earlier version names no graph.
+        graph = f" ({health['graph']})" if health.get("graph") else ""
+        lines.append(f"{health['model']}, {health['precision']} on {health['backend']}{graph}")
+    if health["canary_age_s"] is not None:
+        lines.append(f"a known image got its label {health['canary_age_s']:.0f} s ago")
+    state = health["status"] if not daemon["silent_s"] else "unknown"
+    return [
+        *_titled("daemon", lines),
+        *_titled("health", [state.upper() if reasons else state, *_each_wrapped(reasons)]),
+    ]
+
+
+def _outcome_lines(fields: dict[str, Any]) -> list[str]:
+    total, today = fields["outcomes"], fields["today"]
+    head = f"{'':<16}{'today':>12}{'in all':>12}"
+    return _titled(
+        "images",
+        [
+            head,
+            *(f"{s:<16}{today.get(s, 0):>12,}{total.get(s, 0):>12,}" for s in map(str, Status)),
+        ],
+    )
+
+
+def _label_lines(labels: dict[str, int]) -> list[str]:
+    total = sum(labels.values())
+    rows = sorted(labels.items(), key=lambda item: -item[1])
+    return _titled("labels", [f"{n:<28}{c:>12,}{c / total:>9.1%}" for n, c in rows])
+
+
+def _queue_lines(fields: dict[str, Any]) -> list[str]:
+    states, oldest_s = fields["states"], fields["oldest_waiting_s"]
+    waiting = states.get("waiting", 0)
+    text = f"{waiting:,} waiting" if waiting else "nothing waits"
+    if oldest_s is not None:
+        text += f", the oldest for {_duration(oldest_s)}"
+    if claimed := states.get("claimed", 0):
+        text += f"; {claimed:,} being labelled"
+    lines = [text, f"last outcome {_local(fields['last_outcome'])}"]
+    for cause, count in sorted(fields["held_up"].items(), key=lambda item: -item[1]):
+        lines.append(f"held up: {count:,} by {cause}")
+    if elsewhere := fields["waiting_elsewhere"]:
+        lines.append(f"{elsewhere:,} images wait in folders that are not configured")
+    return _titled("queue", lines)
+
+
+def _passed_over(health: dict[str, Any] | None) -> list[tuple[list[str], str]]:
+    """Of each watch folder what its last scan passed over, and what to do about it."""
+    found = []
+    for watch in health["watch"] if health else []:
+        passed = PassedOver(watch.get("passed_over", {}), watch.get("passed_over_suffixes", {}))
+        if text := passed.text():
+            found.append((_wrapped(f"watch[{watch['number']}]: {text}"), passed.remedy()))
+    return found
+
+
+def _rejection_lines(rejections: list[dict[str, Any]]) -> list[str]:
+    lines = []
+    for one in rejections:
+        lines.append(f"{_local(one['at'])}  {one['reason']}: {meaning(one['reason'])}")
+        # Whole, however long: it is there to be copied.
+        lines.append(f"  {one['log_id']}  {one['file']}")
+    return _titled("rejected", lines)
+
+
+def _advice_lines(one: Advice, config_path: Path) -> list[str]:
+    if one.command is None:
+        return _wrapped(one.text)
+    command = one.command.format(config=config_path, unit=unit_of(config_path))
+    return [*_wrapped(one.text), f"    {command}"]
+
+
+def _titled(title: str, lines: list[str]) -> list[str]:
+    titles = [title, *[""] * len(lines)]
+    # What stands there may come from a file's name, or from a file that somebody changed.
+    return [
+        f"{t:<{_TITLE}}{printable(line)}".rstrip() for t, line in zip(titles, lines, strict=False)
+    ]
+
+
+def _each_wrapped(texts: list[str]) -> list[str]:
+    return [line for text in texts for line in _wrapped(text)]
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH - _TITLE, initial_indent="- ", subsequent_indent="  ")
+
+
+def _rejection(rejection: Rejection, pseudonyms: Pseudonyms) -> dict[str, Any]:
+    return {
+        "file": str(rejection.folder / rejection.path.decode("utf-8", "backslashreplace")),
+        "reason": rejection.reason,
+        "at": _time(rejection.finished_at),
+        "log_id": pseudonyms.of(rejection.folder, rejection.path),
+    }
+
+
+def _time(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).astimezone().isoformat(timespec="seconds")
+
+
+def _local(moment: str | None) -> str:
+    return "none" if moment is None else f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M:%S}"
+
+
+def _age_s(seconds: float | None) -> float | None:
+    return None if seconds is None else round(max(0.0, time.time() - seconds), 1)
+
+
+def _duration(seconds: float) -> str:
+    """For example `3 h 5 min`."""
+    minutes = int(seconds // 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes // 1440} days"

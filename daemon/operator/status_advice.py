@@ -1,0 +1,109 @@
+"""What reason codes and causes mean, and what a person does about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from daemon.image.reading_errors import IN_USE, SHARE
+from edge.errors import RejectReason
+
+MEANINGS: Final = {
+    RejectReason.EMPTY: "the file has no bytes",
+    RejectReason.UNREADABLE: "the daemon's user may not read the file",
+    RejectReason.NOT_A_FILE: "a link, pipe or device, not a file",
+    RejectReason.TOO_LARGE: "more bytes than limits.max_bytes",
+    RejectReason.TOO_MANY_PIXELS: "more pixels than limits.max_pixels",
+    RejectReason.TOO_SMALL: "too few pixels for a cell",
+    RejectReason.UNSUPPORTED_FORMAT: "no readable JPEG or PNG",
+    RejectReason.UNSUPPORTED_COLOUR: "not 8-bit colour",
+    RejectReason.TRUNCATED: "the end of the file is missing",
+    RejectReason.CORRUPT: "the file cannot be decoded",
+    RejectReason.RETRIES_EXHAUSTED: "failed in every attempt",
+}
+_REMEDIES: Final = {
+    RejectReason.UNREADABLE: "Give the daemon's user the permission. Then:",
+    RejectReason.TOO_LARGE: "Raise limits.max_bytes if these are cells. Then:",
+    RejectReason.TOO_MANY_PIXELS: "Raise limits.max_pixels if these are cells. Then:",
+    RejectReason.RETRIES_EXHAUSTED: "Read the log. When the cause is gone:",
+}
+_EXPORT_AGAIN: Final = frozenset({RejectReason.EMPTY, RejectReason.TRUNCATED, RejectReason.CORRUPT})
+_START: Final = "systemctl start {unit}"
+_LOG: Final = "journalctl -u {unit} -n 50"
+# `{config}` is the configuration's path, `{unit}` the unit that reads it.
+_ONCE: Final = "edge-daemon once --config {config}"
+_RETRY: Final = "edge-daemon retry --config {config}"
+# Beginnings of what a row of the journal says of an image that was put off.
+_HELD_UP: Final = {
+    "sidecar: ": "Results cannot be written: check space, permissions and the results share.",
+    "sidecar name: ": (
+        "Sidecars have names that are taken by other files, which are never replaced, or refused: "
+        "set results.folder, or move those files. The images are then labelled."
+    ),
+    "folder is away": "Mount the watch folder; its images are then taken up by themselves.",
+    str(RejectReason.UNREADABLE): (
+        "Give the daemon's user the permission to read these images; they are then taken up."
+    ),
+    IN_USE: (
+        "Programs such as virus scanners, viewers and backups hold these images; they are taken up "
+        "when they are released."
+    ),
+    SHARE: (
+        "The share gives errors for these images: look at the server and the network; they are "
+        "taken up when it works again."
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to do, and the command that does it, with the placeholders of above."""
+
+    text: str
+    command: str | None = None
+
+
+def meaning(code: str) -> str:
+    """A reason code in words; the code itself where a later version made it."""
+    return next((text for reason, text in MEANINGS.items() if reason == code), code)
+
+
+def advice(
+    rejected: dict[str, int],
+    held_up: dict[str, int],
+    *,
+    is_running: bool,
+    has_trouble: bool,
+    is_installed: bool = True,
+) -> list[Advice]:
+    """What to do next, the most urgent first; nothing where all is well.
+
+    `is_installed` says whether a unit reads the configuration.
+    """
+    todo = [] if is_running else _start(is_installed=is_installed)
+    if has_trouble:
+        text = "Read in the log what is not well"
+        todo.append(Advice(f"{text}:", _LOG) if is_installed else Advice(f"{text}."))
+    todo += [
+        Advice(text)
+        for start, text in _HELD_UP.items()
+        if any(cause.startswith(start) for cause in held_up)
+    ]
+    todo += [
+        Advice(text, f"{_RETRY} --reason {reason}")
+        for reason, text in _REMEDIES.items()
+        if rejected.get(str(reason))
+    ]
+    if any(rejected.get(str(reason)) for reason in _EXPORT_AGAIN):
+        todo.append(Advice("Export broken images again from the analyzer; they are then labelled."))
+    return todo
+
+
+def _start(*, is_installed: bool) -> list[Advice]:
+    if is_installed:
+        return [
+            Advice("No images are labelled now. Start the daemon:", _START),
+            Advice("Where it was started and ended, its log says why:", _LOG),
+        ]
+    text = "No daemon runs, and none is installed for this configuration. To label what is there:"
+    return [Advice(text, _ONCE)]

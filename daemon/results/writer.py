@@ -1,0 +1,235 @@
+"""Sidecars on the disk, and what happens when the disk refuses them."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from daemon.image.records import Dropped, Finished, Postponed, Verdict
+from daemon.image.watch_folder import WatchFolder
+from daemon.results.destination import Destination
+from daemon.results.outage import Outage
+from daemon.results.taken_names import (
+    OTHER_FOLDER,
+    NameTakenError,
+    TakenNames,
+    require_free,
+    taken_by,
+)
+from daemon.results.twin_folders import FolderTwins
+from daemon.system.locks import InUseError
+from edge.errors import StorageError
+from edge.files.atomic import storage_errors
+from edge.files.open_folder import OpenFolder
+from edge.files.safe_open import NotRegularError
+from edge.sidecar import (
+    ModelFacts,
+    now,
+    sidecar_fields,
+    sidecar_files,
+    write_sidecars,
+)
+
+log = logging.getLogger(__name__)
+
+# Images that are written at once: each may have a folder of its own, which is held open.
+_MAX_IMAGES: Final = 64
+_REFUSED_NAMES: Final = frozenset({errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG})
+# For the next look at what somebody is renaming just now.
+_MOMENT_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Sidecars:
+    """What is to be written of an image: paths and contents, all in `folder`."""
+
+    finished: Finished
+    image: Path
+    folder: Path
+    files: list[tuple[Path, bytes]]
+
+
+class ResultsWriter:
+    """Writes the sidecars of finished images. Safe to call from several threads."""
+
+    def __init__(
+        self,
+        watch_folders: Mapping[int, WatchFolder],
+        model: Callable[[], ModelFacts],
+        formats: tuple[str, ...],
+        place: Destination,
+        trouble: Outage,
+        names: TakenNames,
+    ) -> None:
+        self._watch_folders = watch_folders
+        self._place = place
+        self._trouble = trouble
+        self._names = names
+        self._twins = FolderTwins()
+        self._model = model
+        self._formats = formats
+        self._host = socket.gethostname()
+        self._has_told_of_hidden = False
+
+    def write(self, finished: list[Finished]) -> list[Verdict]:
+        """Make the sidecars of finished images durable; gives what became of each.
+
+        Raises:
+            StorageError: the disk refuses one.
+        """
+
+        def refuse(_image: Finished, error: StorageError) -> Verdict:
+            raise error
+
+        return self._write_or(refuse, finished)
+
+    def write_or_postpone(self, finished: list[Finished]) -> list[Verdict]:
+        """As `write`; images whose sidecars are not durable are postponed instead."""
+        return self._write_or(self._postpone, finished)
+
+    @property
+    def left(self) -> int:
+        """Images that `once` leaves without a result: others have the names of their sidecars."""
+        return self._names.left
+
+    def review(self) -> None:
+        """Say and note what has ended by time alone. Never waits."""
+        self._trouble.review()
+        self._names.review()
+
+    def _write_or(
+        self, refuse: Callable[[Finished, StorageError], Verdict], finished: list[Finished]
+    ) -> list[Verdict]:
+        # A folder that refuses, or one impossible name, must not keep the others of its batch
+        # from their results.
+        verdicts: list[Verdict] = []
+        for start in range(0, len(finished), _MAX_IMAGES):
+            part = finished[start : start + _MAX_IMAGES]
+            try:
+                verdicts += self._write(part)
+            except StorageError as error:
+                if len(part) == 1:
+                    return [self._judge(part[0], error) or refuse(part[0], error)]
+                for image in part:
+                    verdicts += self._write_or(refuse, [image])
+        return verdicts
+
+    def _write(self, finished: list[Finished]) -> list[Verdict]:
+        found = [self._sidecars(image) for image in finished]
+        with ExitStack() as opened:
+            paths = dict.fromkeys(one.folder for one in found)
+            held = {path: opened.enter_context(self._place.open(path)) for path in paths}
+            # A lock file made before would lie on a bare mount point.
+            since_s = self._trouble.begin_write(held)
+            waiting = [self._waiting(one, held[one.folder]) for one in found]
+            free = [one for one, wait in zip(found, waiting, strict=True) if wait is None]
+            self._write_free(free, held)
+            # Of a share that was unmounted meanwhile, nothing that was written counts.
+            self._place.require(held)
+            verdicts = [self._outcome(one, held[one.folder]) for one in free]
+        self._names.has(one.finished.image for one in free)
+        if free:
+            self._trouble.written({one.folder for one in free}, since_s)
+        return [*verdicts, *(wait for wait in waiting if wait is not None)]
+
+    def _write_free(self, found: list[_Sidecars], held: Mapping[Path, OpenFolder]) -> None:
+        image_of = {path: one.image for one in found for path, _ in one.files}
+
+        def before_rename(path: Path) -> None:
+            require_free(held[path.parent], path, image_of[path])
+
+        files = [file for one in found for file in one.files]
+        write_sidecars(files, held=held, before_rename=before_rename)
+        if not self._has_told_of_hidden and not all(one.takes_hidden for one in held.values()):
+            self._has_told_of_hidden = True
+            log.warning(
+                "hidden names are refused where the results go; temporary files are named "
+                "edge-*.tmp there"
+            )
+
+    def _waiting(self, found: _Sidecars, folder: OpenFolder) -> Postponed | None:
+        """The image put off, where somebody else has the name of one of its sidecars."""
+        version = found.finished.image.version
+        with storage_errors("list", found.folder):
+            watch_folder = self._watch_folders[version.folder_id]
+            if not self._place.is_beside and self._twins.has(watch_folder, version.path):
+                return self._names.wait(found.finished, OTHER_FOLDER)
+        for path, _ in found.files:
+            if who := taken_by(folder, path, found.image):
+                return self._names.wait(found.finished, who)
+        return None
+
+    def _outcome(self, found: _Sidecars, folder: OpenFolder) -> Verdict:
+        """Finished, unless the image's folder was taken away while its sidecar was written."""
+        if self._place.is_beside and not folder.is_still_at(found.folder):
+            return self._gone(found.finished)
+        return found.finished
+
+    def _judge(self, finished: Finished, error: StorageError) -> Verdict | None:
+        """What becomes of an image where no disk is to blame; None: one is."""
+        if isinstance(error, NameTakenError):
+            return self._later(finished, "sidecar name: taken just now")
+        if _is_about_a_name(error):
+            return self._names.wait(finished, f"refused there ({_reason(error)})")
+        if self._place.is_beside and isinstance(error.__cause__, FileNotFoundError):
+            return self._gone(finished)
+        return None
+
+    def _gone(self, finished: Finished) -> Verdict:
+        """People rename, move and delete the folders of images: found again, they are new."""
+        version = finished.image.version
+        watch_folder = self._watch_folders[version.folder_id]
+        if watch_folder.look(version.path) is None and watch_folder.identity() is not None:
+            return Dropped(finished.image, "gone")
+        return self._later(finished, "the folder of the image was renamed or removed")
+
+    def _later(self, finished: Finished, cause: str) -> Postponed:
+        image = finished.image
+        return Postponed(image, _MOMENT_S, image.attempts, cause, image.unfinished_since_s)
+
+    def _sidecars(self, finished: Finished) -> _Sidecars:
+        version = finished.image.version
+        watch_folder = self._watch_folders[version.folder_id]
+        model = finished.model or self._model()
+        fields = sidecar_fields(
+            finished.outcome,
+            watch_folder.origin(version.path),
+            model,
+            host=self._host,
+            created=now(),
+        )
+        target = watch_folder.target(version.path)
+        files = sidecar_files(target, fields, model.classes, self._formats)
+        return _Sidecars(finished, watch_folder.image(version.path), target.parent, files)
+
+    def _postpone(self, finished: Finished, error: StorageError) -> Postponed:
+        image = finished.image
+        reason = _reason(error)
+        folder = self._watch_folders[image.version.folder_id].target(image.version.path).parent
+        delay_s = self._trouble.refused(folder, reason)
+        return Postponed(
+            image, delay_s, image.attempts, f"sidecar: {reason}", image.unfinished_since_s
+        )
+
+
+def _reason(error: StorageError) -> str:
+    if isinstance(error, InUseError):
+        return "another daemon writes there"
+    cause = error.__cause__
+    # The error's own text holds the image's path.
+    return (cause.strerror if isinstance(cause, OSError) else None) or type(error).__name__
+
+
+def _is_about_a_name(error: StorageError) -> bool:
+    """Whether the share takes no such name: `a:b.jpg.json`, or a longer one than it knows."""
+    cause = error.__cause__
+    # What fails without a name, such as fsync(2), fails for other reasons.
+    if not isinstance(cause, OSError) or isinstance(cause, NotRegularError):
+        return False
+    return cause.filename is not None and cause.errno in _REFUSED_NAMES

@@ -1,0 +1,197 @@
+"""Tells the outside how the service is: server, file for node_exporter, file for `status`.
+
+It has a thread and a connection to the journal of its own, so that neither counting a long backlog
+nor a slow disk holds up the labelling.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from daemon.config.config import Config
+from daemon.health.health import Health, Queue
+from daemon.health.metrics import Metrics
+from daemon.journal.file import NAME
+from daemon.journal.summary import read_queue
+from daemon.supervision.metrics_server import MetricsServer, pages
+from daemon.system.clock import Clock
+from edge.errors import StorageError
+from edge.files.atomic import write_file
+
+log = logging.getLogger(__name__)
+
+# In the state folder, for `edge-daemon status`.
+HEALTH_NAME: Final = "health.json"
+TICK_S: Final = 1.0
+_HEALTH_EVERY_S: Final = 5.0
+_FILE_EVERY_S: Final = 15.0
+_LISTEN_EVERY_S: Final = 30.0
+# Counting a backlog of a million takes a second or so: at most this share of the time.
+_COUNT_SHARE: Final = 0.05
+_COUNT_EVERY_S: Final = 2.0
+
+
+class Reporter:
+    """Reports every few seconds while `running`."""
+
+    def __init__(
+        self, config: Config, health: Health, metrics: Metrics, *, clock: Clock = time.monotonic
+    ) -> None:
+        self._config = config
+        self._health = health
+        self._metrics = metrics
+        self._clock = clock
+        self._stopped = threading.Event()
+        self._due_s: dict[str, float] = {}
+        self._broken: set[str] = set()
+        self._failing: set[str] = set()
+        listen = config.metrics.listen
+        self._server = MetricsServer(listen, pages(health, metrics)) if listen else None
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Report while the block runs."""
+        # A daemon thread: a disk that hangs must not keep the process from ending.
+        thread = threading.Thread(target=self._run, name="reporter", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stopped.set()
+            thread.join(timeout=2.0)
+            if self._server is not None:
+                self._server.stop()
+            if self._config.metrics.file is not None:
+                # What it says last would be shown for ever.
+                with suppress(OSError):
+                    self._config.metrics.file.unlink()
+
+    def tick(self) -> None:
+        """Do what is due."""
+        self._do("listen", _LISTEN_EVERY_S, self._listen)
+        self._do("count", _COUNT_EVERY_S, self._count)
+        self._do("health", _HEALTH_EVERY_S, lambda: self._write("status", self._write_health))
+        if self._config.metrics.file is not None:
+            self._do("file", _FILE_EVERY_S, lambda: self._write("metrics", self._write_metrics))
+
+    def _run(self) -> None:
+        is_stopped = False
+        while not is_stopped:
+            self.tick()
+            is_stopped = self._stopped.wait(TICK_S)
+
+    def _do(self, what: str, every_s: float, action: Callable[[], None]) -> None:
+        if not self._is_due(what, every_s):
+            return
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 - reporting must not end
+            self._failing.add(what)
+            self._complain("reporter", f"a report failed with {type(error).__name__}.")
+            return
+        self._failing.discard(what)
+        if not self._failing:
+            self._recover("reporter", "reports are made again")
+
+    def _is_due(self, what: str, every_s: float) -> bool:
+        now = self._clock()
+        if now < self._due_s.get(what, now):
+            return False
+        self._due_s[what] = now + every_s
+        return True
+
+    def _listen(self) -> None:
+        # Tried again instead of ending: images must not wait for the sake of numbers about them.
+        if self._server is None or self._server.is_listening:
+            return
+        try:
+            self._server.start()
+        except StorageError as error:
+            self._complain("metrics", str(error))
+        else:
+            self._recover("metrics", "metrics.listen: clients are served now")
+
+    def _count(self) -> None:
+        started_s = self._clock()
+        try:
+            folders = [watch.folder for watch in self._config.watch]
+            waiting, claimed, oldest_at = read_queue(self._config.state_dir, folders)
+        except StorageError:
+            return  # the journal's own trouble is told by those who need it
+        oldest_s = None if oldest_at is None else max(0.0, time.time() - oldest_at)
+        self._health.set_queue(Queue(waiting, claimed, oldest_waiting_s=oldest_s))
+        self._metrics.set_journal_bytes(journal_bytes(self._config.state_dir))
+        ended_s = self._clock()
+        pause_s = (ended_s - started_s) / _COUNT_SHARE
+        self._due_s["count"] = ended_s + max(pause_s, _COUNT_EVERY_S)
+
+    def _write_health(self) -> None:
+        write_health(self._config.state_dir, self._health)
+
+    def _write_metrics(self) -> None:
+        file = self._config.metrics.file
+        if file is not None:
+            write_for_all(file, self._metrics.text())
+
+    def _write(self, what: str, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except (StorageError, OSError) as error:
+            self._complain(f"{what} file", f"{error}")
+        else:
+            self._recover(f"{what} file", f"the file for {what} can be written again")
+
+    def _complain(self, part: str, text: str) -> None:
+        if part not in self._broken:
+            self._broken.add(part)
+            log.error("%s It is tried again.", text)
+            self._health.set(part, ok=False, reason="see the log", is_vital=False)
+
+    def _recover(self, part: str, text: str) -> None:
+        if part in self._broken:
+            self._broken.remove(part)
+            log.warning("%s", text)
+            self._health.set(part, ok=True, is_vital=False)
+
+
+def write_health(state_dir: Path, health: Health) -> None:
+    """Replace what `status` reads.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    fields = {**health.report().to_dict(), **health.process, "written_at": time.time()}
+    write_file(state_dir / HEALTH_NAME, json.dumps(fields, indent=1).encode())
+
+
+def write_for_all(path: Path, content: bytes) -> None:
+    """Replace a file by one that every user of this machine may read.
+
+    The service's umask keeps results from others, and node_exporter is another user.
+
+    Raises:
+        StorageError, OSError: the old file is still there, if there was one.
+    """
+    # By a name that node_exporter does not read.
+    new = path.with_name(f"{path.name}.new")
+    write_file(new, content)
+    new.chmod(0o644)
+    new.replace(path)
+
+
+def journal_bytes(state_dir: Path) -> int:
+    """The size of the journal and its write-ahead log."""
+    total = 0
+    for name in (NAME, f"{NAME}-wal"):
+        try:
+            total += (state_dir / name).stat().st_size
+        except OSError:
+            continue
+    return total

@@ -1,0 +1,1 @@
+"""TensorRT: engines built, kept, chosen and served on an NVIDIA GPU."""

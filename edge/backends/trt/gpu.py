@@ -1,0 +1,108 @@
+"""Which NVIDIA GPU this machine has, asked of the driver itself, so that no package is needed."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from edge.backends.trt.plan import Machine, this_os
+from edge.errors import BackendError
+
+_DRIVER_LIBRARY: Final = "libcuda.so.1"
+_MAPPED_FILES: Final = Path("/proc/self/maps")
+# The driver's library bears its release; on a Jetson it is libcuda.so.1.1, which is none.
+_RELEASE: Final = re.compile(r"/libcuda\.so\.(\d{3,}\.\d+(?:\.\d+)?)$", re.MULTILINE)
+# CUdevice_attribute values of the driver's interface (cuda.h).
+_CAPABILITY_MAJOR: Final = 75
+_CAPABILITY_MINOR: Final = 76
+_NAME_BYTES: Final = 128
+_ADVICE: Final = "Check nvidia-smi, or use backend onnxruntime."
+
+
+def has_driver() -> bool:
+    """Whether the driver's library is there. Asks no GPU, which might hang."""
+    try:
+        ctypes.CDLL(_DRIVER_LIBRARY)
+    except OSError:
+        return False
+    return True
+
+
+@cache
+def cuda_driver() -> ctypes.CDLL:
+    """The driver's library, initialised.
+
+    Raises:
+        BackendError: there is none, or it finds no GPU.
+    """
+    try:
+        driver = ctypes.CDLL(_DRIVER_LIBRARY)
+    except OSError as error:
+        raise BackendError(
+            f"no NVIDIA driver ({_DRIVER_LIBRARY} cannot be loaded). {_ADVICE}"
+        ) from error
+    _check(driver, driver.cuInit(0), "cuInit")
+    count = ctypes.c_int()
+    _check(driver, driver.cuDeviceGetCount(ctypes.byref(count)), "cuDeviceGetCount")
+    if count.value < 1:
+        raise BackendError(f"the NVIDIA driver sees no GPU. {_ADVICE}")
+    return driver
+
+
+def find_machine() -> Machine:
+    """The first GPU; CUDA_VISIBLE_DEVICES says which one that is.
+
+    Raises:
+        BackendError: there is none.
+    """
+    driver = cuda_driver()
+    device, name = ctypes.c_int(), ctypes.create_string_buffer(_NAME_BYTES)
+    _check(driver, driver.cuDeviceGet(ctypes.byref(device), 0), "cuDeviceGet")
+    _check(driver, driver.cuDeviceGetName(name, _NAME_BYTES, device), "cuDeviceGetName")
+    major = _attribute(driver, _CAPABILITY_MAJOR, device)
+    minor = _attribute(driver, _CAPABILITY_MINOR, device)
+    return Machine(
+        gpu=name.value.decode(errors="replace"),
+        compute_capability=f"{major}.{minor}",
+        driver=_driver_release(driver),
+        os=this_os(),
+    )
+
+
+def check(status: int, step: str) -> None:
+    """Raise where a call of the driver failed.
+
+    Raises:
+        BackendError: with the driver's own name of the error.
+    """
+    _check(cuda_driver(), status, step)
+
+
+def _check(driver: ctypes.CDLL, status: int, step: str) -> None:
+    if status == 0:
+        return
+    text = ctypes.c_char_p()
+    known = driver.cuGetErrorName(status, ctypes.byref(text)) == 0 and text.value
+    name = text.value.decode() if known and text.value else f"error {status}"
+    raise BackendError(f"the NVIDIA driver failed at {step}: {name}. {_ADVICE}")
+
+
+def _attribute(driver: ctypes.CDLL, which: int, device: ctypes.c_int) -> int:
+    value = ctypes.c_int()
+    status = driver.cuDeviceGetAttribute(ctypes.byref(value), which, device)
+    _check(driver, status, "cuDeviceGetAttribute")
+    return value.value
+
+
+def _driver_release(driver: ctypes.CDLL) -> str:
+    """The driver's release, such as 550.54.14; on a Jetson the CUDA version that it offers."""
+    # /proc/driver/nvidia/version says it too, but not to the hardened service (`ProcSubset=pid`),
+    # which would then build an engine of its own beside that of the commands.
+    if found := _RELEASE.search(_MAPPED_FILES.read_text(errors="replace")):
+        return found[1]
+    version = ctypes.c_int()
+    _check(driver, driver.cuDriverGetVersion(ctypes.byref(version)), "cuDriverGetVersion")
+    return f"CUDA {version.value // 1000}.{version.value % 1000 // 10}"

@@ -1,0 +1,210 @@
+"""Which engine plan serves a bundle here: one from the bundle that fits, else one built here.
+
+A plan whose record fits may still be no good, as after an update of the driver. It is proven before
+it serves: it must load and give the golden images their labels. One that does not is built anew,
+once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from edge.backends.trt.build import BuildOptions, Plan
+from edge.backends.trt.gpu import find_machine, has_driver
+from edge.backends.trt.library import Library, open_library
+from edge.backends.trt.plan import Machine, PlanRecord, misfits
+from edge.backends.trt.plan_cache import FAILED_NOTE, PlanCache, PlanRequest
+from edge.backends.trt.session import open_plan
+from edge.bundle import Bundle
+from edge.command.progress import OnProgress
+from edge.errors import BackendError, BundleError, DeviceError, PlanError
+from edge.files.strict_json import parse_json
+from edge.golden import check_session
+from edge.manifest import Artefact
+from edge.session import InferenceSession
+
+OnChoice = Callable[[str], None]
+
+
+def open_precisions(
+    bundle: Bundle,
+    library_name: str,
+    precisions: tuple[str, ...],
+    *,
+    cache: PlanCache,
+    on_choice: OnChoice,
+    on_progress: OnProgress,
+    on_gpu: Callable[[], None] = lambda: None,
+) -> dict[str, InferenceSession]:
+    """Sessions by precision, each proven on the golden images; at least one.
+
+    Args:
+        cache: of the plans built on this machine.
+        on_choice: told which plan was taken or passed over, and why.
+        on_progress: told while a plan is built.
+        on_gpu: called before the driver is first asked, where there is one: a call into it may
+            never come back.
+
+    Raises:
+        BackendError: library, GPU or driver are missing, or no precision works.
+        BundleError: the bundle holds neither a plan nor a graph for them.
+    """
+    library = open_library(library_name)
+    if has_driver():
+        on_gpu()
+    try:
+        machine = find_machine()
+    except BackendError as error:
+        raise BackendError(f"{library} has nothing to run on: {error}") from error
+    search = PlanSearch(bundle, library, machine, cache, on_choice, on_progress)
+    sessions: dict[str, InferenceSession] = {}
+    failures: list[BackendError | BundleError] = []
+    for precision in precisions:
+        try:
+            sessions[precision] = search.open(precision)
+        except (BackendError, BundleError) as error:
+            failures.append(error)
+    if not sessions:
+        raise failures[0]
+    for failure in failures:
+        on_choice(str(failure))
+    return sessions
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSearch:
+    """The search for plans of one bundle that work on this machine."""
+
+    bundle: Bundle
+    library: Library
+    machine: Machine
+    cache: PlanCache
+    on_choice: OnChoice
+    on_progress: OnProgress
+
+    def open(self, precision: str) -> InferenceSession:
+        """A session on the first plan that is proven.
+
+        Raises:
+            BackendError: none is, or the GPU cannot be used.
+            BundleError: the bundle holds neither a plan nor a graph.
+        """
+        return self._open_bundled(precision) or self._open_built(self._request(precision))
+
+    def _open_bundled(self, precision: str) -> InferenceSession | None:
+        for plan in self._bundled(precision):
+            try:
+                return self._prove(plan)
+            except PlanError as error:
+                self.on_choice(f"{plan.graph}{self._other_driver(plan)} does not work: {error}")
+        return None
+
+    def _open_built(self, request: PlanRequest) -> InferenceSession:
+        kept = self.cache.find(request)
+        if kept is None:
+            return self._open_new(request)
+        precision = request.options.precision
+        try:
+            return self._prove(kept)
+        except PlanError as error:
+            reason = _first_sentence(error)
+            if FAILED_NOTE in kept.record.notes:
+                raise PlanError(
+                    f"the {precision} engine that was built here does not work: {reason}. It is "
+                    "not built again for this library, driver and GPU; to have it tried, remove "
+                    f"{self.cache.plan_path(request)}."
+                ) from error
+            self.on_choice(f"the {precision} engine that was kept is built anew: {reason}")
+        return self._open_new(request)
+
+    def _open_new(self, request: PlanRequest) -> InferenceSession:
+        plan = self.cache.build(request, self.on_progress)
+        try:
+            return self._prove(plan)
+        except PlanError:
+            self.cache.note_failure(request, plan)
+            raise
+
+    def _prove(self, plan: Plan) -> InferenceSession:
+        """Load a plan and have it label the golden images.
+
+        Raises:
+            PlanError: the plan is at fault.
+            BackendError: the GPU is, or a package is missing.
+        """
+        kernels = self.cache.runtime_cache(plan)
+        try:
+            session = open_plan(self.library, plan, runtime_cache=kernels)
+            self._check(session)
+        except PlanError:
+            # They may be what is damaged, and a new plan can be the same byte for byte.
+            self.cache.forget_kernels(plan)
+            raise
+        return session
+
+    def _check(self, session: InferenceSession) -> None:
+        try:
+            check_session(self.bundle, session)
+        except DeviceError:
+            raise
+        except BackendError as error:
+            raise PlanError(str(error)) from error
+
+    def _other_driver(self, plan: Plan) -> str:
+        """The usual reason why a plan stops working, where it may be one."""
+        built, here = plan.record.driver, self.machine.driver
+        return "" if built in (None, here) else f" (of driver {built}, here is {here})"
+
+    def _bundled(self, precision: str) -> Iterator[Plan]:
+        """The bundle's plans that fit by their records; why others do not is told."""
+        for artefact in self.bundle.engines(self.library.name, precision):
+            try:
+                record = read_record(self.bundle, artefact)
+            except PlanError as error:
+                self.on_choice(f"{artefact.path} is passed over: {error}")
+                continue
+            problems = misfits(record, self.machine, self.library)
+            if problems:
+                told = "; ".join(problems)
+                self.on_choice(f"{artefact.path} does not fit this machine: {told}")
+            else:
+                yield Plan(self.bundle.read(artefact.path), record, artefact.path)
+
+    def _request(self, precision: str) -> PlanRequest:
+        is_weak = self.library.is_weakly_typed
+        graph = self.bundle.tensorrt_graph(precision, weakly_typed=is_weak)
+        if graph is None:
+            raise BundleError(_no_graph(self.bundle, self.library, precision))
+        content = self.bundle.read(graph.path)
+        return PlanRequest(self.library, self.machine, content, BuildOptions(precision), graph.path)
+
+
+def read_record(bundle: Bundle, artefact: Artefact) -> PlanRecord:
+    """The record of a plan of the bundle.
+
+    Raises:
+        BundleError: it is missing or not the file that the manifest names.
+        PlanError: this version cannot read it.
+    """
+    path = artefact.requires.get("record", "")
+    content = bundle.read(path)
+    try:
+        return PlanRecord.from_dict(parse_json(content))
+    except (ValueError, TypeError, BundleError) as error:
+        raise PlanError(
+            f"{bundle.root.name}/{path} is no plan's record. Build the engine again."
+        ) from error
+
+
+def _first_sentence(error: PlanError) -> str:
+    """What is wrong, without what a person could do about it."""
+    return str(error).split(". ", maxsplit=1)[0].rstrip(".")
+
+
+def _no_graph(bundle: Bundle, library: Library, precision: str) -> str:
+    asked = "--int8" if precision == "int8" else ""
+    advice = f"Convert the model again with edge-convert {asked}".rstrip()
+    if library.is_weakly_typed:
+        advice += " --tensorrt8"
+    return f"{bundle.root.name} holds no {precision} graph for {library}. {advice}."

@@ -1,0 +1,153 @@
+"""Serve an engine plan with TensorRT or TensorRT for RTX.
+
+One call: the uint8 images are copied into page-locked memory, sent, inferred and fetched in one
+stream, as one CUDA graph for each of a few batch sizes.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.backends.trt.build import Plan
+from edge.backends.trt.cuda import Device
+from edge.backends.trt.engine import LoadedEngine, keep_runtime_cache
+from edge.backends.trt.library import Library
+from edge.errors import BackendError, PlanError
+
+# A batch is filled up to the next of these: the GPU takes hardly longer, and each has its graph.
+_BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+# As the library's inspector writes them, in all of its versions.
+_TYPE_NAMES: Final = {
+    "int8": ("int8",),
+    "fp16": ("half", "fp16", "float16"),
+    "fp32": ("float", "fp32", "float32"),
+}
+
+
+class TensorRtSession:
+    """A plan on the GPU. `infer` may be called from several threads; they take turns."""
+
+    def __init__(self, library: Library, plan: Plan, loaded: LoadedEngine) -> None:
+        self.backend = library.name
+        self.precision = plan.record.precision
+        self.graph = plan.graph
+        self.max_batch = plan.record.max_batch
+        self._loaded: LoadedEngine | None = loaded
+        self._sizes = batch_sizes(self.max_batch)
+        self._image_shape = loaded.images.host.shape[1:]
+        self._lock = threading.Lock()
+
+    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (batch, classes) of uint8 images (batch, height, width, 3)."""
+        count = len(images)
+        if images.dtype != np.uint8 or images.shape[1:] != self._image_shape:
+            raise BackendError(
+                f"images are {images.dtype} {images.shape}, the engine takes uint8 (batch, "
+                f"{', '.join(map(str, self._image_shape))}). Preprocess them first."
+            )
+        if not 1 <= count <= self.max_batch:
+            raise BackendError(
+                f"{count} images in one call, the engine takes 1 to {self.max_batch}."
+            )
+        with self._lock:
+            loaded = self._loaded
+            if loaded is None:
+                raise BackendError("the TensorRT session is closed. Open it again.")
+            with loaded.device.current():
+                return self._run(loaded, images)
+
+    def _run(self, loaded: LoadedEngine, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        count = len(images)
+        size = next(size for size in self._sizes if size >= count)
+        loaded.images.host[:count] = images
+        if graph := loaded.graphs.get(size):
+            loaded.device.launch(graph)
+        else:
+            loaded.queue(size)
+        loaded.device.synchronise()
+        return np.array(loaded.logits.host[:count], np.float32)
+
+    def close(self) -> None:
+        """Free the GPU."""
+        with self._lock:
+            loaded, self._loaded = self._loaded, None
+        if loaded is not None:
+            loaded.unload()
+
+    def layer_precisions(self) -> dict[str, int] | None:
+        """How many layers of the finished engine give out which type; None if it cannot tell."""
+        with self._lock:
+            loaded = self._loaded
+            if loaded is None:
+                return None
+            json_form = loaded.library.module.LayerInformationFormat.JSON
+            with loaded.device.current():
+                inspector = loaded.engine.create_engine_inspector()
+                return count_types(inspector.get_engine_information(json_form))
+
+    def used_bytes(self) -> int:
+        """GPU memory in use, by all processes."""
+        with self._lock:
+            loaded = self._loaded
+            if loaded is None:
+                return 0
+            with loaded.device.current():
+                return loaded.device.used_bytes()
+
+
+def open_plan(
+    library: Library, plan: Plan, *, runtime_cache: Path | None = None
+) -> TensorRtSession:
+    """Load a plan onto the GPU and capture its graphs.
+
+    The caller has checked the plan's hash and that it fits this machine: a plan is native code.
+
+    Args:
+        runtime_cache: file that keeps the kernels which TensorRT for RTX compiles at first use.
+
+    Raises:
+        PlanError: the library does not take the plan.
+        BackendError: the GPU cannot be used, or pycuda is missing.
+    """
+    loaded = LoadedEngine(Device(), library)
+    try:
+        with loaded.device.current():
+            loaded.load(plan, batch_sizes(plan.record.max_batch), runtime_cache)
+    # The bindings raise these where a library call fails within.
+    except (RuntimeError, TypeError, ValueError) as error:
+        loaded.unload()
+        told = " ".join(str(error).split())[:300]
+        raise PlanError(f"{library} does not load the engine: {told}") from error
+    except BaseException:
+        loaded.unload()
+        raise
+    if runtime_cache is not None:
+        keep_runtime_cache(loaded.runtime_cache, runtime_cache)
+    return TensorRtSession(library, plan, loaded)
+
+
+def batch_sizes(max_batch: int) -> tuple[int, ...]:
+    """The batch sizes that have a graph, `max_batch` the largest."""
+    return (*(size for size in _BATCH_SIZES if size < max_batch), max_batch)
+
+
+def count_types(inspected: str) -> dict[str, int] | None:
+    """Layers by the type of their first output, from the inspector's JSON."""
+    try:
+        layers = json.loads(inspected)["Layers"]
+        types = [str(layer["Outputs"][0]).lower() for layer in layers if layer["Outputs"]]
+    except (ValueError, KeyError, TypeError, IndexError):
+        # Without detailed verbosity the layers are names alone.
+        return None
+    found = (
+        next((n for n, words in _TYPE_NAMES.items() if any(w in t for w in words)), "other")
+        for t in types
+    )
+    return dict(Counter(found))

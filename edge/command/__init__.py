@@ -1,0 +1,1 @@
+"""What the commands share: parser, manual, completion, exit codes, progress."""

@@ -1,0 +1,114 @@
+"""Progress of a step that a person waits for: one rewritten line, or lines now and then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Final, Protocol, Self, TypeAlias
+
+from edge.text.printable import printable
+
+# A step that is over before a person looks up needs no line.
+SHOW_AFTER_S: Final = 1.0
+TERMINAL_INTERVAL_S: Final = 0.2
+LOG_INTERVAL_S: Final = 5.0
+
+
+# Gets the step, what of it is done, and of how much.
+OnProgress: TypeAlias = Callable[[str, int, int], None]
+
+
+class Screen(Protocol):
+    """Where progress is shown: a text stream, or what takes text in place of one."""
+
+    def write(self, text: str, /) -> object:
+        """Show a piece of text."""
+
+    def flush(self) -> None:
+        """Show it now."""
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal, whose line can be rewritten."""
+
+
+class Progress:
+    """Counts of one step on `stream`: rewritten on a terminal, a line every 5 s elsewhere.
+
+    Use it in a `with` block and call `update`; the last state is printed at the end.
+    """
+
+    def __init__(
+        self, what: str, stream: Screen, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._what, self._stream, self._clock = printable(what), stream, clock
+        self._is_terminal = stream.isatty()
+        self._next_s = clock() + SHOW_AFTER_S
+        # Time and count of the first update: before it lies what is done once, such as opening.
+        self._first: tuple[float, int] | None = None
+        self._last: tuple[int, int | None] | None = None
+        self._shown: tuple[int, int | None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def update(self, done: int, total: int | None = None) -> None:
+        """Say how far the step is; `total` is None where it is not known."""
+        now = self._clock()
+        # A step that begins again has a rate of its own.
+        if self._first is None or (self._last and done < self._last[0]):
+            self._first = (now, done)
+        self._last = (done, total)
+        if now >= self._next_s:
+            interval = TERMINAL_INTERVAL_S if self._is_terminal else LOG_INTERVAL_S
+            self._next_s = now + interval
+            self._show(now)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._shown:
+            if self._shown != self._last:
+                self._show(self._clock())
+            if self._is_terminal:
+                self._stream.write("\n")
+                self._stream.flush()
+
+    def _show(self, now: float) -> None:
+        if self._last is None or self._first is None:
+            return
+        done, total = self._last
+        text = f"{self._what}: {done}" + (f" of {total}" if total is not None else "")
+        elapsed_s, counted = now - self._first[0], done - self._first[1]
+        if elapsed_s > 0 and counted > 0:
+            rate = counted / elapsed_s
+            text += f", {rate:.0f}/s" if rate >= 1 else f", {1 / rate:.0f} s each"
+            if total and done < total:
+                text += f", {(total - done) / rate:.0f} s left"
+        if self._is_terminal:
+            self._stream.write(f"\r{text}\x1b[K")
+        else:
+            self._stream.write(f"{text}\n")
+        self._stream.flush()
+        self._shown = self._last
+
+
+class StepProgress(ExitStack):
+    """One progress line per step; a new step ends the line of the one before."""
+
+    def __init__(self, stream: Screen) -> None:
+        super().__init__()
+        self._stream = stream
+        self._step: str | None = None
+        self._line: Progress | None = None
+
+    def update(self, step: str, done: int, total: int) -> None:
+        """Say how far a step is."""
+        if step != self._step or self._line is None:
+            self.close()
+            self._step, self._line = step, self.enter_context(Progress(step, self._stream))
+        self._line.update(done, total)

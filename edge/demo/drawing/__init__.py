@@ -1,0 +1,1 @@
+"""Drawn cells, for the demonstration and for tests without a patient's image."""

@@ -1,0 +1,1 @@
+"""Files read with bounds and written durably; JSON and YAML read strictly."""

@@ -1,0 +1,1 @@
+"""Image files: read with bounds, checked to be whole, decoded."""

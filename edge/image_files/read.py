@@ -1,0 +1,234 @@
+"""Read one exported image: whole, bounded and strictly decoded, or refused with a reason.
+
+A half-copied file that decodes to a grey lower half would get a confident wrong label, so a
+file is followed to its end before it is decoded, and decoded strictly: no holes, no missing scans
+or chunks, size limits from the header before any pixel is allocated.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import threading
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+from edge.errors import ConfigError, ImageError, RejectReason, TransientError
+from edge.failpoints import failpoint
+from edge.files.safe_open import NotRegularError, open_regular
+from edge.image_files.header import ImageHeader, read_header
+from edge.image_files.jpeg import jpeg_sampling, usual_jpeg
+
+# A shorter side cannot show a cell: the smallest platelets span about 15 px of 360.
+MIN_SIDE_PX: Final = 32
+# Cell images have a tenth of a megapixel; what is larger may cost hundreds of MB to decode.
+_LARGE_PX: Final = 2_000_000
+_decoding_large: Final = threading.Lock()
+# How libjpeg-turbo says that an image is beyond it, and not that it is damaged.
+_NO_WAY: Final = re.compile("subsampling|sampling not|not implemented|unsupported", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """What one image may cost. The defaults hold the largest exports of known analyzers."""
+
+    max_bytes: int = 20_000_000
+    max_pixels: int = 16_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """The bytes of one image file and what the file system said of them when they were read.
+
+    `modified` is None where the file's time lies outside of the calendar.
+    """
+
+    path: Path
+    content: bytes
+    modified: datetime | None
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the file's bytes, in hexadecimal."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+def read_image(path: Path, limits: ImageLimits | None = None) -> NDArray[np.uint8]:
+    """The pixels of an image file: uint8 RGB, shape (height, width, 3).
+
+    Raises:
+        ImageError: the file can never be labelled; `reason` is its code.
+        TransientError: the file is gone or the storage failed; a later try may succeed.
+    """
+    limits = limits or ImageLimits()
+    return decode_image(read_file(path, limits).content, limits)
+
+
+def read_named_image(path: Path) -> NDArray[np.uint8]:
+    """The pixels of an image that a person named: uint8 RGB, shape (height, width, 3).
+
+    Raises:
+        ConfigError: it cannot be used; the message names it.
+    """
+    return _read_named(path)[1]
+
+
+def read_named_file(path: Path) -> bytes:
+    """The bytes of an image that a person named, which can be decoded.
+
+    Raises:
+        ConfigError: as `read_named_image`.
+    """
+    return _read_named(path)[0]
+
+
+def _read_named(path: Path) -> tuple[bytes, NDArray[np.uint8]]:
+    limits = ImageLimits()
+    try:
+        content = read_file(path, limits).content
+        return content, decode_image(content, limits)
+    except (ImageError, TransientError) as error:
+        raise ConfigError(f"{path} cannot be used: {error}. Replace it or leave it out.") from error
+
+
+def read_file(path: Path, limits: ImageLimits) -> ImageFile:
+    """Read a regular file of at most `limits.max_bytes`.
+
+    Raises:
+        ImageError, TransientError: as `read_image`.
+    """
+    try:
+        failpoint("image.open")
+        descriptor = open_regular(path, follows_links=True)
+        try:
+            failpoint("image.read")
+            content, modified_ns = _read_open_file(descriptor, limits)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _translate(error, path) from error
+    return ImageFile(path, content, modified_time(modified_ns))
+
+
+def modified_time(mtime_ns: int) -> datetime | None:
+    """A file's time with the local offset; None where no calendar has it.
+
+    File systems and shares hold times far outside of the years 1 to 9999, and a copy with a
+    damaged time is still an image.
+    """
+    try:
+        return datetime.fromtimestamp(mtime_ns / 1e9, UTC).astimezone()
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def decode_image(content: bytes, limits: ImageLimits) -> NDArray[np.uint8]:
+    """Decode JPEG or PNG bytes to uint8 RGB, shape (height, width, 3).
+
+    An EXIF orientation is not applied: a cell has no up side. Transparent pixels are refused: a
+    viewer shows another picture than the network would see.
+
+    Raises:
+        ImageError: not an image, not whole, or beyond `limits`.
+    """
+    header = read_header(content)
+    _check_dimensions(header, limits)
+    # One large image at a time, so that the memory of all workers together stays bounded.
+    is_large = header.height * header.width > _LARGE_PX
+    with _decoding_large if is_large else nullcontext():
+        pixels = _decode_jpeg(content) if header.format == "jpeg" else _decode_png(content, header)
+    if pixels.shape != (header.height, header.width, 3):
+        raise ImageError(
+            RejectReason.CORRUPT,
+            f"decoded to {pixels.shape}, the header says {header.height} x {header.width}",
+        )
+    return pixels
+
+
+def _decode_jpeg(content: bytes) -> NDArray[np.uint8]:
+    # OpenCV decodes a JPEG whose middle is missing to a picture with a grey part and no error;
+    # libjpeg-turbo behind simplejpeg gives the same pixels and refuses on every warning. What it
+    # has no way for, such as a sampling of 4x2, OpenCV would decode, but nobody could say whether
+    # all of it was there.
+    try:
+        return np.asarray(simplejpeg.decode_jpeg(content, colorspace="RGB", strict=True), np.uint8)
+    except ValueError as error:
+        if (usual := usual_jpeg(content)) != content:
+            return _decode_jpeg(usual)
+        if "premature end" in str(error).lower():
+            raise ImageError(RejectReason.TRUNCATED, "compressed data are missing") from error
+        if _NO_WAY.search(str(error)):
+            message = (
+                f"JPEG sampling {jpeg_sampling(content)} is not read ({error}); export with 4:4:4, "
+                "4:2:2 or 4:2:0"
+            )
+            raise ImageError(RejectReason.UNSUPPORTED_FORMAT, message) from error
+        raise ImageError(RejectReason.CORRUPT, f"the JPEG decoder says: {error}") from error
+
+
+def _decode_png(content: bytes, header: ImageHeader) -> NDArray[np.uint8]:
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    if header.may_be_transparent:
+        flags = cv2.IMREAD_UNCHANGED
+    try:
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error as error:
+        raise ImageError(RejectReason.CORRUPT, "the PNG decoder refused the image") from error
+    if pixels is None:
+        raise ImageError(RejectReason.CORRUPT, "the PNG's compressed data are damaged")
+    if header.may_be_transparent:
+        return _opaque(np.asarray(pixels, np.uint8))
+    return np.asarray(pixels, np.uint8)
+
+
+def _opaque(bgra: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if bgra.ndim != 3 or bgra.shape[2] != 4 or bgra[..., 3].min() < 255:
+        raise ImageError(RejectReason.UNSUPPORTED_COLOUR, "the PNG has transparent pixels")
+    return np.asarray(cv2.cvtColor(bgra, cv2.COLOR_BGRA2RGB), np.uint8)
+
+
+def _read_open_file(descriptor: int, limits: ImageLimits) -> tuple[bytes, int]:
+    status = os.fstat(descriptor)
+    if status.st_size > limits.max_bytes:
+        raise ImageError(
+            RejectReason.TOO_LARGE, f"{status.st_size} bytes, at most {limits.max_bytes} are read"
+        )
+    with os.fdopen(os.dup(descriptor), "rb") as stream:
+        # One byte more than allowed shows a file that grows while it is read.
+        content = stream.read(limits.max_bytes + 1)
+    if len(content) > limits.max_bytes:
+        raise ImageError(RejectReason.TOO_LARGE, f"more than {limits.max_bytes} bytes")
+    if not content:
+        raise ImageError(RejectReason.EMPTY, "the file is empty")
+    return content, status.st_mtime_ns
+
+
+def _check_dimensions(header: ImageHeader, limits: ImageLimits) -> None:
+    if header.height * header.width > limits.max_pixels:
+        raise ImageError(
+            RejectReason.TOO_MANY_PIXELS,
+            f"{header.width} x {header.height} px, at most {limits.max_pixels} px are decoded",
+        )
+    if min(header.height, header.width) < MIN_SIDE_PX:
+        raise ImageError(
+            RejectReason.TOO_SMALL,
+            f"{header.width} x {header.height} px, each side needs {MIN_SIDE_PX} px",
+        )
+
+
+def _translate(error: OSError, path: Path) -> ImageError | TransientError:
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return ImageError(RejectReason.UNREADABLE, "no permission to read the file")
+    if isinstance(error, NotRegularError):
+        return ImageError(RejectReason.NOT_A_FILE, "not a regular file")
+    return TransientError(f"{path} could not be read: {error.strerror}")

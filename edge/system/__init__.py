@@ -1,0 +1,1 @@
+"""This machine and this installation: child processes, the kernel, installed commands."""

@@ -1,0 +1,34 @@
+"""How this package was installed, for advice that names a command which works here."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+_NAME: Final = "microscope-edge"
+
+
+def install_command(extra: str) -> str:
+    """The command that adds an extra, such as `pip install '/srv/checkout[convert]'`.
+
+    No index has this package: it is installed from a checkout or from a wheel's file.
+    """
+    return f"pip install '{_source() or 'CHECKOUT-OR-WHEEL'}[{extra}]'"
+
+
+def _source() -> str | None:
+    """The checkout or wheel that this package is from, while that is still there."""
+    checkout = Path(__file__).parents[2]
+    if (checkout / "pyproject.toml").is_file():
+        return str(checkout)
+    with suppress(PackageNotFoundError, ValueError, KeyError):
+        # PEP 610: what pip was told to install.
+        record = json.loads(distribution(_NAME).read_text("direct_url.json") or "{}")
+        path = Path(unquote(urlsplit(record["url"]).path))
+        if path.exists():
+            return str(path)
+    return None

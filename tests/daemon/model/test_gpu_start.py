@@ -1,0 +1,160 @@
+"""Starts and reloads that know of a GPU that failed, or hung, before; against the fake GPU."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon.health.stages import Stages
+from daemon.health.systemd import Notifier
+from daemon.journal.journal import Journal
+from daemon.model import gpu_return
+from daemon.model.gpu_failure import GPU_MARKER, note_gpu_failure, take_gpu_failure
+from daemon.service_process import ServiceProcess
+from daemon.startup import open_current_model
+from edge.backends import select
+from edge.backends.trt import select as trt_select
+from edge.backends.trt import session as trt
+from edge.errors import StorageError
+from tests.daemon.conftest import Site, backend_of, until
+from tests.daemon.test_service_process import living
+from tests.support.fake_gpu import FakeGpu
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_marker_of_a_hung_gpu_makes_one_start_on_the_cpu(
+    gpu_site: Site, silent_notifier: Notifier
+) -> None:
+    config = gpu_site.config()
+    config.state_dir.mkdir()
+    note_gpu_failure(config.state_dir, "inference hung")
+    first = open_current_model(config, Stages(), silent_notifier)
+    assert not first.is_on_gpu
+    assert first.failed_over_since_s is not None
+    assert not (config.state_dir / GPU_MARKER).exists()
+    second = open_current_model(config, Stages(), silent_notifier)
+    assert second.is_on_gpu
+    assert take_gpu_failure(config.state_dir) is None
+
+
+def test_a_gpu_that_hangs_while_it_is_opened_is_left_alone_by_the_next_start(
+    gpu_site: Site, gpu: FakeGpu, silent_notifier: Notifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = gpu_site.config()
+    config.state_dir.mkdir()
+    hangs, answers = threading.Event(), threading.Event()
+    open_plan = trt.open_plan
+
+    def hang(*arguments: Any, **options: Any) -> Any:
+        hangs.set()
+        assert answers.wait(60)
+        return open_plan(*arguments, **options)
+
+    monkeypatch.setattr(trt_select, "open_plan", hang)
+    hung = threading.Thread(target=lambda: open_current_model(config, Stages(), silent_notifier))
+    hung.start()
+    try:
+        assert hangs.wait(20)
+        # What a process would find that is started when systemd has ended the hung one.
+        after = open_current_model(config, Stages(), silent_notifier)
+        assert not after.is_on_gpu
+        assert after.failed_over_since_s is not None
+        assert gpu.runs == []
+    finally:
+        answers.set()
+        hung.join(20)
+
+
+@pytest.fixture
+def notes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is left for the next start while a GPU is opened."""
+    found: list[str] = []
+
+    def note(state_dir: Path, reason: str) -> None:
+        found.append(reason)
+        note_gpu_failure(state_dir, reason)
+
+    monkeypatch.setattr("daemon.model.gpu_failure.note_gpu_failure", note)
+    return found
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_gpu_that_answers_while_it_is_opened_leaves_no_word_for_the_next_start(
+    gpu_site: Site, gpu: FakeGpu, silent_notifier: Notifier, notes: list[str], lost: int
+) -> None:
+    config = gpu_site.config()
+    config.state_dir.mkdir()
+    gpu.lost = bool(lost)
+    current_model = open_current_model(config, Stages(), silent_notifier)
+    assert (current_model.is_on_gpu, len(notes)) == (not lost, 1)
+    assert take_gpu_failure(config.state_dir) is None
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_start_writes_no_word_where_there_is_no_driver_or_a_back_end_is_named(
+    gpu_site: Site,
+    silent_notifier: Notifier,
+    notes: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gpu_site.settings["backend"] = "tensorrt"
+    config = gpu_site.config()
+    config.state_dir.mkdir()
+    assert open_current_model(config, Stages(), silent_notifier).is_on_gpu
+    for module in (select, trt_select):
+        monkeypatch.setattr(module, "has_driver", lambda: False)
+    gpu_site.settings["backend"] = "auto"
+    open_current_model(gpu_site.config(), Stages(), silent_notifier)
+    assert notes == []
+
+
+def reload(life: ServiceProcess, _monkeypatch: pytest.MonkeyPatch) -> None:
+    life.reload()
+
+
+def lose_the_journal_once(_life: ServiceProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.service_process._FIRST_WAIT_S", 0.05)
+    has_refused = threading.Event()
+    prove = Journal.prove
+
+    def refuse_once(journal: Journal) -> None:
+        if not has_refused.is_set():
+            has_refused.set()
+            raise StorageError("the journal refuses")
+        prove(journal)
+
+    monkeypatch.setattr(Journal, "prove", refuse_once)
+
+
+@pytest.mark.parametrize("reopen", [reload, lose_the_journal_once])
+def test_a_lost_gpu_is_known_to_the_next_service_of_the_process_and_tried_again(
+    gpu_site: Site,
+    gpu: FakeGpu,
+    colour_jpeg: Callable[..., bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    reopen: Callable[[ServiceProcess, pytest.MonkeyPatch], None],
+) -> None:
+    monkeypatch.setattr("daemon.startup.works_in_child", lambda *_: True)
+    with living(gpu_site) as life:
+        until(lambda: life._service is not None)
+        before = life._service
+        gpu.lost = True
+        gpu_site.add("S1/A/1.jpg", colour_jpeg("red"))
+        until(lambda: gpu_site.has_sidecar("S1/A/1.jpg"))
+        gpu.lost = False
+        reopen(life, monkeypatch)
+        until(lambda: life._service is not None and life._service is not before)
+        service = life._service
+        assert service is not None
+        report = service._parts.health.report()
+        assert (report.status, report.is_failed_over) == ("degraded", True)
+        monkeypatch.setattr(gpu_return, "RETURN_AFTER_S", 0.0)
+        until(lambda: not service._parts.health.report().is_failed_over)
+        gpu_site.add("S1/A/2.jpg", colour_jpeg("blue"))
+        until(lambda: gpu_site.has_sidecar("S1/A/2.jpg"))
+    assert backend_of(gpu_site, "S1/A/1.jpg") == "onnxruntime-cpu"
+    assert backend_of(gpu_site, "S1/A/2.jpg") == "tensorrt"

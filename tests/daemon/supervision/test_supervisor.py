@@ -1,0 +1,438 @@
+"""What hangs is found and ended; what waits for a share is not."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from daemon.health.stages import Stages
+from daemon.health.systemd import Notifier
+from daemon.image.records import ClaimedImage, ImageVersion, Postponed
+from daemon.intake.folder_intake import FolderIntake
+from daemon.intake.hints import Hint
+from daemon.journal.journal import Journal
+from daemon.model.gpu_failure import GPU_MARKER
+from daemon.service import Service
+from daemon.startup import opened_service
+from daemon.supervision.known_image import INTERVAL_S, KnownImage
+from daemon.supervision.supervisor import (
+    BUSY,
+    EXPORT,
+    HUNG_AFTER_S,
+    LABEL,
+    MARK,
+    RESULTS,
+    Supervisor,
+    Watched,
+)
+from edge.errors import BackendError, EdgeError, StorageError, TransientError
+from edge.image_files.read import ImageFile, ImageLimits, read_file
+from tests.daemon.conftest import Site, until
+from tests.support import fake_gpu
+from tests.support.engine_bundle import add_tensorrt_graphs
+from tests.support.fake_gpu import FakeGpu
+
+
+class Bench:
+    """A supervisor of a real service that does not run, on a clock to turn."""
+
+    def __init__(self, service: Service) -> None:
+        assert service._supervisor is not None
+        self.watched: Watched = service._supervisor._watched
+        self.exits: list[int] = []
+        self.now_s = 1000.0
+        self.supervisor = Supervisor(self.watched, exit_now=self.exits.append, clock=self.clock)
+        for part in (self.watched.stages, self.watched.known_image):
+            part._clock = self.clock
+        self.watched.stages.tick()
+        self.watched.stages.queue_moves()
+        self.watched.known_image.pass_once()
+
+    def clock(self) -> float:
+        return self.now_s
+
+    def check_for(self, seconds: float, *others: Callable[[], None]) -> str | None:
+        """Check twice a second while time passes and others move; what is found at the end."""
+        end_s, found = self.now_s + seconds, None
+        while self.now_s < end_s:
+            self.now_s = min(self.now_s + 0.5, end_s)
+            for other in others:
+                other()
+            found = self.supervisor.check()
+        return found
+
+    @contextmanager
+    def hanging_in(self, stage: str) -> Iterator[None]:
+        entered, leave = threading.Event(), threading.Event()
+
+        def hang() -> None:
+            with self.watched.stages.stage(stage):
+                entered.set()
+                leave.wait(20)
+
+        thread = threading.Thread(target=hang)
+        thread.start()
+        entered.wait(20)
+        try:
+            yield
+        finally:
+            leave.set()
+            thread.join()
+
+
+@pytest.fixture
+def bench(site: Site) -> Iterator[Bench]:
+    site.settings["workers"] = 2
+    with opened_service(site.config()) as service:
+        yield Bench(service)
+
+
+def test_check_of_a_service_that_moves_finds_nothing(bench: Bench) -> None:
+    for _ in range(10):
+        bench.now_s += 2.0
+        bench.watched.stages.tick()
+        bench.watched.known_image.pass_once()
+        assert bench.supervisor.check() is None
+    assert bench.exits == []
+
+
+def test_check_of_a_hung_inference_ends_the_process_within_its_limit(bench: Bench) -> None:
+    with bench.hanging_in("infer"):
+        assert bench.check_for(HUNG_AFTER_S - 0.5) is None
+        assert bench.exits == []
+        assert bench.check_for(0.6) == "inference hangs"
+    assert bench.exits == [BackendError.exit_code]
+    assert not (bench.watched.state_dir / GPU_MARKER).exists()
+
+
+def test_check_of_a_hung_gpu_leaves_a_marker_for_the_next_start(
+    site: Site, small_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_tensorrt_graphs(small_bundle)
+    fake_gpu.install(monkeypatch, FakeGpu())
+    with opened_service(site.config()) as service:
+        bench = Bench(service)
+        with bench.hanging_in("infer"):
+            bench.check_for(HUNG_AFTER_S + 0.1)
+        assert bench.exits == [BackendError.exit_code]
+        assert (bench.watched.state_dir / GPU_MARKER).read_text() == "inference hung\n"
+
+
+def test_a_slow_model_may_take_longer(bench: Bench) -> None:
+    from dataclasses import replace
+
+    current_model = bench.watched.current_model
+    current_model._model = replace(current_model.model, image_s=0.2)
+    assert bench.supervisor.infer_limit_s() == pytest.approx(10 * 16 * 0.2)
+
+
+def test_check_of_a_known_image_that_is_stuck_names_its_step(bench: Bench) -> None:
+    bench.watched.known_image.step = "journal"
+    found = bench.check_for(HUNG_AFTER_S + INTERVAL_S + 0.1, bench.watched.stages.tick)
+    assert found == "the known image is stuck at journal"
+
+
+def test_check_of_a_coordinator_that_does_not_move_tells_unless_a_share_holds_it(
+    bench: Bench,
+) -> None:
+    passing = bench.watched.known_image.pass_once
+    assert bench.check_for(HUNG_AFTER_S + 1, passing) == "the coordinator does not move"
+    with bench.hanging_in(EXPORT):
+        assert bench.check_for(60, passing, bench.watched.stages.queue_moves) is None
+    assert bench.exits == []
+
+
+def test_a_machine_that_was_paused_is_no_hang_and_a_hang_afterwards_is(bench: Bench) -> None:
+    with bench.hanging_in("infer"):
+        bench.check_for(1.0)
+        bench.now_s += 3600
+        assert bench.supervisor.check() is None
+        assert bench.check_for(HUNG_AFTER_S - 0.5) is None
+        assert bench.exits == []
+        assert bench.check_for(1.0) == "inference hangs"
+    assert bench.exits == [BackendError.exit_code]
+
+
+def test_storage_that_does_not_answer_is_said_once_and_once_again(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    with bench.hanging_in(LABEL):
+        for _ in range(20):
+            bench.now_s += 5
+            bench.supervisor._tell_of_slow_storage()
+    for _ in range(3):
+        bench.supervisor._tell_of_slow_storage()
+    said = [r.message for r in caplog.records if r.levelno == logging.WARNING]
+    assert said == [
+        "the file of an image does not answer; its images wait",
+        "the file of an image answers again",
+    ]
+
+
+def test_no_beat_while_something_hangs_and_beats_again_afterwards(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = str(tmp_path / "notify")
+    passes = KnownImage.pass_once
+    is_stuck = threading.Event()
+
+    def stuck(known_image: KnownImage) -> None:
+        while is_stuck.is_set():
+            time.sleep(0.01)
+        passes(known_image)
+
+    monkeypatch.setattr("daemon.supervision.known_image.KnownImage.pass_once", stuck)
+    monkeypatch.setattr("daemon.supervision.supervisor.HUNG_AFTER_S", 0.3)
+    monkeypatch.setattr("daemon.supervision.supervisor.INTERVAL_S", 0.1)
+    monkeypatch.setattr("daemon.supervision.supervisor.TICK_S", 0.05)
+    notifier = Notifier({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "200000"})
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(address)
+        server.settimeout(5)
+        with opened_service(site.config(), notifier=notifier) as service:
+            thread = threading.Thread(target=service.run)
+            thread.start()
+            try:
+                heard(server, 0.3)
+                assert "WATCHDOG=1" in heard(server, 0.5)
+                is_stuck.set()
+                heard(server, 0.7)
+                assert "WATCHDOG=1" not in heard(server, 0.5)
+                is_stuck.clear()
+                heard(server, 0.5)
+                assert "WATCHDOG=1" in heard(server, 0.5)
+            finally:
+                is_stuck.clear()
+                service.stop()
+                thread.join(20)
+
+
+def heard(server: socket.socket, seconds: float) -> list[str]:
+    """What systemd is told in so many seconds."""
+    found = []
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        server.settimeout(left)
+        try:
+            found += server.recv(4096).decode().splitlines()
+        except TimeoutError:
+            break
+    return found
+
+
+def test_a_known_image_whose_sidecar_cannot_be_written_ends_the_service_with_a_storage_error(
+    site: Site, colour_jpeg: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.supervision.supervisor.INTERVAL_S", 0.05)
+
+    passes = KnownImage.pass_once
+
+    def refuse_in_the_end(known_image: KnownImage) -> None:
+        if site.has_sidecar("S1/A/1.jpg"):
+            raise StorageError("the disk refuses")
+        passes(known_image)
+
+    monkeypatch.setattr(KnownImage, "pass_once", refuse_in_the_end)
+    site.add("S1/A/1.jpg", colour_jpeg("red"))
+    refused = pytest.raises(StorageError, match="the disk refuses")
+    with opened_service(site.config()) as service, refused:
+        service.run()
+    assert site.has_sidecar("S1/A/1.jpg")
+
+
+def test_a_known_image_that_cannot_be_read_once_goes_on(
+    site: Site, colour_jpeg: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.supervision.supervisor.INTERVAL_S", 0.05)
+    passed: list[str] = []
+    passes = KnownImage.pass_once
+
+    def noted(known_image: KnownImage) -> None:
+        passes(known_image)
+        passed.append(known_image.step)
+
+    def without_descriptors(path: Path, limits: ImageLimits) -> ImageFile:
+        if path.parent.name == "golden" and not refused.is_set():
+            refused.set()
+            raise TransientError("no descriptor")
+        return read_file(path, limits)
+
+    with site.running():
+        refused = threading.Event()
+        monkeypatch.setattr("edge.labeller.read_file", without_descriptors)
+        monkeypatch.setattr(KnownImage, "pass_once", noted)
+        until(refused.is_set)
+        until(lambda: passed != [])
+        site.add("S1/A/1.jpg", colour_jpeg("red"))
+        until(lambda: site.has_sidecar("S1/A/1.jpg"))
+
+
+def test_a_known_image_that_fails_unexpectedly_ends_the_service(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.supervision.supervisor.INTERVAL_S", 0.05)
+
+    def fail(_known_image: KnownImage) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(KnownImage, "pass_once", fail)
+    with opened_service(site.config()) as service, pytest.raises(EdgeError, match="ZeroDivision"):
+        service.run()
+
+
+def test_the_known_image_passes_whatever_limits_the_site_sets(site: Site) -> None:
+    golden = Path(site.settings["bundle"]) / "golden"
+    assert all(path.stat().st_size > 1000 for path in golden.glob("*.jpg"))
+    site.settings["limits"] = {"max_bytes": 1000, "max_pixels": 1024}
+    with opened_service(site.config()) as service:
+        Bench(service).watched.known_image.pass_once()
+
+
+def test_the_known_image_goes_on_when_the_bundle_is_replaced_on_the_disk(
+    bench: Bench, site: Site
+) -> None:
+    bundle = Path(site.settings["bundle"])
+    bundle.rename(bundle.with_name("older.edge"))
+    bench.now_s += 60
+    bench.watched.known_image.pass_once()
+    assert bench.watched.known_image.passed_ago_s() == 0.0
+
+
+def test_a_burst_of_hints_is_no_hang(
+    site: Site,
+    colour_jpeg: Callable[..., bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("daemon.supervision.supervisor.HUNG_AFTER_S", 0.4)
+    monkeypatch.setattr("daemon.supervision.supervisor.INTERVAL_S", 10.0)
+    monkeypatch.setattr("daemon.supervision.supervisor.TICK_S", 0.05)
+    is_complete = FolderIntake.is_complete
+
+    def slowly(source: FolderIntake, hint: Hint, limits: ImageLimits) -> bool:
+        time.sleep(0.02)
+        return is_complete(source, hint, limits)
+
+    monkeypatch.setattr(FolderIntake, "is_complete", slowly)
+    with site.running():
+        for number in range(100):
+            path = site.export / f"{number}.jpg"
+            path.write_bytes(colour_jpeg("red", seed=number % 5))
+        until(lambda: all(site.has_sidecar(f"{n}.jpg") for n in range(100)), timeout_s=30)
+    assert "does not move" not in caplog.text
+
+
+def test_check_of_a_queue_that_nobody_takes_from_says_so(bench: Bench) -> None:
+    alive = (bench.watched.stages.tick, bench.watched.known_image.pass_once)
+    assert bench.check_for(29.5, *alive) is None
+    assert bench.check_for(1.0, *alive) == "images wait and no worker takes them"
+    bench.watched.stages.queue_moves()
+    assert bench.check_for(29.5, *alive) is None
+    # One of the two workers is busy with a batch that takes long; the other should take images.
+    with bench.hanging_in(BUSY):
+        assert bench.check_for(1.0, *alive) == "images wait and no worker takes them"
+    assert bench.exits == []
+
+
+def test_check_of_workers_that_are_all_busy_for_long_finds_nothing(bench: Bench) -> None:
+    """Large images on a slow machine, a wait after refusals, or a share that hangs."""
+    alive = (bench.watched.stages.tick, bench.watched.known_image.pass_once)
+    with bench.hanging_in(BUSY), bench.hanging_in(BUSY):
+        assert bench.check_for(600, *alive) is None
+
+
+def test_check_of_a_worker_that_does_not_get_done_says_so(bench: Bench) -> None:
+    alive = (bench.watched.stages.tick, bench.watched.known_image.pass_once)
+    alive_too = bench.watched.stages.queue_moves
+    with bench.hanging_in(BUSY), bench.hanging_in(MARK):
+        assert bench.check_for(29.5, *alive, alive_too) is None
+        found = bench.check_for(1.0, *alive, alive_too)
+    assert found == "a worker does not get done with its images"
+
+
+def test_queue_that_is_empty_or_not_due_is_no_hang(site: Site) -> None:
+    with opened_service(site.config()) as service:
+        bench = Bench(service)
+        bench.now_s += 60
+        assert not bench.watched.has_claimable()
+        (root,) = service._parts.watch_folders
+        service._journal.record_waiting([ImageVersion(root, b"a.jpg", 1, 1)])
+        assert bench.watched.has_claimable()
+        (claimed,) = service._journal.claim(1)
+        assert not bench.watched.has_claimable()
+        service._journal.conclude([Postponed(claimed, 1000.0, 1, "x")])
+        assert not bench.watched.has_claimable()
+
+
+def test_workers_that_stand_still_are_found_in_a_service_that_runs(
+    site: Site,
+    colour_jpeg: Callable[..., bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("daemon.supervision.supervisor._STILL_AFTER_S", 3.0)
+    monkeypatch.setattr("daemon.supervision.supervisor.INTERVAL_S", 0.1)
+    monkeypatch.setattr("daemon.supervision.supervisor.TICK_S", 0.05)
+    go_on = threading.Event()
+    claim, queue_moves = Journal.claim, Stages.queue_moves
+    moves: list[Stages] = []
+
+    def note_move(stages: Stages) -> None:
+        moves.append(stages)
+        queue_moves(stages)
+
+    def claim_nothing(journal: Journal, limit: int) -> list[ClaimedImage]:
+        return claim(journal, limit) if go_on.is_set() else []
+
+    monkeypatch.setattr(Journal, "claim", claim_nothing)
+    monkeypatch.setattr(Stages, "queue_moves", note_move)
+    with site.running():
+        # Nothing waits: that the workers take nothing is not held against them.
+        until(lambda: len(moves) > 2)
+        assert "no worker takes them" not in caplog.text
+        site.add("S1/A/1.jpg", colour_jpeg("red"))
+        until(lambda: "images wait and no worker takes them; systemd is not told" in caplog.text)
+        go_on.set()
+        until(lambda: "everything moves again" in caplog.text)
+        until(lambda: site.has_sidecar("S1/A/1.jpg"))
+
+
+def test_health_fails_where_storage_holds_every_worker(bench: Bench) -> None:
+    supervisor, health = bench.supervisor, bench.watched.health
+
+    def told(after_s: float) -> tuple[str, tuple[str, ...]]:
+        bench.now_s += after_s
+        bench.watched.known_image.pass_once()
+        health.known_image_passed()
+        supervisor._tell_of_slow_storage()
+        supervisor._tell_health(None)
+        report = health.report()
+        return str(report.status), report.reasons
+
+    with bench.hanging_in(LABEL):
+        slow = ("degraded", ("storage: a file system does not answer; its images wait",))
+        assert told(31) == slow
+        with bench.hanging_in(RESULTS):
+            assert told(11) == slow
+            status, reasons = told(20)
+            assert status == "failing"
+            assert reasons == (
+                "storage: a file system does not answer and holds every worker; all images wait",
+            )
+    assert told(1) == ("ok", ())
+
+
+def test_health_names_a_log_that_nobody_reads(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.supervision.supervisor.log_trouble", lambda: "nobody reads the log")
+    bench.supervisor._tell_health(None)
+    report = bench.watched.health.report()
+    assert (str(report.status), report.reasons) == ("degraded", ("log: nobody reads the log",))

@@ -1,0 +1,67 @@
+"""Tests for daemon.system.mounts: on the kernel's format, with shares that are not here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from daemon.system.mounts import file_system_type, is_on_share, mount_point, network_type
+
+MOUNTS = r"""22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+30 22 0:25 / /mnt/dm96 rw - cifs //pc/export rw
+31 22 0:26 / /mnt/two\040words rw master:1 - nfs4 host:/x rw
+32 22 0:27 / /mnt/ssh rw - fuse.sshfs host: rw
+33 22 0:28 / /mnt/usb rw - fuseblk /dev/sdb1 rw
+34 30 254:1 / /mnt/dm96/local rw - xfs /dev/vdb rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "type_", "is_share"),
+    [
+        ("/somewhere", "ext4", False),
+        ("/mnt/dm96", "cifs", True),
+        ("/mnt/dm96/S1/not/there/yet", "cifs", True),
+        ("/mnt/dm96x", "ext4", False),
+        ("/mnt/dm96/local/x", "xfs", False),
+        ("/mnt/two words/x", "nfs4", True),
+        ("/mnt/ssh", "fuse.sshfs", True),
+        ("/mnt/usb", "fuseblk", False),
+    ],
+)
+def test_file_system_of_a_folder(
+    tmp_path: Path, folder: str, type_: str, *, is_share: bool
+) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(MOUNTS)
+    assert file_system_type(Path(folder), mounts) == type_
+    assert is_on_share(Path(folder), mounts) is is_share
+
+
+@pytest.mark.parametrize(
+    ("folder", "type_"),
+    [
+        ("/mnt/dm96/state/not/there/yet", "cifs"),
+        ("/mnt/two words", "nfs4"),
+        ("/mnt/ssh/x", "fuse.sshfs"),
+        ("/somewhere", None),
+        ("/mnt/usb", None),
+        ("/mnt/vault", None),  # an encrypted folder of this machine
+    ],
+)
+def test_network_type_of_a_folder(tmp_path: Path, folder: str, type_: str | None) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"{MOUNTS}35 22 0:29 / /mnt/vault rw - fuse.gocryptfs /x rw\n")
+    assert network_type(Path(folder), mounts) == type_
+
+
+def test_mount_point_of_a_folder(tmp_path: Path) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(MOUNTS)
+    assert mount_point(Path("/mnt/dm96/S1"), mounts) == "/mnt/dm96"
+    assert mount_point(Path("/mnt"), mounts) == "/"
+
+
+def test_file_system_of_this_machine_is_known(tmp_path: Path) -> None:
+    assert file_system_type(tmp_path)

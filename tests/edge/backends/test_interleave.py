@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from edge.backends.interleave import Latencies, interleave
+from edge.bench.environment import environment
+
+
+def test_interleave_gives_every_function_the_same_number_of_calls_in_turn() -> None:
+    calls: list[str] = []
+    rounds: list[tuple[int, int]] = []
+    found = interleave(
+        {"a": lambda _: calls.append("a"), "b": lambda _: calls.append("b")},
+        3,
+        calls_per_round=2,
+        on_round=lambda done, total: rounds.append((done, total)),
+    )
+    assert len(found["a"].values_ms) == len(found["b"].values_ms) == 6
+    # One untimed and two timed calls a turn; one round of warm-up.
+    assert "".join(calls) == "aaabbb" * 4
+    assert rounds == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_interleave_tells_a_slow_function_from_a_fast_one() -> None:
+    found = interleave({"slow": lambda _: time.sleep(0.004), "fast": lambda _: None}, 5)
+    assert found["slow"].median >= 4.0
+    assert found["slow"].median > 5 * found["fast"].median
+
+
+def test_latencies_give_percentiles_and_rate() -> None:
+    latencies = Latencies(np.arange(1.0, 102.0))
+    assert latencies.median == 51
+    assert latencies.percentile(99) == 100
+    assert latencies.per_second == pytest.approx(1e3 / 51)
+    assert latencies.is_unstable()
+    assert not Latencies(np.full(10, 2.0)).is_unstable()
+
+
+def test_environment_names_processor_cores_and_libraries() -> None:
+    found = environment()
+    assert found["cpu"]
+    assert int(found["cores"]) >= 1
+    assert found["onnxruntime"] != "not installed as a package"
