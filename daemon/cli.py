@@ -30,7 +30,7 @@ from daemon.operator.retry import (
     retry_rejected,
 )
 from daemon.operator.status import status_fields, status_text
-from daemon.results.taken_names import leave_text
+from daemon.results.taken_names import left_text
 from daemon.service_process import ServiceProcess
 from daemon.startup import opened_service
 from daemon.supervision.running_daemon import read_running
@@ -73,10 +73,10 @@ def _config(arguments: argparse.Namespace) -> Config:
 def _run(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
     use_one_arena()
-    lifecycle = ServiceProcess(arguments.config)
+    process = ServiceProcess(arguments.config)
     # A signal that comes while the last lines of the log are written is one too many.
-    with lifecycle.acting_on_signals(), logging_to_stderr(config.log_level):
-        lifecycle.run(config)
+    with process.acting_on_signals(), logging_to_stderr(config.log_level):
+        process.run(config)
     return 0
 
 
@@ -112,7 +112,7 @@ def _once(arguments: argparse.Namespace) -> int:
         text = "left for the next run, as held by other programs or by a share that gives errors"
         print(f"{text}: {counted(left, 'image')}", file=sys.stderr)
     if left := service.left:
-        print(f"error: {leave_text(left)}", file=sys.stderr)
+        print(f"error: {left_text(left)}", file=sys.stderr)
         return StorageError.exit_code
     if was_stopped.is_set():
         print("error: stopped before the end; start again to go on", file=sys.stderr)
@@ -167,7 +167,7 @@ def _check_installed(place: Place) -> int:
 def _install(arguments: argparse.Namespace) -> int:
     site = site_of(arguments)
     install.require_root("install", dry_run=arguments.dry_run)
-    for step in install.plan(site, install.for_people(_parser())):
+    for step in install.plan(site, install.man_and_completions(_parser())):
         for line in describe(site.place, step, is_whole=arguments.dry_run):
             _show(line)
         if not arguments.dry_run:
@@ -206,7 +206,7 @@ def _uninstall(arguments: argparse.Namespace) -> int:
             _show(line)
         if not arguments.dry_run:
             apply(place, step)
-    for line in uninstall.last_words():
+    for line in uninstall.closing_lines():
         _show(line)
     return 0
 

@@ -18,7 +18,7 @@ from edge.failpoints import failpoint
 from edge.files.temporary import remove_leftovers
 
 
-def tidy_up(
+def recover_claims(
     journal: Journal, watch_folders: dict[int, WatchFolder], *, is_interruption: bool
 ) -> None:
     """Take up where a killed process left off, or a service that its journal refused.
@@ -59,7 +59,7 @@ def _places(folder: Path) -> Iterator[Path]:
         yield from (path for path in folder.parent.iterdir() if path.is_dir())
 
 
-def take_up_unreadable(
+def requeue_unreadable(
     journal: Journal, watch_folders: dict[int, WatchFolder], *, is_once: bool
 ) -> None:
     """Put images that `once` rejected as unreadable back to waiting.

@@ -52,17 +52,17 @@ _SHARE: Final = 0.1
 # While images wait, one page in this time.
 _BUSY_PAUSE_S: Final = 30.0
 # Images looked at for one that the journal knows. New ones come first in no order.
-_WITNESSES: Final = 200
+_MAX_CANDIDATES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class _Witness:
+class _SeenImage:
     """An image that is there, and where: the watch folder is no empty mount point."""
 
     identity: tuple[int, int]
     image: ImageVersion
 
-    def still_stands(self, watch_folder: WatchFolder) -> bool:
+    def is_still_there(self, watch_folder: WatchFolder) -> bool:
         """Whether the same folder still shows the same image."""
         return (
             watch_folder.identity() == self.identity
@@ -115,7 +115,7 @@ class Retention:
         self._on_deleted = on_deleted
         self._wall_clock = wall_clock
         self._stopped = threading.Event()
-        self._has_complained = False
+        self._has_warned = False
         # Before the first image gets an outcome under a clock that may be wrong.
         self._newest_s = journal.newest_outcome_at()
 
@@ -168,28 +168,28 @@ class Retention:
             try:
                 if self.is_due():
                     self.make_pass()
-                    self._has_complained = False
+                    self._has_warned = False
             except EdgeError as error:
-                self._complain(str(error))
+                self._warn_once(str(error))
             except Exception as error:  # noqa: BLE001 - retention must not end for good
-                self._complain(f"unexpected {type(error).__name__}")
+                self._warn_once(f"unexpected {type(error).__name__}")
 
-    def _complain(self, text: str) -> None:
-        if not self._has_complained:
+    def _warn_once(self, text: str) -> None:
+        if not self._has_warned:
             log.warning("old rows of the journal are not deleted now: %s", text)
-        self._has_complained = True
+        self._has_warned = True
 
     def _pages(self, until_s: float) -> Iterator[int]:
-        witnesses: dict[int, _Witness] = {}
+        seen: dict[int, _SeenImage] = {}
         after = 0
         while not self._stopped.is_set():
             started_s = time.monotonic()
             after, old = self._journal.old_rows(after, until_s, PAGE)
             if after == 0:
                 return
-            witnesses = self._find_witnesses(witnesses)
-            rows = self._deletable(old, witnesses)
-            deleted = self._journal.forget(rows, until_s) if rows else 0
+            seen = self._find_seen_images(seen)
+            rows = self._deletable(old, seen)
+            deleted = self._journal.delete_old(rows, until_s) if rows else 0
             self._on_deleted(deleted)
             yield deleted
             self._rest(time.monotonic() - started_s)
@@ -200,44 +200,42 @@ class Retention:
         else:
             self._stopped.wait(_BUSY_PAUSE_S)
 
-    def _deletable(self, old: list[OldRow], witnesses: Mapping[int, _Witness]) -> list[OldRow]:
+    def _deletable(self, old: list[OldRow], seen: Mapping[int, _SeenImage]) -> list[OldRow]:
         """Those whose loss changes nothing: no outcome of an image that may be there."""
         gone = [
             row
             for row in old
             if row.is_outcome
-            and row.folder_id in witnesses
+            and row.folder_id in seen
             and self._watch_folders[row.folder_id].is_gone(row.path)
         ]
         # Asked again: a share that went away during the page took all its images with it.
         present = {
-            id_
-            for id_, witness in witnesses.items()
-            if witness.still_stands(self._watch_folders[id_])
+            id_ for id_, image in seen.items() if image.is_still_there(self._watch_folders[id_])
         }
         return [
             *(row for row in old if not row.is_outcome),
             *(row for row in gone if row.folder_id in present),
         ]
 
-    def _find_witnesses(self, last: Mapping[int, _Witness]) -> dict[int, _Witness]:
-        """A witness for each folder that is there, the last page's where it still stands."""
+    def _find_seen_images(self, last: Mapping[int, _SeenImage]) -> dict[int, _SeenImage]:
+        """One visible image per watch folder; the last page's image where it is still there."""
         found = {}
         for id_, watch_folder in self._watch_folders.items():
-            witness = last.get(id_)
-            if witness is None or not witness.still_stands(watch_folder):
-                witness = self._find_witness(watch_folder)
-            if witness is not None:
-                found[id_] = witness
+            image = last.get(id_)
+            if image is None or not image.is_still_there(watch_folder):
+                image = self._find_seen_image(watch_folder)
+            if image is not None:
+                found[id_] = image
         return found
 
-    def _find_witness(self, watch_folder: WatchFolder) -> _Witness | None:
+    def _find_seen_image(self, watch_folder: WatchFolder) -> _SeenImage | None:
         identity = watch_folder.identity()
         if identity is None:
             return None
-        seen = list(islice(image_files(watch_folder, lambda *_: None), _WITNESSES))
+        seen = list(islice(image_files(watch_folder, lambda *_: None), _MAX_CANDIDATES))
         known = self._journal.known(seen)
-        return _Witness(identity, known[0]) if known else None
+        return _SeenImage(identity, known[0]) if known else None
 
     def _last(self) -> tuple[float | None, float | None]:
         """When the last pass was, by the clock and by `trusted_now`."""

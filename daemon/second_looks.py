@@ -34,7 +34,7 @@ class SecondLooks:
         self._clock = clock
         self._due_s = clock()
 
-    def take_some(self) -> None:
+    def requeue_some(self) -> None:
         """Some of them, once a second."""
         if self._clock() < self._due_s:
             return
@@ -42,7 +42,7 @@ class SecondLooks:
         if images := self._journal.look_again(_AT_ONCE, time.time()):
             self._on_waiting(images)
 
-    def take_all(self) -> None:
+    def requeue_all(self) -> None:
         """All that are due now, for a run that has an end."""
         now_s = time.time()
         while self._journal.look_again(_AT_ONCE, now_s):

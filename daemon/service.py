@@ -62,7 +62,7 @@ class Service:
         self._settle = SettleTracker(parts.config.settle_s)
         # `once` needs no hints: it looks at everything.
         poll = "always" if self._is_once else parts.config.poll
-        self._sources = {
+        self._intakes = {
             id_: FolderIntake(
                 watch_folder,
                 self._hints,
@@ -105,8 +105,8 @@ class Service:
                 self._tick()
                 self._expect()
                 on_progress()
-                for source in self._sources.values():
-                    source.require_folder()
+                for intake in self._intakes.values():
+                    intake.require_folder()
         return len(self._settle)
 
     @property
@@ -122,12 +122,12 @@ class Service:
     # Found, settled, recorded: the coordinator.
 
     def _tick(self) -> None:
-        for source in self._sources.values():
-            source.keep_watching()
+        for intake in self._intakes.values():
+            intake.keep_watching()
         self._follow_hints()
         self._rescan()
         self._record_settled()
-        self._second_looks.take_some()
+        self._second_looks.requeue_some()
         self._report_progress()
 
     def _follow_hints(self) -> None:
@@ -135,26 +135,26 @@ class Service:
         for hint in self._hints.take(self._seconds_to_next()):
             failpoint("hint.taken")
             self._parts.stages.tick()
-            source = self._sources[hint.folder_id]
+            intake = self._intakes[hint.folder_id]
             if hint.kind is HintKind.NEW_FOLDER:
-                source.note_new_folder(hint.path)
-            elif version := source.look(hint.path):
-                self._admit([version], is_complete=source.is_complete(hint, self._config.limits))
+                intake.note_new_folder(hint.path)
+            elif version := intake.look(hint.path):
+                self._admit([version], is_complete=intake.is_complete(hint, self._config.limits))
             if time.monotonic() > turn_ends_s:
                 break
         if self._hints.take_loss():
-            for source in self._sources.values():
-                source.note_loss()
+            for intake in self._intakes.values():
+                intake.note_loss()
 
     def _rescan(self) -> None:
-        for source in self._sources.values():
+        for intake in self._intakes.values():
             # A tracker that is full makes the scan wait, not the memory grow.
             if not self._settle.is_full:
-                self._admit(self._journal.unknown(source.next_chunk()))
+                self._admit(self._journal.unknown(intake.next_chunk()))
 
     def _admit(self, versions: list[ImageVersion], *, is_complete: bool = False) -> None:
         """Record what is complete or was quiet for long; watch the rest settle."""
-        quiet = [v for v in versions if is_complete or self._settle.looks_old(v)]
+        quiet = [v for v in versions if is_complete or self._settle.is_quiet_by_mtime(v)]
         self._record(quiet, is_written=is_complete)
         for version in set(versions).difference(quiet):
             if self._settle.is_full:
@@ -164,7 +164,7 @@ class Service:
 
     def _record_settled(self) -> None:
         with self._parts.stages.stage(EXPORT):
-            settled = self._settle.take_settled(lambda v: self._sources[v.folder_id].look(v.path))
+            settled = self._settle.take_settled(lambda v: self._intakes[v.folder_id].look(v.path))
         self._record(settled)
 
     def _record(self, versions: list[ImageVersion], *, is_written: bool = False) -> None:
@@ -183,7 +183,7 @@ class Service:
                     with self._parts.stages.stage(BUSY):
                         failpoint("claim.after_commit")
                         self._finish_batch(claimed)
-                    self._parts.stages.queue_moves()
+                    self._parts.stages.note_queue_progress()
                 elif self._work_signal.wait(seen, _IDLE_S):
                     with self._parts.stages.stage(BUSY):
                         self._stop_request.wait(self._config.batch.max_wait_ms / 1e3)
@@ -212,7 +212,7 @@ class Service:
         with self._parts.stages.stage(MARK):
             self.outcome_counts.add(verdicts)
             self._parts.metrics.finished(verdicts)
-            self._parts.image_log.say(verdicts)
+            self._parts.image_log.log_verdicts(verdicts)
         if all(isinstance(v, Postponed) and not v.is_unfinished for v in verdicts):
             # Perhaps nothing can be read or written now: do not race through the backlog.
             self._stop_request.wait(self._config.retry.first_delay_s)
@@ -225,7 +225,7 @@ class Service:
         except Exception as error:  # noqa: BLE001 - the service loop: one image must not end it
             if len(claimed) > 1:
                 return [verdict for image in claimed for verdict in self._label([image])]
-            self._parts.image_log.say_unexpected(claimed[0], error)
+            self._parts.image_log.log_unexpected(claimed[0], error)
             return [self._parts.job.retry(claimed[0], type(error).__name__)]
 
     def _write(self, verdicts: list[Verdict]) -> list[Verdict]:
@@ -257,19 +257,19 @@ class Service:
                 failpoint("shutdown.begun")
                 if self._supervisor is not None:
                     self._supervisor.stop()
-                for source in self._sources.values():
-                    source.stop_watching()
+                for intake in self._intakes.values():
+                    intake.stop_watching()
                 self._work_signal.wake_all()
         for worker in workers:
             worker.result()
 
     def _seconds_to_next(self) -> float:
         longest_s = _ONCE_TICK_S if self._is_once else _TICK_S
-        scan_s = min(source.seconds_to_next() for source in self._sources.values())
+        scan_s = min(intake.seconds_to_next() for intake in self._intakes.values())
         return min(longest_s, self._settle.seconds_to_next(), scan_s)
 
     def _is_scanned(self) -> bool:
-        return all(source.is_scanned for source in self._sources.values())
+        return all(intake.is_scanned for intake in self._intakes.values())
 
     def _expect(self) -> None:
         # Counted once: with a long backlog a count takes longer than a batch.
@@ -282,7 +282,7 @@ class Service:
         return (
             self._is_scanned()
             and not self._journal.has_open_images()
-            and self._settle.only_restless()
+            and self._settle.all_keep_changing()
             and len(self._hints) == 0
         )
 
@@ -290,8 +290,8 @@ class Service:
         self._parts.stages.tick()
         self._parts.health.set_settling(len(self._settle))
         self._parts.results.review()
-        for number, source in enumerate(self._sources.values()):
-            source.report(self._parts.health, number)
+        for number, intake in enumerate(self._intakes.values()):
+            intake.report(self._parts.health, number)
         if self._parts.heartbeat.status_due():
             text = f"{self.outcome_counts.text()}; {self._journal.count_open()} waiting"
             self._parts.heartbeat.status(text)

@@ -22,7 +22,7 @@ from daemon.service import Service
 from daemon.startup import opened_service
 from daemon.supervision.reporter import write_health
 from daemon.system.locks import InUseError
-from daemon.system.memory import give_back_freed
+from daemon.system.memory import trim_heap
 from daemon.system.signals import acting_on_signals
 from edge.command.run import place_of
 from edge.errors import EdgeError, StorageError
@@ -68,7 +68,7 @@ class ServiceProcess:
         # What to go back to where another daemon holds what a new configuration names.
         self._previous: Config | None = None
         # A check takes as long as a share hangs: this lock is held for moments only.
-        self._hand_over = threading.Lock()
+        self._lock = threading.Lock()
         self._is_checking = self._is_wanted = False
         self._is_opening = True
         self._service: Service | None = None
@@ -102,7 +102,7 @@ class ServiceProcess:
             except InUseError as error:
                 if self._previous is None:
                     raise
-                _refuse(str(error).splitlines())
+                _log_refusal(str(error).splitlines())
                 config, self._previous = self._previous, None
             except StorageError as error:
                 if not self._has_started:
@@ -130,7 +130,7 @@ class ServiceProcess:
 
         Where one is being checked another check follows: the file may be a newer one by now.
         """
-        with self._hand_over:
+        with self._lock:
             self._is_wanted = True
             was_checking, self._is_checking = self._is_checking, True
         if was_checking:
@@ -139,9 +139,9 @@ class ServiceProcess:
         try:
             threading.Thread(target=self._check_wanted, name="reload", daemon=True).start()
         except RuntimeError as error:  # the process may have no more threads now
-            with self._hand_over:
+            with self._lock:
                 self._is_checking = False
-            _refuse([f"the configuration cannot be checked now ({error}); send SIGHUP again"])
+            _log_refusal([f"the configuration cannot be checked now ({error}); send SIGHUP again"])
 
     def _end_in_time(self) -> None:
         if not self._ended.wait(LAST_BATCHES_S):
@@ -161,19 +161,19 @@ class ServiceProcess:
     def _run_one(self, service: Service, config: Config) -> None:
         self._has_started, self._previous = True, None
         self._is_opening = False
-        with self._hand_over:
+        with self._lock:
             self._service = service
             is_outdated = self._next is not None
         try:
             if not is_outdated and not self._stopped.is_set():
                 self._label(service, config)
         finally:
-            with self._hand_over:
+            with self._lock:
                 self._service = None
 
     def _label(self, service: Service, config: Config) -> None:
         # Of the service before, and what opening this one took.
-        give_back_freed()
+        trim_heap()
         log.info("labelling images of %s", counted(len(config.watch), "watch folder"))
         began_s = time.monotonic()
         try:
@@ -185,7 +185,7 @@ class ServiceProcess:
 
     def _wait_for_storage(self, error: StorageError, config: Config) -> None:
         """Say once what is wrong and wait, longer each time."""
-        _tell_status(config.state_dir)
+        _write_status(config.state_dir)
         if not self._waited_s:
             log.error("%s", error)
             log.error("labelling stands still and goes on by itself when the disk works")
@@ -201,7 +201,7 @@ class ServiceProcess:
             self._heartbeat.beat()
 
     def _take_next(self, config: Config) -> Config:
-        with self._hand_over:
+        with self._lock:
             found, self._next = self._next, None
         if found is not None:
             self._previous = config
@@ -212,11 +212,11 @@ class ServiceProcess:
         while not self._is_handed_over(found):
             self._notifier.reloading()
             found = self._checked() or found
-            give_back_freed()
+            trim_heap()
 
     def _is_handed_over(self, found: Config | None) -> bool:
         """Give what a check found to the next service, unless another check is wanted first."""
-        with self._hand_over:
+        with self._lock:
             self._is_checking, self._is_wanted = self._is_wanted, False
             if self._is_checking:
                 return False
@@ -242,11 +242,11 @@ class ServiceProcess:
         else:
             log.info("the configuration is right and is taken")
             return config
-        _refuse(problems)
+        _log_refusal(problems)
         return None
 
 
-def _tell_status(state_dir: Path) -> None:
+def _write_status(state_dir: Path) -> None:
     """Have `edge-daemon status` say that no image gets its label now, where the disk takes that."""
     health = Health()
     reason = "a disk does not work; labelling goes on by itself when it does, see the log"
@@ -255,6 +255,6 @@ def _tell_status(state_dir: Path) -> None:
         write_health(state_dir, health)
 
 
-def _refuse(problems: list[str]) -> None:
+def _log_refusal(problems: list[str]) -> None:
     for line in (*problems, "the configuration is not taken; the one before goes on"):
         log.error("%s", line)

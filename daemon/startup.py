@@ -16,18 +16,18 @@ from daemon.health.health import Health
 from daemon.health.metrics import Metrics
 from daemon.health.stages import Stages
 from daemon.health.systemd import Heartbeat, Notifier
-from daemon.image.standing import Comparison, has_sidecars
+from daemon.image.comparison import Comparison, has_sidecars
 from daemon.image.watch_folder import WatchFolder
-from daemon.intake.settle import PATIENCE_FACTOR
+from daemon.intake.settle import GRACE_FACTOR
 from daemon.journal.journal import Journal, open_journal
 from daemon.log.image_log import ImageLog
 from daemon.log.journald import Pseudonyms, open_pseudonyms
 from daemon.model.current_model import CurrentModel
-from daemon.model.gpu_failure import GpuFailure, gpu_in_doubt, take_gpu_failure
+from daemon.model.gpu_failure import GpuFailure, gpu_marker_while_opening, take_gpu_marker
 from daemon.model.gpu_return import GpuReturn, works_in_child
-from daemon.model.label_job import LabelJob, Patience
+from daemon.model.label_job import GracePeriod, LabelJob
 from daemon.model.open_model import Model, OpenModel, open_model
-from daemon.recovery import take_up_unreadable, tidy_up
+from daemon.recovery import recover_claims, requeue_unreadable
 from daemon.results.destination import Destination
 from daemon.results.outage import Outage
 from daemon.results.taken_names import TakenNames
@@ -40,8 +40,8 @@ from daemon.supervision.known_image import KnownImage
 from daemon.supervision.reporter import Reporter
 from daemon.supervision.supervisor import Supervisor, Watched
 from daemon.system.folder_locks import FolderLocks, owned_folders
-from daemon.system.same_text import OTHER_FORM
 from daemon.system.state_dir import owned_state_dir
+from daemon.system.unicode_form import OTHER_FORM
 from daemon.worker_threads import StopRequest
 from edge.backends.select import ONNXRUNTIME, Opening
 from edge.bundle import Bundle
@@ -88,10 +88,10 @@ def opened_service(
         stack.callback(current_model.close)
         failpoint("startup.model_opened")
         watch_folders = config.watch_folders(journal.serve)
-        tidy_up(journal, watch_folders, is_interruption=not is_reopened)
-        take_up_unreadable(journal, watch_folders, is_once=is_once)
+        recover_claims(journal, watch_folders, is_interruption=not is_reopened)
+        requeue_unreadable(journal, watch_folders, is_once=is_once)
         if is_once:
-            SecondLooks(journal).take_all()
+            SecondLooks(journal).requeue_all()
         parts = _assemble(
             config,
             storage,
@@ -125,7 +125,7 @@ def _assemble(
         current_model.model.facts, failed_over=current_model.failed_over_since_s is not None
     )
     metrics = Metrics(health, [watch.folder for watch in config.watch])
-    metrics.know_labels(current_model.model.facts)
+    metrics.add_labels(current_model.model.facts)
     patience = _patience(config, is_once=is_once)
     comparison = _comparison(config, watch_folders, storage.place)
     return ServiceParts(
@@ -170,7 +170,7 @@ def _open_storage(config: Config, stack: ExitStack) -> _Storage:
     journal = open_journal(config.state_dir)
     stack.callback(journal.close)
     failpoint("startup.journal_opened")
-    journal.prove()
+    journal.check_writable()
     watch_folders = [watch.folder for watch in config.watch]
     place = Destination(config.results.folder, watch_folders)
     trees = [config.results_folder(watch) for watch in config.watch]
@@ -192,13 +192,13 @@ def open_current_model(
     is_auto = config.backend == "auto"
     if not is_auto:
         failure.since_s = None
-    elif reason := take_gpu_failure(config.state_dir):
+    elif reason := take_gpu_marker(config.state_dir):
         log.warning("the GPU failed before this start (%s); the CPU labels for a while", reason)
         failure.note(time.monotonic())
     if failure.since_s is not None:
         model = open_(ONNXRUNTIME, None)
     elif is_auto:
-        with gpu_in_doubt(config.state_dir) as note:
+        with gpu_marker_while_opening(config.state_dir) as note:
             model = _opener(config, stages, notifier, on_gpu=note)(config.backend, None)
     else:
         model = open_(config.backend, None)
@@ -241,9 +241,9 @@ def _supervisor(parts: ServiceParts, current_model: CurrentModel, notifier: Noti
     )
 
 
-def _patience(config: Config, *, is_once: bool) -> Patience:
-    return Patience(
-        config.settle_s * PATIENCE_FACTOR,
+def _patience(config: Config, *, is_once: bool) -> GracePeriod:
+    return GracePeriod(
+        config.settle_s * GRACE_FACTOR,
         trust_mtime=is_once,
         recheck_s=None if is_once else config.rescan_s,
     )
@@ -268,7 +268,7 @@ def open_retention(parts: ServiceParts) -> Retention:
         config.state_dir,
         config.retention_days,
         is_idle=lambda: not journal.has_open_images(),
-        on_deleted=parts.metrics.forgot,
+        on_deleted=parts.metrics.rows_deleted,
     )
 
 

@@ -16,7 +16,7 @@ from daemon.image.path_template import PathTemplate
 from daemon.image.watch_folder import WatchFolder, names_regex
 from daemon.log.journald import LEVELS
 from daemon.system.bounded_call import ANSWER_S, call_each
-from daemon.system.same_text import forms_on_disk
+from daemon.system.unicode_form import forms_on_disk
 from edge.backends.select import BACKENDS
 from edge.errors import ConfigError
 from edge.files.yaml_file import read_yaml

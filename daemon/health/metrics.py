@@ -98,7 +98,7 @@ class Metrics:
                 case Dropped():
                     self._dropped.labels(verdict.state).inc()
 
-    def know_labels(self, model: ModelFacts) -> None:
+    def add_labels(self, model: ModelFacts) -> None:
         """Begin a series for each label that the model may give."""
         for name in model.classes:
             self._labels.labels(name)
@@ -107,7 +107,7 @@ class Metrics:
         """Note the size of the journal with its write-ahead log."""
         self._state.journal_bytes = size_bytes
 
-    def forgot(self, rows: int) -> None:
+    def rows_deleted(self, rows: int) -> None:
         """Count journal rows that retention deleted."""
         self._forgotten.inc(rows)
 

@@ -40,11 +40,11 @@ class Stages:
         since = [since for (_, stage), since in list(self._since.items()) if stage == name]
         return now - min(since, default=now)
 
-    def queue_moves(self) -> None:
+    def note_queue_progress(self) -> None:
         """A worker is done with what it took from the queue, or there is nothing to take."""
         self._queue_moved_s = self._clock()
 
-    def queue_still_s(self) -> float:
+    def queue_stalled_s(self) -> float:
         """For how long there was something to take from the queue and no worker was done."""
         return self._clock() - self._queue_moved_s
 

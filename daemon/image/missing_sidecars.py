@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from daemon.image.comparison import has_sidecars
 from daemon.image.records import PastImage
-from daemon.image.standing import has_sidecars
 from daemon.image.watch_folder import WatchFolder
 from edge.errors import StorageError
 
@@ -22,20 +22,20 @@ class MissingSidecars:
     def __init__(self, watch_folders: Mapping[int, WatchFolder], formats: tuple[str, ...]) -> None:
         self._watch_folders = watch_folders
         self._formats = formats
-        self._witnesses: dict[int, Path] = {}
+        self._present: dict[int, Path] = {}
         # Watch folders of which an image without sidecars was seen.
         self._in_doubt: set[int] = set()
 
     def knows_all(self, page: list[PastImage]) -> bool:
         """Look for witnesses in a page; returns whether there is one for each watch folder."""
         for image in page:
-            if image.folder_id not in self._witnesses:
+            if image.folder_id not in self._present:
                 target = self._target(image)
                 if has_sidecars(target, self._formats):
-                    self._witnesses[image.folder_id] = target
+                    self._present[image.folder_id] = target
                 else:
                     self._in_doubt.add(image.folder_id)
-        return self._witnesses.keys() >= self._watch_folders.keys()
+        return self._present.keys() >= self._watch_folders.keys()
 
     def require_places(self) -> None:
         """Nothing where every place of sidecars is there.
@@ -43,7 +43,7 @@ class MissingSidecars:
         Raises:
             StorageError: of a watch folder's images none has its sidecars.
         """
-        for id_ in self._in_doubt - self._witnesses.keys():
+        for id_ in self._in_doubt - self._present.keys():
             raise StorageError(
                 f"no image has its sidecars in {self._watch_folders[id_].results}: mount its "
                 "share. If they were all deleted, or the formats are new: edge-daemon retry --all."
@@ -57,8 +57,8 @@ class MissingSidecars:
         """
         missing = [i for i in page if not has_sidecars(self._target(i), self._formats)]
         for id_ in {image.folder_id for image in missing}:
-            witness = self._witnesses.get(id_)
-            if witness is None or not has_sidecars(witness, self._formats):
+            present = self._present.get(id_)
+            if present is None or not has_sidecars(present, self._formats):
                 raise StorageError(
                     f"the sidecars in {self._watch_folders[id_].results} vanish while they are "
                     "looked at. Mount the share again, and start again."

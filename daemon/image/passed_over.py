@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from daemon.system.same_text import comparable
+from daemon.system.unicode_form import comparable
 from edge.image_folders.names import READ_SUFFIXES, UNREAD_SUFFIXES
 
 

@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
-from daemon.system.same_text import comparable
+from daemon.system.unicode_form import comparable
 from edge.errors import ConfigError
 
 GROUPS: Final = ("sample_id", "slide_id")

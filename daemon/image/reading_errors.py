@@ -43,7 +43,7 @@ _OWN: Final = frozenset(
 OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
-def other_hands(error: OSError, folder: Path) -> str | None:
+def transient_cause(error: OSError, folder: Path) -> str | None:
     """What keeps an image below a watch folder from being read; None: the image itself."""
     if error.errno in _IN_USE:
         who = IN_USE

@@ -39,7 +39,7 @@ class ImageVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PastOutcome:
     """The outcome that an image has, and keeps unless its bytes or the judgement of them differ."""
 
     status: Status
@@ -51,10 +51,15 @@ class Standing:
 class ClaimedImage:
     """An image that one worker has taken from the journal.
 
-    `unfinished_since_s` is the monotonic time at which this version was first seen not to be
-    whole, or not to be readable. `recorded_at` is the wall clock's time at which it was complete.
-    `interruptions` counts how often the daemon ended with the image in hand. `standing` is what it
-    is compared with; None: it is labelled whatever its bytes are.
+    Attributes:
+        id: row in the journal.
+        version: the file as it was recorded.
+        attempts: how often reading it has failed.
+        unfinished_since_s: monotonic time at which this version was first found incomplete or
+            unreadable.
+        recorded_at: wall clock time at which the file was complete.
+        interruptions: how often the process ended while a worker had this image.
+        past_outcome: compared with the new one; None: the image is labelled in any case.
     """
 
     id: int
@@ -63,7 +68,7 @@ class ClaimedImage:
     unfinished_since_s: float | None = None
     recorded_at: float | None = None
     interruptions: int = 0
-    standing: Standing | None = None
+    past_outcome: PastOutcome | None = None
 
 
 @dataclass(frozen=True, slots=True)

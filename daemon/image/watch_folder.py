@@ -13,7 +13,7 @@ from daemon.image.passed_over import Reason
 from daemon.image.path_template import PathTemplate
 from daemon.image.records import ImageVersion
 from daemon.system.mounts import MountMemory
-from daemon.system.same_text import comparable
+from daemon.system.unicode_form import comparable
 from edge.files.temporary import is_temporary
 from edge.image_folders.names import is_system_name
 from edge.sidecar import FORMATS, Origin, printable_name
@@ -105,7 +105,7 @@ class WatchFolder:
             status = self.path.stat()
         except OSError:
             return None
-        if self.mount.is_bare(status):
+        if self.mount.is_unmounted(status):
             return None
         return status.st_dev, status.st_ino
 

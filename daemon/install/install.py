@@ -21,7 +21,7 @@ from daemon.install.place import (
     read_record,
     record_text,
 )
-from daemon.install.program import closed_program
+from daemon.install.program import access_problems
 from daemon.install.sandbox import has_systemd, systemctl
 from daemon.install.site import Site
 from daemon.install.steps import CommandStep, FileStep, RemoveStep, Step
@@ -75,7 +75,7 @@ def require_root(command: str, *, dry_run: bool) -> None:
         )
 
 
-def for_people(parser: ArgumentParser) -> dict[Path, str]:
+def man_and_completions(parser: ArgumentParser) -> dict[Path, str]:
     """The manual page and completions, where `man` and the shells look for an administrator's."""
     return {
         _LOCAL / "man/man1/edge-daemon.1": man_page(parser),
@@ -88,20 +88,20 @@ def plan(site: Site, texts: Mapping[Path, str]) -> list[Step]:
     """Every file and command, in the order in which they are written and run.
 
     Args:
-        texts: further files, those of `for_people`.
+        texts: further files, those of `man_and_completions`.
     """
     place = site.place
     files = [
         FileStep(place.unit_file, unit(place, site.prefix)),
         FileStep(_SYSUSERS, shipped("edge-daemon.sysusers.conf")),
         FileStep(place.tmpfiles, tmpfiles(place, site.config, makes_results=site.makes_results)),
-        FileStep(place.config, site.config_text, is_persons=True),
+        FileStep(place.config, site.config_text, is_editable=True),
     ]
     drop_ins = list(_drop_ins(site))
     files += [step for step in drop_ins if isinstance(step, FileStep)]
-    files += [FileStep(path, text, is_made=True) for path, text in texts.items()]
+    files += [FileStep(path, text, is_generated=True) for path, text in texts.items()]
     files += _command(site)
-    written = {str(step.path): digest(step.content) for step in files if not step.is_persons}
+    written = {str(step.path): digest(step.content) for step in files if not step.is_editable}
     files += _records(place, written)
     removed = [step for step in drop_ins if isinstance(step, RemoveStep)]
     return [*files, *removed, *_commands(site)]
@@ -122,7 +122,7 @@ def next_steps(site: Site, *, is_checked: bool) -> Iterator[str]:
     if not place.at(site.program).exists():
         yield f"{site.program} is not there yet; install the program there, or give --prefix"
     elif not is_checked and not place.is_image:
-        yield from closed_program(site.program)
+        yield from access_problems(site.program)
     if not is_checked:
         yield "check it in the unit's sandbox, where its systemd runs:"
         yield f"  {site.program} check-config --installed{place.option}"
@@ -136,13 +136,13 @@ def next_steps(site: Site, *, is_checked: bool) -> Iterator[str]:
 
 def _records(place: Place, written: dict[str, str]) -> Iterator[FileStep]:
     """The record of what was written; other daemons' records too, where they share a file."""
-    yield FileStep(place.record, record_text(written), is_made=True)
+    yield FileStep(place.record, record_text(written), is_generated=True)
     for other in places(place.root):
         recorded = {} if other == place else read_record(other)
         if recorded:
             shared = {path: written[path] for path in recorded if path in written}
             text = record_text({**recorded, **shared})
-            yield FileStep(other.record, text, is_made=True)
+            yield FileStep(other.record, text, is_generated=True)
 
 
 def _command(site: Site) -> Iterator[FileStep]:
@@ -152,7 +152,7 @@ def _command(site: Site) -> Iterator[FileStep]:
     present = site.place.text_of(_COMMAND)
     is_ours = present is None or _was_written(site, _COMMAND, present)
     text = f'#!/bin/sh\n{MARK}.\nexec {site.program} "$@"\n'
-    yield FileStep(_COMMAND, text, is_persons=not is_ours, mode=0o755)
+    yield FileStep(_COMMAND, text, is_editable=not is_ours, mode=0o755)
 
 
 def _drop_ins(site: Site) -> Iterator[FileStep | RemoveStep]:
@@ -168,7 +168,7 @@ def _drop_ins(site: Site) -> Iterator[FileStep | RemoveStep]:
         is_ours = present is None or _was_written(site, path, present)
         if content is not None:
             is_copy = present == shipped(f"drop-ins/{name}")
-            yield FileStep(path, content, is_persons=not (is_ours or is_copy))
+            yield FileStep(path, content, is_editable=not (is_ours or is_copy))
         elif present is not None and is_ours:
             yield RemoveStep(path)
 

@@ -39,7 +39,7 @@ def hidden_program(program: Path) -> str | None:
     return None
 
 
-def closed_program(program: Path) -> Iterator[str]:
+def access_problems(program: Path) -> Iterator[str]:
     """What of the program's way its mode bits close to other users than the owner."""
     if not program.exists():
         yield f"{program} is not there. Install the program there, or give --prefix."

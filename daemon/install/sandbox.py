@@ -20,7 +20,7 @@ from typing import Final
 
 from daemon.config.config import load_config
 from daemon.install.place import Place, text_of
-from daemon.install.program import closed_program, hidden_above, hidden_program
+from daemon.install.program import access_problems, hidden_above, hidden_program
 from daemon.install.unit_text import unquoted
 from edge.errors import BackendError, ConfigError
 
@@ -137,7 +137,7 @@ def _run(unit: str, text: str) -> int:
         return code
     reason = _reason(unit) or result
     program = Path(_check_command(text).split(" ", 1)[0])
-    causes = [*_missing_accounts(text), hidden_program(program) or "", *closed_program(program)]
+    causes = [*_missing_accounts(text), hidden_program(program) or "", *access_problems(program)]
     lines = [f"systemd cannot start the program in the unit's sandbox: {reason}", *causes]
     raise BackendError("\n".join(line for line in lines if line))
 

@@ -21,14 +21,14 @@ from edge.files.atomic import make_folder, write_file
 class FileStep:
     """A file to write.
 
-    `is_persons` means that an existing one is left as it is; `is_made`, that it is made by the
-    program for other programs, so that its lines are nothing to show.
+    `is_editable`: people edit it, so an existing one is kept. `is_generated`: made for other
+    programs, so its lines are not shown.
     """
 
     path: Path
     content: str
-    is_persons: bool = False
-    is_made: bool = False
+    is_editable: bool = False
+    is_generated: bool = False
     # Root's umask may be strict; the service's user must be able to read its configuration.
     mode: int = 0o644
 
@@ -98,11 +98,11 @@ def _describe_file(place: Place, step: FileStep, *, is_whole: bool) -> Iterator[
         return
     if before is None:
         yield f"write  {step.path}"
-    elif step.is_persons:
+    elif step.is_editable:
         yield f"keep   {step.path}, which is yours; a new one would differ:"
     else:
         yield f"change {step.path}"
-    if not step.is_made and (is_whole or before is not None):
+    if not step.is_generated and (is_whole or before is not None):
         for line in _difference(before, step.content):
             yield f"       {line}"
     if step.path.parent.name in ("sysusers.d", "tmpfiles.d"):
@@ -112,7 +112,7 @@ def _describe_file(place: Place, step: FileStep, *, is_whole: bool) -> Iterator[
 def _write(place: Place, step: FileStep) -> None:
     path = place.at(step.path)
     before = place.text_of(step.path)
-    if before == step.content or (step.is_persons and before is not None):
+    if before == step.content or (step.is_editable and before is not None):
         return
     _make_readable_folder(path.parent)
     write_file(path, step.content.encode())

@@ -67,7 +67,7 @@ def plan(place: Place, *, is_purge: bool) -> list[Step]:
     return [*steps, *state]
 
 
-def last_words() -> Iterator[str]:
+def closing_lines() -> Iterator[str]:
     """What stays, whatever was asked for."""
     yield "results, exports, bundles and the program stay as they are"
     # As Debian's packages do: the number would be given to another user, who then owned the files.
@@ -127,7 +127,7 @@ def _purge_steps(place: Place) -> Iterator[Step]:
     config = None
     if place.at(place.config).exists():
         config = load_config(place.at(place.config), base=ETC)
-        _refuse_stranger(place, config)
+        _refuse_running_daemon(place, config)
         yield RemoveStep(place.config)
     yield from _state_steps(place, _kept_folders(config))
     if config and not config.state_dir.is_relative_to(place.state_dir):
@@ -164,7 +164,7 @@ def _state_steps(place: Place, kept: list[Path]) -> Iterator[Step]:
         yield RemoveStep(place.state_dir)
 
 
-def _refuse_stranger(place: Place, config: Config) -> None:
+def _refuse_running_daemon(place: Place, config: Config) -> None:
     pid = None if place.is_image else read_running(config.state_dir).pid
     if pid is not None and pid != _main_pid(place):
         raise InUseError(f"process {pid} uses {config.state_dir}. Stop it, then uninstall.")

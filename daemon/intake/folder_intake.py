@@ -48,7 +48,7 @@ class FolderIntake:
         self._looks: BoundedCalls[ImageVersion | None] = BoundedCalls(f"look-{watch_folder.id}")
         # Losses that the last whole scan has made good, once its last chunk was taken.
         self._covered = -1
-        self._has_said_hung = False
+        self._has_warned_hung = False
 
     @property
     def is_scanned(self) -> bool:
@@ -93,11 +93,11 @@ class FolderIntake:
         if self._scanner.error:
             raise self._scanner.error
         is_hung = self.is_hung
-        if is_hung and not self._has_said_hung:
+        if is_hung and not self._has_warned_hung:
             log.warning("watch folder %s does not answer; waiting for it", self.watch_folder.path)
-        if self._has_said_hung and not is_hung:
+        if self._has_warned_hung and not is_hung:
             log.warning("watch folder %s answers again", self.watch_folder.path)
-        self._has_said_hung = is_hung
+        self._has_warned_hung = is_hung
 
     def report(self, health: Health, number: int) -> None:
         """Note how the folder is seen, by its number in the configuration."""
@@ -120,12 +120,12 @@ class FolderIntake:
             self.note_loss()
         else:
             self._scanner.new_folders.put(folder)
-            self._scanner.wish()
+            self._scanner.wake()
 
     def note_loss(self) -> None:
         """Hints were lost: a scan must find what they meant."""
         self._scanner.losses += 1
-        self._scanner.wish()
+        self._scanner.wake()
 
     def next_chunk(self) -> list[ImageVersion]:
         """The next images that a scan has found."""

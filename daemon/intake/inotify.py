@@ -117,7 +117,7 @@ class InotifyWatch:
         self._next_check_s = 0.0
         self._observer: _Observer | None = None
         self._identity: tuple[int, int] | None = None
-        self._has_complained = False
+        self._has_warned = False
 
     @property
     def is_watching(self) -> bool:
@@ -181,17 +181,17 @@ class InotifyWatch:
         try:
             self._observer = self._open()
         except OSError as error:
-            if not self._has_complained:
+            if not self._has_warned:
                 log.warning(
                     "watch folder %s cannot be watched (%s) and is polled instead; see "
                     "/proc/sys/fs/inotify for the limits",
                     self._watch_folder.path,
                     error.strerror,
                 )
-            self._has_complained = True
+            self._has_warned = True
             self._next_check_s = self._clock() + _AFTER_FAILURE_S
             return False
-        self._has_complained = False
+        self._has_warned = False
         if self._probe:
             self._probe.touch()
         return True
@@ -219,7 +219,7 @@ def _close(observer: _Observer) -> None:
     observer.join()
 
 
-class LossLog(logging.Handler):
+class LossHandler(logging.Handler):
     """Hears watchdog's warnings, which are the only sign of an overflow, and prints none.
 
     They hold the paths of images, and one of them may be 95 kB long.
@@ -237,7 +237,7 @@ class LossLog(logging.Handler):
 def listen_for_losses(hints: Hints) -> None:
     """Route what the watchdog library logs to `hints`."""
     library = logging.getLogger("watchdog")
-    library.handlers = [LossLog(hints)]
+    library.handlers = [LossHandler(hints)]
     library.propagate = False
     # It also warns through `warnings`, of folders that it watches already.
     warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\.")

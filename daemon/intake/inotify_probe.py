@@ -36,7 +36,7 @@ class InotifyProbe(FileSystemEventHandler):
         self._is_watched = False
         self._has_proof = False
         self._missed = 0
-        self._has_complained = False
+        self._has_warned = False
 
     @property
     def is_missed(self) -> bool:
@@ -56,10 +56,10 @@ class InotifyProbe(FileSystemEventHandler):
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            self._complain(f"cannot be written ({error.strerror})")
+            self._warn_once(f"cannot be written ({error.strerror})")
             return
         if is_on_share(self._folder):
-            self._complain("is on a file system without events")
+            self._warn_once("is on a file system without events")
             return
         observer.schedule(self, str(self._folder), event_filter=[FileClosedEvent])
         self._is_watched = True
@@ -75,7 +75,7 @@ class InotifyProbe(FileSystemEventHandler):
             os.close(os.open(self._folder / ".touched", flags, 0o600))
         except OSError as error:
             self._missed -= 1
-            self._complain(f"cannot be written ({error.strerror})")
+            self._warn_once(f"cannot be written ({error.strerror})")
 
     def dispatch(self, event: FileSystemEvent) -> None:  # noqa: ARG002 - any event will do
         """Take an event as the proof."""
@@ -83,7 +83,7 @@ class InotifyProbe(FileSystemEventHandler):
         self._has_proof = True
         self._missed = 0
 
-    def _complain(self, why: str) -> None:
-        if not self._has_complained:
+    def _warn_once(self, why: str) -> None:
+        if not self._has_warned:
             log.warning("state_dir %s: whether the events of files come is not checked", why)
-        self._has_complained = True
+        self._has_warned = True

@@ -27,7 +27,7 @@ class _Listed:
 
     inode: int
     mtime_ns: int
-    hot_until_s: float
+    relist_until_s: float
 
 
 class KnownFolders:
@@ -44,15 +44,15 @@ class KnownFolders:
     def note(self, folder: bytes, status: os.stat_result) -> None:
         """Remember a folder that is about to be listed."""
         before, now_s = self._folders.get(folder), self._clock()
-        hot_until_s = before.hot_until_s if before else 0.0
+        relist_until_s = before.relist_until_s if before else 0.0
         if before is None:
             # Only here the wall clock has a say. Where it is wrong, the whole scan remains.
             is_young = abs(self._wall_clock() - status.st_mtime) <= GRAIN_S
         else:
             is_young = (before.inode, before.mtime_ns) != (status.st_ino, status.st_mtime_ns)
         if is_young:
-            hot_until_s = now_s + GRAIN_S
-        self._folders[folder] = _Listed(status.st_ino, status.st_mtime_ns, hot_until_s)
+            relist_until_s = now_s + GRAIN_S
+        self._folders[folder] = _Listed(status.st_ino, status.st_mtime_ns, relist_until_s)
 
     def forget(self, folder: bytes) -> None:
         """Drop a folder that cannot be listed."""
@@ -76,7 +76,7 @@ class KnownFolders:
                 self.forget(folder)
                 continue
             is_same = (status.st_ino, status.st_mtime_ns) == (listed.inode, listed.mtime_ns)
-            if not is_same or listed.hot_until_s > self._clock():
+            if not is_same or listed.relist_until_s > self._clock():
                 self.note(folder, status)
                 yield folder, _new_since_ns(listed, status)
 

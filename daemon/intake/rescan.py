@@ -16,7 +16,7 @@ from daemon.image.records import ImageVersion
 from daemon.image.watch_folder import WatchFolder, is_sidecar_name
 from daemon.intake.known_folders import KnownFolders
 from daemon.system.clock import Clock
-from daemon.system.same_text import comparable
+from daemon.system.unicode_form import comparable
 from edge.failpoints import failpoint
 from edge.files.temporary import remove_if_stale
 
@@ -39,7 +39,7 @@ OnError: TypeAlias = Callable[[bytes, OSError], None]
 OnPassedOver: TypeAlias = Callable[[Reason, bytes], None]
 
 
-def _say_nothing(_reason: Reason, _name: bytes) -> None:
+def _ignore(_reason: Reason, _name: bytes) -> None:
     pass
 
 
@@ -48,7 +48,7 @@ def image_files(
     on_error: OnError,
     start: bytes = b"",
     on_folder: Callable[[bytes], None] = lambda _folder: None,
-    on_passed_over: OnPassedOver = _say_nothing,
+    on_passed_over: OnPassedOver = _ignore,
 ) -> Iterator[ImageVersion]:
     """Every image below a watch folder, without ever holding the list of them.
 
@@ -76,7 +76,7 @@ def _list(
     on_error: OnError,
     *,
     since_ns: int = 0,
-    on_passed_over: OnPassedOver = _say_nothing,
+    on_passed_over: OnPassedOver = _ignore,
 ) -> Iterator[ImageVersion]:
     """The images of one folder that changed in any way since `since_ns`."""
     with os.scandir(os.fsencode(watch_folder.path) + b"/" + folder) as entries:
@@ -152,7 +152,7 @@ class Rescan:
         self._reported: str | None = None
         self.passed_over: PassedOver | None = None
         self._passing = PassedOverCount()
-        self._told_suffixes: frozenset[str] = frozenset()
+        self._warned_suffixes: frozenset[str] = frozenset()
 
     @property
     def is_running(self) -> bool:
@@ -260,7 +260,7 @@ class Rescan:
         self._note_progress()
         path = os.fsencode(self.watch_folder.path) + b"/" + folder
         status = os.stat(path)  # noqa: PTH116 - a path of bytes
-        if not folder and self.watch_folder.mount.is_bare(status):
+        if not folder and self.watch_folder.mount.is_unmounted(status):
             raise FileNotFoundError(errno.ENOENT, "its share is not mounted")
         self._known.note(folder, status)
         self._seen.add(folder)
@@ -275,13 +275,13 @@ class Rescan:
         """Keep the counts, and say once that files of a suffix look like images and are none."""
         self.passed_over = self._passing.result()
         suffixes = self.passed_over.images
-        if not self._told_suffixes.issuperset(suffixes):
+        if not self._warned_suffixes.issuperset(suffixes):
             log.warning(
                 "watch folder %s: files that look like images are left out: %s",
                 self.watch_folder.path,
                 self.passed_over.remedy(),
             )
-            self._told_suffixes |= frozenset(suffixes)
+            self._warned_suffixes |= frozenset(suffixes)
 
     def _report_errors(self) -> None:
         """Say once that folders cannot be read, and once that they can again."""

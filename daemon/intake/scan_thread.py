@@ -72,7 +72,7 @@ class ScanThread:
         self._on_found = on_found
         self._clock = clock
         self._scan = Rescan(watch_folder, clock=clock)
-        self._losses_heard = 0
+        self._losses_seen = 0
         self._covers = 0
         self._found: queue.Queue[Found] = queue.Queue(_MAX_CHUNKS)
         self._busy_since_s: float | None = None
@@ -112,7 +112,7 @@ class ScanThread:
         if self._thread.is_alive() and self.hung_for_s < _STOP_S:
             self._thread.join(_STOP_S)
 
-    def wish(self) -> None:
+    def wake(self) -> None:
         """Have the thread look at its wishes now."""
         self._wake.set()
 
@@ -145,8 +145,8 @@ class ScanThread:
         if self._watcher.keep_watching():
             self._scan.request()
         self.is_watching = self._watcher.is_watching
-        if self.losses != self._losses_heard:
-            self._losses_heard = self.losses
+        if self.losses != self._losses_seen:
+            self._losses_seen = self.losses
             self._scan.request(LOSS_RESCAN_S)
         while not self.new_folders.empty():
             self._scan.request_folder(self.new_folders.get())
@@ -156,7 +156,7 @@ class ScanThread:
         if self._scan.seconds_to_next() > 0:
             return False
         if not self._scan.is_running:
-            self._covers = self._losses_heard
+            self._covers = self._losses_seen
         completed = self._scan.completed
         if self.is_watching:
             versions = self._scan.next_chunk(self._rescan_s, quick_s=QUICK_S)

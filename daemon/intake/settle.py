@@ -3,7 +3,7 @@
 A file that was renamed in, or closed after writing and whole, is ready at once and never comes
 here. All others are ready when size and mtime were quiet for `settle_s`. The last word has the
 strict decode: what was quiet and turns out not to be whole is looked at once more after
-`patience_s` before it is rejected.
+`grace_s` before it is rejected.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Look: TypeAlias = Callable[[ImageVersion], ImageVersion | None]
 # A copy that stalls goes on or fails within the retries of TCP and of the SMB client, some ten
 # to twenty seconds; with the default settle_s of 2 this waits 20. A file completed later than
 # that is a new version and is labelled anew, so that patience only avoids a passing rejection.
-PATIENCE_FACTOR: Final = 10
+GRACE_FACTOR: Final = 10
 
 # Files that may be unsettled at once. An analyzer writes a few at a time; more than this come
 # from a bulk copy, which the scan then reads no faster than it settles.
@@ -52,16 +52,16 @@ class SettleTracker:
         return len(self._files)
 
     @property
-    def patience_s(self) -> float:
+    def grace_s(self) -> float:
         """How long a file that is not whole must be unchanged before it is rejected."""
-        return self._settle_s * PATIENCE_FACTOR
+        return self._settle_s * GRACE_FACTOR
 
     @property
     def is_full(self) -> bool:
         """Whether no more files should be added now."""
         return len(self._files) >= CAPACITY
 
-    def looks_old(self, version: ImageVersion) -> bool:
+    def is_quiet_by_mtime(self, version: ImageVersion) -> bool:
         """Whether the file's own mtime says that it was quiet for `settle_s`.
 
         The wall clock or a server's clock may be wrong, but then only the strict decode comes
@@ -100,9 +100,9 @@ class SettleTracker:
             return max(0.0, entry.quiet_since_s + self._settle_s - self._clock())
         return float("inf")
 
-    def only_restless(self) -> bool:
-        """Whether every file left has kept changing for longer than `patience_s`."""
-        latest = self._clock() - self.patience_s
+    def all_keep_changing(self) -> bool:
+        """Whether every file left has kept changing for longer than `grace_s`."""
+        latest = self._clock() - self.grace_s
         return all(entry.first_seen_s < latest for entry in self._files.values())
 
     def _due(self) -> list[_Unsettled]:

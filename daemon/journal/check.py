@@ -73,7 +73,7 @@ _EVERY_ROW: Final = _FOREIGN.format("")
 _CLAIMED_ROWS: Final = _FOREIGN.format("state = 'claimed' AND")
 
 
-def require_sound(connection: sqlite3.Connection, size_bytes: int) -> None:
+def require_intact(connection: sqlite3.Connection, size_bytes: int) -> None:
     """Nothing where the journal is what it must be.
 
     Raises:

@@ -46,7 +46,7 @@ class JournalConnection:
         with self._lock:
             self._connection.close()
 
-    def prove(self) -> None:
+    def check_writable(self) -> None:
         """Write something durably, so that whoever calls this knows that the journal can.
 
         Raises:
@@ -54,7 +54,7 @@ class JournalConnection:
                 it writes would be lost with the last descriptor.
         """
         with self._transaction() as db:
-            db.execute(sql.PROVE, (time.time(),))
+            db.execute(sql.WRITE_PROOF, (time.time(),))
         files = identities(self._path)
         self._files = self._files or files
         if files != self._files:

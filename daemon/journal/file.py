@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from daemon.journal.check import require_sound
+from daemon.journal.check import require_intact
 from daemon.journal.rows import DamagedError, integer
 from daemon.journal.schema import SCHEMA_VERSION, statements
 from edge.errors import StorageError
@@ -139,7 +139,7 @@ def open_for_writing(path: Path, *, may_upgrade: bool = True) -> sqlite3.Connect
             # NORMAL would lose the last transactions in a power cut, and with them outcomes.
             connection.execute("PRAGMA synchronous = FULL")
             _bring_up_to_date(connection, path, may_upgrade=may_upgrade)
-            require_sound(connection, path.stat().st_size)
+            require_intact(connection, path.stat().st_size)
         except BaseException:
             connection.close()
             raise

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from daemon.image.records import ClaimedImage, ImageVersion, Standing, Verdict
+from daemon.image.records import ClaimedImage, ImageVersion, PastOutcome, Verdict
 from daemon.journal import rows as take
 from daemon.journal import sql
 from daemon.journal.changes import LONGEST_S, STATUSES, Known, Step, next_step
@@ -236,11 +236,11 @@ def _claimed(row: tuple[Any, ...]) -> ClaimedImage:
         take.optional_real(row[7]),
         take.real(row[8]),
         take.integer(row[9]),
-        _standing(*row[10:14]) if row[10] is not None else None,
+        _past_outcome(*row[10:14]) if row[10] is not None else None,
     )
 
 
-def _standing(recheck: Any, status: Any, reason: Any, sha256: Any) -> Standing:
+def _past_outcome(recheck: Any, status: Any, reason: Any, sha256: Any) -> PastOutcome:
     take.text(recheck)
     known = Status(take.one_of(status, STATUSES))
-    return Standing(known, take.optional_text(reason), take.optional_text(sha256))
+    return PastOutcome(known, take.optional_text(reason), take.optional_text(sha256))

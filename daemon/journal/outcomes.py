@@ -91,10 +91,10 @@ class Outcomes(JournalConnection):
             ]
         return (past[-1].id if past else 0), old
 
-    def forget(self, rows: list[OldRow], until_s: float) -> int:
+    def delete_old(self, rows: list[OldRow], until_s: float) -> int:
         """Delete those that were over before `until_s` and still are; returns how many."""
         with self._transaction() as db:
-            return db.executemany(sql.FORGET, [(row.id, until_s) for row in rows]).rowcount
+            return db.executemany(sql.DELETE_OLD, [(row.id, until_s) for row in rows]).rowcount
 
     def newest_outcome_at(self) -> float | None:
         """When the last outcome was noted, by the clock of that time."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-PROVE: Final = "INSERT OR REPLACE INTO proof (id, at) VALUES (1, ?)"
+WRITE_PROOF: Final = "INSERT OR REPLACE INTO proof (id, at) VALUES (1, ?)"
 
 # What becomes of a row that got no new outcome: the one it had stands. A file that was not compared
 # after its times had changed is seen to have changed at the next look as well.
@@ -106,7 +106,7 @@ WHERE id = ? AND state = 'claimed'
 """
 
 LOOKED: Final = "SELECT recheck, reason, looks, false_alarms FROM image WHERE id = ?"
-STAND: Final = """
+KEEP_OUTCOME: Final = """
 UPDATE image SET state = 'done', recheck = NULL, was_mtime_ns = NULL, cause = NULL,
     looks = ?, next_look_at = CASE is_current WHEN 1 THEN ? END, false_alarms = ?,
     doubted_until = ?
@@ -223,7 +223,7 @@ SELECT id, root, path, is_current AND state = 'done', state IN ('done', 'gone', 
 FROM image WHERE id > :after ORDER BY id LIMIT :limit
 """
 # One that was put back to waiting since the page was read has work to do again.
-FORGET: Final = """
+DELETE_OLD: Final = """
 DELETE FROM image WHERE id = ? AND state IN ('done', 'gone', 'superseded')
     AND coalesce(finished_at, recorded_at) <= ?
 """

@@ -23,7 +23,7 @@ def conclude(db: sqlite3.Connection, verdict: Verdict, clock_s: float) -> None:
         case Finished():
             _finish(db, verdict)
         case Unchanged():
-            _let_stand(db, verdict)
+            _keep_outcome(db, verdict)
         case Postponed():
             values = (verdict.attempts, verdict.unfinished_since_s, verdict.cause)
             id_ = verdict.image.id
@@ -58,7 +58,7 @@ def _finish(db: sqlite3.Connection, finished: Finished) -> None:
     take.require_one(db.execute(sql.FINISH, (*values, id_)).rowcount)
 
 
-def _let_stand(db: sqlite3.Connection, unchanged: Unchanged) -> None:
+def _keep_outcome(db: sqlite3.Connection, unchanged: Unchanged) -> None:
     id_, now_s = unchanged.image.id, time.time()
     row = db.execute(sql.LOOKED, (id_,)).fetchone()
     take.only(row)
@@ -69,7 +69,7 @@ def _let_stand(db: sqlite3.Connection, unchanged: Unchanged) -> None:
     else:
         alarms += 1
     waits = (looks, next_look_at(reason, looks, now_s), alarms, doubted_until(alarms, now_s))
-    take.require_one(db.execute(sql.STAND, (*waits, id_)).rowcount)
+    take.require_one(db.execute(sql.KEEP_OUTCOME, (*waits, id_)).rowcount)
 
 
 def _wait_again(db: sqlite3.Connection, statement: str, values: tuple[object, ...]) -> None:

@@ -52,20 +52,20 @@ class ImageLog:
         self._quiet_until_s = dict.fromkeys(_HELD_UP, 0.0)
         self._without_ids: set[int] = set()
 
-    def say(self, verdicts: list[Verdict]) -> None:
+    def log_verdicts(self, verdicts: list[Verdict]) -> None:
         """Log verdicts that stand in the journal."""
         for verdict in verdicts:
-            self._say(verdict)
+            self._log(verdict)
         with self._lock:
-            self._say_held_up(verdicts)
-            self._say_without_ids(verdicts)
+            self._log_held_up(verdicts)
+            self._log_without_ids(verdicts)
 
-    def say_unexpected(self, image: ClaimedImage, error: Exception) -> None:
+    def log_unexpected(self, image: ClaimedImage, error: Exception) -> None:
         """Log a mistake in the program: where, but not its text, which may hold the path."""
         where = "".join(traceback.format_tb(error.__traceback__))
         log.error("image %s: unexpected %s\n%s", self._name(image), type(error).__name__, where)
 
-    def _say(self, verdict: Verdict) -> None:
+    def _log(self, verdict: Verdict) -> None:
         name = self._name(verdict.image)
         match verdict:
             case Finished(outcome=outcome) if outcome.status is Status.REJECTED:
@@ -81,7 +81,7 @@ class ImageLog:
             case _:
                 log.debug("image %s is unchanged, its outcome stands", name)
 
-    def _say_held_up(self, verdicts: list[Verdict]) -> None:
+    def _log_held_up(self, verdicts: list[Verdict]) -> None:
         now_s = self._clock()
         causes = {verdict.cause for verdict in verdicts if isinstance(verdict, Postponed)}
         for start, text in _HELD_UP.items():
@@ -90,7 +90,7 @@ class ImageLog:
                     log.warning(text)
                 self._quiet_until_s[start] = now_s + self._quiet_s
 
-    def _say_without_ids(self, verdicts: list[Verdict]) -> None:
+    def _log_without_ids(self, verdicts: list[Verdict]) -> None:
         for version in (v.image.version for v in verdicts if isinstance(v, Finished)):
             watch_folder = self._watch_folders[version.folder_id]
             if watch_folder.id not in self._without_ids and watch_folder.lacks_ids(version.path):

@@ -86,8 +86,8 @@ def logging_to_stderr(level: str) -> Iterator[QueuedHandler]:
     # Without a handler a library's warnings would be written to stderr by whoever warns.
     logging.getLogger().handlers = [handler]
     logging.captureWarnings(capture=True)
-    threading.excepthook = _say_thread_ended
-    sys.unraisablehook = _say_unraisable
+    threading.excepthook = _log_thread_ended
+    sys.unraisablehook = _log_unraisable
     try:
         yield handler
     finally:
@@ -95,9 +95,9 @@ def logging_to_stderr(level: str) -> Iterator[QueuedHandler]:
         handler.finish()
 
 
-def log_trouble() -> str:
+def log_problem() -> str:
     """Why lines do not reach the log now; empty where they do."""
-    return "; ".join(handler.trouble for handler in _queued() if handler.trouble)
+    return "; ".join(handler.problem for handler in _queued() if handler.problem)
 
 
 def lines_dropped() -> Mapping[str, int]:
@@ -116,14 +116,14 @@ def _queued() -> list[QueuedHandler]:
     return [handler for handler in handlers if isinstance(handler, QueuedHandler)]
 
 
-def _say_thread_ended(ended: threading.ExceptHookArgs) -> None:
+def _log_thread_ended(ended: threading.ExceptHookArgs) -> None:
     # The default prints a traceback whose last line may hold an image's path. The thread is one
     # of watchdog's, and is replaced.
     name = ended.thread.name if ended.thread else "unknown"
     log.warning("thread %s ended with %s", name, ended.exc_type.__name__)
 
 
-def _say_unraisable(raised: sys.UnraisableHookArgs) -> None:
+def _log_unraisable(raised: sys.UnraisableHookArgs) -> None:
     # As above: the default prints the object that was being finalized, and the error's text.
     log.warning("an error in the background was passed over: %s", raised.exc_type.__name__)
 

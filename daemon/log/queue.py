@@ -23,7 +23,7 @@ from daemon.system.clock import Clock
 MOST_BYTES: Final = 4 * 1024 * 1024
 _LONGEST_LINE: Final = 16_000
 # A reader that takes nothing for so long stands still.
-_STILL_AFTER_S: Final = 5.0
+_STALLED_AFTER_S: Final = 5.0
 # How long the end of the process waits for a reader.
 _FLUSH_S: Final = 2.0
 
@@ -46,7 +46,7 @@ class QueuedHandler(logging.Handler):
         self._lines: queue.SimpleQueue[tuple[str, bytes] | threading.Event | None]
         self._lines = queue.SimpleQueue()
         self._dropped: Counter[str] = Counter()
-        self._untold: Counter[str] = Counter()
+        self._unreported: Counter[str] = Counter()
         self._is_dropping = self._is_finished = False
         self._refusal: str | None = None
         self._writing_since_s: float | None = None
@@ -59,10 +59,10 @@ class QueuedHandler(logging.Handler):
         return dict(self._dropped)
 
     @property
-    def trouble(self) -> str:
+    def problem(self) -> str:
         """Why lines do not reach the log now; empty where they do."""
         since_s = self._writing_since_s
-        if since_s is not None and self._clock() - since_s > _STILL_AFTER_S:
+        if since_s is not None and self._clock() - since_s > _STALLED_AFTER_S:
             return "nobody reads the log; what it cannot hold is dropped"
         return f"the log cannot be written ({self._refusal})" if self._refusal else ""
 
@@ -117,7 +117,7 @@ class QueuedHandler(logging.Handler):
     def _count(self, level: str) -> None:
         if level:
             self._dropped[level] += 1
-            self._untold[level] += 1
+            self._unreported[level] += 1
 
     def _run(self) -> None:
         while (item := self._lines.get()) is not None:
@@ -128,14 +128,14 @@ class QueuedHandler(logging.Handler):
                     self._queued_bytes -= len(item[1])
                 self._write(*item)
             if self._lines.empty():
-                self._tell_of_dropped()
+                self._log_dropped()
 
-    def _tell_of_dropped(self) -> None:
+    def _log_dropped(self) -> None:
         with self._lock:
             self._is_dropping = not self._lines.empty()
-            if self._is_dropping or self._refusal or not self._untold:
+            if self._is_dropping or self._refusal or not self._unreported:
                 return
-            untold, self._untold = self._untold, Counter()
+            untold, self._unreported = self._unreported, Counter()
         kinds = ", ".join(f"{count} {level}" for level, count in sorted(untold.items()))
         text = f"{untold.total()} lines of the log were dropped ({kinds}): nobody read it"
         record = logging.LogRecord(

@@ -37,7 +37,7 @@ class GpuFailure:
 GPU_MARKER: Final = "gpu.failed"
 
 
-def note_gpu_failure(state_dir: Path, reason: str) -> None:
+def write_gpu_marker(state_dir: Path, reason: str) -> None:
     """Leave word for the next start that the GPU is not to be used for a while."""
     try:
         atomic.write_file(state_dir / GPU_MARKER, f"{reason}\n".encode())
@@ -47,7 +47,7 @@ def note_gpu_failure(state_dir: Path, reason: str) -> None:
 
 
 @contextmanager
-def gpu_in_doubt(state_dir: Path) -> Iterator[Callable[[], None]]:
+def gpu_marker_while_opening(state_dir: Path) -> Iterator[Callable[[], None]]:
     """Leave word for the next start where the process does not survive the block.
 
     Yields what is to be called before a GPU is opened. No supervisor runs yet: one that hangs is
@@ -59,7 +59,7 @@ def gpu_in_doubt(state_dir: Path) -> Iterator[Callable[[], None]]:
         nonlocal is_noted
         if not is_noted:
             is_noted = True
-            note_gpu_failure(state_dir, "the process ended while it was being opened")
+            write_gpu_marker(state_dir, "the process ended while it was being opened")
 
     try:
         yield note
@@ -69,7 +69,7 @@ def gpu_in_doubt(state_dir: Path) -> Iterator[Callable[[], None]]:
                 (state_dir / GPU_MARKER).unlink(missing_ok=True)
 
 
-def take_gpu_failure(state_dir: Path) -> str | None:
+def take_gpu_marker(state_dir: Path) -> str | None:
     """Why the last process gave the GPU up, once."""
     marker = state_dir / GPU_MARKER
     try:

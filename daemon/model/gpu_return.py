@@ -49,7 +49,7 @@ class GpuReturn:
         self._end_with = end_with
         self._clock = clock
         self._trial: threading.Thread | None = None
-        self._knows_of_replaced = False
+        self._has_warned_of_replaced = False
 
     def check(self) -> None:
         """Begin a trial where one is due. Does not wait for it."""
@@ -90,13 +90,13 @@ class GpuReturn:
     def _is_still_there(self, bundle: Bundle) -> bool:
         """Whether the folder holds what labels: the GPU's graphs are not kept in memory."""
         is_there = bundle.is_still_there()
-        if not is_there and not self._knows_of_replaced:
+        if not is_there and not self._has_warned_of_replaced:
             log.warning(
                 "the GPU is not tried: %s is not the bundle that labels any more. Reload the "
                 "service to take it; until then the CPU goes on with the one before",
                 bundle.root,
             )
-        self._knows_of_replaced = not is_there
+        self._has_warned_of_replaced = not is_there
         return is_there
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from daemon.config.retry_policy import RetryPolicy
-from daemon.image.reading_errors import OUT_OF_RESOURCES, other_hands
+from daemon.image.comparison import Comparison
+from daemon.image.reading_errors import OUT_OF_RESOURCES, transient_cause
 from daemon.image.records import (
     LATER_RUN,
     UNFINISHED,
@@ -21,7 +22,6 @@ from daemon.image.records import (
     Unchanged,
     Verdict,
 )
-from daemon.image.standing import Comparison
 from daemon.image.watch_folder import WatchFolder
 from daemon.system.clock import Clock
 from edge.errors import RejectReason, TransientError
@@ -36,7 +36,7 @@ INTERRUPTION_LIMIT: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class GracePeriod:
     """How long a file that is not whole must be unchanged before it is rejected.
 
     `once` may trust the file's own mtime, so that it need not wait for files of last week. The
@@ -62,7 +62,7 @@ class LabelJob:
         label_batch: LabelBatch,
         watch_folders: Mapping[int, WatchFolder],
         policy: RetryPolicy,
-        patience: Patience,
+        patience: GracePeriod,
         comparison: Comparison,
         *,
         clock: Clock = time.monotonic,
@@ -93,7 +93,7 @@ class LabelJob:
         One whose outcome stands is tried until it can be compared.
         """
         failures = image.attempts + 1
-        if self._policy.is_exhausted(failures) and image.standing is None:
+        if self._policy.is_exhausted(failures) and image.past_outcome is None:
             message = f"could not be labelled in {failures} attempts: {cause}"
             return Finished(image, rejected(RejectReason.RETRIES_EXHAUSTED, message, ImageFacts()))
         return Postponed(image, self._policy.delay_s(failures), failures, cause)
@@ -125,7 +125,7 @@ class LabelJob:
         if found := self._comparison.of_outcome(image, result):
             return found
         delay_s = self._delay_s(image, result.reason)
-        if delay_s is None and image.standing and result.reason is RejectReason.UNREADABLE:
+        if delay_s is None and image.past_outcome and result.reason is RejectReason.UNREADABLE:
             # Nobody knows whether its bytes are others.
             return Unchanged(image)
         if delay_s is None:
@@ -134,7 +134,7 @@ class LabelJob:
 
     def _delay_s(self, image: ClaimedImage, reason: RejectReason | None) -> float | None:
         """How long the image waits before it is looked at again; None: it has its outcome."""
-        if reason in UNFINISHED and not self._is_patience_over(image):
+        if reason in UNFINISHED and not self._is_grace_over(image):
             return self._patience.seconds
         if reason is RejectReason.UNREADABLE and self._patience.recheck_s is not None:
             return self._growing_delay_s(image, self._patience.recheck_s)
@@ -163,7 +163,7 @@ class LabelJob:
             # The process lacks something, not the image.
             delay_s = self._policy.first_delay_s
             return Postponed(image, delay_s, image.attempts, text or type(error).__name__)
-        if isinstance(cause, OSError) and (who := other_hands(cause, watch_folder.path)):
+        if isinstance(cause, OSError) and (who := transient_cause(cause, watch_folder.path)):
             return self._wait_for(image, who)
         return self.retry(image, text or type(error).__name__)
 
@@ -175,7 +175,7 @@ class LabelJob:
             delay_s = LATER_RUN
         return Postponed(image, delay_s, image.attempts, cause, since_s)
 
-    def _is_patience_over(self, image: ClaimedImage) -> bool:
+    def _is_grace_over(self, image: ClaimedImage) -> bool:
         if image.unfinished_since_s is not None:
             # The delay ends a hair before the patience in floating point.
             return self._clock() - image.unfinished_since_s >= self._patience.seconds * 0.99

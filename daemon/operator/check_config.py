@@ -12,13 +12,13 @@ from daemon.config.config import Config
 from daemon.image.path_template import GROUPS, PathTemplate
 from daemon.model.open_model import open_model
 from daemon.operator.check_metrics import is_read_only, metrics_lines, metrics_problems
-from daemon.operator.first_look import Looked, look_around
+from daemon.operator.folder_preview import FolderPreview, preview_folder
 from daemon.results.destination import results_problem
-from daemon.system.bounded_call import ANSWER_S, call_each, silence
+from daemon.system.bounded_call import ANSWER_S, call_each, no_answer
 from daemon.system.mounts import file_system_type, is_on_share
-from daemon.system.same_text import OTHER_FORM
 from daemon.system.state_dir import share_problem
 from daemon.system.this_user import give_permission
+from daemon.system.unicode_form import OTHER_FORM
 from edge.backends.select import Opening
 from edge.errors import ConfigError, EdgeError
 from edge.text.counted import counted
@@ -61,7 +61,7 @@ def _folder_problems(config: Config) -> Iterator[str]:
         looks[f"results folder {results}"] = partial(_results_problem, results)
     found = call_each(looks, ANSWER_S, "check-folders")
     for name in looks:
-        problem = found.get(name, silence(name))
+        problem = found.get(name, no_answer(name))
         if problem is not None:
             yield problem
     if problem := share_problem(config.state_dir):
@@ -138,7 +138,7 @@ def _watch_lines(config: Config) -> Iterator[str]:
         how = "polled" if polled else f"watched, and scanned every {config.rescan_s:g} s"
         yield f"watch    {watch.folder} ({file_system_type(watch.folder)}), {how}"
         yield f"         {', '.join(watch.patterns)}"
-        looked = look_around(watch)
+        looked = preview_folder(watch)
         yield from (f"         {text}" for text in looked.lines(watch))
         ids = _ids(looked, watch.sample) if watch.sample else "none: watch.sample is not set"
         yield f"ids      {ids}"
@@ -146,7 +146,7 @@ def _watch_lines(config: Config) -> Iterator[str]:
         yield f"results  {formats} in {config.results_folder(watch)}"
 
 
-def _ids(looked: Looked, sample: PathTemplate) -> str:
+def _ids(looked: FolderPreview, sample: PathTemplate) -> str:
     """What the template makes of images that are there already."""
     paths = looked.images
     matching = [path for path in paths if sample.ids(path) != (None, None)]

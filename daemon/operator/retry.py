@@ -20,7 +20,7 @@ from daemon.image.watch_folder import WatchFolder
 from daemon.journal.file import require_journal
 from daemon.journal.journal import Journal, open_journal
 from daemon.supervision.running_daemon import read_running
-from daemon.system.same_text import as_on_disk
+from daemon.system.unicode_form import as_on_disk
 from edge.bundle import load_bundle
 from edge.errors import ConfigError, StorageError
 

@@ -12,7 +12,7 @@ from daemon.image.passed_over import PassedOver
 from daemon.install.installed_config import is_installed, unit_of
 from daemon.journal.summary import Rejection, Summary
 from daemon.log.journald import Pseudonyms
-from daemon.operator.status_advice import Advice, advice, meaning
+from daemon.operator.next_steps import NextStep, meaning, next_steps
 from daemon.supervision.running_daemon import Running
 from edge.labeller import Status
 from edge.text.printable import printable
@@ -50,7 +50,7 @@ def status_text(fields: dict[str, Any], config_path: Path) -> str:
     reasons = health["reasons"] if health else []
     if daemon["silent_s"]:
         reasons = [f"it has said nothing for {_duration(daemon['silent_s'])}", *reasons]
-    todo = advice(
+    todo = next_steps(
         fields["reasons"],
         fields["held_up"],
         is_running=daemon["is_running"],
@@ -58,7 +58,7 @@ def status_text(fields: dict[str, Any], config_path: Path) -> str:
         is_installed=is_installed(config_path),
     )
     passed_over = _passed_over(health)
-    todo += [Advice(f"Images that are left out: {text}.") for _, text in passed_over if text]
+    todo += [NextStep(f"Images that are left out: {text}.") for _, text in passed_over if text]
     blocks = [
         _daemon_lines(daemon, reasons),
         _outcome_lines(fields),
@@ -66,7 +66,7 @@ def status_text(fields: dict[str, Any], config_path: Path) -> str:
         _queue_lines(fields),
         _titled("left out", [line for lines, _ in passed_over for line in lines]),
         _rejection_lines(fields["rejections"]),
-        _titled("to do", [line for one in todo for line in _advice_lines(one, config_path)]),
+        _titled("to do", [line for one in todo for line in _step_lines(one, config_path)]),
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks if lines)
 
@@ -145,7 +145,7 @@ def _rejection_lines(rejections: list[dict[str, Any]]) -> list[str]:
     return _titled("rejected", lines)
 
 
-def _advice_lines(one: Advice, config_path: Path) -> list[str]:
+def _step_lines(one: NextStep, config_path: Path) -> list[str]:
     if one.command is None:
         return _wrapped(one.text)
     command = one.command.format(config=config_path, unit=unit_of(config_path))

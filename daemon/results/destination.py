@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from daemon.image.reading_errors import OUT_OF_RESOURCES
-from daemon.system.bounded_call import ANSWER_S, call_each, silence
+from daemon.system.bounded_call import ANSWER_S, call_each, no_answer
 from daemon.system.mounts import MountMemory
 from daemon.system.this_user import give_permission
 from edge.errors import StorageError
@@ -45,7 +45,7 @@ class Destination:
         looks = {place: partial(self._look, place) for place in self._bases}
         problems = call_each(looks, ANSWER_S, "results-place")
         if folder is not None:
-            problem = problems.get(folder, silence(f"results folder {folder}"))
+            problem = problems.get(folder, no_answer(f"results folder {folder}"))
             if problem is not None:
                 raise StorageError(problem)
 
@@ -108,7 +108,7 @@ class _Base:
     def remember(self) -> None:
         """Note what the folder is now, where it is there."""
         try:
-            self._mount.is_bare(self.path.stat())
+            self._mount.is_unmounted(self.path.stat())
             self._real = Path(os.path.realpath(self.path))
         except OSError:
             return
@@ -125,7 +125,7 @@ class _Base:
         if self._real is not None and real != self._real:
             raise self._error(f"{self._name} is a link to another place now")
         opened = self._open(real)
-        if opened is not None and self._mount.is_bare(os.fstat(opened.descriptor)):
+        if opened is not None and self._mount.is_unmounted(os.fstat(opened.descriptor)):
             opened.close()
             opened = None
         if opened is None:

@@ -113,9 +113,9 @@ class Outage:
             if not is_known or now_s - self._written_s > self._long_s:
                 self._is_on, self._begun_s = True, now_s
             if self._is_on:
-                self._locks.let_go()
+                self._locks.release()
                 self._say(reason)
-            self._tell_health()
+            self._update_health()
             return self._delay_s(refusal, now_s)
 
     def written(self, folders: Collection[Path], since_s: float) -> None:
@@ -138,7 +138,7 @@ class Outage:
             if len(self._refusing) < known:
                 self._free()
             self._end_if_calm()
-            self._tell_health()
+            self._update_health()
 
     def review(self) -> None:
         """End what is over, and forget folders whose images are gone. Never waits."""
@@ -146,7 +146,7 @@ class Outage:
             try:
                 self._drop_old()
                 self._end_if_calm()
-                self._tell_health()
+                self._update_health()
             finally:
                 self._order.release()
 
@@ -206,7 +206,7 @@ class Outage:
         log.error("sidecars cannot be written (%s); their images wait until they can", reason)
         self._is_said, self._said = True, (reason, self._clock())
 
-    def _tell_health(self) -> None:
+    def _update_health(self) -> None:
         what = "sidecars" if self._is_on else "sidecars of some folders"
         is_ok = not (self._is_on or self._refusing)
         reason = f"{what} cannot be written; their images wait"

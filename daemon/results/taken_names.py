@@ -108,17 +108,17 @@ class TakenNames:
             if now_s - self._said_s > _QUIET_S:
                 self._say(who)
             self._said_s = now_s
-        self._tell_health()
+        self._update_health()
         delay_s = LATER_RUN if self._is_once else delay_s
         return Postponed(image, delay_s, image.attempts, f"{CAUSE}{who}", since_s)
 
-    def has(self, images: Iterable[ClaimedImage]) -> None:
+    def resolved(self, images: Iterable[ClaimedImage]) -> None:
         """Note that images wait no longer."""
         if self._due_s:
             with self._guard:
                 for image in images:
                     self._due_s.pop(image.id, None)
-            self._tell_health()
+            self._update_health()
 
     def review(self) -> None:
         """Forget images that were not tried again: they are gone."""
@@ -127,7 +127,7 @@ class TakenNames:
             with self._guard:
                 for id_ in [id_ for id_, due_s in self._due_s.items() if due_s < oldest_s]:
                     del self._due_s[id_]
-            self._tell_health()
+            self._update_health()
 
     def _say(self, who: str) -> None:
         log.warning(
@@ -136,12 +136,12 @@ class TakenNames:
             who,
         )
 
-    def _tell_health(self) -> None:
+    def _update_health(self) -> None:
         reason = "the names of some sidecars are taken or refused; their images wait"
         self._health.set("sidecar names", ok=not self._due_s, reason=reason, is_vital=False)
 
 
-def leave_text(left: int) -> str:
+def left_text(left: int) -> str:
     """What `once` says of images that it has left without a result."""
     return (
         f"{left} images have no result, since the names of their sidecars are taken or refused "

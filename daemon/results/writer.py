@@ -63,19 +63,19 @@ class ResultsWriter:
         watch_folders: Mapping[int, WatchFolder],
         model: Callable[[], ModelFacts],
         formats: tuple[str, ...],
-        place: Destination,
-        trouble: Outage,
+        destination: Destination,
+        outage: Outage,
         names: TakenNames,
     ) -> None:
         self._watch_folders = watch_folders
-        self._place = place
-        self._trouble = trouble
+        self._destination = destination
+        self._outage = outage
         self._names = names
         self._twins = FolderTwins()
         self._model = model
         self._formats = formats
         self._host = socket.gethostname()
-        self._has_told_of_hidden = False
+        self._has_warned_of_hidden = False
 
     def write(self, finished: list[Finished]) -> list[Verdict]:
         """Make the sidecars of finished images durable; gives what became of each.
@@ -100,7 +100,7 @@ class ResultsWriter:
 
     def review(self) -> None:
         """Say and note what has ended by time alone. Never waits."""
-        self._trouble.review()
+        self._outage.review()
         self._names.review()
 
     def _write_or(
@@ -124,18 +124,18 @@ class ResultsWriter:
         found = [self._sidecars(image) for image in finished]
         with ExitStack() as opened:
             paths = dict.fromkeys(one.folder for one in found)
-            held = {path: opened.enter_context(self._place.open(path)) for path in paths}
+            held = {path: opened.enter_context(self._destination.open(path)) for path in paths}
             # A lock file made before would lie on a bare mount point.
-            since_s = self._trouble.begin_write(held)
+            since_s = self._outage.begin_write(held)
             waiting = [self._waiting(one, held[one.folder]) for one in found]
             free = [one for one, wait in zip(found, waiting, strict=True) if wait is None]
             self._write_free(free, held)
             # Of a share that was unmounted meanwhile, nothing that was written counts.
-            self._place.require(held)
+            self._destination.require(held)
             verdicts = [self._outcome(one, held[one.folder]) for one in free]
-        self._names.has(one.finished.image for one in free)
+        self._names.resolved(one.finished.image for one in free)
         if free:
-            self._trouble.written({one.folder for one in free}, since_s)
+            self._outage.written({one.folder for one in free}, since_s)
         return [*verdicts, *(wait for wait in waiting if wait is not None)]
 
     def _write_free(self, found: list[_Sidecars], held: Mapping[Path, OpenFolder]) -> None:
@@ -146,8 +146,8 @@ class ResultsWriter:
 
         files = [file for one in found for file in one.files]
         write_sidecars(files, held=held, before_rename=before_rename)
-        if not self._has_told_of_hidden and not all(one.takes_hidden for one in held.values()):
-            self._has_told_of_hidden = True
+        if not self._has_warned_of_hidden and not all(one.takes_hidden for one in held.values()):
+            self._has_warned_of_hidden = True
             log.warning(
                 "hidden names are refused where the results go; temporary files are named "
                 "edge-*.tmp there"
@@ -158,7 +158,7 @@ class ResultsWriter:
         version = found.finished.image.version
         with storage_errors("list", found.folder):
             watch_folder = self._watch_folders[version.folder_id]
-            if not self._place.is_beside and self._twins.has(watch_folder, version.path):
+            if not self._destination.is_beside and self._twins.has(watch_folder, version.path):
                 return self._names.wait(found.finished, OTHER_FOLDER)
         for path, _ in found.files:
             if who := taken_by(folder, path, found.image):
@@ -167,7 +167,7 @@ class ResultsWriter:
 
     def _outcome(self, found: _Sidecars, folder: OpenFolder) -> Verdict:
         """Finished, unless the image's folder was taken away while its sidecar was written."""
-        if self._place.is_beside and not folder.is_still_at(found.folder):
+        if self._destination.is_beside and not folder.is_still_at(found.folder):
             return self._gone(found.finished)
         return found.finished
 
@@ -177,7 +177,7 @@ class ResultsWriter:
             return self._later(finished, "sidecar name: taken just now")
         if _is_about_a_name(error):
             return self._names.wait(finished, f"refused there ({_reason(error)})")
-        if self._place.is_beside and isinstance(error.__cause__, FileNotFoundError):
+        if self._destination.is_beside and isinstance(error.__cause__, FileNotFoundError):
             return self._gone(finished)
         return None
 
@@ -212,7 +212,7 @@ class ResultsWriter:
         image = finished.image
         reason = _reason(error)
         folder = self._watch_folders[image.version.folder_id].target(image.version.path).parent
-        delay_s = self._trouble.refused(folder, reason)
+        delay_s = self._outage.refused(folder, reason)
         return Postponed(
             image, delay_s, image.attempts, f"sidecar: {reason}", image.unfinished_since_s
         )

@@ -94,7 +94,7 @@ class Reporter:
             action()
         except Exception as error:  # noqa: BLE001 - reporting must not end
             self._failing.add(what)
-            self._complain("reporter", f"a report failed with {type(error).__name__}.")
+            self._warn_once("reporter", f"a report failed with {type(error).__name__}.")
             return
         self._failing.discard(what)
         if not self._failing:
@@ -114,7 +114,7 @@ class Reporter:
         try:
             self._server.start()
         except StorageError as error:
-            self._complain("metrics", str(error))
+            self._warn_once("metrics", str(error))
         else:
             self._recover("metrics", "metrics.listen: clients are served now")
 
@@ -144,11 +144,11 @@ class Reporter:
         try:
             write()
         except (StorageError, OSError) as error:
-            self._complain(f"{what} file", f"{error}")
+            self._warn_once(f"{what} file", f"{error}")
         else:
             self._recover(f"{what} file", f"the file for {what} can be written again")
 
-    def _complain(self, part: str, text: str) -> None:
+    def _warn_once(self, part: str, text: str) -> None:
         if part not in self._broken:
             self._broken.add(part)
             log.error("%s It is tried again.", text)

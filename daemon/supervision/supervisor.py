@@ -19,9 +19,9 @@ from typing import Final
 from daemon.health.health import Health
 from daemon.health.stages import Stages
 from daemon.health.systemd import Heartbeat
-from daemon.log.journald import flush_log, log_trouble
+from daemon.log.journald import flush_log, log_problem
 from daemon.model.current_model import CurrentModel
-from daemon.model.gpu_failure import note_gpu_failure
+from daemon.model.gpu_failure import write_gpu_marker
 from daemon.model.gpu_return import GpuReturn
 from daemon.model.open_model import INFER
 from daemon.supervision.known_image import INTERVAL_S, KnownImage
@@ -52,7 +52,7 @@ _SLOW_AFTER_S: Final = 10.0
 BUSY: Final = "busy"
 # Its last steps, which wait for this machine alone: what takes seconds on a busy disk hangs by now.
 MARK: Final = "mark"
-_STILL_AFTER_S: Final = 30.0
+_STALLED_AFTER_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +138,10 @@ class Supervisor:
         One that takes long over its images is no problem: they may be large, and wait for a share.
         """
         stages = self._watched.stages
-        if self._has_waited(stages.longest_s(MARK), _STILL_AFTER_S):
+        if self._has_waited(stages.longest_s(MARK), _STALLED_AFTER_S):
             return "a worker does not get done with its images"
         is_free = stages.threads_in(BUSY) < self._watched.workers
-        if is_free and self._has_waited(stages.queue_still_s(), _STILL_AFTER_S):
+        if is_free and self._has_waited(stages.queue_stalled_s(), _STALLED_AFTER_S):
             return "images wait and no worker takes them"
         return None
 
@@ -166,8 +166,8 @@ class Supervisor:
             if problem is None:
                 self._watched.heartbeat.beat()
                 self._watched.gpu_return.check()
-            self._tell_of_slow_storage()
-            self._tell_health(problem)
+            self._log_slow_storage()
+            self._update_health(problem)
             if problem != self._told:
                 if problem is not None:
                     log.error("%s; systemd is not told of progress until it moves", problem)
@@ -176,22 +176,22 @@ class Supervisor:
                 self._told = problem
             self._stopped.wait(TICK_S)
 
-    def _tell_health(self, problem: str | None) -> None:
+    def _update_health(self, problem: str | None) -> None:
         health, current_model = self._watched.health, self._watched.current_model
         health.set("progress", ok=problem is None, reason=problem or "")
         reason = "a file system does not answer; its images wait"
         # Large images on a slow machine may take as long as it takes to call a share slow.
-        hung = self._watched.stages.threads_in(LABEL, RESULTS, longer_than_s=_STILL_AFTER_S)
+        hung = self._watched.stages.threads_in(LABEL, RESULTS, longer_than_s=_STALLED_AFTER_S)
         if is_vital := hung >= self._watched.workers:
             reason = "a file system does not answer and holds every worker; all images wait"
         health.set("storage", ok=not self._slow, reason=reason, is_vital=is_vital)
-        trouble = log_trouble()
+        trouble = log_problem()
         health.set("log", ok=not trouble, reason=trouble, is_vital=False)
         health.set_model(
             current_model.model.facts, failed_over=current_model.failed_over_since_s is not None
         )
 
-    def _tell_of_slow_storage(self) -> None:
+    def _log_slow_storage(self) -> None:
         """Say once where a file system does not answer, and once when it does again."""
         for stage, what in _STORAGE_STAGES.items():
             is_slow = self._watched.stages.longest_s(stage) > _SLOW_AFTER_S
@@ -208,7 +208,7 @@ class Supervisor:
                 self._watched.known_image.pass_once()
                 self._watched.health.known_image_passed()
                 if not self._watched.has_claimable():
-                    self._watched.stages.queue_moves()
+                    self._watched.stages.note_queue_progress()
             except TransientError as error:
                 # As for any image: perhaps it can be read next time.
                 log.debug("%s", error)
@@ -224,6 +224,6 @@ class Supervisor:
         backend = self._watched.current_model.model.session.backend
         log.error("inference on %s hangs; this process ends and another one is started", backend)
         if self._watched.current_model.is_on_gpu:
-            note_gpu_failure(self._watched.state_dir, "inference hung")
+            write_gpu_marker(self._watched.state_dir, "inference hung")
         flush_log()
         self._exit_now(BackendError.exit_code)

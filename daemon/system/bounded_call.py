@@ -112,7 +112,7 @@ def _make(call: _Call[T]) -> None:
             call.on_late(found)
 
 
-def silence(place: str) -> str:
+def no_answer(place: str) -> str:
     """What to say of a place that did not answer in time."""
     return f"{place} does not answer. See to its share or disk."
 

@@ -139,7 +139,7 @@ class FolderLocks:
             if folder in self._held:
                 log.warning("the lock on %s was removed or replaced; it is new", folder)
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Hold none of them."""
         with self._guard:
             self._turn += 1
@@ -154,7 +154,7 @@ class FolderLocks:
 
     def close(self) -> None:
         """Hold none of them, and end the threads."""
-        self.let_go()
+        self.release()
         for calls in self._calls.values():
             calls.stop()
 

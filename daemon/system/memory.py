@@ -21,7 +21,7 @@ def use_one_arena() -> None:
         mallopt(_M_ARENA_MAX, 1)
 
 
-def give_back_freed() -> None:
+def trim_heap() -> None:
     """Return the pages that nothing uses any more. Takes some milliseconds."""
     if (malloc_trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
         malloc_trim(0)

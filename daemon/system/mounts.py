@@ -89,7 +89,7 @@ class MountMemory:
         self._identity: tuple[int, int] | None = None
         self._point = ""
 
-    def is_bare(self, status: os.stat_result) -> bool:
+    def is_unmounted(self, status: os.stat_result) -> bool:
         """Whether the folder, now with this status, lies bare after an unmount.
 
         A folder that was made anew, or a share that was mounted again with another device

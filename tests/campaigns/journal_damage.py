@@ -93,7 +93,7 @@ def make_journal(state_dir: Path) -> None:
 def verdict_on(image: ClaimedImage) -> Verdict:
     """One of all kinds of verdicts, by the image's number."""
     kind = image.id % 7
-    if image.standing is not None and kind < 4:
+    if image.past_outcome is not None and kind < 4:
         return Unchanged(image)
     if kind == 5:
         return Dropped(image, "gone" if image.id % 2 else "superseded")
@@ -147,7 +147,7 @@ def _work(state_dir: Path) -> Iterator[None]:
 
 
 def _start(journal: Journal) -> None:
-    journal.prove()
+    journal.check_writable()
     journal.newest_outcome_at()
     journal.claims()
     journal.take_back_claims(is_interruption=False)
@@ -195,7 +195,7 @@ def _forget(journal: Journal) -> None:
         after, old = journal.old_rows(after, time.time() + 1, 50)
         if after == 0:
             return
-        journal.forget(old, time.time() + 1)
+        journal.delete_old(old, time.time() + 1)
     raise EndlessError("pages of old rows do not end")
 
 

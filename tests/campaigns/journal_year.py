@@ -142,17 +142,17 @@ def measure_use(journal: Journal, rows: int, root: int) -> None:
 
 def measure_pass(journal: Journal, retention: Retention, root: int) -> int:
     """Time the pass, its pages, and what a claim waits meanwhile."""
-    forget = journal.forget
+    delete_old = journal.delete_old
     pages_s: list[float] = []
 
     def timed_forget(rows: list[OldRow], until_s: float) -> int:
         start = time.perf_counter()
         try:
-            return forget(rows, until_s)
+            return delete_old(rows, until_s)
         finally:
             pages_s.append(time.perf_counter() - start)
 
-    journal.forget = timed_forget  # type: ignore[method-assign]
+    journal.delete_old = timed_forget  # type: ignore[method-assign]
     deleted: list[int] = []
     thread = threading.Thread(target=lambda: deleted.append(retention.make_pass()))
     start = time.perf_counter()

@@ -82,15 +82,15 @@ def held_by_another(folder: Path) -> Iterator[None]:
 def refuse_once(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """The journal refuses once; set when it has."""
     has_refused = threading.Event()
-    prove = Journal.prove
+    check_writable = Journal.check_writable
 
     def call(journal: Journal) -> None:
         if not has_refused.is_set():
             has_refused.set()
             raise StorageError("the journal refuses")
-        prove(journal)
+        check_writable(journal)
 
-    monkeypatch.setattr(Journal, "prove", call)
+    monkeypatch.setattr(Journal, "check_writable", call)
     monkeypatch.setattr(lifecycle, "_FIRST_WAIT_S", 0.05)
     monkeypatch.setattr(lifecycle, "_BEAT_S", 0.02)
     return has_refused
@@ -246,15 +246,15 @@ def test_a_folder_that_another_daemon_took_while_the_journal_was_away_ends_the_p
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     is_away = threading.Event()
-    prove = Journal.prove
+    check_writable = Journal.check_writable
 
     def refuse_while_away(journal: Journal) -> None:
         if is_away.is_set():
             raise StorageError("the journal refuses")
-        prove(journal)
+        check_writable(journal)
 
     monkeypatch.setattr(lifecycle, "_FIRST_WAIT_S", 0.05)
-    monkeypatch.setattr(Journal, "prove", refuse_while_away)
+    monkeypatch.setattr(Journal, "check_writable", refuse_while_away)
     with (  # noqa: PT012 - it ends in the block
         pytest.raises(InUseError, match="export is in use by process") as caught,
         living(site) as life,
@@ -312,14 +312,14 @@ def test_sighup_whose_file_is_wrong_after_one_that_was_right_takes_the_right_one
 def test_sighup_while_the_journal_is_waited_for_is_taken_at_once(
     site: Site, colour_jpeg: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prove, away = Journal.prove, threading.Event()
+    check_writable, away = Journal.check_writable, threading.Event()
 
     def refuse_the_first_disk(journal: Journal) -> None:
         if away.is_set() and journal._path.parent.name == "state":
             raise StorageError("the journal refuses")
-        prove(journal)
+        check_writable(journal)
 
-    monkeypatch.setattr(Journal, "prove", refuse_the_first_disk)
+    monkeypatch.setattr(Journal, "check_writable", refuse_the_first_disk)
     # Longer than the test may take: it is the configuration that ends the wait.
     monkeypatch.setattr(lifecycle, "_FIRST_WAIT_S", 600.0)
     monkeypatch.setattr(lifecycle, "_LONGEST_WAIT_S", 600.0)

@@ -117,7 +117,7 @@ def test_freed_memory_goes_back_after_each_check_and_before_each_service(
 ) -> None:
     steps: list[str] = []
     label = lifecycle.ServiceProcess._label
-    monkeypatch.setattr(lifecycle, "give_back_freed", lambda: steps.append("given back"))
+    monkeypatch.setattr(lifecycle, "trim_heap", lambda: steps.append("given back"))
 
     def checks(config: Config) -> list[str]:
         steps.append("checked")

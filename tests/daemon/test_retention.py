@@ -156,7 +156,7 @@ def test_pass_spares_an_image_that_was_put_back_while_the_page_was_looked_at(
     place.remove("gone.jpg")
     _, old = place.journal.old_rows(0, NOW_S - 400 * DAY_S, 500)
     assert place.journal.retry_image(place.root.id, b"gone.jpg")
-    assert place.journal.forget([row for row in old if row.path == b"gone.jpg"], NOW_S) == 0
+    assert place.journal.delete_old([row for row in old if row.path == b"gone.jpg"], NOW_S) == 0
     assert place.journal.count_open() == 1
 
 

@@ -401,7 +401,7 @@ def test_once_fresh_image_is_waited_for(site: Any, colour_jpeg: Jpeg) -> None:
 def test_once_file_that_never_rests_is_left_and_counted(
     site: Any, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settle, "PATIENCE_FACTOR", 3)
+    monkeypatch.setattr(settle, "GRACE_FACTOR", 3)
     path = put(site.export / "a.jpg", colour_jpeg("red")[:900])
 
     def grow() -> None:

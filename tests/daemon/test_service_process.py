@@ -148,7 +148,7 @@ def test_a_journal_that_refuses_is_waited_for_and_said_once(
 
         return call
 
-    for name in ("claim", "conclude", "release", "prove", "record_waiting"):
+    for name in ("claim", "conclude", "release", "check_writable", "record_waiting"):
         monkeypatch.setattr(Journal, name, refuse_where_full(getattr(Journal, name)))
     with living(site):
         site.add("S1/A/1.jpg", colour_jpeg("red"))
@@ -201,7 +201,7 @@ def test_a_journal_that_refuses_at_the_first_start_is_an_error(
     def refuse(_journal: Journal) -> None:
         raise StorageError("the journal refuses: disk full")
 
-    monkeypatch.setattr(Journal, "prove", refuse)
+    monkeypatch.setattr(Journal, "check_writable", refuse)
     with pytest.raises(StorageError, match="disk full"), living(site):
         time.sleep(0.3)
 
@@ -244,7 +244,7 @@ def test_a_process_that_is_stopped_while_it_waits_for_the_disk_ends(
         def refuse(_journal: Journal) -> None:
             raise StorageError("the journal refuses: disk full")
 
-        monkeypatch.setattr(Journal, "prove", refuse)
+        monkeypatch.setattr(Journal, "check_writable", refuse)
         until(lambda: lifecycle._waited_s > 0, timeout_s=20)
         assert not site.has_sidecar("S1/A/1.jpg")
         # It holds no lock then; a health of "ok" from before would be shown for 30 s.

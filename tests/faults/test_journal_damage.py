@@ -141,7 +141,7 @@ def test_claim_by_an_index_that_missed_a_change_is_refused(
     with pytest.raises(StorageError, match="an index does not fit its table"):
         open_journal(state_dir)
     # As if it had come about since the start.
-    monkeypatch.setattr("daemon.journal.file.require_sound", lambda *_: None)
+    monkeypatch.setattr("daemon.journal.file.require_intact", lambda *_: None)
     with closing(open_journal(state_dir)) as journal:
         for folder in FOLDERS:
             journal.serve(folder)
@@ -189,7 +189,7 @@ def test_statement_that_goes_in_circles_is_ended(
         ):
             db.execute(endless).fetchone()
         # The count begins again with each transaction.
-        journal.prove()
+        journal.check_writable()
         assert journal.count_open() == 9
 
 

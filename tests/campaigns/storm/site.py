@@ -78,6 +78,6 @@ class Site:
                     return True
         return False
 
-    def last_words(self) -> str:
+    def closing_lines(self) -> str:
         """The end of the daemon's log."""
         return self.log_path.read_bytes()[-500:].decode(errors="replace")

@@ -130,7 +130,7 @@ def drain(site: Site, figures: Figures) -> None:
         exit_code = process.wait()
     figures.drain_s.append(time.monotonic() - begun_s)
     if exit_code:
-        figures.problems.append(f"once ended with {exit_code}: {site.last_words()}")
+        figures.problems.append(f"once ended with {exit_code}: {site.closing_lines()}")
     journal = site.folder / "state" / "journal.sqlite3"
     figures.problems += final_problems(site.export, site.results, journal)
     if b"IMG" in site.log_path.read_bytes():
@@ -190,7 +190,7 @@ class _Life:
             self._process.kill()
             self._process.wait()
         elif met != -signal.SIGKILL:
-            words = self._site.last_words()
+            words = self._site.closing_lines()
             self._figures.problems.append(f"{self._kind}: ended with {met}: {words}")
         was_met = met is not None or not self._is_armed
         self._figures.kills[self._kind if was_met else RANDOM] += 1

@@ -95,10 +95,10 @@ def test_text_tells_state_at_the_moment_of_the_scrape(metrics: Metrics, health: 
     health.set("journal", ok=False, reason="the disk is full")
     health.set_queue(Queue(waiting=7, oldest_waiting_s=12.5))
     health.known_image_passed()
-    metrics.know_labels(MODEL)
+    metrics.add_labels(MODEL)
     health.set_watch(1, is_there=False, has_events=True)
     metrics.set_journal_bytes(4096)
-    metrics.forgot(3)
+    metrics.rows_deleted(3)
     found = values(metrics)
     assert found["microscope_edge_up",] == 0
     assert found["microscope_edge_part_ok", "journal"] == 0

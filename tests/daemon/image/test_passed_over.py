@@ -21,8 +21,8 @@ from daemon.image.watch_folder import WatchFolder, names_regex
 from daemon.intake.hints import HintKind, Hints
 from daemon.intake.inotify import InotifyWatch
 from daemon.intake.rescan import Rescan, image_files
-from daemon.operator import first_look as looking
-from daemon.operator.first_look import look_around
+from daemon.operator import folder_preview as looking
+from daemon.operator.folder_preview import preview_folder
 from daemon.startup import opened_service
 from edge.errors import ConfigError
 from edge.image_folders.names import SYSTEM_NAMES
@@ -322,12 +322,12 @@ def test_look_around_a_folder_without_end_ends(site: Any, monkeypatch: pytest.Mo
     for number in range(9):
         site.add(f"S1/1/{number}.txt", b"x")
     (watch,) = site.config().watch
-    assert look_around(watch).is_whole
+    assert preview_folder(watch).is_whole
     monkeypatch.setattr(looking, "_MAX_PASSED_OVER", 5)
-    looked = look_around(watch)
+    looked = preview_folder(watch)
     assert (looked.passed_over.reasons, looked.is_whole) == ({"other_name": 5}, False)
     monkeypatch.setattr(looking, "_MAX_S", -1.0)
-    assert look_around(watch) == looking.Looked([], PassedOver({}, {}), is_whole=False)
+    assert preview_folder(watch) == looking.FolderPreview([], PassedOver({}, {}), is_whole=False)
 
 
 def test_system_names_are_documented() -> None:

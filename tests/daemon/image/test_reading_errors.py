@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from daemon.config.retry_policy import RetryPolicy
-from daemon.image import reading_errors as other_hands
+from daemon.image import reading_errors as transient_cause
+from daemon.image.comparison import Comparison
 from daemon.image.records import LATER_RUN, ClaimedImage, Finished, Postponed, Verdict
-from daemon.image.standing import Comparison
 from daemon.image.watch_folder import WatchFolder, names_regex
 from daemon.journal.summary import Summary, read_summary
 from daemon.log.journald import Pseudonyms
-from daemon.model.label_job import LabelJob, Patience
+from daemon.model.label_job import GracePeriod, LabelJob
 from daemon.operator.status import status_fields, status_text
 from daemon.startup import opened_service
 from daemon.supervision.running_daemon import Running
@@ -67,7 +67,7 @@ class Bench:
         (folder / "a.jpg").write_bytes(b"x")
         self.root = WatchFolder(1, folder, folder, names_regex(("*.jpg",)))
         policy = RetryPolicy(attempts=3, first_delay_s=1.0, max_delay_s=60.0)
-        patience = Patience(20.0, recheck_s=recheck_s)
+        patience = GracePeriod(20.0, recheck_s=recheck_s)
         roots = {1: self.root}
         comparison = Comparison(roots, ImageLimits(), lambda _: True, 1.0)
         self.job = LabelJob(
@@ -127,7 +127,7 @@ def test_label_bad_sector_is_the_images_own_on_a_disk_and_the_shares_on_a_share(
     assert version is not None
     image = ClaimedImage(1, version, 2)
     assert isinstance(bench.verdict(image), Finished)
-    monkeypatch.setattr(other_hands, "is_on_share", lambda folder: folder == tmp_path)
+    monkeypatch.setattr(transient_cause, "is_on_share", lambda folder: folder == tmp_path)
     verdict = bench.verdict(image)
     assert isinstance(verdict, Postponed)
     assert (verdict.attempts, verdict.cause) == (2, f"the share ({os.strerror(number)})")

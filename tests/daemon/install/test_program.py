@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from daemon.install import program as install_program
-from daemon.install.program import closed_program, hidden_above, hidden_program
+from daemon.install.program import access_problems, hidden_above, hidden_program
 
 
 @pytest.fixture
@@ -75,11 +75,11 @@ def test_folder_and_file_that_are_closed_to_others_are_named(tmp_path: Path) -> 
     program = venv(tmp_path / "opt", interpreter(tmp_path / "usr/python3"))
     (tmp_path / "opt").chmod(0o750)
     program.chmod(0o700)
-    told = list(closed_program(program))
+    told = list(access_problems(program))
     assert f"{tmp_path}/opt is closed to the user edge. Open it: chmod o+x {tmp_path}/opt" in told
     assert f"{program} cannot be started by the user edge. Open it: chmod o+rx {program}" in told
 
 
 def test_program_that_is_not_there_is_said(tmp_path: Path) -> None:
-    (told,) = closed_program(tmp_path / "bin" / "edge-daemon")
+    (told,) = access_problems(tmp_path / "bin" / "edge-daemon")
     assert "is not there. Install the program there, or give --prefix." in told

@@ -171,7 +171,7 @@ def test_lock_of_a_share_that_hangs_is_let_go_of_without_waiting_for_it(
         LockKind(lambda _folder: 7, lambda _folder, _descriptor: True, release),
     )
     locks.take()
-    locks.let_go()
+    locks.release()
     assert not released.is_set()
     answers.set()
     assert released.wait(20)

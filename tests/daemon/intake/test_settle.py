@@ -88,14 +88,14 @@ def test_settle_file_that_never_rests_is_restless_after_patience() -> None:
     version = A
     for step in range(11):
         files.watch(version)
-        assert not files.only_restless()
+        assert not files.all_keep_changing()
         clock.now_s += 1.9
         version = grown(A, 200 + step)
-    assert files.only_restless()
+    assert files.all_keep_changing()
 
 
 def test_looks_old_compares_mtime_with_the_wall_clock() -> None:
     files, _ = tracker()
-    assert files.looks_old(ImageVersion(1, b"a", 1, 97_000_000_000))
-    assert not files.looks_old(ImageVersion(1, b"a", 1, 99_000_000_000))
-    assert not files.looks_old(ImageVersion(1, b"a", 1, 500_000_000_000))
+    assert files.is_quiet_by_mtime(ImageVersion(1, b"a", 1, 97_000_000_000))
+    assert not files.is_quiet_by_mtime(ImageVersion(1, b"a", 1, 99_000_000_000))
+    assert not files.is_quiet_by_mtime(ImageVersion(1, b"a", 1, 500_000_000_000))

@@ -178,8 +178,8 @@ def test_prove_where_a_file_of_the_open_journal_was_taken_away_is_refused(
     """What is written from then on is in a file without a name."""
     file = tmp_path / f"{NAME}{suffix}"
     with closing(open_journal(tmp_path)) as journal:
-        journal.prove()
-        journal.prove()
+        journal.check_writable()
+        journal.check_writable()
         copy = file.read_bytes()
         file.unlink()
         if deed == "replaced":
@@ -187,4 +187,4 @@ def test_prove_where_a_file_of_the_open_journal_was_taken_away_is_refused(
             (tmp_path / "copy").write_bytes(copy)
             (tmp_path / "copy").rename(file)
         with pytest.raises(StorageError, match="was removed or replaced while this daemon was"):
-            journal.prove()
+            journal.check_writable()

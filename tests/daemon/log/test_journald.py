@@ -41,12 +41,14 @@ def test_image_log_names_no_path(caplog: pytest.LogCaptureFixture) -> None:
     image = ClaimedImage(1, ImageVersion(1, b"S123/a.jpg", 1, 1))
     with caplog.at_level(logging.DEBUG):
         bad = rejected(RejectReason.EMPTY, "the file is empty", ImageFacts())
-        log.say([Finished(image, bad), Postponed(image, 1.0, 1, "x"), Dropped(image, "gone")])
+        log.log_verdicts(
+            [Finished(image, bad), Postponed(image, 1.0, 1, "x"), Dropped(image, "gone")]
+        )
         path = "/export/S123/a.jpg"
         try:
             int(path)
         except ValueError as error:
-            log.say_unexpected(image, error)
+            log.log_unexpected(image, error)
     assert len(caplog.records) == 4
     assert "S123" not in caplog.text
     assert "unexpected ValueError" in caplog.text

@@ -73,9 +73,9 @@ def test_reader_that_stands_still_holds_nobody_up_and_is_told_what_it_missed(
         logger.info("line %d", number)
     logger.error("bad")
     assert handler.dropped == {"info": 3, "error": 1}
-    assert handler.trouble == ""
+    assert handler.problem == ""
     now_s = 6.0
-    assert handler.trouble == "nobody reads the log; what it cannot hold is dropped"
+    assert handler.problem == "nobody reads the log; what it cannot hold is dropped"
     while filled:
         filled -= len(os.read(reader, filled))
     told = "4 lines of the log were dropped (1 error, 3 info): nobody read it"
@@ -83,7 +83,7 @@ def test_reader_that_stands_still_holds_nobody_up_and_is_told_what_it_missed(
     logger.info("again")
     assert lines_of(reader, "again") == ["again"]
     handler.flush()
-    assert handler.trouble == ""
+    assert handler.problem == ""
 
 
 def test_end_of_the_process_waits_for_a_reader_that_reads(pipe: tuple[int, int]) -> None:
@@ -123,11 +123,11 @@ def test_pipe_whose_reader_is_gone_is_told_and_raises_nothing(
     logger.warning("lost")
     handler.flush()
     assert handler.dropped == {"warning": 1}
-    assert handler.trouble == f"the log cannot be written ({os.strerror(errno.EPIPE)})"
+    assert handler.problem == f"the log cannot be written ({os.strerror(errno.EPIPE)})"
     os.close(writer)
     logger.warning("lost as well")
     handler.flush()
-    assert handler.trouble == f"the log cannot be written ({os.strerror(errno.EBADF)})"
+    assert handler.problem == f"the log cannot be written ({os.strerror(errno.EBADF)})"
     assert capfd.readouterr() == ("", "")
 
 

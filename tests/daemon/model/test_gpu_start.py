@@ -13,7 +13,7 @@ from daemon.health.stages import Stages
 from daemon.health.systemd import Notifier
 from daemon.journal.journal import Journal
 from daemon.model import gpu_return
-from daemon.model.gpu_failure import GPU_MARKER, note_gpu_failure, take_gpu_failure
+from daemon.model.gpu_failure import GPU_MARKER, take_gpu_marker, write_gpu_marker
 from daemon.service_process import ServiceProcess
 from daemon.startup import open_current_model
 from edge.backends import select
@@ -31,14 +31,14 @@ def test_a_marker_of_a_hung_gpu_makes_one_start_on_the_cpu(
 ) -> None:
     config = gpu_site.config()
     config.state_dir.mkdir()
-    note_gpu_failure(config.state_dir, "inference hung")
+    write_gpu_marker(config.state_dir, "inference hung")
     first = open_current_model(config, Stages(), silent_notifier)
     assert not first.is_on_gpu
     assert first.failed_over_since_s is not None
     assert not (config.state_dir / GPU_MARKER).exists()
     second = open_current_model(config, Stages(), silent_notifier)
     assert second.is_on_gpu
-    assert take_gpu_failure(config.state_dir) is None
+    assert take_gpu_marker(config.state_dir) is None
 
 
 def test_a_gpu_that_hangs_while_it_is_opened_is_left_alone_by_the_next_start(
@@ -76,9 +76,9 @@ def notes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def note(state_dir: Path, reason: str) -> None:
         found.append(reason)
-        note_gpu_failure(state_dir, reason)
+        write_gpu_marker(state_dir, reason)
 
-    monkeypatch.setattr("daemon.model.gpu_failure.note_gpu_failure", note)
+    monkeypatch.setattr("daemon.model.gpu_failure.write_gpu_marker", note)
     return found
 
 
@@ -91,7 +91,7 @@ def test_a_gpu_that_answers_while_it_is_opened_leaves_no_word_for_the_next_start
     gpu.lost = bool(lost)
     current_model = open_current_model(config, Stages(), silent_notifier)
     assert (current_model.is_on_gpu, len(notes)) == (not lost, 1)
-    assert take_gpu_failure(config.state_dir) is None
+    assert take_gpu_marker(config.state_dir) is None
 
 
 @pytest.mark.usefixtures("gpu")
@@ -119,15 +119,15 @@ def reload(life: ServiceProcess, _monkeypatch: pytest.MonkeyPatch) -> None:
 def lose_the_journal_once(_life: ServiceProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("daemon.service_process._FIRST_WAIT_S", 0.05)
     has_refused = threading.Event()
-    prove = Journal.prove
+    check_writable = Journal.check_writable
 
     def refuse_once(journal: Journal) -> None:
         if not has_refused.is_set():
             has_refused.set()
             raise StorageError("the journal refuses")
-        prove(journal)
+        check_writable(journal)
 
-    monkeypatch.setattr(Journal, "prove", refuse_once)
+    monkeypatch.setattr(Journal, "check_writable", refuse_once)
 
 
 @pytest.mark.parametrize("reopen", [reload, lose_the_journal_once])

@@ -13,10 +13,10 @@ import pytest
 from numpy.typing import NDArray
 
 from daemon.config.retry_policy import RetryPolicy
+from daemon.image.comparison import Comparison, has_sidecars
 from daemon.image.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed, Verdict
-from daemon.image.standing import Comparison, has_sidecars
 from daemon.image.watch_folder import WatchFolder, names_regex
-from daemon.model.label_job import INTERRUPTION_LIMIT, LabelJob, Patience
+from daemon.model.label_job import INTERRUPTION_LIMIT, GracePeriod, LabelJob
 from edge.errors import BackendError, RejectReason
 from edge.image_files.read import ImageLimits
 from edge.labeller import Labeller, Status
@@ -62,7 +62,7 @@ class Bench:
         labeller = Labeller(self.session, classes=CLASSES, spec=SPEC, unidentified_below=0.5)
         self.root = WatchFolder(1, folder, folder, names_regex(("*.jpg",)))
         policy = RetryPolicy(attempts=3, first_delay_s=1.0, max_delay_s=60.0)
-        patience = Patience(20.0, trust_mtime=trust_mtime, recheck_s=recheck_s)
+        patience = GracePeriod(20.0, trust_mtime=trust_mtime, recheck_s=recheck_s)
         roots = {1: self.root}
         self.job = LabelJob(
             lambda paths: (labeller.label_batch(paths), FACTS),

@@ -37,7 +37,7 @@ class Locks:
             raise self.problem
         self.are_held = True
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         self.are_held = False
 
 
@@ -49,7 +49,7 @@ class Case:
         self.locks = Locks()
         self.health = Health()
         self.freed = 0
-        self.trouble = Outage(
+        self.outage = Outage(
             self.locks,  # type: ignore[arg-type]
             self.health,
             POLICY,
@@ -62,11 +62,11 @@ class Case:
 
     def refuse(self, folder: Path, *, after_s: float = 1.0, reason: str = FULL) -> float:
         self.now_s += after_s
-        return self.trouble.refused(folder, reason)
+        return self.outage.refused(folder, reason)
 
     def write(self, folder: Path, *, after_s: float = 3.0) -> None:
         self.now_s += after_s
-        self.trouble.written({folder}, self.trouble.begin_write([folder]))
+        self.outage.written({folder}, self.outage.begin_write([folder]))
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -86,10 +86,10 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_write_that_trouble_has_overtaken_does_not_end_it(
     case: Case, caplog: pytest.LogCaptureFixture
 ) -> None:
-    since_s = case.trouble.begin_write([A])
+    since_s = case.outage.begin_write([A])
     case.refuse(A)
     case.now_s += 60.0
-    case.trouble.written({A, B}, since_s)
+    case.outage.written({A, B}, since_s)
     assert (case.locks.are_held, case.freed, case.reasons == ()) == (False, 0, False)
     case.write(A)
     assert (case.locks.are_held, case.freed, case.reasons == ()) == (True, 1, True)
@@ -109,10 +109,10 @@ def test_trouble_ends_when_some_were_written_and_none_was_refused_for_a_while(
     case.refuse(C, after_s=2.0)
     case.write(C, after_s=0.001)
     case.now_s += 2.0
-    case.trouble.review()
+    case.outage.review()
     assert said(caplog) == ["refused"]
     case.now_s += 1.0
-    case.trouble.review()
+    case.outage.review()
     assert said(caplog) == ["refused", "again"]
     # Health names what has not been written since.
     assert case.reasons == (
@@ -130,7 +130,7 @@ def test_one_small_write_while_the_rest_is_refused_is_no_end(
     case.write(B, after_s=0.5)
     for _ in range(10):
         case.refuse(A, after_s=2.0)
-        case.trouble.review()
+        case.outage.review()
     assert said(caplog) == ["refused"]
 
 
@@ -138,7 +138,7 @@ def test_calm_without_a_write_is_no_end(case: Case, caplog: pytest.LogCaptureFix
     case.write(A)
     case.refuse(A)
     case.now_s += 60.0
-    case.trouble.review()
+    case.outage.review()
     assert said(caplog) == ["refused"]
     assert case.reasons
 
@@ -218,10 +218,10 @@ def test_disk_at_its_brim_is_said_once(case: Case, caplog: pytest.LogCaptureFixt
 def test_folder_whose_images_are_gone_is_forgotten_after_a_while(case: Case) -> None:
     case.refuse(A)
     case.write(B)
-    case.trouble.review()
+    case.outage.review()
     assert case.reasons
     case.now_s += 10 * POLICY.max_delay_s
-    case.trouble.review()
+    case.outage.review()
     assert not case.reasons
     assert case.refuse(A) == POLICY.first_delay_s
 
@@ -232,8 +232,8 @@ def test_folders_that_refuse_are_remembered_up_to_a_number(
     monkeypatch.setattr("daemon.results.outage._MAX_FOLDERS", 10)
     for number in range(30):
         case.refuse(A.with_name(str(number)))
-    assert len(case.trouble._refusing) <= 10
-    assert case.trouble._refusing[A.with_name("29")].failures == 1
+    assert len(case.outage._refusing) <= 10
+    assert case.outage._refusing[A.with_name("29")].failures == 1
 
 
 def test_results_taken_by_another_daemon_meanwhile_are_said_once(
@@ -253,26 +253,26 @@ def test_results_taken_by_another_daemon_meanwhile_are_said_once(
 
 def test_beginning_is_not_overtaken_by_the_end(case: Case) -> None:
     is_inside, may_go_on = threading.Event(), threading.Event()
-    let_go = case.locks.let_go
+    release = case.locks.release
 
     def slow() -> None:
         is_inside.set()
         may_go_on.wait(30)
-        let_go()
+        release()
 
-    case.locks.let_go = slow  # type: ignore[method-assign]
-    since_s = case.trouble.begin_write([A])
+    case.locks.release = slow  # type: ignore[method-assign]
+    since_s = case.outage.begin_write([A])
     worker_a = threading.Thread(target=case.refuse, args=(A,))
-    worker_b = threading.Thread(target=case.trouble.written, args=({A}, since_s))
+    worker_b = threading.Thread(target=case.outage.written, args=({A}, since_s))
     worker_a.start()
     assert is_inside.wait(15)
-    case.trouble.review()  # the coordinator does not wait for the two
+    case.outage.review()  # the coordinator does not wait for the two
     worker_b.start()
     may_go_on.set()
     worker_a.join(15)
     worker_b.join(15)
     assert (case.locks.are_held, case.reasons == ()) == (False, False)
-    case.locks.let_go = let_go  # type: ignore[method-assign]
+    case.locks.release = release  # type: ignore[method-assign]
     case.write(A)
     assert (case.locks.are_held, case.reasons == ()) == (True, True)
 

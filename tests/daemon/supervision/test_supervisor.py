@@ -52,7 +52,7 @@ class Bench:
         for part in (self.watched.stages, self.watched.known_image):
             part._clock = self.clock
         self.watched.stages.tick()
-        self.watched.stages.queue_moves()
+        self.watched.stages.note_queue_progress()
         self.watched.known_image.pass_once()
 
     def clock(self) -> float:
@@ -145,7 +145,7 @@ def test_check_of_a_coordinator_that_does_not_move_tells_unless_a_share_holds_it
     passing = bench.watched.known_image.pass_once
     assert bench.check_for(HUNG_AFTER_S + 1, passing) == "the coordinator does not move"
     with bench.hanging_in(EXPORT):
-        assert bench.check_for(60, passing, bench.watched.stages.queue_moves) is None
+        assert bench.check_for(60, passing, bench.watched.stages.note_queue_progress) is None
     assert bench.exits == []
 
 
@@ -166,9 +166,9 @@ def test_storage_that_does_not_answer_is_said_once_and_once_again(
     with bench.hanging_in(LABEL):
         for _ in range(20):
             bench.now_s += 5
-            bench.supervisor._tell_of_slow_storage()
+            bench.supervisor._log_slow_storage()
     for _ in range(3):
-        bench.supervisor._tell_of_slow_storage()
+        bench.supervisor._log_slow_storage()
     said = [r.message for r in caplog.records if r.levelno == logging.WARNING]
     assert said == [
         "the file of an image does not answer; its images wait",
@@ -333,7 +333,7 @@ def test_check_of_a_queue_that_nobody_takes_from_says_so(bench: Bench) -> None:
     alive = (bench.watched.stages.tick, bench.watched.known_image.pass_once)
     assert bench.check_for(29.5, *alive) is None
     assert bench.check_for(1.0, *alive) == "images wait and no worker takes them"
-    bench.watched.stages.queue_moves()
+    bench.watched.stages.note_queue_progress()
     assert bench.check_for(29.5, *alive) is None
     # One of the two workers is busy with a batch that takes long; the other should take images.
     with bench.hanging_in(BUSY):
@@ -350,7 +350,7 @@ def test_check_of_workers_that_are_all_busy_for_long_finds_nothing(bench: Bench)
 
 def test_check_of_a_worker_that_does_not_get_done_says_so(bench: Bench) -> None:
     alive = (bench.watched.stages.tick, bench.watched.known_image.pass_once)
-    alive_too = bench.watched.stages.queue_moves
+    alive_too = bench.watched.stages.note_queue_progress
     with bench.hanging_in(BUSY), bench.hanging_in(MARK):
         assert bench.check_for(29.5, *alive, alive_too) is None
         found = bench.check_for(1.0, *alive, alive_too)
@@ -377,22 +377,22 @@ def test_workers_that_stand_still_are_found_in_a_service_that_runs(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("daemon.supervision.supervisor._STILL_AFTER_S", 3.0)
+    monkeypatch.setattr("daemon.supervision.supervisor._STALLED_AFTER_S", 3.0)
     monkeypatch.setattr("daemon.supervision.supervisor.INTERVAL_S", 0.1)
     monkeypatch.setattr("daemon.supervision.supervisor.TICK_S", 0.05)
     go_on = threading.Event()
-    claim, queue_moves = Journal.claim, Stages.queue_moves
+    claim, note_queue_progress = Journal.claim, Stages.note_queue_progress
     moves: list[Stages] = []
 
     def note_move(stages: Stages) -> None:
         moves.append(stages)
-        queue_moves(stages)
+        note_queue_progress(stages)
 
     def claim_nothing(journal: Journal, limit: int) -> list[ClaimedImage]:
         return claim(journal, limit) if go_on.is_set() else []
 
     monkeypatch.setattr(Journal, "claim", claim_nothing)
-    monkeypatch.setattr(Stages, "queue_moves", note_move)
+    monkeypatch.setattr(Stages, "note_queue_progress", note_move)
     with site.running():
         # Nothing waits: that the workers take nothing is not held against them.
         until(lambda: len(moves) > 2)
@@ -411,8 +411,8 @@ def test_health_fails_where_storage_holds_every_worker(bench: Bench) -> None:
         bench.now_s += after_s
         bench.watched.known_image.pass_once()
         health.known_image_passed()
-        supervisor._tell_of_slow_storage()
-        supervisor._tell_health(None)
+        supervisor._log_slow_storage()
+        supervisor._update_health(None)
         report = health.report()
         return str(report.status), report.reasons
 
@@ -432,7 +432,7 @@ def test_health_fails_where_storage_holds_every_worker(bench: Bench) -> None:
 def test_health_names_a_log_that_nobody_reads(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("daemon.supervision.supervisor.log_trouble", lambda: "nobody reads the log")
-    bench.supervisor._tell_health(None)
+    monkeypatch.setattr("daemon.supervision.supervisor.log_problem", lambda: "nobody reads the log")
+    bench.supervisor._update_health(None)
     report = bench.watched.health.report()
     assert (str(report.status), report.reasons) == ("degraded", ("log: nobody reads the log",))

@@ -47,7 +47,7 @@ def test_sigterm_that_interrupts_the_wait_for_storage_ends_it(tmp_path: Path) ->
     lifecycle = ServiceProcess(tmp_path / "edge.yaml", Notifier({}))
     with lifecycle.acting_on_signals():
         condition = lifecycle._stopped._cond  # type: ignore[attr-defined]
-        with condition, lifecycle._hand_over:
+        with condition, lifecycle._lock:
             for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM):
                 send(number)
         until(lifecycle._stopped.is_set)

@@ -56,7 +56,7 @@ _HELD_UP: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
+class NextStep:
     """What to do, and the command that does it, with the placeholders of above."""
 
     text: str
@@ -68,14 +68,14 @@ def meaning(code: str) -> str:
     return next((text for reason, text in MEANINGS.items() if reason == code), code)
 
 
-def advice(
+def next_steps(
     rejected: dict[str, int],
     held_up: dict[str, int],
     *,
     is_running: bool,
     has_trouble: bool,
     is_installed: bool = True,
-) -> list[Advice]:
+) -> list[NextStep]:
     """What to do next, the most urgent first; nothing where all is well.
 
     `is_installed` says whether a unit reads the configuration.
@@ -83,27 +83,29 @@ def advice(
     todo = [] if is_running else _start(is_installed=is_installed)
     if has_trouble:
         text = "Read in the log what is not well"
-        todo.append(Advice(f"{text}:", _LOG) if is_installed else Advice(f"{text}."))
+        todo.append(NextStep(f"{text}:", _LOG) if is_installed else NextStep(f"{text}."))
     todo += [
-        Advice(text)
+        NextStep(text)
         for start, text in _HELD_UP.items()
         if any(cause.startswith(start) for cause in held_up)
     ]
     todo += [
-        Advice(text, f"{_RETRY} --reason {reason}")
+        NextStep(text, f"{_RETRY} --reason {reason}")
         for reason, text in _REMEDIES.items()
         if rejected.get(str(reason))
     ]
     if any(rejected.get(str(reason)) for reason in _EXPORT_AGAIN):
-        todo.append(Advice("Export broken images again from the analyzer; they are then labelled."))
+        todo.append(
+            NextStep("Export broken images again from the analyzer; they are then labelled.")
+        )
     return todo
 
 
-def _start(*, is_installed: bool) -> list[Advice]:
+def _start(*, is_installed: bool) -> list[NextStep]:
     if is_installed:
         return [
-            Advice("No images are labelled now. Start the daemon:", _START),
-            Advice("Where it was started and ended, its log says why:", _LOG),
+            NextStep("No images are labelled now. Start the daemon:", _START),
+            NextStep("Where it was started and ended, its log says why:", _LOG),
         ]
     text = "No daemon runs, and none is installed for this configuration. To label what is there:"
-    return [Advice(text, _ONCE)]
+    return [NextStep(text, _ONCE)]

@@ -20,12 +20,12 @@ _MAX_PASSED_OVER: Final = 20_000
 _MAX_S: Final = 5.0
 
 
-class _EnoughError(Exception):
+class _LimitReachedError(Exception):
     """As much was seen as should be."""
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class FolderPreview:
     """Paths of images, and what was passed over until these were found."""
 
     images: list[bytes]
@@ -48,7 +48,7 @@ class Looked:
             yield f"WARNING: files that look like images are left out: {remedy}"
 
 
-def look_around(watch: WatchConfig) -> Looked:
+def preview_folder(watch: WatchConfig) -> FolderPreview:
     """Look into a watch folder, for as long and as far as a person should wait for."""
     watch_folder = watch.watch_folder(0, watch.folder)
     images: list[bytes] = []
@@ -57,16 +57,16 @@ def look_around(watch: WatchConfig) -> Looked:
 
     def look_at_time(_folder: bytes) -> None:
         if time.monotonic() > end_s:
-            raise _EnoughError
+            raise _LimitReachedError
 
     def pass_over(reason: Reason, name: bytes) -> None:
         count.add(reason, name)
         if count.reasons.total() >= _MAX_PASSED_OVER:
-            raise _EnoughError
+            raise _LimitReachedError
 
     try:
         files = image_files(watch_folder, lambda *_: None, b"", look_at_time, pass_over)
         images.extend(image.path for image in islice(files, _MAX_IMAGES))
-    except _EnoughError:
-        return Looked(images, count.result(), is_whole=False)
-    return Looked(images, count.result(), is_whole=len(images) < _MAX_IMAGES)
+    except _LimitReachedError:
+        return FolderPreview(images, count.result(), is_whole=False)
+    return FolderPreview(images, count.result(), is_whole=len(images) < _MAX_IMAGES)

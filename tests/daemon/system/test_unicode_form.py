@@ -15,7 +15,7 @@ from daemon.config.config import load_config
 from daemon.image.path_template import PathTemplate
 from daemon.image.watch_folder import WatchFolder, names_regex
 from daemon.startup import opened_service
-from daemon.system.same_text import as_on_disk, comparable, forms_on_disk
+from daemon.system.unicode_form import as_on_disk, comparable, forms_on_disk
 from edge.errors import ConfigError
 
 Jpeg = Callable[..., bytes]

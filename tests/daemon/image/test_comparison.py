@@ -1,4 +1,4 @@
-"""Tests for daemon.image.standing: results are not issued again for bytes that did not change."""
+"""Tests for daemon.image.comparison: results are not issued again for bytes that did not change."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_run_image_that_leaves_before_it_is_compared_keeps_its_label(
         path.unlink(missing_ok=True)
         return read_file(*arguments)
 
-    monkeypatch.setattr("daemon.image.standing.read_file", gone_by_now)
+    monkeypatch.setattr("daemon.image.comparison.read_file", gone_by_now)
     shift_an_hour(path)
     with site.running():
         until(lambda: not path.exists() and row(site, "state") == "done")

@@ -44,23 +44,23 @@ class Comparison:
 
     def of_bytes(self, image: ClaimedImage) -> Unchanged | Postponed | None:
         """The verdict on an image whose label stands; None: it is to be labelled."""
-        standing = image.standing
+        past = image.past_outcome
         # A rejection may be another one by now: it costs no inference to see.
-        if standing is None or standing.status is Status.REJECTED:
+        if past is None or past.status is Status.REJECTED:
             return None
         try:
             file = read_file(self._watch_folder(image).image(image.version.path), self._limits)
         except (ImageError, TransientError):
             return None  # the usual way says what is wrong with it
-        return self._stands(image) if file.sha256 == standing.sha256 else None
+        return self._stands(image) if file.sha256 == past.sha256 else None
 
     def of_outcome(self, image: ClaimedImage, outcome: Outcome) -> Unchanged | Postponed | None:
         """The verdict on an image that was judged once more; None: its outcome is another one."""
-        standing = image.standing
-        if standing is None or (outcome.status, str(outcome.reason), outcome.image.sha256) != (
-            standing.status,
-            str(standing.reason),
-            standing.sha256,
+        past = image.past_outcome
+        if past is None or (outcome.status, str(outcome.reason), outcome.image.sha256) != (
+            past.status,
+            str(past.reason),
+            past.sha256,
         ):
             return None
         return self._stands(image) if outcome.status is Status.REJECTED else None
