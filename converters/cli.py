@@ -27,7 +27,7 @@ from converters.engines.request import (
 from converters.inputs.card import find_card, image_source, read_card
 from converters.model_files.folders import model_in
 from converters.model_files.shards import card_of
-from converters.targets.request import MIN_CALIBRATION_IMAGES, Request, labelled_images
+from converters.targets.request import MIN_CALIBRATION_IMAGES, ConversionRequest, labelled_images
 from edge.bundle import load_bundle
 from edge.command.progress import StepProgress
 from edge.command.run import run_command
@@ -168,7 +168,7 @@ def _target_here() -> list[Target]:
     return []
 
 
-def _request(arguments: argparse.Namespace) -> Request:
+def _request(arguments: argparse.Namespace) -> ConversionRequest:
     least = MIN_CALIBRATION_IMAGES
     if arguments.calibration_images < least:
         raise ConfigError(
@@ -185,7 +185,7 @@ def _request(arguments: argparse.Namespace) -> Request:
     folders = (calibration, validation, card.calibration, card.validation)
     sources = [source for source in folders if isinstance(source, Path)]
     require_target(target, [arguments.model, *sources], overwrite=arguments.overwrite)
-    return Request(
+    return ConversionRequest(
         model=arguments.model,
         card=card,
         target=target,

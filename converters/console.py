@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from converters.accuracy.comparison import CANDIDATE
 from converters.accuracy.validation_size import THIN_CLASS_IMAGES
 from converters.convert import Report
-from converters.layers.placement import X86
+from converters.int8.graphs import FP16, FP32, GRAPHS, INT8
 from converters.loading.sandbox.limits import NO_GUARDS
 from converters.search.search import Solution
 from converters.targets.half_model import HalfModel
@@ -65,14 +66,14 @@ def _thin_classes(report: Report) -> list[str]:
 
 def _class_lines(report: Report) -> list[str]:
     """Recall of each class in the graph that most workstations run."""
-    solution = report.quantized.solutions.get(X86.name) if report.quantized else None
+    solution = report.quantized.solutions.get(INT8.target) if report.quantized else None
     if solution is None or not solution.evidence.validation.is_labelled:
         return []
     found = solution.evidence
     refused = "" if solution.holds else " (refused, not in the bundle)"
-    lines = [f"recall of each class, {X86.name}{refused}:"]
+    lines = [f"recall of each class, {INT8.target}{refused}:"]
     for index, name in enumerate(found.validation.classes):
-        share = found.accuracy("int8", index)
+        share = found.accuracy(CANDIDATE, index)
         if share is None or not share.total:
             lines.append(f"  {name:14}not known, no images")
             continue
@@ -94,17 +95,12 @@ def _table(report: Report) -> list[str]:
 
 
 def _accuracy(report: Report, name: str) -> str:
-    placements = {
-        "int8": "x86",
-        "int8.7bit": "x86-7bit",
-        "int8.trt": "tensorrt",
-        "int8.trt8": "tensorrt8",
-    }
+    kind = GRAPHS[name]
     solutions = report.quantized.solutions if report.quantized else {}
-    if name in placements:
-        found = solutions[placements[name]].evidence.accuracy("int8")
-    elif name == "fp16.trt" and isinstance(report.half, HalfModel):
-        found = report.half.evidence.accuracy("int8")
+    if kind.target in solutions:
+        found = solutions[kind.target].evidence.accuracy(CANDIDATE)
+    elif kind is FP16 and isinstance(report.half, HalfModel):
+        found = report.half.evidence.accuracy(CANDIDATE)
     else:
         found = report.judging.fp32_accuracy()
     return "no labels to compare with" if found is None else str(found)
@@ -128,10 +124,10 @@ def _quantized_lines(report: Report, quantized: Quantized) -> list[str]:
 
 def speed_lines(latencies: Mapping[str, Latencies]) -> list[str]:
     """How fast INT8 is beside FP32 on this machine, and plainly where it is of no use."""
-    quantized = [latency for name, latency in latencies.items() if name != "fp32"]
+    quantized = [latency for name, latency in latencies.items() if name != FP32.name]
     if not quantized:
         return []
-    speed_up = latencies["fp32"].median / quantized[0].median
+    speed_up = latencies[FP32.name].median / quantized[0].median
     lines = [
         f"INT8 is {speed_up:.2f} times as fast as FP32 here (one thread, batch 1, interleaved)"
     ]

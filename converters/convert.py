@@ -22,7 +22,7 @@ from converters.export.export_check import check_export, sample_images
 from converters.export.torch_to_onnx import source_to_onnx
 from converters.inputs.card import ModelCard
 from converters.inputs.image_set import ImageSet, evenly, image_batches
-from converters.layers.placement import TENSORRT, TENSORRT8, X86, X86_7BIT
+from converters.int8.graphs import FP16, FP32, INT8, INT8_7BIT, QUANTIZED
 from converters.loading.checkpoint import SourceModel, open_model, reopen_for_any_size
 from converters.new_card.contradictions import contradictions
 from converters.search.judging import Judging
@@ -30,7 +30,7 @@ from converters.targets.attempt import Failure, attempt
 from converters.targets.half_model import HalfModel, halve
 from converters.targets.outcome import target_warnings
 from converters.targets.quantized import Quantized, quantize_for_all, require_int8
-from converters.targets.request import Request, calibration_images, validation_images
+from converters.targets.request import ConversionRequest, calibration_images, validation_images
 from edge.backends.cpu import has_vnni
 from edge.backends.interleave import Latencies, interleave
 from edge.backends.onnx import open_onnx
@@ -64,7 +64,7 @@ class Report:
     traces: tuple[str, ...]
 
 
-def convert(request: Request, on_progress: OnProgress) -> Report:
+def convert(request: ConversionRequest, on_progress: OnProgress) -> Report:
     """Convert, compare, and write the bundle with what passed the accuracy gate.
 
     Args:
@@ -105,7 +105,7 @@ def convert(request: Request, on_progress: OnProgress) -> Report:
 
 
 def _open(
-    request: Request, to_judge: ImageSet, on_progress: OnProgress
+    request: ConversionRequest, to_judge: ImageSet, on_progress: OnProgress
 ) -> tuple[SourceModel, onnx.ModelProto, list[str]]:
     """The model and its FP32 graph, behind a card that the validation images do not contradict.
 
@@ -135,19 +135,13 @@ def _chosen_models(
     fp32: onnx.ModelProto, half: HalfModel | Failure, quantized: Quantized | None
 ) -> dict[str, onnx.ModelProto]:
     held = quantized.held() if quantized else {}
-    names = {
-        X86.name: "int8",
-        X86_7BIT.name: "int8.7bit",
-        TENSORRT.name: "int8.trt",
-        TENSORRT8.name: "int8.trt8",
-    }
-    chosen = {names[name]: held[name].int8.model for name in names if name in held}
-    if "int8" not in chosen:
+    chosen = {k.name: held[k.target].int8.model for k in QUANTIZED if k.target in held}
+    if INT8.name not in chosen:
         # A machine without VNNI must not run what a machine with it may not.
-        chosen.pop("int8.7bit", None)
+        chosen.pop(INT8_7BIT.name, None)
     if isinstance(half, HalfModel) and half.holds:
-        chosen["fp16.trt"] = half.model
-    return {"fp32": fp32, **chosen}
+        chosen[FP16.name] = half.model
+    return {FP32.name: fp32, **chosen}
 
 
 def _race(
@@ -163,7 +157,7 @@ def _race(
         session = open_onnx(model.SerializeToString(), "int8")
         return lambda _: session.infer(batch)
 
-    served = ("fp32", "int8" if has_vnni() else "int8.7bit")
+    served = (FP32.name, INT8.name if has_vnni() else INT8_7BIT.name)
     return interleave(
         {name: infer_with(models[name]) for name in served if name in models},
         SPEED_ROUNDS,
@@ -178,7 +172,7 @@ def _range_images(images: ImageSet, card: ModelCard) -> NDArray[np.uint8]:
 
 
 def _report(
-    request: Request,
+    request: ConversionRequest,
     contents: Contents,
     latencies: dict[str, Latencies],
     doubts: list[str],
@@ -200,7 +194,7 @@ def _report(
             if images
             for line in images.left_out
         ),
-        fp32_reason=quantized.missed().get(X86.name) if quantized else None,
+        fp32_reason=quantized.missed().get(INT8.target) if quantized else None,
         traces=_traces(half, quantized),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,12 @@ from edge.labeller import Labeller
 from edge.postprocess import softmax
 
 Logits = NDArray[np.float32]
+
+# The two models of an `Evidence`.
+FP32: Final = "fp32"
+CANDIDATE: Final = "candidate"
+# Their keys in edge-evidence/1, where the smaller model is `int8` whatever its precision is.
+_KEYS: Final = {"fp32": FP32, "int8": CANDIDATE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +69,13 @@ class Evidence:
     What needs labels is None where the images have none.
 
     Attributes:
-        int8: of the smaller model, whatever its precision is.
+        candidate: of the smaller model, in INT8 or FP16.
         precision: of the smaller model, for messages.
     """
 
     validation: Validation
     fp32: Logits
-    int8: Logits
+    candidate: Logits
     precision: str
 
     @property
@@ -80,72 +86,72 @@ class Evidence:
     @property
     def agreement(self) -> Share:
         """Share of images to which both models give the same class."""
-        same = self.fp32.argmax(1) == self.int8.argmax(1)
+        same = self.fp32.argmax(1) == self.candidate.argmax(1)
         return Share(int(same.sum()), len(same))
 
     @property
     def divergence(self) -> Estimate:
         """Mean divergence of the quantized model's probabilities, in nats."""
-        return metrics.bootstrap_mean(metrics.divergence(self.fp32, self.int8))
+        return metrics.bootstrap_mean(metrics.divergence(self.fp32, self.candidate))
 
-    def accuracy(self, precision: str, cell_class: int | None = None) -> Share | None:
+    def accuracy(self, of: str, cell_class: int | None = None) -> Share | None:
         """Share of right labels, over all images or those of one class."""
         if not self.validation.is_labelled:
             return None
         labels = self.validation.labels
         chosen = labels >= 0 if cell_class is None else labels == cell_class
-        right = self._right(precision)[chosen]
+        right = self._right(of)[chosen]
         return Share(int(right.sum()), len(right))
 
     def drop_points(self, cell_class: int | None = None) -> float | None:
         """Percentage points that quantization costs; negative where it gains."""
-        fp32, int8 = self.accuracy("fp32", cell_class), self.accuracy("int8", cell_class)
-        return None if fp32 is None or int8 is None else 100 * (fp32.rate - int8.rate)
+        fp32, candidate = self.accuracy(FP32, cell_class), self.accuracy(CANDIDATE, cell_class)
+        return None if fp32 is None or candidate is None else 100 * (fp32.rate - candidate.rate)
 
     def lost_and_gained(self, cell_class: int) -> tuple[int, int]:
-        """Images of a class that FP32 alone gets right, and that INT8 alone does."""
+        """Images of a class that FP32 alone gets right, and that the smaller model alone does."""
         of_class = self.validation.labels == cell_class
-        fp32, int8 = self._right("fp32") & of_class, self._right("int8") & of_class
-        return int((fp32 & ~int8).sum()), int((int8 & ~fp32).sum())
+        fp32, candidate = self._right(FP32) & of_class, self._right(CANDIDATE) & of_class
+        return int((fp32 & ~candidate).sum()), int((candidate & ~fp32).sum())
 
     def balanced_drop_points(self) -> Estimate | None:
         """Percentage points of balanced accuracy that quantization costs."""
         if not self.validation.is_labelled:
             return None
-        labels, fp32, int8 = self.validation.labels, self._right("fp32"), self._right("int8")
+        labels, fp32, candidate = self.validation.labels, self._right(FP32), self._right(CANDIDATE)
 
         def drop(chosen: NDArray[np.int64]) -> NDArray[np.float64]:
             before = metrics.balanced_accuracy(labels[chosen], fp32[chosen])
-            return 100 * (before - metrics.balanced_accuracy(labels[chosen], int8[chosen]))
+            return 100 * (before - metrics.balanced_accuracy(labels[chosen], candidate[chosen]))
 
         return metrics.bootstrap(len(labels), drop)
 
-    def balanced_accuracy(self, precision: str) -> Estimate | None:
+    def balanced_accuracy(self, of: str) -> Estimate | None:
         """Mean recall over the classes."""
         if not self.validation.is_labelled:
             return None
-        labels, right = self.validation.labels, self._right(precision)
+        labels, right = self.validation.labels, self._right(of)
         return metrics.bootstrap(
             len(labels), lambda chosen: metrics.balanced_accuracy(labels[chosen], right[chosen])
         )
 
-    def calibration_error(self, precision: str) -> Estimate | None:
+    def calibration_error(self, of: str) -> Estimate | None:
         """How far confidence and accuracy are apart."""
         if not self.validation.is_labelled:
             return None
-        confidence, right = softmax(self.logits(precision)).max(1), self._right(precision)
+        confidence, right = softmax(self.logits(of)).max(1), self._right(of)
         return metrics.bootstrap(
             len(right), lambda chosen: metrics.calibration_error(confidence[chosen], right[chosen])
         )
 
-    def worst_class(self, precision: str) -> tuple[str, Share] | None:
+    def worst_class(self, of: str) -> tuple[str, Share] | None:
         """The class with the lowest recall."""
         if not self.validation.is_labelled:
             return None
         shares = {
             name: share
             for index, name in enumerate(self.validation.classes)
-            if (share := self.accuracy(precision, index)) is not None and share.total
+            if (share := self.accuracy(of, index)) is not None and share.total
         }
         return min(shares.items(), key=lambda item: item[1].rate)
 
@@ -153,15 +159,15 @@ class Evidence:
         """McNemar's exact test that both models are right equally often."""
         if not self.validation.is_labelled:
             return None
-        fp32, int8 = self._right("fp32"), self._right("int8")
-        return metrics.mcnemar(int((fp32 & ~int8).sum()), int((int8 & ~fp32).sum()))
+        fp32, candidate = self._right(FP32), self._right(CANDIDATE)
+        return metrics.mcnemar(int((fp32 & ~candidate).sum()), int((candidate & ~fp32).sum()))
 
-    def logits(self, precision: str) -> Logits:
+    def logits(self, of: str) -> Logits:
         """Logits (images, classes) of one of the two models."""
-        return self.fp32 if precision == "fp32" else self.int8
+        return self.fp32 if of == FP32 else self.candidate
 
-    def _right(self, precision: str) -> NDArray[np.bool_]:
-        return np.asarray(self.logits(precision).argmax(1) == self.validation.labels, np.bool_)
+    def _right(self, of: str) -> NDArray[np.bool_]:
+        return np.asarray(self.logits(of).argmax(1) == self.validation.labels, np.bool_)
 
 
 def label_all(
@@ -196,22 +202,27 @@ def evidence_fields(evidence: Evidence) -> dict[str, Any]:
 
 def _labelled_fields(evidence: Evidence) -> dict[str, Any]:
     classes = evidence.validation.classes
-    both = ("fp32", "int8")
     balanced_drop = evidence.balanced_drop_points()
     return {
-        "accuracy": {p: _dict(evidence.accuracy(p)) for p in both},
+        "accuracy": {key: _dict(evidence.accuracy(of)) for key, of in _KEYS.items()},
         "drop_points": round(evidence.drop_points() or 0.0, 4),
         "paired_p_value": evidence.paired_p_value(),
-        "balanced_accuracy": {p: _dict(evidence.balanced_accuracy(p)) for p in both},
+        "balanced_accuracy": {
+            key: _dict(evidence.balanced_accuracy(of)) for key, of in _KEYS.items()
+        },
         "balanced_drop_points": _dict(balanced_drop),
-        "calibration_error": {p: _dict(evidence.calibration_error(p)) for p in both},
-        "worst_class": {p: (evidence.worst_class(p) or ("", None))[0] for p in both},
+        "calibration_error": {
+            key: _dict(evidence.calibration_error(of)) for key, of in _KEYS.items()
+        },
+        "worst_class": {
+            key: (evidence.worst_class(of) or ("", None))[0] for key, of in _KEYS.items()
+        },
         "per_class": {name: _class_fields(evidence, index) for index, name in enumerate(classes)},
         "confusion": {
-            p: metrics.confusion(
-                evidence.validation.labels, evidence.logits(p).argmax(1), len(classes)
+            key: metrics.confusion(
+                evidence.validation.labels, evidence.logits(of).argmax(1), len(classes)
             )
-            for p in both
+            for key, of in _KEYS.items()
         },
     }
 
@@ -221,7 +232,7 @@ def _class_fields(evidence: Evidence, cell_class: int) -> dict[str, Any]:
     count = int((evidence.validation.labels == cell_class).sum())
     interval = metrics.paired_drop_interval(lost, gained, count)
     return {
-        **{p: _dict(evidence.accuracy(p, cell_class)) for p in ("fp32", "int8")},
+        **{key: _dict(evidence.accuracy(of, cell_class)) for key, of in _KEYS.items()},
         "lost": lost,
         "gained": gained,
         "drop_interval_points": [round(limit, 4) for limit in interval],
@@ -231,17 +242,17 @@ def _class_fields(evidence: Evidence, cell_class: int) -> dict[str, Any]:
 
 def _disagreements(evidence: Evidence) -> list[dict[str, Any]]:
     validation = evidence.validation
-    fp32, int8 = softmax(evidence.fp32), softmax(evidence.int8)
+    fp32, candidate = softmax(evidence.fp32), softmax(evidence.candidate)
     return [
         {
             "file": validation.paths[i].name,
             "label": None if validation.labels[i] < 0 else validation.classes[validation.labels[i]],
             "fp32": validation.classes[fp32[i].argmax()],
-            "int8": validation.classes[int8[i].argmax()],
+            "int8": validation.classes[candidate[i].argmax()],
             "fp32_confidence": round(float(fp32[i].max()), 4),
-            "int8_confidence": round(float(int8[i].max()), 4),
+            "int8_confidence": round(float(candidate[i].max()), 4),
         }
-        for i in np.flatnonzero(evidence.fp32.argmax(1) != evidence.int8.argmax(1))
+        for i in np.flatnonzero(evidence.fp32.argmax(1) != evidence.candidate.argmax(1))
     ]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from converters.accuracy import statistics as metrics
-from converters.accuracy.comparison import Evidence
+from converters.accuracy.comparison import CANDIDATE, FP32, Evidence
 from edge.errors import ConfigError
 from edge.files.known_keys import require_known_keys
 from edge.files.yaml_file import read_yaml
@@ -138,10 +138,10 @@ def _no_class(evidence: Evidence) -> str:
 def _worst_class_drop(evidence: Evidence, gate: Gate) -> Check:
     worst, name, lost = 0.0, "no class", 0
     for index, class_name in enumerate(evidence.validation.classes):
-        fp32, int8 = evidence.accuracy("fp32", index), evidence.accuracy("int8", index)
+        fp32, found = evidence.accuracy(FP32, index), evidence.accuracy(CANDIDATE, index)
         drop = evidence.drop_points(index) or 0.0
-        if fp32 and int8 and fp32.count - int8.count >= 2 and drop > worst:
-            worst, name, lost = drop, class_name, fp32.count - int8.count
+        if fp32 and found and fp32.count - found.count >= 2 and drop > worst:
+            worst, name, lost = drop, class_name, fp32.count - found.count
     limit = gate.max_class_drop_points
     text = (
         f"{evidence.name} loses {lost} images of {name}, {worst:.1f} points of its recall, at most "
@@ -171,5 +171,6 @@ def _least_likely_loss(evidence: Evidence, gate: Gate) -> Check:
 
 
 def _calibration_error_rise(evidence: Evidence) -> float:
-    fp32, int8 = evidence.calibration_error("fp32"), evidence.calibration_error("int8")
-    return 0.0 if fp32 is None or int8 is None else int8.value - fp32.value
+    before = evidence.calibration_error(FP32)
+    after = evidence.calibration_error(CANDIDATE)
+    return 0.0 if before is None or after is None else after.value - before.value

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from converters.accuracy.comparison import evidence_fields
 from converters.accuracy.gate import check_fields
 from converters.calibration.histogram import HALF_BINS, Histogram
+from converters.int8.graphs import FP16
 from converters.search.judging import Judging
 from converters.search.search import Solution
 from converters.targets.attempt import Failure
@@ -56,7 +57,7 @@ def _not_made(quantized: Quantized | None, half: HalfModel | Failure) -> dict[st
     """Why a graph could not be made, by its name; those that were made and refused are graphs."""
     failed = dict(quantized.failed) if quantized else {}
     if isinstance(half, Failure):
-        failed["fp16"] = half
+        failed[FP16.target] = half
     return {name: failure.reason for name, failure in failed.items()}
 
 
@@ -64,7 +65,7 @@ def _half_fields(half: HalfModel | Failure) -> dict[str, Any]:
     if isinstance(half, Failure):
         return {}
     return {
-        "fp16": {
+        FP16.target: {
             "passed": half.holds,
             "checks": check_fields(half.checks),
             # Beyond the range of FP16, with their largest magnitudes on calibration images.

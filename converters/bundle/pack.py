@@ -15,6 +15,7 @@ import edge
 from converters.bundle.evidence_document import evidence_document
 from converters.bundle.writer import BundleWriter, to_json
 from converters.inputs.card import ModelCard
+from converters.int8.graphs import FP16, FP32, GRAPHS, INT8, INT8_TENSORRT, INT8_TENSORRT8
 from converters.loading.checkpoint import SourceModel
 from converters.report.page import render_report
 from converters.report.thumbnails import thumbnails_of
@@ -38,17 +39,6 @@ _PACKAGES: Final = (
     *("microscope-edge", "torch", "onnx", "onnxruntime", "numpy"),
     *("timm", "torchvision", "transformers"),
 )
-
-# Precision and needs of each model file, by its name in the bundle.
-_MODEL_FACTS: Final[dict[str, dict[str, Any]]] = {
-    "fp32": {"precision": "fp32", "requires": {"backend": "onnxruntime"}},
-    "int8": {"precision": "int8", "requires": {"backend": "onnxruntime", "cpu": "vnni"}},
-    "int8.7bit": {"precision": "int8", "requires": {"backend": "onnxruntime", "cpu": "any"}},
-    "int8.trt": {"precision": "int8", "requires": {"backend": "tensorrt", "typing": "strong"}},
-    "int8.trt8": {"precision": "int8", "requires": {"backend": "tensorrt", "typing": "weak"}},
-    # TensorRT of any version reads it.
-    "fp16.trt": {"precision": "fp16", "requires": {"backend": "tensorrt"}},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +68,9 @@ def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
     with atomic.new_directory(target, overwrite=overwrite) as folder:
         writer = BundleWriter(folder)
         for name, content in contents.models.items():
-            writer.add(f"model.{name}.onnx", content, ROLE_MODEL, **_MODEL_FACTS[name])
+            kind = GRAPHS[name]
+            needs = dict(kind.requires)
+            writer.add(kind.path, content, ROLE_MODEL, precision=kind.precision, requires=needs)
         _add_golden(writer, contents)
         writer.add("evidence/evidence.json", to_json(evidence), ROLE_EVIDENCE)
         facts = _facts(contents, evidence)
@@ -90,7 +82,7 @@ def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
             **facts,
             "artefacts": writer.artefacts,
             # What follows is no property of the inputs.
-            "default_precision": _MODEL_FACTS[contents.fastest]["precision"],
+            "default_precision": GRAPHS[contents.fastest].precision,
             "times": _times(contents.quantized),
         }
         writer.finish(manifest)
@@ -121,15 +113,18 @@ def _margins(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _add_golden(writer: BundleWriter, contents: Contents) -> None:
     judging = contents.judging
-    logits = {"fp32": judging.fp32}
+    logits = {FP32.name: judging.fp32}
     solutions = contents.quantized.solutions if contents.quantized else {}
-    for name, key in (("int8", "x86"), ("int8.trt", "tensorrt"), ("int8.trt8", "tensorrt8")):
-        if name in contents.models:
-            logits[name] = solutions[key].evidence.int8
-    if "fp16.trt" in contents.models and isinstance(contents.half, HalfModel):
-        logits["fp16.trt"] = contents.half.evidence.int8
+    # Sessions compare by precision: one entry serves both graphs for CPUs.
+    for kind in (INT8, INT8_TENSORRT, INT8_TENSORRT8):
+        if kind.name in contents.models:
+            logits[kind.name] = solutions[kind.target].evidence.candidate
+    if FP16.name in contents.models and isinstance(contents.half, HalfModel):
+        logits[FP16.name] = contents.half.evidence.candidate
     entries = []
-    for number, image in enumerate(choose_golden(logits["fp32"], logits.get("int8", judging.fp32))):
+    for number, image in enumerate(
+        choose_golden(judging.fp32, logits.get(INT8.name, judging.fp32))
+    ):
         source = judging.validation.paths[image]
         path = f"golden/{number:02}{source.suffix.lower()}"
         writer.add(path, source.read_bytes(), ROLE_GOLDEN)
@@ -203,7 +198,7 @@ def _summary(evidence: dict[str, Any]) -> dict[str, Any]:
     kept = ("agreement", "divergence", "accuracy", "drop_points", "paired_p_value", "passed")
     graphs = {
         name: {key: found[key] for key in kept if key in found}
-        for name, found in {**evidence["graphs"], "fp16": evidence.get("fp16")}.items()
+        for name, found in {**evidence["graphs"], FP16.target: evidence.get(FP16.target)}.items()
         if found
     }
     copied = {key: evidence[key] for key in ("validation", "fp32", "not_made")}

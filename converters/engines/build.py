@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from converters.accuracy.comparison import Evidence, Logits, Validation, label_all
+from converters.accuracy.comparison import CANDIDATE, Evidence, Logits, Validation, label_all
 from converters.accuracy.gate import Gate, failures, judge
 from converters.bundle.writer import BundleWriter, to_json
 from converters.engines.request import EngineOptions, Target
@@ -52,7 +52,7 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class EngineTrial:
     """What engines of this machine are tried on."""
 
     bundle: Bundle
@@ -84,7 +84,7 @@ def add_engines(
         StorageError: the disk refuses.
     """
     bundle = load_bundle(root)
-    trial = Trial(bundle, validation, options.gate, on_progress)
+    trial = EngineTrial(bundle, validation, options.gate, on_progress)
     engines: list[Engine] = []
     for target in targets:
         built = [_build(bundle, target, p, options, on_progress) for p in _held(bundle, target)]
@@ -136,7 +136,7 @@ def _build(
     return Engine(plan)
 
 
-def _try_here(trial: Trial, library: Library, engines: list[Engine]) -> None:
+def _try_here(trial: EngineTrial, library: Library, engines: list[Engine]) -> None:
     """Golden images, the gate, a race; what is found stands in `engines` afterwards."""
     sessions: dict[str, TensorRtSession] = {}
     try:
@@ -154,7 +154,7 @@ def _try_here(trial: Trial, library: Library, engines: list[Engine]) -> None:
             session.close()
 
 
-def _judge(trial: Trial, engine: Engine, session: TensorRtSession) -> None:
+def _judge(trial: EngineTrial, engine: Engine, session: TensorRtSession) -> None:
     record = replace(engine.plan.record, layer_precisions=session.layer_precisions())
     engine.plan = replace(engine.plan, record=record)
     try:
@@ -170,7 +170,7 @@ def _judge(trial: Trial, engine: Engine, session: TensorRtSession) -> None:
         evidence = Evidence(trial.validation, fp32, smaller, session.precision)
         missed = failures(judge(evidence, trial.gate))
         engine.problem = missed[0].text if missed else None
-        accuracy = evidence.accuracy("int8")
+        accuracy = evidence.accuracy(CANDIDATE)
         engine.was_judged, engine.accuracy = True, None if accuracy is None else str(accuracy)
 
 
@@ -178,13 +178,15 @@ def _open_fp32(bundle: Bundle) -> InferenceSession:
     return open_onnx(bundle.read(bundle.model("onnxruntime", "fp32").path), "fp32")
 
 
-def _label(trial: Trial, session: InferenceSession, validation: Validation) -> Logits:
+def _label(trial: EngineTrial, session: InferenceSession, validation: Validation) -> Logits:
     step = f"labelling with {session.precision} on {session.backend}"
     labeller = open_labeller(trial.bundle, session)
     return label_all(labeller, validation, lambda n, of: trial.on_progress(step, n, of))
 
 
-def _race(trial: Trial, sessions: dict[str, TensorRtSession], batch: int) -> dict[str, Latencies]:
+def _race(
+    trial: EngineTrial, sessions: dict[str, TensorRtSession], batch: int
+) -> dict[str, Latencies]:
     spec = trial.bundle.input
     blank = np.zeros((batch, spec.height, spec.width, 3), np.uint8)
 

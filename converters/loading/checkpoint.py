@@ -25,7 +25,7 @@ from converters.loading.private_copy import Staged, stage_all
 from converters.loading.samples import normalise
 from converters.loading.sandbox.limits import NO_GUARDS
 from converters.loading.sandbox.messages import (
-    Request,
+    ChildRequest,
     SourceKind,
     read_result,
     source_copies,
@@ -115,7 +115,7 @@ def open_model(
         folder = Path(scratch)
         staged = _stage(path, folder)
         _require_meant(path.name, staged.sha256, trusted_digest)
-        request = Request(
+        request = ChildRequest(
             name=path.name,
             sha256=staged.sha256,
             parts=tuple(name for name, _ in staged.parts),
@@ -163,7 +163,7 @@ def describe_model(path: Path) -> Described:
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
         folder = Path(scratch)
         staged = _stage(path, folder)
-        request = Request(
+        request = ChildRequest(
             name=path.name,
             sha256=staged.sha256,
             parts=tuple(name for name, _ in staged.parts),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from converters.loading.sandbox.limits import Limits
-from converters.loading.sandbox.messages import Answer, Refusal, Request, read_answer
+from converters.loading.sandbox.messages import Answer, ChildRequest, Refusal, read_answer
 from edge.errors import ConfigError, EdgeError, ModelError
 from edge.system.children import with_this_parent
 from edge.text.printable import printable
@@ -26,7 +26,7 @@ _NOT_INHERITED: Final = re.compile(r"^PYTHON|KEY|TOKEN|SECRET|PASSW|CREDENTIAL",
 _MAX_GUARDS_BYTES: Final = 300
 
 
-def run_child(folder: Path, request: Request) -> Answer:
+def run_child(folder: Path, request: ChildRequest) -> Answer:
     """Start the child on `folder`, wait for its end, and give its answer.
 
     The answer's sandbox is what the child said before it opened the file.
@@ -66,7 +66,7 @@ def _said_first(child: subprocess.Popen[bytes]) -> str:
     return printable(said.decode("ascii", "replace"))
 
 
-def _environment(folder: Path, request: Request) -> dict[str, str]:
+def _environment(folder: Path, request: ChildRequest) -> dict[str, str]:
     inherited = {k: v for k, v in os.environ.items() if not _NOT_INHERITED.search(k)}
     search_path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
     own = {
@@ -93,14 +93,14 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
-def _too_long(request: Request) -> ModelError:
+def _too_long(request: ChildRequest) -> ModelError:
     return ModelError(
         f"{request.name} took longer than {request.limits.timeout_s:.0f} s to open and to run on "
         "a few images, and was stopped. A model that ends is needed; check where the file is from."
     )
 
 
-def _crashed(request: Request, exit_code: int) -> ModelError:
+def _crashed(request: ChildRequest, exit_code: int) -> ModelError:
     if exit_code == -signal.SIGXCPU:
         return _too_long(request)
     if exit_code == -signal.SIGKILL:

@@ -9,10 +9,11 @@ import os
 import sys
 from pathlib import Path
 
+from converters.int8.graphs import GRAPHS
 from converters.reference.evaluation.contact_sheet import contact_sheets, wrong_images
 from converters.reference.evaluation.evaluate import Judgement, evaluate
 from converters.reference.evaluation.fields import evaluation_fields
-from converters.reference.evaluation.graphs import KINDS, choose_graphs
+from converters.reference.evaluation.graphs import choose_graphs
 from converters.reference.evaluation.images import (
     EvaluationImages,
     images_of_folders,
@@ -147,7 +148,7 @@ def _add_evaluation(judge: argparse.ArgumentParser) -> None:
     judge.add_argument(
         "--graphs",
         metavar="NAMES",
-        help=f"all, or some of {', '.join(kind.name for kind in KINDS)} (fp32,int8)",
+        help=f"all, or some of {', '.join(GRAPHS)} (fp32,int8)",
     )
     judge.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     judge.add_argument(

@@ -6,19 +6,12 @@ from typing import Any, Final
 
 from converters.accuracy.statistics import paired_drop_interval
 from converters.accuracy.validation_size import THIN_CLASS_IMAGES
+from converters.int8.graphs import INT8, TITLES
 
-# What onnx_to_int8 builds first and the daemon runs on most workstations.
-DEFAULT_GRAPH: Final = "x86"
+# What most workstations run.
+DEFAULT_GRAPH: Final = INT8.target
 # The origin that image_set.draw_images gives.
 DRAWN_ORIGIN: Final = "drawn cells"
-
-_TARGETS: Final = {
-    "x86": "CPUs with VNNI",
-    "x86-7bit": "CPUs without VNNI",
-    "tensorrt": "NVIDIA GPUs",
-    "tensorrt8": "NVIDIA GPUs with TensorRT 8",
-    "fp16": "NVIDIA GPUs, not quantized",
-}
 
 Fields = dict[str, Any]
 
@@ -37,7 +30,7 @@ def graph_title(name: str) -> str:
 
 def graph_target(name: str) -> str:
     """The machines that a graph is for; empty where that is not known."""
-    return _TARGETS.get(name, "")
+    return TITLES.get(name, "")
 
 
 def rescued(graph: Fields) -> list[str]:

@@ -25,7 +25,7 @@ from converters.search.problem import Problem
 from converters.search.search import Solution, rescue, solve
 from converters.targets.attempt import Failure, attempt
 from converters.targets.half_model import HalfModel, half_refusal
-from converters.targets.request import Request, shared_images
+from converters.targets.request import ConversionRequest, shared_images
 from edge.command.progress import OnProgress
 from edge.errors import AccuracyGateError
 
@@ -64,7 +64,7 @@ class Quantized:
 
 
 def quantize_for_all(
-    request: Request,
+    request: ConversionRequest,
     fp32: onnx.ModelProto,
     images: ImageSet,
     judging: Judging,
@@ -164,7 +164,7 @@ class _Solving:
 
 
 def _problem(
-    request: Request,
+    request: ConversionRequest,
     fp32: onnx.ModelProto,
     images: ImageSet,
     judging: Judging,

@@ -23,7 +23,7 @@ DRAWN_VALIDATION_SEED: Final = 104_729
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ConversionRequest:
     """What the person asked for. Folders given here win over the card's.
 
     Attributes:
@@ -51,7 +51,7 @@ class Request:
 
 
 def calibration_images(
-    request: Request, scratch: Path, on_progress: OnProgress | None = None
+    request: ConversionRequest, scratch: Path, on_progress: OnProgress | None = None
 ) -> ImageSet | None:
     """The images to calibrate on, None without INT8; drawn ones are written into `scratch`.
 
@@ -81,7 +81,7 @@ def calibration_images(
 
 
 def validation_images(
-    request: Request, scratch: Path, on_progress: OnProgress | None = None
+    request: ConversionRequest, scratch: Path, on_progress: OnProgress | None = None
 ) -> ImageSet:
     """The labelled images to judge on; drawn ones are written into `scratch`.
 

@@ -13,7 +13,7 @@ from torch.export.graph_signature import ConstantArgument, InputKind, TensorArgu
 from converters.loading.checks.exported import what_it_runs
 from converters.loading.intake.inputs import BYTES_TAKEN
 from converters.loading.intake.subject.refusals import has_other_inputs
-from converters.loading.sandbox.messages import Request
+from converters.loading.sandbox.messages import ChildRequest
 from converters.loading.torch_graph.of_images import OfImages, takes_no_tensor
 from edge.errors import ModelError
 
@@ -34,7 +34,7 @@ class Program:
     facts: dict[str, Any]
 
 
-def open_exported_program(path: Path, request: Request, size: tuple[int, int]) -> Program:
+def open_exported_program(path: Path, request: ChildRequest, size: tuple[int, int]) -> Program:
     """The program as a module of images alone.
 
     Args:

@@ -20,8 +20,8 @@ from converters.loading.kinds.quantized import refuse_quantized_torch
 from converters.loading.sandbox.messages import (
     SOURCE_NAME,
     Answer,
+    ChildRequest,
     Refusal,
-    Request,
     SourceKind,
     read_request,
     write_answer,
@@ -46,7 +46,7 @@ def open_source(folder: Path) -> None:
     write_answer(folder, answer)
 
 
-def _open(folder: Path, request: Request, samples: NDArray[np.float32]) -> Answer:
+def _open(folder: Path, request: ChildRequest, samples: NDArray[np.float32]) -> Answer:
     path = folder / SOURCE_NAME
     kind = _kind(path, request)
     refuse_quantized_torch(path, kind, request.name)
@@ -71,7 +71,7 @@ def _open(folder: Path, request: Request, samples: NDArray[np.float32]) -> Answe
     return Answer(kind, facts, None)
 
 
-def _kind(path: Path, request: Request) -> SourceKind:
+def _kind(path: Path, request: ChildRequest) -> SourceKind:
     if not request.parts:
         return detect_kind(path, request.name)
     # They are of torch or safetensors, whose readers are needed anyway.
@@ -80,7 +80,7 @@ def _kind(path: Path, request: Request) -> SourceKind:
     return kind_of_parts(path.parent, request)
 
 
-def _cannot_open(request: Request, error: Exception) -> ModelError:
+def _cannot_open(request: ChildRequest, error: Exception) -> ModelError:
     refusal = ModelError(
         f"{request.name} cannot be opened ({type(error).__name__}: {reason_of(error)}). "
         f"{_remedy(request, error)}"
@@ -89,7 +89,7 @@ def _cannot_open(request: Request, error: Exception) -> ModelError:
     return refusal
 
 
-def _remedy(request: Request, error: Exception) -> str:
+def _remedy(request: ChildRequest, error: Exception) -> str:
     if _GPU.search(str(error)):
         return "It asks for a GPU: move the model to the CPU (model.cpu()) and export it again."
     if isinstance(error, PermissionError):

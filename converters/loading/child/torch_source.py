@@ -20,7 +20,7 @@ from converters.loading.child.exported_program import open_exported_program
 from converters.loading.intake.batch.free import FixedBatchError
 from converters.loading.intake.chain import take_in
 from converters.loading.intake.subject.subject import Subject
-from converters.loading.sandbox.messages import Request, SourceKind
+from converters.loading.sandbox.messages import ChildRequest, SourceKind
 from converters.loading.torch_graph.export import export
 from converters.loading.torch_graph.run import Ran, run_module
 from converters.loading.weights.open_weights import open_parts, open_pickle, open_safetensors
@@ -36,7 +36,7 @@ class _Loaded:
 
 
 def open_torch(
-    kind: SourceKind, path: Path, request: Request, samples: NDArray[np.float32]
+    kind: SourceKind, path: Path, request: ChildRequest, samples: NDArray[np.float32]
 ) -> tuple[SourceKind, Subject, dict[str, Any]]:
     """Load the file, run it on normalised images (n, 3, h, w), take its graph in.
 
@@ -60,7 +60,7 @@ def open_torch(
     return loaded.kind, taken_in(ran, request, samples), facts
 
 
-def taken_in(ran: Ran, request: Request, samples: NDArray[np.float32]) -> Subject:
+def taken_in(ran: Ran, request: ChildRequest, samples: NDArray[np.float32]) -> Subject:
     """The graph of a module that ran on the samples, for any batch.
 
     Raises:
@@ -78,7 +78,7 @@ def taken_in(ran: Ran, request: Request, samples: NDArray[np.float32]) -> Subjec
             raise fixed from None
 
 
-def _exported(ran: Ran, request: Request, samples: NDArray[np.float32], batch: int) -> Subject:
+def _exported(ran: Ran, request: ChildRequest, samples: NDArray[np.float32], batch: int) -> Subject:
     # Code by others is run once more; a network of our own is traced, which the guard disturbs.
     is_script = any(isinstance(m, torch.jit.ScriptModule) for m in ran.module.modules())
     height, width = samples.shape[2:]
@@ -88,7 +88,7 @@ def _exported(ran: Ran, request: Request, samples: NDArray[np.float32], batch: i
     return take_in(graph, request.name, request.class_count, samples, given)
 
 
-def _load(kind: SourceKind, path: Path, request: Request, size: tuple[int, int]) -> _Loaded:
+def _load(kind: SourceKind, path: Path, request: ChildRequest, size: tuple[int, int]) -> _Loaded:
     if kind in (SourceKind.TORCHSCRIPT, SourceKind.EXPORTED_PROGRAM):
         # Operators that give memory as they find it give NaN.
         torch.use_deterministic_algorithms(mode=True, warn_only=True)
@@ -107,7 +107,7 @@ def _load(kind: SourceKind, path: Path, request: Request, size: tuple[int, int])
     return _Loaded(opened.kind, opened.module, opened.facts)
 
 
-def _open_torchscript(path: Path, request: Request) -> nn.Module:
+def _open_torchscript(path: Path, request: ChildRequest) -> nn.Module:
     check_torchscript(path, request.name)
     with warnings.catch_warnings():
         # Laboratories hold TorchScript files; that torch advises against new ones is no help.

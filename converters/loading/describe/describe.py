@@ -15,7 +15,7 @@ from converters.loading.describe.findings import (
     Findings,
 )
 from converters.loading.describe.notes import CLASS_KEYS, noted
-from converters.loading.sandbox.messages import Request, SourceKind
+from converters.loading.sandbox.messages import ChildRequest, SourceKind
 from edge.errors import ModelError
 
 # Of TorchScript: what torch.jit.save was given beside the network.
@@ -23,7 +23,7 @@ _EXTRA: Final = "extra/"
 _MOST_TEXT_BYTES: Final = 256 * 1024
 
 
-def describe(kind: SourceKind, path: Path, request: Request) -> Description:
+def describe(kind: SourceKind, path: Path, request: ChildRequest) -> Description:
     """What the file tells; nothing in it is run.
 
     Raises:
@@ -47,7 +47,7 @@ def describe(kind: SourceKind, path: Path, request: Request) -> Description:
     return describe_pickle(path, request)
 
 
-def _needs_trust(kind: SourceKind, path: Path, request: Request) -> bool:
+def _needs_trust(kind: SourceKind, path: Path, request: ChildRequest) -> bool:
     """Refuses TorchScript that no conversion opens."""
     from converters.loading.checks.exported import what_it_runs
     from converters.loading.checks.torchscript import check_torchscript
@@ -58,7 +58,7 @@ def _needs_trust(kind: SourceKind, path: Path, request: Request) -> bool:
     return False
 
 
-def _describe_onnx(path: Path, request: Request) -> Findings:
+def _describe_onnx(path: Path, request: ChildRequest) -> Findings:
     from converters.loading.graph_file.graph import parse_graph
     from converters.onnx_graph.lookup import graph_inputs
 

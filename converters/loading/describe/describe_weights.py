@@ -12,7 +12,7 @@ from converters.loading.describe.findings import Description, Finding, Findings
 from converters.loading.describe.notes import noted
 from converters.loading.kinds.quantized import already_quantized, quantized_tensor_name
 from converters.loading.pickled.plain import as_mapping
-from converters.loading.sandbox.messages import Request, SourceKind
+from converters.loading.sandbox.messages import ChildRequest, SourceKind
 from converters.loading.weights.candidates import Candidate, find_candidates
 from converters.loading.weights.file_architecture import file_architecture
 from converters.loading.weights.open_weights import code_needed, is_module, refuse_useless
@@ -33,7 +33,7 @@ def describe_safetensors(path: Path) -> Findings:
     return noted(notes, "the file's notes").or_else(_of_tensors(Candidate("", tensors)))
 
 
-def describe_parts(kind: SourceKind, folder: Path, request: Request) -> Findings:
+def describe_parts(kind: SourceKind, folder: Path, request: ChildRequest) -> Findings:
     """The number of classes of weights in several files.
 
     Raises:
@@ -42,7 +42,7 @@ def describe_parts(kind: SourceKind, folder: Path, request: Request) -> Findings
     return _of_tensors(read_parts(kind, folder, request))
 
 
-def describe_pickle(path: Path, request: Request) -> Description:
+def describe_pickle(path: Path, request: ChildRequest) -> Description:
     """What stands beside the weights, and the number of classes.
 
     Raises:

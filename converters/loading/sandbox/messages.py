@@ -53,7 +53,7 @@ class SourceKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ChildRequest:
     """What the child is asked. `name` is the file's own name, for messages.
 
     `describes`: tell what the file says of its model, and open no network.
@@ -96,17 +96,17 @@ def source_copies(folder: Path, count: int) -> tuple[Path, ...]:
     return tuple(folder / (f"{SOURCE_NAME}{n}" if n else SOURCE_NAME) for n in range(count))
 
 
-def write_request(folder: Path, request: Request, samples: NDArray[np.float32]) -> None:
+def write_request(folder: Path, request: ChildRequest, samples: NDArray[np.float32]) -> None:
     """The parent's side: what to open, and normalised images (n, 3, h, w) to run it on."""
     atomic.write_file(folder / REQUEST_NAME, json.dumps(asdict(request)).encode())
     atomic.write_file(folder / _SAMPLES_NAME, _array_bytes(samples))
 
 
-def read_request(folder: Path) -> tuple[Request, NDArray[np.float32]]:
+def read_request(folder: Path) -> tuple[ChildRequest, NDArray[np.float32]]:
     """The child's side of `write_request`."""
     values = json.loads((folder / REQUEST_NAME).read_bytes())
     named = values["architecture"]
-    request = Request(
+    request = ChildRequest(
         **{
             **values,
             "architecture": named and Architecture(**named),

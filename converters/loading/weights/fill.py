@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from converters.architectures.file_names import file_names
 from converters.loading.kinds.quantized import already_quantized
-from converters.loading.sandbox.messages import Request
+from converters.loading.sandbox.messages import ChildRequest
 from converters.loading.weights.candidates import Candidate, average_words, unwrapped
 from converters.loading.weights.mismatch import does_not_fit
 from converters.loading.weights.prefixes import Match, matches
@@ -32,7 +32,7 @@ class Filled:
 
 
 def fill_network(
-    candidates: Sequence[Candidate], network: nn.Module, request: Request, architecture: str
+    candidates: Sequence[Candidate], network: nn.Module, request: ChildRequest, architecture: str
 ) -> Filled:
     """Fill the network with the first of the candidates that fits it.
 
@@ -66,7 +66,7 @@ def _closeness(match: Match) -> tuple[int, int]:
     return len(match.state) - len(match.shapes), -len(match.unexpected)
 
 
-def _choose(fitting: Sequence[Match], request: Request) -> Match:
+def _choose(fitting: Sequence[Match], request: ChildRequest) -> Match:
     """A moving average before all others, then what lies under the usual keys."""
     pool = [match for match in fitting if match.is_average] or list(fitting)
     alike = [m for m in pool if m.candidate.rank == pool[0].candidate.rank]
@@ -88,7 +88,7 @@ def _are_equal(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> boo
     return all(name in second and torch.equal(first[name], second[name]) for name in first)
 
 
-def _refuse_quantized(chosen: Match, wanted: Mapping[str, Tensor], request: Request) -> None:
+def _refuse_quantized(chosen: Match, wanted: Mapping[str, Tensor], request: ChildRequest) -> None:
     for name, tensor in chosen.state.items():
         if wanted[name].is_floating_point() and not _is_float(tensor):
             raise already_quantized(request.name, f"{name[:80]} in {_type_name(tensor)}")

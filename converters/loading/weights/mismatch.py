@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from converters.loading.sandbox.messages import Request
+from converters.loading.sandbox.messages import ChildRequest
 from converters.loading.weights.prefixes import Match
 from edge.errors import ModelError
 
@@ -23,7 +23,7 @@ _CHANGED: Final = (
 )
 
 
-def does_not_fit(match: Match, request: Request, architecture: str) -> ModelError:
+def does_not_fit(match: Match, request: ChildRequest, architecture: str) -> ModelError:
     """The refusal of the weights that come nearest to the architecture."""
     agree = len(match.state) - len(match.shapes)
     wanted = len(match.state) + len(match.missing)
@@ -56,7 +56,7 @@ def _quoted(name: str) -> str:
     return f'"{name[:80]}"'
 
 
-def _advice(match: Match, request: Request) -> str:
+def _advice(match: Match, request: ChildRequest) -> str:
     for signs, advice in _CHANGED:
         if any(sign in name for sign in signs for name in match.unexpected):
             return f"The network {advice}."
@@ -73,7 +73,7 @@ def _advice(match: Match, request: Request) -> str:
     return "Name the architecture that the file was trained with."
 
 
-def _has_other_classes(match: Match, request: Request) -> bool:
+def _has_other_classes(match: Match, request: ChildRequest) -> bool:
     """Whether the last layer's size is all that differs."""
     return (
         bool(match.shapes)

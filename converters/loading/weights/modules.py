@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.modules.loss import _Loss
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from converters.loading.sandbox.messages import Request
+from converters.loading.sandbox.messages import ChildRequest
 from converters.loading.weights.candidates import KNOWN_KEYS, is_average
 from converters.loading.weights.walk import contents
 from edge.errors import ModelError
@@ -29,7 +29,7 @@ def main_module(loaded: object) -> tuple[str, nn.Module | None]:
     return "", None
 
 
-def only_module(loaded: object, request: Request) -> tuple[str, nn.Module | None]:
+def only_module(loaded: object, request: ChildRequest) -> tuple[str, nn.Module | None]:
     """The only module anywhere in it, or the only one that is an average, with its key.
 
     Raises:

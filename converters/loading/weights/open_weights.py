@@ -15,7 +15,7 @@ from converters.loading.kinds.quantized import already_quantized, quantized_name
 from converters.loading.pickled.machine import Made
 from converters.loading.pickled.plain import reaching, unplain
 from converters.loading.pickled.torch_file import Content
-from converters.loading.sandbox.messages import Request, SourceKind
+from converters.loading.sandbox.messages import ChildRequest, SourceKind
 from converters.loading.weights.candidates import KNOWN_KEYS, Candidate, find_candidates, is_average
 from converters.loading.weights.file_architecture import file_architecture
 from converters.loading.weights.fill import fill_network
@@ -41,7 +41,7 @@ class Opened:
     facts: dict[str, Any]
 
 
-def open_safetensors(path: Path, request: Request) -> Opened:
+def open_safetensors(path: Path, request: ChildRequest) -> Opened:
     """The card's architecture with the tensors of a safetensors file.
 
     Raises:
@@ -52,7 +52,7 @@ def open_safetensors(path: Path, request: Request) -> Opened:
     return _filled([Candidate("", tensors)], None, request, SourceKind.SAFETENSORS)
 
 
-def open_parts(kind: SourceKind, folder: Path, request: Request) -> Opened:
+def open_parts(kind: SourceKind, folder: Path, request: ChildRequest) -> Opened:
     """The card's architecture with the tensors of all parts in the child's folder.
 
     Raises:
@@ -62,7 +62,7 @@ def open_parts(kind: SourceKind, folder: Path, request: Request) -> Opened:
     return _filled([read_parts(kind, folder, request)], None, request, kind)
 
 
-def open_pickle(path: Path, request: Request) -> Opened:
+def open_pickle(path: Path, request: ChildRequest) -> Opened:
     """The network in a file of torch.save; its code runs only where the request trusts it.
 
     Raises:
@@ -89,7 +89,7 @@ def open_pickle(path: Path, request: Request) -> Opened:
 
 
 def refuse_useless(
-    content: Content, candidates: Sequence[Candidate], code: Sequence[str], request: Request
+    content: Content, candidates: Sequence[Candidate], code: Sequence[str], request: ChildRequest
 ) -> None:
     """Refuse what is of no use whatever the card says.
 
@@ -128,7 +128,7 @@ def _state(made: Made) -> dict[Any, Any] | None:
     return made.state if isinstance(made.state, dict) else None
 
 
-def _trusted(path: Path, request: Request, names: list[str], advice: str) -> Opened:
+def _trusted(path: Path, request: ChildRequest, names: list[str], advice: str) -> Opened:
     """What the file gives when its own code has made it."""
     shown = names[:_MOST_NAMES]
     if not request.trusted:
@@ -160,7 +160,7 @@ def _advice(names: Iterable[str]) -> str:
 
 
 def _filled(
-    candidates: Sequence[Candidate], tree: object, request: Request, kind: SourceKind
+    candidates: Sequence[Candidate], tree: object, request: ChildRequest, kind: SourceKind
 ) -> Opened:
     named = file_architecture(tree, request.class_count) if request.architecture is None else None
     architecture = request.architecture or named
@@ -171,7 +171,7 @@ def _filled(
     return Opened(found, filled.network, facts)
 
 
-def no_weights(loaded: object, request: Request) -> ModelError:
+def no_weights(loaded: object, request: ChildRequest) -> ModelError:
     """The refusal of a file without tensors under names."""
     if isinstance(loaded, dict):
         found = ", ".join(str(key)[:30] for key in list(loaded)[:8]) or "nothing"

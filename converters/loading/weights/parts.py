@@ -9,13 +9,13 @@ from torch import Tensor
 
 from converters.loading.kinds.detect import detect_kind
 from converters.loading.pickled.plain import unplain
-from converters.loading.sandbox.messages import Request, SourceKind, source_copies
+from converters.loading.sandbox.messages import ChildRequest, SourceKind, source_copies
 from converters.loading.weights.candidates import Candidate, find_candidates
 from converters.loading.weights.read import read_pickle_file, read_safetensors
 from edge.errors import ModelError
 
 
-def kind_of_parts(folder: Path, request: Request) -> SourceKind:
+def kind_of_parts(folder: Path, request: ChildRequest) -> SourceKind:
     """The kind of the files in the child's folder, which are parts of one state dict.
 
     Raises:
@@ -32,7 +32,7 @@ def kind_of_parts(folder: Path, request: Request) -> SourceKind:
     return kinds[0]
 
 
-def read_parts(kind: SourceKind, folder: Path, request: Request) -> Candidate:
+def read_parts(kind: SourceKind, folder: Path, request: ChildRequest) -> Candidate:
     """All tensors of the parts.
 
     Raises:
@@ -54,7 +54,7 @@ def read_parts(kind: SourceKind, folder: Path, request: Request) -> Candidate:
     return Candidate("", tensors)
 
 
-def _pickled(path: Path, name: str, request: Request) -> dict[str, Tensor]:
+def _pickled(path: Path, name: str, request: ChildRequest) -> dict[str, Tensor]:
     content = read_pickle_file(path, replace(request, name=name))
     code = unplain(content.names)
     found = [c for c in find_candidates(content.tree) if not c.key]

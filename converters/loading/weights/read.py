@@ -9,7 +9,7 @@ from torch import Tensor
 
 from converters.loading.pickled.machine import PickleError, TruncatedError
 from converters.loading.pickled.torch_file import Content, read_torch_file
-from converters.loading.sandbox.messages import Request
+from converters.loading.sandbox.messages import ChildRequest
 from edge.errors import ModelError
 
 
@@ -22,7 +22,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         return tensors, file.metadata() or {}
 
 
-def read_pickle_file(path: Path, request: Request) -> Content:
+def read_pickle_file(path: Path, request: ChildRequest) -> Content:
     """What a file of torch.save or pickle.dump holds, as plain data.
 
     Raises:

@@ -2,50 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import onnx
 
 from converters.fp16.rounded import rounded
+from converters.int8.graphs import FP32, GRAPHS, INT8, GraphKind
 from converters.int8.target_session import may_be_fused, open_as_target
-from converters.layers.placement import TENSORRT, TENSORRT8, X86, X86_7BIT, Placement
 from edge.backends.onnx import OnnxSession, open_onnx
 from edge.bundle import Bundle
 from edge.errors import ConfigError
 from edge.golden import golden_labeller, open_labeller
 from edge.labeller import Labeller
-from edge.manifest import ROLE_MODEL, Artefact
+from edge.manifest import Artefact
 
-REFERENCE: Final = "fp32"
+REFERENCE: Final = FP32.name
 ALL: Final = "all"
 
 
-@dataclass(frozen=True, slots=True)
-class GraphKind:
-    """How a graph is called here, what the manifest says of it, and how it was quantized."""
-
-    name: str
-    precision: str
-    requires: dict[str, str]
-    placement: Placement | None = None
-
-    def is_kind_of(self, artefact: Artefact) -> bool:
-        """Whether a bundle's file may be this graph; what its manifest leaves open fits."""
-        is_model = artefact.role == ROLE_MODEL and artefact.precision == self.precision
-        needs = artefact.requires
-        return is_model and all(needs.get(k, v) == v for k, v in self.requires.items())
-
-
-KINDS: Final = (
-    GraphKind(REFERENCE, "fp32", {"backend": "onnxruntime"}),
-    GraphKind("int8", "int8", {"backend": "onnxruntime", "cpu": "vnni"}, X86),
-    GraphKind("int8-7bit", "int8", {"backend": "onnxruntime", "cpu": "any"}, X86_7BIT),
-    GraphKind("int8-tensorrt", "int8", {"backend": "tensorrt", "typing": "strong"}, TENSORRT),
-    GraphKind("int8-tensorrt8", "int8", {"backend": "tensorrt", "typing": "weak"}, TENSORRT8),
-    GraphKind("fp16", "fp16", {"backend": "tensorrt"}),
-)
-_DEFAULT: Final = (REFERENCE, "int8")
+_DEFAULT: Final = (FP32.name, INT8.name)
 
 
 def choose_graphs(bundle: Bundle, wanted: str | None) -> list[str]:
@@ -81,7 +56,7 @@ def open_graph(bundle: Bundle, name: str) -> Labeller:
     Raises:
         BackendError: a golden image gave other logits than at the conversion.
     """
-    kind = next(kind for kind in KINDS if kind.name == name)
+    kind = GRAPHS[name]
     artefact = _held(bundle)[name]
     content = bundle.read(artefact.path)
     if kind.requires["backend"] == "onnxruntime":
@@ -100,9 +75,9 @@ def _open_for_gpu(kind: GraphKind, model: onnx.ModelProto) -> OnnxSession:
 def _held(bundle: Bundle) -> dict[str, Artefact]:
     """The bundle's file of each kind of graph; a file is of the first kind that it may be."""
     held: dict[str, Artefact] = {}
-    for kind in KINDS:
+    for kind in GRAPHS.values():
         left = (a for a in bundle.artefacts if a not in held.values())
-        found = next((a for a in left if kind.is_kind_of(a)), None)
+        found = next((a for a in left if kind.may_be(a)), None)
         if found:
             held[kind.name] = found
     return held

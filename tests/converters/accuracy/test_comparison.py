@@ -43,7 +43,7 @@ def test_judge_names_the_precision_that_it_judged() -> None:
 
 def test_evidence_counts_accuracy_drop_and_agreement() -> None:
     found = evidence((0, A, A, 90), (0, A, B, 2), (1, B, B, 6), (1, A, B, 2))
-    fp32, int8 = found.accuracy("fp32"), found.accuracy("int8")
+    fp32, int8 = found.accuracy("fp32"), found.accuracy("candidate")
     assert fp32 is not None
     assert int8 is not None
     assert (fp32.count, int8.count, fp32.total) == (98, 98, 100)
@@ -150,8 +150,8 @@ def test_gate_with_wrong_limit_says_which(wrong: object) -> None:
 def test_choose_golden_takes_sure_agreeing_images_of_every_class() -> None:
     weak = [0.1, 0.0]
     found = evidence((0, A, A, 20), (0, weak, weak, 20), (1, B, B, 3), (1, A, B, 5))
-    chosen = choose_golden(found.fp32, found.int8, 8)
+    chosen = choose_golden(found.fp32, found.candidate, 8)
     assert len(chosen) == 8
     assert sum(found.fp32[i].argmax() == 1 for i in chosen) == 3
-    assert all(found.fp32[i].argmax() == found.int8[i].argmax() for i in chosen)
+    assert all(found.fp32[i].argmax() == found.candidate[i].argmax() for i in chosen)
     assert all(np.ptp(found.fp32[i]) > 1 for i in chosen)

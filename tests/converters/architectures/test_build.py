@@ -18,7 +18,7 @@ from converters.architectures.name import Architecture, parse_architecture
 from converters.inputs.card import read_card
 from converters.loading.samples import normalise
 from converters.loading.sandbox.limits import Limits
-from converters.loading.sandbox.messages import Request, read_request, write_request
+from converters.loading.sandbox.messages import ChildRequest, read_request, write_request
 from edge.errors import ConfigError
 from tests.support.networks.tiny_network import CARD, TinyNetwork
 
@@ -182,7 +182,7 @@ def test_card_s_mapping_reaches_the_child_as_it_was_given(tmp_path: Path) -> Non
     expected = Architecture("timm:vit_tiny_patch16_224", {"img_size": [96, 96]})
     assert card.architecture == expected
     assert str(card.architecture) == "timm:vit_tiny_patch16_224(img_size=[96, 96])"
-    request = Request("a", "0", card.architecture, 3, trusted=False, limits=Limits())
+    request = ChildRequest("a", "0", card.architecture, 3, trusted=False, limits=Limits())
     images = torch.zeros(1, 32, 32, 3, dtype=torch.uint8).numpy()
     write_request(tmp_path, request, normalise(images, card.input))
     assert read_request(tmp_path)[0] == request

@@ -371,10 +371,10 @@ def test_choose_graphs_takes_what_the_bundle_holds(small_bundle: Path) -> None:
     assert choose_graphs(load_bundle(small_bundle), None) == ["fp32", "int8"]
     add_tensorrt_graphs(small_bundle)
     bundle = load_bundle(small_bundle)
-    assert choose_graphs(bundle, "all") == ["fp32", "int8", "int8-tensorrt", "fp16"]
-    assert choose_graphs(bundle, "fp16, fp32,fp16") == ["fp16", "fp32"]
-    with pytest.raises(ConfigError, match="no graph 'int8-7bit'"):
-        choose_graphs(bundle, "int8-7bit")
+    assert choose_graphs(bundle, "all") == ["fp32", "int8", "int8.trt", "fp16.trt"]
+    assert choose_graphs(bundle, "fp16.trt, fp32,fp16.trt") == ["fp16.trt", "fp32"]
+    with pytest.raises(ConfigError, match=r"no graph 'int8\.7bit'"):
+        choose_graphs(bundle, "int8.7bit")
 
 
 def test_choose_graphs_of_an_fp32_bundle_takes_fp32_alone(small_bundle: Path) -> None:
@@ -387,7 +387,7 @@ def test_choose_graphs_of_an_fp32_bundle_takes_fp32_alone(small_bundle: Path) ->
 def test_evaluate_all_graphs_finds_what_the_converter_found(converted: Path) -> None:
     bundle = load_bundle(converted)
     names = choose_graphs(bundle, "all")
-    assert names == ["fp32", "int8", "int8-7bit", "int8-tensorrt", "int8-tensorrt8", "fp16"]
+    assert names == ["fp32", "int8", "int8.7bit", "int8.trt", "int8.trt8", "fp16.trt"]
     files = [
         LabelledFile(path, path.parent.name)
         for path in sorted((converted.parent / "validation").glob("*/*.jpg"))
@@ -418,7 +418,7 @@ def test_open_graph_for_tensorrt_is_computed_as_it_is_written(
     monkeypatch.setattr("converters.reference.evaluation.graphs.open_onnx", spy)
     monkeypatch.setattr("converters.int8.target_session.open_onnx", spy)
     bundle = load_bundle(converted)
-    for name in ("int8-tensorrt", "int8-tensorrt8", "fp16", "fp32"):
+    for name in ("int8.trt", "int8.trt8", "fp16.trt", "fp32"):
         open_graph(bundle, name)
     # FP16 is rounded to; ONNX Runtime's kernels for quantized graphs are not TensorRT's.
     assert opened == [(False, True), (False, True), (True, True), (True, False)]

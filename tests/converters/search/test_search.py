@@ -161,7 +161,7 @@ def test_solve_is_repeatable(problem: Problem, onnx_checker: Callable[[bytes], N
     content = first.int8.model.SerializeToString(deterministic=True)
     onnx_checker(content)
     assert content == second.int8.model.SerializeToString(deterministic=True)
-    assert np.array_equal(first.evidence.int8, second.evidence.int8)
+    assert np.array_equal(first.evidence.candidate, second.evidence.candidate)
 
 
 def refusing_with(
@@ -174,7 +174,7 @@ def refusing_with(
         judged.append(int8)
         evidence, _checks = problem.judge(int8, X86)
         value = left.pop(0) if left else divergences[-1]
-        moved = replace(evidence, int8=evidence.fp32 + np.float32(value) * WRONG)
+        moved = replace(evidence, candidate=evidence.fp32 + np.float32(value) * WRONG)
         return moved, [Check("divergence", value, 0.0, holds=False, text=f"diverges by {value}")]
 
     return replace(problem, judge=judge), left

@@ -19,11 +19,11 @@ from converters.loading.intake.heads import HEADS
 from converters.loading.intake.subject.running import open_graph
 from converters.loading.intake.subject.subject import Subject
 from converters.loading.sandbox.limits import Limits
-from converters.loading.sandbox.messages import Request
+from converters.loading.sandbox.messages import ChildRequest
 from converters.loading.torch_graph.run import run_module
 
 CLASS_COUNT = 3
-REQUEST = Request("m.pt", "0" * 64, None, CLASS_COUNT, trusted=False, limits=Limits())
+REQUEST = ChildRequest("m.pt", "0" * 64, None, CLASS_COUNT, trusted=False, limits=Limits())
 SAMPLES: NDArray[np.float32] = (
     np.random.default_rng(0).normal(0, 1, (5, 3, 32, 32)).astype(np.float32)
 )

@@ -13,7 +13,7 @@ from torch import nn
 
 from converters.architectures.name import Architecture
 from converters.loading.sandbox.limits import Limits
-from converters.loading.sandbox.messages import Request, SourceKind
+from converters.loading.sandbox.messages import ChildRequest, SourceKind
 from converters.loading.weights.open_weights import Opened, open_pickle
 from edge.errors import ModelError
 from tests.support.networks.tiny_network import TinyNetwork
@@ -25,7 +25,7 @@ TINY = Architecture("tests.support.networks.tiny_network:TinyNetwork")
 def opened(folder: Path, content: Any, *, trusted: bool = False) -> Opened:
     torch.save(content, folder / "a.pt")
     digest = hashlib.sha256((folder / "a.pt").read_bytes()).hexdigest()
-    request = Request("a.pt", digest, TINY, 3, trusted=trusted, limits=Limits())
+    request = ChildRequest("a.pt", digest, TINY, 3, trusted=trusted, limits=Limits())
     return open_pickle(folder / "a.pt", request)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from converters.architectures.name import Architecture
 from converters.loading.sandbox.limits import Limits
-from converters.loading.sandbox.messages import Request, SourceKind
+from converters.loading.sandbox.messages import ChildRequest, SourceKind
 from converters.loading.weights.open_weights import Opened, open_pickle
 from edge.errors import ConfigError, ModelError
 from tests.support.networks.tiny_network import TinyNetwork
@@ -27,7 +27,7 @@ def opened(
     folder: Path, content: Any, architecture: Architecture | None = TINY, classes: int = 3
 ) -> Opened:
     torch.save(content, folder / "a.pt")
-    request = Request("a.pt", "0" * 64, architecture, classes, trusted=False, limits=Limits())
+    request = ChildRequest("a.pt", "0" * 64, architecture, classes, trusted=False, limits=Limits())
     return open_pickle(folder / "a.pt", request)
 
 
