@@ -39,7 +39,6 @@ from daemon.service_parts import ServiceParts
 from daemon.supervision.known_image import KnownImage
 from daemon.supervision.reporter import Reporter
 from daemon.supervision.supervisor import Supervisor, Watched
-from daemon.system.folder_locks import FolderLocks, owned_folders
 from daemon.system.state_dir import owned_state_dir
 from daemon.system.unicode_form import OTHER_FORM
 from daemon.worker_threads import StopRequest
@@ -127,7 +126,7 @@ def _assemble(
     metrics = Metrics(health, [watch.folder for watch in config.watch])
     metrics.add_labels(current_model.model.facts)
     patience = _patience(config, is_once=is_once)
-    comparison = _comparison(config, watch_folders, storage.place)
+    comparison = _comparison(config, watch_folders, storage.destination)
     return ServiceParts(
         config=config,
         journal=storage.journal,
@@ -137,8 +136,8 @@ def _assemble(
             watch_folders,
             lambda: current_model.model.facts,
             config.results.formats,
-            storage.place,
-            Outage(storage.locks, health, config.retry, storage.journal.try_refused_now),
+            storage.destination,
+            Outage(storage.destination, health, config.retry, storage.journal.try_refused_now),
             TakenNames(health, is_once=is_once),
         ),
         require_state_dir=storage.require_state_dir,
@@ -158,8 +157,7 @@ class _Storage:
 
     pseudonyms: Pseudonyms
     journal: Journal
-    place: Destination
-    locks: FolderLocks
+    destination: Destination
     require_state_dir: Callable[[], None]
 
 
@@ -172,11 +170,10 @@ def _open_storage(config: Config, stack: ExitStack) -> _Storage:
     failpoint("startup.journal_opened")
     journal.check_writable()
     watch_folders = [watch.folder for watch in config.watch]
-    place = Destination(config.results.folder, watch_folders)
+    destination = Destination(config.results.folder, watch_folders)
     trees = [config.results_folder(watch) for watch in config.watch]
-    place.make(trees)
-    locks = stack.enter_context(owned_folders(watch_folders, trees))
-    return _Storage(pseudonyms, journal, place, locks, require_state_dir)
+    stack.enter_context(destination.held(trees))
+    return _Storage(pseudonyms, journal, destination, require_state_dir)
 
 
 def open_current_model(
@@ -250,10 +247,10 @@ def _patience(config: Config, *, is_once: bool) -> GracePeriod:
 
 
 def _comparison(
-    config: Config, watch_folders: dict[int, WatchFolder], place: Destination
+    config: Config, watch_folders: dict[int, WatchFolder], destination: Destination
 ) -> Comparison:
     def has_all_sidecars(target: Path) -> bool:
-        place.require({target.parent})
+        destination.require({target.parent})
         return has_sidecars(target, config.results.formats)
 
     return Comparison(watch_folders, config.limits, has_all_sidecars, config.retry.first_delay_s)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from daemon.image.reading_errors import OUT_OF_RESOURCES
 from daemon.system.bounded_call import ANSWER_S, call_each, no_answer
+from daemon.system.folder_locks import FolderLocks, owned_folders
 from daemon.system.mounts import MountMemory
 from daemon.system.this_user import give_permission
 from edge.errors import StorageError
@@ -40,7 +41,9 @@ class Destination:
             StorageError: the results folder is not there or does not answer.
         """
         self._folder = folder
-        name, places = ("watch", watch_folders) if folder is None else ("results", [folder])
+        self._watch_folders = tuple(watch_folders)
+        self._locks: FolderLocks | None = None
+        name, places = ("watch", self._watch_folders) if folder is None else ("results", [folder])
         self._bases = {place: _Base(place, f"the {name} folder") for place in places}
         looks = {place: partial(self._look, place) for place in self._bases}
         problems = call_each(looks, ANSWER_S, "results-place")
@@ -68,8 +71,35 @@ class Destination:
             names = folder.relative_to(base.path).parts
             return opened.below(names, make=not self.is_beside, gives=True)
 
-    def make(self, trees: Iterable[Path]) -> None:
-        """Have the trees of several watch folders be there; waits no longer than for an answer."""
+    @contextmanager
+    def held(self, trees: Iterable[Path]) -> Iterator[None]:
+        """Make the trees of the watch folders, and keep a second daemon from them in the block.
+
+        Raises:
+            InUseError: another daemon holds a watch folder or a tree.
+        """
+        trees = tuple(trees)
+        self._make_all(trees)
+        with owned_folders(self._watch_folders, trees) as self._locks:
+            yield
+
+    def hold(self, folders: Iterable[Path]) -> None:
+        """Lock the trees of these folders again, where an outage released their locks.
+
+        Raises:
+            InUseError: another daemon has locked them meanwhile.
+            StorageError: they cannot be locked.
+        """
+        if self._locks is not None:
+            self._locks.require(folders)
+
+    def release(self) -> None:
+        """Give the locks of the trees back, so that a failing disk can be unmounted."""
+        if self._locks is not None:
+            self._locks.release()
+
+    def _make_all(self, trees: Iterable[Path]) -> None:
+        """Make what is not there yet; waits no longer than for an answer."""
         call_each({tree: partial(self._make, tree) for tree in trees}, ANSWER_S, "results-trees")
 
     def require(self, folders: Iterable[Path]) -> None:

@@ -13,8 +13,8 @@ from typing import Final
 
 from daemon.config.retry_policy import RetryPolicy
 from daemon.health.health import Health
+from daemon.results.destination import Destination
 from daemon.system.clock import Clock
-from daemon.system.folder_locks import FolderLocks
 from edge.errors import StorageError
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Outage:
 
     def __init__(
         self,
-        locks: FolderLocks,
+        destination: Destination,
         health: Health,
         policy: RetryPolicy,
         on_freed: Callable[[], object],
@@ -61,13 +61,13 @@ class Outage:
         """Know of none.
 
         Args:
-            locks: let go of while nothing can be written.
+            destination: whose locks are released while nothing can be written there.
             health: told.
             policy: how long images wait.
             on_freed: has the images that wait tried now.
             clock: monotonic.
         """
-        self._locks = locks
+        self._destination = destination
         self._health = health
         self._policy = policy
         self._on_freed = on_freed
@@ -96,7 +96,7 @@ class Outage:
             StorageError: they cannot be held.
         """
         try:
-            self._locks.require(folders)
+            self._destination.hold(folders)
         except StorageError as error:
             if not self._has_lost_lock:
                 log.error("%s", error)  # noqa: TRY400 - one line
@@ -113,7 +113,7 @@ class Outage:
             if not is_known or now_s - self._written_s > self._long_s:
                 self._is_on, self._begun_s = True, now_s
             if self._is_on:
-                self._locks.release()
+                self._destination.release()
                 self._say(reason)
             self._update_health()
             return self._delay_s(refusal, now_s)

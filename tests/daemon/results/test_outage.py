@@ -25,14 +25,14 @@ FULL = "No space left on device"
 POLICY = RetryPolicy(first_delay_s=1.0, max_delay_s=60.0)
 
 
-class Locks:
-    """The locks of the results, as far as trouble needs them."""
+class Held:
+    """The locks of a destination, as far as an outage needs them."""
 
     def __init__(self) -> None:
         self.are_held = True
         self.problem: StorageError | None = None
 
-    def require(self, _paths: Collection[Path]) -> None:
+    def hold(self, _paths: Collection[Path]) -> None:
         if self.problem:
             raise self.problem
         self.are_held = True
@@ -46,7 +46,7 @@ class Case:
 
     def __init__(self) -> None:
         self.now_s = 1000.0
-        self.locks = Locks()
+        self.locks = Held()
         self.health = Health()
         self.freed = 0
         self.outage = Outage(
