@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,11 +21,11 @@ from daemon.intake.settle import GRACE_FACTOR
 from daemon.journal.journal import Journal, open_journal
 from daemon.log.image_log import ImageLog
 from daemon.log.journald import Pseudonyms, open_pseudonyms
-from daemon.model.current_model import CurrentModel
-from daemon.model.gpu_failure import GpuFailure, gpu_marker_while_opening, take_gpu_marker
+from daemon.model.current_model import CurrentModel, open_current_model
+from daemon.model.gpu_failure import GpuFailure
 from daemon.model.gpu_return import GpuReturn, works_in_child
 from daemon.model.label_job import GracePeriod, LabelJob
-from daemon.model.open_model import Model, OpenModel, open_model
+from daemon.model.open_model import model_opener
 from daemon.recovery import recover_claims, requeue_unreadable
 from daemon.results.destination import Destination
 from daemon.results.outage import Outage
@@ -42,8 +41,7 @@ from daemon.supervision.supervisor import Supervisor, Watched
 from daemon.system.state_dir import owned_state_dir
 from daemon.system.unicode_form import OTHER_FORM
 from daemon.worker_threads import StopRequest
-from edge.backends.select import ONNXRUNTIME, Opening
-from edge.bundle import Bundle
+from edge.backends.select import Opening
 from edge.failpoints import VARIABLE, arm_failpoints, failpoint
 
 log = logging.getLogger(__name__)
@@ -83,7 +81,8 @@ def opened_service(
         storage = _open_storage(config, stack)
         journal = storage.journal
         stages = Stages()
-        current_model = open_current_model(config, stages, notifier, gpu_failure)
+        opening = _announced(notifier)
+        current_model = open_current_model(config, stages, opening, gpu_failure)
         stack.callback(current_model.close)
         failpoint("startup.model_opened")
         watch_folders = config.watch_folders(journal.serve)
@@ -176,47 +175,9 @@ def _open_storage(config: Config, stack: ExitStack) -> _Storage:
     return _Storage(pseudonyms, journal, destination, require_state_dir)
 
 
-def open_current_model(
-    config: Config, stages: Stages, notifier: Notifier, gpu_failure: GpuFailure | None = None
-) -> CurrentModel:
-    """The configured model; on the CPU where the last process or service gave the GPU up.
-
-    Raises:
-        BundleError, BackendError: it cannot be used here.
-    """
-    open_ = _opener(config, stages, notifier)
-    failure = gpu_failure or GpuFailure()
-    is_auto = config.backend == "auto"
-    if not is_auto:
-        failure.since_s = None
-    elif reason := take_gpu_marker(config.state_dir):
-        log.warning("the GPU failed before this start (%s); the CPU labels for a while", reason)
-        failure.note(time.monotonic())
-    if failure.since_s is not None:
-        model = open_(ONNXRUNTIME, None)
-    elif is_auto:
-        with gpu_marker_while_opening(config.state_dir) as note:
-            model = _opener(config, stages, notifier, on_gpu=note)(config.backend, None)
-    else:
-        model = open_(config.backend, None)
-    return CurrentModel(model, open_, may_fail_over=is_auto, gpu_failure=failure)
-
-
-def _opener(
-    config: Config, stages: Stages, notifier: Notifier, on_gpu: Callable[[], None] = lambda: None
-) -> OpenModel:
-    """Opens models as configured; `on_gpu` is called before a GPU is opened."""
-    opening = replace(_announced(notifier), on_gpu=on_gpu)
-
-    def open_(backend: str, bundle: Bundle | None) -> Model:
-        return open_model(config, backend=backend, bundle=bundle, opening=opening, stages=stages)
-
-    return open_
-
-
 def _supervisor(parts: ServiceParts, current_model: CurrentModel, notifier: Notifier) -> Supervisor:
     config, stop_request = parts.config, parts.stop_request
-    open_ = _opener(config, parts.stages, notifier)
+    open_ = model_opener(config, parts.stages, _announced(notifier))
     return Supervisor(
         Watched(
             current_model=current_model,

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from daemon.model.gpu_failure import GpuFailure
-from daemon.model.open_model import Model, OpenModel
+from daemon.config.config import Config
+from daemon.health.stages import Stages
+from daemon.model.gpu_failure import GpuFailure, gpu_marker_while_opening, take_gpu_marker
+from daemon.model.open_model import Model, OpenModel, model_opener
 from daemon.system.clock import Clock
 from edge.backends.onnx import BACKEND_NAME
-from edge.backends.select import ONNXRUNTIME
+from edge.backends.select import ONNXRUNTIME, Opening
 from edge.errors import BackendError, DeviceError, EdgeError, TransientError
 from edge.labeller import Outcome
 from edge.sidecar import ModelFacts
@@ -127,6 +130,39 @@ class CurrentModel:
         with self._lock:
             self._is_closed = True
         _close(self._model)
+
+
+def open_current_model(
+    config: Config, stages: Stages, opening: Opening, gpu_failure: GpuFailure | None = None
+) -> CurrentModel:
+    """Open the configured model; on the CPU where the GPU failed before.
+
+    Args:
+        stages: told while an inference runs.
+        opening: who is told of choices and progress.
+        gpu_failure: of the service before in this process; that of the process before is read from
+            the state folder.
+
+    Raises:
+        BundleError, BackendError: it cannot be used here.
+    """
+    open_ = model_opener(config, stages, opening)
+    failure = gpu_failure or GpuFailure()
+    is_auto = config.backend == "auto"
+    if not is_auto:
+        failure.since_s = None
+    elif reason := take_gpu_marker(config.state_dir):
+        log.warning("the GPU failed before this start (%s); the CPU labels for a while", reason)
+        failure.note(time.monotonic())
+    if failure.since_s is not None:
+        model = open_(ONNXRUNTIME, None)
+    elif is_auto:
+        with gpu_marker_while_opening(config.state_dir) as write_marker:
+            marked = replace(opening, on_gpu=write_marker)
+            model = model_opener(config, stages, marked)(config.backend, None)
+    else:
+        model = open_(config.backend, None)
+    return CurrentModel(model, open_, may_fail_over=is_auto, gpu_failure=failure)
 
 
 def _close(model: Model) -> None:

@@ -87,6 +87,15 @@ def open_model(
     return Model(bundle, watched, labeller, model_facts(bundle, watched), image_s)
 
 
+def model_opener(config: Config, stages: Stages, opening: Opening) -> OpenModel:
+    """Opens models as configured: `open_model` with all but the back end and the bundle given."""
+
+    def open_(backend: str, bundle: Bundle | None) -> Model:
+        return open_model(config, backend=backend, bundle=bundle, opening=opening, stages=stages)
+
+    return open_
+
+
 def _open_session(
     bundle: Bundle, config: Config, backend: str, opening: Opening
 ) -> InferenceSession:

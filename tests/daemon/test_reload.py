@@ -19,6 +19,7 @@ from daemon import startup
 from daemon.config.config import Config
 from daemon.health.systemd import Notifier
 from daemon.journal.journal import Journal
+from daemon.model.current_model import open_current_model
 from daemon.operator.check_config import check_config
 from daemon.system.locks import InUseError, mark
 from edge.errors import ConfigError, StorageError
@@ -140,7 +141,7 @@ def test_a_journal_that_comes_back_while_a_check_hangs_is_taken_up(
 def test_sighup_while_the_next_service_is_being_opened_takes_the_newest_configuration(
     site: Site, colour_jpeg: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opening = Gate(startup.open_current_model, first=2)
+    opening = Gate(open_current_model, first=2)
     monkeypatch.setattr(startup, "open_current_model", opening)
     with living(site) as life:
         label(site, "S1/A/1.jpg", colour_jpeg("red"))
@@ -156,7 +157,7 @@ def test_sighup_while_the_next_service_is_being_opened_takes_the_newest_configur
 def test_sighup_during_the_first_start_takes_the_new_configuration(
     site: Site, colour_jpeg: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opening = Gate(startup.open_current_model)
+    opening = Gate(open_current_model)
     monkeypatch.setattr(startup, "open_current_model", opening)
     with living(site) as life:
         assert opening.entered.wait(20)
@@ -170,7 +171,7 @@ def test_sighup_during_the_first_start_takes_the_new_configuration(
 def test_wrong_configuration_during_the_first_start_does_not_say_ready_before_it_is(
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    opening, told = Gate(startup.open_current_model), Told()
+    opening, told = Gate(open_current_model), Told()
     monkeypatch.setattr(startup, "open_current_model", opening)
     with living(site, told) as life:
         assert opening.entered.wait(20)

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from daemon.health.stages import Stages
-from daemon.health.systemd import Notifier
 from daemon.journal.journal import Journal
 from daemon.model import gpu_return
+from daemon.model.current_model import open_current_model
 from daemon.model.gpu_failure import GPU_MARKER, take_gpu_marker, write_gpu_marker
 from daemon.service_process import ServiceProcess
-from daemon.startup import open_current_model
 from edge.backends import select
+from edge.backends.select import Opening
 from edge.backends.trt import select as trt_select
 from edge.backends.trt import session as trt
 from edge.errors import StorageError
@@ -26,23 +26,21 @@ from tests.support.fake_gpu import FakeGpu
 
 
 @pytest.mark.usefixtures("gpu")
-def test_a_marker_of_a_hung_gpu_makes_one_start_on_the_cpu(
-    gpu_site: Site, silent_notifier: Notifier
-) -> None:
+def test_a_marker_of_a_hung_gpu_makes_one_start_on_the_cpu(gpu_site: Site) -> None:
     config = gpu_site.config()
     config.state_dir.mkdir()
     write_gpu_marker(config.state_dir, "inference hung")
-    first = open_current_model(config, Stages(), silent_notifier)
+    first = open_current_model(config, Stages(), Opening())
     assert not first.is_on_gpu
     assert first.failed_over_since_s is not None
     assert not (config.state_dir / GPU_MARKER).exists()
-    second = open_current_model(config, Stages(), silent_notifier)
+    second = open_current_model(config, Stages(), Opening())
     assert second.is_on_gpu
     assert take_gpu_marker(config.state_dir) is None
 
 
 def test_a_gpu_that_hangs_while_it_is_opened_is_left_alone_by_the_next_start(
-    gpu_site: Site, gpu: FakeGpu, silent_notifier: Notifier, monkeypatch: pytest.MonkeyPatch
+    gpu_site: Site, gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = gpu_site.config()
     config.state_dir.mkdir()
@@ -55,12 +53,12 @@ def test_a_gpu_that_hangs_while_it_is_opened_is_left_alone_by_the_next_start(
         return open_plan(*arguments, **options)
 
     monkeypatch.setattr(trt_select, "open_plan", hang)
-    hung = threading.Thread(target=lambda: open_current_model(config, Stages(), silent_notifier))
+    hung = threading.Thread(target=lambda: open_current_model(config, Stages(), Opening()))
     hung.start()
     try:
         assert hangs.wait(20)
         # What a process would find that is started when systemd has ended the hung one.
-        after = open_current_model(config, Stages(), silent_notifier)
+        after = open_current_model(config, Stages(), Opening())
         assert not after.is_on_gpu
         assert after.failed_over_since_s is not None
         assert gpu.runs == []
@@ -84,12 +82,12 @@ def notes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.parametrize("lost", [0, 1])
 def test_a_gpu_that_answers_while_it_is_opened_leaves_no_word_for_the_next_start(
-    gpu_site: Site, gpu: FakeGpu, silent_notifier: Notifier, notes: list[str], lost: int
+    gpu_site: Site, gpu: FakeGpu, notes: list[str], lost: int
 ) -> None:
     config = gpu_site.config()
     config.state_dir.mkdir()
     gpu.lost = bool(lost)
-    current_model = open_current_model(config, Stages(), silent_notifier)
+    current_model = open_current_model(config, Stages(), Opening())
     assert (current_model.is_on_gpu, len(notes)) == (not lost, 1)
     assert take_gpu_marker(config.state_dir) is None
 
@@ -97,18 +95,17 @@ def test_a_gpu_that_answers_while_it_is_opened_leaves_no_word_for_the_next_start
 @pytest.mark.usefixtures("gpu")
 def test_a_start_writes_no_word_where_there_is_no_driver_or_a_back_end_is_named(
     gpu_site: Site,
-    silent_notifier: Notifier,
     notes: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gpu_site.settings["backend"] = "tensorrt"
     config = gpu_site.config()
     config.state_dir.mkdir()
-    assert open_current_model(config, Stages(), silent_notifier).is_on_gpu
+    assert open_current_model(config, Stages(), Opening()).is_on_gpu
     for module in (select, trt_select):
         monkeypatch.setattr(module, "has_driver", lambda: False)
     gpu_site.settings["backend"] = "auto"
-    open_current_model(gpu_site.config(), Stages(), silent_notifier)
+    open_current_model(gpu_site.config(), Stages(), Opening())
     assert notes == []
 
 
