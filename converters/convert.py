@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +35,7 @@ from converters.targets.request import ConversionRequest, calibration_images, va
 from edge.backends.cpu import has_vnni
 from edge.backends.interleave import Latencies, interleave
 from edge.backends.onnx import open_onnx
-from edge.command.progress import OnProgress
+from edge.text.progress import OnProgress
 
 SPEED_ROUNDS: Final = 20
 # Their largest values are taken with a margin of two.
@@ -161,7 +162,7 @@ def _race(
     return interleave(
         {name: infer_with(models[name]) for name in served if name in models},
         SPEED_ROUNDS,
-        on_round=lambda done, total: on_progress("measuring speed", done, total),
+        on_round=partial(on_progress, "measuring speed"),
     )
 
 

@@ -94,7 +94,7 @@ class Service:
                 self._tick()
         self._stop_request.raise_error()
 
-    def once(self, on_progress: Callable[[], None]) -> int:
+    def once(self, on_turn: Callable[[], None]) -> int:
         """Label what is there and return; gives the number of files still being written.
 
         Raises:
@@ -104,7 +104,7 @@ class Service:
             while not self._stop_request.is_made and not self._is_drained():
                 self._tick()
                 self._expect()
-                on_progress()
+                on_turn()
                 for intake in self._intakes.values():
                     intake.require_folder()
         return len(self._settle)

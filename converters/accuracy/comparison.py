@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +17,7 @@ from converters.inputs.image_set import ImageSet
 from edge.errors import ModelError
 from edge.labeller import Labeller
 from edge.postprocess import softmax
+from edge.text.progress import OnCount
 
 Logits = NDArray[np.float32]
 
@@ -170,9 +170,7 @@ class Evidence:
         return np.asarray(self.logits(of).argmax(1) == self.validation.labels, np.bool_)
 
 
-def label_all(
-    labeller: Labeller, validation: Validation, on_image: Callable[[int, int], None]
-) -> Logits:
+def label_all(labeller: Labeller, validation: Validation, on_image: OnCount) -> Logits:
     """Logits of every validation image through the daemon's own function.
 
     Raises:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +15,7 @@ from converters.onnx_graph.editing import copy_of
 from converters.onnx_graph.sessions import open_session, session_options
 from edge.errors import ModelError
 from edge.preprocess import InputSpec
+from edge.text.progress import OnCount
 
 # Ranges move by less than a percent beyond about this many images of single cells.
 GOOD_IMAGES: Final = 100
@@ -55,7 +55,7 @@ def calibrate(
     tensors: list[str],
     images: ImageSet,
     spec: InputSpec,
-    on_image: Callable[[int, int], None],
+    on_image: OnCount,
 ) -> Calibration:
     """Run the FP32 model on every image and count the values of `tensors`.
 

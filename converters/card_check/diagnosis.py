@@ -25,9 +25,9 @@ from converters.inputs.card import ModelCard
 from converters.inputs.image_set import ImageSet
 from converters.loading.graph_file.size_search import SIDES
 from edge.backends.onnx import RUNTIME_ERRORS
-from edge.command.progress import OnProgress
 from edge.errors import ConfigError, EdgeError, ModelError
 from edge.preprocess import InputSpec
+from edge.text.progress import OnProgress
 
 _CANNOT_RUN: tuple[type[Exception], ...] = (EdgeError, *RUNTIME_ERRORS)
 # The network for other sizes than the card's; asked for only where the card is in doubt.

@@ -29,6 +29,7 @@ from converters.layers.placement import Placement
 from converters.layers.shapes import shapes_of_one_image
 from converters.layers.weighted import BiasFinder, channel_axis, outputs_first
 from converters.onnx_graph.lookup import constant_arrays
+from edge.text.progress import OnCount
 
 # With 256 images the biases of cells8 left a seventh less of the divergence, for twice the time.
 MAX_IMAGES: Final = 128
@@ -52,7 +53,7 @@ def correct_layers(
     placement: Placement,
     reference: FloatRun,
     *,
-    on_layer: Callable[[int, int], None] = lambda _done, _total: None,
+    on_layer: OnCount = lambda _done, _total: None,
 ) -> Int8Model:
     """The quantized graph of `model` with each layer's output as close to FP32's as it can be.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,12 +21,12 @@ from edge.backends.trt.library import Library
 from edge.backends.trt.plan_cache import PlanCache, default_folder
 from edge.backends.trt.session import TensorRtSession, open_plan
 from edge.bundle import Bundle, load_bundle
-from edge.command.progress import OnProgress
 from edge.errors import BackendError, DeviceError
 from edge.files import atomic
 from edge.golden import check_session, open_labeller
 from edge.manifest import ROLE_ENGINE, ROLE_RECORD
 from edge.session import InferenceSession
+from edge.text.progress import OnProgress
 
 PRECISIONS: Final = ("int8", "fp16")
 # One image, as the analyzer exports them, and what a worker takes from a backlog.
@@ -181,7 +182,7 @@ def _open_fp32(bundle: Bundle) -> InferenceSession:
 def _label(trial: EngineTrial, session: InferenceSession, validation: Validation) -> Logits:
     step = f"labelling with {session.precision} on {session.backend}"
     labeller = open_labeller(trial.bundle, session)
-    return label_all(labeller, validation, lambda n, of: trial.on_progress(step, n, of))
+    return label_all(labeller, validation, partial(trial.on_progress, step))
 
 
 def _race(
@@ -196,7 +197,7 @@ def _race(
     return interleave(
         {precision: infer_with(session) for precision, session in sessions.items()},
         RACE_ROUNDS,
-        on_round=lambda n, of: trial.on_progress(f"racing engines, batch {batch}", n, of),
+        on_round=partial(trial.on_progress, f"racing engines, batch {batch}"),
     )
 
 

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.inputs.class_names import near_miss, normal
-from edge.command.progress import OnProgress
 from edge.demo.analyzer import drawn_images
 from edge.errors import ConfigError
 from edge.files import atomic
 from edge.image_files.read import read_image, read_named_file
 from edge.image_folders.walk import FoundImage, find_images
 from edge.preprocess import InputSpec, preprocess
+from edge.text.progress import OnProgress
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -17,10 +18,10 @@ from converters.int8.onnx_to_int8 import Int8Model
 from converters.int8.target_session import open_as_target
 from converters.layers.placement import Placement
 from edge.backends.onnx import open_onnx
-from edge.command.progress import OnProgress
 from edge.labeller import Labeller
 from edge.postprocess import softmax
 from edge.session import InferenceSession
+from edge.text.progress import OnProgress
 
 # A sound model leaves a few percent to a person; DM96 itself leaves 2.6 %.
 MANY_UNIDENTIFIED: Final = 0.2
@@ -100,7 +101,7 @@ class Judging:
         return label_all(
             labeller,
             self.validation,
-            lambda done, total: self._on_progress(f"labelling with {name}", done, total),
+            partial(self._on_progress, f"labelling with {name}"),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import onnx
@@ -20,8 +21,8 @@ from converters.int8.onnx_to_int8 import Int8Model, quantize
 from converters.int8.tensorrt_graph import for_tensorrt
 from converters.layers.macs import layer_macs
 from converters.layers.placement import Placement
-from edge.command.progress import OnProgress
 from edge.preprocess import InputSpec
+from edge.text.progress import OnProgress
 
 Judge = Callable[[Int8Model, Placement], tuple[Evidence, list[Check]]]
 
@@ -92,7 +93,5 @@ def quantize_on(
         quantized,
         placement,
         reference,
-        on_layer=lambda done, of: problem.on_progress(
-            f"correcting layers for {placement.name}", done, of
-        ),
+        on_layer=partial(problem.on_progress, f"correcting layers for {placement.name}"),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -26,8 +27,8 @@ from converters.search.search import Solution, rescue, solve
 from converters.targets.attempt import Failure, attempt
 from converters.targets.half_model import HalfModel, half_refusal
 from converters.targets.request import ConversionRequest, shared_images
-from edge.command.progress import OnProgress
 from edge.errors import AccuracyGateError
+from edge.text.progress import OnProgress
 
 # Images on which range methods and layers are compared.
 PROBE_IMAGES: Final = 48
@@ -176,9 +177,7 @@ def _problem(
     calibration = cached(
         request.cache,
         cache_key(fp32, tensors, images.sha256, spec),
-        lambda: calibrate(
-            fp32, tensors, images, spec, lambda done, of: on_progress("calibrating", done, of)
-        ),
+        lambda: calibrate(fp32, tensors, images, spec, partial(on_progress, "calibrating")),
     )
     chosen = evenly(images, image_limit(fp32))
     reference = run_float(fp32, np.concatenate(list(image_batches(chosen, spec, 1))))

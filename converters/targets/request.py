@@ -11,8 +11,8 @@ from typing import Final
 from converters.accuracy.gate import Gate
 from converters.inputs.card import DRAWN, ModelCard
 from converters.inputs.image_set import ImageSet, draw_images, load_images
-from edge.command.progress import OnProgress
 from edge.errors import ConfigError
+from edge.text.progress import OnProgress
 
 # Fewer images leave the tails of the activations to chance.
 MIN_CALIBRATION_IMAGES: Final = 32

@@ -44,29 +44,29 @@ class Retried:
 
 
 def retry_rejected(
-    config: Config, on_progress: Callable[[int], None], reason: str | None = None
+    config: Config, on_looked_at: Callable[[int], None], reason: str | None = None
 ) -> Retried:
     """Put rejected images back; with `reason` those alone that have this code.
 
     Args:
         config: says which images.
-        on_progress: gets the number of outcomes looked at.
+        on_looked_at: gets the number of outcomes looked at.
         reason: a code of `RejectReason`.
 
     Raises:
         StorageError: there is no journal, it cannot be written, or a watch folder is away.
     """
     with _opened(config) as (journal, watch_folders):
-        return _put_back(journal, watch_folders, journal.rejections(reason), on_progress)
+        return _put_back(journal, watch_folders, journal.rejections(reason), on_looked_at)
 
 
-def retry_all(config: Config, on_progress: Callable[[int], None]) -> Retried:
+def retry_all(config: Config, on_looked_at: Callable[[int], None]) -> Retried:
     """Put every image back that has an outcome. Arguments and errors as `retry_rejected`."""
     with _opened(config) as (journal, watch_folders):
-        return _put_back(journal, watch_folders, journal.outcomes(), on_progress)
+        return _put_back(journal, watch_folders, journal.outcomes(), on_looked_at)
 
 
-def retry_older_than_bundle(config: Config, on_progress: Callable[[int], None]) -> Retried:
+def retry_older_than_bundle(config: Config, on_looked_at: Callable[[int], None]) -> Retried:
     """Put images back whose label another bundle gave than the configured one.
 
     Arguments and errors as `retry_rejected`, and:
@@ -84,11 +84,11 @@ def retry_older_than_bundle(config: Config, on_progress: Callable[[int], None]) 
         )
     with _opened(config) as (journal, watch_folders):
         return _put_back(
-            journal, watch_folders, journal.outcomes(of_other_than=sha256), on_progress
+            journal, watch_folders, journal.outcomes(of_other_than=sha256), on_looked_at
         )
 
 
-def retry_missing(config: Config, on_progress: Callable[[int], None]) -> Retried:
+def retry_missing(config: Config, on_looked_at: Callable[[int], None]) -> Retried:
     """Put images back that lack one of the configured sidecars.
 
     Arguments and errors as `retry_rejected`, and:
@@ -102,7 +102,7 @@ def retry_missing(config: Config, on_progress: Callable[[int], None]) -> Retried
             if missing.knows_all(page):
                 break
         missing.require_places()
-        return _put_back(journal, watch_folders, journal.outcomes(), on_progress, missing.of)
+        return _put_back(journal, watch_folders, journal.outcomes(), on_looked_at, missing.of)
 
 
 def retry_images(config: Config, images: Sequence[Path]) -> Retried:
@@ -146,7 +146,7 @@ def _put_back(
     journal: Journal,
     watch_folders: dict[int, WatchFolder],
     pages: Iterable[list[PastImage]],
-    on_progress: Callable[[int], None],
+    on_looked_at: Callable[[int], None],
     choose: Callable[[list[PastImage]], list[PastImage]] = list,
 ) -> Retried:
     looked_at = put_back = not_there = left_out = 0
@@ -159,7 +159,7 @@ def _put_back(
         not_there += len(wanted) - len(there)
         left_out += len(page) - len(wanted)
         looked_at += len(page)
-        on_progress(looked_at)
+        on_looked_at(looked_at)
     return Retried(put_back, not_there, left_out)
 
 

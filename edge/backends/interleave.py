@@ -14,6 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.text.progress import OnCount
+
 CALLS_PER_ROUND: Final = 5
 
 
@@ -57,7 +59,7 @@ def interleave(
     rounds: int,
     *,
     calls_per_round: int = CALLS_PER_ROUND,
-    on_round: Callable[[int, int], None] | None = None,
+    on_round: OnCount | None = None,
 ) -> dict[str, Latencies]:
     """Give every function a turn in each round and time its calls.
 

@@ -17,9 +17,9 @@ from edge.backends.trt.library import LIBRARIES, TENSORRT, TENSORRT_RTX
 from edge.backends.trt.plan_cache import PlanCache, default_folder
 from edge.backends.trt.select import open_precisions
 from edge.bundle import Bundle
-from edge.command.progress import OnProgress
 from edge.errors import BackendError, BundleError
 from edge.session import InferenceSession
+from edge.text.progress import OnProgress
 
 ONNXRUNTIME: Final = "onnxruntime"
 BACKENDS: Final = ("auto", TENSORRT, TENSORRT_RTX, ONNXRUNTIME)

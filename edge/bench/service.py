@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -24,6 +23,7 @@ from edge.image_files.read import read_named_image
 from edge.preprocess import preprocess
 from edge.system.children import with_this_parent
 from edge.system.installed import installed_command
+from edge.text.progress import OnCount
 
 ROUNDS: Final = 5
 # Older than any settle time: the daemon need not wait for these files.
@@ -52,7 +52,7 @@ def measure_service(
     *,
     threads: int,
     rounds: int = ROUNDS,
-    on_round: Callable[[int, int], None],
+    on_round: OnCount,
 ) -> ServiceResults:
     """Alternate a bare decode-and-infer loop with `edge-daemon once` on a fresh copy of `images`.
 

@@ -26,6 +26,7 @@ from edge.sidecar import (
     sidecar_files,
     write_sidecars,
 )
+from edge.text.progress import OnCount
 
 Stage = Callable[[int], object]
 
@@ -66,7 +67,7 @@ def measure_stages(
     rounds: int,
     *,
     batches: tuple[int, ...] = (),
-    on_round: Callable[[int, int], None],
+    on_round: OnCount,
 ) -> StageResults:
     """Measure every stage in turn, image after image.
 

@@ -25,6 +25,7 @@ from edge.errors import EdgeError
 from edge.files import atomic
 from edge.system.children import with_this_parent
 from edge.system.installed import installed_command
+from edge.text.progress import OnCount
 
 # How often a sidecar is looked for: the error of every latency.
 _LOOK_S: Final = 0.0003
@@ -62,7 +63,7 @@ def measure_stream(
     *,
     per_second: float,
     count: int,
-    on_image: Callable[[int, int], None],
+    on_image: OnCount,
     daemon: DaemonStart | None = None,
 ) -> StreamResults:
     """Write `count` images into an export folder at an even pace and wait for each sidecar.
@@ -130,7 +131,7 @@ def _write_and_wait(
     contents: list[bytes],
     per_second: float,
     count: int,
-    on_image: Callable[[int, int], None],
+    on_image: OnCount,
 ) -> list[float]:
     """Milliseconds from close to visible sidecar of each image."""
     closed_s: dict[int, float] = {}

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Final, Protocol, Self, TypeAlias
+from typing import Final, Protocol, Self
 
 from edge.text.printable import printable
 
@@ -14,10 +14,6 @@ from edge.text.printable import printable
 SHOW_AFTER_S: Final = 1.0
 TERMINAL_INTERVAL_S: Final = 0.2
 LOG_INTERVAL_S: Final = 5.0
-
-
-# Gets the step, what of it is done, and of how much.
-OnProgress: TypeAlias = Callable[[str, int, int], None]
 
 
 class Screen(Protocol):

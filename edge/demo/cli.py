@@ -52,7 +52,7 @@ def _run(arguments: argparse.Namespace) -> int:
                 workspace,
                 daemon,
                 seed=arguments.seed,
-                on_progress=lambda _, done, of: progress.update(done, of),
+                on_labelled=progress.update,
             )
     print()
     print(_label_table(labelled))

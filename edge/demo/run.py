@@ -137,12 +137,12 @@ def export_and_follow(
     daemon: subprocess.Popen[bytes],
     *,
     seed: int,
-    on_progress: Callable[[int, int, int | None], None],
+    on_labelled: Callable[[int, int | None], None],
 ) -> list[LabelledExport]:
     """Export images and wait for the sidecar of each.
 
     Args:
-        on_progress: called with (exported, labelled, total).
+        on_labelled: called with (labelled, total); the total is None where it is not known yet.
 
     Raises:
         BackendError: the daemon ended by itself.
@@ -154,13 +154,13 @@ def export_and_follow(
         exported += 1
         waiting[sidecar_path(image.path, "json")] = (image, time.monotonic())
         finished += _collect(waiting)
-        on_progress(exported, len(finished), total)
+        on_labelled(len(finished), total)
         _require_running(daemon, workspace)
     deadline = time.monotonic() + LABEL_TIMEOUT_S
     while waiting and time.monotonic() < deadline:
         time.sleep(0.05)
         finished += _collect(waiting)
-        on_progress(exported, len(finished), exported)
+        on_labelled(len(finished), exported)
         _require_running(daemon, workspace)
     missed = [LabelledExport(image, None, LABEL_TIMEOUT_S) for image, _ in waiting.values()]
     return finished + missed

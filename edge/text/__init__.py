@@ -1,1 +1,1 @@
-"""Words for people: numbers of things, and text that a terminal may show."""
+"""Words for people: numbers of things, how far a step is, and text that a terminal may show."""

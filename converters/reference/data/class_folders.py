@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from converters.inputs.class_names import caseless
 from edge.errors import ConfigError
 from edge.image_folders.names import READ_SUFFIXES, is_system_name
 from edge.image_folders.walk import FoundImages, LeftOut, find_images, readable, require_target
+from edge.text.progress import OnCount
 
 # An archive may wrap its folder into one of its own name, and that into one of the download's.
 _MAX_WRAPPINGS: Final = 2
@@ -98,7 +99,7 @@ def find_class_folders(folder: Path, classes: Iterable[str]) -> ClassFolders:
 
 
 def without_contradictions(
-    files: list[LabelledFile], on_file: Callable[[int, int], None]
+    files: list[LabelledFile], on_file: OnCount
 ) -> tuple[list[LabelledFile], list[Contradiction]]:
     """The files but for those whose bytes stand in another class too, and these.
 
@@ -115,9 +116,7 @@ def _is_contradictory(group: list[LabelledFile]) -> bool:
     return len({file.cell_class for file in group}) > 1
 
 
-def _same_bytes(
-    files: list[LabelledFile], on_file: Callable[[int, int], None]
-) -> list[list[LabelledFile]]:
+def _same_bytes(files: list[LabelledFile], on_file: OnCount) -> list[list[LabelledFile]]:
     groups: dict[str, list[LabelledFile]] = defaultdict(list)
     for done, file in enumerate(files, start=1):
         groups[_digest(file.path)].append(file)

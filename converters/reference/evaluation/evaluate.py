@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +19,7 @@ from converters.reference.evaluation.graphs import open_graph
 from edge.bundle import Bundle
 from edge.labeller import Labeller, Outcome
 from edge.postprocess import softmax
+from edge.text.progress import OnCount
 
 # In `Answers.predicted`; an image that could not be read is a wrong one.
 REJECTED: Final = -1
@@ -123,7 +123,7 @@ def evaluate(
     bundle: Bundle,
     files: list[LabelledFile],
     graphs: list[str],
-    on_image: Callable[[int, int], None],
+    on_image: OnCount,
     *,
     threads: int = 1,
 ) -> Judgement:

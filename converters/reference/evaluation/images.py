@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from converters.reference.data.class_folders import (
 from converters.reference.data.manifest import read_split
 from edge.errors import ConfigError
 from edge.text.counted import counted
+from edge.text.progress import OnCount
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class EvaluationImages:
 
 
 def images_of_split(
-    folder: Path, split: str, classes: tuple[str, ...], on_file: Callable[[int, int], None]
+    folder: Path, split: str, classes: tuple[str, ...], on_file: OnCount
 ) -> EvaluationImages:
     """One split of a folder with a manifest.
 
@@ -48,9 +48,7 @@ def images_of_split(
     return _chosen(folder, known, others, classes, on_file, [])
 
 
-def images_of_folders(
-    folder: Path, classes: tuple[str, ...], on_file: Callable[[int, int], None]
-) -> EvaluationImages:
+def images_of_folders(folder: Path, classes: tuple[str, ...], on_file: OnCount) -> EvaluationImages:
     """A folder of class folders, whoever made them.
 
     Raises:
@@ -69,7 +67,7 @@ def _chosen(
     known: list[LabelledFile],
     others: Counter[str],
     classes: tuple[str, ...],
-    on_file: Callable[[int, int], None],
+    on_file: OnCount,
     also_left_out: list[str],
 ) -> EvaluationImages:
     """The files of known classes, with lines on those of `others` and on contradictory ones."""

@@ -25,6 +25,7 @@ from edge.files import atomic
 from edge.files.yaml_file import read_yaml
 from edge.preprocess import InputSpec
 from edge.system.installation import install_command
+from edge.text.progress import OnCount
 
 logger = logging.getLogger("reference")
 
@@ -161,7 +162,7 @@ def _save(network: EfficientNetLite0, path: Path) -> None:
     logger.info("saved %s, %d bytes", path.name, path.stat().st_size)
 
 
-def _log_every(interval: int, what: str) -> Callable[[int, int], None]:
+def _log_every(interval: int, what: str) -> OnCount:
     def log(done: int, total: int) -> None:
         if done % interval == 0 or done == total:
             logger.info("%d of %d %s", done, total, what)

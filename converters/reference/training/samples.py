@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +15,7 @@ from converters.reference.data.pbc import CLASSES, LabelledFile
 from converters.reference.training.augment import denoise
 from edge.demo.drawing.cells import draw_cell
 from edge.image_files.read import read_named_image
+from edge.text.progress import OnCount
 
 Image = NDArray[np.uint8]
 
@@ -67,9 +68,7 @@ class TrainingSamples:
         return self.by_class[label].draw(rng), label
 
 
-def load_training(
-    files: list[LabelledFile], seed: int, on_image: Callable[[int, int], None]
-) -> TrainingSamples:
+def load_training(files: list[LabelledFile], seed: int, on_image: OnCount) -> TrainingSamples:
     """Decode all training images, smooth some of each class and draw the drawn ones.
 
     Args:

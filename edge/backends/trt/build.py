@@ -24,8 +24,8 @@ from edge.backends.trt.plan import (
 )
 from edge.backends.trt.targets import require_targets
 from edge.backends.trt.timing import build_with_timings
-from edge.command.progress import OnProgress
 from edge.errors import BackendError, BundleError
+from edge.text.progress import OnProgress
 
 # Tactics are timed for this many images: a worker of the daemon takes as many from a backlog.
 OPTIMUM_BATCH: Final = 16

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge.backends.trt.library import Library
-from edge.command.progress import OnProgress
+from edge.text.progress import OnProgress
 
 
 def build_monitor(library: Library, step: str, on_progress: OnProgress) -> Any:

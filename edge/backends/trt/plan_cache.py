@@ -17,10 +17,10 @@ from typing import Final
 from edge.backends.trt.build import BuildOptions, Plan, build_plan
 from edge.backends.trt.library import Library
 from edge.backends.trt.plan import Machine, PlanRecord, misfits
-from edge.command.progress import OnProgress
 from edge.errors import BackendError, BundleError, StorageError
 from edge.files import atomic
 from edge.files.strict_json import read_json
+from edge.text.progress import OnProgress
 
 # Raised when what is built from the same graph changes.
 _FORMAT: Final = 3

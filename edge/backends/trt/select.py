@@ -17,12 +17,12 @@ from edge.backends.trt.plan import Machine, PlanRecord, misfits
 from edge.backends.trt.plan_cache import FAILED_NOTE, PlanCache, PlanRequest
 from edge.backends.trt.session import open_plan
 from edge.bundle import Bundle
-from edge.command.progress import OnProgress
 from edge.errors import BackendError, BundleError, DeviceError, PlanError
 from edge.files.strict_json import parse_json
 from edge.golden import check_session
 from edge.manifest import Artefact
 from edge.session import InferenceSession
+from edge.text.progress import OnProgress
 
 OnChoice = Callable[[str], None]
 

@@ -17,8 +17,7 @@ from converters.int8.onnx_to_int8 import quantizable_tensors
 from converters.layers.placement import TENSORRT, X86
 from converters.loading.checkpoint import SourceModel
 from edge.errors import ConfigError
-
-Progress = Callable[[int, int], None]
+from edge.text.progress import OnCount
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def run(model_folder: Path, tiny_source: SourceModel) -> Callable[..., Calibrati
     model = source_to_onnx(tiny_source, card.input)
     tensors = quantizable_tensors(model, X86, TENSORRT)
 
-    def calibrate_on(images: ImageSet, on_image: Progress = lambda *_: None) -> Calibration:
+    def calibrate_on(images: ImageSet, on_image: OnCount = lambda *_: None) -> Calibration:
         return calibrate(model, tensors, images, card.input, on_image)
 
     return calibrate_on

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from converters.reference.training.train import learning_rate_factor, normalise
-from edge.command.progress import OnProgress
 from edge.preprocess import InputSpec
+from edge.text.progress import OnProgress
 from tests.networks.training.catalogue import Network, build
 from tests.networks.training.images import Labelled
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.reference.data.pbc import CLASSES, LabelledFile, read_manifest
-from edge.command.progress import OnProgress
 from edge.image_files.read import read_image
 from edge.preprocess import InputSpec, preprocess
+from edge.text.progress import OnProgress
 
 SIDES: Final = {"crop": 0.65, "resize": "area", "channels": "rgb"}
 _IMAGENET: Final = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
