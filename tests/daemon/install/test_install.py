@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
-import shutil
 import subprocess
-import sys
-import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -24,6 +20,7 @@ from daemon.install.site import site_of
 from daemon.install.steps import FileStep
 from daemon.system.mounts import is_on_share, mount_point
 from tests.support.machine.install_image import CONFIG, UNIT, needs_root
+from tests.support.wheel import files_of_wheel
 
 ROOT = Path(__file__).parents[3]
 COMMAND = Path("usr/local/bin/edge-daemon")
@@ -278,25 +275,12 @@ def test_install_tells_why_a_command_failed(
     assert error.count("\n") == 1
 
 
-def test_wheel_holds_every_file_of_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("setuptools", minversion="77", reason="a wheel is built with setuptools")
-    # Copied, because setuptools builds within the source.
-    source = tmp_path / "source"
-    source.mkdir()
-    for name in ("daemon", "edge", "systemd"):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    monkeypatch.chdir(source)
-    monkeypatch.setattr(sys, "argv", ["setup.py"])
-    wheel = importlib.import_module("setuptools.build_meta").build_wheel(str(tmp_path))
-    with zipfile.ZipFile(tmp_path / wheel) as archive:
-        held = {
-            name.removeprefix("daemon/units/"): archive.read(name)
-            for name in archive.namelist()
-            if name.startswith("daemon/units/")
-        }
+def test_wheel_holds_every_file_of_systemd(tmp_path: Path) -> None:
+    held = {
+        name.removeprefix("daemon/units/"): content
+        for name, content in files_of_wheel(tmp_path, ("daemon", "edge", "systemd")).items()
+        if name.startswith("daemon/units/")
+    }
     folder = ROOT / "systemd"
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert held == {str(path.relative_to(folder)): path.read_bytes() for path in files}
