@@ -15,8 +15,8 @@ from tests.rooms.ways import WAYS, Way
 
 ROOT = Path(__file__).parent.parent
 FORBIDDEN = {
-    "edge": {"converters", "daemon", "torch", "onnx", "onnxscript"},
-    "daemon": {"converters", "torch", "onnx", "onnxscript"},
+    "edge": {"converters", "daemon", "torch", "onnx", "onnxscript", "jinja2"},
+    "daemon": {"converters", "torch", "onnx", "onnxscript", "jinja2"},
     "converters": {"daemon"},
 }
 ONLY_IN = {

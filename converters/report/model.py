@@ -3,74 +3,92 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from converters.report.facts import Fields, calibration
-from converters.report.markup import EMPTY, Html, join, name_of, table, tag
 from converters.report.numbers import count, percent, size
 
 
-def model_facts(evidence: Fields, facts: Fields) -> Html:
-    """Model, images, files and software as tables.
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A line about the model; `values` are names, `sha256` is empty where there is no file."""
+
+    title: str
+    values: tuple[str, ...]
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A graph in the bundle, and what the machine that runs it needs."""
+
+    path: str
+    sha256: str
+    precision: str
+    size: str
+    needs: str
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Model, images, files and software.
 
     Without times and the default precision: they depend on the machine's load, and the same
     conversion must give the same report.
     """
-    model = table(
-        "Model and images", [("What", "text"), ("Value", "text")], _facts(evidence, facts)
-    )
-    return join((tag("div", model, _files(facts), class_="pair"),))
+
+    facts: tuple[Fact, ...]
+    files: tuple[ModelFile, ...]
 
 
-def _facts(evidence: Fields, facts: Fields) -> Iterator[tuple[str, str]]:
-    source, input_ = facts.get("source") or {}, facts.get("input") or {}
-    yield "Model", name_of(f"{facts.get('name', 'unnamed')} {facts.get('version', '')}")
-    yield "Classes", join(map(name_of, evidence["classes"]), ", ")
-    if source:
-        yield "Converted from", _hashed(f"{source['file']} ({source['kind']})", source["sha256"])
-        for part in source.get("parts") or ():
-            yield "Part", _hashed(part["file"], part["sha256"])
-        yield from _opened(source)
-    if input_:
-        yield "Input", _input(input_)
+def model(evidence: Fields, facts: Fields) -> Model:
+    """What is known of the model; every key of `facts` is optional."""
+    return Model(tuple(_facts(evidence, facts)), tuple(_files(facts)))
+
+
+def _facts(evidence: Fields, facts: Fields) -> Iterator[Fact]:
+    yield Fact("Model", (f"{facts.get('name', 'unnamed')} {facts.get('version', '')}",))
+    yield Fact("Classes", tuple(evidence["classes"]))
+    if source := facts.get("source"):
+        yield from _source(source)
+    if input_ := facts.get("input"):
+        yield Fact("Input", (_input(input_),))
     if facts.get("unidentified_below") is not None:
-        yield "Unidentified below", f"{percent(facts['unidentified_below'], 0)} confidence"
-    validation, calibrated = evidence["validation"], calibration(facts)
-    yield "Validation images", _images(validation)
-    if calibrated:
-        yield "Calibration images", _images(calibrated)
+        confidence = f"{percent(facts['unidentified_below'], 0)} confidence"
+        yield Fact("Unidentified below", (confidence,))
+    yield _images("Validation images", evidence["validation"])
+    if calibrated := calibration(facts):
+        yield _images("Calibration images", calibrated)
     for title, key in (("Licence", "licence"), ("Credit", "credit"), ("Software", "software")):
         if facts.get(key):
-            yield title, name_of(facts[key])
-    versions = facts.get("versions") or {}
-    if versions:
-        yield "Versions", name_of(", ".join(f"{k} {v}" for k, v in versions.items()))
+            yield Fact(title, (facts[key],))
+    if versions := facts.get("versions"):
+        yield Fact("Versions", tuple(f"{name} {found}" for name, found in versions.items()))
 
 
-def _opened(source: Fields) -> Iterator[tuple[str, str]]:
-    """What was built, what was changed in it, and what guarded its opening."""
+def _source(source: Fields) -> Iterator[Fact]:
+    """The files, what was built of them, what was changed, and what guarded their opening."""
+    yield Fact("Converted from", (f"{source['file']} ({source['kind']})",), source["sha256"])
+    for part in source.get("parts") or ():
+        yield Fact("Part", (part["file"],), part["sha256"])
     if source.get("architecture"):
-        yield "Architecture", name_of(source["architecture"])
+        yield Fact("Architecture", (source["architecture"],))
     if source.get("changes"):
-        yield "Changed", name_of("; ".join(source["changes"]))
+        yield Fact("Changed", ("; ".join(source["changes"]),))
     if source.get("sandbox"):
-        yield "Opened in a sandbox", name_of(source["sandbox"])
+        yield Fact("Opened in a sandbox", (source["sandbox"],))
 
 
-def _files(facts: Fields) -> Html:
-    models = [a for a in facts.get("artefacts") or () if a["role"] == "model"]
-    if not models:
-        return EMPTY
-    columns = [("File", "text"), ("Precision", "text"), ("Size", "number"), ("Needs", "text")]
-    rows = (
-        [
-            _hashed(artefact["path"], artefact["sha256"]),
-            artefact.get("precision", ""),
-            size(artefact["bytes"]),
-            ", ".join(f"{k} {v}" for k, v in (artefact.get("requires") or {}).items()),
-        ]
-        for artefact in models
-    )
-    return table("Model files of the bundle", columns, rows)
+def _files(facts: Fields) -> Iterator[ModelFile]:
+    for artefact in facts.get("artefacts") or ():
+        if artefact["role"] == "model":
+            yield ModelFile(
+                path=artefact["path"],
+                sha256=artefact["sha256"],
+                precision=artefact.get("precision", ""),
+                size=size(artefact["bytes"]),
+                needs=", ".join(f"{k} {v}" for k, v in (artefact.get("requires") or {}).items()),
+            )
 
 
 def _input(fields: Fields) -> str:
@@ -81,10 +99,5 @@ def _input(fields: Fields) -> str:
     )
 
 
-def _images(fields: Fields) -> Html:
-    text = f"{count(fields['images'])} of {fields['origin']}"
-    return _hashed(text, fields["sha256"])
-
-
-def _hashed(text: str, sha256: str) -> Html:
-    return join((name_of(text), tag("small", tag("code", f"sha256 {sha256}"))))
+def _images(title: str, fields: Fields) -> Fact:
+    return Fact(title, (f"{count(fields['images'])} of {fields['origin']}",), fields["sha256"])

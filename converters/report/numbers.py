@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 NOT_KNOWN: Final = "not known"
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A value as text, and the small line below it."""
+
+    text: str
+    note: str = ""
 
 
 def percent(rate: float, digits: int = 1) -> str:

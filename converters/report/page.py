@@ -1,41 +1,86 @@
-"""The report of a conversion as one HTML page: no script, no request, readable for years."""
+"""The report of a conversion as one HTML page: no script, no request, readable for years.
+
+Python gives the values in words and numbers; `templates/report.html.j2` makes the page of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import cache
+from typing import Any
 
-from converters.report.facts import Fields, default_graph, graph_title, missed, rescued
-from converters.report.images import Thumbnails, disagreements, share_out
-from converters.report.layers import effect_table, histogram_figures, method_table, rescue_table
-from converters.report.markup import EMPTY, Html, join, name_of, tag
-from converters.report.model import model_facts
-from converters.report.style import STYLE
-from converters.report.tables import (
-    accuracy_table,
-    class_table,
-    confusion_tables,
-    gate_table,
-    graphs_table,
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from converters.report.accuracy import (
+    Accuracy,
+    ClassRow,
+    Confusion,
+    accuracy,
+    class_rows,
+    confusion,
 )
-from converters.report.verdict import graph_status, verdict
-
-# Names are hostile input; should escaping ever fail, the browser still loads and runs nothing.
-_POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+from converters.report.facts import Fields, default_graph, graph_title, missed, rescued
+from converters.report.graphs import Gate, GraphRow, gate, graph_rows
+from converters.report.images import Disagreements, Thumbnails, disagreements, share_out
+from converters.report.layers import (
+    Effects,
+    Method,
+    RescueStep,
+    Tensor,
+    effects,
+    methods,
+    rescue_steps,
+    worst_tensors,
+)
+from converters.report.model import Model, model
+from converters.report.verdict import Status, Verdict, graph_status, verdict
 
 
 @dataclass(frozen=True, slots=True)
-class _Section:
-    """One part of the page; its anchor never comes from a name in the evidence."""
+class FullGraph:
+    """The graph that is shown in full. What is empty or None has no section."""
 
-    anchor: str
+    name: str
+    accuracy: Accuracy
+    classes: tuple[ClassRow, ...]
+    confusion: Confusion | None
+    disagreements: Disagreements
+    gate: Gate
+    rescue_steps: tuple[RescueStep, ...]
+    effects: Effects | None
+    methods: tuple[Method, ...]
+    tensors: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OtherGraph:
+    """What another graph has of its own. `gate` is None where every limit holds."""
+
     title: str
-    content: Html
+    status: Status
+    gate: Gate | None
+    rescue_steps: tuple[RescueStep, ...]
+    disagreements: Disagreements
 
-    def render(self) -> Html:
-        heading = tag("h2", self.title, id=self.anchor)
-        return tag("section", heading, self.content, aria_labelledby=self.anchor)
+
+@dataclass(frozen=True, slots=True)
+class Graphs:
+    """All graphs side by side, one in full, and what others have of their own."""
+
+    rows: tuple[GraphRow, ...]
+    full: FullGraph
+    others: tuple[OtherGraph, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that the page shows. `graphs` is None where nothing was quantized."""
+
+    title: str
+    software: str
+    verdict: Verdict
+    graphs: Graphs | None
+    model: Model
 
 
 def render_report(
@@ -48,107 +93,82 @@ def render_report(
         manifest_facts: the manifest or the part of it that is known; every key is optional.
         thumbnails: a small JPEG of a validation image by its file name, None where there is none.
     """
-    sections = [s for s in _sections(evidence, manifest_facts, thumbnails) if s.content]
-    title = f"{manifest_facts.get('name', 'Model')} {manifest_facts.get('version', '')}".strip()
-    page = tag(
-        "html",
-        _head(title),
-        tag(
-            "body",
-            tag("header", tag("p", "INT8 conversion report"), tag("h1", name_of(title))),
-            tag(
-                "main",
-                verdict(evidence, manifest_facts),
-                _contents(sections),
-                *(section.render() for section in sections),
-            ),
-            tag("footer", _footer(manifest_facts)),
-        ),
-        lang="en",
-    )
+    template = templates().get_template("report.html.j2")
+    page = template.render(report=_report(evidence, manifest_facts, thumbnails))
     # A file name that is no UTF-8 must not cost the report.
-    return f"<!DOCTYPE html>\n{page}\n".encode("utf-8", "replace")
+    return page.encode("utf-8", "replace")
 
 
-def _head(title: str) -> Html:
-    return tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"{title}: INT8 conversion report"),
-        tag("style", Html(STYLE)),
+@cache
+def templates() -> Environment:
+    """The templates: every value is escaped, and a value that does not exist is an error."""
+    return Environment(
+        loader=PackageLoader("converters.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
 
 
-def _contents(sections: list[_Section]) -> Html:
-    links = (tag("li", tag("a", s.title, href=f"#{s.anchor}")) for s in sections)
-    return tag("nav", tag("ul", *links), aria_label="Contents")
-
-
-def _sections(evidence: Fields, facts: Fields, thumbnails: Thumbnails) -> Iterator[_Section]:
+def _report(evidence: Fields, facts: Fields, thumbnails: Thumbnails) -> Report:
     name = default_graph(evidence)
-    if name is not None:
-        graphs = {name: evidence["graphs"][name], **evidence["graphs"]}
-        shown = share_out(len(graph["disagreements"]) for graph in graphs.values())
-        yield _Section("graphs", "All graphs", graphs_table({**graphs, **_fp16(evidence)}, facts))
-        yield from _default_sections(name, evidence, shown[0], thumbnails)
-        others = list(zip(graphs.items(), shown, strict=True))[1:]
-        for position, ((other, graph), limit) in enumerate(others, start=1):
-            content = _other_graph(graph, graphs[name], limit, thumbnails)
-            yield _Section(f"graph-{position}", f"Graph {graph_title(other)}", content)
-    yield _Section("model", "Model and versions", model_facts(evidence, facts))
-
-
-def _fp16(evidence: Fields) -> dict[str, Fields]:
-    return {"fp16": evidence["fp16"]} if "fp16" in evidence else {}
-
-
-def _default_sections(
-    name: str, evidence: Fields, limit: int, thumbnails: Thumbnails
-) -> Iterator[_Section]:
-    graph = evidence["graphs"][name]
-    images = disagreements(graph, limit, thumbnails)
-    yield _Section("accuracy", f"Accuracy of {name}", accuracy_table(graph))
-    if "per_class" in graph:
-        yield _Section("classes", "Recall by class", class_table(graph))
-        yield _Section("confusion", "Confusion", confusion_tables(graph, evidence["classes"]))
-    yield _Section("disagreements", "Images with another label", images)
-    yield _Section("gate", "Accuracy gate", gate_table(graph))
-    yield _Section("rescue", "Layers put back in float", rescue_table(graph))
-    yield _Section("effects", "Effect of each layer", effect_table(graph))
-    yield _Section("methods", "Range methods", method_table(graph))
-    yield _Section("ranges", "Ranges of the worst tensors", histogram_figures(graph))
-
-
-def _other_graph(graph: Fields, default: Fields, limit: int, thumbnails: Thumbnails) -> Html:
-    """What another graph has of its own: its missed limits, its layers in float, its images.
-
-    Empty where the table of all graphs says everything.
-    """
-    own_layers = rescued(graph) != rescued(default)
-    if not (missed(graph) or own_layers or graph["disagreements"]):
-        return EMPTY
-    return join(
-        (
-            tag("p", graph_status(graph)),
-            gate_table(graph) if missed(graph) else EMPTY,
-            rescue_table(graph) if own_layers else EMPTY,
-            tag("h3", "Images with another label"),
-            disagreements(graph, limit, thumbnails),
-        )
+    return Report(
+        title=f"{facts.get('name', 'Model')} {facts.get('version', '')}".strip(),
+        software=facts.get("software", "microscope-edge"),
+        verdict=verdict(evidence, facts),
+        graphs=None if name is None else _graphs(name, evidence, facts, thumbnails),
+        model=model(evidence, facts),
     )
 
 
-def _footer(facts: Fields) -> Html:
-    return join(
-        (
-            tag("p", facts.get("software", "microscope-edge")),
-            tag(
-                "p",
-                "All numbers are in evidence.json beside this page. Times and the default "
-                "precision are in manifest.json: they depend on the machine, this page does not.",
-            ),
-        )
+def _graphs(default: str, evidence: Fields, facts: Fields, thumbnails: Thumbnails) -> Graphs:
+    graphs = {default: evidence["graphs"][default], **evidence["graphs"]}
+    fp16 = {"fp16": evidence["fp16"]} if "fp16" in evidence else {}
+    images = _images(graphs, thumbnails)
+    others = tuple(
+        _other_graph(name, graph, graphs[default], images[name])
+        for name, graph in graphs.items()
+        if name != default and _has_its_own(graph, graphs[default])
+    )
+    full = _full_graph(default, graphs[default], evidence["classes"], images[default])
+    return Graphs(graph_rows({**graphs, **fp16}, facts), full, others)
+
+
+def _images(graphs: dict[str, Fields], thumbnails: Thumbnails) -> dict[str, Disagreements]:
+    limits = share_out(len(graph["disagreements"]) for graph in graphs.values())
+    return {
+        name: disagreements(graph, limit, thumbnails)
+        for (name, graph), limit in zip(graphs.items(), limits, strict=True)
+    }
+
+
+def _full_graph(name: str, graph: Fields, classes: list[str], images: Disagreements) -> FullGraph:
+    return FullGraph(
+        name=name,
+        accuracy=accuracy(graph),
+        classes=class_rows(graph),
+        confusion=confusion(graph, classes),
+        disagreements=images,
+        gate=gate(graph),
+        rescue_steps=rescue_steps(graph),
+        effects=effects(graph),
+        methods=methods(graph),
+        tensors=worst_tensors(graph),
+    )
+
+
+def _has_its_own(graph: Fields, default: Fields) -> bool:
+    """Whether there is more to say of a graph than the table of all graphs does."""
+    return bool(missed(graph) or graph["disagreements"] or rescued(graph) != rescued(default))
+
+
+def _other_graph(name: str, graph: Fields, default: Fields, images: Disagreements) -> OtherGraph:
+    return OtherGraph(
+        title=graph_title(name),
+        status=graph_status(graph),
+        gate=gate(graph) if missed(graph) else None,
+        rescue_steps=rescue_steps(graph) if rescued(graph) != rescued(default) else (),
+        disagreements=images,
     )
