@@ -13,7 +13,8 @@ pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parent.parent
 HOOKS = """
 import pytest
-from tests.conftest import pytest_make_collect_report, pytest_runtest_makereport
+from tests.conftest import pytest_make_collect_report
+from tests.conftest import pytest_runtest_makereport
 """
 SKIPPING = """
 import pytest

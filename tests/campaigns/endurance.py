@@ -31,7 +31,8 @@ import numpy as np
 
 from edge.command.progress import Progress
 from edge.system.installed import installed_command
-from tests.conftest import colour_image, write_small_bundle
+from tests.support.images import colour_jpeg
+from tests.support.small_bundle import write_small_bundle
 
 # Images are written in folders of this many, as an export has one for each sample.
 PER_FOLDER: Final = 200
@@ -88,14 +89,9 @@ class Samples:
 
 def site(folder: Path) -> Path:
     """An export folder, a cheap bundle and a configuration; gives the configuration's path."""
-    from simplejpeg import encode_jpeg
-
-    def jpeg(name: str, *, side_px: int = 64, seed: int = 0) -> bytes:
-        return bytes(encode_jpeg(colour_image(name, side_px=side_px, seed=seed), 90))
-
     (folder / "export").mkdir(parents=True)
     (folder / "results").mkdir()
-    bundle = write_small_bundle(folder / "colours.edge", jpeg)
+    bundle = write_small_bundle(folder / "colours.edge", colour_jpeg)
     config = {
         "bundle": str(bundle),
         "watch": [{"folder": str(folder / "export")}],
@@ -105,7 +101,7 @@ def site(folder: Path) -> Path:
         "state_dir": str(folder / "state"),
     }
     (folder / "edge.yaml").write_text(json.dumps(config))
-    (folder / "image.jpg").write_bytes(jpeg("red", side_px=40))
+    (folder / "image.jpg").write_bytes(colour_jpeg("red", side_px=40))
     return folder / "edge.yaml"
 
 

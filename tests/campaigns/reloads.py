@@ -14,16 +14,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-import simplejpeg
-
 from edge.system.installed import installed_command
-from tests.conftest import colour_image
+from tests.support.images import colour_jpeg
+from tests.support.waiting import until
 
 SHOWN: Final = (1, 20, 50, 100, 150, 200)
 SETTLED: Final = 20
@@ -71,10 +69,10 @@ def _reload_often(folder: Path, process: subprocess.Popen[bytes], reloads: int) 
     for number in range(reloads + 1):
         if number:
             process.send_signal(signal.SIGHUP)
-        _until(process, partial(_has_started, folder, number + 1))
+        _await(process, partial(_has_started, folder, number + 1))
         write_image(folder / "export" / f"{number}.jpg", seed=number)
         sidecar = folder / "results" / f"{number}.jpg.json"
-        _until(process, sidecar.exists)
+        _await(process, sidecar.exists)
         sizes_mb[number] = resident_mb(process.pid)
     return sizes_mb
 
@@ -85,9 +83,7 @@ def _has_started(folder: Path, times: int) -> bool:
 
 def write_image(path: Path, *, seed: int) -> None:
     """An image that decodes."""
-
-    pixels = colour_image("red", seed=seed)
-    path.write_bytes(simplejpeg.encode_jpeg(pixels, 90))
+    path.write_bytes(colour_jpeg("red", seed=seed))
 
 
 def resident_mb(pid: int) -> int:
@@ -96,12 +92,10 @@ def resident_mb(pid: int) -> int:
     return pages * 4096 // 1_000_000
 
 
-def _until(process: subprocess.Popen[bytes], is_so: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + _WAIT_S
-    while not is_so():
-        if process.poll() is not None or time.monotonic() > end_s:
-            raise SystemExit("the service ended or stands still; see its log")
-        time.sleep(0.02)
+def _await(process: subprocess.Popen[bytes], is_so: Callable[[], bool]) -> None:
+    until(lambda: is_so() or process.poll() is not None, timeout_s=_WAIT_S, poll_s=0.02)
+    if process.poll() is not None:
+        raise SystemExit("the service ended; see its log")
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.daemon.conftest import until
 from tests.support.lab import Lab
 from tests.support.machine.share import RECONNECT, Share, lacks
+from tests.support.waiting import until
 
 Scenario = Callable[[Lab, Share, float], None]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from converters.cli import main
 from converters.inputs.card import read_card
 from converters.loading.checkpoint import SourceModel, open_model
+from tests.support.images import Jpeg
 from tests.support.networks.tiny_network import CARD, CLASSES, TinyNetwork, train_tiny_network
 
 
@@ -28,7 +28,7 @@ def tiny_network() -> TinyNetwork:
 def model_origin(
     tmp_path_factory: pytest.TempPathFactory,
     tiny_network: TinyNetwork,
-    colour_jpeg: Callable[..., bytes],
+    colour_jpeg: Jpeg,
 ) -> Path:
     """What `model_folder` is a copy of; no test changes it."""
     folder = tmp_path_factory.mktemp("model")

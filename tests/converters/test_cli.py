@@ -216,7 +216,7 @@ class RunsCode:
 
 
 def test_convert_pickled_module_is_refused_and_never_run(
-    model_folder: Path, tmp_path_factory: pytest.TempPathFactory, capsys: Any
+    model_folder: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
 ) -> None:
     marker = tmp_path_factory.mktemp("outside") / "executed"
     torch.save(RunsCode(marker), model_folder / "tiny.pt")
@@ -228,7 +228,7 @@ def test_convert_pickled_module_is_refused_and_never_run(
 
 
 def test_convert_plain_pickle_is_refused_and_never_run(
-    model_folder: Path, tmp_path_factory: pytest.TempPathFactory, capsys: Any
+    model_folder: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
 ) -> None:
     marker = tmp_path_factory.mktemp("outside") / "executed"
     (model_folder / "tiny.pt").write_bytes(pickle.dumps(RunsCode(marker), protocol=2))

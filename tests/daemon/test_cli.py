@@ -11,26 +11,25 @@ import socket
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from daemon.cli import main
+from tests.support.images import Jpeg
+from tests.support.site import Site
+from tests.support.waiting import until
 
-Jpeg = Callable[..., bytes]
-Until = Callable[..., None]
 ROOT = Path(__file__).parent.parent.parent
 
 
-def run(site: Any, *words: str) -> int:
+def run(site: Site, *words: str) -> int:
     return main([*words, "--config", str(site.config_path)])
 
 
 def test_once_labels_and_prints_a_summary(
-    site: Any, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
+    site: Site, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.add("S1/1/a.jpg", colour_jpeg("red"))
     site.add("S1/1/b.jpg", b"no image", age_s=3600)
@@ -45,7 +44,7 @@ def test_once_labels_and_prints_a_summary(
 
 
 def test_status_shows_counts_and_rejections(
-    site: Any, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
+    site: Site, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.add("S1/1/a.jpg", colour_jpeg("red"))
     site.add("S1/1/b.jpg", b"", age_s=3600)
@@ -65,14 +64,14 @@ def test_status_shows_counts_and_rejections(
 
 
 def test_status_before_the_first_start_says_so(
-    site: Any, capsys: pytest.CaptureFixture[str]
+    site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(site, "status") == 6
     assert "no daemon has run" in capsys.readouterr().err
 
 
 def test_check_config_says_what_would_be_done(
-    site: Any, capsys: pytest.CaptureFixture[str]
+    site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.settings["precision"] = "int8"
     assert run(site, "check-config") == 0
@@ -84,7 +83,7 @@ def test_check_config_says_what_would_be_done(
 
 
 def test_check_config_folders_that_cannot_be_used_are_all_named(
-    site: Any, capsys: pytest.CaptureFixture[str]
+    site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.export.rmdir()
     site.results.rmdir()
@@ -99,7 +98,7 @@ def test_check_config_folders_that_cannot_be_used_are_all_named(
 
 
 def test_check_config_results_folder_that_is_not_there_says_how_to_make_it(
-    site: Any, capsys: pytest.CaptureFixture[str]
+    site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.results.rmdir()
     assert run(site, "check-config") == 2
@@ -108,7 +107,7 @@ def test_check_config_results_folder_that_is_not_there_says_how_to_make_it(
 
 @pytest.mark.usefixtures("_no_superuser")
 def test_check_config_folders_without_permission_are_problems(
-    site: Any, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
+    site: Site, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.settings["results"] = {"folder": "locked/results"}
     site.settings["state_dir"] = "locked/state"
@@ -132,7 +131,7 @@ def test_check_config_folders_without_permission_are_problems(
 
 
 def test_check_config_shows_what_the_template_makes_of_an_image(
-    site: Any, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
+    site: Site, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(site, "check-config")
     assert "there is no image yet to try it on" in capsys.readouterr().out
@@ -146,7 +145,7 @@ def test_check_config_shows_what_the_template_makes_of_an_image(
 
 
 def test_command_wrong_config_exits_2_with_a_line_each(
-    site: Any, capsys: pytest.CaptureFixture[str]
+    site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.settings |= {"setle_s": 1, "workers": 0}
     for words in (["run"], ["once"], ["status"], ["check-config"]):
@@ -157,7 +156,7 @@ def test_command_wrong_config_exits_2_with_a_line_each(
 
 
 def test_command_changed_bundle_exits_3_and_labels_nothing(
-    site: Any, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
+    site: Site, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.add("a.jpg", colour_jpeg())
     model = Path(site.settings["bundle"]) / "model.int8.onnx"
@@ -168,7 +167,7 @@ def test_command_changed_bundle_exits_3_and_labels_nothing(
 
 
 def test_command_golden_images_that_fail_exit_5(
-    site: Any, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
+    site: Site, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.add("a.jpg", colour_jpeg())
     monkeypatch.setattr("edge.golden.TOLERANCE", {"int8": -1.0, "fp32": -1.0})
@@ -176,13 +175,13 @@ def test_command_golden_images_that_fail_exit_5(
     assert not site.has_sidecar("a.jpg")
 
 
-def test_command_backend_that_is_not_here_exits_5(site: Any) -> None:
+def test_command_backend_that_is_not_here_exits_5(site: Site) -> None:
     site.settings["backend"] = "tensorrt"
     assert run(site, "check-config") == 5
 
 
 def test_command_damaged_journal_exits_6_and_is_left_alone(
-    site: Any, capsys: pytest.CaptureFixture[str]
+    site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (site.folder / "state").mkdir()
     journal = site.folder / "state" / "journal.sqlite3"
@@ -194,7 +193,7 @@ def test_command_damaged_journal_exits_6_and_is_left_alone(
 
 @pytest.mark.parametrize("command", [("once",), ("status",), ("retry", "--all")])
 def test_command_journal_of_which_a_row_is_damaged_exits_6_with_one_line(
-    site: Any, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+    site: Site, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
 ) -> None:
     assert run(site, "once") == 0
     with closing(sqlite3.connect(site.folder / "state" / "journal.sqlite3")) as db, db:
@@ -207,7 +206,7 @@ def test_command_journal_of_which_a_row_is_damaged_exits_6_with_one_line(
 
 
 def test_command_unexpected_error_is_one_line(
-    site: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(_config: object) -> list[str]:
         raise RuntimeError("odd")
@@ -223,7 +222,7 @@ def test_command_unexpected_error_is_one_line(
 
 
 def test_run_unexpected_error_does_not_say_the_path_of_an_image(
-    site: Any,
+    site: Site,
     colour_jpeg: Jpeg,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -243,7 +242,7 @@ def test_run_unexpected_error_does_not_say_the_path_of_an_image(
 
 
 def test_once_whose_sidecar_cannot_be_written_does_not_say_the_path_of_an_image(
-    site: Any,
+    site: Site,
     colour_jpeg: Jpeg,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -278,7 +277,7 @@ def test_argument_that_is_not_known_is_shown_without_control_characters(
 
 
 def test_status_counts_images_of_folders_that_are_no_longer_configured_apart(
-    site: Any, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
+    site: Site, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.settings["watch"] = [{"folder": "old"}]
     (site.folder / "old").mkdir()
@@ -301,7 +300,7 @@ def test_status_counts_images_of_folders_that_are_no_longer_configured_apart(
 
 @pytest.mark.usefixtures("_no_superuser")
 def test_status_says_what_holds_images_up(
-    site: Any, colour_jpeg: Jpeg, until: Until, capsys: pytest.CaptureFixture[str]
+    site: Site, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.add("a.jpg", colour_jpeg("red")).chmod(0)
     with site.running():
@@ -309,7 +308,7 @@ def test_status_says_what_holds_images_up(
     assert site.outcomes()["a.jpg"][0] == "waiting"
 
 
-def test_status_whose_reader_has_gone_ends_quietly(site: Any, colour_jpeg: Jpeg) -> None:
+def test_status_whose_reader_has_gone_ends_quietly(site: Site, colour_jpeg: Jpeg) -> None:
     site.add("a.jpg", colour_jpeg("red"))
     run(site, "once")
     reader, writer = os.pipe()
@@ -327,7 +326,7 @@ def test_status_whose_reader_has_gone_ends_quietly(site: Any, colour_jpeg: Jpeg)
 
 
 def test_retry_puts_rejected_images_or_one_back_and_says_how_many(
-    site: Any, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
+    site: Site, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(site, "retry") == 6
     good = site.add("S1/1/good.jpg", colour_jpeg("red", side_px=256))
@@ -350,7 +349,7 @@ def test_retry_puts_rejected_images_or_one_back_and_says_how_many(
 
 
 def test_once_that_rejected_images_says_where_they_are_named(
-    site: Any, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
+    site: Site, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.add("S1/1/a.jpg", colour_jpeg("red"))
     assert run(site, "once") == 0
@@ -361,9 +360,7 @@ def test_once_that_rejected_images_says_where_they_are_named(
     assert where in capsys.readouterr().err
 
 
-def test_run_tells_systemd_and_sigterm_ends_it_cleanly(
-    site: Any, colour_jpeg: Jpeg, until: Until
-) -> None:
+def test_run_tells_systemd_and_sigterm_ends_it_cleanly(site: Site, colour_jpeg: Jpeg) -> None:
     address = str(site.folder / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(address)
@@ -392,7 +389,7 @@ def test_run_tells_systemd_and_sigterm_ends_it_cleanly(
         assert site.sidecar(str(path.relative_to(site.export)))["label"] == "green"
 
 
-def test_run_second_daemon_is_refused_and_told_who(site: Any, until: Until) -> None:
+def test_run_second_daemon_is_refused_and_told_who(site: Site) -> None:
     first = site.start("run")
     until((site.folder / "state" / "journal.sqlite3").exists)
     second = site.start("once")
@@ -403,7 +400,7 @@ def test_run_second_daemon_is_refused_and_told_who(site: Any, until: Until) -> N
     first.communicate(timeout=20)
 
 
-def test_run_log_names_no_sample(site: Any, colour_jpeg: Jpeg, until: Until) -> None:
+def test_run_log_names_no_sample(site: Site, colour_jpeg: Jpeg) -> None:
     site.settings["log"] = {"level": "debug"}
     site.add("S777/1/a.jpg", colour_jpeg("red"))
     site.add("S777/1/b.jpg", colour_jpeg("red", side_px=16))
@@ -416,7 +413,7 @@ def test_run_log_names_no_sample(site: Any, colour_jpeg: Jpeg, until: Until) -> 
     assert "S777" not in errors
 
 
-def test_once_stopped_before_the_end_exits_130(site: Any, colour_jpeg: Jpeg, until: Until) -> None:
+def test_once_stopped_before_the_end_exits_130(site: Site, colour_jpeg: Jpeg) -> None:
     # A file that is not whole keeps `once` waiting for as long as its patience lasts.
     site.settings["settle_s"] = 5.0
     site.add("a.jpg", colour_jpeg()[:500], age_s=10)

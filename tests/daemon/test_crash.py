@@ -8,10 +8,12 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
-from typing import Any
 
 from edge.files.temporary import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
+from tests.support.digests import digests
+from tests.support.images import Jpeg
+from tests.support.site import Site
+from tests.support.waiting import until
 
 KILLS = 10
 IMAGES = 400
@@ -19,10 +21,8 @@ COLOURS = ("red", "green", "blue")
 
 
 def test_once_killed_again_and_again_ends_with_every_image_labelled_once(
-    site: Any,
-    colour_jpeg: Callable[..., bytes],
-    until: Callable[..., None],
-    digests: Callable[[Path], dict[str, str]],
+    site: Site,
+    colour_jpeg: Jpeg,
 ) -> None:
     contents = [colour_jpeg(name) for name in COLOURS]
     names = [f"S{number // 40}/1/{number}.jpg" for number in range(IMAGES)]
@@ -57,9 +57,9 @@ def test_once_killed_again_and_again_ends_with_every_image_labelled_once(
         assert db.execute("SELECT count(*) FROM image").fetchone() == (IMAGES,)
 
 
-def has_written(site: Any, before: int) -> Callable[[], bool]:
+def has_written(site: Site, before: int) -> Callable[[], bool]:
     return lambda: count(site) > before or before == IMAGES
 
 
-def count(site: Any) -> int:
+def count(site: Site) -> int:
     return sum(1 for _ in site.results.rglob("*.jpg.json")) if site.results.exists() else 0

@@ -11,7 +11,8 @@ from daemon.health.systemd import Notifier
 from daemon.image.records import ClaimedImage, Dropped, Verdict
 from daemon.model.label_job import LabelJob
 from daemon.service_process import ServiceProcess
-from tests.daemon.conftest import Site, until
+from tests.support.site import Site
+from tests.support.waiting import until
 
 
 def test_a_file_system_that_holds_a_worker_does_not_hold_the_end(

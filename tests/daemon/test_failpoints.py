@@ -6,9 +6,8 @@ import ast
 import errno
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,9 @@ from daemon.system.folder_locks import LOCK_NAME
 from edge import failpoints
 from edge.errors import ConfigError
 from edge.failpoints import FALLIBLE, KNOWN, VARIABLE, arm_failpoints, failpoint
+from tests.support.images import Jpeg
+from tests.support.site import Site
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -48,10 +50,9 @@ def test_failpoints_in_the_code_are_the_known_ones_once_each() -> None:
 
 
 def test_service_labels_an_image_and_passes_every_failpoint(
-    site: Any,
+    site: Site,
     monkeypatch: pytest.MonkeyPatch,
-    colour_jpeg: Callable[..., bytes],
-    until: Callable[..., None],
+    colour_jpeg: Jpeg,
 ) -> None:
     monkeypatch.setenv(VARIABLE, ",".join(f"{name}=sleep:0" for name in KNOWN))
     site.settings["poll"] = "never"  # a folder on any file system gives hints
@@ -68,9 +69,7 @@ def test_service_labels_an_image_and_passes_every_failpoint(
     assert site.sidecar("S1/1/new.jpg")["label"] == "blue"
 
 
-def test_service_without_the_variable_arms_nothing(
-    site: Any, colour_jpeg: Callable[..., bytes], until: Callable[..., None]
-) -> None:
+def test_service_without_the_variable_arms_nothing(site: Site, colour_jpeg: Jpeg) -> None:
     arm("image.open=EIO")
     site.add("a.jpg", colour_jpeg("red"))
     with site.running():
@@ -80,7 +79,7 @@ def test_service_without_the_variable_arms_nothing(
 
 
 def test_once_killed_at_a_failpoint_dies_of_sigkill_and_the_next_run_labels_the_image(
-    site: Any, colour_jpeg: Callable[..., bytes]
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     site.add("a.jpg", colour_jpeg("green"))
     killed = site.start("once", **{VARIABLE: "file.between_renames=kill"})
@@ -97,7 +96,7 @@ def test_once_killed_at_a_failpoint_dies_of_sigkill_and_the_next_run_labels_the_
 
 @pytest.mark.parametrize("name", ["startup.leftovers_removed", "startup.claims_taken_back"])
 def test_start_killed_while_it_tidies_up_leaves_no_temporary_file_to_the_next(
-    site: Any, colour_jpeg: Callable[..., bytes], name: str
+    site: Site, colour_jpeg: Jpeg, name: str
 ) -> None:
     site.add("a.jpg", colour_jpeg("green"))
     for point in ("file.before_rename", name):
@@ -115,7 +114,7 @@ def test_start_killed_while_it_tidies_up_leaves_no_temporary_file_to_the_next(
 # The first file is the log's key, the second the canary's first image.
 @pytest.mark.parametrize("number", [1, 2])
 def test_first_start_killed_while_it_writes_its_key_leaves_no_temporary_file_to_the_next(
-    site: Any, colour_jpeg: Callable[..., bytes], number: int
+    site: Site, colour_jpeg: Jpeg, number: int
 ) -> None:
     site.add("a.jpg", colour_jpeg("green"))
     killed = site.start("run", **{VARIABLE: f"file.half_written=kill@{number}"})
@@ -131,7 +130,7 @@ def test_first_start_killed_while_it_writes_its_key_leaves_no_temporary_file_to_
 
 
 def test_start_with_an_unknown_failpoint_refuses_with_exit_2_and_the_nearest_name(
-    site: Any, colour_jpeg: Callable[..., bytes]
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     site.add("a.jpg", colour_jpeg("red"))
     process = site.start("once", **{VARIABLE: "file.before_renam=kill"})

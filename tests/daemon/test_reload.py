@@ -23,8 +23,10 @@ from daemon.model.current_model import open_current_model
 from daemon.operator.check_config import check_config
 from daemon.system.locks import InUseError, mark
 from edge.errors import ConfigError, StorageError
-from tests.daemon.conftest import Site, until
 from tests.daemon.test_service_process import living
+from tests.support.images import Jpeg
+from tests.support.site import Site
+from tests.support.waiting import until
 
 
 class Told(Notifier):
@@ -112,7 +114,7 @@ def add_folder(site: Site, name: str, content: bytes) -> Path:
 
 
 def test_stop_while_a_new_configuration_is_being_checked_ends_the_process(
-    site: Site, colour_jpeg: Callable[..., bytes], hung_check: Gate
+    site: Site, colour_jpeg: Jpeg, hung_check: Gate
 ) -> None:
     with living(site) as life:
         label(site, "S1/A/1.jpg", colour_jpeg("red"))
@@ -124,7 +126,7 @@ def test_stop_while_a_new_configuration_is_being_checked_ends_the_process(
 
 def test_a_journal_that_comes_back_while_a_check_hangs_is_taken_up(
     site: Site,
-    colour_jpeg: Callable[..., bytes],
+    colour_jpeg: Jpeg,
     hung_check: Gate,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -139,7 +141,7 @@ def test_a_journal_that_comes_back_while_a_check_hangs_is_taken_up(
 
 
 def test_sighup_while_the_next_service_is_being_opened_takes_the_newest_configuration(
-    site: Site, colour_jpeg: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+    site: Site, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opening = Gate(open_current_model, first=2)
     monkeypatch.setattr(startup, "open_current_model", opening)
@@ -155,7 +157,7 @@ def test_sighup_while_the_next_service_is_being_opened_takes_the_newest_configur
 
 
 def test_sighup_during_the_first_start_takes_the_new_configuration(
-    site: Site, colour_jpeg: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+    site: Site, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opening = Gate(open_current_model)
     monkeypatch.setattr(startup, "open_current_model", opening)
@@ -186,7 +188,7 @@ def test_wrong_configuration_during_the_first_start_does_not_say_ready_before_it
 
 def test_a_check_that_breaks_is_said_without_its_text_and_the_old_configuration_goes_on(
     site: Site,
-    colour_jpeg: Callable[..., bytes],
+    colour_jpeg: Jpeg,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -227,7 +229,7 @@ def test_a_watch_folder_whose_server_is_gone_is_one_line_of_the_check(
 
 
 def test_reload_onto_a_folder_that_another_daemon_holds_keeps_the_old_configuration(
-    site: Site, colour_jpeg: Callable[..., bytes], caplog: pytest.LogCaptureFixture
+    site: Site, colour_jpeg: Jpeg, caplog: pytest.LogCaptureFixture
 ) -> None:
     taken = add_folder(site, "taken", colour_jpeg("green"))
     site.settings["watch"].pop()
@@ -270,7 +272,7 @@ def test_a_folder_that_another_daemon_took_while_the_journal_was_away_ends_the_p
 
 
 def test_sighup_during_a_check_has_the_newest_file_checked(
-    site: Site, colour_jpeg: Callable[..., bytes], hung_check: Gate
+    site: Site, colour_jpeg: Jpeg, hung_check: Gate
 ) -> None:
     told = Told()
     with living(site, told) as life:
@@ -291,7 +293,7 @@ def test_sighup_during_a_check_has_the_newest_file_checked(
 
 
 def test_sighup_whose_file_is_wrong_after_one_that_was_right_takes_the_right_one(
-    site: Site, colour_jpeg: Callable[..., bytes], hung_check: Gate
+    site: Site, colour_jpeg: Jpeg, hung_check: Gate
 ) -> None:
     told = Told()
     with living(site, told) as life:
@@ -311,7 +313,7 @@ def test_sighup_whose_file_is_wrong_after_one_that_was_right_takes_the_right_one
 
 
 def test_sighup_while_the_journal_is_waited_for_is_taken_at_once(
-    site: Site, colour_jpeg: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+    site: Site, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check_writable, away = Journal.check_writable, threading.Event()
 
@@ -342,7 +344,7 @@ def test_sighup_while_the_journal_is_waited_for_is_taken_at_once(
 
 def test_sighup_for_which_there_is_no_thread_is_said_and_the_next_one_is_taken(
     site: Site,
-    colour_jpeg: Callable[..., bytes],
+    colour_jpeg: Jpeg,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:

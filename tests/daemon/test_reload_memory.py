@@ -22,8 +22,10 @@ from daemon.model.current_model import CurrentModel
 from daemon.operator.check_config import check_config
 from daemon.service import Service
 from edge.backends.onnx import OnnxSession
-from tests.daemon.conftest import Site, until
 from tests.daemon.test_service_process import living
+from tests.support.images import Jpeg
+from tests.support.site import Site
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 RELOADS = 4
@@ -93,7 +95,7 @@ def born(monkeypatch: pytest.MonkeyPatch) -> Born:
 
 
 def test_nothing_of_a_service_is_left_after_reloads(
-    site: Site, colour_jpeg: Callable[..., bytes], born: Born
+    site: Site, colour_jpeg: Jpeg, born: Born
 ) -> None:
     site.settings["precision"] = "int8"
     with no_collection(), living(site) as life:

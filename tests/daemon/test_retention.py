@@ -23,6 +23,7 @@ from daemon.journal.journal import Journal, open_journal
 from daemon.retention import DAY_S, Retention, trusted_now
 from edge.labeller import ImageFacts, Outcome, Status, Timing
 from edge.postprocess import Decision
+from tests.support.waiting import until
 
 NOW_S = 1_800_000_000.0
 OLD_S = NOW_S - 500 * DAY_S
@@ -279,7 +280,7 @@ def test_pass_without_retention_days_deletes_nothing(place: Place) -> None:
 
 
 def test_running_makes_its_pass_and_ends_at_once(
-    place: Place, monkeypatch: pytest.MonkeyPatch, until: Any
+    place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_LOOK_EVERY_S", 0.02)
     place.add("there.jpg", "gone.jpg")

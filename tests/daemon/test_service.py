@@ -7,7 +7,6 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +24,20 @@ from edge.demo.analyzer import export_images
 from edge.errors import BackendError, StorageError
 from edge.image_files.read import ImageFile
 from edge.labeller import Labeller
+from tests.support.digests import digests
+from tests.support.images import Jpeg
+from tests.support.site import Site
+from tests.support.waiting import until
 
-Jpeg = Callable[..., bytes]
-Until = Callable[..., None]
-Digests = Callable[[Path], dict[str, str]]
 COLOURS = ("red", "green", "blue")
 
 
-def once(site: Any) -> int:
+def once(site: Site) -> int:
     with opened_service(site.config(), is_once=True) as service:
         return service.once(lambda: None)
 
 
-def held_up(site: Any) -> dict[str, int]:
+def held_up(site: Site) -> dict[str, int]:
     return read_summary(site.config().state_dir, [site.export]).held_up
 
 
@@ -49,7 +49,7 @@ def put(path: Path, content: bytes) -> Path:
 
 
 def test_run_images_of_an_analyzer_are_all_labelled_and_untouched(
-    site: Any, colour_jpeg: Jpeg, until: Until, digests: Digests
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     images = [(COLOURS[n % 3], colour_jpeg(COLOURS[n % 3], seed=n)) for n in range(60)]
     with site.running():
@@ -67,7 +67,7 @@ def test_run_images_of_an_analyzer_are_all_labelled_and_untouched(
 
 
 def test_run_without_hints_finds_everything_by_rescan(
-    site: Any, colour_jpeg: Jpeg, until: Until, monkeypatch: pytest.MonkeyPatch
+    site: Site, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scanner, "POLL_S", 0.1)
     site.settings["poll"] = "always"
@@ -80,7 +80,7 @@ def test_run_without_hints_finds_everything_by_rescan(
 
 
 def test_run_truncated_image_is_rejected_and_the_next_labelled(
-    site: Any, colour_jpeg: Jpeg, until: Until
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     whole = colour_jpeg("green")
     with site.running():
@@ -95,9 +95,7 @@ def test_run_truncated_image_is_rejected_and_the_next_labelled(
     assert site.sidecar("half.jpg")["image"]["sha256"] == hashlib.sha256(whole).hexdigest()
 
 
-def test_run_stalled_copy_is_not_labelled_before_it_is_whole(
-    site: Any, colour_jpeg: Jpeg, until: Until
-) -> None:
+def test_run_stalled_copy_is_not_labelled_before_it_is_whole(site: Site, colour_jpeg: Jpeg) -> None:
     whole = colour_jpeg("blue")
     with site.running():
         with (site.export / "slow.jpg").open("wb") as file:
@@ -114,9 +112,7 @@ def test_run_stalled_copy_is_not_labelled_before_it_is_whole(
     assert site.sidecar("slow.jpg")["label"] == "blue"
 
 
-def test_run_image_replaced_in_place_is_labelled_again(
-    site: Any, colour_jpeg: Jpeg, until: Until
-) -> None:
+def test_run_image_replaced_in_place_is_labelled_again(site: Site, colour_jpeg: Jpeg) -> None:
     with site.running():
         put(site.export / "a.jpg", colour_jpeg("red"))
         until(lambda: site.has_sidecar("a.jpg"))
@@ -127,7 +123,7 @@ def test_run_image_replaced_in_place_is_labelled_again(
 
 
 def test_run_watch_folder_that_goes_and_comes_back_loses_nothing(
-    site: Any, colour_jpeg: Jpeg, until: Until, monkeypatch: pytest.MonkeyPatch
+    site: Site, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scanner, "POLL_S", 0.1)
     with site.running():
@@ -140,7 +136,7 @@ def test_run_watch_folder_that_goes_and_comes_back_loses_nothing(
 
 
 def test_run_results_folder_that_refuses_is_waited_for(
-    site: Any, colour_jpeg: Jpeg, until: Until, caplog: pytest.LogCaptureFixture
+    site: Site, colour_jpeg: Jpeg, caplog: pytest.LogCaptureFixture
 ) -> None:
     # A file in the place of a folder refuses even the superuser.
     (site.results / "S1").write_bytes(b"in the way")
@@ -159,7 +155,7 @@ def test_run_results_folder_that_refuses_is_waited_for(
 
 
 def test_once_results_folder_that_refuses_ends_with_images_waiting(
-    site: Any, colour_jpeg: Jpeg
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     (site.results / "S1").write_bytes(b"in the way")
     site.add("S1/a.jpg", colour_jpeg("red"))
@@ -172,7 +168,7 @@ def test_once_results_folder_that_refuses_ends_with_images_waiting(
 
 
 def test_run_results_folder_that_goes_away_is_not_made_again_and_its_images_wait(
-    site: Any, colour_jpeg: Jpeg, until: Until, caplog: pytest.LogCaptureFixture
+    site: Site, colour_jpeg: Jpeg, caplog: pytest.LogCaptureFixture
 ) -> None:
     aside = site.folder / "aside"
     with site.running():
@@ -193,7 +189,7 @@ def test_run_results_folder_that_goes_away_is_not_made_again_and_its_images_wait
 
 
 def test_start_without_the_results_folder_is_refused_and_makes_none(
-    site: Any, colour_jpeg: Jpeg
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     site.add("a.jpg", colour_jpeg("red"))
     site.results.rmdir()
@@ -211,7 +207,7 @@ def test_start_without_the_results_folder_is_refused_and_makes_none(
 
 @pytest.mark.usefixtures("_no_superuser")
 def test_run_image_without_permission_waits_and_is_labelled_when_it_has_it(
-    site: Any, colour_jpeg: Jpeg, until: Until, caplog: pytest.LogCaptureFixture
+    site: Site, colour_jpeg: Jpeg, caplog: pytest.LogCaptureFixture
 ) -> None:
     site.settings["rescan_s"] = 0.2
     for name in "abc":
@@ -234,7 +230,7 @@ def test_run_image_without_permission_waits_and_is_labelled_when_it_has_it(
 
 @pytest.mark.usefixtures("_no_superuser")
 def test_once_image_without_permission_is_rejected_and_labelled_by_a_later_run(
-    site: Any, colour_jpeg: Jpeg, until: Until
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     site.settings["watch"] = [{"folder": "export"}]
     images = [site.add(f"{name}.jpg", colour_jpeg("red")) for name in "ab"]
@@ -255,7 +251,7 @@ def test_once_image_without_permission_is_rejected_and_labelled_by_a_later_run(
     assert site.sidecar("b.jpg")["label"] == "red"
 
 
-def test_once_wide_pattern_makes_no_sidecars_of_sidecars(site: Any, colour_jpeg: Jpeg) -> None:
+def test_once_wide_pattern_makes_no_sidecars_of_sidecars(site: Site, colour_jpeg: Jpeg) -> None:
     site.settings["watch"] = [{"folder": "export", "pattern": "cell*"}]
     site.settings["results"] = {"folder": None}
     image = site.add("S1/cell1.jpg", colour_jpeg("red"))
@@ -267,7 +263,7 @@ def test_once_wide_pattern_makes_no_sidecars_of_sidecars(site: Any, colour_jpeg:
 
 
 def test_once_images_that_the_template_does_not_match_are_counted_and_said_once(
-    site: Any, colour_jpeg: Jpeg, caplog: pytest.LogCaptureFixture
+    site: Site, colour_jpeg: Jpeg, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("a.jpg", "b.jpg", "S1/1/c.jpg"):
         site.add(name, colour_jpeg("red"))
@@ -282,7 +278,7 @@ def test_once_images_that_the_template_does_not_match_are_counted_and_said_once(
     assert caplog.text.count("does not match the template") == 1
 
 
-def test_once_knows_how_many_images_to_expect(site: Any, colour_jpeg: Jpeg) -> None:
+def test_once_knows_how_many_images_to_expect(site: Site, colour_jpeg: Jpeg) -> None:
     for number in range(40):
         site.add(f"S1/1/{number}.jpg", colour_jpeg("red"))
     seen = set()
@@ -293,7 +289,7 @@ def test_once_knows_how_many_images_to_expect(site: Any, colour_jpeg: Jpeg) -> N
 
 
 def test_retry_beside_the_running_daemon_has_images_labelled_again(
-    site: Any, colour_jpeg: Jpeg, until: Until
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     site.settings["limits"] = {"max_bytes": 10_000}
     path = site.add("S1/1/a.jpg", colour_jpeg("red", side_px=256))
@@ -313,7 +309,7 @@ def test_retry_beside_the_running_daemon_has_images_labelled_again(
 
 
 def test_run_without_threads_for_its_workers_ends_and_says_what_to_do(
-    site: Any, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.settings["workers"] = 8
     start = threading.Thread.start
@@ -336,7 +332,7 @@ def test_run_without_threads_for_its_workers_ends_and_says_what_to_do(
 
 
 def test_run_device_that_fails_stops_the_service_and_gives_the_images_back(
-    site: Any, colour_jpeg: Jpeg, until: Until, monkeypatch: pytest.MonkeyPatch
+    site: Site, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     infer = OnnxSession.infer
     has_failed = threading.Event()
@@ -365,7 +361,7 @@ def test_run_device_that_fails_stops_the_service_and_gives_the_images_back(
 
 
 def test_once_image_that_breaks_the_program_is_rejected_and_the_others_labelled(
-    site: Any, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
+    site: Site, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     label_batch = Labeller.label_batch
 
@@ -382,7 +378,7 @@ def test_once_image_that_breaks_the_program_is_rejected_and_the_others_labelled(
     assert [site.sidecar(f"{name}.jpg")["label"] for name in "az"] == ["green", "green"]
 
 
-def test_once_old_images_do_not_wait_for_settling(site: Any, colour_jpeg: Jpeg) -> None:
+def test_once_old_images_do_not_wait_for_settling(site: Site, colour_jpeg: Jpeg) -> None:
     site.settings["settle_s"] = 600.0
     whole = colour_jpeg("red")
     site.add("a.jpg", whole, age_s=700)
@@ -392,14 +388,14 @@ def test_once_old_images_do_not_wait_for_settling(site: Any, colour_jpeg: Jpeg) 
     assert site.sidecar("half.jpg")["reason"] == "truncated"
 
 
-def test_once_fresh_image_is_waited_for(site: Any, colour_jpeg: Jpeg) -> None:
+def test_once_fresh_image_is_waited_for(site: Site, colour_jpeg: Jpeg) -> None:
     put(site.export / "a.jpg", colour_jpeg("red"))
     assert once(site) == 0
     assert site.sidecar("a.jpg")["label"] == "red"
 
 
 def test_once_file_that_never_rests_is_left_and_counted(
-    site: Any, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
+    site: Site, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settle, "GRACE_FACTOR", 3)
     path = put(site.export / "a.jpg", colour_jpeg("red")[:900])
@@ -414,7 +410,7 @@ def test_once_file_that_never_rests_is_left_and_counted(
 
 
 def test_once_read_only_export_gets_its_results_in_a_mirror_tree(
-    site: Any, colour_jpeg: Jpeg, digests: Digests
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     for number in range(3):
         site.add(f"S{number}/slide-1/a.jpg", colour_jpeg(COLOURS[number]))
@@ -432,7 +428,7 @@ def test_once_read_only_export_gets_its_results_in_a_mirror_tree(
 
 
 def test_once_results_beside_the_images_are_not_taken_for_images(
-    site: Any, colour_jpeg: Jpeg
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     site.settings["results"] = {"folder": None, "formats": ["json"]}
     image = site.add("S1/1/a.jpg", colour_jpeg("red"))
@@ -441,7 +437,7 @@ def test_once_results_beside_the_images_are_not_taken_for_images(
     assert sorted(path.name for path in image.parent.iterdir()) == ["a.jpg", "a.jpg.json"]
 
 
-def test_once_odd_names_are_labelled(site: Any, colour_jpeg: Jpeg) -> None:
+def test_once_odd_names_are_labelled(site: Site, colour_jpeg: Jpeg) -> None:
     names = [b"=cmd|x.jpg", b"two\nlines.jpg", b"q'\"u.jpg", b"\xff\xfe.jpg", b"n" * 251 + b".jpg"]
     for name in names:
         with open(os.fsencode(site.export) + b"/" + name, "wb") as file:  # noqa: PTH123
@@ -453,7 +449,7 @@ def test_once_odd_names_are_labelled(site: Any, colour_jpeg: Jpeg) -> None:
 
 
 def test_once_odd_files_are_rejected_with_a_reason_and_the_next_is_labelled(
-    site: Any, colour_jpeg: Jpeg
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     os.mkfifo(os.fsencode(site.export) + b"/\xff.jpg")
     (site.export / "link.jpg").symlink_to("/dev/zero")
@@ -476,7 +472,7 @@ def test_once_odd_files_are_rejected_with_a_reason_and_the_next_is_labelled(
     assert site.sidecar("empty.jpg")["image"]["file"] == "empty.jpg"
 
 
-def test_once_backlog_is_labelled_completely(site: Any, colour_jpeg: Jpeg) -> None:
+def test_once_backlog_is_labelled_completely(site: Site, colour_jpeg: Jpeg) -> None:
     contents = [colour_jpeg(name) for name in COLOURS]
     for number in range(1200):
         site.add(f"S{number // 100}/1/{number}.jpg", contents[number % 3])
@@ -488,7 +484,7 @@ def test_once_backlog_is_labelled_completely(site: Any, colour_jpeg: Jpeg) -> No
     assert labels == [*COLOURS, *COLOURS]
 
 
-def test_once_watch_folder_that_is_not_there_is_an_error(site: Any) -> None:
+def test_once_watch_folder_that_is_not_there_is_an_error(site: Site) -> None:
     site.export.rmdir()
     with pytest.raises(StorageError, match="is not there"):
         once(site)

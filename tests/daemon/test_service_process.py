@@ -23,7 +23,9 @@ from daemon.service_process import ServiceProcess
 from daemon.supervision.reporter import HEALTH_NAME
 from daemon.supervision.running_daemon import read_running
 from edge.errors import BundleError, StorageError
-from tests.daemon.conftest import ROOT, Site, until
+from tests.support.images import Jpeg
+from tests.support.site import ROOT, Site
+from tests.support.waiting import until
 
 
 @contextmanager
@@ -52,7 +54,7 @@ def living(site: Site, notifier: Notifier | None = None) -> Iterator[ServiceProc
 
 
 def test_a_right_configuration_is_taken_without_losing_an_image(
-    site: Site, colour_jpeg: Callable[..., bytes]
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     with living(site) as lifecycle:
         site.add("S1/A/1.jpg", colour_jpeg("red"))
@@ -70,7 +72,7 @@ def test_a_right_configuration_is_taken_without_losing_an_image(
 
 
 def test_a_wrong_configuration_is_refused_whole_and_the_old_one_goes_on(
-    site: Site, colour_jpeg: Callable[..., bytes], caplog: pytest.LogCaptureFixture
+    site: Site, colour_jpeg: Jpeg, caplog: pytest.LogCaptureFixture
 ) -> None:
     with living(site) as lifecycle:
         site.add("S1/A/1.jpg", colour_jpeg("red"))
@@ -87,7 +89,7 @@ def test_a_wrong_configuration_is_refused_whole_and_the_old_one_goes_on(
 
 
 def test_sighup_tells_systemd_and_ends_with_ready(
-    site: Site, tmp_path: Path, colour_jpeg: Callable[..., bytes]
+    site: Site, tmp_path: Path, colour_jpeg: Jpeg
 ) -> None:
     address = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
@@ -130,7 +132,7 @@ def wait_for(server: socket.socket, text: str) -> list[str]:
 
 def test_a_journal_that_refuses_is_waited_for_and_said_once(
     site: Site,
-    colour_jpeg: Callable[..., bytes],
+    colour_jpeg: Jpeg,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -169,7 +171,7 @@ def test_a_journal_that_refuses_is_waited_for_and_said_once(
 
 
 def test_an_outcome_that_the_journal_refuses_again_and_again_is_held_against_no_image(
-    site: Site, colour_jpeg: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+    site: Site, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("daemon.service_process._FIRST_WAIT_S", 0.02)
     monkeypatch.setattr("daemon.service_process._LONGEST_WAIT_S", 0.05)
@@ -207,7 +209,7 @@ def test_a_journal_that_refuses_at_the_first_start_is_an_error(
 
 
 def test_a_bundle_that_is_broken_at_a_reload_is_refused_and_the_open_model_goes_on(
-    site: Site, colour_jpeg: Callable[..., bytes], caplog: pytest.LogCaptureFixture
+    site: Site, colour_jpeg: Jpeg, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = Path(site.settings["bundle"]) / "model.int8.onnx"
     with living(site) as lifecycle:
@@ -253,7 +255,7 @@ def test_a_process_that_is_stopped_while_it_waits_for_the_disk_ends(
 
 
 def test_log_that_nobody_reads_stops_neither_the_labelling_nor_the_end(
-    site: Site, colour_jpeg: Callable[..., bytes]
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
 from daemon.worker_threads import WorkSignal
+from tests.support.waiting import until
 
-Until = Callable[..., None]
 # Nobody wakes by himself in a test.
 LONG_S = 60.0
 
@@ -34,7 +33,7 @@ def all_wait(signal: WorkSignal, count: int) -> bool:
     return len(signal._condition._waiters) == count  # type: ignore[attr-defined]
 
 
-def test_ring_for_one_image_wakes_one_and_ring_out_all(until: Until) -> None:
+def test_ring_for_one_image_wakes_one_and_ring_out_all() -> None:
     signal = WorkSignal()
     waiters = Waiters(signal, 3)
     until(lambda: all_wait(signal, 3))
@@ -46,7 +45,7 @@ def test_ring_for_one_image_wakes_one_and_ring_out_all(until: Until) -> None:
     assert waiters.woken == [True] * 3
 
 
-def test_ring_for_many_images_wakes_all(until: Until) -> None:
+def test_ring_for_many_images_wakes_all() -> None:
     signal = WorkSignal()
     waiters = Waiters(signal, 3)
     until(lambda: all_wait(signal, 3))

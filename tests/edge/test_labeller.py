@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,7 @@ from edge.errors import BackendError, RejectReason, TransientError
 from edge.golden import open_labeller
 from edge.image_files.read import ImageLimits
 from edge.labeller import Labeller, Outcome, Status
-
-JpegMaker = Callable[..., bytes]
+from tests.support.images import Jpeg
 
 
 @pytest.fixture
@@ -25,7 +23,7 @@ def labeller(small_bundle: Path) -> Labeller:
 
 
 def test_label_gives_label_facts_and_times(
-    labeller: Labeller, tmp_path: Path, colour_jpeg: JpegMaker
+    labeller: Labeller, tmp_path: Path, colour_jpeg: Jpeg
 ) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(colour_jpeg("green"))
@@ -49,7 +47,7 @@ def test_label_of_ambiguous_image_is_unidentified(labeller: Labeller, tmp_path: 
 
 
 def test_label_batch_with_bad_images_labels_the_others_in_order(
-    labeller: Labeller, tmp_path: Path, colour_jpeg: JpegMaker
+    labeller: Labeller, tmp_path: Path, colour_jpeg: Jpeg
 ) -> None:
     contents = {"a": colour_jpeg("red"), "b": colour_jpeg("blue")[:-50], "d": colour_jpeg("blue")}
     for name, content in contents.items():
@@ -77,7 +75,7 @@ def test_label_of_empty_file_keeps_its_size_and_time(labeller: Labeller, tmp_pat
 
 
 def test_label_batch_larger_than_the_session_takes_is_split(
-    labeller: Labeller, tmp_path: Path, colour_jpeg: JpegMaker, monkeypatch: pytest.MonkeyPatch
+    labeller: Labeller, tmp_path: Path, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(labeller.session), "max_batch", 2)
     names = ["red", "green", "blue", "red", "green"]
@@ -95,7 +93,7 @@ def test_label_of_missing_file_raises_transient(labeller: Labeller, tmp_path: Pa
 
 
 def test_open_labeller_with_narrow_limits_still_checks_its_golden_images(
-    small_bundle: Path, tmp_path: Path, colour_jpeg: JpegMaker
+    small_bundle: Path, tmp_path: Path, colour_jpeg: Jpeg
 ) -> None:
     bundle = load_bundle(small_bundle)
     labeller = open_labeller(bundle, open_session(bundle), ImageLimits(max_bytes=100))

@@ -31,9 +31,9 @@ from edge.sidecar import (
     to_json,
     write_sidecars,
 )
+from tests.support.images import Jpeg
 
 SCHEMA = json.loads((Path(edge.__file__).parent / "schemas" / "edge-sidecar-1.json").read_text())
-JpegMaker = Callable[..., bytes]
 Fields = Callable[[bytes], dict[str, Any]]
 
 
@@ -58,7 +58,7 @@ def fields_of(small_bundle: Path, tmp_path: Path, model: ModelFacts) -> Fields:
 
 
 def test_sidecar_of_labelled_image_is_valid_and_complete(
-    fields_of: Fields, colour_jpeg: JpegMaker
+    fields_of: Fields, colour_jpeg: Jpeg
 ) -> None:
     fields = fields_of(colour_jpeg("red"))
     jsonschema.validate(fields, SCHEMA)
@@ -69,7 +69,7 @@ def test_sidecar_of_labelled_image_is_valid_and_complete(
 
 
 def test_sidecar_of_rejected_image_is_valid_and_has_a_reason(
-    fields_of: Fields, colour_jpeg: JpegMaker
+    fields_of: Fields, colour_jpeg: Jpeg
 ) -> None:
     fields = fields_of(colour_jpeg("red")[:-9])
     jsonschema.validate(fields, SCHEMA)
@@ -87,14 +87,14 @@ def test_sidecar_of_rejected_image_is_valid_and_has_a_reason(
     ],
 )
 def test_schema_refuses_a_wrong_sidecar(
-    fields_of: Fields, colour_jpeg: JpegMaker, change: dict[str, Any]
+    fields_of: Fields, colour_jpeg: Jpeg, change: dict[str, Any]
 ) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**fields_of(colour_jpeg("red")), **change}, SCHEMA)
 
 
 def test_csv_has_one_header_row_and_one_row_with_the_json_fields(
-    fields_of: Fields, colour_jpeg: JpegMaker, model: ModelFacts, tmp_path: Path
+    fields_of: Fields, colour_jpeg: Jpeg, model: ModelFacts, tmp_path: Path
 ) -> None:
     fields = fields_of(colour_jpeg("blue"))
     files = dict(sidecar_files(tmp_path / "cell.jpg", fields, model.classes, ("json", "csv")))
@@ -109,7 +109,7 @@ def test_csv_has_one_header_row_and_one_row_with_the_json_fields(
 
 
 def test_sidecar_names_the_graph_and_csv_readers_that_count_columns_go_on(
-    fields_of: Fields, colour_jpeg: JpegMaker, model: ModelFacts
+    fields_of: Fields, colour_jpeg: Jpeg, model: ModelFacts
 ) -> None:
     fields = fields_of(colour_jpeg("blue"))
     assert fields["model"]["graph"] == model.graph
@@ -123,7 +123,7 @@ def test_sidecar_names_the_graph_and_csv_readers_that_count_columns_go_on(
 
 
 def test_sidecar_files_are_written_json_last(
-    fields_of: Fields, colour_jpeg: JpegMaker, model: ModelFacts, tmp_path: Path
+    fields_of: Fields, colour_jpeg: Jpeg, model: ModelFacts, tmp_path: Path
 ) -> None:
     fields = fields_of(colour_jpeg("blue"))
     files = sidecar_files(tmp_path / "mirror" / "cell.jpg", fields, model.classes, ("json", "csv"))
@@ -162,7 +162,7 @@ def test_printable_name_of_undecodable_bytes_is_text() -> None:
     ],
 )
 def test_csv_cell_of_a_name_is_one_line_and_no_formula(
-    fields_of: Fields, colour_jpeg: JpegMaker, model: ModelFacts, text: str, cell: str
+    fields_of: Fields, colour_jpeg: Jpeg, model: ModelFacts, text: str, cell: str
 ) -> None:
     fields = fields_of(colour_jpeg("blue"))
     fields["image"]["file"] = text
@@ -175,7 +175,7 @@ def test_csv_cell_of_a_name_is_one_line_and_no_formula(
 
 @pytest.mark.parametrize("text", ["=W1234 15 123456 00", "@7", "-S1", "000123", "+A"])
 def test_csv_id_is_never_altered(
-    fields_of: Fields, colour_jpeg: JpegMaker, model: ModelFacts, text: str
+    fields_of: Fields, colour_jpeg: Jpeg, model: ModelFacts, text: str
 ) -> None:
     fields = {**fields_of(colour_jpeg("blue")), "sample_id": text, "slide_id": text}
     (row,) = csv.DictReader(io.StringIO(to_csv(fields, model.classes).decode(), newline=""))
@@ -183,7 +183,7 @@ def test_csv_id_is_never_altered(
 
 
 def test_sidecar_time_with_an_offset_of_seconds_is_told_in_utc(
-    fields_of: Fields, colour_jpeg: JpegMaker
+    fields_of: Fields, colour_jpeg: Jpeg
 ) -> None:
     """Monrovia kept 44 minutes and 30 seconds until 1972, and a file may be of 1970."""
     fields = fields_of(colour_jpeg("blue"))

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,8 +17,9 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from tests.daemon.conftest import until
+from tests.support.images import Jpeg
 from tests.support.networks.tiny_network import CARD, CLASSES
+from tests.support.waiting import until
 
 # The machine may be busy; a test that waits for nothing does not take longer for it.
 LIMIT_S = 120
@@ -32,9 +33,7 @@ class LoopsForever(nn.Module):
 
 
 @pytest.fixture
-def conversion(
-    tmp_path: Path, colour_jpeg: Callable[..., bytes]
-) -> Iterator[subprocess.Popen[str]]:
+def conversion(tmp_path: Path, colour_jpeg: Jpeg) -> Iterator[subprocess.Popen[str]]:
     """edge-convert on a model that never ends, with a scratch folder of its own."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():

@@ -6,23 +6,22 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.daemon.conftest import Site, until
 from tests.support.half_writers import WRITERS
 from tests.support.hostile.cases import KINDS
-from tests.support.hostile.lab import finish, laboratory, put, sidecars, versions
+from tests.support.hostile.lab import finish, put, sidecars, versions
 from tests.support.hostile.odd_images import cell_pixels, jpeg
-
-Jpeg = Callable[..., bytes]
+from tests.support.images import Jpeg
+from tests.support.site import Site, make_site
+from tests.support.waiting import until
 
 
 @pytest.fixture
 def lab(tmp_path: Path, small_bundle: Path) -> Site:
-    return laboratory(tmp_path, small_bundle)
+    return make_site(tmp_path, small_bundle)
 
 
 def test_run_half_written_file_is_never_labelled(lab: Site, colour_jpeg: Jpeg) -> None:

@@ -21,8 +21,9 @@ from watchdog.observers.inotify_c import InotifyFD
 
 from daemon.intake import inotify as watch
 from tests.campaigns.burst import burst
-from tests.daemon.conftest import Site, until
 from tests.support.lab import Lab
+from tests.support.site import Site
+from tests.support.waiting import until
 
 # The loss window, and time to label on a busy machine.
 WINDOW_S = 2.0

@@ -25,12 +25,14 @@ from edge.errors import StorageError
 from edge.failpoints import FALLIBLE, VARIABLE
 from edge.files.atomic import write_file, write_files
 from edge.files.temporary import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
-from tests.daemon.conftest import Site, digests, until
+from tests.support.digests import digests
+from tests.support.images import Jpeg
 from tests.support.machine import mounts
+from tests.support.site import Site
+from tests.support.waiting import until
 
 ERRORS = ("ENOSPC", "EIO", "EROFS", "EMFILE", "ESTALE", "EDQUOT")
 REFUSED, AGAIN = "sidecars cannot be written", "sidecars can be written again"
-Jpeg = Callable[..., bytes]
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,10 @@ from edge.backends.trt.library import LIBRARIES, Library, open_library
 from edge.backends.trt.plan import Machine
 from edge.bundle import seal
 from edge.errors import BackendError
-from tests.conftest import colour_model, write_small_bundle
 from tests.gpu.kit import bind_lazily_in_kit
 from tests.support.fake_gpu import FakeGpu, install
+from tests.support.images import Jpeg
+from tests.support.small_bundle import colour_model, write_small_bundle
 
 GRAPHS: dict[str, dict[str, Any]] = {
     "int8": {"backend": "tensorrt", "typing": "strong"},
@@ -27,7 +27,7 @@ GRAPHS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-def trt_bundle(tmp_path: Path, colour_jpeg: Callable[..., bytes]) -> Path:
+def trt_bundle(tmp_path: Path, colour_jpeg: Jpeg) -> Path:
     """The small bundle with graphs for TensorRT, which the fake computes in FP32."""
     root = write_small_bundle(tmp_path / "colours.edge", colour_jpeg)
     manifest = json.loads((root / "manifest.json").read_bytes())

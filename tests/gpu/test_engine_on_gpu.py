@@ -15,7 +15,7 @@ from edge.backends.trt.plan import Machine
 from edge.backends.trt.plan_cache import PlanCache, PlanRequest
 from edge.backends.trt.session import TensorRtSession, batch_sizes, open_plan
 from edge.errors import BackendError
-from tests.conftest import colour_model
+from tests.support.small_bundle import colour_model
 
 MAX_BATCH = 8
 # A float network; TensorRT 8 may choose FP16 for it.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle import seal
-from tests.conftest import colour_model
+from tests.support.small_bundle import colour_model
 
 GRAPHS: dict[str, dict[str, Any]] = {
     "model.int8.trt.onnx": {

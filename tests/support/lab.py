@@ -17,18 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import simplejpeg
-
-from tests.conftest import COLOURS, colour_image, write_small_bundle
-from tests.daemon.conftest import until
+from tests.support.images import COLOURS, colour_jpeg
+from tests.support.small_bundle import write_small_bundle
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parent.parent.parent
 NAMES = tuple(COLOURS)
-
-
-def jpeg(name: str = "red", *, side_px: int = 32, seed: int = 0) -> bytes:
-    """A small image of one of the classes."""
-    return bytes(simplejpeg.encode_jpeg(colour_image(name, side_px=side_px, seed=seed), 90))
 
 
 @dataclass
@@ -45,7 +39,7 @@ class Lab:
         self.export, self.results = self.folder / "export", self.folder / "results"
         for folder in (self.export, self.results):
             folder.mkdir(parents=True, exist_ok=True)
-        bundle = write_small_bundle(self.folder / "colours.edge", jpeg)
+        bundle = write_small_bundle(self.folder / "colours.edge", colour_jpeg)
         self.settings = {
             "bundle": str(bundle),
             "backend": "onnxruntime",
@@ -158,4 +152,7 @@ class Lab:
                 assert hashlib.sha256(image.read_bytes()).hexdigest() == digest, name
 
 
-CONTENTS = {name: jpeg(name, seed=random.Random(name).randrange(99)) for name in NAMES}  # noqa: S311
+CONTENTS = {
+    name: colour_jpeg(name, side_px=32, seed=random.Random(name).randrange(99))  # noqa: S311
+    for name in NAMES
+}

@@ -19,7 +19,7 @@ from daemon.system.folder_locks import LOCK_NAME
 from edge.files.temporary import TEMPORARY_PREFIX
 from edge.sidecar import csv_columns
 from tests.campaigns.storm.export import UNFINISHED, Export, Fate
-from tests.conftest import COLOURS
+from tests.support.images import COLOURS
 
 SCHEMA = json.loads((Path(edge.__file__).parent / "schemas" / "edge-sidecar-1.json").read_text())
 COLUMNS = csv_columns(tuple(COLOURS))

@@ -9,9 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import simplejpeg
-
-from tests.conftest import COLOURS, colour_image
+from tests.support.images import COLOURS, colour_jpeg
 
 # What an image may be rejected for while it is half written.
 UNFINISHED = frozenset({"empty", "truncated", "corrupt", "unsupported_format"})
@@ -42,9 +40,7 @@ class Export:
         self.versions = 0
         self._chance = chance
         self._jpegs = {
-            (colour, side_px): bytes(
-                simplejpeg.encode_jpeg(colour_image(colour, side_px=side_px), 90)
-            )
+            (colour, side_px): colour_jpeg(colour, side_px=side_px)
             for colour in COLOURS
             for side_px in (*SIDES_PX, 16)
         }

@@ -31,7 +31,8 @@ from pathlib import Path
 from edge.failpoints import KNOWN
 from tests.campaigns.storm.checks import Observer, final_problems
 from tests.campaigns.storm.site import Site
-from tests.conftest import colour_image, write_small_bundle
+from tests.support.images import colour_jpeg
+from tests.support.small_bundle import write_small_bundle
 
 # A start takes 0.4 s alone, three times that where all cores are busy.
 START_S = 0.6
@@ -235,18 +236,12 @@ def run_storm(arguments: argparse.Namespace, tell: Callable[[str], None]) -> Fig
 
     with tempfile.TemporaryDirectory(prefix=".storm-", dir=arguments.output) as scratch:
         folder = Path(scratch)
-        bundle = arguments.bundle or write_small_bundle(folder / "colours.edge", _jpeg)
+        bundle = arguments.bundle or write_small_bundle(folder / "colours.edge", colour_jpeg)
         with ThreadPoolExecutor(arguments.workers) as pool:
             for worker in [pool.submit(work, number) for number in range(arguments.workers)]:
                 worker.result()
     figures.seconds = time.monotonic() - begun_s
     return figures
-
-
-def _jpeg(colour: str) -> bytes:
-    import simplejpeg
-
-    return bytes(simplejpeg.encode_jpeg(colour_image(colour), 90))
 
 
 def parser() -> argparse.ArgumentParser:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from converters.cli import main
+from tests.support.images import Jpeg
 
 
 def test_class_that_fp32_gets_wrong_is_warned_of_in_both_reports(
-    model_folder: Path, colour_jpeg: Callable[..., bytes], capsys: pytest.CaptureFixture[str]
+    model_folder: Path, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
 ) -> None:
     blue = sorted((model_folder / "validation" / "blue").iterdir())
     colours = ["red"] * 5 + ["green"] * 5

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pytest
@@ -18,10 +19,17 @@ from converters.layers.placement import TENSORRT, X86
 from converters.loading.checkpoint import SourceModel
 from edge.errors import ConfigError
 from edge.text.progress import OnCount
+from tests.support.images import Jpeg
+
+
+class Calibrate(Protocol):
+    """The fixture `run`."""
+
+    def __call__(self, images: ImageSet, on_image: OnCount = ...) -> Calibration: ...
 
 
 @pytest.fixture
-def run(model_folder: Path, tiny_source: SourceModel) -> Callable[..., Calibration]:
+def run(model_folder: Path, tiny_source: SourceModel) -> Calibrate:
     """Calibrate the small network on a set of images."""
     card = read_card(model_folder / "tiny.yaml")
     model = source_to_onnx(tiny_source, card.input)
@@ -42,9 +50,7 @@ def assert_same(first: Calibration, second: Calibration) -> None:
         assert np.array_equal(one.counts, other.counts)
 
 
-def test_calibrate_in_any_order_is_bit_identical(
-    model_folder: Path, run: Callable[..., Calibration]
-) -> None:
+def test_calibrate_in_any_order_is_bit_identical(model_folder: Path, run: Calibrate) -> None:
     images = load_images(model_folder / "calibration")
     found = run(images)
     assert_same(found, run(replace(images, files=images.files[::-1])))
@@ -54,17 +60,13 @@ def test_calibrate_in_any_order_is_bit_identical(
     assert -2.2 < normalised.low < normalised.high < 2.7
 
 
-def test_calibrate_reports_progress_to_the_end(
-    model_folder: Path, run: Callable[..., Calibration]
-) -> None:
+def test_calibrate_reports_progress_to_the_end(model_folder: Path, run: Calibrate) -> None:
     seen: list[tuple[int, int]] = []
     run(load_images(model_folder / "calibration"), lambda *state: seen.append(state))
     assert seen[-1] == (48, 48)
 
 
-def test_calibration_of_few_or_one_sided_images_warns(
-    model_folder: Path, run: Callable[..., Calibration]
-) -> None:
+def test_calibration_of_few_or_one_sided_images_warns(model_folder: Path, run: Calibrate) -> None:
     images = load_images(model_folder / "calibration")
     several = run(images)
     assert len(several.warnings(("red", "green", "blue"))) == 1  # fewer than a hundred
@@ -74,7 +76,7 @@ def test_calibration_of_few_or_one_sided_images_warns(
 
 
 def test_cached_returns_what_was_stored_and_computes_once(
-    tmp_path: Path, model_folder: Path, run: Callable[..., Calibration]
+    tmp_path: Path, model_folder: Path, run: Calibrate
 ) -> None:
     images = load_images(model_folder / "calibration")
     calls: list[int] = []
@@ -114,7 +116,7 @@ def test_cached_keeps_the_calibration_of_a_network_without_anything_to_quantize(
 def test_a_damaged_cache_is_computed_again_and_replaced(
     tmp_path: Path,
     model_folder: Path,
-    run: Callable[..., Calibration],
+    run: Calibrate,
     damage: Callable[[bytes], bytes],
 ) -> None:
     calibration = run(load_images(model_folder / "calibration"))
@@ -164,7 +166,7 @@ def test_load_images_with_limit_takes_them_evenly(model_folder: Path) -> None:
 
 
 def test_load_images_with_limit_takes_as_many_of_a_rare_class(
-    tmp_path: Path, colour_jpeg: Callable[..., bytes]
+    tmp_path: Path, colour_jpeg: Jpeg
 ) -> None:
     for name, count in (("red", 30), ("green", 5), ("blue", 2)):
         for number in range(count):
@@ -178,7 +180,7 @@ def test_load_images_with_limit_takes_as_many_of_a_rare_class(
 
 
 def test_load_images_digest_ignores_names_and_notices_bytes(
-    tmp_path: Path, colour_jpeg: Callable[..., bytes]
+    tmp_path: Path, colour_jpeg: Jpeg
 ) -> None:
     def digest(names: list[str], seeds: list[int]) -> str:
         folder = tmp_path / "-".join([*names, *map(str, seeds)])
@@ -197,7 +199,7 @@ def test_load_images_of_empty_folder_says_so(tmp_path: Path) -> None:
 
 
 def test_load_images_mixing_folders_and_loose_images_is_refused(
-    model_folder: Path, colour_jpeg: Callable[..., bytes]
+    model_folder: Path, colour_jpeg: Jpeg
 ) -> None:
     (model_folder / "validation" / "loose.jpg").write_bytes(colour_jpeg())
     with pytest.raises(ConfigError, match="loose images"):

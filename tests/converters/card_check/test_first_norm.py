@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from converters.loading.samples import normalise
 from converters.loading.torch_graph.export import export
 from edge.errors import ConfigError
 from edge.preprocess import InputSpec
+from tests.support.images import Jpeg
 from tests.support.networks.discs import CLASSES, INPUT, draw_disc
 from tests.support.networks.tiny_network import CARD, TinyNetwork
 
@@ -131,9 +131,7 @@ def brightest(images: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @pytest.fixture(scope="module")
-def colours(
-    tmp_path_factory: pytest.TempPathFactory, colour_jpeg: Callable[..., bytes]
-) -> ImageSet:
+def colours(tmp_path_factory: pytest.TempPathFactory, colour_jpeg: Jpeg) -> ImageSet:
     folder = tmp_path_factory.mktemp("colours")
     files = []
     for number in range(30):

@@ -10,8 +10,8 @@ from onnx import numpy_helper
 from converters.cli import main
 from converters.export.torch_to_onnx import _name_nodes, fold, pool_spatial_means
 from edge.backends.onnx import open_onnx
-from tests.conftest import colour_model
 from tests.support.networks.graphs import graph, some_images
+from tests.support.small_bundle import colour_model
 
 
 def names_of(model: onnx.ModelProto) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,8 @@ import pytest
 from converters.accuracy.validation_size import require_enough_images
 from converters.inputs.image_set import load_images
 from edge.errors import ConfigError
+from tests.support.images import Jpeg
 
-Jpeg = Callable[..., bytes]
 CLASSES = ("érythroblaste", "plaquette")
 
 

@@ -18,7 +18,7 @@ from converters.cli import main
 from converters.export.export_check import sample_images
 from converters.inputs.card import read_card
 from converters.inputs.image_set import load_images
-from converters.loading.checkpoint import open_model
+from converters.loading.checkpoint import SourceModel, open_model
 from converters.model_files.folders import model_in
 from converters.model_files.shards import card_of, parts_of
 from edge.errors import ModelError
@@ -55,7 +55,7 @@ def shard(folder: Path, name: str, save: Save, *, index: bool = True) -> Path:
     return path
 
 
-def opened(folder: Path, path: Path) -> Any:
+def opened(folder: Path, path: Path) -> SourceModel:
     card = read_card(folder / "tiny.yaml")
     images = load_images(folder / "validation", card.classes)
     return open_model(path, card, sample_images(images, card))

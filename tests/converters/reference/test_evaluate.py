@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -28,6 +27,7 @@ from edge.backends.onnx import OnnxSession, open_onnx
 from edge.bundle import load_bundle
 from edge.errors import ConfigError
 from tests.support.engine_bundle import add_tensorrt_graphs, write_manifest
+from tests.support.images import Jpeg
 
 CLASSES = ("red", "green")
 
@@ -145,7 +145,7 @@ def test_contact_sheets_of_images_that_cannot_be_read_are_whole_all_the_same() -
 
 
 @pytest.fixture
-def colours(tmp_path: Path, colour_jpeg: Callable[..., bytes]) -> Path:
+def colours(tmp_path: Path, colour_jpeg: Jpeg) -> Path:
     """Twelve images: one green lies among the red, one is cut off, one class is unknown."""
     root = tmp_path / "colours"
     for number, name in enumerate(("red", "green", "blue") * 3):
@@ -184,7 +184,7 @@ def test_evaluate_folder_follows_links_and_says_what_else_lies_there(
     small_bundle: Path,
     colours: Path,
     tmp_path: Path,
-    colour_jpeg: Callable[..., bytes],
+    colour_jpeg: Jpeg,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (colours / "red").rename(tmp_path / "moved")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from tests.converters.report.hostile_evidence import (
 )
 from tests.converters.report.parsed_page import Page, page
 from tests.converters.report.sample_evidence import FACTS, HOSTILE
+from tests.support.images import Jpeg
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_page_of_hostile_strings_has_the_elements_of_the_page_of_harmless_ones(
 
 
 def test_report_with_hostile_names_runs_and_loads_nothing(
-    evidence: dict[str, Any], colour_jpeg: Callable[..., bytes]
+    evidence: dict[str, Any], colour_jpeg: Jpeg
 ) -> None:
     content = render_report(evidence, FACTS, lambda _: colour_jpeg())
     found = Page(content)

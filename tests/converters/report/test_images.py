@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from converters.report.page import render_report
 from converters.report.thumbnails import SIDE_PX, thumbnail, thumbnails_of
 from tests.converters.report.parsed_page import Page, page
 from tests.converters.report.sample_evidence import FACTS
+from tests.support.images import Jpeg
 
 
 def test_report_shows_at_most_forty_images_and_counts_the_rest(
@@ -55,7 +55,7 @@ def test_thumbnail_is_small_and_carries_no_metadata(tmp_path: Path) -> None:
 
 
 def test_thumbnails_of_damaged_missing_and_ambiguous_files_are_none(
-    tmp_path: Path, colour_jpeg: Callable[..., bytes]
+    tmp_path: Path, colour_jpeg: Jpeg
 ) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from jinja2 import UndefinedError
 from converters.report.page import render_report, templates
 from tests.converters.report.parsed_page import Page, page
 from tests.converters.report.sample_evidence import FACTS
+from tests.support.images import Jpeg
 from tests.support.wheel import ROOT, files_of_wheel
 
 
@@ -50,7 +50,7 @@ def test_report_shows_the_numbers_of_the_evidence(evidence: dict[str, Any]) -> N
 
 
 def test_report_is_well_formed_with_unique_ids_and_alternative_texts(
-    evidence: dict[str, Any], colour_jpeg: Callable[..., bytes]
+    evidence: dict[str, Any], colour_jpeg: Jpeg
 ) -> None:
     found = page(evidence, lambda _: colour_jpeg())
     ids = found.values("id")

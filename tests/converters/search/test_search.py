@@ -73,7 +73,7 @@ def conv_names(model: onnx.ModelProto) -> list[str]:
 
 @pytest.mark.parametrize("placement", [X86, TENSORRT], ids=lambda p: p.name)
 def test_solve_of_network_that_int8_breaks_keeps_few_layers_in_float(
-    problem: Problem, placement: Any
+    problem: Problem, placement: Placement
 ) -> None:
     solution = solve(problem, placement)
     assert any(not check.holds for check in solution.naive_checks)

@@ -14,7 +14,8 @@ from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 import converters.int8.tensorrt_graph
 from converters.cli import main
 from converters.layers.placement import Placement
-from converters.search.search import solve
+from converters.search.problem import Problem
+from converters.search.search import Solution, solve
 from converters.targets import quantized
 from converters.targets.attempt import Failure, attempt
 from edge.backends.select import open_session
@@ -58,11 +59,11 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         if placement.name in names:
             raise Fail("no kernel\nfor this")
 
-    def refusing_solve(problem: Any, placement: Placement) -> Any:
+    def refusing_solve(problem: Problem, placement: Placement) -> Solution:
         refuse(placement)
         return solve(problem, placement)
 
-    def refusing_related(problem: Any, placement: Placement, like: Any) -> Any:
+    def refusing_related(problem: Problem, placement: Placement, like: Solution) -> Solution:
         refuse(placement)
         return related(problem, placement, like)
 

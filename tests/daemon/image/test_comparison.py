@@ -16,14 +16,15 @@ import pytest
 from daemon.health.outcome_counts import OutcomeCounts
 from daemon.startup import opened_service
 from edge.image_files.read import read_file
+from tests.support.digests import digests
+from tests.support.images import Jpeg
+from tests.support.site import Site
+from tests.support.waiting import until
 
-Jpeg = Callable[..., bytes]
-Until = Callable[..., None]
-Digests = Callable[[Path], dict[str, str]]
 HOUR_NS = 3600 * 10**9
 
 
-def once(site: Any) -> OutcomeCounts:
+def once(site: Site) -> OutcomeCounts:
     with opened_service(site.config(), is_once=True) as service:
         assert service.once(lambda: None) == 0
         return service.outcome_counts
@@ -34,7 +35,7 @@ def counts(outcome_counts: OutcomeCounts) -> dict[str, float]:
     return {name: found[name] for name in ("labelled", "rejected", "unchanged") if found[name]}
 
 
-def row(site: Any, what: str) -> Any:
+def row(site: Site, what: str) -> Any:
     with closing(sqlite3.connect(site.folder / "state" / "journal.sqlite3")) as db:
         rows = db.execute(f"SELECT {what} FROM image").fetchall()  # noqa: S608
     if not rows:
@@ -70,7 +71,7 @@ CHANGES = [change_permissions, shift_an_hour, copy_back]
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_once_image_whose_times_alone_changed_keeps_its_results(
-    site: Any, colour_jpeg: Jpeg, digests: Digests, change: Callable[[Path], None]
+    site: Site, colour_jpeg: Jpeg, change: Callable[[Path], None]
 ) -> None:
     paths = [site.add(f"S1/1/{n}.jpg", colour_jpeg("red", seed=n)) for n in range(3)]
     assert counts(once(site)) == {"labelled": 3}
@@ -85,7 +86,7 @@ def test_once_image_whose_times_alone_changed_keeps_its_results(
 
 
 def test_run_image_whose_times_alone_changed_keeps_its_results(
-    site: Any, colour_jpeg: Jpeg, until: Until, digests: Digests
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     site.settings["rescan_s"] = 0.2
     path = site.add("S1/1/a.jpg", colour_jpeg("red"))
@@ -98,7 +99,7 @@ def test_run_image_whose_times_alone_changed_keeps_its_results(
 
 
 def test_once_image_whose_times_changed_and_whose_sidecar_is_gone_gets_it_again(
-    site: Any, colour_jpeg: Jpeg
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     path = site.add("S1/1/a.jpg", colour_jpeg("red"))
     once(site)
@@ -109,7 +110,7 @@ def test_once_image_whose_times_changed_and_whose_sidecar_is_gone_gets_it_again(
 
 
 def test_once_other_bytes_of_the_same_size_are_labelled_and_both_outcomes_kept(
-    site: Any, colour_jpeg: Jpeg
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     red, blue = colour_jpeg("red"), colour_jpeg("blue")
     size = max(len(red), len(blue))
@@ -125,7 +126,7 @@ def test_once_other_bytes_of_the_same_size_are_labelled_and_both_outcomes_kept(
 
 
 def test_once_rejected_image_whose_times_changed_is_not_rejected_again(
-    site: Any, colour_jpeg: Jpeg, digests: Digests
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     path = site.add("S1/1/a.jpg", colour_jpeg("red")[:500])
     assert counts(once(site)) == {"rejected": 1}
@@ -137,7 +138,7 @@ def test_once_rejected_image_whose_times_changed_is_not_rejected_again(
 
 @pytest.mark.usefixtures("_no_superuser")
 def test_once_image_that_may_not_be_read_any_more_keeps_its_label(
-    site: Any, colour_jpeg: Jpeg, digests: Digests
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     path = site.add("S1/1/a.jpg", colour_jpeg("red"))
     once(site)
@@ -149,7 +150,7 @@ def test_once_image_that_may_not_be_read_any_more_keeps_its_label(
 
 
 def test_run_image_that_leaves_before_it_is_compared_keeps_its_label(
-    site: Any, colour_jpeg: Jpeg, until: Until, monkeypatch: pytest.MonkeyPatch
+    site: Site, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.settings["rescan_s"] = 0.2
     path = site.add("S1/1/a.jpg", colour_jpeg("red"))
@@ -168,7 +169,7 @@ def test_run_image_that_leaves_before_it_is_compared_keeps_its_label(
 
 
 def test_run_image_is_compared_when_the_results_folder_is_back(
-    site: Any, colour_jpeg: Jpeg, until: Until, digests: Digests
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     site.settings["rescan_s"] = 0.2
     path = site.add("S1/1/a.jpg", colour_jpeg("red"))
@@ -185,7 +186,7 @@ def test_run_image_is_compared_when_the_results_folder_is_back(
 
 
 def test_once_share_that_gives_another_ctime_at_each_look_is_not_read_at_each_look(
-    site: Any, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
+    site: Site, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from daemon.image.watch_folder import WatchFolder
 
@@ -208,7 +209,7 @@ def test_once_share_that_gives_another_ctime_at_each_look_is_not_read_at_each_lo
 
 
 def test_run_copy_that_stalls_and_ends_with_the_same_size_and_time_is_labelled(
-    site: Any, colour_jpeg: Jpeg, until: Until
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     """https://github.com/papra-hq/papra/issues/1168: robocopy sets size and time at once."""
     whole, moment = colour_jpeg("green"), time.time() - 3600
@@ -243,7 +244,7 @@ def without_ctime(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WatchFolder, "version", timeless)
 
 
-def unfinished(site: Any, whole: bytes) -> Path:
+def unfinished(site: Site, whole: bytes) -> Path:
     return Path(site.add("S1/1/a.jpg", whole[:700].ljust(len(whole), b"\0")))
 
 
@@ -254,7 +255,7 @@ def finish(path: Path, whole: bytes) -> None:
 
 
 def test_once_unfinished_image_on_a_share_without_ctime_is_found_whole_by_a_later_look(
-    site: Any, colour_jpeg: Jpeg, digests: Digests, monkeypatch: pytest.MonkeyPatch
+    site: Site, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_ctime(monkeypatch)
     whole, begun = colour_jpeg("green"), time.time()
@@ -276,7 +277,7 @@ def test_once_unfinished_image_on_a_share_without_ctime_is_found_whole_by_a_late
 
 
 def test_run_looks_again_at_unfinished_images_by_itself(
-    site: Any, colour_jpeg: Jpeg, until: Until, monkeypatch: pytest.MonkeyPatch
+    site: Site, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_ctime(monkeypatch)
     monkeypatch.setattr("daemon.journal.changes._FIRST_LOOK_S", 0.5)
@@ -290,14 +291,14 @@ def test_run_looks_again_at_unfinished_images_by_itself(
     assert site.sidecar("S1/1/a.jpg")["label"] == "green"
 
 
-def test_once_image_that_is_no_unfinished_copy_gets_no_look(site: Any, colour_jpeg: Jpeg) -> None:
+def test_once_image_that_is_no_unfinished_copy_gets_no_look(site: Site, colour_jpeg: Jpeg) -> None:
     site.add("S1/1/a.jpg", colour_jpeg("red", side_px=16))
     once(site)
     assert row(site, "reason, next_look_at") == ("too_small", None)
 
 
 def test_once_image_that_left_keeps_its_rejection_and_gets_no_more_looks(
-    site: Any, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
+    site: Site, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = unfinished(site, colour_jpeg("green"))
     once(site)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -26,9 +26,9 @@ from daemon.operator.folder_preview import preview_folder
 from daemon.startup import opened_service
 from edge.errors import ConfigError
 from edge.image_folders.names import SYSTEM_NAMES
-
-Until = Callable[..., None]
-Jpeg = Callable[..., bytes]
+from tests.support.images import Jpeg
+from tests.support.site import Site
+from tests.support.waiting import until
 
 IN_SYSTEM_FOLDERS = (
     "S1/@eaDir/IMG1.jpg/SYNOPHOTO_THUMB_XL.jpg",
@@ -105,7 +105,7 @@ def test_exclude_leaves_out_files_and_folders_of_any_depth_and_case(tmp_path: Pa
     assert watched.passes_over("qc") is Reason.EXCLUDED
 
 
-def test_watch_new_folder_that_is_left_out_gives_no_hint(tmp_path: Path, until: Until) -> None:
+def test_watch_new_folder_that_is_left_out_gives_no_hint(tmp_path: Path) -> None:
     hints = Hints()
     watcher = InotifyWatch(root(tmp_path, "qc"), hints, poll="never")
     try:
@@ -125,7 +125,7 @@ def test_watch_new_folder_that_is_left_out_gives_no_hint(tmp_path: Path, until: 
 
 
 def test_run_images_recorded_before_they_were_excluded_get_no_outcome(
-    site: Any, colour_jpeg: Jpeg, until: Until
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     site.settings["watch"] = [{"folder": "export"}]
     for name in ("a.jpg", "QC/b.jpg"):
@@ -264,7 +264,7 @@ def test_quick_scan_leaves_the_counts_of_the_whole_scan(tmp_path: Path) -> None:
 
 
 def test_status_and_metrics_of_a_running_daemon_tell_what_is_passed_over(
-    site: Any, until: Until, capsys: pytest.CaptureFixture[str]
+    site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("S1/1/Mueller.tif", "S1/1/b.bmp", "S1/1/c.xyz", "S1/@eaDir/d.jpg"):
         site.add(name, b"x")
@@ -303,7 +303,7 @@ def test_metrics_tell_what_is_passed_over_by_reason() -> None:
 
 
 def test_check_config_names_an_export_without_a_readable_image(
-    site: Any, capsys: pytest.CaptureFixture[str]
+    site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(3):
         site.add(f"S1/1/{number}.tiff", b"II*\x00")
@@ -318,7 +318,7 @@ def test_check_config_names_an_export_without_a_readable_image(
     assert "without qc" in out
 
 
-def test_look_around_a_folder_without_end_ends(site: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_look_around_a_folder_without_end_ends(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(9):
         site.add(f"S1/1/{number}.txt", b"x")
     (watch,) = site.config().watch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,10 @@ from edge.errors import TransientError
 from edge.image_files.read import ImageLimits, read_file
 from edge.labeller import Outcome
 from edge.sidecar import ModelFacts
+from tests.support.images import Jpeg
+from tests.support.site import Site
+from tests.support.waiting import until
 
-Until = Callable[..., None]
 FACTS = ModelFacts("discs", "1", "0" * 64, "fp32", "fake", "model.fp32.onnx", ("red",))
 IN_USE = [errno.EBUSY, errno.ETXTBSY, errno.EAGAIN, errno.EDEADLK, errno.ENOLCK, errno.EINTR]
 SHARE = [
@@ -135,22 +137,21 @@ def test_label_bad_sector_is_the_images_own_on_a_disk_and_the_shares_on_a_share(
     assert isinstance(bench.verdict(image), Finished)
 
 
-def held_up(site: Any) -> dict[str, int]:
+def held_up(site: Site) -> dict[str, int]:
     return read_summary(site.config().state_dir, [site.export]).held_up
 
 
 @contextmanager
-def once(site: Any) -> Iterator[Any]:
+def once(site: Site) -> Iterator[Any]:
     with opened_service(site.config(), is_once=True) as service:
         assert service.once(lambda: None) == 0
         yield service
 
 
 def test_run_image_held_by_another_program_is_labelled_when_it_is_released(
-    site: Any,
+    site: Site,
     held: Held,
-    colour_jpeg: Callable[..., bytes],
-    until: Until,
+    colour_jpeg: Jpeg,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     site.settings["retry"] = {"attempts": 2, "first_delay_s": 0.05, "max_delay_s": 0.05}
@@ -173,7 +174,7 @@ def test_run_image_held_by_another_program_is_labelled_when_it_is_released(
 
 
 def test_once_image_held_by_another_program_is_left_and_labelled_by_the_next_run(
-    site: Any, held: Held, colour_jpeg: Callable[..., bytes]
+    site: Site, held: Held, colour_jpeg: Jpeg
 ) -> None:
     site.settings["settle_s"] = 0.05
     site.settings["retry"] = {"attempts": 2, "first_delay_s": 0.05, "max_delay_s": 0.05}
@@ -191,7 +192,7 @@ def test_once_image_held_by_another_program_is_left_and_labelled_by_the_next_run
     assert site.sidecar("S1/1/a.jpg")["label"] == "red"
 
 
-def test_status_of_images_that_others_keep_back_says_by_whom_and_what_to_do(site: Any) -> None:
+def test_status_of_images_that_others_keep_back_says_by_whom_and_what_to_do(site: Site) -> None:
     causes = {"another program (Text file busy)": 3, "the share (Host is down)": 2}
     summary = Summary({"waiting": 5}, {}, {}, {}, causes, {}, 0, None, None, [])
     fields = status_fields(summary, Pseudonyms(b"key"), Running(1))

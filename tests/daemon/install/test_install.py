@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from daemon.install import unit_files as install_files
 from daemon.install.site import site_of
 from daemon.install.steps import FileStep
 from daemon.system.mounts import is_on_share, mount_point
+from tests.support.digests import digests
 from tests.support.machine.install_image import CONFIG, UNIT, needs_root
 from tests.support.wheel import files_of_wheel
 
@@ -28,7 +28,7 @@ PROGRAM = "/opt/microscope-edge/bin/edge-daemon"
 
 
 def test_install_dry_run_tells_files_users_folders_commands_and_changes_nothing(
-    machine: Path, capsys: pytest.CaptureFixture[str], digests: Callable[[Path], dict[str, str]]
+    machine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = digests(machine)
     options = ["--results", "/srv/lab/results", "--share", "labshare", "--gpu"]
@@ -78,7 +78,7 @@ def test_dry_run_on_this_machine_names_the_folders_that_are_not_there_yet(
 
 @needs_root
 def test_install_does_what_the_dry_run_says_and_the_second_time_nothing(
-    machine: Path, capsys: pytest.CaptureFixture[str], digests: Callable[[Path], dict[str, str]]
+    machine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["install", "--root", str(machine), "--watch", "/srv/lab/export"]
     assert main([*options, "--dry-run"]) == 0
@@ -252,7 +252,6 @@ def test_install_without_root_is_refused_in_one_line_and_changes_nothing(
     machine: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    digests: Callable[[Path], dict[str, str]],
 ) -> None:
     before = digests(machine)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from daemon.cli import main
+from tests.support.digests import digests
 from tests.support.machine.install_image import CONFIG, UNIT, needs_root
 from tests.support.machine.unit_files import DROP_INS
 
 
 @needs_root
 def test_install_never_overwrites_a_persons_configuration_and_refuses_options_that_contradict_it(
-    machine: Path, capsys: pytest.CaptureFixture[str], digests: Callable[[Path], dict[str, str]]
+    machine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine = (
         "bundle: /srv/mine.edge\nwatch: [{folder: /srv/mine/export}]\nstate_dir: /srv/state\n"
@@ -42,7 +42,7 @@ def test_install_never_overwrites_a_persons_configuration_and_refuses_options_th
 
 @needs_root
 def test_install_again_keeps_folders_group_gpu_and_prefix_of_before(
-    machine: Path, capsys: pytest.CaptureFixture[str], digests: Callable[[Path], dict[str, str]]
+    machine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--results", "/srv/lab/results", "--share", "labshare", "--gpu"]
     install_ = ["install", "--root", str(machine)]
@@ -183,7 +183,7 @@ def test_unit_is_opened_for_the_metrics_of_the_configuration_and_for_no_more(
 
 @needs_root
 def test_configuration_that_is_there_and_wrong_ends_the_installation_with_its_problems(
-    machine: Path, capsys: pytest.CaptureFixture[str], digests: Callable[[Path], dict[str, str]]
+    machine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (machine / CONFIG).parent.mkdir()
     (machine / CONFIG).write_text("bundle: /srv/mine.edge\n")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -12,6 +12,7 @@ from daemon.install import uninstall
 from daemon.install.place import Place
 from daemon.supervision.running_daemon import Running
 from daemon.system.locks import InUseError
+from tests.support.digests import digests
 from tests.support.machine.install_image import CONFIG, UNIT, needs_root
 
 STATE = Path("var/lib/microscope-edge")
@@ -19,8 +20,14 @@ STATE = Path("var/lib/microscope-edge")
 pytestmark = needs_root
 
 
+class Edge(Protocol):
+    """The fixture `edge`."""
+
+    def __call__(self, command: str, *words: str) -> list[str]: ...
+
+
 @pytest.fixture
-def edge(machine: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
+def edge(machine: Path, capsys: pytest.CaptureFixture[str]) -> Edge:
     """Runs a command that must succeed; gives the lines that it printed."""
 
     def run(command: str, *words: str) -> list[str]:
@@ -31,7 +38,7 @@ def edge(machine: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., lis
 
 
 def test_uninstall_leaves_the_configuration_the_state_and_the_user_and_no_file_else(
-    machine: Path, edge: Callable[..., list[str]], digests: Callable[[Path], dict[str, str]]
+    machine: Path, edge: Edge
 ) -> None:
     edge("install", "--results", "/srv/lab/results", "--share", "labshare", "--gpu")
     (machine / STATE / "journal.sqlite3").write_text("journal")
@@ -51,9 +58,7 @@ def test_uninstall_leaves_the_configuration_the_state_and_the_user_and_no_file_e
     assert main(["uninstall", "--root", str(machine)]) == 2
 
 
-def test_files_that_somebody_changed_or_made_are_named_and_kept(
-    machine: Path, edge: Callable[..., list[str]]
-) -> None:
+def test_files_that_somebody_changed_or_made_are_named_and_kept(machine: Path, edge: Edge) -> None:
     edge("install", "--results", "/srv/lab/results")
     drop_ins = machine / f"{UNIT}.d"
     for path in (machine / UNIT, drop_ins / "share.conf"):
@@ -67,7 +72,7 @@ def test_files_that_somebody_changed_or_made_are_named_and_kept(
 
 
 def test_purge_removes_state_and_configuration_and_never_results_or_other_instances(
-    machine: Path, edge: Callable[..., list[str]]
+    machine: Path, edge: Edge
 ) -> None:
     edge("install")
     edge("install", "--instance", "b")
@@ -92,7 +97,7 @@ def test_purge_removes_state_and_configuration_and_never_results_or_other_instan
 
 
 def test_purge_leaves_a_mount_within_the_state_folder_alone(
-    machine: Path, edge: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+    machine: Path, edge: Edge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     edge("install")
     (machine / STATE / "engines").mkdir()
@@ -116,7 +121,7 @@ def test_purge_while_a_daemon_that_is_not_the_units_uses_the_state_is_refused(
 
 
 def test_last_daemon_removes_a_unit_that_the_installation_of_another_replaced(
-    machine: Path, edge: Callable[..., list[str]]
+    machine: Path, edge: Edge
 ) -> None:
     edge("install", "--instance", "a")
     edge("install", "--instance", "b", "--prefix", "/usr/local/edge")
@@ -129,7 +134,7 @@ def test_last_daemon_removes_a_unit_that_the_installation_of_another_replaced(
 
 
 def test_installation_without_a_record_says_how_to_remove_it(
-    machine: Path, edge: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+    machine: Path, edge: Edge, capsys: pytest.CaptureFixture[str]
 ) -> None:
     edge("install")
     (machine / "etc/microscope-edge/edge.installed").unlink()
@@ -139,7 +144,7 @@ def test_installation_without_a_record_says_how_to_remove_it(
 
 
 def test_uninstall_of_what_is_not_there_names_what_is(
-    machine: Path, edge: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+    machine: Path, edge: Edge, capsys: pytest.CaptureFixture[str]
 ) -> None:
     edge("install", "--instance", "b")
     assert main(["uninstall", "--root", str(machine)]) == 2

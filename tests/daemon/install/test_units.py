@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from daemon.config.config import MAX_WORKERS
+from tests.support.images import Jpeg
 from tests.support.machine.unit_files import DROP_INS, FOLDER, found_in, run, source_of
+from tests.support.site import Site
+from tests.support.waiting import until
 
 # What may differ between the daemon of a machine and the daemon of one analyzer.
 INSTANCE_KEYS = {
@@ -109,9 +111,7 @@ def test_unit_brings_a_hanging_daemon_back_within_30_s(unit: str) -> None:
     assert keys["StartLimitIntervalSec"] == "StartLimitIntervalSec=0"
 
 
-def test_unit_allows_the_threads_of_the_most_workers(
-    site: Any, colour_jpeg: Callable[..., bytes], until: Callable[..., None]
-) -> None:
+def test_unit_allows_the_threads_of_the_most_workers(site: Site, colour_jpeg: Jpeg) -> None:
     keys = dict(settings(FOLDER / "edge-daemon.service"))
     allowed = int(keys["TasksMax"].partition("=")[2])
     site.settings["workers"] = MAX_WORKERS

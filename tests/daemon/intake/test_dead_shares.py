@@ -21,14 +21,15 @@ from daemon.startup import opened_service
 from daemon.system.bounded_call import call_each
 from daemon.system.folder_locks import FolderLocks, LockKind
 from edge.errors import ConfigError, StorageError
+from tests.support.images import Jpeg
+from tests.support.site import Site
+from tests.support.waiting import until
 
-Jpeg = Callable[..., bytes]
-Until = Callable[..., None]
 LEFTOVER = ".edge-1-abc.tmp"
 
 
 @pytest.fixture
-def share(site: Any) -> Path:
+def share(site: Site) -> Path:
     """A second watch folder, where a killed process left a claim and a temporary file."""
     folder: Path = site.folder / "share"
     (folder / "S9").mkdir(parents=True)
@@ -80,7 +81,7 @@ def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], threading
 
 @pytest.mark.parametrize("error", [errno.ENOTCONN, errno.EHOSTDOWN, errno.ESTALE, errno.EIO])
 def test_start_with_claims_on_a_share_that_refuses_labels_the_other_folders(
-    site: Any, share: Path, colour_jpeg: Jpeg, until: Until, error: int
+    site: Site, share: Path, colour_jpeg: Jpeg, error: int
 ) -> None:
     def refuse() -> None:
         raise OSError(error, os.strerror(error))
@@ -94,10 +95,9 @@ def test_start_with_claims_on_a_share_that_refuses_labels_the_other_folders(
 
 
 def test_start_beside_a_share_that_hangs_labels_the_other_folders(
-    site: Any,
+    site: Site,
     share: Path,
     colour_jpeg: Jpeg,
-    until: Until,
     hung: Callable[[Path], threading.Event],
 ) -> None:
     image = site.add("S1/1/a.jpg", colour_jpeg("red"))
@@ -112,7 +112,7 @@ def test_start_beside_a_share_that_hangs_labels_the_other_folders(
 
 
 def test_share_that_hangs_at_work_is_seen_in_health_until_it_answers(
-    site: Any, colour_jpeg: Jpeg, until: Until, monkeypatch: pytest.MonkeyPatch
+    site: Site, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     health = Health()
     monkeypatch.setattr("daemon.startup.Health", lambda: health)
@@ -146,7 +146,7 @@ def test_start_with_a_results_folder_that_hangs_says_so(
 
 
 def test_check_of_a_configuration_names_each_folder_that_hangs(
-    site: Any, share: Path, hung: Callable[[Path], threading.Event]
+    site: Site, share: Path, hung: Callable[[Path], threading.Event]
 ) -> None:
     config = site.config()
     hung(share)

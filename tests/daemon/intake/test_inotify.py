@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,8 +18,7 @@ from daemon.intake import hints as hints_module
 from daemon.intake import inotify as watch
 from daemon.intake.hints import Hint, HintKind, Hints
 from daemon.intake.inotify import InotifyWatch, listen_for_losses
-
-Until = Callable[..., None]
+from tests.support.waiting import until
 
 
 class Watched:
@@ -54,16 +53,14 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
     watched.watcher.stop()
 
 
-def test_watch_closed_file_gives_a_hint(watched: Watched, until: Until) -> None:
+def test_watch_closed_file_gives_a_hint(watched: Watched) -> None:
     assert watched.keep_watching()
     (watched.folder / "a.jpg").write_bytes(b"x")
     until(lambda: watched.has_seen(b"a.jpg", HintKind.CLOSED))
     assert (b"a.jpg", HintKind.CREATED) in watched.seen
 
 
-def test_watch_file_renamed_in_is_told_from_one_created(
-    watched: Watched, tmp_path: Path, until: Until
-) -> None:
+def test_watch_file_renamed_in_is_told_from_one_created(watched: Watched, tmp_path: Path) -> None:
     watched.keep_watching()
     (tmp_path / "elsewhere").write_bytes(b"x")
     (tmp_path / "elsewhere").rename(watched.folder / "a.jpg")
@@ -74,9 +71,7 @@ def test_watch_file_renamed_in_is_told_from_one_created(
     assert {path for path, _ in watched.seen} == {b"a.jpg", b"b.jpg"}
 
 
-def test_watch_new_folders_and_folder_moved_in_give_hints(
-    watched: Watched, tmp_path: Path, until: Until
-) -> None:
+def test_watch_new_folders_and_folder_moved_in_give_hints(watched: Watched, tmp_path: Path) -> None:
     watched.keep_watching()
     (watched.folder / "S1" / "slide").mkdir(parents=True)
     until(lambda: watched.has_seen(b"S1/slide", HintKind.NEW_FOLDER))
@@ -89,7 +84,7 @@ def test_watch_new_folders_and_folder_moved_in_give_hints(
 
 
 def test_watch_file_moved_away_hardly_holds_up_the_next_hint(
-    watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: Until
+    watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As when a LIS takes away each image that it has read.
     held_s: list[float] = []
@@ -109,7 +104,7 @@ def test_watch_file_moved_away_hardly_holds_up_the_next_hint(
 
 
 def test_watch_goes_on_in_a_folder_whose_renaming_came_in_two_halves(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch, until: Until
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (watched.folder / "S1" / "A").mkdir(parents=True)
     watched.keep_watching()
@@ -125,7 +120,7 @@ def test_watch_goes_on_in_a_folder_whose_renaming_came_in_two_halves(
     until(lambda: watched.has_seen(b"S1/b.jpg", HintKind.CLOSED))
 
 
-def test_watch_reading_and_leaving_give_no_hints(watched: Watched, until: Until) -> None:
+def test_watch_reading_and_leaving_give_no_hints(watched: Watched) -> None:
     (watched.folder / "a.jpg").write_bytes(b"x")
     watched.keep_watching()
     for _ in range(20):
@@ -136,7 +131,7 @@ def test_watch_reading_and_leaving_give_no_hints(watched: Watched, until: Until)
     assert {path for path, _ in watched.seen} == {b"last.jpg"}
 
 
-def test_watch_name_that_is_not_utf8_comes_through(watched: Watched, until: Until) -> None:
+def test_watch_name_that_is_not_utf8_comes_through(watched: Watched) -> None:
     watched.keep_watching()
     path = os.fsencode(watched.folder) + b"/\xff.jpg"
     with open(path, "wb") as file:  # noqa: PTH123 - a path of bytes
@@ -144,7 +139,7 @@ def test_watch_name_that_is_not_utf8_comes_through(watched: Watched, until: Unti
     until(lambda: watched.has_seen(b"\xff.jpg", HintKind.CLOSED))
 
 
-def test_watch_dead_threads_are_replaced(watched: Watched, until: Until) -> None:
+def test_watch_dead_threads_are_replaced(watched: Watched) -> None:
     assert watched.keep_watching()
     assert not watched.keep_watching()
     for number in range(3):
@@ -157,7 +152,7 @@ def test_watch_dead_threads_are_replaced(watched: Watched, until: Until) -> None
     until(lambda: watched.has_seen(b"a.jpg", HintKind.CLOSED))
 
 
-def test_watch_folder_made_again_is_watched_again(watched: Watched, until: Until) -> None:
+def test_watch_folder_made_again_is_watched_again(watched: Watched) -> None:
     watched.keep_watching()
     shutil.rmtree(watched.folder)
     assert not watched.keep_watching()
@@ -168,7 +163,7 @@ def test_watch_folder_made_again_is_watched_again(watched: Watched, until: Until
     until(lambda: watched.has_seen(b"a.jpg", HintKind.CLOSED))
 
 
-def test_watch_folder_behind_a_link_is_watched(tmp_path: Path, until: Until) -> None:
+def test_watch_folder_behind_a_link_is_watched(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     watched = Watched(tmp_path / "link")

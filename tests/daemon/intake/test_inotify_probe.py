@@ -12,7 +12,7 @@ from daemon.intake import inotify_probe as probe_module
 from daemon.intake.hints import Hints
 from daemon.intake.inotify import InotifyWatch
 from daemon.intake.inotify_probe import InotifyProbe
-from tests.daemon.conftest import until
+from tests.support.waiting import until
 
 
 class Watched:

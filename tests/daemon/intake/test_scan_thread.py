@@ -20,7 +20,7 @@ from daemon.intake.known_folders import KnownFolders
 from daemon.intake.rescan import Rescan
 from daemon.system.bounded_call import BoundedCalls
 from edge.errors import StorageError
-from tests.daemon.conftest import until
+from tests.support.waiting import until
 
 
 def a_root(folder: Path) -> WatchFolder:

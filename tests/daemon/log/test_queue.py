@@ -19,7 +19,7 @@ from daemon.health.health import Health
 from daemon.health.metrics import Metrics
 from daemon.log import queue as log_queue
 from daemon.log.queue import MOST_BYTES, QueuedHandler, QueuedScreen
-from tests.daemon.conftest import until
+from tests.support.waiting import until
 
 _ROOT = Path(__file__).parents[3]
 

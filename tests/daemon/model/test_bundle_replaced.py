@@ -14,9 +14,11 @@ from daemon.model.open_model import open_model
 from edge.backends.probe import main as probe
 from edge.bundle import load_bundle, seal
 from edge.errors import BundleError
-from tests.daemon.conftest import Site, until
 from tests.daemon.model.test_failover import Seat, lose
 from tests.support.fake_gpu import FakeGpu
+from tests.support.images import Jpeg
+from tests.support.site import Site
+from tests.support.waiting import until
 
 
 def put_another(bundle: Path) -> None:
@@ -41,7 +43,7 @@ def halve_the_graphs(bundle: Path) -> None:
 def test_failover_labels_with_the_bundle_that_was_loaded(
     gpu_site: Site,
     gpu: FakeGpu,
-    colour_jpeg: Callable[..., bytes],
+    colour_jpeg: Jpeg,
     change: Callable[[Path], None],
 ) -> None:
     with gpu_site.running():

@@ -19,14 +19,16 @@ from daemon.worker_threads import StopRequest
 from edge.bundle import Bundle, load_bundle
 from edge.errors import BackendError, BundleError, DeviceError
 from edge.labeller import Outcome
-from tests.daemon.conftest import Site, backend_of, until
 from tests.support.fake_gpu import FakeGpu
+from tests.support.images import Jpeg
+from tests.support.site import Site, backend_of
+from tests.support.waiting import until
 
 
 def test_a_gpu_that_is_lost_hands_over_to_the_cpu_and_no_image_is_lost(
     gpu_site: Site,
     gpu: FakeGpu,
-    colour_jpeg: Callable[..., bytes],
+    colour_jpeg: Jpeg,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with gpu_site.running():
@@ -65,7 +67,7 @@ def test_a_gpu_that_begins_to_label_wrongly_is_given_up_by_the_known_image(
 
 
 def test_a_lost_gpu_that_was_asked_for_by_name_ends_the_service_with_its_images_waiting(
-    gpu_site: Site, gpu: FakeGpu, colour_jpeg: Callable[..., bytes]
+    gpu_site: Site, gpu: FakeGpu, colour_jpeg: Jpeg
 ) -> None:
     gpu_site.settings["backend"] = "tensorrt"
     gpu_site.add("S1/A/1.jpg", colour_jpeg("red"))
@@ -80,7 +82,7 @@ def test_a_lost_gpu_that_was_asked_for_by_name_ends_the_service_with_its_images_
 def test_a_named_gpu_that_fails_at_every_start_is_held_against_no_image(
     gpu_site: Site,
     gpu: FakeGpu,
-    colour_jpeg: Callable[..., bytes],
+    colour_jpeg: Jpeg,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("daemon.model.label_job.INTERRUPTION_LIMIT", 2)
@@ -141,7 +143,7 @@ def current_model(gpu_site: Site, gpu: FakeGpu) -> Seat:
 def test_a_named_precision_that_the_cpu_lacks_keeps_it_from_nothing(
     gpu_site: Site,
     gpu: FakeGpu,
-    colour_jpeg: Callable[..., bytes],
+    colour_jpeg: Jpeg,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "daemon")
@@ -172,7 +174,7 @@ def test_a_named_precision_that_the_named_back_end_lacks_is_an_error(gpu_site: S
 def test_a_takeover_that_fails_ends_the_service_with_what_failed_and_why(
     gpu_site: Site,
     gpu: FakeGpu,
-    colour_jpeg: Callable[..., bytes],
+    colour_jpeg: Jpeg,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -298,7 +300,7 @@ def label_with_another_model_seated_meanwhile(
 
 
 def test_an_image_in_work_while_the_gpu_is_given_up_is_labelled_on_the_cpu(
-    current_model: Seat, gpu: FakeGpu, gpu_site: Site, colour_jpeg: Callable[..., bytes]
+    current_model: Seat, gpu: FakeGpu, gpu_site: Site, colour_jpeg: Jpeg
 ) -> None:
     path = gpu_site.add("a.jpg", colour_jpeg("red"))
     backend = label_with_another_model_seated_meanwhile(
@@ -308,7 +310,7 @@ def test_an_image_in_work_while_the_gpu_is_given_up_is_labelled_on_the_cpu(
 
 
 def test_an_image_in_work_while_the_gpu_comes_back_is_labelled_on_the_gpu(
-    current_model: Seat, gpu: FakeGpu, gpu_site: Site, colour_jpeg: Callable[..., bytes]
+    current_model: Seat, gpu: FakeGpu, gpu_site: Site, colour_jpeg: Jpeg
 ) -> None:
     path = gpu_site.add("a.jpg", colour_jpeg("red"))
     lose(current_model, gpu)
@@ -324,7 +326,7 @@ def test_an_image_in_work_while_the_gpu_comes_back_is_labelled_on_the_gpu(
 
 
 def test_a_session_that_does_not_work_and_was_not_replaced_is_reported(
-    current_model: Seat, gpu_site: Site, colour_jpeg: Callable[..., bytes]
+    current_model: Seat, gpu_site: Site, colour_jpeg: Jpeg
 ) -> None:
     path = gpu_site.add("a.jpg", colour_jpeg("red"))
     current_model.current_model.close()

@@ -20,9 +20,11 @@ from edge.backends.select import Opening
 from edge.backends.trt import select as trt_select
 from edge.backends.trt import session as trt
 from edge.errors import StorageError
-from tests.daemon.conftest import Site, backend_of, until
 from tests.daemon.test_service_process import living
 from tests.support.fake_gpu import FakeGpu
+from tests.support.images import Jpeg
+from tests.support.site import Site, backend_of
+from tests.support.waiting import until
 
 
 @pytest.mark.usefixtures("gpu")
@@ -131,7 +133,7 @@ def lose_the_journal_once(_life: ServiceProcess, monkeypatch: pytest.MonkeyPatch
 def test_a_lost_gpu_is_known_to_the_next_service_of_the_process_and_tried_again(
     gpu_site: Site,
     gpu: FakeGpu,
-    colour_jpeg: Callable[..., bytes],
+    colour_jpeg: Jpeg,
     monkeypatch: pytest.MonkeyPatch,
     reopen: Callable[[ServiceProcess, pytest.MonkeyPatch], None],
 ) -> None:

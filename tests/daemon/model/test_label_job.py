@@ -22,6 +22,7 @@ from edge.image_files.read import ImageLimits
 from edge.labeller import Labeller, Status
 from edge.preprocess import InputSpec
 from edge.sidecar import ModelFacts
+from tests.support.images import Jpeg
 
 CLASSES = ("red", "green", "blue")
 SPEC = InputSpec(16, 16, "rgb", "area", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -99,9 +100,7 @@ def reason_of(verdict: Verdict) -> RejectReason | None:
     return verdict.outcome.reason
 
 
-def test_label_whole_images_get_their_labels(
-    bench: Bench, colour_jpeg: Callable[..., bytes]
-) -> None:
+def test_label_whole_images_get_their_labels(bench: Bench, colour_jpeg: Jpeg) -> None:
     images = [bench.claim(f"{name}.jpg", colour_jpeg(name)) for name in CLASSES]
     verdicts = bench.job.label(images)
     assert [v.outcome.decision.label for v in verdicts] == list(CLASSES)  # type: ignore[union-attr]
@@ -140,14 +139,14 @@ def test_label_old_unfinished_image_is_rejected_at_once_where_mtime_is_trusted(
 
 
 def test_label_image_that_cannot_be_labelled_is_rejected_at_once(
-    bench: Bench, colour_jpeg: Callable[..., bytes]
+    bench: Bench, colour_jpeg: Jpeg
 ) -> None:
     image = bench.claim("a.jpg", colour_jpeg("red", side_px=16))
     assert reason_of(bench.verdict(image)) == "too_small"
 
 
 def test_label_image_that_changed_while_it_was_labelled_is_superseded(
-    bench: Bench, colour_jpeg: Callable[..., bytes]
+    bench: Bench, colour_jpeg: Jpeg
 ) -> None:
     image = bench.claim("a.jpg", colour_jpeg("red"))
     new = colour_jpeg("blue")
@@ -155,9 +154,7 @@ def test_label_image_that_changed_while_it_was_labelled_is_superseded(
     assert bench.verdict(image) == Dropped(image, "superseded")
 
 
-def test_label_image_that_is_gone_has_no_outcome(
-    bench: Bench, colour_jpeg: Callable[..., bytes]
-) -> None:
+def test_label_image_that_is_gone_has_no_outcome(bench: Bench, colour_jpeg: Jpeg) -> None:
     gone = bench.claim("a.jpg", colour_jpeg())
     (bench.folder / "a.jpg").unlink()
     here = bench.claim("b.jpg", colour_jpeg("green"))
@@ -167,7 +164,7 @@ def test_label_image_that_is_gone_has_no_outcome(
 
 
 def test_label_image_whose_watch_folder_is_away_waits_without_an_attempt(
-    bench: Bench, colour_jpeg: Callable[..., bytes]
+    bench: Bench, colour_jpeg: Jpeg
 ) -> None:
     image = bench.claim("a.jpg", colour_jpeg())
     bench.folder.rename(bench.folder.with_name("unmounted"))
@@ -176,7 +173,7 @@ def test_label_image_whose_watch_folder_is_away_waits_without_an_attempt(
 
 @pytest.mark.usefixtures("_no_superuser")
 def test_label_image_without_permission_waits_ever_longer_and_is_labelled_when_it_has_it(
-    tmp_path: Path, colour_jpeg: Callable[..., bytes]
+    tmp_path: Path, colour_jpeg: Jpeg
 ) -> None:
     bench = Bench(tmp_path, recheck_s=30.0)
     image = bench.claim("a.jpg", colour_jpeg("blue"))
@@ -195,7 +192,7 @@ def test_label_image_without_permission_waits_ever_longer_and_is_labelled_when_i
 
 @pytest.mark.usefixtures("_no_superuser")
 def test_label_image_without_permission_is_rejected_where_the_run_has_an_end(
-    bench: Bench, colour_jpeg: Callable[..., bytes]
+    bench: Bench, colour_jpeg: Jpeg
 ) -> None:
     image = bench.claim("a.jpg", colour_jpeg())
     (bench.folder / "a.jpg").chmod(0)
@@ -212,7 +209,7 @@ def test_label_unreadable_storage_is_tried_again_then_rejected(bench: Bench) -> 
 
 
 def test_label_link_is_rejected_and_not_followed(
-    bench: Bench, tmp_path: Path, colour_jpeg: Callable[..., bytes]
+    bench: Bench, tmp_path: Path, colour_jpeg: Jpeg
 ) -> None:
     (tmp_path / "outside.jpg").write_bytes(colour_jpeg())
     (bench.folder / "a.jpg").symlink_to(tmp_path / "outside.jpg")
@@ -229,7 +226,7 @@ def test_label_fifo_is_rejected(bench: Bench) -> None:
 
 
 def test_label_device_failure_leaves_images_without_a_verdict(
-    bench: Bench, colour_jpeg: Callable[..., bytes]
+    bench: Bench, colour_jpeg: Jpeg
 ) -> None:
     image = bench.claim("a.jpg", colour_jpeg())
     bench.session.error = BackendError("device lost")
@@ -240,7 +237,7 @@ def test_label_device_failure_leaves_images_without_a_verdict(
 
 
 def test_label_of_an_image_that_ended_the_daemon_over_and_over_is_a_rejection_unopened(
-    bench: Bench, colour_jpeg: Callable[..., bytes]
+    bench: Bench, colour_jpeg: Jpeg
 ) -> None:
     image = bench.claim("a.jpg", colour_jpeg("red"), interruptions=INTERRUPTION_LIMIT)
     bench.session.error = AssertionError("it was opened")
@@ -251,7 +248,7 @@ def test_label_of_an_image_that_ended_the_daemon_over_and_over_is_a_rejection_un
 
 
 def test_label_of_an_image_that_was_in_hand_at_a_crash_is_labelled(
-    bench: Bench, colour_jpeg: Callable[..., bytes]
+    bench: Bench, colour_jpeg: Jpeg
 ) -> None:
     image = bench.claim("a.jpg", colour_jpeg("red"), interruptions=INTERRUPTION_LIMIT - 1)
     verdict = bench.verdict(image)
@@ -263,7 +260,7 @@ def test_label_of_an_image_that_was_in_hand_at_a_crash_is_labelled(
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
 def test_label_without_a_free_descriptor_costs_the_image_no_attempt(
     bench: Bench,
-    colour_jpeg: Callable[..., bytes],
+    colour_jpeg: Jpeg,
     monkeypatch: pytest.MonkeyPatch,
     number: int,
 ) -> None:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from daemon.cli import main
 from daemon.startup import opened_service
-from tests.conftest import write_small_bundle
+from tests.support.images import Jpeg
+from tests.support.site import Site
+from tests.support.small_bundle import write_small_bundle
+from tests.support.waiting import until
 
-Jpeg = Callable[..., bytes]
-Until = Callable[..., None]
 
-
-def run(site: Any, *words: str) -> int:
+def run(site: Site, *words: str) -> int:
     return main([*words, "--config", str(site.config_path)])
 
 
 @pytest.fixture
-def labelled(site: Any, colour_jpeg: Jpeg) -> Any:
+def labelled(site: Site, colour_jpeg: Jpeg) -> Site:
     """A site with three labelled images and one that is rejected."""
     for name in ("red", "green", "blue"):
         site.add(f"S1/1/{name}.jpg", colour_jpeg(name))
@@ -31,16 +29,16 @@ def labelled(site: Any, colour_jpeg: Jpeg) -> Any:
     return site
 
 
-def waiting(site: Any) -> set[str]:
+def waiting(site: Site) -> set[str]:
     return {name.rpartition("/")[2] for name, row in site.outcomes().items() if row[0] == "waiting"}
 
 
-def created(site: Any) -> dict[str, str]:
+def created(site: Site) -> dict[str, str]:
     names = [name for name in site.outcomes() if site.has_sidecar(name)]
     return {name.rpartition("/")[2]: site.sidecar(name)["created"] for name in names}
 
 
-def other_bundle(site: Any, colour_jpeg: Jpeg) -> Path:
+def other_bundle(site: Site, colour_jpeg: Jpeg) -> Path:
     """The next version: labels differ by nothing but the bundle's hash."""
     new = write_small_bundle(site.folder / "new.edge", lambda name: colour_jpeg(name, seed=9))
     site.settings["bundle"] = str(new)
@@ -48,7 +46,7 @@ def other_bundle(site: Any, colour_jpeg: Jpeg) -> Path:
 
 
 def test_retry_all_labels_every_image_again(
-    labelled: Any, capsys: pytest.CaptureFixture[str]
+    labelled: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = created(labelled)
     capsys.readouterr()
@@ -62,7 +60,7 @@ def test_retry_all_labels_every_image_again(
 
 
 def test_retry_all_in_pages_takes_every_image_once(
-    labelled: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    labelled: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("daemon.journal.outcomes.PAGE", 1)
     capsys.readouterr()
@@ -74,7 +72,7 @@ def test_retry_all_in_pages_takes_every_image_once(
 
 @pytest.mark.parametrize("which", ["--all", "--rejected"])
 def test_retry_leaves_images_alone_that_have_left_the_export(
-    labelled: Any, capsys: pytest.CaptureFixture[str], which: str
+    labelled: Site, capsys: pytest.CaptureFixture[str], which: str
 ) -> None:
     shutil.rmtree(labelled.export / "S2")
     (labelled.export / "S1/1/red.jpg").unlink()
@@ -91,7 +89,7 @@ def test_retry_leaves_images_alone_that_have_left_the_export(
 
 
 def test_retry_leaves_images_alone_that_the_configuration_leaves_out_by_now(
-    labelled: Any, capsys: pytest.CaptureFixture[str]
+    labelled: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     labelled.settings["watch"][0]["exclude"] = ["S2"]
     left_out = [name for name in labelled.outcomes() if name.startswith("S2/")]
@@ -112,7 +110,7 @@ def test_retry_leaves_images_alone_that_the_configuration_leaves_out_by_now(
     )
 
 
-def test_retry_image_that_leaves_before_it_is_labelled_keeps_its_outcome(labelled: Any) -> None:
+def test_retry_image_that_leaves_before_it_is_labelled_keeps_its_outcome(labelled: Site) -> None:
     before = labelled.outcomes()
     assert run(labelled, "retry", "--all") == 0
     shutil.rmtree(labelled.export / "S1")
@@ -121,7 +119,7 @@ def test_retry_image_that_leaves_before_it_is_labelled_keeps_its_outcome(labelle
 
 
 def test_retry_with_a_watch_folder_that_is_away_puts_nothing_back(
-    labelled: Any, capsys: pytest.CaptureFixture[str]
+    labelled: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     labelled.export.rename(labelled.folder / "away")
     assert run(labelled, "retry", "--all") == 6
@@ -130,7 +128,7 @@ def test_retry_with_a_watch_folder_that_is_away_puts_nothing_back(
 
 
 def test_retry_older_than_bundle_labels_again_what_another_bundle_labelled(
-    labelled: Any, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
+    labelled: Site, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
     assert run(labelled, "retry", "--older-than-bundle") == 0
@@ -150,9 +148,8 @@ def test_retry_older_than_bundle_labels_again_what_another_bundle_labelled(
 
 
 def test_retry_older_than_bundle_waits_for_the_daemon_to_take_it(
-    labelled: Any,
+    labelled: Site,
     colour_jpeg: Jpeg,
-    until: Until,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with labelled.running():
@@ -165,7 +162,7 @@ def test_retry_older_than_bundle_waits_for_the_daemon_to_take_it(
 
 @pytest.mark.parametrize("missing", ["S1/1/red.jpg.csv", "S1/1/red.jpg.json"])
 def test_retry_missing_labels_again_what_lacks_a_sidecar(
-    labelled: Any, capsys: pytest.CaptureFixture[str], missing: str
+    labelled: Site, capsys: pytest.CaptureFixture[str], missing: str
 ) -> None:
     (labelled.results / missing).unlink()
     capsys.readouterr()
@@ -177,7 +174,7 @@ def test_retry_missing_labels_again_what_lacks_a_sidecar(
 
 
 def test_retry_missing_where_the_results_share_is_away_puts_nothing_back(
-    labelled: Any, capsys: pytest.CaptureFixture[str]
+    labelled: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     labelled.results.rename(labelled.folder / "away")
     labelled.results.mkdir()
@@ -187,7 +184,7 @@ def test_retry_missing_where_the_results_share_is_away_puts_nothing_back(
 
 
 def test_retry_missing_where_the_share_goes_away_meanwhile_stops(
-    labelled: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    labelled: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from daemon.image.missing_sidecars import MissingSidecars
 
@@ -204,7 +201,7 @@ def test_retry_missing_where_the_share_goes_away_meanwhile_stops(
 
 
 def test_retry_image_takes_several_and_one_given_through_a_link(
-    labelled: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    labelled: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (labelled.folder / "link").symlink_to(labelled.export)
     monkeypatch.chdir(labelled.export / "S1")
@@ -216,7 +213,7 @@ def test_retry_image_takes_several_and_one_given_through_a_link(
 
 
 def test_retry_image_that_is_not_there_keeps_its_outcome(
-    labelled: Any, capsys: pytest.CaptureFixture[str]
+    labelled: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = labelled.export / "S1/1/red.jpg"
     path.unlink()
@@ -226,7 +223,7 @@ def test_retry_image_that_is_not_there_keeps_its_outcome(
 
 
 def test_retry_all_is_heard_by_an_image_that_waits_to_be_compared(
-    labelled: Any, capsys: pytest.CaptureFixture[str]
+    labelled: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, before = labelled.export / "S1/1/red.jpg", created(labelled)["red.jpg"]
     path.chmod(0o640)
@@ -240,7 +237,7 @@ def test_retry_all_is_heard_by_an_image_that_waits_to_be_compared(
     assert created(labelled)["red.jpg"] != before
 
 
-def test_retried_images_do_not_keep_a_new_one_waiting(labelled: Any, colour_jpeg: Jpeg) -> None:
+def test_retried_images_do_not_keep_a_new_one_waiting(labelled: Site, colour_jpeg: Jpeg) -> None:
     assert run(labelled, "retry", "--all") == 0
     labelled.add("S3/1/new.jpg", colour_jpeg("green"))
     with opened_service(labelled.config(), is_once=True) as service:

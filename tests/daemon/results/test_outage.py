@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,9 +15,10 @@ from daemon.config.retry_policy import RetryPolicy
 from daemon.health.health import Health
 from daemon.results.outage import Outage
 from edge.errors import StorageError
+from tests.support.images import Jpeg
+from tests.support.site import Site
+from tests.support.waiting import until
 
-Jpeg = Callable[..., bytes]
-Until = Callable[..., None]
 REFUSED, AGAIN = "sidecars cannot be written (", "sidecars can be written again"
 A, B, C = Path("/results/A"), Path("/results/B"), Path("/results/C")
 FULL = "No space left on device"
@@ -278,9 +278,8 @@ def test_beginning_is_not_overtaken_by_the_end(case: Case) -> None:
 
 
 def test_run_outage_whose_images_are_gone_ends_and_the_next_one_is_said(
-    site: Any,
+    site: Site,
     colour_jpeg: Jpeg,
-    until: Until,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

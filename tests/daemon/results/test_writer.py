@@ -16,10 +16,11 @@ import pytest
 
 from daemon.cli import main
 from edge.files.temporary import is_temporary
-from tests.daemon.conftest import Site, until
+from tests.support.images import Jpeg
 from tests.support.machine import mounts
+from tests.support.site import Site
+from tests.support.waiting import until
 
-Jpeg = Callable[..., bytes]
 TAKEN = "sidecar name: taken by a file of another program"
 TWIN = "sidecar name: taken by the sidecar of another image"
 FOLDER = "sidecar name: taken by a folder whose name is the same there"

@@ -21,8 +21,8 @@ from daemon.supervision import metrics_server
 from daemon.supervision.http_request import Page
 from daemon.supervision.metrics_server import MetricsServer, pages
 from edge.errors import StorageError
+from tests.support.waiting import until
 
-Until = Callable[..., None]
 Connect = Callable[[], socket.socket]
 
 
@@ -196,7 +196,7 @@ def test_client_that_drips_is_cut_off(connect: Connect, monkeypatch: pytest.Monk
 
 
 def test_crowd_of_slow_clients_turns_nobody_away_and_takes_no_thread(
-    connect: Connect, until: Until, monkeypatch: pytest.MonkeyPatch
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # None of them is cut off by its time.
     monkeypatch.setattr(metrics_server, "_REQUEST_S", 600.0)

@@ -10,10 +10,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -24,9 +22,10 @@ from daemon.health.metrics import Metrics
 from daemon.install.installed_config import is_installed
 from daemon.supervision.reporter import HEALTH_NAME, Reporter
 from daemon.supervision.running_daemon import Running, read_running
+from tests.support.images import Jpeg
+from tests.support.site import Site
+from tests.support.waiting import until
 
-Jpeg = Callable[..., bytes]
-Until = Callable[..., None]
 SAMPLE, SLIDE, NAME = "SMP-471108", "slide-815", "cell-2342"
 
 
@@ -84,7 +83,7 @@ def listening_sockets(pid: int) -> list[str]:
 
 
 def test_scrapes_of_a_busy_service_are_whole_and_name_no_image(
-    site: Any, colour_jpeg: Jpeg, until: Until, caplog: pytest.LogCaptureFixture
+    site: Site, colour_jpeg: Jpeg, caplog: pytest.LogCaptureFixture
 ) -> None:
     port = free_port()
     site.settings |= {"metrics": {"listen": f"127.0.0.1:{port}", "file": "edge.prom"}}
@@ -136,7 +135,7 @@ def test_scrapes_of_a_busy_service_are_whole_and_name_no_image(
     assert "rejected: unsupported_format" in told
 
 
-def test_service_without_metrics_listens_on_nothing(site: Any, until: Until) -> None:
+def test_service_without_metrics_listens_on_nothing(site: Site) -> None:
     process = site.start("run")
     try:
         until((site.folder / "state" / HEALTH_NAME).exists)
@@ -148,7 +147,7 @@ def test_service_without_metrics_listens_on_nothing(site: Any, until: Until) -> 
     assert process.returncode == 0
 
 
-def test_service_with_metrics_listens_on_this_machine_alone(site: Any, until: Until) -> None:
+def test_service_with_metrics_listens_on_this_machine_alone(site: Site) -> None:
     port = free_port()
     site.settings["metrics"] = {"listen": f"127.0.0.1:{port}"}
     process = site.start("run")
@@ -160,7 +159,7 @@ def test_service_with_metrics_listens_on_this_machine_alone(site: Any, until: Un
 
 
 def test_client_that_hangs_keeps_no_image_from_its_label_and_the_service_from_its_end(
-    site: Any, colour_jpeg: Jpeg, until: Until
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     port = free_port()
     site.settings["metrics"] = {"listen": f"127.0.0.1:{port}"}
@@ -175,7 +174,7 @@ def test_client_that_hangs_keeps_no_image_from_its_label_and_the_service_from_it
 
 
 def test_port_in_use_is_said_once_and_images_are_labelled_all_the_same(
-    site: Any, colour_jpeg: Jpeg, until: Until, caplog: pytest.LogCaptureFixture
+    site: Site, colour_jpeg: Jpeg, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -192,7 +191,7 @@ def test_port_in_use_is_said_once_and_images_are_labelled_all_the_same(
 
 
 def test_reporter_whose_port_and_folder_come_back_recovers(
-    site: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock, health = Clock(), Health()
     (tmp_path / "state").mkdir()
@@ -222,7 +221,7 @@ def test_reporter_whose_port_and_folder_come_back_recovers(
 
 
 def test_reporter_whose_count_fails_goes_on_and_recovers_when_it_works(
-    site: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock, health = Clock(), Health()
     (tmp_path / "state").mkdir()
@@ -248,14 +247,14 @@ def test_reporter_whose_count_fails_goes_on_and_recovers_when_it_works(
     ]
 
 
-def status(site: Any, capsys: pytest.CaptureFixture[str], *words: str) -> str:
+def status(site: Site, capsys: pytest.CaptureFixture[str], *words: str) -> str:
     capsys.readouterr()
     assert main(["status", *words, "--config", str(site.config_path)]) == 0
     return capsys.readouterr().out
 
 
 def test_status_says_who_runs_and_what_it_said_last(
-    site: Any, until: Until, capsys: pytest.CaptureFixture[str]
+    site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.settings["precision"] = "int8"
     site.add(f"{SAMPLE}/1/a.jpg", b"")
@@ -273,7 +272,7 @@ def test_status_says_who_runs_and_what_it_said_last(
 
 
 def test_status_after_the_daemon_was_killed_does_not_trust_what_it_left(
-    site: Any, colour_jpeg: Jpeg, until: Until, capsys: pytest.CaptureFixture[str]
+    site: Site, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.add("S1/1/a.jpg", colour_jpeg("red"))
     process = site.start("run")
@@ -293,7 +292,7 @@ def test_status_after_the_daemon_was_killed_does_not_trust_what_it_left(
 
 
 def test_status_of_an_installed_daemon_that_does_not_run_says_how_to_start_it(
-    site: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main(["once", "--config", str(site.config_path)]) == 0
     assert not is_installed(site.config_path)
@@ -306,7 +305,7 @@ def test_status_of_an_installed_daemon_that_does_not_run_says_how_to_start_it(
 
 
 def test_status_of_a_daemon_that_has_gone_silent_says_so(
-    site: Any, until: Until, capsys: pytest.CaptureFixture[str]
+    site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = site.folder / "state" / HEALTH_NAME
     with site.running():
@@ -319,7 +318,7 @@ def test_status_of_a_daemon_that_has_gone_silent_says_so(
 
 
 def test_status_tells_meaning_and_remedy_and_retry_takes_one_reason(
-    site: Any, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
+    site: Site, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.settings["limits"] = {"max_bytes": 1000}
     site.add("S1/1/large.jpg", colour_jpeg("red"))
@@ -340,7 +339,7 @@ def test_status_tells_meaning_and_remedy_and_retry_takes_one_reason(
     assert site.outcomes()["S1/1/empty.jpg"][3] == "empty"
 
 
-def test_retry_of_an_unknown_reason_is_refused(site: Any) -> None:
+def test_retry_of_an_unknown_reason_is_refused(site: Site) -> None:
     with pytest.raises(SystemExit):
         main(["retry", "--reason", "to_large", "--config", str(site.config_path)])
 
@@ -379,7 +378,7 @@ def test_running_is_not_fooled_by_who_waits_for_the_lock_or_held_it_before(tmp_p
     ],
 )
 def test_status_passes_over_a_health_that_somebody_changed(
-    site: Any, until: Until, capsys: pytest.CaptureFixture[str], content: bytes
+    site: Site, capsys: pytest.CaptureFixture[str], content: bytes
 ) -> None:
     path = site.folder / "state" / HEALTH_NAME
     with site.running():
@@ -390,7 +389,7 @@ def test_status_passes_over_a_health_that_somebody_changed(
 
 
 def test_status_shows_no_control_character_of_names_and_files(
-    site: Any, until: Until, capsys: pytest.CaptureFixture[str]
+    site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = site.folder / "state" / HEALTH_NAME
     site.add("S1/\x1b[2J\nrejected  no\udc80.jpg", b"")

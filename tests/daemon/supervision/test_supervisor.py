@@ -34,10 +34,12 @@ from daemon.supervision.supervisor import (
 )
 from edge.errors import BackendError, EdgeError, StorageError, TransientError
 from edge.image_files.read import ImageFile, ImageLimits, read_file
-from tests.daemon.conftest import Site, until
 from tests.support import fake_gpu
 from tests.support.engine_bundle import add_tensorrt_graphs
 from tests.support.fake_gpu import FakeGpu
+from tests.support.images import Jpeg
+from tests.support.site import Site
+from tests.support.waiting import until
 
 
 class Bench:
@@ -228,7 +230,7 @@ def heard(server: socket.socket, seconds: float) -> list[str]:
 
 
 def test_a_known_image_whose_sidecar_cannot_be_written_ends_the_service_with_a_storage_error(
-    site: Site, colour_jpeg: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+    site: Site, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("daemon.supervision.supervisor.INTERVAL_S", 0.05)
 
@@ -248,7 +250,7 @@ def test_a_known_image_whose_sidecar_cannot_be_written_ends_the_service_with_a_s
 
 
 def test_a_known_image_that_cannot_be_read_once_goes_on(
-    site: Site, colour_jpeg: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+    site: Site, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("daemon.supervision.supervisor.INTERVAL_S", 0.05)
     passed: list[str] = []
@@ -307,7 +309,7 @@ def test_the_known_image_goes_on_when_the_bundle_is_replaced_on_the_disk(
 
 def test_a_burst_of_hints_is_no_hang(
     site: Site,
-    colour_jpeg: Callable[..., bytes],
+    colour_jpeg: Jpeg,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -373,7 +375,7 @@ def test_queue_that_is_empty_or_not_due_is_no_hang(site: Site) -> None:
 
 def test_workers_that_stand_still_are_found_in_a_service_that_runs(
     site: Site,
-    colour_jpeg: Callable[..., bytes],
+    colour_jpeg: Jpeg,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -11,7 +11,6 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,7 +20,9 @@ from daemon.system import folder_locks as folder_lock
 from daemon.system.folder_locks import LOCK_NAME, owned_folders
 from daemon.system.locks import InUseError
 from edge.errors import StorageError
-from tests.daemon.conftest import until
+from tests.support.images import Jpeg
+from tests.support.site import Site
+from tests.support.waiting import until
 
 
 def test_owned_folders_second_daemon_on_the_results_is_told_who_and_where(tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_lock_file_is_no_image(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["run", "once"])
 def test_second_daemon_with_another_state_dir_ends_with_6_and_the_first_goes_on(
-    site: Any, colour_jpeg: Any, command: str, capsys: pytest.CaptureFixture[str]
+    site: Site, colour_jpeg: Jpeg, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with site.running():
         other = site.folder / "other"
@@ -258,7 +259,7 @@ def test_watch_folder_locked_by_any_program_is_watched_all_the_same(
 
 
 def test_results_are_written_only_while_their_lock_is_held(
-    site: Any, colour_jpeg: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    site: Site, colour_jpeg: Jpeg, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folder_lock, "_LOOK_S", 0.0)
     path = site.results / LOCK_NAME

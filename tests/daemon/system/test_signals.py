@@ -18,7 +18,8 @@ from daemon.health.systemd import Notifier
 from daemon.service_process import ServiceProcess
 from daemon.system.signals import acting_on_signals
 from daemon.worker_threads import StopRequest
-from tests.daemon.conftest import ROOT, Site, until
+from tests.support.site import ROOT, Site
+from tests.support.waiting import until
 
 
 def send(number: signal.Signals) -> None:

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +19,9 @@ from daemon.health.systemd import Notifier
 from daemon.service_process import ServiceProcess
 from daemon.system.state_dir import LOCK_NAME, owned_state_dir
 from edge.errors import ConfigError, StorageError
-from tests.daemon.conftest import until
+from tests.support.images import Jpeg
+from tests.support.site import Site
+from tests.support.waiting import until
 
 
 def test_owned_state_dir_new_folder_is_private(tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_owned_state_dir_whose_lock_is_replaced_is_not_owned_any_more(tmp_path: 
 
 
 def test_run_whose_state_lock_is_removed_starts_its_service_anew(
-    site: Any, colour_jpeg: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    site: Site, colour_jpeg: Jpeg, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("daemon.supervision.supervisor.INTERVAL_S", 0.05)
     caplog.set_level("INFO", "daemon")
@@ -158,7 +159,7 @@ def test_owned_state_dir_on_a_share_is_refused(
 
 
 def test_check_config_refuses_a_state_dir_on_a_share(
-    site: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("daemon.system.state_dir.network_type", lambda _folder: "nfs4")
     assert main(["check-config", "--config", str(site.config_path)]) == 2
@@ -167,7 +168,7 @@ def test_check_config_refuses_a_state_dir_on_a_share(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser can leave files to others")
 def test_what_the_superuser_makes_belongs_to_the_owner_of_its_folder(
-    site: Any, colour_jpeg: Any
+    site: Site, colour_jpeg: Jpeg
 ) -> None:
     owner, group = 12345, 12346
     for folder in (site.folder, site.export, site.results):

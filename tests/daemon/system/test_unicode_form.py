@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -17,8 +15,8 @@ from daemon.image.watch_folder import WatchFolder, names_regex
 from daemon.startup import opened_service
 from daemon.system.unicode_form import as_on_disk, comparable, forms_on_disk
 from edge.errors import ConfigError
-
-Jpeg = Callable[..., bytes]
+from tests.support.images import Jpeg
+from tests.support.site import Site
 
 
 def nfd(text: str) -> str:
@@ -58,7 +56,7 @@ def test_as_on_disk_decides_nothing_where_two_names_are_the_same_text(tmp_path: 
 
 
 def test_service_takes_every_folder_in_the_form_of_the_disk(
-    site: Any,
+    site: Site,
     colour_jpeg: Jpeg,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,

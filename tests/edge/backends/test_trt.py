@@ -15,9 +15,9 @@ from edge.backends.trt.library import Library, open_library
 from edge.backends.trt.session import TensorRtSession, batch_sizes, count_types, open_plan
 from edge.errors import BackendError, DeviceError
 from edge.system.installation import install_command
-from tests.conftest import colour_model
 from tests.support import fake_gpu
 from tests.support.fake_gpu import FakeGpu
+from tests.support.small_bundle import colour_model
 
 
 @pytest.fixture(params=["10.16.1.11", "8.6.1"])

@@ -16,9 +16,9 @@ from edge.backends.trt.library import Library, Messages, open_library
 from edge.backends.trt.plan import AMPERE_PLUS, PlanRecord
 from edge.backends.trt.targets import capability_of, known_targets
 from edge.errors import BackendError, BundleError
-from tests.conftest import colour_model
 from tests.support import fake_gpu
 from tests.support.fake_gpu import FakeGpu
+from tests.support.small_bundle import colour_model
 
 
 @pytest.fixture(scope="module")

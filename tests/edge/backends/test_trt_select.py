@@ -17,10 +17,10 @@ from edge.backends.trt.plan_cache import PlanCache
 from edge.bundle import load_bundle
 from edge.errors import BackendError, BundleError
 from edge.manifest import ROLE_ENGINE, ROLE_RECORD
-from tests.conftest import colour_model
 from tests.support import fake_gpu
 from tests.support.engine_bundle import add_tensorrt_graphs, put, write_manifest
 from tests.support.fake_gpu import FakeGpu
+from tests.support.small_bundle import colour_model
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from edge.bench.cli import main
+from tests.support.images import Jpeg
 
 STAGES = [
     "decode",
@@ -44,7 +44,7 @@ def test_bench_leaves_nothing_behind(small_bundle: Path, tmp_path: Path) -> None
 
 
 @pytest.fixture
-def own_images(tmp_path: Path, colour_jpeg: Callable[..., bytes]) -> Path:
+def own_images(tmp_path: Path, colour_jpeg: Jpeg) -> Path:
     images = tmp_path / "own"
     images.mkdir()
     (images / "a.jpg").write_bytes(colour_jpeg())

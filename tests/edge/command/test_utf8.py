@@ -7,12 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-Jpeg = Callable[..., bytes]
+from tests.support.images import Jpeg
+
 NAME = "de_DE.ISO-8859-1"
 
 

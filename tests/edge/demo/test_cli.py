@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import converters.reference
 from edge.demo.cli import main
+from tests.support.images import Jpeg
 
 MODEL = Path(converters.reference.__file__).parent / "cells8.pt"
 
@@ -21,7 +21,7 @@ def test_demo_of_missing_folder_says_so(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_demo_of_folder_without_images_says_so(
-    tmp_path: Path, colour_jpeg: Callable[..., bytes], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
 ) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from edge.demo import run
 from edge.errors import BackendError
+from tests.support.waiting import until
 
 # As edge-convert takes signals: Ctrl-C reaches it from the terminal and SIGTERM from the demo.
 SLOW_TO_CLEAN_UP = """\
@@ -50,9 +50,7 @@ def test_convert_interrupted_by_a_person_lets_the_command_clean_up(tmp_path: Pat
         argv, start_new_session=True, stderr=subprocess.DEVNULL, env=environment
     )
     try:
-        limit_s = time.monotonic() + 30
-        while not scratch.exists() and time.monotonic() < limit_s:
-            time.sleep(0.05)
+        until(scratch.exists, timeout_s=30)
         # As a terminal does it: the whole process group hears of Ctrl-C.
         os.killpg(demo.pid, signal.SIGINT)
         assert demo.wait(30) != 0

@@ -4,7 +4,6 @@ import os
 import struct
 import time
 import zlib
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from edge.errors import ImageError, RejectReason, TransientError
 from edge.image_files.header import is_whole
 from edge.image_files.read import ImageLimits, decode_image, modified_time, read_file, read_image
 from tests.support.hostile import odd_images as odd
+from tests.support.images import Jpeg
 
-JpegMaker = Callable[..., bytes]
 LIMITS = ImageLimits()
 
 
@@ -33,7 +32,7 @@ def png(image: np.ndarray) -> bytes:
     return bytes(cv2.imencode(".png", image)[1])
 
 
-def test_decode_jpeg_gives_rgb(colour_jpeg: JpegMaker) -> None:
+def test_decode_jpeg_gives_rgb(colour_jpeg: Jpeg) -> None:
     pixels = decode_image(colour_jpeg("red"), LIMITS)
     assert pixels.shape == (64, 64, 3)
     assert pixels.dtype == np.uint8
@@ -50,7 +49,7 @@ def test_decode_png_gives_rgb() -> None:
 
 
 @pytest.mark.parametrize("percent", range(1, 100, 2))
-def test_decode_jpeg_cut_anywhere_is_refused(colour_jpeg: JpegMaker, percent: int) -> None:
+def test_decode_jpeg_cut_anywhere_is_refused(colour_jpeg: Jpeg, percent: int) -> None:
     whole = colour_jpeg("green")
     cut = whole[: len(whole) * percent // 100]
     assert reason_of(cut) in {RejectReason.TRUNCATED, RejectReason.UNSUPPORTED_FORMAT}
@@ -58,7 +57,7 @@ def test_decode_jpeg_cut_anywhere_is_refused(colour_jpeg: JpegMaker, percent: in
 
 @pytest.mark.parametrize("percent", [10, 30, 50, 70, 90])
 def test_decode_jpeg_with_end_marker_but_missing_middle_is_refused(
-    colour_jpeg: JpegMaker, percent: int
+    colour_jpeg: Jpeg, percent: int
 ) -> None:
     whole = colour_jpeg("blue", side_px=200)
     start = whole.index(b"\xff\xda") + 20
@@ -66,13 +65,13 @@ def test_decode_jpeg_with_end_marker_but_missing_middle_is_refused(
     assert reason_of(cut) in {RejectReason.TRUNCATED, RejectReason.CORRUPT}
 
 
-def test_decode_jpeg_with_hole_of_zeros_is_truncated(colour_jpeg: JpegMaker) -> None:
+def test_decode_jpeg_with_hole_of_zeros_is_truncated(colour_jpeg: Jpeg) -> None:
     whole = bytearray(colour_jpeg("blue", side_px=200))
     whole[-400:-200] = bytes(200)
     assert reason_of(bytes(whole)) is RejectReason.TRUNCATED
 
 
-def test_decode_jpeg_preallocated_with_zero_tail_is_truncated(colour_jpeg: JpegMaker) -> None:
+def test_decode_jpeg_preallocated_with_zero_tail_is_truncated(colour_jpeg: Jpeg) -> None:
     whole = colour_jpeg("red")
     assert reason_of(whole[: len(whole) // 2].ljust(len(whole), b"\0")) is RejectReason.TRUNCATED
     assert reason_of(bytes(len(whole))) is RejectReason.TRUNCATED
@@ -80,7 +79,7 @@ def test_decode_jpeg_preallocated_with_zero_tail_is_truncated(colour_jpeg: JpegM
 
 @pytest.mark.parametrize("trailer", [bytes(100), b"\n", b"VENDOR\x00\xff trailer", b"\xff\xd9"])
 def test_decode_jpeg_with_bytes_behind_end_marker_gives_the_same_pixels(
-    colour_jpeg: JpegMaker, trailer: bytes
+    colour_jpeg: Jpeg, trailer: bytes
 ) -> None:
     whole = colour_jpeg("red")
     assert np.array_equal(decode_image(whole + trailer, LIMITS), decode_image(whole, LIMITS))
@@ -110,14 +109,14 @@ def test_decode_text_is_unsupported_format() -> None:
     assert reason_of(b"<html>not an image</html>" * 20) is RejectReason.UNSUPPORTED_FORMAT
 
 
-def test_decode_decompression_bomb_is_refused_by_its_header(colour_jpeg: JpegMaker) -> None:
+def test_decode_decompression_bomb_is_refused_by_its_header(colour_jpeg: Jpeg) -> None:
     content = bytearray(colour_jpeg("red"))
     frame = content.index(b"\xff\xc0")
     content[frame + 5 : frame + 9] = struct.pack(">HH", 60_000, 60_000)
     assert reason_of(bytes(content)) is RejectReason.TOO_MANY_PIXELS
 
 
-def test_decode_tiny_image_is_too_small(colour_jpeg: JpegMaker) -> None:
+def test_decode_tiny_image_is_too_small(colour_jpeg: Jpeg) -> None:
     assert reason_of(colour_jpeg("red", side_px=16)) is RejectReason.TOO_SMALL
 
 
@@ -141,7 +140,7 @@ def test_read_image_of_empty_file_is_refused(tmp_path: Path) -> None:
     assert caught.value.reason is RejectReason.EMPTY
 
 
-def test_read_image_larger_than_limit_is_refused(tmp_path: Path, colour_jpeg: JpegMaker) -> None:
+def test_read_image_larger_than_limit_is_refused(tmp_path: Path, colour_jpeg: Jpeg) -> None:
     (tmp_path / "a.jpg").write_bytes(colour_jpeg("red"))
     with pytest.raises(ImageError) as caught:
         read_image(tmp_path / "a.jpg", ImageLimits(max_bytes=100))
@@ -153,7 +152,7 @@ def test_read_image_that_is_gone_may_be_tried_again(tmp_path: Path) -> None:
         read_image(tmp_path / "gone.jpg")
 
 
-def test_is_whole_tells_finished_from_unfinished(colour_jpeg: JpegMaker) -> None:
+def test_is_whole_tells_finished_from_unfinished(colour_jpeg: Jpeg) -> None:
     whole = colour_jpeg("red")
     assert is_whole(whole)
     assert not is_whole(whole[:-2])
@@ -224,7 +223,7 @@ def test_decode_jpeg_of_a_thousand_scans_is_corrupt() -> None:
     assert reason_of(whole[:last] + whole[last:-2] * 1000 + b"\xff\xd9") is RejectReason.CORRUPT
 
 
-def test_read_file_of_impossible_time_has_none(tmp_path: Path, colour_jpeg: JpegMaker) -> None:
+def test_read_file_of_impossible_time_has_none(tmp_path: Path, colour_jpeg: Jpeg) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(colour_jpeg("red"))
     assert read_file(path, LIMITS).modified is not None

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,12 @@ from edge.backends.select import open_session
 from edge.bundle import load_bundle
 from edge.golden import open_labeller
 from edge.labeller import Outcome, Status
-from tests.daemon.conftest import ROOT, Site
 from tests.support.hostile.cases import Case, all_cases
-from tests.support.hostile.lab import laboratory, put, sidecars, wait_for_sidecars
+from tests.support.hostile.lab import put, sidecars, wait_for_sidecars
+from tests.support.images import Jpeg
 from tests.support.machine.other_user import NOBODY, run_as_nobody
+from tests.support.site import ROOT, Site, make_site
 
-Jpeg = Callable[..., bytes]
 NAMES = (
     *(b"=cmd|' /C calc'!A0.jpg", b"@SUM(1+1).jpg", b"+1+1.jpg", b"-1+1.jpg", b"\t=1+1.jpg"),
     *(b"two\nlines.jpg", b"carriage\rreturn.jpg", b"q'\"u,o;t.jpg", b"back\\slash.jpg"),
@@ -41,7 +41,7 @@ NAMES = (
 
 @pytest.fixture
 def lab(tmp_path: Path, small_bundle: Path) -> Site:
-    return laboratory(tmp_path, small_bundle)
+    return make_site(tmp_path, small_bundle)
 
 
 @pytest.fixture(scope="module")
@@ -190,14 +190,14 @@ def test_read_device_is_refused_without_opening_it(
 @pytest.fixture
 def public_lab(colour_jpeg: Jpeg) -> Iterator[Site]:
     """A laboratory that another user may enter, unlike pytest's own folders."""
-    from tests.conftest import write_small_bundle
+    from tests.support.small_bundle import write_small_bundle
 
     if os.geteuid() != 0:
         pytest.skip("only root may become another user")
     with tempfile.TemporaryDirectory(prefix="edge-hostile-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        site = laboratory(folder, write_small_bundle(folder / "colours.edge", colour_jpeg))
+        site = make_site(folder, write_small_bundle(folder / "colours.edge", colour_jpeg))
         (folder / "state").mkdir()
         for path in (folder / "state", folder / "results"):
             os.chown(path, NOBODY, NOBODY)

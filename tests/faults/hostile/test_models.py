@@ -30,6 +30,7 @@ from converters.cli import main
 from converters.loading import private_copy as staging
 from converters.loading import run_child
 from converters.loading.sandbox.limits import GIB, Limits
+from tests.support.images import Jpeg
 from tests.support.machine.confined import has_landlock
 from tests.support.networks.tiny_network import CARD, CLASSES, TinyNetwork, train_tiny_network
 
@@ -74,7 +75,7 @@ def network() -> TinyNetwork:
 @pytest.fixture
 def lab(
     tmp_path: Path,
-    colour_jpeg: Callable[..., bytes],
+    colour_jpeg: Jpeg,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Laboratory:

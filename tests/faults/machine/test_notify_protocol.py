@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from daemon import startup
 from daemon.health.systemd import Notifier
 from daemon.system.folder_locks import LOCK_NAME
 from edge.bundle import seal
+from tests.support.images import Jpeg
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[3]
 WATCHDOG_S = 2.0
@@ -93,10 +95,7 @@ class Systemd:
     def label(self, name: str) -> str:
         """The label of an image, when it is there."""
         path = self.results / f"{name}.json"
-        end_s = time.monotonic() + 15.0
-        while not path.exists():
-            assert time.monotonic() < end_s, f"{name} was not labelled"
-            time.sleep(0.01)
+        until(path.exists)
         return str(json.loads(path.read_bytes())["label"])
 
 
@@ -137,7 +136,7 @@ def expect_other_logits(bundle: Path) -> None:
 
 
 def test_ready_then_watchdog_then_stopping_and_every_image_is_labelled(
-    systemd: Systemd, colour_jpeg: Callable[..., bytes]
+    systemd: Systemd, colour_jpeg: Jpeg
 ) -> None:
     with systemd.started() as process:
         systemd.wait_for("READY")
@@ -153,7 +152,7 @@ def test_ready_then_watchdog_then_stopping_and_every_image_is_labelled(
 
 
 def test_golden_images_with_other_labels_mean_no_ready_and_no_label(
-    systemd: Systemd, small_bundle: Path, colour_jpeg: Callable[..., bytes]
+    systemd: Systemd, small_bundle: Path, colour_jpeg: Jpeg
 ) -> None:
     expect_other_logits(small_bundle)
     (systemd.export / "a.jpg").write_bytes(colour_jpeg("red"))
@@ -167,7 +166,7 @@ def test_golden_images_with_other_labels_mean_no_ready_and_no_label(
 
 
 def test_stopped_daemon_sends_no_watchdog_and_goes_on_when_continued(
-    systemd: Systemd, colour_jpeg: Callable[..., bytes]
+    systemd: Systemd, colour_jpeg: Jpeg
 ) -> None:
     with systemd.started() as process:
         systemd.wait_for("READY")
@@ -183,7 +182,7 @@ def test_stopped_daemon_sends_no_watchdog_and_goes_on_when_continued(
 
 
 def test_reload_is_told_with_its_moment_and_a_wrong_configuration_changes_nothing(
-    systemd: Systemd, colour_jpeg: Callable[..., bytes]
+    systemd: Systemd, colour_jpeg: Jpeg
 ) -> None:
     with systemd.started() as process:
         systemd.wait_for("READY")

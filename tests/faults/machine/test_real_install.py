@@ -11,13 +11,14 @@ import itertools
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.support.images import Jpeg
 from tests.support.machine.nspawn import Machine
 from tests.support.machine.systemd_lab import (
     BUNDLE,
@@ -27,16 +28,14 @@ from tests.support.machine.systemd_lab import (
     add_command,
     add_program,
     booted_machine,
-    until,
 )
+from tests.support.waiting import until
 
 METRICS_FOLDER = "/var/lib/node-exporter"
 
 
 @pytest.fixture(scope="module")
-def machine(
-    tmp_path_factory: pytest.TempPathFactory, colour_jpeg: Callable[..., bytes]
-) -> Iterator[Machine]:
+def machine(tmp_path_factory: pytest.TempPathFactory, colour_jpeg: Jpeg) -> Iterator[Machine]:
     with booted_machine(tmp_path_factory.mktemp("nspawn")) as machine:
         add_program(machine, colour_jpeg)
         yield machine
@@ -45,7 +44,7 @@ def machine(
 class Instance:
     """edge-daemon@NAME, whose folders are below /srv/NAME."""
 
-    def __init__(self, machine: Machine, name: str, jpeg: Callable[..., bytes]) -> None:
+    def __init__(self, machine: Machine, name: str, jpeg: Jpeg) -> None:
         self.machine, self.name = machine, name
         self.unit = f"edge-daemon@{name}.service"
         self.export, self.results = f"/srv/{name}/export", f"/srv/{name}/results"
@@ -93,7 +92,7 @@ NUMBERS = itertools.count(1)
 
 
 @pytest.fixture
-def instance(machine: Machine, colour_jpeg: Callable[..., bytes]) -> Iterator[Instance]:
+def instance(machine: Machine, colour_jpeg: Jpeg) -> Iterator[Instance]:
     name = f"dm{next(NUMBERS)}"
     instance = Instance(machine, name, colour_jpeg)
     yield instance
@@ -336,7 +335,7 @@ def test_uninstall_stops_the_service_and_removes_what_was_installed_alone(
 
 
 def test_uninstall_of_one_instance_leaves_the_other_at_work(
-    instance: Instance, colour_jpeg: Callable[..., bytes]
+    instance: Instance, colour_jpeg: Jpeg
 ) -> None:
     machine = instance.machine
     other = Instance(machine, f"{instance.name}b", colour_jpeg)

@@ -13,9 +13,11 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
+from tests.support.images import Jpeg
 from tests.support.machine.nspawn import Machine
 from tests.support.machine.systemd_lab import (
     BUNDLE,
@@ -31,8 +33,8 @@ from tests.support.machine.systemd_lab import (
     Laboratory,
     add_program,
     booted_machine,
-    until,
 )
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 
 @pytest.fixture(scope="module")
-def installed(machine: Machine, colour_jpeg: Callable[..., bytes]) -> Laboratory:
+def installed(machine: Machine, colour_jpeg: Jpeg) -> Laboratory:
     add_program(machine, colour_jpeg)
     # Only the group gets at the folders, as on a share.
     machine.run("install", "-d", "-m", "0750", "-g", "labshare", EXPORT)
@@ -294,8 +296,14 @@ def test_instance_has_state_configuration_and_log_of_its_own(laboratory: Laborat
     shutil.rmtree(machine.at("/srv/dm2"))
 
 
+class AddDropIn(Protocol):
+    """The fixture `drop_in`."""
+
+    def __call__(self, name: str, text: str | None = None) -> None: ...
+
+
 @pytest.fixture
-def drop_in(laboratory: Laboratory) -> Iterator[Callable[..., None]]:
+def drop_in(laboratory: Laboratory) -> Iterator[AddDropIn]:
     """Adds drop-ins to the unit and starts it anew."""
     machine = laboratory.machine
     folder = machine.at(f"/etc/systemd/system/{UNIT}.d")
@@ -315,7 +323,7 @@ def drop_in(laboratory: Laboratory) -> Iterator[Callable[..., None]]:
 
 
 def test_gpu_drop_in_where_there_is_no_gpu_labels_on_the_cpu(
-    laboratory: Laboratory, drop_in: Callable[..., None]
+    laboratory: Laboratory, drop_in: AddDropIn
 ) -> None:
     machine = laboratory.machine
     drop_in("gpu.conf")
@@ -329,7 +337,7 @@ def test_gpu_drop_in_where_there_is_no_gpu_labels_on_the_cpu(
 
 
 def test_metrics_drop_in_lets_the_machine_reach_a_port_of_loopback(
-    laboratory: Laboratory, drop_in: Callable[..., None]
+    laboratory: Laboratory, drop_in: AddDropIn
 ) -> None:
     machine = laboratory.machine
     server = f"{PYTHON} -m http.server --bind 127.0.0.1 9464 --directory /usr/share"

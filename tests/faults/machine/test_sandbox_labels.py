@@ -30,8 +30,8 @@ from tests.support.machine.systemd_lab import (
     UNIT,
     add_command,
     booted_machine,
-    until,
 )
+from tests.support.waiting import until
 
 COUNT = 50
 # Enough to show that the bundle labels; how well is tested elsewhere.

@@ -6,7 +6,7 @@ Another process does not see the fake, so that the steps are taken in this one.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ from edge.sidecar import (
     sidecar_files,
     write_sidecars,
 )
-from tests.conftest import COLOURS
 from tests.gpu import figures
 from tests.gpu.budget import Step
 from tests.gpu.check import main
@@ -36,6 +35,7 @@ from tests.gpu.steps.endurance import run_once
 from tests.gpu.steps.order import STEPS
 from tests.gpu.worker import Here, open_setting
 from tests.support.fake_gpu import FakeGpu, uninstalled
+from tests.support.images import COLOURS, Jpeg
 
 Steps = dict[str, dict[str, Any]]
 
@@ -64,7 +64,7 @@ def label_here(config: Path) -> dict[str, float]:
 
 
 @pytest.fixture
-def data(tmp_path: Path, colour_jpeg: Callable[..., bytes]) -> Path:
+def data(tmp_path: Path, colour_jpeg: Jpeg) -> Path:
     """A test split of two images of each colour."""
     for name in COLOURS:
         folder = tmp_path / "data" / "test" / name
@@ -254,7 +254,7 @@ def test_without_time_all_steps_are_named_as_not_reached(
 
 
 def test_run_once_starts_the_real_daemon_and_reads_its_tally(
-    small_bundle: Path, colour_jpeg: Callable[..., bytes], tmp_path: Path
+    small_bundle: Path, colour_jpeg: Jpeg, tmp_path: Path
 ) -> None:
     (tmp_path / "export").mkdir()
     (tmp_path / "export" / "1.jpg").write_bytes(colour_jpeg("red"))

@@ -17,21 +17,8 @@ from typing import Any
 import jsonschema
 
 from edge.sidecar import sidecar_path
-from tests.daemon.conftest import SCHEMA, Site, until
-
-
-def laboratory(folder: Path, bundle: Path) -> Site:
-    settings: dict[str, Any] = {
-        "bundle": str(bundle),
-        "watch": [{"folder": "export", "sample": "{sample_id}/{slide_id}/*"}],
-        "results": {"folder": "results"},
-        "settle_s": 0.1,
-        "state_dir": "state",
-        "retry": {"attempts": 3, "first_delay_s": 0.05, "max_delay_s": 0.2},
-    }
-    (folder / "export").mkdir()
-    (folder / "results").mkdir()
-    return Site(folder, settings)
+from tests.support.site import SCHEMA, Site
+from tests.support.waiting import until
 
 
 def put(folder: Path, name: bytes, content: bytes) -> None:

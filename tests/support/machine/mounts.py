@@ -9,7 +9,6 @@ import os
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[3]
 # EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH, linux/fs/ext4/ext4.h: the file system stops
@@ -66,12 +67,12 @@ class Ext4(Mount):
 
     def restart(self) -> None:
         """Mount it again, as after the power cut."""
-        end_s = time.monotonic() + 5.0
-        # A worker may be in the middle of a try.
-        while subprocess.run(["umount", str(self.folder)], check=False).returncode:
-            assert time.monotonic() < end_s, "the file system stays busy"
-            time.sleep(0.02)
+        # The file system is busy while a worker tries to write.
+        until(self._unmounts, timeout_s=5, poll_s=0.02)
         _mount_or_skip("-o", "loop", str(self.image), str(self.folder))
+
+    def _unmounts(self) -> bool:
+        return not subprocess.run(["umount", str(self.folder)], check=False).returncode
 
 
 @dataclass
@@ -142,14 +143,11 @@ def faultfs(folder: Path, *options: str) -> Iterator[FaultMount]:
 
 
 def _await_mount(folder: Path, process: subprocess.Popen[bytes]) -> None:
-    end_s = time.monotonic() + 10.0
-    while not os.path.ismount(folder):
-        if process.poll() is not None:
-            assert process.stderr is not None
-            errors = process.stderr.read().decode()
-            pytest.skip(f"a fault-injecting file system cannot be mounted: {errors[-200:]}")
-        assert time.monotonic() < end_s, "faultfs was not mounted in time"
-        time.sleep(0.01)
+    until(lambda: os.path.ismount(folder) or process.poll() is not None, timeout_s=10)
+    if process.poll() is not None:
+        assert process.stderr is not None
+        errors = process.stderr.read().decode()
+        pytest.skip(f"a fault-injecting file system cannot be mounted: {errors[-200:]}")
 
 
 def _mount_or_skip(*words: str) -> None:

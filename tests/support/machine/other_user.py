@@ -9,7 +9,7 @@ import sysconfig
 from pathlib import Path
 from typing import Final
 
-from tests.daemon.conftest import ROOT
+from tests.support.site import ROOT
 
 NOBODY: Final = 65534
 # Bound into a place that everybody may enter; the mounts end with the command.

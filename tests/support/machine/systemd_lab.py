@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,10 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.conftest import write_small_bundle
+from tests.support.images import Jpeg
 from tests.support.machine.nspawn import CannotBootError, Machine, booted
+from tests.support.small_bundle import write_small_bundle
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[3]
 UNIT = "edge-daemon.service"
@@ -36,17 +37,10 @@ exec {PYTHON} -P -c \
 """
 
 
-def until(condition: Callable[[], object], *, timeout_s: float = 15.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come true in time"
-        time.sleep(0.05)
-
-
 class Laboratory:
     """A machine with the service installed; one analyzer exports to a share's folder."""
 
-    def __init__(self, machine: Machine, jpeg: Callable[..., bytes]) -> None:
+    def __init__(self, machine: Machine, jpeg: Jpeg) -> None:
         self.machine = machine
         self._jpeg = jpeg
         self.numbers = iter(range(10_000))
@@ -116,7 +110,7 @@ def add_command(machine: Machine, path: str = PROGRAM) -> None:
     program.chmod(0o755)
 
 
-def add_program(machine: Machine, jpeg: Callable[..., bytes]) -> None:
+def add_program(machine: Machine, jpeg: Jpeg) -> None:
     """The program, a small bundle and a group for the share, before any installation."""
     add_command(machine)
     write_small_bundle(machine.at(BUNDLE), jpeg)
