@@ -14,6 +14,10 @@ from edge.text.printable import printable
 SHOW_AFTER_S: Final = 1.0
 TERMINAL_INTERVAL_S: Final = 0.2
 LOG_INTERVAL_S: Final = 5.0
+# Control sequences of terminals (ECMA-48, DEC VT100). A text that is wider than the terminal must
+# not wrap: each rewriting would leave a line behind.
+_CLEAR_LINE: Final = "\x1b[K"
+_WRAP_OFF, _WRAP_ON = "\x1b[?7l", "\x1b[?7h"
 
 
 class Screen(Protocol):
@@ -86,7 +90,7 @@ class Progress:
             if total and done < total:
                 text += f", {(total - done) / rate:.0f} s left"
         if self._is_terminal:
-            self._stream.write(f"\r{text}\x1b[K")
+            self._stream.write(f"\r{_CLEAR_LINE}{_WRAP_OFF}{text}{_WRAP_ON}")
         else:
             self._stream.write(f"{text}\n")
         self._stream.flush()

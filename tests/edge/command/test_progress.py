@@ -73,3 +73,12 @@ def test_progress_on_a_terminal_rewrites_one_line() -> None:
             progress.update(second)
     assert stream.getvalue().count("\r") == 3
     assert stream.getvalue().count("\n") == 1
+
+
+def test_progress_wider_than_the_terminal_does_not_wrap() -> None:
+    stream, clock = Terminal(), Clock()
+    with Progress("labelled", stream, clock=clock) as progress:
+        clock.now_s = 2.0
+        progress.update(1, 3)
+    # DEC's sequences: automatic wrapping off, the text, and on again for whoever writes next.
+    assert stream.getvalue() == "\r\x1b[K\x1b[?7llabelled: 1 of 3\x1b[?7h\n"
