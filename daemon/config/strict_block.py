@@ -27,6 +27,8 @@ class Block:
             self._values = values
         elif values is not None:
             self._note("", f"is {_shown(values)}; give a block of keys")
+            # That its keys are missing as well follows from it.
+            self.problems = []
 
     def text(self, key: str, default: str | None = None, *, required: bool = False) -> str | None:
         """A non-empty text."""

@@ -76,6 +76,10 @@ def test_load_key_with_a_line_in_its_name_is_one_problem(tmp_path: Path) -> None
         ("bundle: b\nstate_dir: s\n", "watch is missing."),
         ("bundle: b\nstate_dir: s\nwatch: []\n", "watch is []; give a list of blocks."),
         (
+            "bundle: b\nstate_dir: s\nwatch: [export]\n",
+            "watch[0] is 'export'; give a block of keys.",
+        ),
+        (
             "bundle: b\nstate_dir: s\nwatch: [{folder: a}, {folder: a/../a}]",
             "watch[1].folder is the same folder as watch[0].folder.",
         ),
