@@ -3,6 +3,10 @@
 A client may hang, drip or never come back: one thread serves all of them, waits for none, and cuts
 each off after a few seconds. Where there are too many, the one that came first makes room. Nothing
 here waits for the journal, a disk or the model.
+
+prometheus_client's own server has a thread for each client and no time limit: as many silent
+clients as the unit's TasksMax would leave the service no thread for its work. It also answers any
+Host (docs/architecture.md, "Libraries that were tried").
 """
 
 from __future__ import annotations
