@@ -47,9 +47,9 @@ log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code of `edge.errors`.
+    """Run a command; returns the exit code (see `edge.errors`).
 
-    With the arguments of the process itself it ends the process.
+    Without `argv` it takes the arguments of the process and ends the process.
     """
     arguments = _parser().parse_args(argv)
 
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _config(arguments: argparse.Namespace) -> Config:
-    """The configuration that is named, or the installed one, whose path is then noted."""
+    """Load the configuration named, or else the installed one; sets `arguments.config`."""
     if arguments.config is None:
         arguments.config = installed_config(arguments.instance)
     return load_config(arguments.config)
@@ -74,7 +74,7 @@ def _run(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
     use_one_arena()
     process = ServiceProcess(arguments.config)
-    # A signal that comes while the last lines of the log are written is one too many.
+    # Signals are handled until the log's last lines are written.
     with process.acting_on_signals(), logging_to_stderr(config.log_level):
         process.run(config)
     return 0
@@ -93,7 +93,7 @@ def _once(arguments: argparse.Namespace) -> int:
             service.stop()
 
         outcome_counts = service.outcome_counts
-        # Shown as the log is: a terminal that somebody stopped does not stop the labelling.
+        # Through the log's queue, so that a stopped terminal does not stop the labelling.
         with (
             acting_on_signals({signal.SIGTERM: stop, signal.SIGINT: stop}),
             Progress("images", QueuedScreen(queued)) as progress,
@@ -109,7 +109,7 @@ def _once(arguments: argparse.Namespace) -> int:
         text = f"left for the next run, as still being written: {counted(unsettled, 'file')}"
         print(text, file=sys.stderr)
     if left := service.outcome_counts.left - service.left:
-        text = "left for the next run, as held by other programs or by a share that gives errors"
+        text = "left for the next run, as other programs hold them or their share gives errors"
         print(f"{text}: {counted(left, 'image')}", file=sys.stderr)
     if left := service.left:
         print(f"error: {left_text(left)}", file=sys.stderr)
@@ -187,12 +187,12 @@ def _install(arguments: argparse.Namespace) -> int:
 
 
 def _check_after(place: Place) -> int:
-    """The check at the end of an installation, which stays whatever is found."""
+    """Check the configuration after an installation, which is kept whatever is found."""
     exit_code = run_command(lambda: _check_installed(place))
     if exit_code:
         print(
-            "error: everything is installed, but the service would not label now. Mend what is "
-            f"said above, then: edge-daemon check-config --installed{place.option}",
+            "error: everything is installed, but the service could not label now. Correct the "
+            f"problems above, then: edge-daemon check-config --installed{place.option}",
             file=sys.stderr,
         )
     return exit_code
@@ -212,7 +212,7 @@ def _uninstall(arguments: argparse.Namespace) -> int:
 
 
 def _show(text: str) -> None:
-    # A line may name a file, whose name anybody may have chosen.
+    # A file's name may hold control characters.
     print(printable_lines(text))
 
 

@@ -1,4 +1,4 @@
-"""What a start takes up where the last process, or the last service in this one, left off."""
+"""At the start: what the last process, or the last service of this process, left unfinished."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from edge.files.temporary import remove_leftovers
 def recover_claims(
     journal: Journal, watch_folders: dict[int, WatchFolder], *, is_interruption: bool
 ) -> None:
-    """Take up where a killed process left off, or a service that its journal refused.
+    """Remove temporary files of claimed images, then set the claimed images to waiting.
 
-    Only an image that was claimed can have left a temporary file, beside its sidecars. The claims
-    stand until these are gone: a process killed in between would leave them for ever.
+    Only a claimed image can have left a temporary file beside its sidecars. The claims are removed
+    last: if this process is killed first, the next one still knows where to look.
     """
     folders: dict[int, set[Path]] = {}
     for id_, path in journal.claims():
@@ -41,18 +41,17 @@ def recover_claims(
 
 def _tidy_folders(folders: Iterable[Path], is_over: threading.Event) -> None:
     for folder in folders:
-        # Leftovers are hidden, and no reason not to start: those on a dead share stay.
+        # Leftovers are hidden files and do no harm, so those on a dead share may stay.
         with suppress(OSError):
-            for place in _places(folder):
-                # A share that answers late must not have the files removed that are being written
-                # by then.
+            for place in _present_folders(folder):
+                # On a share that answers late, these may be files being written by then.
                 if is_over.is_set():
                     return
                 remove_leftovers(place, older_than_s=0.0)
 
 
-def _places(folder: Path) -> Iterator[Path]:
-    """The folder, or what it may have been renamed to."""
+def _present_folders(folder: Path) -> Iterator[Path]:
+    """The folder; if it is gone, all its siblings, as it may have been renamed."""
     if folder.is_dir():
         yield folder
     elif folder.parent.is_dir():
@@ -62,10 +61,10 @@ def _places(folder: Path) -> Iterator[Path]:
 def requeue_unreadable(
     journal: Journal, watch_folders: dict[int, WatchFolder], *, is_once: bool
 ) -> None:
-    """Put images that `once` rejected as unreadable back to waiting.
+    """Set images that `once` rejected as unreadable back to waiting.
 
-    A permission changes neither size nor mtime, so that no scan finds them again. The service
-    waits for them; `once` takes those that can be read now.
+    A change of permission changes neither size nor mtime, so no scan finds them again. The service
+    waits for all of them; `once` takes those that can be read now.
     """
 
     def is_wanted(image: PastImage) -> bool:

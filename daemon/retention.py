@@ -1,16 +1,15 @@
 """Deletes journal rows by their age, so that the journal does not grow for ever.
 
-A row goes when it was over for `retention_days` and nothing is lost with it: an earlier outcome of
-an image, a version that vanished or changed, or an outcome whose image is no longer in the export.
-The row of an image that is still there stays whatever its age, or the image would be labelled
-again. The pages that rows leave behind are used again: the file stops growing and does not shrink.
+A row is deleted `retention_days` after it was closed: an earlier outcome of an image, a version
+that vanished or changed, or an outcome whose image has left the export. The row of an image that is
+still there is kept at any age, or the image would be labelled again. SQLite reuses the space: the
+file stops growing, but does not shrink.
 
-Whether an image is still there is asked of the file system, and a share that is away says no as
-well. So an image counts as gone only while another image of the same folder that the journal knows
-can be seen, before and after, and on the same device.
+A share that is away looks as if all of its images were gone. So an image counts as gone only while
+another image of its folder that the journal knows is visible, before and after the check and on
+the same device.
 
-Nor is the clock believed at once, since one that is set to next year makes every row old.
-See `trusted_now`.
+A clock set to next year would make every row old; see `trusted_now`.
 """
 
 from __future__ import annotations
@@ -40,24 +39,23 @@ log = logging.getLogger(__name__)
 NAME: Final = "retention.json"
 _MOST_BYTES: Final = 4096
 DAY_S: Final = 86_400.0
-# Rows in one transaction. A claim that comes meanwhile waits for a few milliseconds.
+# Rows per transaction. A claim that comes meanwhile waits for a few milliseconds.
 PAGE: Final = 500
-# How far a pass may go beyond the last one, whatever the clock says. It takes a daemon that was
-# off for three months two weeks to catch up, and gives a person who has set the clock to the
-# wrong year as many weeks to notice.
+# The trusted time advances by at most this much with each daily pass. A daemon that was off for
+# three months needs two weeks to catch up; a clock that is a year ahead can be noticed for weeks.
 _LONGEST_STEP_S: Final = 7 * DAY_S
 _LOOK_EVERY_S: Final = 60.0
-# A pass takes at most this share of the time.
+# Largest share of the time that a pass works.
 _SHARE: Final = 0.1
-# While images wait, one page in this time.
+# Pause after each page while images wait.
 _BUSY_PAUSE_S: Final = 30.0
-# Images looked at for one that the journal knows. New ones come first in no order.
+# How many images are looked at to find one that the journal knows.
 _MAX_CANDIDATES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class _SeenImage:
-    """An image that is there, and where: the watch folder is no empty mount point."""
+    """A visible image and its watch folder's identity: proof that the folder is mounted."""
 
     identity: tuple[int, int]
     image: ImageVersion
@@ -71,19 +69,21 @@ class _SeenImage:
 
 
 def trusted_now(wall_s: float, last_s: float | None, newest_s: float | None) -> float:
-    """The time by which ages are taken: never later than the clock, nor far beyond the last pass.
+    """The time from which ages are counted: the clock's, but at most 7 days after the last pass.
+
+    All times are seconds since 1970.
 
     Args:
-        wall_s: what the clock says.
-        last_s: what this function gave at the last pass; None at the first.
-        newest_s: the journal's last outcome, which stands in for it.
+        wall_s: the clock's time.
+        last_s: the result of the last pass; None at the first.
+        newest_s: the journal's last outcome, used at the first pass.
     """
     known_s = newest_s if last_s is None else last_s
     return wall_s if known_s is None else min(wall_s, known_s + _LONGEST_STEP_S)
 
 
 class Retention:
-    """Makes one pass a day through the journal, at idle times and in small pages."""
+    """Deletes old rows once a day, in small pages and slowly."""
 
     def __init__(
         self,
@@ -96,12 +96,12 @@ class Retention:
         on_deleted: Callable[[int], None] = lambda _rows: None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """Make one that does nothing before `running` or `make_pass`.
+        """Prepare; nothing happens before `running` or `make_pass`.
 
         Args:
             journal: whose rows are deleted.
-            watch_folders: the watch folders that are served. Rows of others stay.
-            state_dir: keeps when the last pass was.
+            watch_folders: the configured watch folders. Outcomes of other folders are kept.
+            state_dir: holds the file with the time of the last pass.
             days: the age; None: nothing is ever deleted.
             is_idle: whether no image waits.
             on_deleted: gets the number of rows after each page.
@@ -116,7 +116,7 @@ class Retention:
         self._wall_clock = wall_clock
         self._stopped = threading.Event()
         self._has_warned = False
-        # Before the first image gets an outcome under a clock that may be wrong.
+        # Read now, before this process stores an outcome with a clock that may be wrong.
         self._newest_s = journal.newest_outcome_at()
 
     @contextmanager
@@ -140,10 +140,10 @@ class Retention:
         return last_at is None or not 0 <= wall_s - last_at < DAY_S
 
     def make_pass(self) -> int:
-        """Delete what is old, all in all once through the journal; returns how many rows.
+        """Go through the journal once and delete old rows; returns how many.
 
         Raises:
-            StorageError: the journal refuses.
+            StorageError: the journal cannot be read or written.
         """
         if self._days is None:
             return 0
@@ -156,7 +156,7 @@ class Retention:
                 (wall_s - now_s + _LONGEST_STEP_S) / DAY_S,
                 (wall_s - now_s) / DAY_S,
             )
-        # Before the pass: one that is interrupted is not begun again at each of many starts.
+        # Written before the pass, so that frequent restarts do not repeat it each time.
         write_file(self._path, json.dumps({"at": wall_s, "trusted": now_s}).encode())
         deleted = sum(self._pages(now_s - self._days * DAY_S))
         if deleted:
@@ -201,7 +201,7 @@ class Retention:
             self._stopped.wait(_BUSY_PAUSE_S)
 
     def _deletable(self, old: list[OldRow], seen: Mapping[int, _SeenImage]) -> list[OldRow]:
-        """Those whose loss changes nothing: no outcome of an image that may be there."""
+        """The rows that may be deleted: none with the outcome of an image that may be there."""
         gone = [
             row
             for row in old
@@ -209,7 +209,7 @@ class Retention:
             and row.folder_id in seen
             and self._watch_folders[row.folder_id].is_gone(row.path)
         ]
-        # Asked again: a share that went away during the page took all its images with it.
+        # Checked again: the share may have gone away while the images were looked at.
         present = {
             id_ for id_, image in seen.items() if image.is_still_there(self._watch_folders[id_])
         }
@@ -238,7 +238,7 @@ class Retention:
         return _SeenImage(identity, known[0]) if known else None
 
     def _last(self) -> tuple[float | None, float | None]:
-        """When the last pass was, by the clock and by `trusted_now`."""
+        """When the last pass was, by the clock and by `trusted_now`; None if unknown."""
         try:
             fields = parse_json(read_bounded(self._path, _MOST_BYTES))
             return float(fields["at"]), float(fields["trusted"])

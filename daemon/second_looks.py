@@ -1,7 +1,7 @@
-"""When rejected images are looked at again that may not have been finished.
+"""Looks again, at growing intervals, at rejected images that may have been incomplete.
 
-A copy that stalled for longer than the patience and went on may leave the size and the times that
-the file had. Hints and a changed ctime tell of it on most disks; this is for all others.
+A copy that stalled longer than the grace period and then went on may leave size and mtime as they
+were. On most disks a hint or the ctime shows the change; this is for the others.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from typing import Final
 from daemon.journal.journal import Journal
 from daemon.system.clock import Clock
 
-# Images of each folder in each turn. A million of them have their turn within three hours, and
-# new images, which come first, wait for no more than the batch in hand.
+# Images per folder and turn. A million images take three hours; new images are claimed first.
 _AT_ONCE: Final = 100
 _EVERY_S: Final = 1.0
 
 
 class SecondLooks:
-    """Lets rejected images wait again whose next look is due. For one thread."""
+    """Sets rejected images back to waiting when their next look is due. For one thread."""
 
     def __init__(
         self,
@@ -35,7 +34,7 @@ class SecondLooks:
         self._due_s = clock()
 
     def requeue_some(self) -> None:
-        """Some of them, once a second."""
+        """Set up to 100 due images of each folder to waiting, at most once a second."""
         if self._clock() < self._due_s:
             return
         self._due_s = self._clock() + _EVERY_S
@@ -43,7 +42,7 @@ class SecondLooks:
             self._on_waiting(images)
 
     def requeue_all(self) -> None:
-        """All that are due now, for a run that has an end."""
+        """Set all images that are due now to waiting; for `once`."""
         now_s = time.time()
         while self._journal.look_again(_AT_ONCE, now_s):
             pass

@@ -1,19 +1,19 @@
-"""The daemon at work. Read this file first.
+"""The running service. Read this file first.
 
-One image's way, from top to bottom of this file:
+The steps of one image, in the order of this file:
 
-    found      a hint of the watcher, or the rescan, names the file      _follow_hints, _rescan
+    found      a hint from inotify, or the rescan, names the file        _follow_hints, _rescan
     settled    nobody writes to it any more                              _admit, _record_settled
-    recorded   it stands in the journal as waiting                       _record
-    claimed    a worker takes it, and others with it where many wait     _work
-    labelled   decoded, preprocessed, inferred, judged                   _label
-               or found to be unchanged, where it has an outcome
+    recorded   it has a row in the journal, in the state waiting         _record
+    claimed    a worker takes it, with others when many wait             _work
+    labelled   decoded, preprocessed, inferred, decided;                 _label
+               or found unchanged, when it already has an outcome
     durable    its sidecars are on the disk                              _write
     marked     the journal holds its outcome                             _finish_batch
 
-One thread, the coordinator, does the first three; each worker does the rest for a batch of its
-own. The queue between them is the journal, so that a backlog costs disk and not memory, and
-nothing is lost when the process is killed at any point of the way.
+One thread, the coordinator, does the first three steps; each worker does the rest for its own
+batch. The journal is the queue between them: a backlog takes disk space instead of memory, and a
+process that is killed between two steps loses nothing.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ from daemon.worker_threads import WorkSignal, start_workers
 from edge.errors import EdgeError
 from edge.failpoints import failpoint
 
-# The coordinator's longest wait: how late it may notice a dead watcher or a stop.
+# The coordinator's longest wait, so the longest delay before it sees a dead watch or a stop.
 _TICK_S: Final = 0.5
-# With `once` the wait delays the end of the run.
+# Shorter for `once`, whose end this wait delays.
 _ONCE_TICK_S: Final = 0.05
-# In a burst, scans and files that have settled get their turn after so long.
+# In a burst of hints, rescans and settled files get their turn after this time.
 _HINTS_TURN_S: Final = 1.0
-# A worker looks this often for images whose time to be tried again has come.
+# How often an idle worker looks for images whose next attempt is due.
 _IDLE_S: Final = 0.5
 
 
 class Service:
-    """Labels the images of all watch folders, by `run`, or without a supervisor by `once`."""
+    """Labels the images of all watch folders. Call `run`; without a supervisor, call `once`."""
 
     def __init__(self, parts: ServiceParts, supervisor: Supervisor | None = None) -> None:
         self.outcome_counts = OutcomeCounts(parts.watch_folders)
@@ -60,7 +60,7 @@ class Service:
         self._is_once = supervisor is None
         self._hints = Hints()
         self._settle = SettleTracker(parts.config.settle_s)
-        # `once` needs no hints: it looks at everything.
+        # `once` needs no hints: it scans everything.
         poll = "always" if self._is_once else parts.config.poll
         self._intakes = {
             id_: FolderIntake(
@@ -77,15 +77,15 @@ class Service:
         self._stop_request = parts.stop_request
 
     def run(self) -> None:
-        """Label what is there and what arrives, until `stop` is called.
+        """Label the images that are there and those that arrive, until `stop` is called.
 
         Raises:
-            EdgeError: the service cannot go on; every image it held is waiting again.
+            EdgeError: the service cannot continue; the images it had claimed are waiting again.
         """
         listen_for_losses(self._hints)
         with self._workers():
-            # The first tick watches, then begins to scan. The other way round, a file that
-            # arrives in between would be seen by neither.
+            # The first tick starts the watch before the scan: a file that arrived between a scan
+            # and the start of the watch would be seen by neither.
             self._tick()
             if self._supervisor is not None:
                 self._supervisor.start()
@@ -95,7 +95,7 @@ class Service:
         self._stop_request.raise_error()
 
     def once(self, on_turn: Callable[[], None]) -> int:
-        """Label what is there and return; gives the number of files still being written.
+        """Label the images that are there; returns the number of files still being written.
 
         Raises:
             EdgeError: as `run`.
@@ -111,11 +111,11 @@ class Service:
 
     @property
     def left(self) -> int:
-        """Images that `once` has left without a result."""
+        """Images that `once` could not write sidecars for, as the names are taken or refused."""
         return self._parts.results.left
 
     def stop(self) -> None:
-        """Finish the batches in hand and end. Safe from any thread, not in a signal handler."""
+        """Finish the current batches and end. Safe from any thread, not in a signal handler."""
         self._stop_request.make()
         self._hints.wake()
 
@@ -148,12 +148,12 @@ class Service:
 
     def _rescan(self) -> None:
         for intake in self._intakes.values():
-            # A tracker that is full makes the scan wait, not the memory grow.
+            # While the tracker is full the scan waits, so that memory stays bounded.
             if not self._settle.is_full:
                 self._admit(self._journal.unknown(intake.next_chunk()))
 
     def _admit(self, versions: list[ImageVersion], *, is_complete: bool = False) -> None:
-        """Record what is complete or was quiet for long; watch the rest settle."""
+        """Record the files that are complete or old enough; wait for the others to settle."""
         quiet = [v for v in versions if is_complete or self._settle.is_quiet_by_mtime(v)]
         self._record(quiet, is_written=is_complete)
         for version in set(versions).difference(quiet):
@@ -188,7 +188,7 @@ class Service:
                     with self._parts.stages.stage(BUSY):
                         self._stop_request.wait(self._config.batch.max_wait_ms / 1e3)
         finally:
-            # A worker that ends, ends the service: systemd starts a whole one.
+            # When one worker ends, the service ends, and systemd starts it anew.
             self.stop()
 
     def _finish_batch(self, claimed: list[ClaimedImage]) -> None:
@@ -203,7 +203,7 @@ class Service:
                 self._journal.conclude(verdicts)
             failpoint("mark.after_commit")
         except EdgeError:
-            # The device or the disk failed, which is no image's fault.
+            # The device or the disk failed, so the images do not count as the cause.
             self._journal.release(claimed, is_interruption=False)
             raise
         except BaseException:
@@ -214,7 +214,7 @@ class Service:
             self._parts.metrics.finished(verdicts)
             self._parts.image_log.log_verdicts(verdicts)
         if all(isinstance(v, Postponed) and not v.is_unfinished for v in verdicts):
-            # Perhaps nothing can be read or written now: do not race through the backlog.
+            # Possibly nothing can be read or written now: do not try the whole backlog at once.
             self._stop_request.wait(self._config.retry.first_delay_s)
 
     def _label(self, claimed: list[ClaimedImage]) -> list[Verdict]:
@@ -222,7 +222,7 @@ class Service:
             return self._parts.job.label(claimed)
         except EdgeError:
             raise
-        except Exception as error:  # noqa: BLE001 - the service loop: one image must not end it
+        except Exception as error:  # noqa: BLE001 - one image must not end the service
             if len(claimed) > 1:
                 return [verdict for image in claimed for verdict in self._label([image])]
             self._parts.image_log.log_unexpected(claimed[0], error)
@@ -237,17 +237,17 @@ class Service:
         return [*others, *write(finished)]
 
     def _look_again_at_changed(self, verdicts: list[Verdict]) -> None:
-        # Before the journal lets go of them, or `once` could end in between.
+        # Before the rows are concluded: after that, `once` could end without seeing these hints.
         for verdict in verdicts:
             if isinstance(verdict, Dropped) and verdict.state == "superseded":
                 version = verdict.image.version
                 self._hints.put(Hint(version.folder_id, version.path, HintKind.CREATED))
 
-    # Around it.
+    # Start, stop and reports.
 
     @contextmanager
     def _workers(self) -> Iterator[None]:
-        """Workers run during the block; afterwards the error of one that failed is raised."""
+        """Run the workers during the block; afterwards raise the error of one that failed."""
         with ThreadPoolExecutor(self._config.workers, "worker") as pool:
             try:
                 workers = start_workers(pool, self._work, self._config.workers)
@@ -272,13 +272,13 @@ class Service:
         return all(intake.is_scanned for intake in self._intakes.values())
 
     def _expect(self) -> None:
-        # Counted once: with a long backlog a count takes longer than a batch.
+        # Counted once: counting a long backlog takes longer than a batch.
         if self.outcome_counts.expected is None and self._is_scanned():
             left = self._journal.count_open() + len(self._settle)
             self.outcome_counts.expected = self.outcome_counts.finished + left
 
     def _is_drained(self) -> bool:
-        # The journal before the hints: a worker gives a hint before it closes the image.
+        # Journal first, then hints: a worker adds a hint before it concludes the image's row.
         return (
             self._is_scanned()
             and not self._journal.has_open_images()

@@ -1,4 +1,4 @@
-"""What a service is made of."""
+"""The objects that a service works with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from daemon.worker_threads import StopRequest
 
 @dataclass(frozen=True, slots=True)
 class ServiceParts:
-    """What a service is made of, opened by `daemon.startup`."""
+    """The objects that a service works with; `daemon.startup` opens them."""
 
     config: Config
     journal: Journal

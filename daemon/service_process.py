@@ -1,4 +1,7 @@
-"""One service after another in one process: anew on SIGHUP, and when the journal's disk is back."""
+"""Runs one service after another in one process.
+
+A new service is opened after SIGHUP, and when the journal's disk works again after a failure.
+"""
 
 from __future__ import annotations
 
@@ -30,16 +33,17 @@ from edge.text.counted import counted
 
 log = logging.getLogger(__name__)
 
-# Between two tries to open the journal again; the longest is well within half a minute.
+# Time between two attempts to open the journal again; doubled up to the longest.
 _FIRST_WAIT_S: Final = 1.0
 _LONGEST_WAIT_S: Final = 15.0
 _BEAT_S: Final = 1.0
-# Nobody beats while the next service is opened, and CUDA alone may take longer than WatchdogSec=.
+# No WATCHDOG=1 is sent while a service is opened, and CUDA alone may take longer than
+# WatchdogSec=, so systemd is asked for this much time.
 _OPENING_S: Final = 60
 
 
 class ServiceProcess:
-    """Runs services until one is stopped. Used once, in the main thread."""
+    """Runs services until one is stopped. Use one object once, in the main thread."""
 
     def __init__(
         self,
@@ -51,8 +55,8 @@ class ServiceProcess:
         """Prepare to run.
 
         Args:
-            path: of the configuration, read again at every SIGHUP.
-            notifier: to systemd.
+            path: the configuration file, read again at every SIGHUP.
+            notifier: sends messages to systemd.
             exit_now: ends the process without waiting for any thread.
         """
         self._path = path
@@ -65,9 +69,9 @@ class ServiceProcess:
         self._gpu_failure = GpuFailure()
         self._has_started = False
         self._waited_s = 0.0
-        # What to go back to where another daemon holds what a new configuration names.
+        # Used again when another daemon holds a folder that the new configuration names.
         self._previous: Config | None = None
-        # A check takes as long as a share hangs: this lock is held for moments only.
+        # Never held during a check, which may hang as long as a share does.
         self._lock = threading.Lock()
         self._is_checking = self._is_wanted = False
         self._is_opening = True
@@ -78,7 +82,7 @@ class ServiceProcess:
         """Label images until stopped.
 
         Raises:
-            EdgeError: the first start failed, or the service cannot go on in this process.
+            EdgeError: the first start failed, or the service cannot continue in this process.
         """
         self._is_running = True
         try:
@@ -111,10 +115,10 @@ class ServiceProcess:
             config = self._take_next(config)
 
     def stop(self) -> None:
-        """Finish the batches in hand and end. Safe from any thread, not in a signal handler.
+        """Finish the current batches and end. Safe from any thread, not in a signal handler.
 
-        A file system that does not answer may hold a batch for ever. Its images are labelled by
-        the next process.
+        A batch may hang for ever on a file system that does not answer. After `LAST_BATCHES_S` the
+        process ends without it, and the next process labels its images.
         """
         is_first = not self._stopped.is_set()
         if is_first:
@@ -126,31 +130,31 @@ class ServiceProcess:
             threading.Thread(target=self._end_in_time, name="end", daemon=True).start()
 
     def reload(self) -> None:
-        """Check the configuration beside the running service, and go on with it if it is right.
+        """Check the configuration while the service runs; use it if it is valid.
 
-        Where one is being checked another check follows: the file may be a newer one by now.
+        During a check, one more check is scheduled: the file may have changed since.
         """
         with self._lock:
             self._is_wanted = True
             was_checking, self._is_checking = self._is_checking, True
         if was_checking:
-            log.info("SIGHUP came during the check of the configuration; it is checked once more")
+            log.info("SIGHUP during the check of the configuration; the file is checked once more")
             return
         try:
             threading.Thread(target=self._check_wanted, name="reload", daemon=True).start()
-        except RuntimeError as error:  # the process may have no more threads now
+        except RuntimeError as error:  # no more threads may be available
             with self._lock:
                 self._is_checking = False
             _log_refusal([f"the configuration cannot be checked now ({error}); send SIGHUP again"])
 
     def _end_in_time(self) -> None:
         if not self._ended.wait(LAST_BATCHES_S):
-            log.error("a batch is not done after %g s; the process ends without it", LAST_BATCHES_S)
+            log.error("a batch did not end within %g s; the process ends", LAST_BATCHES_S)
             flush_log()
             self._exit_now(0)
 
     def acting_on_signals(self) -> AbstractContextManager[None]:
-        """Stop on SIGTERM and SIGINT and reload on SIGHUP, in the block; the main thread's."""
+        """In the block, stop on SIGTERM and SIGINT, reload on SIGHUP. For the main thread."""
         actions = {
             signal.SIGTERM: self.stop,
             signal.SIGINT: self.stop,
@@ -172,7 +176,7 @@ class ServiceProcess:
                 self._service = None
 
     def _label(self, service: Service, config: Config) -> None:
-        # Of the service before, and what opening this one took.
+        # The previous service, and the opening of this one, have left free memory.
         trim_heap()
         log.info("labelling images of %s", counted(len(config.watch), "watch folder"))
         began_s = time.monotonic()
@@ -184,20 +188,20 @@ class ServiceProcess:
             log.info("stopped: %s", service.outcome_counts.text())
 
     def _wait_for_storage(self, error: StorageError, config: Config) -> None:
-        """Say once what is wrong and wait, longer each time."""
+        """Log the error once and wait, longer each time."""
         _write_status(config.state_dir)
         if not self._waited_s:
             log.error("%s", error)
-            log.error("labelling stands still and goes on by itself when the disk works")
+            log.error("labelling is paused; it resumes by itself when the disk works again")
         self._waited_s = min(max(_FIRST_WAIT_S, 2 * self._waited_s), _LONGEST_WAIT_S)
-        # The end of a reload that systemd may be waiting for.
+        # systemd may be waiting for the end of a reload.
         self._is_opening = False
         self._heartbeat.ready()
         self._heartbeat.status("waiting for the disk of the journal")
         end_s = time.monotonic() + self._waited_s
-        # A new configuration may name another disk.
+        # Ends early for a new configuration, which may name another disk.
         while time.monotonic() < end_s and self._next is None and not self._stopped.wait(_BEAT_S):
-            # A new process would wait as well.
+            # A restart by systemd would not help: a new process would wait as well.
             self._heartbeat.beat()
 
     def _take_next(self, config: Config) -> Config:
@@ -215,7 +219,7 @@ class ServiceProcess:
             trim_heap()
 
     def _is_handed_over(self, found: Config | None) -> bool:
-        """Give what a check found to the next service, unless another check is wanted first."""
+        """Pass a checked configuration on; False when another check must come first."""
         with self._lock:
             self._is_checking, self._is_wanted = self._is_wanted, False
             if self._is_checking:
@@ -223,10 +227,10 @@ class ServiceProcess:
             self._next = found or self._next
             service = self._service if found else None
         if service is not None:
-            # The new service says that it is ready.
+            # The new service sends READY=1.
             service.stop()
         elif found is None and not self._is_opening and not self._stopped.is_set():
-            # A service that is being opened says so itself.
+            # A service that is being opened sends it itself.
             self._heartbeat.ready()
         return True
 
@@ -236,25 +240,25 @@ class ServiceProcess:
             check_config(config)
         except EdgeError as error:
             problems = str(error).splitlines()
-        except Exception as error:  # noqa: BLE001 - the end of the thread
-            # Without its text, which may hold the path of an image.
+        except Exception as error:  # noqa: BLE001 - otherwise the reload would end silently
+            # Without the error's text, which may hold the path of an image.
             problems = [f"unexpected {type(error).__name__} at {place_of(error)}"]
         else:
-            log.info("the configuration is right and is taken")
+            log.info("the new configuration is valid and is used from the next batch on")
             return config
         _log_refusal(problems)
         return None
 
 
 def _write_status(state_dir: Path) -> None:
-    """Have `edge-daemon status` say that no image gets its label now, where the disk takes that."""
+    """Let `edge-daemon status` show that labelling is paused, if the disk takes the file."""
     health = Health()
-    reason = "a disk does not work; labelling goes on by itself when it does, see the log"
+    reason = "a disk does not work; labelling resumes by itself when it does, see the log"
     health.set("storage", ok=False, reason=reason)
     with suppress(StorageError):
         write_health(state_dir, health)
 
 
 def _log_refusal(problems: list[str]) -> None:
-    for line in (*problems, "the configuration is not taken; the one before goes on"):
+    for line in (*problems, "new configuration refused; the service keeps the previous one"):
         log.error("%s", line)

@@ -1,4 +1,7 @@
-"""Opens what a service needs, in the order in which a failure costs least, and closes it."""
+"""Opens what a service needs, and closes it at the end.
+
+Locks and journal come before the model: they fail within seconds, the model may take minutes.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ from edge.failpoints import VARIABLE, arm_failpoints, failpoint
 
 log = logging.getLogger(__name__)
 
-# How long systemd waits for the next sign while an engine is built; a step takes seconds.
+# How long systemd waits for the next message while an engine is built; a step takes seconds.
 _BUILD_STEP_S: Final = 120
 
 
@@ -59,21 +62,21 @@ def opened_service(
     gpu_failure: GpuFailure | None = None,
     is_reopened: bool = False,
 ) -> Iterator[Service]:
-    """A service that is ready to `run` or `once`.
+    """A service that is ready for `run` or `once`.
 
     Args:
-        config: what it does.
+        config: the configuration.
         is_once: whether it ends by itself.
-        notifier: to systemd.
-        gpu_failure: of the service before in this process; told of one in this service.
-        is_reopened: whether there was one before. An image that it left claimed did not end the
-            process.
+        notifier: sends messages to systemd.
+        gpu_failure: set by an earlier service of this process; this service updates it.
+        is_reopened: whether this process had a service before. Images that it left claimed then
+            do not count as interrupted.
 
     Raises:
-        EdgeError: something it needs is not to be had.
+        EdgeError: a folder, the journal, a lock or the model cannot be used.
     """
     for name in arm_failpoints():
-        log.warning("failpoint %s is armed: a test. Unset %s otherwise", name, VARIABLE)
+        log.warning("failpoint %s is armed, which is for tests only. Unset %s", name, VARIABLE)
     for path in () if is_reopened else config.other_forms:
         log.warning("%s %s", path, OTHER_FORM)
     notifier = notifier or Notifier()
@@ -140,7 +143,7 @@ def _assemble(
             TakenNames(health, is_once=is_once),
         ),
         require_state_dir=storage.require_state_dir,
-        # Between two looks at an unreadable image others may come first.
+        # An unreadable image is tried every rescan_s, or later when others come first.
         image_log=ImageLog(watch_folders, storage.pseudonyms, quiet_s=10 * config.rescan_s),
         heartbeat=heartbeat,
         stages=stages,
@@ -152,7 +155,7 @@ def _assemble(
 
 @dataclass(frozen=True, slots=True)
 class _Storage:
-    """What of the disks is this process's own."""
+    """What this process holds on the disks."""
 
     pseudonyms: Pseudonyms
     journal: Journal
@@ -218,7 +221,7 @@ def _comparison(
 
 
 def open_retention(parts: ServiceParts) -> Retention:
-    """What deletes old rows of the journal."""
+    """The retention of the journal's rows, as configured."""
     journal, config = parts.journal, parts.config
     return Retention(
         journal,
@@ -231,7 +234,7 @@ def open_retention(parts: ServiceParts) -> Retention:
 
 
 def _announced(notifier: Notifier) -> Opening:
-    """Choices go to the log; the building of an engine keeps systemd from losing patience."""
+    """Log choices of back ends, and ask systemd for more time while an engine is built."""
 
     def on_progress(step: str, done: int, total: int) -> None:
         notifier.extend(_BUILD_STEP_S)

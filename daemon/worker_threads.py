@@ -12,8 +12,8 @@ from edge.errors import BackendError, EdgeError
 class WorkSignal:
     """Wakes workers that wait for images.
 
-    A worker passes the last count that it saw to `wait`, so that a signal which was given before
-    the wait began is not lost.
+    A worker passes the last count that it saw to `wait`, so that a signal sent before the wait
+    began is not lost.
     """
 
     def __init__(self) -> None:
@@ -22,13 +22,13 @@ class WorkSignal:
 
     @property
     def count(self) -> int:
-        """How many signals were given."""
+        """How many signals were sent."""
         return self._count
 
     def wake(self, images: int) -> None:
         """Wake as many waiting workers as there are new images.
 
-        One more would ask the journal in vain, and hold up a worker that has an image.
+        Another one would find nothing in the journal, and delay those that do.
         """
         with self._condition:
             self._count += 1
@@ -41,7 +41,7 @@ class WorkSignal:
             self._condition.notify_all()
 
     def wait(self, seen: int, timeout_s: float) -> bool:
-        """Wait until more than `seen` signals were given; False after `timeout_s`."""
+        """Wait until more than `seen` signals were sent; False after `timeout_s`."""
         with self._condition:
             return self._condition.wait_for(lambda: self._count > seen, timeout_s)
 
@@ -49,8 +49,7 @@ class WorkSignal:
 class StopRequest:
     """Whether the service has to stop, and for which error. Safe to use from any thread.
 
-    Made by a signal, a worker or the supervisor. Not for a signal handler, which may interrupt its
-    own thread inside `make` or `wait`.
+    Not for a signal handler, which may interrupt its own thread inside `make` or `wait`.
     """
 
     def __init__(self) -> None:
@@ -58,7 +57,7 @@ class StopRequest:
         self._error: EdgeError | None = None
 
     def make(self, error: EdgeError | None = None) -> None:
-        """Stop the service; `raise_error` gives the error to whoever ran it."""
+        """Stop the service; the first error given is kept for `raise_error`."""
         self._error = self._error or error
         self._requested.set()
 
@@ -68,11 +67,11 @@ class StopRequest:
         return self._requested.is_set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the request, for so long at the most; whether it was made."""
+        """Wait up to `seconds` for the request; returns whether it was made."""
         return self._requested.wait(seconds)
 
     def raise_error(self) -> None:
-        """Raise the error for which the service stopped, where there is one."""
+        """Raise the error for which the service stopped, if there is one."""
         if self._error is not None:
             raise self._error
 
@@ -80,10 +79,10 @@ class StopRequest:
 def start_workers(
     pool: ThreadPoolExecutor, work: Callable[[], None], needed: int
 ) -> list[Future[None]]:
-    """Run `work` in as many threads of the pool.
+    """Run `work` in `needed` threads of the pool.
 
     Raises:
-        BackendError: not all of them could be started; those that were go on.
+        BackendError: not all could be started; those that were keep running.
     """
     workers: list[Future[None]] = []
     try:

@@ -39,7 +39,7 @@ def test_a_file_system_that_holds_a_worker_does_not_hold_the_end(
     lifecycle.stop()
     thread.join(20)
     assert (thread.is_alive(), codes) == (False, [0])
-    assert "a batch is not done after 0.2 s; the process ends without it" in caplog.text
+    assert "a batch did not end within 0.2 s; the process ends" in caplog.text
 
 
 def test_an_end_in_time_is_left_alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

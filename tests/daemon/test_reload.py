@@ -179,7 +179,7 @@ def test_wrong_configuration_during_the_first_start_does_not_say_ready_before_it
         assert opening.entered.wait(20)
         (site.folder / "edge.yaml").write_text("nonsense: 1\n")
         life.reload()
-        until(lambda: "the one before goes on" in caplog.text)
+        until(lambda: "keeps the previous one" in caplog.text)
         until(lambda: not life._is_checking)
         assert "READY=1" not in told.lines
         opening.opened.set()
@@ -208,7 +208,7 @@ def test_a_check_that_breaks_is_said_without_its_text_and_the_old_configuration_
     said = [r.message for r in caplog.records if r.levelno >= logging.ERROR]
     assert len(said) == 2
     assert said[0].startswith("unexpected RuntimeError at daemon/service_process.py:")
-    assert said[1] == "the configuration is not taken; the one before goes on"
+    assert said[1] == "new configuration refused; the service keeps the previous one"
     assert "4711" not in caplog.text
 
 
@@ -238,10 +238,10 @@ def test_reload_onto_a_folder_that_another_daemon_holds_keeps_the_old_configurat
         site.settings["watch"].append({"folder": "taken"})
         assert site.config_path.exists()
         life.reload()
-        until(lambda: "the one before goes on" in caplog.text)
+        until(lambda: "keeps the previous one" in caplog.text)
         label(site, "S1/A/2.jpg", colour_jpeg("blue"))
     assert "taken is in use by process" in caplog.text
-    assert "labelling stands still" not in caplog.text
+    assert "labelling is paused" not in caplog.text
     assert not taken.exists()
 
 

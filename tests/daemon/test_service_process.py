@@ -80,7 +80,7 @@ def test_a_wrong_configuration_is_refused_whole_and_the_old_one_goes_on(
         right = site.config_path.read_text()
         (site.folder / "edge.yaml").write_text(right + "settle: 3\nworkers: 0\n")
         lifecycle.reload()
-        until(lambda: "the one before goes on" in caplog.text)
+        until(lambda: "keeps the previous one" in caplog.text)
         assert "settle" in caplog.text
         assert "workers" in caplog.text
         site.add("S1/A/2.jpg", colour_jpeg("blue"))
@@ -167,7 +167,7 @@ def test_a_journal_that_refuses_is_waited_for_and_said_once(
     }
     said = [r.message for r in caplog.records if r.levelno >= logging.ERROR]
     assert sum("disk full" in text for text in said) == 1
-    assert sum("goes on by itself" in text for text in said) == 1
+    assert sum("resumes by itself" in text for text in said) == 1
 
 
 def test_an_outcome_that_the_journal_refuses_again_and_again_is_held_against_no_image(

@@ -110,7 +110,7 @@ def test_what_is_missing_is_told_at_once_after_the_installation_and_can_be_check
     errors = result.stderr.splitlines()
     again = f"edge-daemon check-config --installed --instance {instance.name}"
     assert errors[-1] == (
-        "error: everything is installed, but the service would not label now. Mend what is said "
+        "error: everything is installed, but the service could not label now. Correct the problems "
         f"above, then: {again}"
     )
     assert f"error: watch folder {instance.export} is not there. Mount or create it." in errors
