@@ -1,1 +1,1 @@
-"""Threads that watch the service: hung calls, the known image, reports to the outside."""
+"""Threads that watch the service: hung calls, the known image, reports of its health."""

@@ -1,6 +1,7 @@
-"""A known image on its way, over and over: decoded, labelled, compared, marked in the journal.
+"""Labels a golden image every few seconds, to show that the running service can label.
 
-Threads that are alive prove nothing. What this one image passes, a patient's image passes.
+Proves decode, inference, the label and a durable write to the journal: threads may be alive while
+none of these works. It does not go through intake and writes no sidecar.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ IMAGES_NAME: Final = "golden"
 
 
 class KnownImage:
-    """Sends golden images, in turn. One thread calls `pass_once`, others read `passed_ago_s`."""
+    """Labels golden images in turn. One thread calls `pass_once`, others read `passed_ago_s`."""
 
     def __init__(
         self,
@@ -38,7 +39,7 @@ class KnownImage:
         self._current_model = current_model
         self._journal = journal
         self._require_state_dir = require_state_dir
-        # Copies: the bundle's folder may be replaced by a newer one while this model labels.
+        # Copies, as the bundle's folder may be replaced while this model labels.
         self._images = _copy_golden(current_model.model.bundle, state_dir / IMAGES_NAME)
         self._clock = clock
         self._passed_s = clock()
@@ -46,15 +47,15 @@ class KnownImage:
         self.step = "nothing yet"
 
     def passed_ago_s(self) -> float:
-        """Seconds since an image last passed the whole path; at first since the start."""
+        """Seconds since a golden image last passed; before that, since the start."""
         return self._clock() - self._passed_s
 
     def pass_once(self) -> None:
-        """Send one golden image through.
+        """Label one golden image, then write to the journal.
 
         Raises:
-            BackendError: the device failed, or the label is wrong.
-            StorageError: the journal's mark is not durable, or its folder not this daemon's own.
+            BackendError: the device failed, or the label is wrong, and the CPU cannot take over.
+            StorageError: the journal cannot be written, or the state folder's lock is lost.
             TransientError: the golden image cannot be read now.
         """
         model = self._current_model.model
@@ -65,7 +66,7 @@ class KnownImage:
             outcome = golden_labeller(model.bundle, model.session).label(self._images[number])
             compare_golden(model.bundle, golden, outcome, model.session)
         except BackendError as error:
-            # Takes the CPU where that is allowed; the next image proves it.
+            # Switches to the CPU if that is allowed; the next call checks it.
             self._current_model.fail_over(model, error)
             return
         self.step = "journal"
@@ -76,7 +77,7 @@ class KnownImage:
 
 
 def _copy_golden(bundle: Bundle, folder: Path) -> list[Path]:
-    """The golden images as files of their own, in the order of the bundle."""
+    """Copy the golden images to `folder`; returns their paths in the bundle's order."""
     atomic.make_folder(folder)
     folder.chmod(0o700)
     names = [f"{number:02}{Path(g.path).suffix}" for number, g in enumerate(bundle.golden)]

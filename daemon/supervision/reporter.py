@@ -1,7 +1,7 @@
-"""Tells the outside how the service is: server, file for node_exporter, file for `status`.
+"""Reports the service's health: HTTP server, file for node_exporter, file for `status`.
 
-It has a thread and a connection to the journal of its own, so that neither counting a long backlog
-nor a slow disk holds up the labelling.
+Runs in its own thread with its own connection to the journal, so that neither counting a long
+backlog nor a slow disk delays labelling.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TICK_S: Final = 1.0
 _HEALTH_EVERY_S: Final = 5.0
 _FILE_EVERY_S: Final = 15.0
 _LISTEN_EVERY_S: Final = 30.0
-# Counting a backlog of a million takes a second or so: at most this share of the time.
+# Counting a backlog of a million takes about a second; this is its largest share of the time.
 _COUNT_SHARE: Final = 0.05
 _COUNT_EVERY_S: Final = 2.0
 
@@ -69,12 +69,12 @@ class Reporter:
             if self._server is not None:
                 self._server.stop()
             if self._config.metrics.file is not None:
-                # What it says last would be shown for ever.
+                # node_exporter would go on showing its last values.
                 with suppress(OSError):
                     self._config.metrics.file.unlink()
 
     def tick(self) -> None:
-        """Do what is due."""
+        """Make the reports that are due."""
         self._do("listen", _LISTEN_EVERY_S, self._listen)
         self._do("count", _COUNT_EVERY_S, self._count)
         self._do("health", _HEALTH_EVERY_S, lambda: self._write("status", self._write_health))
@@ -92,13 +92,13 @@ class Reporter:
             return
         try:
             action()
-        except Exception as error:  # noqa: BLE001 - reporting must not end
+        except Exception as error:  # noqa: BLE001 - reporting must go on
             self._failing.add(what)
-            self._warn_once("reporter", f"a report failed with {type(error).__name__}.")
+            self._warn_once("reporter", f"the report {what!r} failed: {type(error).__name__}.")
             return
         self._failing.discard(what)
         if not self._failing:
-            self._recover("reporter", "reports are made again")
+            self._recover("reporter", "every report works again")
 
     def _is_due(self, what: str, every_s: float) -> bool:
         now = self._clock()
@@ -108,7 +108,7 @@ class Reporter:
         return True
 
     def _listen(self) -> None:
-        # Tried again instead of ending: images must not wait for the sake of numbers about them.
+        # Tried again later: an address in use must not stop the labelling.
         if self._server is None or self._server.is_listening:
             return
         try:
@@ -116,7 +116,7 @@ class Reporter:
         except StorageError as error:
             self._warn_once("metrics", str(error))
         else:
-            self._recover("metrics", "metrics.listen: clients are served now")
+            self._recover("metrics", "metrics.listen: the server listens now")
 
     def _count(self) -> None:
         started_s = self._clock()
@@ -124,7 +124,7 @@ class Reporter:
             folders = [watch.folder for watch in self._config.watch]
             waiting, claimed, oldest_at = read_queue(self._config.state_dir, folders)
         except StorageError:
-            return  # the journal's own trouble is told by those who need it
+            return  # reported by the threads that work with the journal
         oldest_s = None if oldest_at is None else max(0.0, time.time() - oldest_at)
         self._health.set_queue(Queue(waiting, claimed, oldest_waiting_s=oldest_s))
         self._metrics.set_journal_bytes(journal_bytes(self._config.state_dir))
@@ -146,12 +146,12 @@ class Reporter:
         except (StorageError, OSError) as error:
             self._warn_once(f"{what} file", f"{error}")
         else:
-            self._recover(f"{what} file", f"the file for {what} can be written again")
+            self._recover(f"{what} file", f"the {what} file can be written again")
 
     def _warn_once(self, part: str, text: str) -> None:
         if part not in self._broken:
             self._broken.add(part)
-            log.error("%s It is tried again.", text)
+            log.error("%s It is retried.", text)
             self._health.set(part, ok=False, reason="see the log", is_vital=False)
 
     def _recover(self, part: str, text: str) -> None:
@@ -162,7 +162,7 @@ class Reporter:
 
 
 def write_health(state_dir: Path, health: Health) -> None:
-    """Replace what `status` reads.
+    """Write the health to the file that `edge-daemon status` reads.
 
     Raises:
         StorageError: it cannot be written.
@@ -174,12 +174,12 @@ def write_health(state_dir: Path, health: Health) -> None:
 def write_for_all(path: Path, content: bytes) -> None:
     """Replace a file by one that every user of this machine may read.
 
-    The service's umask keeps results from others, and node_exporter is another user.
+    The service's umask would keep node_exporter, which is another user, from reading it.
 
     Raises:
-        StorageError, OSError: the old file is still there, if there was one.
+        StorageError, OSError: it cannot be written; an old file is unchanged.
     """
-    # By a name that node_exporter does not read.
+    # Under a name that node_exporter does not read.
     new = path.with_name(f"{path.name}.new")
     write_file(new, content)
     new.chmod(0o644)
@@ -187,7 +187,7 @@ def write_for_all(path: Path, content: bytes) -> None:
 
 
 def journal_bytes(state_dir: Path) -> int:
-    """The size of the journal and its write-ahead log."""
+    """The size of the journal and its write-ahead log, in bytes."""
     total = 0
     for name in (NAME, f"{NAME}-wal"):
         try:

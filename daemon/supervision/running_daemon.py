@@ -1,4 +1,4 @@
-"""Is a daemon at work on a state folder, and what does it say of itself? For `status`."""
+"""Whether a daemon uses a state folder, and the health that it wrote last. For `status`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from edge.files.strict_json import parse_json
 
 # A hundred watch folders, each with its reason, take 20 kB.
 _MOST_BYTES: Final = 1024 * 1024
-# It is written every five seconds.
+# The file is written every five seconds.
 _STALE_AFTER_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """`pid` None: no daemon runs. `health` is what the running one wrote last, if it is its own.
+    """The daemon that uses a state folder.
 
-    `silent_s` says for how long it has written nothing, where that is longer than it should be.
+    Attributes:
+        pid: its process; None: no daemon runs.
+        health: what this process wrote last; None: nothing yet.
+        silent_s: seconds since it wrote, if that is longer than it should be.
     """
 
     pid: int | None
@@ -34,19 +37,19 @@ class Running:
 
 
 def read_running(state_dir: Path, *, locks: Path = LOCKS) -> Running:
-    """Who holds the state folder now, without touching the lock.
+    """Find the daemon that holds the state folder's lock, without taking the lock.
 
-    Taking it, even for a moment, could turn away a daemon that starts just then.
+    Taking it, even for a moment, could make a daemon fail that starts at that time.
     """
     pid = _holder(state_dir / LOCK_NAME, locks)
     health = _read_health(state_dir / HEALTH_NAME)
     if health is None:
         return Running(pid)
     age_s = time.time() - health["written_at"]
-    # Between two services, and while it waits for its disk, a daemon holds no lock.
+    # A daemon holds no lock between two services and while it waits for its disk.
     if pid is None and age_s <= _STALE_AFTER_S and Path(f"/proc/{health['pid']}").exists():
         pid = health["pid"]
-    # What a killed daemon left behind is not the state of the next, nor of an `edge-daemon once`.
+    # The file may be of a daemon that was killed, not of the process that runs now.
     if health["pid"] != pid:
         return Running(pid)
     return Running(pid, health, age_s if age_s > _STALE_AFTER_S else None)
@@ -59,15 +62,15 @@ def _holder(lock: Path, locks: Path) -> int | None:
 
 
 def _read_health(path: Path) -> dict[str, Any] | None:
-    """What it holds, where that is what is shown."""
+    """The content of the health file; None where it is missing or not valid."""
     with suppress(OSError, ValueError):
         fields = parse_json(read_bounded(path, _MOST_BYTES))
-        if isinstance(fields, dict) and _is_shown(fields):
+        if isinstance(fields, dict) and _is_valid(fields):
             return fields
     return None
 
 
-def _is_shown(fields: dict[str, Any]) -> bool:
+def _is_valid(fields: dict[str, Any]) -> bool:
     texts = ("status", "since", "model", "precision", "backend")
     datetime.fromisoformat(str(fields.get("since")))
     return (

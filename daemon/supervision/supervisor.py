@@ -1,8 +1,8 @@
-"""Watches the service from a thread of its own: what hangs is found, told and ended.
+"""Watches the service from its own threads, and finds calls that hang.
 
-A hung call into a driver or a disk cannot be cancelled. The process ends at once and systemd starts
-a whole one; the journal makes that harmless. A share that does not answer is no reason to end: a
-new process would hang on it as well, and the images wait in the journal.
+A hung call into a driver or a disk cannot be cancelled. So after a hung inference the process ends
+at once and systemd starts another; the journal makes that harmless. A share that does not answer
+is only logged: a new process would hang on it as well.
 """
 
 from __future__ import annotations
@@ -30,47 +30,46 @@ from edge.errors import BackendError, EdgeError, TransientError
 
 log = logging.getLogger(__name__)
 
-# What has not moved for this long counts as hung, where it is not known to take longer.
+# Counts as hung after this time, unless it is known to take longer.
 HUNG_AFTER_S: Final = 5.0
 TICK_S: Final = 0.5
-# A check that comes so late finds a machine that was paused, or a process that was stopped: what
-# seems to hang stood still with everything else.
+# A check that comes this late shows that the machine or the process was paused.
 _PAUSE_S: Final = 2.0
-# How many times its own golden time an inference may take on a busy machine.
+# An inference may take this many times as long as at the start, as the machine may be busy.
 _SLACK: Final = 10
-# Stages that wait for a file system, which may be another machine's.
+# Stages that wait for a file system, which may be on another machine.
 EXPORT: Final = "export"
 LABEL: Final = "label"
 RESULTS: Final = "results"
 _STORAGE_STAGES: Final = {
-    EXPORT: "a watch folder",
-    LABEL: "the file of an image",
-    RESULTS: "the folder of the results",
+    EXPORT: ("looking at files in a watch folder", "the images of that folder wait"),
+    LABEL: ("reading or labelling a batch of images", "its images wait"),
+    RESULTS: ("writing sidecars", "the images of that batch wait"),
 }
 _SLOW_AFTER_S: Final = 10.0
-# A worker with images in its hands, or that waits for more to come.
+# A worker that has claimed images, or waits for more to arrive.
 BUSY: Final = "busy"
-# Its last steps, which wait for this machine alone: what takes seconds on a busy disk hangs by now.
+# A worker's last step, on local disks alone.
 MARK: Final = "mark"
 _STALLED_AFTER_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What a supervisor watches and who is told.
+    """What a supervisor watches, and where it reports.
 
     Attributes:
         current_model: the model that labels now.
-        known_image: the image that proves the whole path.
-        gpu_return: tries the GPU again where the CPU stands in for it.
+        known_image: labelled every few seconds as a check.
+        gpu_return: tries the GPU again while the CPU labels in its place.
         stages: what every thread is doing.
-        heartbeat: told while everything moves.
+        heartbeat: sends WATCHDOG=1 while no thread hangs.
         state_dir: gets the marker of a GPU that hangs.
-        max_images: of a worker's batch.
-        workers: how many there are.
-        has_claimable: whether a worker that is free would find an image in the queue.
+        max_images: images per batch.
+        workers: number of workers.
+        has_claimable: whether a free worker would find an image in the queue.
         end_with: stops the service, which then raises the error.
-        health: told what moves and which model labels.
+        health: gets the state of threads, disks, log and model.
     """
 
     current_model: CurrentModel
@@ -87,7 +86,7 @@ class Watched:
 
 
 class Supervisor:
-    """Runs in two threads while the service runs."""
+    """Watches in two threads while the service runs."""
 
     def __init__(
         self,
@@ -96,13 +95,13 @@ class Supervisor:
         exit_now: Callable[[int], None] = os._exit,
         clock: Clock = time.monotonic,
     ) -> None:
-        """Make a supervisor; `exit_now` ends the process without waiting for any thread."""
+        """Prepare; `exit_now` ends the process without waiting for any thread."""
         self._watched = watched
         self._exit_now = exit_now
         self._clock = clock
         self._checked_s = self._resumed_s = clock()
         self._stopped = threading.Event()
-        self._told: str | None = None
+        self._logged_problem: str | None = None
         self._slow: set[str] = set()
 
     def start(self) -> None:
@@ -114,35 +113,39 @@ class Supervisor:
     def stop(self) -> None:
         """End both threads, without waiting for one that hangs."""
         self._stopped.set()
-        self._watched.heartbeat.last()
+        self._watched.heartbeat.stop()
 
     def check(self) -> str | None:
-        """What does not move now, None where everything does; ends the process where it must."""
+        """What hangs now, or None; ends the process if an inference hangs."""
         self._notice_pause()
         if self._has_waited(self._watched.stages.longest_s(INFER), self.infer_limit_s()):
             self._end_hung_inference()
             return "inference hangs"
         if self._has_waited(self._watched.known_image.passed_ago_s(), HUNG_AFTER_S + INTERVAL_S):
-            return f"the known image is stuck at {self._watched.known_image.step}"
+            return f"the known image has hung in the step {self._watched.known_image.step}"
         if problem := self._queue_problem():
             return problem
         waits_for_export = self._watched.stages.longest_s(EXPORT) > 0
         is_still = self._has_waited(self._watched.stages.ticked_ago_s(), HUNG_AFTER_S)
         if is_still and not waits_for_export:
-            return "the coordinator does not move"
+            return (
+                f"the coordinator, which finds and records images, has hung for {HUNG_AFTER_S:g} s"
+            )
         return None
 
     def _queue_problem(self) -> str | None:
-        """Whether images wait for workers that do not come.
+        """What is wrong if images wait and no worker finishes or takes any.
 
-        One that takes long over its images is no problem: they may be large, and wait for a share.
+        A worker may take long for its batch, whose images may be large or on a slow share.
         """
         stages = self._watched.stages
         if self._has_waited(stages.longest_s(MARK), _STALLED_AFTER_S):
-            return "a worker does not get done with its images"
+            return f"marking a batch in the journal has hung for {_STALLED_AFTER_S:g} s"
         is_free = stages.threads_in(BUSY) < self._watched.workers
         if is_free and self._has_waited(stages.queue_stalled_s(), _STALLED_AFTER_S):
-            return "images wait and no worker takes them"
+            return (
+                f"images have waited for {_STALLED_AFTER_S:g} s and no free worker has claimed them"
+            )
         return None
 
     def _notice_pause(self) -> None:
@@ -152,11 +155,11 @@ class Supervisor:
         self._checked_s = now
 
     def _has_waited(self, waited_s: float, limit_s: float) -> bool:
-        """Whether something took longer than its limit, the machine's own pauses apart."""
+        """Whether something took longer than its limit, not counting pauses of the machine."""
         return min(waited_s, self._clock() - self._resumed_s) > limit_s
 
     def infer_limit_s(self) -> float:
-        """How long one inference may take: 5 s, or more where a whole batch is known to."""
+        """How long one inference may take, in seconds: 5, or more for a slow model."""
         batch_s = self._watched.max_images * self._watched.current_model.model.image_s
         return max(HUNG_AFTER_S, _SLACK * batch_s)
 
@@ -168,22 +171,22 @@ class Supervisor:
                 self._watched.gpu_return.check()
             self._log_slow_storage()
             self._update_health(problem)
-            if problem != self._told:
+            if problem != self._logged_problem:
                 if problem is not None:
-                    log.error("%s; systemd is not told of progress until it moves", problem)
+                    log.error("%s; no WATCHDOG=1 is sent to systemd until that ends", problem)
                 else:
-                    log.warning("everything moves again")
-                self._told = problem
+                    log.warning("no thread hangs any more; WATCHDOG=1 is sent again")
+                self._logged_problem = problem
             self._stopped.wait(TICK_S)
 
     def _update_health(self, problem: str | None) -> None:
         health, current_model = self._watched.health, self._watched.current_model
         health.set("progress", ok=problem is None, reason=problem or "")
         reason = "a file system does not answer; its images wait"
-        # Large images on a slow machine may take as long as it takes to call a share slow.
+        # Longer than _SLOW_AFTER_S, which large images on a slow machine may take.
         hung = self._watched.stages.threads_in(LABEL, RESULTS, longer_than_s=_STALLED_AFTER_S)
         if is_vital := hung >= self._watched.workers:
-            reason = "a file system does not answer and holds every worker; all images wait"
+            reason = "a file system does not answer; every worker waits for it"
         health.set("storage", ok=not self._slow, reason=reason, is_vital=is_vital)
         trouble = log_problem()
         health.set("log", ok=not trouble, reason=trouble, is_vital=False)
@@ -192,14 +195,14 @@ class Supervisor:
         )
 
     def _log_slow_storage(self) -> None:
-        """Say once where a file system does not answer, and once when it does again."""
-        for stage, what in _STORAGE_STAGES.items():
+        """Log once when a call to a file system hangs, and once when it has ended."""
+        for stage, (step, effect) in _STORAGE_STAGES.items():
             is_slow = self._watched.stages.longest_s(stage) > _SLOW_AFTER_S
             if is_slow and stage not in self._slow:
-                log.warning("%s does not answer; its images wait", what)
+                log.warning("%s has taken over %.0f s; %s", step, _SLOW_AFTER_S, effect)
                 self._slow.add(stage)
             elif not is_slow and stage in self._slow:
-                log.warning("%s answers again", what)
+                log.warning("%s takes less time again", step)
                 self._slow.remove(stage)
 
     def _send_known_images(self) -> None:
@@ -210,19 +213,19 @@ class Supervisor:
                 if not self._watched.has_claimable():
                     self._watched.stages.note_queue_progress()
             except TransientError as error:
-                # As for any image: perhaps it can be read next time.
+                # Possibly it can be read next time.
                 log.debug("%s", error)
             except EdgeError as error:
                 self._watched.end_with(error)
                 return
-            except Exception as error:  # noqa: BLE001 - an error that nobody sees would end the proof
-                text = f"the known image failed with {type(error).__name__}. It is started again."
+            except Exception as error:  # noqa: BLE001 - otherwise this thread would end unnoticed
+                text = f"labelling the known image failed with {type(error).__name__}."
                 self._watched.end_with(EdgeError(text))
                 return
 
     def _end_hung_inference(self) -> None:
         backend = self._watched.current_model.model.session.backend
-        log.error("inference on %s hangs; this process ends and another one is started", backend)
+        log.error("inference on %s hangs; the process ends, and systemd starts it again", backend)
         if self._watched.current_model.is_on_gpu:
             write_gpu_marker(self._watched.state_dir, "inference hung")
         flush_log()

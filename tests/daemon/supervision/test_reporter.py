@@ -242,8 +242,8 @@ def test_reporter_whose_count_fails_goes_on_and_recovers_when_it_works(
     reporter.tick()
     assert health.report().status is HealthStatus.OK
     assert [record.getMessage() for record in caplog.records] == [
-        "a report failed with ZeroDivisionError. It is tried again.",
-        "reports are made again",
+        "the report 'count' failed: ZeroDivisionError. It is retried.",
+        "every report works again",
     ]
 
 
