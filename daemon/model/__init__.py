@@ -1,1 +1,1 @@
-"""The model that labels now, the loss and return of a GPU, and the labelling of claimed images."""
+"""The current model, the failure and return of a GPU, and the labelling of claimed images."""

@@ -1,4 +1,4 @@
-"""The model that labels now: on the GPU where there is one, on the CPU when it fails, and back."""
+"""The current model: on the GPU if there is one, on the CPU after it failed, later back again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class CurrentModel:
-    """Holds the model for all workers and replaces it under them. Safe to use from any thread."""
+    """Holds the model that all workers use, and replaces it. Safe to use from any thread."""
 
     def __init__(
         self,
@@ -34,13 +34,13 @@ class CurrentModel:
         gpu_failure: GpuFailure | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
-        """Seat a model.
+        """Begin with a model.
 
         Args:
-            model: the model to begin with.
+            model: the opened model.
             open_: opens a model on a back end.
-            may_fail_over: whether the CPU may take over when the device fails.
-            gpu_failure: says whether `model` stands in for a GPU that failed before.
+            may_fail_over: whether the CPU may take over when the GPU fails.
+            gpu_failure: whether the GPU failed before, so that `model` runs on the CPU.
             clock: monotonic seconds.
         """
         self._model = model
@@ -53,12 +53,12 @@ class CurrentModel:
 
     @property
     def failed_over_since_s(self) -> float | None:
-        """Since when the CPU stands in for a GPU; None where it does not."""
+        """Monotonic time since which the CPU labels in place of a failed GPU; None: it does not."""
         return self.gpu_failure.since_s
 
     @property
     def is_closed(self) -> bool:
-        """Whether the service of this current_model is over."""
+        """Whether the service has ended."""
         return self._is_closed
 
     @property
@@ -68,14 +68,14 @@ class CurrentModel:
 
     @property
     def is_on_gpu(self) -> bool:
-        """Whether a device labels that can fail by itself."""
+        """Whether the back end is other than ONNX Runtime on the CPU."""
         return self._model.session.backend != BACKEND_NAME
 
     def label_batch(self, paths: list[Path]) -> tuple[list[Outcome | TransientError], ModelFacts]:
-        """As `Labeller.label_batch`, and which model it was.
+        """As `Labeller.label_batch`, with the facts of the model that labelled.
 
         Raises:
-            BackendError: the device failed and nothing may take its place.
+            BackendError: the device failed, and the CPU may not or cannot take over.
         """
         while True:
             model = self._model
@@ -84,15 +84,15 @@ class CurrentModel:
             except DeviceError as error:
                 self.fail_over(model, error)
             except BackendError:
-                # Another thread may have taken_in another model and closed this one.
+                # Another thread may have replaced the model and closed this one: then try again.
                 if self._model is model:
                     raise
 
     def fail_over(self, failed: Model, error: BackendError) -> None:
-        """Seat the model on the CPU in place of `failed`; another worker may have done so.
+        """Replace `failed` by the model on the CPU, unless another thread has done so.
 
         Raises:
-            BackendError: `error`, where there is no other device, or it cannot take over.
+            BackendError: the CPU may not or cannot take over; caused by `error`.
         """
         with self._lock:
             if self._model is not failed:
@@ -100,19 +100,19 @@ class CurrentModel:
             if self._is_closed or not (self._may_fail_over and self.is_on_gpu):
                 raise error
             try:
-                # The bundle that labels, whatever its folder holds by now: it was not reloaded.
+                # The bundle in use, as its folder may hold another one that was not loaded yet.
                 stand_in = self._open(ONNXRUNTIME, failed.bundle)
             except EdgeError as reason:
-                text = f"{error} The CPU cannot take its place: {reason}"
+                text = f"{error} The CPU cannot take over: {reason}"
                 raise BackendError(text) from error
             self._model = stand_in
             self.gpu_failure.note(self._clock())
         log.error("%s", error)
-        log.error("%s failed; labelling goes on with the CPU", failed.session.backend)
+        log.error("%s failed; the CPU labels from now on", failed.session.backend)
         _close(failed)
 
     def replace(self, model: Model) -> None:
-        """Seat a model whose device works again; close it where the service is over."""
+        """Use a model whose device works again; close it if the service has ended."""
         with self._lock:
             is_late = self._is_closed
             before = self._model
@@ -169,5 +169,5 @@ def _close(model: Model) -> None:
     try:
         model.session.close()
     except BackendError as error:
-        # The device that failed may refuse this too.
+        # On a device that has failed, closing may fail too.
         log.debug("%s", error)

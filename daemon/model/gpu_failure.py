@@ -1,4 +1,4 @@
-"""The loss of a GPU: known in this process, and left as a file for the next one."""
+"""The failure of a GPU: remembered in this process, and in a marker file for the next one."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class GpuFailure:
-    """A GPU that the CPU stands in for. Outlives a service, so that the next one knows of it.
+    """When the GPU failed. Kept by the process, so that its next service knows it as well.
 
     Attributes:
-        since_s: monotonic time at which the GPU failed; None where none did.
+        since_s: monotonic time of the failure; None: the GPU has not failed.
         tried_s: monotonic time at which it failed or was tried last.
     """
 
@@ -28,30 +28,30 @@ class GpuFailure:
     tried_s: float = 0.0
 
     def note(self, now_s: float) -> None:
-        """The GPU has failed."""
+        """Record a failure at this monotonic time."""
         self.since_s = self.tried_s = now_s
 
 
-# There while a GPU is opened, and after inference on one hung: the next start leaves the GPU alone
-# for a while.
+# Exists while a GPU is opened, and after an inference on it hung. A start that finds it uses the
+# CPU for ten minutes.
 GPU_MARKER: Final = "gpu.failed"
 
 
 def write_gpu_marker(state_dir: Path, reason: str) -> None:
-    """Leave word for the next start that the GPU is not to be used for a while."""
+    """Write the marker that makes the next start use the CPU."""
     try:
         atomic.write_file(state_dir / GPU_MARKER, f"{reason}\n".encode())
     except StorageError as error:
-        # The next start tries the GPU, hangs again, and says so again.
-        log.warning("%s", error)
+        # Without it the next start tries the GPU, may hang again, and comes here again.
+        log.warning("the next start will try the GPU again: %s", error)
 
 
 @contextmanager
 def gpu_marker_while_opening(state_dir: Path) -> Iterator[Callable[[], None]]:
-    """Leave word for the next start where the process does not survive the block.
+    """Keep the marker during the block, from the call of the function that is yielded.
 
-    Yields what is to be called before a GPU is opened. No supervisor runs yet: one that hangs is
-    ended by systemd, and without a word the next start would hang on it as well.
+    Call that function before a GPU is opened. No supervisor runs yet: if opening hangs, systemd
+    kills the process, and without the marker the next start would hang as well.
     """
     is_noted = False
 
@@ -59,7 +59,7 @@ def gpu_marker_while_opening(state_dir: Path) -> Iterator[Callable[[], None]]:
         nonlocal is_noted
         if not is_noted:
             is_noted = True
-            write_gpu_marker(state_dir, "the process ended while it was being opened")
+            write_gpu_marker(state_dir, "the process ended while the GPU was being opened")
 
     try:
         yield note
@@ -70,7 +70,7 @@ def gpu_marker_while_opening(state_dir: Path) -> Iterator[Callable[[], None]]:
 
 
 def take_gpu_marker(state_dir: Path) -> str | None:
-    """Why the last process gave the GPU up, once."""
+    """Remove the marker; returns the reason in it, or None if there is none."""
     marker = state_dir / GPU_MARKER
     try:
         reason = marker.read_text("utf-8").strip()

@@ -1,7 +1,8 @@
-"""Back from the CPU to a GPU that works again.
+"""The way back from the CPU to a GPU that works again.
 
-A process whose CUDA context is broken cannot use the GPU any more, however healthy it is. So a
-child process tries it first, and where this process cannot follow it is started anew.
+A process whose CUDA context is broken can never use the GPU again, even if the GPU works. So a
+child process tries the GPU first. If it works there but not here, the service ends, so that systemd
+starts a new process.
 """
 
 from __future__ import annotations
@@ -25,14 +26,15 @@ from edge.system.children import with_this_parent
 
 log = logging.getLogger(__name__)
 
-# A GPU that failed for a moment is back by then, and one that is broken costs a try in so long.
+# Time between two trials: after a passing failure the GPU works by then, and trials of a broken one
+# stay rare.
 RETURN_AFTER_S: Final = 600.0
 # An engine may have to be built.
 _TRIAL_LIMIT_S: Final = 900.0
 
 
 class GpuReturn:
-    """Tries the GPU now and then while the CPU stands in for it."""
+    """Tries the GPU every ten minutes while the CPU labels in its place."""
 
     def __init__(
         self,
@@ -52,7 +54,7 @@ class GpuReturn:
         self._has_warned_of_replaced = False
 
     def check(self) -> None:
-        """Begin a trial where one is due. Does not wait for it."""
+        """Begin a trial if one is due. Does not wait for it."""
         failure = self._current_model.gpu_failure
         if failure.since_s is None:
             return
@@ -63,37 +65,37 @@ class GpuReturn:
             self._trial.start()
 
     def try_once(self) -> None:
-        """Try the GPU in a child, then here; where only the child succeeds, end the service."""
+        """Try the GPU in a child, then here; if only the child succeeds, end the service."""
         bundle = self._current_model.model.bundle
         if not self._is_still_there(bundle):
             return
         if not self._works_in_child(bundle):
-            log.info("the GPU does not work yet; the CPU goes on")
+            log.info("the trial of the GPU failed; the CPU goes on labelling")
             return
         if self._current_model.is_closed:
             return  # the next service tries it
         try:
             model = self._open("auto", bundle)
         except (BackendError, BundleError) as error:
-            log.info("%s", error)
+            log.info("the GPU works in a child process, but cannot be opened here: %s", error)
             return
         if model.session.backend == BACKEND_NAME:
             model.session.close()
-            # The next process would find no other bundle than the one in the folder.
+            # Checked again: a new process would load whatever bundle the folder holds by then.
             if self._is_still_there(bundle):
                 self._end_with(
-                    BackendError("the GPU works again, but not in this process. Start it again.")
+                    BackendError("the GPU works again, but not in this process. Restart it.")
                 )
             return
         self._current_model.replace(model)
 
     def _is_still_there(self, bundle: Bundle) -> bool:
-        """Whether the folder holds what labels: the GPU's graphs are not kept in memory."""
+        """Whether the folder still holds the bundle in use: the GPU's graphs are read from it."""
         is_there = bundle.is_still_there()
         if not is_there and not self._has_warned_of_replaced:
             log.warning(
-                "the GPU is not tried: %s is not the bundle that labels any more. Reload the "
-                "service to take it; until then the CPU goes on with the one before",
+                "the GPU is not tried: %s holds another bundle than the one in use. Reload the "
+                "service to use it; until then the CPU labels with the earlier one",
                 bundle.root,
             )
         self._has_warned_of_replaced = not is_there
@@ -101,7 +103,7 @@ class GpuReturn:
 
 
 def works_in_child(config: Config, bundle: Bundle) -> bool:
-    """Whether a process of its own can label the bundle's golden images on the GPU."""
+    """Whether a child process can label the bundle's golden images on the GPU."""
     command = [
         *(sys.executable, "-m", "edge.backends.probe", str(bundle.root)),
         *("--sha256", bundle.sha256),

@@ -1,4 +1,4 @@
-"""From claimed images to verdicts: label a batch and judge what came of each image."""
+"""Turns claimed images into verdicts: labels a batch and decides what happens to each image."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ from edge.sidecar import ModelFacts
 
 LabelBatch: TypeAlias = Callable[[list[Path]], tuple[list[Outcome | TransientError], ModelFacts]]
 
-# An image that ends the process whenever it is opened is tried alone and after all others. After
-# so many ends it is the cause; power cuts and kills do not meet one image as often.
+# After so many ends of the process with the same image claimed, the image is rejected as the cause:
+# power cuts and kills do not hit one image as often. Until then it is tried alone and last.
 INTERRUPTION_LIMIT: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class GracePeriod:
-    """How long a file that is not whole must be unchanged before it is rejected.
+    """How long an incomplete or unreadable file waits before it gets an outcome.
 
-    `once` may trust the file's own mtime, so that it need not wait for files of last week. The
-    service must not: a wrong clock would reject an image that is still being copied.
-
-    An image that this user may not read waits until he may, and is looked at again after at most
-    `recheck_s`: a share's group is set up wrong for all images at once, and neither size nor
-    mtime tells when it is mended. So does one that another program holds or whose share has
-    trouble. None is for a run that has an end: it rejects the first at once, and leaves the other
-    to a later run when it was not to be had for `seconds`.
+    Attributes:
+        seconds: an incomplete file is rejected when it was unchanged for so long.
+        trust_mtime: count this time from the file's mtime. `once` does, so as not to wait for old
+            files. The service does not: with a wrong clock it would reject a file that is still
+            being copied.
+        recheck_s: longest time between two attempts at a file that this user may not read, that
+            another program holds, or whose share has errors: such files wait without limit. None,
+            for `once`: the first kind is rejected, the others wait `seconds`, then for a later run.
     """
 
     seconds: float
@@ -62,7 +62,7 @@ class LabelJob:
         label_batch: LabelBatch,
         watch_folders: Mapping[int, WatchFolder],
         policy: RetryPolicy,
-        patience: GracePeriod,
+        grace: GracePeriod,
         comparison: Comparison,
         *,
         clock: Clock = time.monotonic,
@@ -70,12 +70,12 @@ class LabelJob:
         self._label_batch = label_batch
         self._watch_folders = watch_folders
         self._policy = policy
-        self._patience = patience
+        self._grace = grace
         self._comparison = comparison
         self._clock = clock
 
     def label(self, images: list[ClaimedImage]) -> list[Verdict]:
-        """A verdict for each image, in no particular order.
+        """Label images; returns a verdict for each, in no particular order.
 
         Raises:
             BackendError: the device failed; no image has a verdict.
@@ -88,9 +88,9 @@ class LabelJob:
         return [*early, *(self._judge(image, result, model) for image, result in pairs)]
 
     def retry(self, image: ClaimedImage, cause: str) -> Finished | Postponed:
-        """Try the image again later, or reject it when it was tried often enough.
+        """Try the image again later, or reject it after the last attempt.
 
-        One whose outcome stands is tried until it can be compared.
+        An image that already has an outcome is tried without limit.
         """
         failures = image.attempts + 1
         if self._policy.is_exhausted(failures) and image.past_outcome is None:
@@ -99,18 +99,18 @@ class LabelJob:
         return Postponed(image, self._policy.delay_s(failures), failures, cause)
 
     def _judge_early(self, image: ClaimedImage) -> Verdict | None:
-        """The verdict on an image that the model need not see."""
+        """The verdict on an image that need not be inferred; None: it must be."""
         return self._refuse(image) or self._comparison.of_bytes(image)
 
     def _refuse(self, image: ClaimedImage) -> Finished | Dropped | None:
-        """What becomes of an image that is not to be opened."""
+        """The verdict on an image that must not be opened; None: it may be."""
         if not self._watch_folder(image).has_image(image.version.path):
-            # The configuration has changed since it was recorded.
+            # Excluded by a configuration that is newer than its row.
             return Dropped(image, "gone")
         if image.interruptions >= INTERRUPTION_LIMIT:
             message = f"the daemon ended {image.interruptions} times with this image in hand"
             return Finished(image, rejected(RejectReason.RETRIES_EXHAUSTED, message, ImageFacts()))
-        # An export holds files. A link may lead out of it, or to an image labelled already.
+        # A link may lead out of the export, or to an image that is labelled already.
         return _reject_link(image) if _is_link(self._path(image)) else None
 
     def _judge(
@@ -118,30 +118,30 @@ class LabelJob:
     ) -> Verdict:
         if isinstance(result, TransientError):
             return self._judge_failure(image, result)
-        # The file was read between the claim and this look. Only if both saw the same version
-        # is the outcome that version's.
+        # The file was read after it was recorded. Only if it is the same version before and after
+        # is the outcome this version's.
         if self._watch_folder(image).look(image.version.path) != image.version:
             return Dropped(image, "superseded")
         if found := self._comparison.of_outcome(image, result):
             return found
         delay_s = self._delay_s(image, result.reason)
         if delay_s is None and image.past_outcome and result.reason is RejectReason.UNREADABLE:
-            # Nobody knows whether its bytes are others.
+            # Unreadable, so it cannot be compared: the outcome is kept.
             return Unchanged(image)
         if delay_s is None:
             return Finished(image, result, model)
         return Postponed(image, delay_s, image.attempts, str(result.reason), self._since_s(image))
 
     def _delay_s(self, image: ClaimedImage, reason: RejectReason | None) -> float | None:
-        """How long the image waits before it is looked at again; None: it has its outcome."""
+        """Seconds until the next attempt; None: the outcome is final."""
         if reason in UNFINISHED and not self._is_grace_over(image):
-            return self._patience.seconds
-        if reason is RejectReason.UNREADABLE and self._patience.recheck_s is not None:
-            return self._growing_delay_s(image, self._patience.recheck_s)
+            return self._grace.seconds
+        if reason is RejectReason.UNREADABLE and self._grace.recheck_s is not None:
+            return self._growing_delay_s(image, self._grace.recheck_s)
         return None
 
     def _growing_delay_s(self, image: ClaimedImage, longest_s: float) -> float:
-        """As long again as the image has waited already."""
+        """A delay as long as the time waited so far, so that each wait doubles the total."""
         waited_s = self._clock() - self._since_s(image)
         return min(max(self._policy.first_delay_s, waited_s), longest_s)
 
@@ -153,34 +153,34 @@ class LabelJob:
         cause = error.__cause__
         watch_folder = self._watch_folder(image)
         if watch_folder.identity() is None:
-            # The share is away and all of its images with it: none of them has failed.
+            # The whole share is away: no attempt of this image is counted.
             return Postponed(image, self._policy.first_delay_s, image.attempts, "folder is away")
         if isinstance(cause, FileNotFoundError | NotADirectoryError):
             return Dropped(image, "gone")
         # The error's own text holds the image's path.
         text = cause.strerror if isinstance(cause, OSError) else None
         if isinstance(cause, OSError) and cause.errno in OUT_OF_RESOURCES:
-            # The process lacks something, not the image.
+            # The process lacks memory or descriptors: no attempt of this image is counted.
             delay_s = self._policy.first_delay_s
             return Postponed(image, delay_s, image.attempts, text or type(error).__name__)
-        if isinstance(cause, OSError) and (who := transient_cause(cause, watch_folder.path)):
-            return self._wait_for(image, who)
+        if isinstance(cause, OSError) and (reason := transient_cause(cause, watch_folder.path)):
+            return self._postpone(image, reason)
         return self.retry(image, text or type(error).__name__)
 
-    def _wait_for(self, image: ClaimedImage, cause: str) -> Postponed:
-        """Put off an image that is not to be had now, whatever the number of tries."""
-        since_s, patience = self._since_s(image), self._patience
-        delay_s = self._growing_delay_s(image, patience.recheck_s or patience.seconds)
-        if patience.recheck_s is None and self._clock() - since_s >= patience.seconds:
+    def _postpone(self, image: ClaimedImage, cause: str) -> Postponed:
+        """Postpone an image for a cause outside it; the attempt is not counted."""
+        since_s, grace = self._since_s(image), self._grace
+        delay_s = self._growing_delay_s(image, grace.recheck_s or grace.seconds)
+        if grace.recheck_s is None and self._clock() - since_s >= grace.seconds:
             delay_s = LATER_RUN
         return Postponed(image, delay_s, image.attempts, cause, since_s)
 
     def _is_grace_over(self, image: ClaimedImage) -> bool:
         if image.unfinished_since_s is not None:
-            # The delay ends a hair before the patience in floating point.
-            return self._clock() - image.unfinished_since_s >= self._patience.seconds * 0.99
+            # 0.99, as the delay may end a rounding error before the grace period.
+            return self._clock() - image.unfinished_since_s >= self._grace.seconds * 0.99
         age_s = time.time() - image.version.mtime_ns / 1e9
-        return self._patience.trust_mtime and age_s >= self._patience.seconds
+        return self._grace.trust_mtime and age_s >= self._grace.seconds
 
     def _watch_folder(self, image: ClaimedImage) -> WatchFolder:
         return self._watch_folders[image.version.folder_id]
@@ -190,7 +190,7 @@ class LabelJob:
 
 
 def _is_link(path: Path) -> bool:
-    # Unlike Path.is_symlink, without an exception where the folder cannot be searched.
+    # Unlike Path.is_symlink, this raises nothing if the folder may not be searched.
     return os.path.islink(path)  # noqa: PTH114
 
 

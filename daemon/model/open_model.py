@@ -1,4 +1,4 @@
-"""A bundle opened on a back end: verified, tried with its golden images, watched."""
+"""Opens a bundle on a back end: verifies it, checks its golden images, times its inferences."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ INFER: Final = "infer"
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A verified bundle, opened, whose golden images gave their labels.
+    """An opened bundle whose files are verified and whose golden images got their labels.
 
-    `image_s` is how long a golden image took, decoding and preprocessing included.
+    `image_s` is the time that a golden image took, in seconds, with decoding and preprocessing.
     """
 
     bundle: Bundle
@@ -42,7 +42,7 @@ class Model:
     image_s: float
 
 
-# Opens a bundle on a back end; where the bundle is None, the configured one.
+# Opens a bundle on a back end; None: the configured bundle.
 OpenModel = Callable[[str, Bundle | None], Model]
 
 
@@ -56,22 +56,24 @@ def open_model(
 ) -> Model:
     """Open the configured model.
 
-    Where the configured back end is `auto` and the CPU has no model of the configured precision,
-    the CPU takes the fastest one that it has: bundles hold `fp16` only for GPUs.
+    If the configured back end is `auto` and the CPU has no model of the configured precision, the
+    CPU uses the fastest one that it has: bundles hold `fp16` only for GPUs.
 
     Args:
-        backend: in place of the configuration's.
-        bundle: that labels already, in place of what the configured folder holds by now.
-        opening: who is told of choices and progress, and whether engines that are built are kept;
-            threads and folder are the configuration's.
-        stages: told while an inference runs.
+        config: names the bundle, back end and precision.
+        backend: used instead of the configured one.
+        bundle: used instead of the configured one, whose folder may hold another by now.
+        opening: callbacks for choices and progress, and whether built engines are kept; threads
+            and folder come from `config`.
+        stages: shows the supervisor when an inference runs.
 
     Raises:
         BundleError, BackendError: it cannot be used here.
     """
     bundle = bundle or load_bundle(config.bundle)
     backend = backend or config.backend
-    # Read before a GPU is opened, which may have an engine to build: minutes.
+    # The CPU's models are read now: opening a GPU may take minutes, and the bundle's folder may be
+    # replaced meanwhile.
     keeps = backend == "auto"
     held = bundle.keeping(_cpu_models(bundle, config.precision)) if keeps else bundle
     cache = config.state_dir / ENGINES_NAME
@@ -107,7 +109,7 @@ def _open_session(
         if precision is None or not may_stand_in or _cpu_has(bundle, precision):
             raise
     opening.on_choice(
-        f"{bundle.root.name} holds no {precision} model for the CPU; it takes its fastest one"
+        f"{bundle.root.name} holds no {precision} model for the CPU; the fastest one is used"
     )
     return open_session(bundle, backend=ONNXRUNTIME, opening=opening)
 
@@ -117,7 +119,7 @@ def _cpu_has(bundle: Bundle, precision: str) -> bool:
 
 
 def _cpu_models(bundle: Bundle, precision: str | None) -> list[str]:
-    """The files that the CPU would need to take a GPU's place."""
+    """The files that the CPU would need to take over from a GPU."""
     if precision is not None and _cpu_has(bundle, precision):
         return _models_of(bundle, [precision])
     return _models_of(bundle, bundle.precisions(ONNXRUNTIME))
@@ -126,14 +128,14 @@ def _cpu_models(bundle: Bundle, precision: str | None) -> list[str]:
 def _models_of(bundle: Bundle, precisions: Iterable[str]) -> list[str]:
     found = []
     for precision in precisions:
-        # A processor may have no graph of a precision.
+        # The bundle may have no graph of this precision for this processor.
         with suppress(BundleError):
             found.append(bundle.model(ONNXRUNTIME, precision, has_vnni=has_vnni()).path)
     return found
 
 
 class _WatchedSession:
-    """A session whose inferences the supervisor sees."""
+    """A session that notes in `stages` when an inference runs, for the supervisor."""
 
     def __init__(self, session: InferenceSession, stages: Stages) -> None:
         self.backend, self.precision = session.backend, session.precision

@@ -80,7 +80,7 @@ def test_gpu_does_not_come_back_with_another_bundle_and_it_is_said_once(
         current_model.check()
     assert (current_model.trials, current_model.current_model.is_on_gpu) == (0, False)
     assert current_model.current_model.model.facts.version == "1"
-    assert caplog.text.count("is not the bundle that labels any more. Reload the service") == 1
+    assert caplog.text.count("holds another bundle than the one in use. Reload the service") == 1
     # The one before is put back.
     shutil.rmtree(bundle)
     saved.rename(bundle)

@@ -45,7 +45,7 @@ def test_a_gpu_that_is_lost_hands_over_to_the_cpu_and_no_image_is_lost(
         ("labelled", "blue"),
     }
     said = [record.message for record in caplog.records if record.levelno >= logging.ERROR]
-    assert sum("labelling goes on with the CPU" in text for text in said) == 1
+    assert sum("the CPU labels from now on" in text for text in said) == 1
 
 
 def test_a_gpu_that_begins_to_label_wrongly_is_given_up_by_the_known_image(
@@ -188,11 +188,11 @@ def test_a_takeover_that_fails_ends_the_service_with_what_failed_and_why(
         with pytest.raises(BackendError) as caught:
             service.run()
     assert gpu_site.outcomes()["S1/A/1.jpg"][0] == "waiting"
-    assert "CPU cannot take its place" in str(caught.value)
+    assert "CPU cannot take over" in str(caught.value)
     assert "ONNX Runtime cannot load the model: no memory" in str(caught.value)
     assert isinstance(caught.value.__cause__, BackendError)
     assert str(caught.value.__cause__) in str(caught.value)
-    assert "labelling goes on with the CPU" not in caplog.text
+    assert "the CPU labels from now on" not in caplog.text
 
 
 def lose(current_model: Seat, gpu: FakeGpu) -> None:
