@@ -1,1 +1,1 @@
-"""What works and what does not, and what systemd and Prometheus are told of it."""
+"""The health and counts of the service, and the messages to systemd and Prometheus."""

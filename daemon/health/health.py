@@ -1,7 +1,7 @@
-"""What is well and what is not: filled by whoever knows, read by metrics, status and /health.
+"""The health of the service: set by its threads, read by metrics, `status` and /health.
 
-Reasons are read over the network and by people who may not see patients' ids: no path of an image,
-no sample id, and therefore no text of an error goes into one.
+People who may not see patients' ids read the reasons. So a reason never holds an image's path, a
+sample id or the text of an error, which may quote them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ from daemon.image.passed_over import PassedOver
 from daemon.system.clock import Clock
 from edge.sidecar import ModelFacts
 
-# The known image goes through every few seconds. Whoever answers "ok" without that proof knows
-# only that a thread is alive that answers.
+# The known image passes every few seconds. After this time without it, the health is `failing`.
 KNOWN_IMAGE_STALE_AFTER_S: Final = 30.0
 
 
 class HealthStatus(StrEnum):
-    """`degraded`: images get their labels, but something needs a person. `failing`: they do not."""
+    """`degraded`: images are labelled, but a person is needed. `failing`: none is labelled."""
 
     OK = "ok"
     DEGRADED = "degraded"
@@ -35,7 +34,7 @@ class HealthStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Images on their way: `settling` are not recorded yet, `claimed` are in a worker's hands."""
+    """Images without an outcome: `settling` ones are not in the journal, a worker has `claimed`."""
 
     waiting: int = 0
     claimed: int = 0
@@ -44,13 +43,13 @@ class Queue:
 
     @property
     def backlog(self) -> int:
-        """All of them."""
+        """The number of all of them."""
         return self.waiting + self.claimed + self.settling
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of the service; where a vital part is not well, no image gets a label."""
+    """The health of one part of the service. No image is labelled while a vital part fails."""
 
     is_ok: bool
     reason: str
@@ -59,9 +58,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """A watch folder: whether it is there, and whether the kernel tells of its new files.
+    """A watch folder's state.
 
-    One that does not answer is not there.
+    Attributes:
+        is_there: it exists and answers.
+        has_events: inotify reports its new files; otherwise it is polled.
+        answers: no call to its file system hangs.
+        passed_over: what the last whole scan left out; None before the first.
     """
 
     is_there: bool
@@ -70,7 +73,7 @@ class Watch:
     passed_over: PassedOver | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON types; `passed_over` once a whole scan has ended."""
+        """As JSON types."""
         fields: dict[str, Any] = {"there": self.is_there, "events": self.has_events}
         if self.passed_over is not None:
             fields["passed_over"] = dict(self.passed_over.reasons)
@@ -117,7 +120,7 @@ class HealthReport:
 
 
 class Health:
-    """The present health. Every method may be called from any thread and none of them waits."""
+    """The current health. Every method may be called from any thread and none of them waits."""
 
     def __init__(self, *, clock: Clock = time.monotonic) -> None:
         self._clock = clock
@@ -136,33 +139,33 @@ class Health:
         }
 
     def set(self, part: str, *, ok: bool, reason: str = "", is_vital: bool = True) -> None:
-        """Note how a part is, such as `inference`, `journal`, `results`, `watching`.
+        """Set the health of a part, such as `results`, `storage` or `log`.
 
         Args:
-            part: its name, a single word from the program, not from a file.
+            part: its name, a word of the program, never of a file.
             ok: whether it works.
-            reason: what is wrong, in words without ids, paths of images or texts of errors.
-            is_vital: whether no image gets a label while it is not well.
+            reason: what is wrong, without ids, paths of images or texts of errors.
+            is_vital: whether no image is labelled while it fails.
         """
         with self._lock:
             self._parts[part] = Part(ok, "" if ok else reason, is_vital)
 
     def set_model(self, model: ModelFacts, *, failed_over: bool = False) -> None:
-        """Note which model labels now, and whether it stands in for a device that failed."""
+        """Set the model that labels now, and whether it replaces one on a GPU that failed."""
         with self._lock:
             self._model = model
             self._is_failed_over = failed_over
 
     def known_image_passed(self) -> None:
-        """A known image has gone the whole path and got its label."""
+        """Note that the known image has got its label now."""
         self._known_image_at_s = self._clock()
 
     def set_queue(self, queue: Queue) -> None:
-        """Note what the journal has on its way."""
+        """Set the counts of the journal's queue."""
         self._queue = queue
 
     def set_settling(self, images: int) -> None:
-        """Note how many images are not recorded yet."""
+        """Set how many images are settling."""
         self._settling = images
 
     def set_watch(
@@ -174,7 +177,7 @@ class Health:
         answers: bool = True,
         passed_over: PassedOver | None = None,
     ) -> None:
-        """Note how the watch folder of this number in the configuration is seen."""
+        """Set the state of a watch folder, by its number in the configuration."""
         with self._lock:
             self._watch[number] = Watch(is_there and answers, has_events, answers, passed_over)
 
@@ -201,7 +204,7 @@ class Health:
         bad = {name: part for name, part in parts.items() if not part.is_ok}
         return HealthReport(
             status=_status(bad),
-            reasons=tuple(f"{name}: {part.reason or 'not well'}" for name, part in bad.items()),
+            reasons=tuple(f"{name}: {part.reason or 'not working'}" for name, part in bad.items()),
             parts=parts,
             model=model,
             is_failed_over=is_failed_over,

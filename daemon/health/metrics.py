@@ -1,4 +1,4 @@
-"""Counts and gauges in Prometheus' text format. No name of an image and no sample id in any."""
+"""Metrics in Prometheus' text format. None holds the name of an image or a sample id."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _LATENCY_BUCKETS_S: Final = (
     *(60, 300, 1800, 3600, 6 * 3600, 24 * 3600, 72 * 3600),
 )
 _INFER_BUCKETS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
-# The family of each would be twice as long with the moment at which each counter was made.
+# Otherwise every counter would have a second series with its time of creation.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics:
-    """What one service has counted. Safe to use from several threads.
+    """The metrics of one service. Safe to use from several threads.
 
-    Every service has a registry of its own, so that two in one process do not add up.
+    Each service has its own registry, so that the counts of two in one process do not add up.
     """
 
     def __init__(
@@ -78,14 +78,14 @@ class Metrics:
         self._infer = histogram(
             "infer_seconds", "Time in the model for each image.", _INFER_BUCKETS_S
         )
-        # A series that begins with its first event hides that event from rate().
+        # Every series begins at 0, as rate() misses the first event of one that begins at 1.
         for status in Status:
             self._outcomes.labels(str(status))
         for reason in RejectReason:
             self._reasons.labels(str(reason))
 
     def finished(self, verdicts: Iterable[Verdict]) -> None:
-        """Count what became of images, when their sidecars are durable."""
+        """Count verdicts that are in the journal."""
         now = self._wall_clock()
         for verdict in verdicts:
             match verdict:
@@ -99,12 +99,12 @@ class Metrics:
                     self._dropped.labels(verdict.state).inc()
 
     def add_labels(self, model: ModelFacts) -> None:
-        """Begin a series for each label that the model may give."""
+        """Begin a series at 0 for each label that the model may give."""
         for name in model.classes:
             self._labels.labels(name)
 
     def set_journal_bytes(self, size_bytes: int) -> None:
-        """Note the size of the journal with its write-ahead log."""
+        """Set the size of the journal with its write-ahead log."""
         self._state.journal_bytes = size_bytes
 
     def rows_deleted(self, rows: int) -> None:
@@ -112,7 +112,7 @@ class Metrics:
         self._forgotten.inc(rows)
 
     def text(self) -> bytes:
-        """Everything in the text format."""
+        """All metrics in the text format."""
         return generate_latest(self._registry)
 
     def _count(self, finished: Finished, now: float) -> None:
@@ -125,12 +125,12 @@ class Metrics:
         if outcome.decision is not None:
             self._infer.observe(outcome.timing_ms.infer / 1e3)
         if finished.image.recorded_at is not None:
-            # The journal outlives the process, so this is the wall clock, which may be set back.
+            # By the wall clock, as the process may have been restarted; it may have been set back.
             self._latency.observe(max(0.0, now - finished.image.recorded_at))
 
 
 class _StateCollector(Collector):
-    """Gauges, taken from the health when they are asked for, so that none is out of date."""
+    """Gauges, computed from the health at each request."""
 
     def __init__(self, health: Health, folders: tuple[Path, ...]) -> None:
         self._health = health
@@ -150,7 +150,7 @@ class _StateCollector(Collector):
         yield _gauge("up", "0 where images get no labels.").of(
             report.status is not HealthStatus.FAILING
         )
-        parts = _gauge("part_ok", "0 where a part of the service is not well.", "part")
+        parts = _gauge("part_ok", "0 where a part of the service does not work.", "part")
         for name, part in report.parts.items():
             parts.add_metric([name], part.is_ok)
         yield parts
@@ -185,10 +185,10 @@ class _StateCollector(Collector):
 
 
 class _ProcessCollector(Collector):
-    """The usual process_* metrics.
+    """The usual process_* metrics, read from /proc/self alone.
 
-    The library's own collector gives nothing at all under the unit's ProcSubset=pid, because it
-    finds no /proc/stat; this one needs only what lies in /proc/self.
+    The library's own collector needs /proc/stat, which the unit's ProcSubset=pid hides, and gives
+    nothing at all without it.
     """
 
     def __init__(self) -> None:
@@ -232,7 +232,7 @@ def _log_lines_dropped() -> Metric:
     text = "Lines of the log that could not be written, since the process began."
     dropped = CounterMetricFamily(f"{PREFIX}_log_lines_dropped", text, labels=["level"])
     counts = lines_dropped()
-    # A series that begins with its first event hides that event from rate().
+    # Every series begins at 0, for rate().
     for level in LEVELS:
         dropped.add_metric([level], counts.get(level, 0))
     return dropped

@@ -1,4 +1,4 @@
-"""Counts of what this process did, for progress, summaries and the status line."""
+"""Counts of the outcomes that this service has given, for progress, summary and status line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edge.labeller import Status
 class OutcomeCounts:
     """Counts by outcome. Safe to use from several threads.
 
-    `expected` is how many images will have an outcome, where that is known.
+    `expected` is how many images will have an outcome at the end of `once`; None: not known yet.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class OutcomeCounts:
         self._counts: Counter[str] = Counter()
 
     def add(self, verdicts: Iterable[Verdict]) -> None:
-        """Count images that have left the queue."""
+        """Count verdicts that are in the journal."""
         with self._lock:
             for verdict in verdicts:
                 if isinstance(verdict, Finished):
@@ -50,12 +50,12 @@ class OutcomeCounts:
 
     @property
     def left(self) -> int:
-        """Images that another program or a share in trouble kept back, left for a later run."""
+        """Images left for a later run: another program holds them, or their share has errors."""
         return self._left
 
     @property
     def finished(self) -> int:
-        """Images that have an outcome now, a new one or still the one before."""
+        """Images that got an outcome or kept theirs."""
         return sum(self._counts[status] for status in (*Status, "unchanged"))
 
     @property
@@ -75,13 +75,13 @@ class OutcomeCounts:
         return ", ".join([*outcomes, *(f"{n} {what}" for what, n in others.items() if n)])
 
     def summary(self) -> str:
-        """The counts, the rate and the time, for a person."""
+        """Counts, rate and time, for people."""
         if not self.finished:
             return f"{self.text()}\nnothing new to label"
         return f"{self.text()}\n{self.rate():.1f} images/s in {self.seconds():.1f} s"
 
     def to_dict(self) -> dict[str, float]:
-        """The same as JSON types."""
+        """Counts, rate and time, as JSON types."""
         with self._lock:
             counts = {str(status): self._counts[status] for status in Status}
             unchanged, gone = self._counts["unchanged"], self._counts["gone"]
@@ -98,5 +98,5 @@ class OutcomeCounts:
         }
 
     def rate(self) -> float:
-        """Images that were finished with per second."""
+        """Finished images per second."""
         return self.finished / max(self.seconds(), 1e-9)

@@ -1,4 +1,4 @@
-"""How long each thread has been in its present stage."""
+"""How long each thread has been in its current stage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Stages:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """The calling thread is in a stage while the block runs."""
+        """Note that the calling thread is in a stage while the block runs."""
         key = (threading.get_ident(), name)
         self._since[key] = self._clock()
         try:
@@ -29,29 +29,29 @@ class Stages:
             self._since.pop(key, None)
 
     def threads_in(self, *names: str, longer_than_s: float = 0.0) -> int:
-        """How many threads are in one of these stages, each for longer than so many seconds."""
+        """How many threads have been in one of these stages for longer than `longer_than_s`."""
         until_s = self._clock() - longer_than_s
         stages = list(self._since.items())
         return len({id_ for (id_, name), s in stages if name in names and s <= until_s})
 
     def longest_s(self, name: str) -> float:
-        """For how long the thread that is longest in a stage has been in it; 0.0 where none is."""
+        """Seconds that the longest waiting thread has been in a stage; 0.0 if none is in it."""
         now = self._clock()
         since = [since for (_, stage), since in list(self._since.items()) if stage == name]
         return now - min(since, default=now)
 
     def note_queue_progress(self) -> None:
-        """A worker is done with what it took from the queue, or there is nothing to take."""
+        """Note that a worker has finished a batch, or that no image can be claimed."""
         self._queue_moved_s = self._clock()
 
     def queue_stalled_s(self) -> float:
-        """For how long there was something to take from the queue and no worker was done."""
+        """Seconds since the last `note_queue_progress`."""
         return self._clock() - self._queue_moved_s
 
     def tick(self) -> None:
-        """The coordinator's loop has turned once more."""
+        """Note that the coordinator has begun another round of its loop, or taken a hint."""
         self._ticked_s = self._clock()
 
     def ticked_ago_s(self) -> float:
-        """Seconds since the coordinator's loop has turned."""
+        """Seconds since the last `tick`."""
         return self._clock() - self._ticked_s

@@ -36,7 +36,7 @@ def test_report_with_a_part_not_well_that_is_not_vital_is_degraded() -> None:
     health = Health()
     health.set("metrics", ok=False, is_vital=False)
     assert health.report().status is HealthStatus.DEGRADED
-    assert health.report().reasons == ("metrics: not well",)
+    assert health.report().reasons == ("metrics: not working",)
 
 
 def test_report_on_the_cpu_in_place_of_a_gpu_is_degraded() -> None:

@@ -83,7 +83,7 @@ def test_heartbeat_after_the_last_beat_is_silent_and_has_asked_for_time(address:
     notifier = Notifier({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "10000000"})
     heart = Heartbeat(notifier)
     with listening(address) as server:
-        heart.last()
+        heart.stop()
         heart.beat()
         assert messages(server) == ["EXTEND_TIMEOUT_USEC=25000000"]
 
