@@ -1,4 +1,8 @@
-"""A watch folder at work, as the coordinator sees it: nothing here waits for a file system."""
+"""One watch folder as the coordinator uses it.
+
+Calls to a share are made by other threads. A folder that inotify watches is local, so single files
+in it are looked at, and read, directly.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +25,9 @@ from edge.image_files.read import ImageLimits, read_file
 
 log = logging.getLogger(__name__)
 
-# A call that takes longer is told. A share that reconnects by itself does within two or three.
+# A call that takes longer is logged. A share that reconnects by itself needs two or three seconds.
 HUNG_S: Final = 4.0
-# The longest that a look at one file may hold up the coordinator.
+# Longest time that looking at one file on a share may delay the coordinator.
 _LOOK_S: Final = 1.0
 
 
@@ -46,31 +50,28 @@ class FolderIntake:
             watch_folder, self._watcher, rescan_s=rescan_s, on_found=hints.wake
         )
         self._looks: BoundedCalls[ImageVersion | None] = BoundedCalls(f"look-{watch_folder.id}")
-        # Losses that the last whole scan has made good, once its last chunk was taken.
+        # How many losses of hints came before the last whole scan whose chunks were all taken.
         self._covered = -1
         self._has_warned_hung = False
 
     @property
     def is_scanned(self) -> bool:
-        """Whether the whole folder was scanned, and again after the last loss of hints.
-
-        What was found is taken: nothing of it waits here.
-        """
+        """Whether a whole scan has begun after the last loss of hints and was taken completely."""
         return self._covered >= self._scanner.losses
 
     @property
     def hung_for_s(self) -> float:
-        """How long one call to the folder's file system has not come back."""
+        """Seconds that the current call to the folder's file system has taken; 0.0: no call."""
         return self._scanner.hung_for_s
 
     @property
     def is_hung(self) -> bool:
-        """Whether the folder's file system does not answer: `is_there` is of before."""
+        """Whether a call to the folder's file system hangs; then `is_there` may be outdated."""
         return self.hung_for_s > HUNG_S
 
     @property
     def last_proof_s(self) -> float | None:
-        """Monotonic time at which the watcher last proved itself; None: it is polled."""
+        """Monotonic time of the last probe event that came through; None: the folder is polled."""
         return self._watcher.last_proof_s if self._scanner.is_watching else None
 
     @property
@@ -80,27 +81,31 @@ class FolderIntake:
 
     @property
     def is_there(self) -> bool:
-        """Whether the folder was there when it was last looked at."""
+        """Whether the folder was there at the last look."""
         return self._scanner.is_there
 
     def keep_watching(self) -> None:
-        """See to it that the folder is watched and scanned; say so where it does not answer.
+        """Start the folder's thread if it does not run; log once if the folder does not answer.
 
         Raises:
-            BaseException: what ended the scanner's thread.
+            BaseException: the error that ended the thread.
         """
         self._scanner.start()
         if self._scanner.error:
             raise self._scanner.error
         is_hung = self.is_hung
         if is_hung and not self._has_warned_hung:
-            log.warning("watch folder %s does not answer; waiting for it", self.watch_folder.path)
+            log.warning(
+                "watch folder %s does not answer: a call has hung for %g s; its images wait",
+                self.watch_folder.path,
+                HUNG_S,
+            )
         if self._has_warned_hung and not is_hung:
             log.warning("watch folder %s answers again", self.watch_folder.path)
         self._has_warned_hung = is_hung
 
     def report(self, health: Health, number: int) -> None:
-        """Note how the folder is seen, by its number in the configuration."""
+        """Report the folder's state, by its number in the configuration."""
         health.set_watch(
             number,
             is_there=self.is_there,
@@ -115,7 +120,7 @@ class FolderIntake:
         self._looks.stop()
 
     def note_new_folder(self, folder: bytes) -> None:
-        """A folder appeared: what was put into it first may have come without a hint."""
+        """Scan a new folder: its first files may have come before it was watched."""
         if self._scanner.new_folders.qsize() >= MAX_NEW_FOLDERS:
             self.note_loss()
         else:
@@ -123,12 +128,12 @@ class FolderIntake:
             self._scanner.wake()
 
     def note_loss(self) -> None:
-        """Hints were lost: a scan must find what they meant."""
+        """Note that hints were lost, so that a whole scan is made."""
         self._scanner.losses += 1
         self._scanner.wake()
 
     def next_chunk(self) -> list[ImageVersion]:
-        """The next images that a scan has found."""
+        """The next images that the scan has found; empty if there are none now. Never waits."""
         found = self._scanner.take()
         if found is None:
             return []
@@ -137,13 +142,13 @@ class FolderIntake:
         return found.versions
 
     def seconds_to_next(self) -> float:
-        """Seconds until `next_chunk` has something to do; what comes later wakes `Hints.take`."""
+        """0.0 if `next_chunk` has something to give, else infinite: `Hints.take` is then woken."""
         return 0.0 if self._scanner.has_found else float("inf")
 
     def look(self, path: bytes) -> ImageVersion | None:
-        """The file's present version; None where it cannot be seen now, or a share is silent.
+        """The file's current version; None if it cannot be seen now or the share does not answer.
 
-        A share is scanned every few seconds: what is not seen now is found again by then.
+        The next scan of the share finds the file again.
         """
         if self._scanner.is_watching:
             return self.watch_folder.look(path)
@@ -154,9 +159,9 @@ class FolderIntake:
             return None
 
     def is_complete(self, hint: Hint, limits: ImageLimits) -> bool:
-        """Whether the hint says that nobody writes to the file any more."""
+        """Whether the file is complete: renamed in, or closed after writing and whole."""
         if hint.kind is HintKind.CLOSED:
-            # Some writers close a file and open it again between its parts.
+            # Some writers close a file between its parts, so its content is checked.
             try:
                 return is_whole(read_file(self.watch_folder.image(hint.path), limits).content)
             except (ImageError, TransientError):
@@ -164,7 +169,7 @@ class FolderIntake:
         return hint.kind is HintKind.RENAMED_IN
 
     def require_folder(self) -> None:
-        """Raise StorageError where the folder is not there."""
+        """Raise StorageError if the folder is not there."""
         if not self._scanner.is_there:
             raise StorageError(
                 f"watch folder {self.watch_folder.path} is not there. Mount or create it."

@@ -1,4 +1,7 @@
-"""The queue between the watcher's threads and the coordinator. It may lose, but says so."""
+"""The queue of hints from inotify's threads to the coordinator.
+
+It is bounded. When hints are lost it notes that, so that a rescan finds the files.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-# Hints waiting for the coordinator. It takes some thousands a second; a bulk copy that brings
-# more than this is found by the rescan that follows.
+# The coordinator takes some thousands a second; files of a larger bulk copy are found by a rescan.
 MAX_HINTS: Final = 10_000
 
 
 class HintKind(Enum):
-    """What was seen of a file."""
+    """What happened to a file or folder."""
 
     RENAMED_IN = auto()
     CLOSED = auto()
@@ -24,7 +26,7 @@ class HintKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A path below a watch folder that is worth a look."""
+    """A path below a watch folder where a file or folder may be new."""
 
     folder_id: int
     path: bytes
@@ -49,7 +51,7 @@ class Hints:
             self._queue.put(hint)
 
     def note_loss(self) -> None:
-        """Say that files may have come without a hint."""
+        """Note that files may have come without a hint."""
         self._is_lossy = True
 
     def take_loss(self) -> bool:
@@ -62,11 +64,11 @@ class Hints:
         self._queue.put(None)
 
     def take(self, timeout_s: float) -> Iterator[Hint]:
-        """The hints that are there; waits up to `timeout_s` for the first."""
+        """Take the queued hints; waits up to `timeout_s` for the first."""
         try:
             hint = self._queue.get(timeout=max(timeout_s, 0.0))
             for number in range(MAX_HINTS):
-                # Not after the last one: what is taken is given.
+                # At the loop's end, so that every hint taken from the queue is also yielded.
                 if number:
                     hint = self._queue.get_nowait()
                 if hint is not None:

@@ -1,7 +1,7 @@
-"""Hints: the file system tells of new files at once, mostly. The rescan finds the rest.
+"""Hints from inotify, which reports most new files at once.
 
-Nothing here may be needed for an image to be labelled. Whatever fails ends in a lost hint, and
-a lost hint ends in a rescan.
+They only shorten the wait: any failure here counts as a lost hint, and after a lost hint the rescan
+finds the file.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from daemon.system.mounts import is_on_share
 
 log = logging.getLogger(__name__)
 
-# How often threads and folder are checked, and how soon a refused watch is asked for again.
+# How often threads and folder are checked, and the pause after a watch that failed.
 _CHECK_S: Final = 1.0
 _AFTER_FAILURE_S: Final = 30.0
-# How long an observer may take to end before it is left to itself.
+# Longest wait for the end of an observer, which then ends in the background.
 _CLOSE_S: Final = 2.0
 
 
-# watchdog holds every event behind a file that was moved away, until the file turns up elsewhere
-# below the folder or this has passed: half a second by default, in which a LIS that moves images
-# out as it reads them stops all hints. The halves of a move within the folder come together.
+# After a file is moved away, watchdog holds all events back for this time (default 0.5 s), in case
+# the file appears elsewhere below the folder. A LIS that moves images out would stop all hints.
+# Within the folder both events of a move come together, so a shorter time is enough.
 InotifyMoveEventGrouper.delay = 0.01
 
 
@@ -64,7 +64,7 @@ class _HintHandler(FileSystemEventHandler):
         self._hints = hints
 
     def dispatch(self, event: FileSystemEvent) -> None:
-        """Put a hint; anything unexpected counts as a lost one."""
+        """Add a hint for an event of an image or a folder."""
         kind = self.KINDS.get(type(event))
         is_move = isinstance(event, FileMovedEvent | DirMovedEvent)
         path = os.fsencode(event.dest_path if is_move else event.src_path)
@@ -81,10 +81,10 @@ class _HintHandler(FileSystemEventHandler):
 
 
 class _Observer(InotifyObserver):
-    """An observer that can say whether all of its threads are alive."""
+    """An observer that knows whether all of its threads are alive."""
 
     def __init__(self) -> None:
-        # Only with full events is a file moved in from elsewhere told from one just created.
+        # Otherwise a file moved in from elsewhere is reported as created.
         super().__init__(generate_full_events=True)
 
     def is_working(self) -> bool:
@@ -94,10 +94,10 @@ class _Observer(InotifyObserver):
 
 
 class InotifyWatch:
-    """Watches one folder and starts again whenever it has to.
+    """Watches one folder, and starts again after any failure.
 
-    Threads that live prove nothing: the probe, a file in the daemon's own folder, is touched
-    every second, and its event must come the same way as those of the images.
+    Threads may be alive and deliver nothing. So the probe, a file in the state folder, is touched
+    every second, and its event must arrive through the same observer as those of images.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class InotifyWatch:
 
     @property
     def last_proof_s(self) -> float | None:
-        """Monotonic time at which an event last came through; None: never, or no probe."""
+        """Monotonic time at which the probe's event last arrived; None: never, or no probe."""
         return self._probe.last_seen_s if self._probe else None
 
     @property
@@ -136,7 +136,7 @@ class InotifyWatch:
         return self._identity is not None
 
     def keep_watching(self) -> bool:
-        """Start again if a thread died or the folder is another one; True: a rescan is due.
+        """Start again if a thread died or the folder was replaced; True: a rescan is needed.
 
         A folder that was deleted and made again, or mounted over, has another device or inode
         number and sends no events to the old watch.
@@ -154,7 +154,7 @@ class InotifyWatch:
         self.stop()
         self._identity = identity
         if is_useless:
-            # Another watch would let events go by as well, and those given up may leave threads.
+            # No event ever arrived: a new watch would fail too, and each may leave threads behind.
             self._next_check_s = self._clock() + _AFTER_FAILURE_S
             return True
         if identity is None or not self._may_watch():
@@ -166,14 +166,14 @@ class InotifyWatch:
     def stop(self) -> None:
         """Stop watching."""
         if self._observer is not None:
-            # A handler that hangs holds the lock that `stop` wants, and keeps both.
+            # In a thread: `observer.stop` needs a lock that a handler that hangs may hold.
             closing = threading.Thread(target=_close, args=(self._observer,), daemon=True)
             closing.start()
             closing.join(_CLOSE_S)
             self._observer = None
 
     def _may_watch(self) -> bool:
-        # Asked at every start: a share may be mounted after the daemon has started.
+        # Checked at every start: a share may be mounted after the daemon has started.
         is_auto = self._poll == "auto"
         return self._poll == "never" or (is_auto and not is_on_share(self._watch_folder.path))
 
@@ -197,12 +197,12 @@ class InotifyWatch:
         return True
 
     def _open(self) -> _Observer:
-        # inotify does not follow a watch folder that is itself a symbolic link.
+        # inotify does not follow a watch folder that is a symbolic link.
         folder = Path(os.path.realpath(self._watch_folder.path))
         handler = _HintHandler(self._watch_folder, folder, self._hints)
         observer = _Observer()
         try:
-            # Opened and closed-without-writing are left out: the daemon's own reads cause them.
+            # Without opened and closed-without-writing, which the daemon's own reads cause.
             events = list(_HintHandler.KINDS)
             observer.schedule(handler, str(folder), recursive=True, event_filter=events)
             if self._probe:
@@ -220,24 +220,24 @@ def _close(observer: _Observer) -> None:
 
 
 class LossHandler(logging.Handler):
-    """Hears watchdog's warnings, which are the only sign of an overflow, and prints none.
+    """Takes watchdog's warnings, the only sign of an overflow of inotify's queue, as lost hints.
 
-    They hold the paths of images, and one of them may be 95 kB long.
+    They are not logged: they hold the paths of images, and one may be 95 kB long.
     """
 
     def __init__(self, hints: Hints) -> None:
         super().__init__(logging.WARNING)
         self._hints = hints
 
-    def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002 - its text is not for us
-        """Take any warning as a loss of hints."""
+    def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002 - any warning means a loss
+        """Note that hints were lost."""
         self._hints.note_loss()
 
 
 def listen_for_losses(hints: Hints) -> None:
-    """Route what the watchdog library logs to `hints`."""
+    """Note lost hints in `hints` whenever the watchdog library logs a warning."""
     library = logging.getLogger("watchdog")
     library.handlers = [LossHandler(hints)]
     library.propagate = False
-    # It also warns through `warnings`, of folders that it watches already.
+    # It also uses `warnings`, for folders that it watches already.
     warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\.")

@@ -1,4 +1,4 @@
-"""A file of the daemon's own whose events prove that those of the images would come."""
+"""A file in the state folder whose events show that inotify's events arrive."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from daemon.system.mounts import is_on_share
 
 log = logging.getLogger(__name__)
 
-# Touches without an event, a second apart, after which the watcher counts as dead. Counted, and
-# not timed: a process that was stopped for a while has missed nothing.
+# After so many touches without an event, a second apart, the watch counts as dead. Counted, not
+# timed, as a process that was stopped for a while has missed nothing.
 MAX_MISSED: Final = 3
 PROBE_NAME: Final = "canary"
 
 
 class InotifyProbe(FileSystemEventHandler):
-    """Touched by the watch's owner, seen by the watch's dispatcher.
+    """The probe of one watch: `touch` causes an event, `dispatch` receives it.
 
-    It lies in the daemon's state folder, because nothing is written to a watch folder. On a file
-    system without events it is not used, and the health of threads is all that is known.
+    The file is in the state folder, as nothing is written to a watch folder. On a file system
+    without events it is not used; then only the threads are checked.
     """
 
     def __init__(self, state_dir: Path, name: str, *, clock: Clock = time.monotonic) -> None:
@@ -40,16 +40,16 @@ class InotifyProbe(FileSystemEventHandler):
 
     @property
     def is_missed(self) -> bool:
-        """Whether the watch has let its last events go by."""
+        """Whether the last touches brought no event."""
         return self._missed >= MAX_MISSED
 
     @property
     def is_useless(self) -> bool:
-        """Whether the watch has let all of its events go by since it began."""
+        """Whether no touch has brought an event since the watch began."""
         return self.is_missed and not self._has_proof
 
     def join(self, observer: BaseObserver) -> None:
-        """Be watched by this observer as well, from now on."""
+        """Have this observer watch the probe as well."""
         self._missed = 0
         self._has_proof = False
         self._is_watched = False
@@ -68,7 +68,7 @@ class InotifyProbe(FileSystemEventHandler):
         """Cause an event, and count it as missed until it is seen."""
         if not self._is_watched:
             return
-        # Counted first: the event may be here before the next line.
+        # Counted first, as the event may arrive before the next line.
         self._missed += 1
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
@@ -78,12 +78,12 @@ class InotifyProbe(FileSystemEventHandler):
             self._warn_once(f"cannot be written ({error.strerror})")
 
     def dispatch(self, event: FileSystemEvent) -> None:  # noqa: ARG002 - any event will do
-        """Take an event as the proof."""
+        """Note that an event has arrived."""
         self.last_seen_s = self._clock()
         self._has_proof = True
         self._missed = 0
 
     def _warn_once(self, why: str) -> None:
         if not self._has_warned:
-            log.warning("state_dir %s: whether the events of files come is not checked", why)
+            log.warning("state_dir %s, so it is not checked whether inotify reports new files", why)
         self._has_warned = True

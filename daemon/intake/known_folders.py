@@ -1,8 +1,8 @@
-"""What a quick scan needs to know: which folders have changed since they were listed.
+"""Which folders have changed since they were listed, for quick scans.
 
-A new file, a rename and a hard link change the time of their folder, so that one look at each
-folder says where new files are, without a look at those that are known. A file that is replaced
-in place changes no folder: that is for the hints and the whole scan.
+A new file, a rename and a hard link change their folder's mtime. So one look at each folder shows
+where new files are. A file that is overwritten in place changes no folder: hints and the whole scan
+find it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from typing import Final
 
 from daemon.system.clock import Clock
 
-# The kernel stamps files with the time of its last tick, and some file systems round to two
-# seconds: a folder that changed so shortly before it was listed may look the same after another
-# change.
+# Times of files are coarse, up to two seconds. A folder that changed this shortly before it was
+# listed may show the same mtime after another change, so it is listed again.
 GRAIN_S: Final = 2.0
 
 
@@ -31,7 +30,7 @@ class _Listed:
 
 
 class KnownFolders:
-    """The folders below a watch folder, each with its time at its last listing."""
+    """The folders below a watch folder, each with its mtime at its last listing."""
 
     def __init__(self, *, clock: Clock, wall_clock: Clock = time.time) -> None:
         self._clock = clock
@@ -42,11 +41,11 @@ class KnownFolders:
         return folder in self._folders
 
     def note(self, folder: bytes, status: os.stat_result) -> None:
-        """Remember a folder that is about to be listed."""
+        """Remember a folder just before it is listed."""
         before, now_s = self._folders.get(folder), self._clock()
         relist_until_s = before.relist_until_s if before else 0.0
         if before is None:
-            # Only here the wall clock has a say. Where it is wrong, the whole scan remains.
+            # The only use of the wall clock. If it is wrong, the whole scan still finds the files.
             is_young = abs(self._wall_clock() - status.st_mtime) <= GRAIN_S
         else:
             is_young = (before.inode, before.mtime_ns) != (status.st_ino, status.st_mtime_ns)
@@ -59,12 +58,12 @@ class KnownFolders:
         self._folders.pop(folder, None)
 
     def keep_only(self, folders: set[bytes]) -> None:
-        """Drop every folder that a whole scan has not seen."""
+        """Drop every folder that the last whole scan has not seen."""
         for folder in self._folders.keys() - folders:
             del self._folders[folder]
 
     def changed(self, base: bytes) -> Iterator[tuple[bytes, int]]:
-        """Folders to list again, each with the time since when files in it are new.
+        """Yield folders to list again, each with the ctime, in ns, from which its files are new.
 
         Args:
             base: the watch folder's path, with a slash at its end.
@@ -82,10 +81,9 @@ class KnownFolders:
 
 
 def _new_since_ns(listed: _Listed, status: os.stat_result) -> int:
-    """The change time from which on a file may be new.
+    """The ctime from which a file may be new, in ns.
 
-    Another folder under the old name is new as a whole, and so is one whose time went back,
-    together with the clock.
+    0, so that all files count, for another folder of this name and where the clock was set back.
     """
     if status.st_ino != listed.inode or status.st_mtime_ns < listed.mtime_ns:
         return 0

@@ -1,4 +1,4 @@
-"""The rescan that finds every image, whatever the watcher missed."""
+"""The rescan of a watch folder, which finds every image, also without hints."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ log = logging.getLogger(__name__)
 
 # Files per chunk: one journal query and at most one transaction each.
 CHUNK: Final = 500
-# A new folder is scanned again after the watcher had time to miss something in it.
+# A new folder is scanned after this time: files that came before inotify watched it gave no hint.
 NEW_FOLDER_DELAY_S: Final = 1.0
-# More new folders than this at once are cheaper to find by a whole scan.
+# For more new folders than this a whole scan is cheaper.
 MAX_NEW_FOLDERS: Final = 1000
-# A scan may take at most this share of the time between two scans, however large the tree.
+# Largest share of the time that scans take, however large the tree.
 MAX_LOAD: Final = 0.1
-# A call that takes longer is waiting for a server, and is no load: a share that hung for a minute
-# is not to be left alone for ten.
+# Of a longer call only this much counts as load, as the rest is waiting for a server: after a share
+# hung for a minute the next scan must not wait ten minutes.
 STALL_S: Final = 0.1
 
 OnError: TypeAlias = Callable[[bytes, OSError], None]
@@ -50,14 +50,14 @@ def image_files(
     on_folder: Callable[[bytes], None] = lambda _folder: None,
     on_passed_over: OnPassedOver = _ignore,
 ) -> Iterator[ImageVersion]:
-    """Every image below a watch folder, without ever holding the list of them.
+    """Yield every image below a watch folder, in bounded memory.
 
     Args:
         watch_folder: the watch folder.
-        on_error: gets each folder that could not be read.
-        start: a folder below the watch folder to begin with.
-        on_folder: gets each folder before it is listed; may raise OSError.
-        on_passed_over: gets what is no image.
+        on_error: called with each folder that could not be read.
+        start: the folder to begin with, relative to the watch folder.
+        on_folder: called with each folder before it is listed; may raise OSError.
+        on_passed_over: called with each file or folder that is left out.
     """
     pending = [start]
     while pending:
@@ -78,7 +78,7 @@ def _list(
     since_ns: int = 0,
     on_passed_over: OnPassedOver = _ignore,
 ) -> Iterator[ImageVersion]:
-    """The images of one folder that changed in any way since `since_ns`."""
+    """Yield the images of one folder whose ctime is `since_ns` or later; adds its subfolders."""
     with os.scandir(os.fsencode(watch_folder.path) + b"/" + folder) as entries:
         for entry in entries:
             name = comparable(entry.name)
@@ -94,7 +94,7 @@ def _list(
                 except FileNotFoundError:
                     continue
                 except OSError as error:
-                    on_error(folder, error)  # the others of its folder are listed all the same
+                    on_error(folder, error)
                     continue
                 if status.st_ctime_ns >= since_ns:
                     yield watch_folder.version(path, status)
@@ -110,7 +110,7 @@ def _pass_over(
     reason: Reason,
     on_passed_over: OnPassedOver,
 ) -> None:
-    # Of a process that was killed, in a folder that was renamed before the next start.
+    # A temporary file that a killed process left in a folder that was renamed since.
     remove_if_stale(watch_folder.image(folder), os.fsdecode(name))
     on_passed_over(reason, name)
 
@@ -130,14 +130,14 @@ class _Kind(Enum):
 class Rescan:
     """The recurring scan of one watch folder, a chunk at a time.
 
-    The whole scan is the truth. Between two of them a quick scan lists again the folders that
-    changed, where the file system keeps the times of its folders.
+    Whole scans find every image. Between two of them quick scans list only the folders that
+    changed, which works where the file system keeps the mtime of folders.
     """
 
     def __init__(self, watch_folder: WatchFolder, *, clock: Clock = time.monotonic) -> None:
         self.watch_folder = watch_folder
         self.completed = 0
-        # When the scan last came on: what hangs in the file system does not.
+        # When the last file or folder was found, to tell a long scan from a call that hangs.
         self.progress_s = clock()
         self._clock = clock
         self._due_s = clock()
@@ -160,7 +160,7 @@ class Rescan:
         return self._files is not None
 
     def request(self, delay_s: float = 0.0) -> None:
-        """Ask for a whole scan; one that is running does not count."""
+        """Ask for a whole scan in `delay_s` seconds, also while one is running."""
         self._due_s = min(self._due_s, self._clock() + delay_s)
 
     def request_folder(self, folder: bytes) -> None:
@@ -176,11 +176,11 @@ class Rescan:
         return 0.0 if self.is_running else max(0.0, due_s - self._clock())
 
     def next_chunk(self, interval_s: float, *, quick_s: float | None = None) -> list[ImageVersion]:
-        """The next files of the scan that is running or due; none where no scan is due.
+        """The next files of the scan that is running or due; empty if no scan is due.
 
         Args:
-            interval_s: from the end of a whole scan to the next one.
-            quick_s: the same for quick scans; None: none.
+            interval_s: seconds from the end of a whole scan to the next one.
+            quick_s: the same for quick scans; None: no quick scans.
         """
         files = self._files = self._files or self._next_scan()
         if files is None:
@@ -267,12 +267,12 @@ class Rescan:
 
     def _note_error(self, folder: bytes, error: OSError) -> None:
         self._known.forget(folder)
-        # A folder that was deleted since its parent was read holds no images.
+        # Not an error: a folder that was deleted after its parent was listed.
         if not folder or not isinstance(error, FileNotFoundError):
             self._errors.append(error)
 
     def _report_passed_over(self) -> None:
-        """Keep the counts, and say once that files of a suffix look like images and are none."""
+        """Keep the counts; log each suffix once that looks like an image and is left out."""
         self.passed_over = self._passing.result()
         suffixes = self.passed_over.images
         if not self._warned_suffixes.issuperset(suffixes):
@@ -284,7 +284,7 @@ class Rescan:
             self._warned_suffixes |= frozenset(suffixes)
 
     def _report_errors(self) -> None:
-        """Say once that folders cannot be read, and once that they can again."""
+        """Log once that folders cannot be read, and once that they can again."""
         found = f"{len(self._errors)} of its folders" if self._errors else None
         if found and self.watch_folder.identity() is None:
             found = "it"

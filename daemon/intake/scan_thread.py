@@ -1,8 +1,8 @@
-"""The thread that does one watch folder's work on the file system.
+"""The thread that scans and watches one watch folder.
 
-A call to a share whose server is silent may hang for ever and cannot be ended. Here it holds up
-the images of this one folder, not the coordinator: what the thread finds goes into a short
-queue, and what the coordinator wants is left as a wish.
+A call to a share whose server does not answer may hang for ever and cannot be cancelled. In this
+thread it delays the images of one folder, not the coordinator. The thread passes what it finds
+through a short queue; the coordinator leaves requests in attributes.
 """
 
 from __future__ import annotations
@@ -24,32 +24,36 @@ from daemon.system.clock import Clock
 
 log = logging.getLogger(__name__)
 
-# Between two scans of a folder that sends no hints.
+# Time between two whole scans of a folder without hints.
 POLL_S: Final = 2.0
-# Between two looks at the folders of one that does.
+# Time between two quick scans of a folder with hints.
 QUICK_S: Final = 1.0
-# Hints that were lost ask for a rescan, but a flood of them for no more than one a second.
+# Delay of the rescan after hints were lost, so that many losses cause one scan a second.
 LOSS_RESCAN_S: Final = 1.0
-# Chunks that may wait for the coordinator; then the scan waits, and the memory does not grow.
+# While so many chunks wait for the coordinator, the scan waits, so that memory stays bounded.
 _MAX_CHUNKS: Final = 4
-# The longest rest, within which the watch is looked after.
+# The thread checks the watch at least this often.
 _REST_S: Final = 0.5
-# A thread that does not hang ends within one chunk.
+# A thread that does not hang ends within this time.
 _STOP_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A part of a scan. `covers`: it ends a whole scan, begun after so many losses of hints."""
+class ScanChunk:
+    """Images found by a scan.
+
+    `covers` is set in the last chunk of a scan: how many losses of hints came before the scan.
+    """
 
     versions: list[ImageVersion]
     covers: int | None
 
 
 class ScanThread:
-    """Scans and watches one folder on a thread of its own, from `start` until `stop`.
+    """Scans and watches one folder in its own thread, from `start` until `stop`.
 
-    `losses` and `new_folders` are the wishes of the coordinator; all else belongs to the thread.
+    The coordinator writes `losses`, the number of losses of hints so far, and `new_folders`, then
+    calls `wake`. Everything else belongs to the thread.
     """
 
     def __init__(
@@ -74,7 +78,7 @@ class ScanThread:
         self._scan = Rescan(watch_folder, clock=clock)
         self._losses_seen = 0
         self._covers = 0
-        self._found: queue.Queue[Found] = queue.Queue(_MAX_CHUNKS)
+        self._found: queue.Queue[ScanChunk] = queue.Queue(_MAX_CHUNKS)
         self._busy_since_s: float | None = None
         self._stopping = threading.Event()
         self._wake = threading.Event()
@@ -84,7 +88,7 @@ class ScanThread:
 
     @property
     def hung_for_s(self) -> float:
-        """How long the thread has been inside one call to the file system."""
+        """Seconds that the thread has been inside one call to the file system."""
         since_s = self._busy_since_s
         if since_s is None:
             return 0.0
@@ -92,32 +96,32 @@ class ScanThread:
 
     @property
     def passed_over(self) -> PassedOver | None:
-        """What the last whole scan passed over; None: there was none yet."""
+        """What the last whole scan left out; None before the first."""
         return self._scan.passed_over
 
     @property
     def has_found(self) -> bool:
-        """Whether `take` has something."""
+        """Whether `take` would give a chunk."""
         return not self._found.empty()
 
     def start(self) -> None:
-        """Start the thread, once."""
+        """Start the thread, unless it was started."""
         if self._thread.ident is None:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; one that hangs is left behind, and ends with the process."""
+        """End the thread. One that hangs is not waited for; it ends with the process."""
         self._stopping.set()
         self._wake.set()
         if self._thread.is_alive() and self.hung_for_s < _STOP_S:
             self._thread.join(_STOP_S)
 
     def wake(self) -> None:
-        """Have the thread look at its wishes now."""
+        """Make the thread look at its requests now."""
         self._wake.set()
 
-    def take(self) -> Found | None:
-        """What was found next; never waits."""
+    def take(self) -> ScanChunk | None:
+        """The next chunk, or None. Never waits."""
         try:
             found = self._found.get_nowait()
         except queue.Empty:
@@ -152,7 +156,7 @@ class ScanThread:
             self._scan.request_folder(self.new_folders.get())
 
     def _go_on_scanning(self) -> bool:
-        """Find the next chunk; False where no scan is due."""
+        """Find the next chunk; False if no scan is due."""
         if self._scan.seconds_to_next() > 0:
             return False
         if not self._scan.is_running:
@@ -166,8 +170,8 @@ class ScanThread:
         if is_end:
             self.is_there = self._watch_folder.identity() is not None
         if versions or is_end:
-            # Never full: this thread alone puts, and has looked.
-            self._found.put_nowait(Found(versions, self._covers if is_end else None))
+            # Never full: only this thread puts, and it has checked before.
+            self._found.put_nowait(ScanChunk(versions, self._covers if is_end else None))
             self._on_found()
         return True
 

@@ -1,9 +1,8 @@
-"""When is a file complete? A tracker without a file system, on a clock that never jumps.
+"""Waits until files are complete. Uses monotonic time and makes no calls to the file system.
 
-A file that was renamed in, or closed after writing and whole, is ready at once and never comes
-here. All others are ready when size and mtime were quiet for `settle_s`. The last word has the
-strict decode: what was quiet and turns out not to be whole is looked at once more after
-`grace_s` before it is rejected.
+A file that was renamed in, or closed after writing and whole, is recorded at once. All others are
+complete when size and mtime have not changed for `settle_s`. The strict decode decides: a file that
+is then not whole is tried once more after `grace_s`, then rejected.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from edge.failpoints import failpoint
 
 Look: TypeAlias = Callable[[ImageVersion], ImageVersion | None]
 
-# A copy that stalls goes on or fails within the retries of TCP and of the SMB client, some ten
-# to twenty seconds; with the default settle_s of 2 this waits 20. A file completed later than
-# that is a new version and is labelled anew, so that patience only avoids a passing rejection.
+# A stalled copy goes on or fails within the retries of TCP and SMB, 10 to 20 seconds; with the
+# default settle_s of 2 the grace period is 20 s. A file that is completed later is a new version
+# and is labelled then: the grace period only avoids a temporary rejection.
 GRACE_FACTOR: Final = 10
 
-# Files that may be unsettled at once. An analyzer writes a few at a time; more than this come
-# from a bulk copy, which the scan then reads no faster than it settles.
+# An analyzer writes a few files at a time. During a larger bulk copy the scan waits for files to
+# settle.
 CAPACITY: Final = 10_000
 
 
@@ -37,7 +36,7 @@ class _Unsettled:
 
 
 class SettleTracker:
-    """Files that someone may still be writing to."""
+    """Files that may still be written to."""
 
     def __init__(
         self, settle_s: float, *, clock: Clock = time.monotonic, wall_clock: Clock = time.time
@@ -53,7 +52,7 @@ class SettleTracker:
 
     @property
     def grace_s(self) -> float:
-        """How long a file that is not whole must be unchanged before it is rejected."""
+        """How long an incomplete file must be unchanged before it is rejected, in seconds."""
         return self._settle_s * GRACE_FACTOR
 
     @property
@@ -62,24 +61,24 @@ class SettleTracker:
         return len(self._files) >= CAPACITY
 
     def is_quiet_by_mtime(self, version: ImageVersion) -> bool:
-        """Whether the file's own mtime says that it was quiet for `settle_s`.
+        """Whether the file's mtime is at least `settle_s` ago.
 
-        The wall clock or a server's clock may be wrong, but then only the strict decode comes
-        early, and a file that is not whole is looked at again.
+        If the wall clock or the server's clock is wrong, the file is decoded too early; if it is
+        not whole then, it is tried again.
         """
         return self._wall_clock() - version.mtime_ns / 1e9 >= self._settle_s
 
     def watch(self, version: ImageVersion) -> None:
-        """Start the quiet period of a file, or start it again if the file has changed."""
+        """Start the wait for a file, or start it again if the file has changed."""
         known = self._files.get((version.folder_id, version.path))
         if known is None or known.version != version:
             self._restart(version, known.first_seen_s if known else self._clock())
 
     def take_settled(self, look: Look) -> list[ImageVersion]:
-        """Remove and return the files that were quiet for `settle_s`.
+        """Remove and return the files that have not changed for `settle_s`.
 
         Args:
-            look: the file's present version, None where it is gone.
+            look: gives the file's current version, None if it is gone.
         """
         settled = []
         for entry in self._due():
@@ -95,13 +94,13 @@ class SettleTracker:
         return settled
 
     def seconds_to_next(self) -> float:
-        """Seconds until the next file may be settled; infinite when there is none."""
+        """Seconds until the next file may be settled; infinite if there is none."""
         for entry in self._files.values():
             return max(0.0, entry.quiet_since_s + self._settle_s - self._clock())
         return float("inf")
 
     def all_keep_changing(self) -> bool:
-        """Whether every file left has kept changing for longer than `grace_s`."""
+        """Whether every file left was first seen longer than `grace_s` ago, so still changes."""
         latest = self._clock() - self.grace_s
         return all(entry.first_seen_s < latest for entry in self._files.values())
 
