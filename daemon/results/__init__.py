@@ -1,1 +1,1 @@
-"""Sidecars on the disk: where they go, whose names are taken, and what happens in an outage."""
+"""Writing sidecars: their destination, names that are taken, and outages."""

@@ -1,4 +1,4 @@
-"""Where sidecars go: is that place there, and is it the one that the daemon started with?"""
+"""The destination of sidecars: whether it is there, and is still the folder of the start."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from edge.errors import StorageError
 from edge.files.atomic import storage_errors
 from edge.files.open_folder import OpenFolder, open_real_folder
 
-# Not a sign that the folder is away.
-_THERE: Final = OUT_OF_RESOURCES | {errno.EACCES}
+# Errors on opening a folder that do not mean that it is away.
+_NOT_AWAY: Final = OUT_OF_RESOURCES | {errno.EACCES}
 
 
 class Destination:
-    """The results folder, or with None the folders of the images.
+    """The results folder, or the folders of the images.
 
-    A share that is not mounted leaves its mount point behind, an empty local folder. Results
-    written there would be hidden as soon as the share is back.
+    When a share is unmounted, its mount point remains as an empty local folder. Sidecars written
+    there would be hidden as soon as the share is mounted again, so they are refused.
     """
 
     def __init__(self, folder: Path | None, watch_folders: Iterable[Path] = ()) -> None:
-        """Remember the folder as it is now. A watch folder that does not answer counts as away.
+        """Remember the folders as they are now. A watch folder that does not answer may come later.
 
         Args:
-            folder: the results folder; None: beside the images.
-            watch_folders: where images lie.
+            folder: the results folder; None: sidecars go beside the images.
+            watch_folders: the folders of the images.
 
         Raises:
             StorageError: the results folder is not there or does not answer.
@@ -54,17 +54,16 @@ class Destination:
 
     @property
     def is_beside(self) -> bool:
-        """Whether sidecars lie beside their images."""
+        """Whether sidecars go beside their images."""
         return self._folder is None
 
     def open(self, folder: Path) -> OpenFolder:
-        """Open a folder that sidecars are written to; in a results folder it is made.
+        """Open a folder for sidecars; below the results folder it is made if it is missing.
 
-        Beside the images none is made: the image was there a moment ago, and its folder is not to
-        be made again without it.
+        Beside the images no folder is made: if it is gone, so is the image.
 
         Raises:
-            StorageError: the place is away, or the disk refuses.
+            StorageError: the destination is away, or the folder cannot be opened or made.
         """
         base = self._base_of(folder)
         with base.open() as opened, storage_errors("open", folder):
@@ -73,10 +72,10 @@ class Destination:
 
     @contextmanager
     def held(self, trees: Iterable[Path]) -> Iterator[None]:
-        """Make the trees of the watch folders, and keep a second daemon from them in the block.
+        """Make the results folders of the watch folders, and lock out a second daemon in the block.
 
         Raises:
-            InUseError: another daemon holds a watch folder or a tree.
+            InUseError: another daemon has locked a watch folder or a results folder.
         """
         trees = tuple(trees)
         self._make_all(trees)
@@ -84,7 +83,7 @@ class Destination:
             yield
 
     def hold(self, folders: Iterable[Path]) -> None:
-        """Lock the trees of these folders again, where an outage released their locks.
+        """Lock these folders again if an outage has released the locks.
 
         Raises:
             InUseError: another daemon has locked them meanwhile.
@@ -94,25 +93,25 @@ class Destination:
             self._locks.require(folders)
 
     def release(self) -> None:
-        """Give the locks of the trees back, so that a failing disk can be unmounted."""
+        """Release the locks of the results folders, so that a failing disk can be unmounted."""
         if self._locks is not None:
             self._locks.release()
 
     def _make_all(self, trees: Iterable[Path]) -> None:
-        """Make what is not there yet; waits no longer than for an answer."""
+        """Make the folders that are missing; waits a few seconds at most."""
         call_each({tree: partial(self._make, tree) for tree in trees}, ANSWER_S, "results-trees")
 
     def require(self, folders: Iterable[Path]) -> None:
-        """Have what was written to `folders` be at the place where it was meant to be.
+        """Check that the destination of `folders` is still there, after they were written to.
 
         Raises:
-            StorageError: the place is away meanwhile.
+            StorageError: it was unmounted or replaced meanwhile.
         """
         for base in {self._base_of(folder) for folder in folders}:
             base.open().close()
 
     def _make(self, tree: Path) -> None:
-        # What refuses now is said when something is written there.
+        # Errors are logged when a sidecar is written there.
         with suppress(StorageError):
             self.open(tree).close()
 
@@ -120,14 +119,14 @@ class Destination:
         return next(base for base in self._bases.values() if folder.is_relative_to(base.path))
 
     def _look(self, place: Path) -> str | None:
-        """Remember a place; gives what is wrong with the results folder."""
+        """Remember a folder; returns what is wrong with it, if it is the results folder."""
         problem = results_problem(place) if place == self._folder else None
         self._bases[place].remember()
         return problem
 
 
 class _Base:
-    """A folder of the configuration. One that is a link there may be one, but no other."""
+    """A configured folder. It may be a link, if the link's target stays the same."""
 
     def __init__(self, path: Path, name: str) -> None:
         self.path = path
@@ -136,7 +135,7 @@ class _Base:
         self._real: Path | None = None
 
     def remember(self) -> None:
-        """Note what the folder is now, where it is there."""
+        """Remember the folder's file system and real path, if it is there."""
         try:
             self._mount.is_unmounted(self.path.stat())
             self._real = Path(os.path.realpath(self.path))
@@ -144,10 +143,10 @@ class _Base:
             return
 
     def open(self) -> OpenFolder:
-        """Open it.
+        """Open the folder.
 
         Raises:
-            StorageError: it is away, or somebody has put a link in its place.
+            StorageError: it is away, or was replaced by a link to another folder.
         """
         if self._real is None:
             self.remember()
@@ -167,19 +166,19 @@ class _Base:
             try:
                 return open_real_folder(real)
             except OSError as error:
-                if error.errno in _THERE:
+                if error.errno in _NOT_AWAY:
                     raise
                 return None
 
     def _error(self, text: str) -> StorageError:
-        # The cause stands for the message in the log, which must not name the folder of an image.
+        # The log shows the cause instead of the message, which may name an image's folder.
         error = StorageError(f"{text}: {self.path}. Mount it again.")
         error.__cause__ = OSError(errno.ENOTCONN, text)
         return error
 
 
 def results_problem(folder: Path) -> str | None:
-    """What is wrong with a configured results folder before the start; None: nothing."""
+    """What is wrong with a results folder, and what to do; None: nothing."""
     try:
         if folder.is_dir():
             return None

@@ -1,4 +1,4 @@
-"""When sidecars cannot be written: which folders refuse, what is said, and what is let go of."""
+"""Outages: when sidecars cannot be written, which folders refuse, and when to try again."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from edge.errors import StorageError
 
 log = logging.getLogger(__name__)
 
-# Of a folder that refuses, one image is tried this often while the others wait.
+# One image of a folder that refuses, its probe, is tried this often while the others wait.
 _PROBE_S: Final = 2.0
-# In so many folders at once: each try labels an image in vain.
+# Most probes in this time, over all folders: each labels an image for nothing.
 _PROBES: Final = 8
-# Without a new refusal for longer than a probe waits, trouble is over.
+# An outage ends when nothing was refused for this many probe intervals.
 _CALM: Final = 1.25
-# A disk at its brim goes on refusing now and then: the same reason is said this often.
+# An almost full disk refuses now and then: the same reason is logged at most this often.
 _QUIET_S: Final = 60.0
-# Folders that are remembered. Any others begin with the first delay again.
+# Most folders remembered; others begin with the first delay again.
 _MAX_FOLDERS: Final = 10_000
-# After so many of the longest delays a folder has nothing that is tried again.
+# A folder is forgotten after so many of the longest delays, as no image is tried there any more.
 _LONG_DELAYS: Final = 10
 
 
@@ -41,12 +41,13 @@ class _Refusal:
 
 
 class Outage:
-    """Whether sidecars can be written, and who is told. Safe to use from any thread.
+    """Whether sidecars can be written now. Safe to use from any thread.
 
-    Trouble begins when a folder refuses. While it lasts one image of a folder is tried at short
-    intervals, and the others wait until a folder that refused takes its sidecars. It ends when
-    some were written and no other folder refused for longer than such an interval. A folder that
-    goes on refusing while others take theirs is no trouble of its own: health names it.
+    An outage begins when a folder refuses that did not refuse before. During it one image of each
+    folder, the probe, is tried every two seconds; the others wait until a folder that refused
+    takes sidecars. The outage ends when sidecars were written and none was refused for a little
+    longer than a probe's interval. A folder that goes on refusing while others work is no outage:
+    only the health shows it.
     """
 
     def __init__(
@@ -54,46 +55,48 @@ class Outage:
         destination: Destination,
         health: Health,
         policy: RetryPolicy,
-        on_freed: Callable[[], object],
+        on_recovered: Callable[[], object],
         *,
         clock: Clock = time.monotonic,
     ) -> None:
-        """Know of none.
+        """Begin without an outage.
 
         Args:
-            destination: whose locks are released while nothing can be written there.
-            health: told.
-            policy: how long images wait.
-            on_freed: has the images that wait tried now.
-            clock: monotonic.
+            destination: its locks are released during an outage, so that the disk can be unmounted.
+            health: shows the outage.
+            policy: the delays of images.
+            on_recovered: sets the images that wait to be tried now.
+            clock: monotonic seconds.
         """
         self._destination = destination
         self._health = health
         self._policy = policy
-        self._on_freed = on_freed
+        self._on_recovered = on_recovered
         self._clock = clock
-        # Beginning and end come in the order of what they follow from.
+        # Held while the state changes and is logged, so that log lines come in the right order.
         self._order = threading.Lock()
         # In the order of the last failure.
         self._refusing: dict[Path, _Refusal] = {}
+        # Times of the last probes.
         self._probes: deque[float] = deque([float("-inf")] * _PROBES, _PROBES)
-        self._written_s = self._freed_s = float("-inf")
-        # The last refusal, and the last by a folder that was not known to refuse.
+        self._written_s = self._recovered_s = float("-inf")
+        # The last refusal, and the last by a folder that did not refuse before.
         self._refused_s = self._begun_s = float("-inf")
         self._is_on = False
-        self._is_said = False
-        self._said: tuple[str | None, float] = (None, float("-inf"))
+        self._is_logged = False
+        # Reason and time of the last log line.
+        self._last_logged: tuple[str | None, float] = (None, float("-inf"))
         self._has_lost_lock = False
 
     def begin_write(self, folders: Collection[Path]) -> float:
-        """Hold the locks, which trouble lets go of; gives the time, for `written`.
+        """Take the locks again if an outage has released them; returns the time, for `written`.
 
         Args:
-            folders: that are written to.
+            folders: the folders that are written to.
 
         Raises:
-            InUseError: another daemon has taken the results meanwhile.
-            StorageError: they cannot be held.
+            InUseError: another daemon has locked the results meanwhile.
+            StorageError: the folders cannot be locked.
         """
         try:
             self._destination.hold(folders)
@@ -106,7 +109,7 @@ class Outage:
         return self._clock()
 
     def refused(self, folder: Path, reason: str) -> float:
-        """Note that sidecars cannot be written to a folder; gives how long its image waits."""
+        """Note that a folder refused sidecars; returns the seconds that its image waits."""
         with self._order:
             now_s = self._refused_s = self._clock()
             refusal, is_known = self._count(folder, now_s)
@@ -114,7 +117,7 @@ class Outage:
                 self._is_on, self._begun_s = True, now_s
             if self._is_on:
                 self._destination.release()
-                self._say(reason)
+                self._log_once(reason)
             self._update_health()
             return self._delay_s(refusal, now_s)
 
@@ -122,8 +125,9 @@ class Outage:
         """Note that sidecars were written to these folders.
 
         Args:
-            folders: that took them.
-            since_s: when the write began. One that trouble has overtaken proves nothing.
+            folders: the folders written to.
+            since_s: the result of `begin_write` before the write. If a folder refused since then,
+                this success does not end the outage.
         """
         if not (self._is_on or self._refusing):
             self._written_s = self._clock()
@@ -136,12 +140,12 @@ class Outage:
             for folder in folders:
                 self._refusing.pop(folder, None)
             if len(self._refusing) < known:
-                self._free()
+                self._retry_waiting()
             self._end_if_calm()
             self._update_health()
 
     def review(self) -> None:
-        """End what is over, and forget folders whose images are gone. Never waits."""
+        """End an outage that is over, and forget old folders. Never waits."""
         if (self._is_on or self._refusing) and self._order.acquire(blocking=False):
             try:
                 self._drop_old()
@@ -159,7 +163,7 @@ class Outage:
         return min(_PROBE_S, self._policy.max_delay_s)
 
     def _count(self, folder: Path, now_s: float) -> tuple[_Refusal, bool]:
-        """The folder's failures in a row, and whether it was known to refuse."""
+        """Count a failure of a folder; returns its failures, and whether there were any before."""
         self._drop_old()
         before = self._refusing.pop(folder, None)
         refusal = before or _Refusal(0, now_s, now_s)
@@ -168,7 +172,7 @@ class Outage:
         return refusal, before is not None
 
     def _delay_s(self, refusal: _Refusal, now_s: float) -> float:
-        """How long the image waits that was refused: briefly, where it is its folder's probe."""
+        """Seconds that the refused image waits: few if it becomes its folder's probe."""
         if refusal.probe_s > now_s or self._probes[0] > now_s - self._probe_s:
             return self._policy.max_delay_s
         delay_s = min(self._policy.delay_s(refusal.failures), self._probe_s)
@@ -184,27 +188,27 @@ class Outage:
                 break
             del self._refusing[folder]
 
-    def _free(self) -> None:
-        """Have the images that wait tried now; not for each that a disk at its brim takes."""
-        if self._clock() - self._freed_s >= self._probe_s:
-            self._freed_s = self._clock()
-            self._on_freed()
+    def _retry_waiting(self) -> None:
+        """Have the waiting images tried now, at most once per probe interval."""
+        if self._clock() - self._recovered_s >= self._probe_s:
+            self._recovered_s = self._clock()
+            self._on_recovered()
 
     def _end_if_calm(self) -> None:
         is_calm = self._clock() - self._begun_s > _CALM * self._probe_s
         if self._is_on and is_calm and self._written_s > self._refused_s:
             self._is_on = False
-            if self._is_said:
+            if self._is_logged:
                 log.warning("sidecars can be written again")
-            self._is_said = False
+            self._is_logged = False
 
-    def _say(self, reason: str) -> None:
-        said, at_s = self._said
-        if self._is_said or (reason == said and self._clock() - at_s < _QUIET_S):
+    def _log_once(self, reason: str) -> None:
+        last_reason, at_s = self._last_logged
+        if self._is_logged or (reason == last_reason and self._clock() - at_s < _QUIET_S):
             return
         # Without the error's own text, which holds the image's path.
         log.error("sidecars cannot be written (%s); their images wait until they can", reason)
-        self._is_said, self._said = True, (reason, self._clock())
+        self._is_logged, self._last_logged = True, (reason, self._clock())
 
     def _update_health(self) -> None:
         what = "sidecars" if self._is_on else "sidecars of some folders"

@@ -1,6 +1,6 @@
-"""Names of sidecars that are taken: what is not this product's is never replaced.
+"""Sidecars whose file name is taken. A file that another program wrote is never replaced.
 
-Beside an image lie files of other programs, of any name. And a share may hold two names for one:
+Beside images other programs have files of any name. A share may also treat two names as one:
 `IMG.JPG` and `img.jpg`, two Unicode forms, a name with and without a dot at its end.
 """
 
@@ -26,34 +26,34 @@ from edge.sidecar import image_in_sidecar, image_of_sidecar, printable_name
 
 log = logging.getLogger(__name__)
 
-# Beginning of what the journal says of an image that waits for a name.
+# Beginning of the cause in the journal's row of such an image.
 CAUSE: Final = "sidecar name: "
 _OTHER_PROGRAM: Final = "taken by a file of another program"
 OTHER_FOLDER: Final = "taken by a folder whose name is the same there"
 _OTHER_IMAGE: Final = "taken by the sidecar of another image"
-# Ten times what a sidecar with a thousand classes has.
+# Ten times the size of a sidecar with a thousand classes.
 _LARGEST_BYTES: Final = 2**20
-# Each try labels the image once more. One that has waited for long is tried this seldom.
+# Longest time between two attempts, each of which labels the image again.
 _LONGEST_WAIT_S: Final = 300.0
-# What is held up by turns is said this often.
+# Logged again only after so long without such an image.
 _QUIET_S: Final = 600.0
 _MAX_REMEMBERED: Final = 10_000
 
 
 class NameTakenError(StorageError):
-    """The name of a sidecar is somebody else's."""
+    """Another file has the name of a sidecar."""
 
 
 def taken_by(folder: OpenFolder, path: Path, image: Path) -> str | None:
-    """Who else has the name of a sidecar; None: nobody, or an older sidecar of the same image.
+    """What has the name of a sidecar; None: nothing, or an older sidecar of the same image.
 
     Args:
-        folder: that the sidecar is to be written to.
-        path: of the sidecar.
+        folder: the sidecar's folder.
+        path: the sidecar.
         image: its image.
 
     Raises:
-        StorageError: the disk or share does not tell.
+        StorageError: the file cannot be looked at.
     """
     with storage_errors("look at", path):
         try:
@@ -61,7 +61,7 @@ def taken_by(folder: OpenFolder, path: Path, image: Path) -> str | None:
         except FileNotFoundError:
             return None
         except (NotRegularError, TooLargeError, PermissionError):
-            # This user can read what this product has written.
+            # A sidecar of this product would be readable.
             return _OTHER_PROGRAM
     format_ = path.suffix.removeprefix(".")
     found = image_of_sidecar(content, format_)
@@ -69,7 +69,7 @@ def taken_by(folder: OpenFolder, path: Path, image: Path) -> str | None:
         return _OTHER_PROGRAM
     if found == image_in_sidecar(printable_name(image), format_):
         return None
-    # Of an image that is gone, whose name, or almost its name, this one has now.
+    # If the other image is gone, its sidecar may be replaced: the image was renamed or replaced.
     is_there = any(image_in_sidecar(other, format_) == found for other in _names_in(image.parent))
     return _OTHER_IMAGE if is_there else None
 
@@ -78,24 +78,24 @@ class TakenNames:
     """Images that wait for the names of their sidecars. Safe to use from any thread."""
 
     def __init__(self, health: Health, *, is_once: bool, clock: Clock = time.monotonic) -> None:
-        """Know of none.
+        """Begin without such images.
 
         Args:
-            health: told while images wait.
-            is_once: whether this run has an end. It leaves such images to the next one.
-            clock: monotonic.
+            health: shows whether there are any.
+            is_once: whether this is `once`, which leaves such images to the next run.
+            clock: monotonic seconds.
         """
         self._health = health
         self._is_once = is_once
         self._clock = clock
         self._guard = threading.Lock()
-        # The images that wait, with the time of their next try, in the order of the last one.
+        # Row of each waiting image and the time of its next attempt, in the order of the last one.
         self._due_s: dict[int, float] = {}
-        self._said_s = float("-inf")
+        self._waited_s = float("-inf")
         self.left = 0
 
     def wait(self, finished: Finished, who: str) -> Postponed:
-        """Have an image wait: as long again as it has waited already."""
+        """Postpone an image, each time twice as long, up to five minutes."""
         image, now_s = finished.image, self._clock()
         since_s = now_s if image.unfinished_since_s is None else image.unfinished_since_s
         delay_s = min(max(1.0, now_s - since_s), _LONGEST_WAIT_S)
@@ -105,15 +105,15 @@ class TakenNames:
             if len(self._due_s) > _MAX_REMEMBERED:
                 del self._due_s[next(iter(self._due_s))]
             self.left += self._is_once
-            if now_s - self._said_s > _QUIET_S:
-                self._say(who)
-            self._said_s = now_s
+            if now_s - self._waited_s > _QUIET_S:
+                self._log(who)
+            self._waited_s = now_s
         self._update_health()
         delay_s = LATER_RUN if self._is_once else delay_s
         return Postponed(image, delay_s, image.attempts, f"{CAUSE}{who}", since_s)
 
     def resolved(self, images: Iterable[ClaimedImage]) -> None:
-        """Note that images wait no longer."""
+        """Note that the sidecars of these images were written."""
         if self._due_s:
             with self._guard:
                 for image in images:
@@ -121,7 +121,7 @@ class TakenNames:
             self._update_health()
 
     def review(self) -> None:
-        """Forget images that were not tried again: they are gone."""
+        """Forget images that were not tried again, as they are gone."""
         if self._due_s:
             oldest_s = self._clock() - _LONGEST_WAIT_S
             with self._guard:
@@ -129,10 +129,10 @@ class TakenNames:
                     del self._due_s[id_]
             self._update_health()
 
-    def _say(self, who: str) -> None:
+    def _log(self, who: str) -> None:
         log.warning(
-            "the name of a sidecar is %s; the image waits, and what is there stays as it is. "
-            "Set results.folder, or move that away; edge-daemon status counts such images",
+            "the name of a sidecar is %s; its image waits. Move that file away, or set "
+            "results.folder; edge-daemon status counts such images",
             who,
         )
 
@@ -142,25 +142,25 @@ class TakenNames:
 
 
 def left_text(left: int) -> str:
-    """What `once` says of images that it has left without a result."""
+    """The error line of `once` about images whose sidecars it could not write."""
     return (
-        f"{left} images have no result, since the names of their sidecars are taken or refused "
-        "where they go. Move what is there, or set results.folder, and start again."
+        f"{left} images have no sidecars: their names are taken by other files, or refused. Move "
+        "those files, or set results.folder, and start again."
     )
 
 
 def require_free(folder: OpenFolder, path: Path, image: Path) -> None:
-    """As `taken_by`, for the moment before the file becomes visible.
+    """Check the name once more, just before the file becomes visible.
 
     Raises:
-        NameTakenError: somebody has taken the name meanwhile, or another image of this batch.
+        NameTakenError: another program, or another image of this batch, has taken the name since.
     """
     if who := taken_by(folder, path, image):
         raise NameTakenError(f"{path} is {who}.")
 
 
 def _names_in(folder: Path) -> Iterator[str]:
-    """The names in an image's folder, as sidecars have them; none where it cannot be listed."""
+    """The names in an image's folder, as sidecars hold them; none if it cannot be listed."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             yield printable_name(Path(entry.name))

@@ -1,6 +1,6 @@
-"""Folders whose names are one on the share of the results, such as `S1` and `s1`.
+"""Export folders that become one folder on the share of the results, such as `S1` and `s1`.
 
-Both hold an image of the same name, mostly: the sidecar would not tell whose it is.
+They often hold images of the same name, whose sidecars would replace each other.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ _MAX_REMEMBERED: Final = 10_000
 
 
 class FolderTwins:
-    """Whether a folder of results is also another folder's. Any thread may ask."""
+    """Whether two export folders share one results folder. Safe to use from any thread."""
 
     def __init__(self) -> None:
-        # Those that were found to be their own; each costs a listing of the folder above.
+        # Results folders already checked, as each check lists the folders above.
         self._own: set[Path] = set()
 
     def has(self, watch_folder: WatchFolder, path: bytes) -> bool:
-        """Whether the sidecars of an image would go where those of another folder go.
+        """Whether the sidecars of an image would go to the results folder of another folder.
 
         Args:
             watch_folder: the watch folder.
-            path: of the image below it.
+            path: the image's path below it.
 
         Raises:
-            OSError: the share does not tell.
+            OSError: a folder cannot be listed.
         """
         folder = watch_folder.target(path).parent
         if folder in self._own:
@@ -49,7 +49,7 @@ class FolderTwins:
 
 
 def _folds_case(results: Path) -> bool:
-    """Whether the share does not tell `A` from `a`: it finds the lock file by another name."""
+    """Whether the share treats `A` and `a` as one: it finds the lock file in capital letters."""
     names = (LOCK_NAME, PLAIN_LOCK_NAME)
     return any(os.path.lexists(results / name.upper()) for name in names)
 
@@ -58,11 +58,11 @@ def _is_twin(name: str, results: Path, export: Path) -> bool:
     found = os.listdir(results)  # noqa: PTH208 - names are all that is needed
     if name in found:
         return False
-    # The folder answers to this name, and has another. Perhaps it was this one's until a rename.
+    # The folder has another spelling. It is shared only if the export has a folder so spelled.
     twins = {other for other in found if _folded(other) == _folded(name)}
     return any(other in twins for other in os.listdir(export))  # noqa: PTH208
 
 
 def _folded(name: str) -> str:
-    """The name as Windows and macOS compare it."""
+    """The name in the form in which Windows and macOS compare names."""
     return comparable(name).casefold().rstrip(". ")

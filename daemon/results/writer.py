@@ -1,4 +1,4 @@
-"""Sidecars on the disk, and what happens when the disk refuses them."""
+"""Writes the sidecars of finished images; decides what happens to an image when that fails."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ from edge.sidecar import (
 
 log = logging.getLogger(__name__)
 
-# Images that are written at once: each may have a folder of its own, which is held open.
+# Images written together; each may be in a folder of its own, which is held open.
 _MAX_IMAGES: Final = 64
 _REFUSED_NAMES: Final = frozenset({errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG})
-# For the next look at what somebody is renaming just now.
-_MOMENT_S: Final = 0.5
+# Delay of an image whose folder is being renamed.
+_RENAME_DELAY_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class _Sidecars:
-    """What is to be written of an image: paths and contents, all in `folder`."""
+    """The sidecars of an image: paths, all in `folder`, and contents."""
 
     finished: Finished
     image: Path
@@ -78,10 +78,10 @@ class ResultsWriter:
         self._has_warned_of_hidden = False
 
     def write(self, finished: list[Finished]) -> list[Verdict]:
-        """Make the sidecars of finished images durable; gives what became of each.
+        """Make the sidecars of finished images durable; returns a verdict for each image.
 
         Raises:
-            StorageError: the disk refuses one.
+            StorageError: one cannot be written.
         """
 
         def refuse(_image: Finished, error: StorageError) -> Verdict:
@@ -90,24 +90,24 @@ class ResultsWriter:
         return self._write_or(refuse, finished)
 
     def write_or_postpone(self, finished: list[Finished]) -> list[Verdict]:
-        """As `write`; images whose sidecars are not durable are postponed instead."""
+        """As `write`, but images whose sidecars cannot be written are postponed."""
         return self._write_or(self._postpone, finished)
 
     @property
     def left(self) -> int:
-        """Images that `once` leaves without a result: others have the names of their sidecars."""
+        """Images that `once` leaves without sidecars, as the names are taken or refused."""
         return self._names.left
 
     def review(self) -> None:
-        """Say and note what has ended by time alone. Never waits."""
+        """Notice the end of outages and of taken names. Never waits."""
         self._outage.review()
         self._names.review()
 
     def _write_or(
         self, refuse: Callable[[Finished, StorageError], Verdict], finished: list[Finished]
     ) -> list[Verdict]:
-        # A folder that refuses, or one impossible name, must not keep the others of its batch
-        # from their results.
+        # After a failure each image is written alone, so that one folder or name that is refused
+        # does not affect the others of its batch.
         verdicts: list[Verdict] = []
         for start in range(0, len(finished), _MAX_IMAGES):
             part = finished[start : start + _MAX_IMAGES]
@@ -125,12 +125,12 @@ class ResultsWriter:
         with ExitStack() as opened:
             paths = dict.fromkeys(one.folder for one in found)
             held = {path: opened.enter_context(self._destination.open(path)) for path in paths}
-            # A lock file made before would lie on a bare mount point.
+            # After the check that the destination is mounted: it may make a lock file.
             since_s = self._outage.begin_write(held)
             waiting = [self._waiting(one, held[one.folder]) for one in found]
             free = [one for one, wait in zip(found, waiting, strict=True) if wait is None]
             self._write_free(free, held)
-            # Of a share that was unmounted meanwhile, nothing that was written counts.
+            # If the share was unmounted meanwhile, the mount point may now hide the sidecars.
             self._destination.require(held)
             verdicts = [self._outcome(one, held[one.folder]) for one in free]
         self._names.resolved(one.finished.image for one in free)
@@ -149,12 +149,12 @@ class ResultsWriter:
         if not self._has_warned_of_hidden and not all(one.takes_hidden for one in held.values()):
             self._has_warned_of_hidden = True
             log.warning(
-                "hidden names are refused where the results go; temporary files are named "
-                "edge-*.tmp there"
+                "the destination of the sidecars refuses hidden names; temporary files there are "
+                "named edge-*.tmp"
             )
 
     def _waiting(self, found: _Sidecars, folder: OpenFolder) -> Postponed | None:
-        """The image put off, where somebody else has the name of one of its sidecars."""
+        """Postpone an image if the name of a sidecar is taken; None: all names are free."""
         version = found.finished.image.version
         with storage_errors("list", found.folder):
             watch_folder = self._watch_folders[version.folder_id]
@@ -166,13 +166,13 @@ class ResultsWriter:
         return None
 
     def _outcome(self, found: _Sidecars, folder: OpenFolder) -> Verdict:
-        """Finished, unless the image's folder was taken away while its sidecar was written."""
+        """Finished, unless the image's folder was moved while its sidecars were written."""
         if self._destination.is_beside and not folder.is_still_at(found.folder):
             return self._gone(found.finished)
         return found.finished
 
     def _judge(self, finished: Finished, error: StorageError) -> Verdict | None:
-        """What becomes of an image where no disk is to blame; None: one is."""
+        """The verdict on an error that concerns this image alone; None: the disk failed."""
         if isinstance(error, NameTakenError):
             return self._later(finished, "sidecar name: taken just now")
         if _is_about_a_name(error):
@@ -182,7 +182,7 @@ class ResultsWriter:
         return None
 
     def _gone(self, finished: Finished) -> Verdict:
-        """People rename, move and delete the folders of images: found again, they are new."""
+        """The verdict on an image whose folder was renamed, moved or deleted."""
         version = finished.image.version
         watch_folder = self._watch_folders[version.folder_id]
         if watch_folder.look(version.path) is None and watch_folder.identity() is not None:
@@ -191,7 +191,7 @@ class ResultsWriter:
 
     def _later(self, finished: Finished, cause: str) -> Postponed:
         image = finished.image
-        return Postponed(image, _MOMENT_S, image.attempts, cause, image.unfinished_since_s)
+        return Postponed(image, _RENAME_DELAY_S, image.attempts, cause, image.unfinished_since_s)
 
     def _sidecars(self, finished: Finished) -> _Sidecars:
         version = finished.image.version
@@ -227,9 +227,9 @@ def _reason(error: StorageError) -> str:
 
 
 def _is_about_a_name(error: StorageError) -> bool:
-    """Whether the share takes no such name: `a:b.jpg.json`, or a longer one than it knows."""
+    """Whether the file system refuses the name, such as `a:b.jpg.json` or one that is too long."""
     cause = error.__cause__
-    # What fails without a name, such as fsync(2), fails for other reasons.
+    # Errors of calls without a name, such as fsync(2), have other reasons.
     if not isinstance(cause, OSError) or isinstance(cause, NotRegularError):
         return False
     return cause.filename is not None and cause.errno in _REFUSED_NAMES

@@ -130,7 +130,7 @@ def test_once_leaves_an_image_whose_name_is_taken_to_the_next_run_and_ends_with_
         beside.add(name, colour_jpeg("red"))
     words = ["once", "--config", str(beside.config_path)]
     assert main(words) == 6
-    assert "error: 1 images have no result, since the names" in capsys.readouterr().err
+    assert "error: 1 images have no sidecars: their names" in capsys.readouterr().err
     assert (beside.export / "a.jpg.json").read_bytes() == CONTENTS["json"]
     assert (beside.export / "b.jpg.json").exists()
     assert main(["status", *words[1:]]) == 0
@@ -248,7 +248,7 @@ def test_run_on_a_share_that_refuses_hidden_names_writes_with_others(
         names = {path.name for path in disk.backing.rglob("*")}
     assert names == {"S1", "edge-daemon.lock", *(f"{x}.jpg.{y}" for x in "ab" for y in SUFFIXES)}
     assert len(warnings(caplog)) == 1
-    assert "hidden names are refused" in caplog.text
+    assert "refuses hidden names" in caplog.text
 
 
 SUFFIXES = ("json", "csv")
