@@ -92,7 +92,7 @@ class CurrentModel:
         """Replace `failed` by the model on the CPU, unless another thread has done so.
 
         Raises:
-            BackendError: the CPU may not or cannot take over; caused by `error`.
+            BackendError: the CPU may not take over (then `error` itself), or cannot.
         """
         with self._lock:
             if self._model is not failed:
@@ -135,13 +135,14 @@ class CurrentModel:
 def open_current_model(
     config: Config, stages: Stages, opening: Opening, gpu_failure: GpuFailure | None = None
 ) -> CurrentModel:
-    """Open the configured model; on the CPU where the GPU failed before.
+    """Open the configured model; on the CPU if the GPU failed in the last process or service.
 
     Args:
-        stages: told while an inference runs.
-        opening: who is told of choices and progress.
-        gpu_failure: of the service before in this process; that of the process before is read from
-            the state folder.
+        config: the configuration.
+        stages: shows the supervisor when an inference runs.
+        opening: callbacks for choices and progress.
+        gpu_failure: from the previous service of this process. A failure in the previous process
+            is read from the state folder.
 
     Raises:
         BundleError, BackendError: it cannot be used here.
@@ -152,7 +153,7 @@ def open_current_model(
     if not is_auto:
         failure.since_s = None
     elif reason := take_gpu_marker(config.state_dir):
-        log.warning("the GPU failed before this start (%s); the CPU labels for a while", reason)
+        log.warning("the GPU failed before this start (%s); the CPU labels until a trial", reason)
         failure.note(time.monotonic())
     if failure.since_s is not None:
         model = open_(ONNXRUNTIME, None)

@@ -90,7 +90,7 @@ def open_model(
 
 
 def model_opener(config: Config, stages: Stages, opening: Opening) -> OpenModel:
-    """Opens models as configured: `open_model` with all but the back end and the bundle given."""
+    """`open_model` with all arguments set but the back end and the bundle."""
 
     def open_(backend: str, bundle: Bundle | None) -> Model:
         return open_model(config, backend=backend, bundle=bundle, opening=opening, stages=stages)
