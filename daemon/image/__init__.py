@@ -1,1 +1,1 @@
-"""What is known of one image: its watch folder, its ids, its outcome, why it is passed over."""
+"""Facts about one image: watch folder, ids, outcome, and why other files are left out."""

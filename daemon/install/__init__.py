@@ -1,1 +1,1 @@
-"""Installing the service under systemd, and taking it away again."""
+"""Installing the service under systemd, and removing it."""

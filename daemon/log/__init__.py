@@ -1,1 +1,1 @@
-"""Log lines for journald, in which no image and no patient can be recognised."""
+"""Log lines for journald, without the names of images and patients."""

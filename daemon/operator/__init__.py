@@ -1,1 +1,1 @@
-"""What a person runs beside the service: status, retry and check-config."""
+"""Commands that people run beside the service: status, retry and check-config."""

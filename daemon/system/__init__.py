@@ -1,1 +1,1 @@
-"""Linux for the service: locks, mounts, calls that may hang, signals, the clock."""
+"""Helpers for Linux: locks, mounts, calls that may hang, signals, memory."""
