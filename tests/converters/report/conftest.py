@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.converters.report.sample_evidence import whole_evidence, without_labels
+from tests.support.report.sample_evidence import whole_evidence, without_labels
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.converters.report.parsed_page import page
+from tests.support.report.parsed_page import page
 
 
 def test_report_shows_what_each_class_lost_and_what_layer_correction_did(

@@ -11,15 +11,15 @@ from jinja2 import nodes
 
 import converters.report
 from converters.report.page import render_report, templates
-from tests.converters.report.hostile_evidence import (
+from tests.support.images import Jpeg
+from tests.support.report.hostile_evidence import (
     PLACES,
     hostile,
     hostile_evidence,
     hostile_facts,
 )
-from tests.converters.report.parsed_page import Page, page
-from tests.converters.report.sample_evidence import FACTS, HOSTILE
-from tests.support.images import Jpeg
+from tests.support.report.parsed_page import Page, page
+from tests.support.report.sample_evidence import FACTS, HOSTILE
 
 
 @pytest.fixture(scope="module")

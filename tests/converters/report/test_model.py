@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 from converters.report.page import render_report
-from tests.converters.report.parsed_page import Page
-from tests.converters.report.sample_evidence import FACTS
+from tests.support.report.parsed_page import Page
+from tests.support.report.sample_evidence import FACTS
 
 
 def test_report_names_what_was_changed_in_the_model_and_what_guarded_its_opening(

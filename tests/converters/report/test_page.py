@@ -8,9 +8,9 @@ import pytest
 from jinja2 import UndefinedError
 
 from converters.report.page import render_report, templates
-from tests.converters.report.parsed_page import Page, page
-from tests.converters.report.sample_evidence import FACTS
 from tests.support.images import Jpeg
+from tests.support.report.parsed_page import Page, page
+from tests.support.report.sample_evidence import FACTS
 from tests.support.wheel import ROOT, files_of_wheel
 
 

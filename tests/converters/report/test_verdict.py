@@ -6,8 +6,8 @@ from typing import Any
 from converters.accuracy.intervals import Share
 from converters.inputs.image_set import draw_images
 from converters.report.facts import DRAWN_ORIGIN
-from tests.converters.report.parsed_page import page
-from tests.converters.report.sample_evidence import both, graph
+from tests.support.report.parsed_page import page
+from tests.support.report.sample_evidence import both, graph
 
 
 def test_report_of_refused_default_graph_says_why_first(evidence: dict[str, Any]) -> None:

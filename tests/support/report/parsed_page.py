@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from converters.report.page import render_report
-from tests.converters.report.sample_evidence import FACTS
+from tests.support.report.sample_evidence import FACTS
 
 VOID = {"br", "img", "meta"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.converters.report.sample_evidence import CLASSES, FACTS, graph, whole_evidence
+from tests.support.report.sample_evidence import CLASSES, FACTS, graph, whole_evidence
 
 _IN_EVIDENCE = (
     *(f"class {number}" for number in range(len(CLASSES))),
