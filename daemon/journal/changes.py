@@ -1,4 +1,4 @@
-"""What a look at a file means for the newest row that the journal has of it."""
+"""Decides what to do with a file that was seen, from its newest row in the journal."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from edge.labeller import Status
 STATES: Final = frozenset({"waiting", "claimed", "done", "gone", "superseded"})
 STATUSES: Final = frozenset(map(str, Status))
 
-# A rejected image that may not have been finished is looked at again after 1, 4, 13, 40 minutes,
-# 2, 6, 18 and 42 hours. A copy that stalls goes on within minutes, or is begun again by a person
-# within a day.
+# An image that was rejected as incomplete is looked at again after 1, 4, 13, 40 minutes, 2, 6, 18
+# and 42 hours: a stalled copy goes on within minutes, or a person repeats it within a day.
 LOOKS: Final = 8
 _FIRST_LOOK_S: Final = 60.0
 _GROWTH: Final = 3
@@ -24,14 +23,14 @@ LONGEST_S: Final = 86_400.0
 
 
 class Step(Enum):
-    """What is done about a file that was seen."""
+    """What to do with a file that was seen."""
 
     NOTHING = auto()
-    # The row takes the file's times.
+    # Store the file's times in its row.
     NOTE_TIMES = auto()
-    # The row waits to have its bytes compared with those of its outcome.
+    # Set the row to waiting, so that a worker compares the file with the row's outcome.
     COMPARE = auto()
-    # The file gets a row of its own.
+    # Insert a new row.
     RECORD = auto()
 
 
@@ -51,7 +50,7 @@ class Known:
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> Known:
-        """Take the columns of `journal_sql.KNOWN` after the path."""
+        """From the columns of `sql.KNOWN` after the path."""
         return cls(
             take.integer(row[0]),
             take.integer(row[1]),
@@ -66,13 +65,13 @@ class Known:
 
 
 def next_step(known: Known | None, seen: ImageVersion, now_s: float, *, is_written: bool) -> Step:
-    """What a look at a file asks for.
+    """What to do with a file that was seen.
 
     Args:
-        known: the newest row of its path.
+        known: the newest row of its path; None: there is none.
         seen: the file as it is now.
         now_s: seconds since 1970.
-        is_written: whether a hint says that somebody has written the file just now.
+        is_written: whether a hint says that the file was just written.
     """
     if known is None or known.state in ("gone", "superseded"):
         return Step.RECORD
@@ -84,7 +83,7 @@ def next_step(known: Known | None, seen: ImageVersion, now_s: float, *, is_writt
         return Step.COMPARE if is_open else Step.NOTHING
     match known.state:
         case "claimed":
-            # Its worker sees another mtime. Another ctime is seen again when he is done.
+            # The worker itself notices a new mtime; a new ctime is seen again after the claim.
             return Step.NOTHING if is_same_mtime else Step.RECORD
         case "waiting":
             return Step.NOTE_TIMES if is_same_mtime or known.status else Step.RECORD
@@ -92,31 +91,31 @@ def next_step(known: Known | None, seen: ImageVersion, now_s: float, *, is_writt
 
 
 def _step_of_done(known: Known, now_s: float, *, is_same_mtime: bool, is_written: bool) -> Step:
-    """What another time asks for of an image that has its outcome and its size as before."""
+    """What to do with an image that has an outcome and whose times changed but not its size."""
     if is_same_mtime and known.ctime_ns is None:
         return Step.NOTE_TIMES
     if not is_same_mtime and known.sha256 is None:
-        # There is nothing to compare with.
+        # Without a hash of the old bytes there is nothing to compare with.
         return Step.RECORD
     is_doubted = not is_written and _is_doubted(known.doubted_until, now_s)
     return Step.NOTHING if is_doubted else Step.COMPARE
 
 
 def next_look_at(reason: str | None, looks: int, now_s: float) -> float | None:
-    """When a rejected image is looked at again that had so many looks; None: never."""
+    """When to look again at a rejected image, after so many looks; None: never."""
     return now_s + _wait_s(looks) if reason in UNFINISHED and looks < LOOKS else None
 
 
 def doubted_until(false_alarms: int, now_s: float) -> float | None:
-    """Until when the times of a file are not believed, after so many changes without a cause.
+    """Until when changed times of a file are ignored, after so many that were false alarms.
 
-    Some shares give another ctime at each look: their files must not be read again and again.
+    Some shares give another ctime at each look; their files must not be read each time.
     """
     return now_s + _wait_s(false_alarms - 1) if false_alarms else None
 
 
 def _is_doubted(until_s: float | None, now_s: float) -> bool:
-    # One that lies far ahead was noted before the clock was set back.
+    # A time far ahead was stored before the clock was set back, and is ignored.
     return until_s is not None and now_s < until_s <= now_s + LONGEST_S
 
 

@@ -1,10 +1,9 @@
 # ruff: noqa: S608 - the parts are constants of this file
-"""Is an open journal what a daemon has written? Asked at every start, before it is believed.
+"""Checks at every start that the journal is undamaged.
 
-A disk that loses bits and a person with an editor leave a file that SQLite opens. Schema and
-indexes are compared with those of a new journal; every page and every value is looked at as long as
-that takes no longer than about a second. In a larger journal a row is looked at when it is read
-(`journal_rows`).
+SQLite also opens a file that lost bits or that somebody edited. Schema and indexes are compared
+with those of a new journal. Every page and every value is checked if that takes about a second; in
+a larger journal values are checked when they are read (`daemon/journal/rows.py`).
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from daemon.journal.changes import STATES, STATUSES
 from daemon.journal.rows import LAST_MOMENT_S, DamagedError
 from daemon.journal.schema import statements
 
-# A million rows, fifty days of a hospital, have 232 MB: 1.1 s for the pages, 6 s for the values.
+# A million rows, fifty days of a hospital, take 232 MB: 1.1 s for the pages, 6 s for the values.
 _PAGES_BYTES: Final = 256 * 2**20
 _ROWS_BYTES: Final = 48 * 2**20
 
-# SQLite's own are the indexes of keys, and what ANALYZE leaves.
+# Without SQLite's own: indexes of keys, and tables made by ANALYZE.
 _OBJECTS: Final = """
 SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!'
 ORDER BY name
@@ -42,8 +41,8 @@ def _optional(kinds: str, *columns: str) -> str:
     return " OR ".join(f"typeof({c}) NOT IN ('null', {kinds})" for c in columns)
 
 
-# What no daemon writes. NULL where a value must be makes a condition NULL: such columns are asked
-# for their type first.
+# Whether there is a row that no daemon writes. A comparison with NULL is NULL, so the type of
+# columns that must have a value is checked first.
 _FOREIGN: Final = f"""
 SELECT EXISTS (SELECT 1 FROM image WHERE {{}} (
     typeof(path) != 'blob' OR typeof(mtime_ns) != 'integer' OR typeof(state) != 'text'
@@ -63,8 +62,8 @@ SELECT EXISTS (SELECT 1 FROM image WHERE {{}} (
     OR root NOT IN (SELECT id FROM root)
 )) OR EXISTS (SELECT 1 FROM root WHERE typeof(folder) != 'blob' OR substr(folder, 1, 1) != x'2f')
 """
-# Rows that an index gives as open and that are not: they would be claimed again and again, or for
-# ever keep a run from its end. The table's own row is read by its number.
+# Whether an index has a row as waiting or claimed and the table has not. Such a row would be
+# claimed again and again, or keep `once` from ending. `ON row.id` reads the table, not the index.
 _MISLED: Final = """
 SELECT EXISTS (SELECT 1 FROM image AS given INDEXED BY image_{0} LEFT JOIN image AS row
                ON row.id = given.id WHERE given.state = '{0}' AND row.state IS NOT '{0}')
@@ -74,7 +73,7 @@ _CLAIMED_ROWS: Final = _FOREIGN.format("state = 'claimed' AND")
 
 
 def require_intact(connection: sqlite3.Connection, size_bytes: int) -> None:
-    """Nothing where the journal is what it must be.
+    """Check the journal.
 
     Raises:
         DamagedError, sqlite3.Error: it is damaged.
@@ -92,7 +91,7 @@ def require_intact(connection: sqlite3.Connection, size_bytes: int) -> None:
     for state in ("waiting", "claimed"):
         (is_misled,) = connection.execute(_MISLED.format(state)).fetchone()
         if is_misled != 0:
-            raise DamagedError("an index does not fit its table")
+            raise DamagedError("an index differs from its table")
 
 
 @cache
@@ -104,7 +103,7 @@ def _right_schema() -> list[tuple[Any, ...]]:
 
 
 def _schema(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
-    """Tables by their columns and the rest by its text. The text of a table tells its history."""
+    """Tables by their columns, as their SQL text depends on upgrades; all else by its SQL text."""
     found: list[tuple[Any, ...]] = []
     for kind, name, table, text in connection.execute(_OBJECTS).fetchall():
         if kind == "table":

@@ -19,15 +19,15 @@ from daemon.system.clock import Clock
 from edge.errors import StorageError
 from edge.failpoints import failpoint
 
-# The write-ahead log is cut to this after it grew.
+# After it grew, the write-ahead log is truncated to this.
 _LONGEST_WAL_BYTES: Final = 16 * 2**20
 
 
 class JournalConnection:
-    """An open journal without a thought about images. Safe to use from any thread.
+    """An open journal and its transactions. Safe to use from any thread.
 
-    One connection behind one lock: SQLite has one writer at a time anyhow, and a claim is
-    atomic without a thought about isolation.
+    All threads share one connection and one lock. SQLite allows one writer at a time anyway, and so
+    no two threads can claim the same image.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock) -> None:
@@ -36,7 +36,7 @@ class JournalConnection:
         self._clock = clock
         self._lock = threading.Lock()
         self._begin_count = limit_steps(connection, path)
-        # A long reader lets the log grow; after it the file is cut to this again.
+        # The log grows while another process reads for long.
         connection.execute(f"PRAGMA journal_size_limit = {_LONGEST_WAL_BYTES}")
         self._served: list[int] = []
         self._files: list[tuple[int, int]] | None = None
@@ -47,11 +47,11 @@ class JournalConnection:
             self._connection.close()
 
     def check_writable(self) -> None:
-        """Write something durably, so that whoever calls this knows that the journal can.
+        """Write to the journal durably, to check that this works.
 
         Raises:
-            StorageError: it cannot, or its files are not those that this process has open. What
-                it writes would be lost with the last descriptor.
+            StorageError: it fails, or the files were replaced since they were opened, so that
+                everything written would be lost.
         """
         with self._transaction() as db:
             db.execute(sql.WRITE_PROOF, (time.time(),))
@@ -64,10 +64,10 @@ class JournalConnection:
             )
 
     def serve(self, folder: Path) -> int:
-        """The number of a watch folder, the same at every start.
+        """Serve a watch folder; returns its id, which is the same at every start.
 
-        Only images of folders that are served are claimed: those of a folder that was taken
-        out of the configuration stay as they are.
+        Only images of served folders are claimed. Those of a folder that was removed from the
+        configuration stay as they are.
         """
         with self._transaction() as db:
             name = os.fsencode(folder)
@@ -79,18 +79,20 @@ class JournalConnection:
 
     @property
     def _folder_ids(self) -> str:
-        """The numbers of the folders that are served, as JSON."""
+        """The ids of the served folders, as JSON."""
         return json.dumps(self._served)
 
     @contextmanager
     def _transaction(
         self, *, immediate: bool = True, durable: bool = True
     ) -> Iterator[sqlite3.Connection]:
-        """One transaction.
+        """Run the block in one transaction.
 
-        Without `durable` it may be lost in a power cut, but not when the process is killed, and not
-        once a durable one has followed. That does for what a scan finds again: an image that was
-        recorded or claimed and has no outcome.
+        Args:
+            immediate: lock for writing at once. A transaction that begins by reading cannot write
+                any more if `edge-daemon retry` has written since (SQLITE_BUSY_SNAPSHOT).
+            durable: whether it survives a power cut. False is enough for what a scan finds again:
+                images that are recorded or claimed but have no outcome.
         """
         with self._lock, translated(self._path):
             self._begin_count()

@@ -1,4 +1,4 @@
-"""The journal's file: made private, opened, brought up to date, and its errors told."""
+"""The journal's file: makes it private, opens and upgrades it, and translates its errors."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ Connection: TypeAlias = sqlite3.Connection
 NAME: Final = "journal.sqlite3"
 # SQLite's own files beside it.
 _SUFFIXES: Final = ("", "-wal", "-shm", "-journal")
-# Error codes that are no matter of the file's content: permission, lock, memory, disk, space.
+# Error codes that do not mean a damaged file: permission, lock, memory, disk, space.
 # https://sqlite.org/rescode.html
 _REFUSALS: Final = frozenset({3, 4, 5, 6, 7, 8, 10, 13, 14, 15, 22, 23})
-# In a damaged file a statement may go in circles. One that reads every row takes about one of
-# SQLite's steps for ten bytes; a hundred times as many are no work any more.
+# In a damaged file a statement may never end. Reading every row takes about one step of SQLite per
+# ten bytes; a statement that takes a hundred times as many is ended.
 _STEPS_PER_BYTE: Final = 10
 _STEPS_PER_CALL: Final = 1_000_000
 _LEAST_STEPS: Final = 20_000_000
 
 
 def require_journal(state_dir: Path) -> Path:
-    """The path of a journal that a daemon has made.
+    """The path of an existing journal.
 
     Raises:
         StorageError: there is none, or this user may not look at it.
@@ -41,7 +41,7 @@ def require_journal(state_dir: Path) -> Path:
     try:
         path.lstat()
     except FileNotFoundError as error:
-        text = "no daemon has run with it yet. Start one: edge-daemon run or once."
+        text = "no daemon has used this state_dir yet. Start edge-daemon run or once."
         raise StorageError(f"{path} is not there: {text}") from error
     except OSError as error:
         text = "Run this as root, or as the daemon's user."
@@ -51,7 +51,7 @@ def require_journal(state_dir: Path) -> Path:
 
 @contextmanager
 def opened_for_reading(state_dir: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to a journal, also while a daemon is using it.
+    """A read-only connection to a journal, also while a daemon is using it.
 
     Raises:
         StorageError: there is none, it cannot be read, or it is of another version.
@@ -65,27 +65,27 @@ def opened_for_reading(state_dir: Path) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors, the system's and those of damaged rows into StorageError."""
+    """Raise StorageError in place of errors of SQLite, of the system and of damaged rows."""
     try:
         yield
     except (DamagedError, UnicodeError, OverflowError) as error:
         raise _damaged(path, error) from error
     except OSError as error:
-        raise _refuses(path, error) from error
+        raise _unusable(path, error) from error
     except (sqlite3.ProgrammingError, sqlite3.InterfaceError):
-        raise  # mistakes of this program
+        raise  # bugs of this program
     except sqlite3.Error as error:
-        # Without a code it is Python's own, of a text that is none.
+        # Errors without a code are Python's, on text that is not UTF-8.
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
         is_refusal = code & 0xFF in _REFUSALS
-        raise (_refuses if is_refusal else _damaged)(path, error) from error
+        raise (_unusable if is_refusal else _damaged)(path, error) from error
 
 
 def require_files(path: Path) -> None:
-    """Nothing where the journal and SQLite's files beside it are files of this user, or missing.
+    """Check that the journal and SQLite's files beside it are files of this user, or missing.
 
     Raises:
-        StorageError: one is something else, such as a FIFO on which opening would wait for ever.
+        StorageError: one is something else, such as a FIFO, on which opening would hang.
     """
     for suffix in _SUFFIXES:
         file = path.with_name(path.name + suffix)
@@ -107,14 +107,14 @@ def require_files(path: Path) -> None:
 
 
 def identities(path: Path) -> list[tuple[int, int]]:
-    """Device and inode of each file of an open journal; zeros where it is not there.
+    """Device and inode of each file of an open journal; zeros for a missing one.
 
     Raises:
-        StorageError: the disk does not say.
+        StorageError: a file cannot be looked at.
     """
     found = []
     with translated(path):
-        for suffix in _SUFFIXES[:-1]:  # the last is of journals that have no write-ahead log
+        for suffix in _SUFFIXES[:-1]:  # "-journal" is not used with a write-ahead log
             try:
                 status = path.with_name(path.name + suffix).lstat()
                 found.append((status.st_dev, status.st_ino))
@@ -124,10 +124,10 @@ def identities(path: Path) -> list[tuple[int, int]]:
 
 
 def open_for_writing(path: Path, *, may_upgrade: bool = True) -> sqlite3.Connection:
-    """A connection to a journal that is made, or brought up to date, and looked through.
+    """Open a journal, or make it; upgrade and check it.
 
     Raises:
-        StorageError: it is damaged, of a newer version, or the disk refuses.
+        StorageError: it is damaged, of a newer version, or cannot be opened.
     """
     require_files(path)
     with translated(path):
@@ -136,7 +136,7 @@ def open_for_writing(path: Path, *, may_upgrade: bool = True) -> sqlite3.Connect
         try:
             limit_steps(connection, path)
             connection.execute("PRAGMA journal_mode = WAL")
-            # NORMAL would lose the last transactions in a power cut, and with them outcomes.
+            # With NORMAL a power cut would lose the last transactions, and outcomes with them.
             connection.execute("PRAGMA synchronous = FULL")
             _bring_up_to_date(connection, path, may_upgrade=may_upgrade)
             require_intact(connection, path.stat().st_size)
@@ -147,7 +147,7 @@ def open_for_writing(path: Path, *, may_upgrade: bool = True) -> sqlite3.Connect
 
 
 def limit_steps(connection: sqlite3.Connection, path: Path) -> Callable[[], None]:
-    """End statements that go in circles; gives what starts the count again."""
+    """End statements that take too many steps; returns a function that restarts the count."""
     calls = 0
 
     def count() -> bool:
@@ -173,9 +173,9 @@ def _bytes(path: Path) -> int:
 
 
 def _make_private(path: Path) -> None:
-    """Make the file before SQLite does, which would let everybody read the sample ids in it."""
+    """Make the file before SQLite does, which would make it readable for everybody."""
     try:
-        # One that is there is not opened: closing it would drop SQLite's locks (see fcntl(2)).
+        # An existing file is not opened, as closing it would drop SQLite's locks (see fcntl(2)).
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except OSError as error:
@@ -185,7 +185,7 @@ def _make_private(path: Path) -> None:
 def _open_for_reading(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     try:
-        _require_present(_version(connection, path), path)
+        _require_current(_version(connection, path), path)
     except BaseException:
         connection.close()
         raise
@@ -196,10 +196,10 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path, *, may_upgrade
     if _version(connection, path) == SCHEMA_VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
-    # Asked again: another process may have done it meanwhile.
+    # Read again, as another process may have upgraded it meanwhile.
     version = _version(connection, path)
     if version and not may_upgrade:
-        _require_present(version, path)
+        _require_current(version, path)
     for statement in statements(version):
         connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -207,7 +207,7 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path, *, may_upgrade
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
-    """The version of an open journal, 0 where it is new.
+    """The version of an open journal, 0 if it is new.
 
     Raises:
         StorageError: it is of a newer program.
@@ -221,7 +221,7 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def _require_present(version: int, path: Path) -> None:
+def _require_current(version: int, path: Path) -> None:
     if version < SCHEMA_VERSION:
         raise StorageError(
             f"the journal {path} has version {version}, this program reads {SCHEMA_VERSION}. "
@@ -229,12 +229,14 @@ def _require_present(version: int, path: Path) -> None:
         )
 
 
-def _refuses(path: Path, error: Exception) -> StorageError:
-    return StorageError(f"the journal {path} refuses: {error}. Check space, permissions and disk.")
+def _unusable(path: Path, error: Exception) -> StorageError:
+    return StorageError(
+        f"the journal {path} cannot be used: {error}. Check space, permissions and disk."
+    )
 
 
 def _damaged(path: Path, error: Exception) -> StorageError:
-    # SQLite's words may quote what the file holds.
+    # SQLite's message may quote the file's content.
     what = printable(str(error)[:200])
     return StorageError(
         f"the journal {path} is damaged ({what}). Stop the daemon, move {path.name}* aside "

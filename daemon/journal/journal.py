@@ -1,14 +1,14 @@
-"""The journal: one row per image version, in SQLite. The queue and the memory of the daemon.
+"""The journal: one row per image version, in SQLite. The daemon's queue and memory.
 
 A sidecar is durable before its row is marked done. After a crash at any moment a row is either
 done, and its sidecar is there, or it is waiting again, and an equal sidecar replaces the first.
 
 Rows are `waiting`, `claimed`, `done`, `gone` (the file was removed before it was labelled) or
-`superseded` (the file changed before it was labelled). `is_current` marks the newest of a path.
+`superseded` (the file changed before it was labelled). `is_current` marks the newest row of a path.
 
-A done row waits again where a person asks for another outcome, where the file's times have changed
-but not its size, or where it may not have been finished when it was rejected. It keeps its outcome
-until another takes its place.
+A done row is set to waiting when a person asks for it, when the file's times have changed but not
+its size, or when the image was rejected and may have been incomplete. It keeps its outcome until
+it gets another one.
 """
 
 from __future__ import annotations
@@ -30,45 +30,45 @@ from daemon.system.clock import Clock
 from edge.failpoints import failpoint
 from edge.labeller import Status
 
-# Images that are freed at once. Those that are left have their own time, within a minute.
-_FREED: Final = 20_000
+# Most images set to be tried at once; others are tried at their own time, within a minute.
+_MAX_RETRIED: Final = 20_000
 
 
 class Journal(Outcomes):
     """An open journal. Every method may be called from any thread."""
 
     def claims(self) -> list[tuple[int, bytes]]:
-        """Roots and paths of the images that are claimed."""
+        """Watch folder ids and paths of the claimed images."""
         with self._transaction(immediate=False) as db:
             claimed = db.execute(sql.CLAIMS).fetchall()
             return [(take.integer(folder_id), take.path(path)) for folder_id, path in claimed]
 
     def take_back_claims(self, *, is_interruption: bool) -> None:
-        """Return claims to waiting: of a process that died, perhaps on account of one of them."""
+        """Set claimed images to waiting; `is_interruption`: they may have ended the process."""
         with self._transaction() as db:
             db.execute(sql.GIVE_UP_CLAIMED)
             db.execute(sql.TAKE_BACK, (int(is_interruption),))
             db.execute(sql.FORGET_TIMES)
 
     def unknown(self, versions: list[ImageVersion]) -> list[ImageVersion]:
-        """Those of `versions` for which the journal has something to note, one of each path."""
+        """Those of `versions` that are new or changed; the last one of each path."""
         with self._transaction(immediate=False) as db:
             return [version for version, _, _ in _changes(db, versions)]
 
     def known(self, versions: list[ImageVersion]) -> list[ImageVersion]:
-        """Those of `versions` that are the newest of their paths, whatever their ctime says."""
+        """Those of `versions` that are recorded, whatever their ctime is."""
         with self._transaction(immediate=False) as db:
             of_any_ctime = [replace(version, ctime_ns=None) for version in versions]
             others = {version for version, _, _ in _changes(db, of_any_ctime)}
         return [version for version in versions if version not in others]
 
     def record_waiting(self, versions: list[ImageVersion], *, is_written: bool = False) -> int:
-        """Note what was seen of files; returns how many images wait on that account.
+        """Record files that were seen; returns how many images are waiting because of it.
 
         Args:
-            versions: files that nobody seems to write to any more.
-            is_written: whether a hint says that somebody did just now. It is believed where times
-                are not, and where they are as before.
+            versions: files that are settled.
+            is_written: whether a hint says that they were just written. They are then looked at
+                even if their times are unchanged or are ignored.
         """
         if not versions:
             return 0
@@ -81,11 +81,10 @@ class Journal(Outcomes):
             return sum(step in (Step.RECORD, Step.COMPARE) for _, step, _ in changes)
 
     def claim(self, limit: int) -> list[ClaimedImage]:
-        """Take up to `limit` waiting images, the oldest first, for the calling worker.
+        """Claim up to `limit` waiting images for the calling worker, the oldest first.
 
-        An image whose batch once failed or ended in a crash is given alone.
+        An image whose batch once failed or ended in a crash is claimed alone.
         """
-        # One that reads first fails where `edge-daemon retry` writes before it does.
         with self._transaction(durable=False) as db:
             rows = db.execute(sql.WAITING, (self._clock(), self._folder_ids, limit)).fetchall()
             images = [_claimed(row) for row in rows]
@@ -103,24 +102,24 @@ class Journal(Outcomes):
             return db.execute(sql.WAITING, asked).fetchone() is not None
 
     def conclude(self, verdicts: list[Verdict]) -> None:
-        """Note what became of claimed images, all or none."""
+        """Store the verdicts on claimed images, all or none."""
         with self._transaction() as db:
             for verdict in verdicts:
                 conclude(db, verdict, self._clock())
             failpoint("mark.before_commit")
 
     def release(self, images: list[ClaimedImage], *, is_interruption: bool) -> None:
-        """Give back claimed images whose batch failed, perhaps on account of one of them."""
+        """Set the claimed images of a failed batch to waiting."""
         with self._transaction() as db:
             for image in images:
                 release(db, image.id, is_interruption=is_interruption)
 
     def look_again(self, limit: int, until_s: float) -> int:
-        """Let rejected images wait whose next look was due by `until_s`; returns how many.
+        """Set rejected images to waiting whose next look is due; returns how many.
 
         Args:
-            limit: the most of each folder.
-            until_s: seconds since 1970.
+            limit: most images per folder.
+            until_s: due by this time, in seconds since 1970.
         """
         asked = {"until": until_s, "at_latest": time.time() + LONGEST_S, "limit": limit}
         with self._transaction(immediate=False) as db:
@@ -132,17 +131,17 @@ class Journal(Outcomes):
         if not due:
             return 0
         with self._transaction() as db:
-            # One that `edge-daemon retry` has taken meanwhile waits already.
+            # `edge-daemon retry` may have set some to waiting meanwhile.
             return db.executemany(sql.LOOK, [(time.time(), id_) for id_ in due]).rowcount
 
     def try_refused_now(self) -> None:
-        """Have images tried now whose sidecars were refused and that wait for a later time."""
+        """Let images be tried now that wait because their sidecars could not be written."""
         with self._transaction(durable=False) as db:
-            asked = {"now_s": self._clock(), "limit": _FREED}
+            asked = {"now_s": self._clock(), "limit": _MAX_RETRIED}
             db.execute(sql.TRY_REFUSED_NOW, asked)
 
     def has_open_images(self) -> bool:
-        """Whether an image is claimed, or waiting for its turn in this run."""
+        """Whether an image is claimed, or waits and will be tried in this run."""
         with self._transaction(immediate=False) as db:
             return bool(
                 take.only(db.execute(sql.HAS_OPEN, {"folder_ids": self._folder_ids}).fetchone())
@@ -158,16 +157,16 @@ class Journal(Outcomes):
 def open_journal(
     state_dir: Path, *, may_upgrade: bool = True, clock: Clock = time.monotonic
 ) -> Journal:
-    """Open the journal of a state folder, making it at the first start.
+    """Open the journal of a state folder, or make it.
 
     Args:
         state_dir: the folder.
-        may_upgrade: whether one of an earlier version is brought up to date; False where a daemon
-            of that version may be running.
-        clock: monotonic time.
+        may_upgrade: whether an older journal is upgraded; False while a daemon of that version may
+            be running.
+        clock: monotonic seconds.
 
     Raises:
-        StorageError: it is damaged, of another version, or the disk refuses.
+        StorageError: it is damaged, of another version, or cannot be opened.
     """
     path = state_dir / NAME
     connection = open_for_writing(path, may_upgrade=may_upgrade)
@@ -177,7 +176,7 @@ def open_journal(
 def _changes(
     db: sqlite3.Connection, versions: list[ImageVersion], *, is_written: bool = False
 ) -> list[tuple[ImageVersion, Step, Known | None]]:
-    """One of each path for which there is something to do, what, and its newest row."""
+    """The versions for which there is something to do, what to do, and the newest row."""
     seen = {(v.folder_id, v.path): v for v in versions}
     known: dict[tuple[int, bytes], Known] = {}
     for folder_id in {v.folder_id for v in versions}:
@@ -187,7 +186,7 @@ def _changes(
             version = seen.get((folder_id, row[0]))
             if version is None:
                 raise take.DamagedError("a path is there twice, or is none")
-            # Of a scan nearly all are as they were, and the others cost ten times as much.
+            # In a scan nearly all files are unchanged; this check is ten times as fast.
             if not is_written and _is_as_before(version, row):
                 del seen[folder_id, row[0]]
             else:

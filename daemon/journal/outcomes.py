@@ -1,4 +1,4 @@
-"""What is asked of rows that are over: to wait again, and to be forgotten."""
+"""Rows that have an outcome or are closed: list them, set them to waiting, delete them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from daemon.journal import rows as take
 from daemon.journal import sql
 from daemon.journal.connection import JournalConnection
 
-# Rows of a page: a daemon that runs beside must not wait long.
+# Small pages, so that a daemon that uses the journal at the same time waits only briefly.
 PAGE: Final = 1000
 
 
 class Outcomes(JournalConnection):
-    """The rows of an open journal that are over. Every method may be called from any thread."""
+    """The closed rows of an open journal. Every method may be called from any thread."""
 
     def rejections(self, reason: str | None = None) -> Iterator[list[PastImage]]:
-        """Rejected images of the folders that are served, in pages; with one reason alone."""
+        """Yield pages of rejected images of the served folders, only those with `reason` if set."""
         asked = {
             "until_s": time.time(),
             "folder_ids": self._folder_ids,
@@ -43,10 +43,10 @@ class Outcomes(JournalConnection):
             yield images
 
     def outcomes(self, *, of_other_than: str | None = None) -> Iterator[list[PastImage]]:
-        """Images that have an outcome, of the folders that are served, in pages.
+        """Yield pages of images of the served folders that have an outcome.
 
         Args:
-            of_other_than: a bundle's hash: only labels that another one gave.
+            of_other_than: a bundle's hash: only images that another bundle labelled.
         """
         asked = {"folder_ids": self._folder_ids, "limit": PAGE, "bundle": of_other_than}
         with self._transaction(immediate=False) as db:
@@ -63,21 +63,26 @@ class Outcomes(JournalConnection):
             yield [image for image, is_wanted in found if is_wanted]
 
     def put_back(self, images: list[PastImage]) -> int:
-        """Let images wait again that have an outcome; returns how many had it still."""
+        """Set images that have an outcome to waiting; returns how many still had one."""
         with self._transaction() as db:
             now_s = time.time()
             return sum(db.execute(sql.RETRY, (now_s, image.id)).rowcount for image in images)
 
     def retry_image(self, folder_id: int, path: bytes) -> bool:
-        """Put one image that has an outcome back to waiting; False: it has none."""
+        """Set one image that has an outcome to waiting; False: it has none."""
         with self._transaction() as db:
             return db.execute(sql.RETRY_PATH, (time.time(), folder_id, path)).rowcount == 1
 
     def old_rows(self, after: int, until_s: float, limit: int) -> tuple[int, list[OldRow]]:
-        """Rows that were over before `until_s`, of the next `limit` rows after `after`.
+        """Closed rows that are old, among the next `limit` rows.
+
+        Args:
+            after: row to begin after; 0: at the first.
+            until_s: old are rows closed by this time, in seconds since 1970.
+            limit: rows to look at.
 
         Returns:
-            The last row looked at, 0 at the end of the journal, and those that are old.
+            The last row looked at, 0 at the journal's end, and the old rows.
         """
         with self._transaction(immediate=False) as db:
             asked = {"after": after, "until": until_s, "limit": limit}
@@ -92,12 +97,12 @@ class Outcomes(JournalConnection):
         return (past[-1].id if past else 0), old
 
     def delete_old(self, rows: list[OldRow], until_s: float) -> int:
-        """Delete those that were over before `until_s` and still are; returns how many."""
+        """Delete those of `rows` that are still closed since before `until_s`; returns how many."""
         with self._transaction() as db:
             return db.executemany(sql.DELETE_OLD, [(row.id, until_s) for row in rows]).rowcount
 
     def newest_outcome_at(self) -> float | None:
-        """When the last outcome was noted, by the clock of that time."""
+        """The time of the latest outcome, in seconds since 1970; None: there is none."""
         with self._transaction(immediate=False) as db:
             return take.optional_real(take.only(db.execute(sql.NEWEST).fetchone()))
 
@@ -107,6 +112,6 @@ def _past(id_: Any, folder_id: Any, path: Any) -> PastImage:
 
 
 def _require_order(keys: list[Any]) -> None:
-    # A damaged index may give a page again, and the pages never end.
+    # With a damaged index the same page may come again, and the pages would never end.
     if any(a >= b for a, b in pairwise(keys)):
-        raise take.DamagedError("rows do not come in their order")
+        raise take.DamagedError("rows are not in order")

@@ -1,6 +1,6 @@
-"""Values of the journal's rows, taken as what they must be: disks lose bits.
+"""Checks the type and range of values read from the journal, as disks lose bits.
 
-Every function raises DamagedError for what is none.
+Every function returns the value, or raises DamagedError.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import math
 from typing import Any, Final
 
 _INT64_MAX: Final = 2**63 - 1
-# The end of the year 9998: where it is later already, the calendar goes on.
+# The end of the year 9998: Python's dates end with 9999, and time zones add up to a day.
 LAST_MOMENT_S: Final = 253_370_764_800
 
 
 class DamagedError(Exception):
-    """A row holds what no daemon wrote. The message names the column's kind, and no value."""
+    """A row holds a value that no daemon wrote. The message never quotes the value."""
 
 
 def integer(value: Any, low: int = 0, high: int = _INT64_MAX) -> int:
@@ -42,7 +42,7 @@ def optional_real(value: Any) -> float | None:
 
 
 def moment(value: Any) -> float:
-    """Seconds since 1970, of a year that a calendar has."""
+    """Seconds since 1970, until the year 9998."""
     if not 0 <= real(value) <= LAST_MOMENT_S:
         raise DamagedError(f"a time is {_kind(value)}")
     return float(value)
@@ -80,11 +80,11 @@ def folder(value: Any) -> bytes:
 
 
 def path(value: Any) -> bytes:
-    """A path below a watch folder, which does not lead out of it."""
+    """A path below a watch folder, without `.` or `..`."""
     if type(value) is not bytes or b"\0" in value:
         raise DamagedError(f"a path is {_kind(value)}")
     if not {b"", b".", b".."}.isdisjoint(value.split(b"/")):
-        raise DamagedError("a path leads out of its folder")
+        raise DamagedError("a path leads out of its watch folder")
     return value
 
 
@@ -96,9 +96,9 @@ def only(row: tuple[Any, ...] | None) -> Any:
 
 
 def require_one(rows: int) -> None:
-    """Nothing where a statement has changed the one row that it was meant for."""
+    """Check that a statement has changed exactly one row."""
     if rows != 1:
-        raise DamagedError("a row is not in the state in which it was left")
+        raise DamagedError("a row is not in the state that was stored")
 
 
 def _kind(value: Any) -> str:

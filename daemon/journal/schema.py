@@ -1,7 +1,7 @@
-"""The journal's schema: how each version is made from the one before it.
+"""The journal's schema: the statements from each version to the next.
 
-A new journal goes through all versions, so that it cannot differ from one that was brought up to
-date. All steps are one transaction: a process that is killed in it leaves the journal as it was.
+A new journal goes through all versions, so that it cannot differ from an upgraded one. All steps
+are one transaction, so a process that is killed during it leaves the journal as it was.
 """
 
 from __future__ import annotations
@@ -33,15 +33,16 @@ CREATE INDEX image_finished ON image (finished_at) WHERE state = 'done';
 CREATE INDEX image_rejected ON image (finished_at) WHERE status = 'rejected';
 """
 
-# ctime_ns is NULL where no look has told it. A row keeps its outcome while it waits to be looked
-# at again: `recheck` says why ('look': its time had come; 'change': its times have changed), and
-# is NULL where the image is to be labelled whatever its bytes are. was_mtime_ns is then the mtime
-# under which the outcome was given. looks and next_look_at are for rejections of files that may
-# not have been finished, false_alarms and doubted_until for times that change without the bytes.
-# cause says why a waiting image was put off: in version 1 `reason` did.
+# ctime_ns: NULL if unknown.
+# recheck: why a row with an outcome is waiting: 'look', its next look was due; 'change', the file's
+#     times changed; NULL, it is to be labelled whatever its bytes are.
+# was_mtime_ns: the mtime under which the outcome was given, while the row is rechecked.
+# looks, next_look_at: for images rejected as incomplete.
+# false_alarms, doubted_until: for files whose times change while their bytes do not.
+# cause: why a waiting image was postponed. Version 1 stored it in `reason`.
 #
-# A rejection of version 1 may be of a file that was finished since, with the size and the mtime
-# that it had: each gets one look.
+# An image that was rejected under version 1 may have been completed since with the same size and
+# mtime, so each gets one look.
 _VERSION_2: Final = """
 ALTER TABLE image ADD COLUMN ctime_ns INTEGER;
 ALTER TABLE image ADD COLUMN was_mtime_ns INTEGER;
@@ -67,6 +68,6 @@ SCHEMA_VERSION: Final = len(STEPS)
 
 
 def statements(version: int) -> list[str]:
-    """What brings a journal from `version`, 0 for a new one, to the present one."""
+    """The statements that upgrade a journal from `version`, 0 for a new one."""
     script = ";".join(STEPS[version:])
     return [text for text in script.split(";") if text.strip()]

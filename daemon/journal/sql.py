@@ -1,9 +1,9 @@
 # ruff: noqa: S608 - the parts are constants of this file
 """The journal's statements.
 
-A row whose `status` is not NULL has an outcome. It keeps it while it waits to be looked at again,
-and has it still where the image is found gone or changed then. The outcome counts meanwhile unless
-a person has asked for another one (`recheck` is NULL).
+A row whose `status` is not NULL has an outcome. It keeps it while it waits to be rechecked, and
+also if the image is then gone or changed. Meanwhile the outcome counts in summaries, unless a
+person asked for another one (`recheck` is NULL).
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Final
 
 WRITE_PROOF: Final = "INSERT OR REPLACE INTO proof (id, at) VALUES (1, ?)"
 
-# What becomes of a row that got no new outcome: the one it had stands. A file that was not compared
-# after its times had changed is seen to have changed at the next look as well.
+# Close a row without a new outcome; it keeps the one it has. `ctime_ns = 0` makes the next look at
+# a file that was not compared find a change again.
 _GIVE_UP: Final = """
 UPDATE image SET state = CASE WHEN status IS NULL THEN {} ELSE 'done' END,
     mtime_ns = coalesce(was_mtime_ns, mtime_ns), was_mtime_ns = NULL, recheck = NULL, cause = NULL,
     ctime_ns = CASE recheck WHEN 'change' THEN 0 ELSE ctime_ns END
 """
 _SUPERSEDED: Final = _GIVE_UP.format("'superseded'")
-# Where the next try of an image stands that has an outcome: after those that have none.
+# next_try_s of images that have an outcome: they come after those that have none, whose time is 0.
 _LATE_S: Final = 1e-6
 
-# A row that was claimed is left alone: its worker sees that the file has changed.
+# Not for claimed rows: their worker notices that the file has changed.
 GIVE_UP_WAITING: Final = f"""
 {_SUPERSEDED} WHERE root = ? AND path = ? AND is_current = 1 AND state = 'waiting'
 """
@@ -58,7 +58,7 @@ COMPARE: Final = f"""
 WHERE id = :id AND state = 'done' AND is_current = 1
 """
 
-# Never after more than the longest wait: a clock that was set back must not put it off.
+# The second half is for times too far ahead, which were stored before the clock was set back.
 DUE_LOOKS: Final = """
 SELECT id FROM image WHERE next_look_at <= :until AND root = :folder_id
 UNION ALL
@@ -70,10 +70,10 @@ UPDATE image SET {_WAIT_AGAIN}, recheck = 'look', recorded_at = ?
 WHERE id = ? AND state = 'done' AND is_current = 1
 """
 
-# Two versions of one path must not be labelled at once, or the older sidecar may come last.
-# Images whose batch failed or ended in a crash come last: should one of them be the cause, the
-# others are labelled first. Among the rest those come first that were never tried, so that a
-# crowd of images that cannot be read, or that have an outcome, does not keep them waiting.
+# Two versions of one path must not be labelled at once, or the older sidecar may come last. Images
+# whose batch failed or ended in a crash come last, as one of them may be the cause. Among the
+# others, images that were never tried come first, so that many unreadable images, or many that have
+# an outcome, do not delay them.
 WAITING: Final = """
 SELECT id, root, path, size_bytes, mtime_ns, ctime_ns, attempts, unfinished_since_s, recorded_at,
     interruptions, recheck, status, reason, sha256
@@ -86,8 +86,8 @@ ORDER BY interruptions, next_try_s, id LIMIT ?
 CLAIM: Final = "UPDATE image SET state = 'claimed' WHERE id = ? AND state = 'waiting'"
 CLAIMS: Final = "SELECT root, path FROM image WHERE state = 'claimed'"
 
-# The outcome of other bytes, which the file had under another mtime, is history: a new row takes
-# the place of its own.
+# If mtime and bytes changed, the old outcome stays in its row, which is no longer current, and the
+# new one gets a new row.
 OTHER_BYTES: Final = """
 SELECT root, path, size_bytes, mtime_ns, ctime_ns, is_current, recorded_at FROM image
 WHERE id = ? AND state = 'claimed' AND was_mtime_ns != mtime_ns AND sha256 IS NOT ?
@@ -115,7 +115,7 @@ WHERE id = ? AND state = 'claimed' AND status IS NOT NULL
 
 DROP: Final = f"{_GIVE_UP.format('?')} WHERE id = ? AND state = 'claimed'"
 
-# A row that is not the newest of its image does not wait again.
+# Only a current row may wait again.
 POSTPONE: Final = """
 UPDATE image SET state = 'waiting', next_try_s = ?, attempts = ?, unfinished_since_s = ?, cause = ?
 WHERE id = ? AND state = 'claimed' AND is_current = 1
@@ -130,21 +130,20 @@ WHERE state = 'claimed' AND is_current = 1
 """
 GIVE_UP_CLAIMED: Final = f"{_SUPERSEDED} WHERE state = 'claimed' AND is_current = 0"
 
-# Retry times are monotonic and mean nothing after a restart.
+# Retry times are monotonic, so without meaning after a restart.
 FORGET_TIMES: Final = f"""
 UPDATE image SET next_try_s = CASE WHEN status IS NULL THEN 0 ELSE {_LATE_S} END,
     unfinished_since_s = NULL
 WHERE state = 'waiting' AND (next_try_s > 0 OR unfinished_since_s IS NOT NULL)
 """
 
-# What a person may ask to have labelled again: also what waits to be compared.
+# What a person may have labelled again, which includes rows that wait to be rechecked.
 _HAS_OUTCOME: Final = """
     is_current = 1 AND (state = 'done' OR (state = 'waiting' AND recheck IS NOT NULL))
 """
 
-# A page of rejections in their order, so that others come between two pages. Those of a running
-# daemon that come after the first page are not among them. The plus keeps SQLite from going by
-# root, through every image of years, instead of through the rejections.
+# A page of rejections in the order of their time, without those that a running daemon adds. The
+# plus in `+root` makes SQLite use the index of rejections, not that of root, which has every image.
 REJECTED_PAGE: Final = f"""
 SELECT finished_at, id, root, path FROM image
 WHERE status = 'rejected' AND {_HAS_OUTCOME} AND (finished_at, id) > (:after_s, :after)
@@ -152,7 +151,8 @@ WHERE status = 'rejected' AND {_HAS_OUTCOME} AND (finished_at, id) > (:after_s, 
     AND (:reason IS NULL OR reason = :reason)
 ORDER BY finished_at, id LIMIT :limit
 """
-# The next rows of any kind, with whether they are wanted: where few are, a page is short as well.
+# The next rows of any kind and whether each is wanted, so that a page takes the same time even if
+# few are wanted.
 OUTCOME_PAGE: Final = f"""
 SELECT id, root, path, {_HAS_OUTCOME} AND root IN (SELECT value FROM json_each(:folder_ids))
     AND (:bundle IS NULL
@@ -167,15 +167,15 @@ UPDATE image SET {_WAIT_AGAIN}, recheck = NULL, recorded_at = ? WHERE {_HAS_OUTC
 RETRY: Final = f"{_RETRY} AND id = ?"
 RETRY_PATH: Final = f"{_RETRY} AND root = ? AND path = ?"
 
-# Images whose sidecars were refused, as `Postponed.cause` says. A page of them at a time: with the
-# index only those are looked at that wait for a later time.
+# Images postponed because their sidecars could not be written, by the cause that writer.py stores.
+# The index image_waiting finds those that wait for a later time.
 TRY_REFUSED_NOW: Final = """
 UPDATE image SET next_try_s = 0 WHERE id IN (
     SELECT id FROM image WHERE state = 'waiting' AND interruptions = 0
         AND next_try_s > :now_s AND next_try_s < 9e999 AND cause LIKE 'sidecar: %' LIMIT :limit)
 """
 
-# 9e999 is infinity: what waits for a later run is not open in this one.
+# 9e999 is infinity: the next_try_s of images left for a later run.
 HAS_OPEN: Final = """
 SELECT EXISTS (SELECT 1 FROM image WHERE state = 'waiting' AND next_try_s < 9e999
                AND root IN (SELECT value FROM json_each(:folder_ids)))
@@ -188,17 +188,17 @@ SELECT (SELECT count(*) FROM image WHERE state = 'waiting'
     + (SELECT count(*) FROM image WHERE state = 'claimed')
 """
 
-# What stands: also while it is compared.
-_STANDS: Final = "is_current = 1 AND (state = 'done' OR recheck IS NOT NULL)"
+# Rows whose outcome counts, which includes those that are being rechecked.
+_COUNTS: Final = "is_current = 1 AND (state = 'done' OR recheck IS NOT NULL)"
 
 COUNT_BY: Final = {
     "states": """SELECT state, count(*) FROM image
         WHERE root IN (SELECT value FROM json_each(:folder_ids)) GROUP BY state""",
-    "statuses": f"""SELECT status, count(*) FROM image WHERE status IS NOT NULL AND {_STANDS}
+    "statuses": f"""SELECT status, count(*) FROM image WHERE status IS NOT NULL AND {_COUNTS}
         AND root IN (SELECT value FROM json_each(:folder_ids)) GROUP BY status""",
-    "labels": f"""SELECT label, count(*) FROM image WHERE label IS NOT NULL AND {_STANDS}
+    "labels": f"""SELECT label, count(*) FROM image WHERE label IS NOT NULL AND {_COUNTS}
         AND root IN (SELECT value FROM json_each(:folder_ids)) GROUP BY label""",
-    "reasons": f"""SELECT reason, count(*) FROM image WHERE status = 'rejected' AND {_STANDS}
+    "reasons": f"""SELECT reason, count(*) FROM image WHERE status = 'rejected' AND {_COUNTS}
         AND +root IN (SELECT value FROM json_each(:folder_ids)) GROUP BY reason""",
     "held_up": """SELECT cause, count(*) FROM image WHERE state = 'waiting' AND cause IS NOT NULL
         AND root IN (SELECT value FROM json_each(:folder_ids)) GROUP BY cause""",
@@ -216,13 +216,13 @@ WHERE state = 'done' AND finished_at >= :since AND is_current = 1
     AND +root IN (SELECT value FROM json_each(:folder_ids)) GROUP BY status
 """
 
-# Retention goes through the whole table in the order of its rows, a page at a time.
+# A page of the whole table, in the order of its rows.
 OLD_ROWS: Final = """
 SELECT id, root, path, is_current AND state = 'done', state IN ('done', 'gone', 'superseded')
     AND coalesce(finished_at, recorded_at) <= :until
 FROM image WHERE id > :after ORDER BY id LIMIT :limit
 """
-# One that was put back to waiting since the page was read has work to do again.
+# Checks again, as a row may have been set to waiting since the page was read.
 DELETE_OLD: Final = """
 DELETE FROM image WHERE id = ? AND state IN ('done', 'gone', 'superseded')
     AND coalesce(finished_at, recorded_at) <= ?
@@ -243,7 +243,7 @@ WHERE state = 'waiting' AND root NOT IN (SELECT value FROM json_each(:folder_ids
 """
 REJECTIONS: Final = f"""
 SELECT folder, path, reason, finished_at FROM image JOIN root ON root.id = image.root
-WHERE status = 'rejected' AND {_STANDS}
+WHERE status = 'rejected' AND {_COUNTS}
     AND +image.root IN (SELECT value FROM json_each(:folder_ids))
 ORDER BY finished_at DESC LIMIT :limit
 """

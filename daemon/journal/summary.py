@@ -1,4 +1,4 @@
-"""The journal summed up, for `edge-daemon status`."""
+"""Counts of the journal, for `edge-daemon status`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RECENT: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """An image that has no label, and why."""
+    """A rejected image; `finished_at` in seconds since 1970."""
 
     folder: Path
     path: bytes
@@ -30,11 +30,19 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the journal holds of the folders asked for. Times are seconds since 1970.
+    """Counts for some watch folders. Times are seconds since 1970.
 
-    `today` counts outcomes since midnight, local time. `reasons` counts rejections,
-    `held_up` waiting images that were
-    tried before, by what kept them back; `waiting_elsewhere` those that wait in other folders.
+    Attributes:
+        states: rows by state.
+        statuses: outcomes by status.
+        labels: outcomes by label.
+        today: outcomes since midnight, local time, by status.
+        held_up: waiting images that were tried before, by the cause.
+        reasons: rejections by reason code.
+        waiting_elsewhere: images that wait in other folders.
+        last_finished_at: time of the latest outcome.
+        oldest_waiting_at: when the image that waits longest was recorded.
+        rejections: the latest ones.
     """
 
     states: dict[str, int]
@@ -50,7 +58,7 @@ class Summary:
 
 
 def read_queue(state_dir: Path, folders: Iterable[Path]) -> tuple[int, int, float | None]:
-    """How many images wait, how many are in hand, and since when the oldest waits.
+    """How many images wait, how many are claimed, and since when the oldest waits.
 
     Raises:
         StorageError: the journal cannot be read.
@@ -63,7 +71,7 @@ def read_queue(state_dir: Path, folders: Iterable[Path]) -> tuple[int, int, floa
 
 
 def read_summary(state_dir: Path, folders: Iterable[Path]) -> Summary:
-    """Sum up what a journal holds of some watch folders, also while a daemon is using it.
+    """Count the rows of some watch folders, also while a daemon is using the journal.
 
     Raises:
         StorageError: there is none, or it cannot be read.
@@ -104,7 +112,7 @@ def _rejection(row: tuple[Any, ...]) -> Rejection:
 
 
 def _folder_ids_of(db: Connection, folders: Iterable[Path]) -> str:
-    """The numbers of those folders that the journal knows, as JSON."""
+    """The ids of those folders that the journal knows, as JSON."""
     known = db.execute(sql.WATCH_FOLDERS).fetchall()
     ids = {take.folder(name): take.integer(id_) for id_, name in known}
     return json.dumps([ids[name] for name in map(os.fsencode, folders) if name in ids])

@@ -1,4 +1,4 @@
-"""What became of a claimed image, noted in its row."""
+"""Stores the verdict on a claimed image in its row."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from daemon.journal.changes import doubted_until, next_look_at
 
 
 def conclude(db: sqlite3.Connection, verdict: Verdict, clock_s: float) -> None:
-    """Note one verdict.
+    """Store one verdict.
 
     Args:
-        db: in a transaction.
-        verdict: of an image that is claimed.
+        db: a connection in a transaction.
+        verdict: on an image that is claimed.
         clock_s: monotonic time.
     """
     match verdict:
@@ -33,7 +33,7 @@ def conclude(db: sqlite3.Connection, verdict: Verdict, clock_s: float) -> None:
 
 
 def release(db: sqlite3.Connection, id_: int, *, is_interruption: bool) -> None:
-    """Let a claimed image wait again whose batch failed."""
+    """Set a claimed image of a failed batch to waiting."""
     _wait_again(db, sql.RELEASE, (int(is_interruption), id_))
 
 
@@ -74,7 +74,7 @@ def _keep_outcome(db: sqlite3.Connection, unchanged: Unchanged) -> None:
 
 def _wait_again(db: sqlite3.Connection, statement: str, values: tuple[object, ...]) -> None:
     if db.execute(statement, values).rowcount != 1:
-        # The newest of its image is another one by now.
+        # The file has changed and has a newer row.
         _drop(db, values[-1], "superseded")
 
 

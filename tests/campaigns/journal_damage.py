@@ -50,7 +50,7 @@ IMAGES = 240
 # Work on a journal of this size takes a tenth of a second.
 LIMIT_S = 30.0
 # What a refusal says; `unnoticed` where there was none, and nothing had to be refused.
-WORDS = ("unnoticed", "is damaged", "refuses", "has version", "no daemon has run")
+WORDS = ("unnoticed", "is damaged", "cannot be used", "has version", "no daemon has used")
 # Rounds of a loop that must end after a few.
 MANY = 2000
 

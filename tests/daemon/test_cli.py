@@ -67,7 +67,7 @@ def test_status_before_the_first_start_says_so(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(site, "status") == 6
-    assert "no daemon has run" in capsys.readouterr().err
+    assert "no daemon has used" in capsys.readouterr().err
 
 
 def test_check_config_says_what_would_be_done(

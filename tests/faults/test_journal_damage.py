@@ -126,9 +126,9 @@ def test_conclude_of_an_image_that_is_not_claimed_changes_nothing(
 ) -> None:
     first, second = journal.claim(2)
     force(state_dir, f"UPDATE image SET state = 'waiting' WHERE id = {second.id}")
-    with pytest.raises(StorageError, match="a row is not in the state in which it was left"):
+    with pytest.raises(StorageError, match="a row is not in the state that was stored"):
         journal.conclude([finished(first), verdict(second)])
-    with pytest.raises(StorageError, match="a row is not in the state in which it was left"):
+    with pytest.raises(StorageError, match="a row is not in the state that was stored"):
         journal.release([second], is_interruption=False)
     assert (first.version.folder_id, first.version.path) in journal.claims()
 
@@ -138,14 +138,14 @@ def test_claim_by_an_index_that_missed_a_change_is_refused(
 ) -> None:
     gone = "UPDATE image SET state = 'gone' WHERE state = 'waiting'"
     past_index(state_dir / NAME, "image_waiting", gone)
-    with pytest.raises(StorageError, match="an index does not fit its table"):
+    with pytest.raises(StorageError, match="an index differs from its table"):
         open_journal(state_dir)
     # As if it had come about since the start.
     monkeypatch.setattr("daemon.journal.file.require_intact", lambda *_: None)
     with closing(open_journal(state_dir)) as journal:
         for folder in FOLDERS:
             journal.serve(folder)
-        with pytest.raises(StorageError, match="not in the state in which it was left"):
+        with pytest.raises(StorageError, match="not in the state that was stored"):
             journal.claim(16)
 
 
@@ -166,9 +166,9 @@ def test_rows_that_come_out_of_their_order_do_not_make_pages_without_end(
     with closing(open_journal(state_dir)) as journal:
         for folder in FOLDERS:
             journal.serve(folder)
-        with pytest.raises(StorageError, match="rows do not come in their order"):
+        with pytest.raises(StorageError, match="rows are not in order"):
             list(journal.outcomes())
-        with pytest.raises(StorageError, match="rows do not come in their order"):
+        with pytest.raises(StorageError, match="rows are not in order"):
             journal.old_rows(0, 1e10, 1000)
 
 

@@ -289,7 +289,7 @@ def test_read_summary_while_the_journal_is_in_use_counts_everything(
 
 
 def test_read_summary_without_a_journal_says_so(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="no daemon has run"):
+    with pytest.raises(StorageError, match="no daemon has used"):
         read_summary(tmp_path, [])
 
 
