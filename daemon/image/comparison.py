@@ -1,7 +1,7 @@
-"""Does the outcome that an image has still hold? Asked of images that are looked at again.
+"""Whether an image that is rechecked keeps the outcome that it has.
 
-Results that stand are not issued again for bytes that did not change: permissions, a hard link, a
-copied-back file, or an old file server at the beginning of summer time change only a file's times.
+No new result is issued for the same bytes. Permissions, a hard link, a file copied back, or an old
+file server at the beginning of summer time change a file's times and not its bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edge.sidecar import sidecar_path
 
 
 class Comparison:
-    """Compares an image with the outcome that it has. Safe to use from several threads."""
+    """Compares images with their past outcomes. Safe to use from several threads."""
 
     def __init__(
         self,
@@ -28,14 +28,14 @@ class Comparison:
         has_sidecars: Callable[[Path], bool],
         away_delay_s: float,
     ) -> None:
-        """Make one.
+        """Prepare.
 
         Args:
             watch_folders: the watch folders.
-            limits: what is read of an image.
-            has_sidecars: whether all sidecars of an image are there, by its path or its mirror in
-                the results tree; StorageError: nobody knows now.
-            away_delay_s: how long an image waits then.
+            limits: largest image.
+            has_sidecars: whether an image has all its sidecars, from its path or its mirror in the
+                results folder. Raises StorageError if that cannot be known now.
+            away_delay_s: seconds that an image waits after such an error.
         """
         self._watch_folders = watch_folders
         self._limits = limits
@@ -43,19 +43,19 @@ class Comparison:
         self._away_delay_s = away_delay_s
 
     def of_bytes(self, image: ClaimedImage) -> Unchanged | Postponed | None:
-        """The verdict on an image whose label stands; None: it is to be labelled."""
+        """The verdict on an image with the same bytes as before; None: it must be labelled."""
         past = image.past_outcome
-        # A rejection may be another one by now: it costs no inference to see.
+        # A rejected image is judged again, as an incomplete file may look the same.
         if past is None or past.status is Status.REJECTED:
             return None
         try:
             file = read_file(self._watch_folder(image).image(image.version.path), self._limits)
         except (ImageError, TransientError):
-            return None  # the usual way says what is wrong with it
-        return self._stands(image) if file.sha256 == past.sha256 else None
+            return None  # labelling it gives the reason
+        return self._kept(image) if file.sha256 == past.sha256 else None
 
     def of_outcome(self, image: ClaimedImage, outcome: Outcome) -> Unchanged | Postponed | None:
-        """The verdict on an image that was judged once more; None: its outcome is another one."""
+        """The verdict on an image that was rejected again; None: its outcome has changed."""
         past = image.past_outcome
         if past is None or (outcome.status, str(outcome.reason), outcome.image.sha256) != (
             past.status,
@@ -63,12 +63,12 @@ class Comparison:
             past.sha256,
         ):
             return None
-        return self._stands(image) if outcome.status is Status.REJECTED else None
+        return self._kept(image) if outcome.status is Status.REJECTED else None
 
     def _watch_folder(self, image: ClaimedImage) -> WatchFolder:
         return self._watch_folders[image.version.folder_id]
 
-    def _stands(self, image: ClaimedImage) -> Unchanged | Postponed | None:
+    def _kept(self, image: ClaimedImage) -> Unchanged | Postponed | None:
         try:
             is_whole = self._has_sidecars(self._watch_folder(image).target(image.version.path))
             return Unchanged(image) if is_whole else None
@@ -83,11 +83,11 @@ def has_sidecars(target: Path, formats: tuple[str, ...]) -> bool:
     """Whether all sidecars of an image are there, as files.
 
     Args:
-        target: the image's path, or its mirror in the results tree.
-        formats: the configured ones.
+        target: the image's path, or its mirror in the results folder.
+        formats: the configured formats.
 
     Raises:
-        StorageError: the disk or share does not say.
+        StorageError: they cannot be looked at.
     """
     try:
         modes = [sidecar_path(target, format_).lstat().st_mode for format_ in formats]

@@ -1,8 +1,7 @@
-"""Which images lack sidecars that somebody deleted, rather than that their place is away?
+"""Finds images whose sidecars were deleted, for `edge-daemon retry --missing`.
 
-A share that is not mounted has none of them, and neither has the empty folder below its mount. So
-a sidecar that is there is the witness that the place is: one for each watch folder, which must
-still be there after each page.
+On a share that is not mounted all sidecars seem to be missing. So for each watch folder an image
+must be found that has its sidecars, and still has them after each page.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ from edge.errors import StorageError
 
 
 class MissingSidecars:
-    """Looks for sidecars in the places of some watch folders."""
+    """Looks for the sidecars of images of some watch folders."""
 
     def __init__(self, watch_folders: Mapping[int, WatchFolder], formats: tuple[str, ...]) -> None:
         self._watch_folders = watch_folders
         self._formats = formats
         self._present: dict[int, Path] = {}
-        # Watch folders of which an image without sidecars was seen.
+        # Watch folders with an image without sidecars.
         self._in_doubt: set[int] = set()
 
-    def knows_all(self, page: list[PastImage]) -> bool:
-        """Look for witnesses in a page; returns whether there is one for each watch folder."""
+    def found_in_all(self, page: list[PastImage]) -> bool:
+        """Look for images with sidecars; returns whether each watch folder has one by now."""
         for image in page:
             if image.folder_id not in self._present:
                 target = self._target(image)
@@ -37,11 +36,11 @@ class MissingSidecars:
                     self._in_doubt.add(image.folder_id)
         return self._present.keys() >= self._watch_folders.keys()
 
-    def require_places(self) -> None:
-        """Nothing where every place of sidecars is there.
+    def require_present(self) -> None:
+        """Check that the sidecars' folders are mounted.
 
         Raises:
-            StorageError: of a watch folder's images none has its sidecars.
+            StorageError: no image of a watch folder has its sidecars.
         """
         for id_ in self._in_doubt - self._present.keys():
             raise StorageError(
@@ -53,15 +52,15 @@ class MissingSidecars:
         """Those images of a page that lack sidecars.
 
         Raises:
-            StorageError: the place is away by now.
+            StorageError: the sidecars' folder has been unmounted meanwhile.
         """
         missing = [i for i in page if not has_sidecars(self._target(i), self._formats)]
         for id_ in {image.folder_id for image in missing}:
             present = self._present.get(id_)
             if present is None or not has_sidecars(present, self._formats):
                 raise StorageError(
-                    f"the sidecars in {self._watch_folders[id_].results} vanish while they are "
-                    "looked at. Mount the share again, and start again."
+                    f"the sidecars in {self._watch_folders[id_].results} have vanished during the "
+                    "search. Mount the share again, and start again."
                 )
         return missing
 

@@ -1,7 +1,7 @@
-"""What lies below a watch folder and is no image to be labelled: why, and how much of it.
+"""Counts the files and folders below a watch folder that are left out, by reason.
 
-Counted by each whole scan from the names that it lists anyhow. No name of a file goes into the
-counts, nor any part of one: of suffixes only those that everybody has.
+Each whole scan counts them from the names that it lists anyway. The counts hold no names, and only
+suffixes that are in common use.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from edge.image_folders.names import READ_SUFFIXES, UNREAD_SUFFIXES
 
 
 class Reason(StrEnum):
-    """Why a file or folder is passed over; a folder counts as one, with all that it holds."""
+    """Why a file or folder is left out; a folder counts as one, whatever is in it."""
 
     OTHER_NAME = "other_name"
     EXCLUDED = "excluded"
@@ -44,15 +44,15 @@ _NAMED: Final = READ_SUFFIXES | UNREAD_SUFFIXES | _OTHERS
 NO_SUFFIX: Final = "no suffix"
 _ANOTHER_SUFFIX: Final = "another suffix"
 _TRAILING: Final = " and a blank or dot"
-_NO_IMAGE_ENDING: Final = re.compile(r"[ .]+\Z")
+_BLANKS_OR_DOTS: Final = re.compile(r"[ .]+\Z")
 _SHOWN_SUFFIXES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """How much one whole scan passed over, by reason, and what is of other names by its suffix.
+    """What one whole scan left out: counts by reason, and of other names by suffix.
 
-    Both are as health.json holds them.
+    Both are as in health.json.
     """
 
     reasons: Mapping[str, int]
@@ -60,14 +60,14 @@ class PassedOver:
 
     @property
     def images(self) -> tuple[str, ...]:
-        """The suffixes of files that are images by their names, in order."""
+        """The suffixes of files that look like images, sorted."""
         known = READ_SUFFIXES | UNREAD_SUFFIXES
         return tuple(sorted(s for s in self.suffixes if s.removesuffix(_TRAILING) in known))
 
     def text(self) -> str:
         """For people, such as `41 of other names (.tif 38, .bmp 3), 2 hidden`; empty for nothing.
 
-        Sidecars are what is expected beside images, and are not told.
+        Without sidecars, which are expected beside images.
         """
         parts = []
         for reason, text in _TEXTS.items():
@@ -77,7 +77,7 @@ class PassedOver:
         return ", ".join(parts)
 
     def remedy(self) -> str:
-        """What to do about files that are images by their names, in one line; empty: nothing."""
+        """What to do about files that look like images, in one line; empty: nothing."""
         unread = [suffix for suffix in self.images if suffix in UNREAD_SUFFIXES]
         read = [suffix for suffix in self.images if suffix in READ_SUFFIXES]
         texts = []
@@ -86,7 +86,7 @@ class PassedOver:
         if read:
             texts.append(f"add *{', *'.join(read)} to watch[].pattern if these are cells")
         if len(unread) + len(read) < len(self.images):
-            texts.append("rename what ends in a blank or a dot after its suffix")
+            texts.append("rename files that have a blank or a dot after their suffix")
         return "; ".join(texts)
 
     def _shown_suffixes(self) -> str:
@@ -108,15 +108,15 @@ class PassedOverCount:
             self.suffixes[suffix_of(name)] += 1
 
     def result(self) -> PassedOver:
-        """What was counted, the most frequent suffix first."""
+        """The counts, the most frequent suffix first."""
         suffixes = sorted(self.suffixes.items(), key=lambda item: (-item[1], item[0]))
         return PassedOver(dict(self.reasons), dict(suffixes))
 
 
 def suffix_of(name: bytes) -> str:
-    """The suffix if it is a common one, and otherwise that it is none."""
+    """The suffix of a name if it is a common one, else `no suffix` or `another suffix`."""
     text = comparable(name).lower()
-    stem = _NO_IMAGE_ENDING.sub("", text)
+    stem = _BLANKS_OR_DOTS.sub("", text)
     _, dot, end = stem.rpartition(".")
     if not dot:
         return NO_SUFFIX

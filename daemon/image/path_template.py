@@ -24,23 +24,23 @@ class PathTemplate:
 
     @classmethod
     def parse(cls, text: str) -> PathTemplate:
-        """Read a template.
+        """Parse a template.
 
         Raises:
-            ConfigError: it names an unknown id, one twice, or none, or a brace stands alone.
+            ConfigError: it has an unknown id, one twice, or none, or an unmatched brace.
         """
         groups = [match["group"] for match in _TOKEN.finditer(text) if match["group"] is not None]
         unknown = [group for group in groups if group not in GROUPS]
         known = " and ".join(f"{{{group}}}" for group in GROUPS)
         if set("{}") & set(_TOKEN.sub("", text)):
-            raise ConfigError(f"{text!r} has a brace without its partner; use {known}.")
+            raise ConfigError(f"{text!r} has an unmatched brace; use {known}.")
         if unknown or not groups or len(set(groups)) < len(groups):
             raise ConfigError(f"{text!r} is no path template; use {known}, each at most once.")
         return cls(text, re.compile(_to_regex(text), re.DOTALL))
 
     def ids(self, path: bytes) -> tuple[str | None, str | None]:
-        """Sample id and slide id of a path; None where the template does not give them."""
-        # Bytes that are not UTF-8 could not be written to a JSON sidecar.
+        """Sample id and slide id of a path; None if the template does not give them."""
+        # Escaped, as bytes that are not UTF-8 cannot be written to a JSON sidecar.
         match = self.regex.fullmatch(path.decode("utf-8", "backslashreplace"))
         found = match.groupdict() if match else {}
         return found.get("sample_id"), found.get("slide_id")
@@ -56,7 +56,7 @@ def _to_regex(text: str) -> str:
 
 
 def _literal_regex(text: str) -> str:
-    """What a person wrote, in both Unicode forms. Ids stay as the disk has them."""
+    """A regex for text of the template, in both Unicode forms. Ids stay as the disk has them."""
     forms = ((c, unicodedata.normalize("NFD", c)) for c in comparable(text))
     return "".join(
         re.escape(c) if c == nfd else f"(?:{re.escape(c)}|{re.escape(nfd)})" for c, nfd in forms

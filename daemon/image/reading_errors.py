@@ -1,7 +1,6 @@
-"""Reading errors that are not the image's own: another program has it, or its share has trouble.
+"""Reading errors that the image did not cause: another program holds it, or its share has errors.
 
-An image that cannot be read for such a reason has not failed. It waits, as one without permission
-does, for as long as it takes.
+An image with such an error is not rejected. It waits without limit.
 """
 
 from __future__ import annotations
@@ -12,19 +11,18 @@ from typing import Final
 
 from daemon.system.mounts import is_on_share
 
-# Beginnings of the causes in the journal, which `status` shows and `advice` answers.
+# Beginnings of the causes in the journal; next_steps.py says what to do about each.
 IN_USE: Final = "another program"
 SHARE: Final = "the share"
 
-# A file that another program holds: a sharing violation (EBUSY by the kernel's SMB client), a
-# lease or an oplock that is still to be given back (EAGAIN, as the file is opened with
-# O_NONBLOCK), a lock (EDEADLK, ENOLCK).
+# Another program holds the file: a sharing violation (EBUSY from the kernel's SMB client), a lease
+# or oplock not returned yet (EAGAIN, as files are opened with O_NONBLOCK), a lock (EDEADLK,
+# ENOLCK).
 _IN_USE: Final = frozenset(
     {errno.EBUSY, errno.ETXTBSY, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK, errno.ENOLCK}
     | {errno.EINTR}
 )
-# What clients of SMB, NFS and FUSE file systems give where the server or the network fails, and
-# where a ticket has run out.
+# Clients of SMB, NFS and FUSE give these when the server or the network fails, or a ticket expires.
 _SHARE: Final = frozenset(
     {errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENOTCONN}
     | {errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET, errno.ENETDOWN}
@@ -33,23 +31,22 @@ _SHARE: Final = frozenset(
     | {errno.ENOKEY, errno.EKEYEXPIRED, errno.EKEYREVOKED, errno.EKEYREJECTED, errno.ENOBUFS}
     | {errno.ENODEV, errno.ENXIO, errno.ENOMEDIUM}
 )
-# What a share, too, says of the file itself: its name or its size. For all else that passes its
-# client may have any word: smbnetfs gives EIO for every sharing violation, which on a local disk
-# is a bad sector.
+# Errors that concern the file itself, its name or size, on a share too. Any other error of a share
+# may be temporary: smbnetfs gives EIO, on a local disk a bad sector, for every sharing violation.
 _OWN: Final = frozenset(
     {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.EOVERFLOW, errno.EFBIG}
 )
-# This process or machine lacks something; what was asked for has not failed.
+# This process or machine has no more descriptors or memory.
 OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 def transient_cause(error: OSError, folder: Path) -> str | None:
-    """What keeps an image below a watch folder from being read; None: the image itself."""
+    """Why an image below a watch folder cannot be read now; None: for its own reasons."""
     if error.errno in _IN_USE:
-        who = IN_USE
+        cause = IN_USE
     elif error.errno in _SHARE or (error.errno not in _OWN and is_on_share(folder)):
-        who = SHARE
+        cause = SHARE
     else:
         return None
     # The error's own text holds the image's path.
-    return f"{who} ({error.strerror})"
+    return f"{cause} ({error.strerror})"

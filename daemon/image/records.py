@@ -1,4 +1,4 @@
-"""What the daemon's parts hand to each other about an image."""
+"""The records about images that the rooms of the daemon exchange: versions, claims, verdicts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from edge.errors import RejectReason
 from edge.labeller import Outcome, Status
 from edge.sidecar import ModelFacts
 
-# A delay that ends with the next start, when all delays are forgotten.
+# A delay until the next start, which resets all delays.
 LATER_RUN: Final = float("inf")
-# What an image looks like while it is still being written.
+# Why an image that is still being written may be rejected.
 UNFINISHED: Final = frozenset(
     {
         RejectReason.EMPTY,
@@ -24,11 +24,15 @@ UNFINISHED: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ImageVersion:
-    """One state of one image file. Another size or mtime is another version.
+    """One state of one image file. With another size or mtime it is another version.
 
-    `folder_id` is the journal's number of the watch folder, `path` the file's path below it.
-    `ctime_ns`, None where it is not known, only says that the bytes may be others: it changes with
-    permissions and links as well, and some shares give another one at each look.
+    Attributes:
+        folder_id: the journal's id of the watch folder.
+        path: the file's path below it.
+        size_bytes: its size.
+        mtime_ns: its modification time.
+        ctime_ns: its change time, None if unknown. A hint only: it also changes with permissions
+            and links, and on some shares at each look.
     """
 
     folder_id: int
@@ -40,7 +44,7 @@ class ImageVersion:
 
 @dataclass(frozen=True, slots=True)
 class PastOutcome:
-    """The outcome that an image has, and keeps unless its bytes or the judgement of them differ."""
+    """The outcome that an image has, and keeps while its bytes and the result are the same."""
 
     status: Status
     reason: str | None
@@ -73,9 +77,9 @@ class ClaimedImage:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The image has its outcome; the sidecars are still to be written.
+    """The image has an outcome; its sidecars are not written yet.
 
-    `model` is the one that labelled it; None where no model saw it.
+    `model` is the one that labelled it; None: it was rejected before inference.
     """
 
     image: ClaimedImage
@@ -85,7 +89,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """The image goes back to waiting and is tried again after `delay_s`."""
+    """The image waits again and is tried after `delay_s`."""
 
     image: ClaimedImage
     delay_s: float
@@ -95,13 +99,13 @@ class Postponed:
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether the image is not whole yet, rather than that something refused."""
+        """Whether the image is incomplete, rather than that reading or writing failed."""
         return self.cause in UNFINISHED
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """This version of the image no longer exists: nothing is written for it."""
+    """This version of the image no longer exists; no sidecar is written."""
 
     image: ClaimedImage
     state: Literal["gone", "superseded"]
@@ -109,7 +113,7 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """The image was looked at again, and its outcome and its sidecars stand as they are."""
+    """The image was rechecked; its outcome and its sidecars are kept."""
 
     image: ClaimedImage
 
@@ -128,9 +132,9 @@ class PastImage:
 
 @dataclass(frozen=True, slots=True)
 class OldRow:
-    """A row of the journal that is older than it needs to be.
+    """A row of the journal that is old enough to be deleted.
 
-    `is_outcome`: it is the newest of its image, which is labelled again without it.
+    `is_outcome`: it is the newest row of its image, which would be labelled again without it.
     """
 
     id: int

@@ -18,14 +18,24 @@ from edge.files.temporary import is_temporary
 from edge.image_folders.names import is_system_name
 from edge.sidecar import FORMATS, Origin, printable_name
 
-# Never images, whatever the pattern: a sidecar of a sidecar would get one too, without end.
+# Never images, whatever the pattern, or sidecars would get sidecars without end.
 _SIDECAR_SUFFIXES: Final = tuple(f".{format_}" for format_ in FORMATS)
 _INT64_MAX: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class WatchFolder:
-    """One watch folder. `results` is the folder that holds its tree of sidecars."""
+    """One watch folder.
+
+    Attributes:
+        id: the journal's id.
+        path: the folder.
+        results: the folder of its sidecars; `path` if they go beside the images.
+        names: matches the names of images.
+        sample: takes sample and slide ids from an image's path.
+        exclude: matches the names of files and folders that are left out.
+        mount: knows whether the folder's share was unmounted.
+    """
 
     id: int
     path: Path
@@ -39,11 +49,11 @@ class WatchFolder:
         object.__setattr__(self, "mount", MountMemory(self.path))
 
     def image(self, path: bytes) -> Path:
-        """The image file at a path below the watch folder."""
+        """The absolute path of an image, from its path below the watch folder."""
         return self.path / os.fsdecode(path)
 
     def target(self, path: bytes) -> Path:
-        """What the sidecars are named after: the image, or its mirror in the results tree."""
+        """The path that the sidecars' names begin with: the image, or its mirror in the results."""
         return self.results / os.fsdecode(path)
 
     def has_image(self, path: bytes) -> bool:
@@ -52,15 +62,15 @@ class WatchFolder:
         return self.has_folder(path) and self.is_image_name(name)
 
     def has_folder(self, path: bytes) -> bool:
-        """Whether a folder at this path is to be looked into."""
+        """Whether a folder at this path is to be scanned."""
         return not any(self.passes_over(comparable(name)) for name in path.split(b"/"))
 
     def passes_over(self, name: str) -> Reason | None:
-        """Why a file or folder is left out, whatever it is; None: it is not.
+        """Why a file or folder of this name is left out; None: it is not.
 
-        `name` is as `comparable` gives it, here and below: a scan asks several times of each file.
-        Names that start with a dot are unfinished copies, AppleDouble twins (`._IMG.jpg`) and a
-        file server's `.snapshot` folders, which would show every image a second time.
+        `name` is as `comparable` gives it. Names that start with a dot are unfinished copies,
+        AppleDouble files (`._IMG.jpg`) and `.snapshot` folders of file servers, which would show
+        every image a second time.
         """
         if name.startswith("."):
             return Reason.HIDDEN
@@ -69,20 +79,20 @@ class WatchFolder:
         return Reason.EXCLUDED if self.exclude and self.exclude.match(name) else None
 
     def is_image_name(self, name: str) -> bool:
-        """Whether a file of this name, in a folder that is looked into, is to be labelled."""
+        """Whether a file of this name, as `comparable` gives it, is to be labelled."""
         if self.names.match(name) is None or is_sidecar_name(name):
             return False
         return not is_temporary(name)
 
     def look(self, path: bytes) -> ImageVersion | None:
-        """The file's present version; None where it cannot be seen now."""
+        """The file's current version; None if it cannot be seen now."""
         try:
             return self.version(path, self._status(path))
         except OSError:
             return None
 
     def is_gone(self, path: bytes) -> bool:
-        """Whether nothing has this path; False where nobody can tell now."""
+        """Whether nothing has this path; False if that cannot be known now."""
         try:
             self._status(path)
         except OSError as error:
@@ -97,10 +107,7 @@ class WatchFolder:
         return ImageVersion(self.id, path, status.st_size, mtime_ns, ctime_ns)
 
     def identity(self) -> tuple[int, int] | None:
-        """Device and inode of the watch folder; None where it is not there.
-
-        The bare mount point of a share that was unmounted does not count as there.
-        """
+        """Device and inode of the watch folder; None if it is not there or was unmounted."""
         try:
             status = self.path.stat()
         except OSError:
@@ -110,12 +117,12 @@ class WatchFolder:
         return status.st_dev, status.st_ino
 
     def origin(self, path: bytes) -> Origin:
-        """What the sidecar says of where the image came from."""
+        """The image's path and ids for its sidecars."""
         sample_id, slide_id = self.sample.ids(path) if self.sample else (None, None)
         return Origin(printable_name(self.image(path)), sample_id, slide_id)
 
     def lacks_ids(self, path: bytes) -> bool:
-        """Whether ids are expected in the image's path and the template finds none."""
+        """Whether a template is configured and finds no ids in the image's path."""
         return self.sample is not None and self.sample.ids(path) == (None, None)
 
     def _status(self, path: bytes) -> os.stat_result:
@@ -134,6 +141,6 @@ def names_regex(patterns: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def _within_int64(ns: int) -> int:
-    # A file may claim a year after 2262, and one without a time on a share claims 1601, which is
-    # before 1677: SQLite's integers end at both.
+    # SQLite's integers hold the years 1677 to 2262 in ns. A file may have a later time, and one
+    # without a time on a share has the year 1601.
     return max(-_INT64_MAX, min(ns, _INT64_MAX))

@@ -99,9 +99,9 @@ def retry_missing(config: Config, on_looked_at: Callable[[int], None]) -> Retrie
     with _opened(config) as (journal, watch_folders):
         missing = MissingSidecars(watch_folders, config.results.formats)
         for page in journal.outcomes():
-            if missing.knows_all(page):
+            if missing.found_in_all(page):
                 break
-        missing.require_places()
+        missing.require_present()
         return _put_back(journal, watch_folders, journal.outcomes(), on_looked_at, missing.of)
 
 

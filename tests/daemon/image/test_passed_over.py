@@ -198,7 +198,7 @@ def test_scan_counts_what_it_passes_over_and_names_image_suffixes_once(
     (line,) = [record.getMessage() for record in caplog.records]
     assert "files that look like images are left out: .bmp, .tif cannot be read" in line
     assert "add *.jpeg to watch[].pattern" in line
-    assert "rename what ends in a blank or a dot" in line
+    assert "rename files that have a blank or a dot" in line
     assert "S1" not in line.replace(str(tmp_path), "")
     scan.request()
     scan.next_chunk(30.0)

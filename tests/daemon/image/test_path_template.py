@@ -34,5 +34,5 @@ def test_parse_wrong_names_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["{sample_id}/{slide_id/*", "{sample_id}}/*", "{{sample_id}/*"])
 def test_parse_brace_left_over_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="has a brace without its partner"):
+    with pytest.raises(ConfigError, match="has an unmatched brace"):
         PathTemplate.parse(text)

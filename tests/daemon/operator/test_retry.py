@@ -188,15 +188,15 @@ def test_retry_missing_where_the_share_goes_away_meanwhile_stops(
 ) -> None:
     from daemon.image.missing_sidecars import MissingSidecars
 
-    require_places = MissingSidecars.require_places
+    require_present = MissingSidecars.require_places
 
     def unmounted_then(missing: MissingSidecars) -> None:
-        require_places(missing)
+        require_present(missing)
         shutil.rmtree(labelled.results)
 
-    monkeypatch.setattr(MissingSidecars, "require_places", unmounted_then)
+    monkeypatch.setattr(MissingSidecars, "require_present", unmounted_then)
     assert run(labelled, "retry", "--missing") == 6
-    assert "vanish while they are looked at" in capsys.readouterr().err
+    assert "have vanished during the search" in capsys.readouterr().err
     assert not waiting(labelled)
 
 
