@@ -1,4 +1,4 @@
-"""What the log says of single images, by their pseudonyms."""
+"""Log lines about single images, which appear by their pseudonyms."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edge.labeller import Status
 
 log = logging.getLogger(__name__)
 
-# What is said of images that wait, by the beginning of their cause.
+# Log lines about images that wait, by the beginning of their cause.
 _HELD_UP: Final = {
     str(RejectReason.UNREADABLE): "the daemon's user may not read some images; they wait and are "
     "tried again. Give it the permission; edge-daemon status says how many wait",
@@ -31,9 +31,9 @@ _HELD_UP: Final = {
 
 
 class ImageLog:
-    """Writes a line about an image without its path. Safe to use from several threads.
+    """Logs the verdicts on images without their paths. Safe to use from several threads.
 
-    What befalls many images at once is said once, and again when it was not met for `quiet_s`.
+    A cause that many images share is logged once, and again after it was absent for `quiet_s`.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class ImageLog:
         self._without_ids: set[int] = set()
 
     def log_verdicts(self, verdicts: list[Verdict]) -> None:
-        """Log verdicts that stand in the journal."""
+        """Log verdicts that are in the journal."""
         for verdict in verdicts:
             self._log(verdict)
         with self._lock:
@@ -61,7 +61,7 @@ class ImageLog:
             self._log_without_ids(verdicts)
 
     def log_unexpected(self, image: ClaimedImage, error: Exception) -> None:
-        """Log a mistake in the program: where, but not its text, which may hold the path."""
+        """Log a bug: its traceback, but not the error's text, which may hold the image's path."""
         where = "".join(traceback.format_tb(error.__traceback__))
         log.error("image %s: unexpected %s\n%s", self._name(image), type(error).__name__, where)
 
@@ -73,13 +73,13 @@ class ImageLog:
             case Finished(outcome=outcome):
                 log.debug("image %s %s", name, outcome.status)
             case Postponed(attempts=attempts) if attempts > verdict.image.attempts:
-                log.info("image %s failed (%s), tried again later", name, verdict.cause)
+                log.info("image %s cannot be read (%s), tried again later", name, verdict.cause)
             case Postponed():
                 log.debug("image %s waits %.1f s: %s", name, verdict.delay_s, verdict.cause)
             case Dropped():
                 log.debug("image %s is %s", name, verdict.state)
             case _:
-                log.debug("image %s is unchanged, its outcome stands", name)
+                log.debug("image %s is unchanged and keeps its outcome", name)
 
     def _log_held_up(self, verdicts: list[Verdict]) -> None:
         now_s = self._clock()

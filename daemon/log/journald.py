@@ -1,8 +1,8 @@
 """Log lines for journald, in which an image appears only under a pseudonym.
 
-A sample id in a path is patient data. The pseudonym is an HMAC with a key that stays in the
-state folder: the same image has the same pseudonym in every line, and `edge-daemon status`
-shows it beside the path to whoever may read the journal.
+A sample id in a path is patient data. The pseudonym is an HMAC with a key in the state folder. An
+image has the same pseudonym in every line, and `edge-daemon status` shows it beside the path to
+people who may read the state folder.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _PRIORITY: Final = {
 
 
 class Pseudonyms:
-    """Names for images that only this installation can connect with a path."""
+    """Pseudonyms of images, which only this installation can connect with paths."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
@@ -56,7 +56,7 @@ class Pseudonyms:
 
 
 class _LineFormatter(logging.Formatter):
-    """Every record is one line, in which names that strangers gave move no cursor."""
+    """Formats a record as one line, without control characters from file names."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record).replace("\n", " | "))
@@ -69,10 +69,10 @@ class _JournaldFormatter(_LineFormatter):
 
 @contextmanager
 def logging_to_stderr(level: str) -> Iterator[QueuedHandler]:
-    """Log to stderr during the block, in journald's form where journald reads it.
+    """Log to stderr during the block, with journald's priorities if journald reads it.
 
-    What Python itself or a library has to say goes the same way. What native code writes does not:
-    where nobody reads stderr, it waits there.
+    Includes warnings of Python and of libraries. Native code still writes to stderr directly, and
+    waits if nobody reads it.
     """
     handler = QueuedHandler(_STDERR)
     if "JOURNAL_STREAM" in os.environ:
@@ -83,7 +83,7 @@ def logging_to_stderr(level: str) -> Iterator[QueuedHandler]:
     logger.handlers = [handler]
     logger.propagate = False
     logger.setLevel(level.upper())
-    # Without a handler a library's warnings would be written to stderr by whoever warns.
+    # Without a handler a library's warnings would be written to stderr directly.
     logging.getLogger().handlers = [handler]
     logging.captureWarnings(capture=True)
     threading.excepthook = _log_thread_ended
@@ -91,12 +91,12 @@ def logging_to_stderr(level: str) -> Iterator[QueuedHandler]:
     try:
         yield handler
     finally:
-        # It stays where it is: threads that hang may log until the process has ended.
+        # The handler stays installed, as threads that hang may log until the process ends.
         handler.finish()
 
 
 def log_problem() -> str:
-    """Why lines do not reach the log now; empty where they do."""
+    """Why log lines cannot be written now; empty if they can."""
     return "; ".join(handler.problem for handler in _queued() if handler.problem)
 
 
@@ -106,7 +106,7 @@ def lines_dropped() -> Mapping[str, int]:
 
 
 def flush_log() -> None:
-    """Wait until what was logged is written, for a moment at the most."""
+    """Wait until the queued lines are written, for two seconds at most."""
     for handler in _queued():
         handler.flush()
 
@@ -117,22 +117,22 @@ def _queued() -> list[QueuedHandler]:
 
 
 def _log_thread_ended(ended: threading.ExceptHookArgs) -> None:
-    # The default prints a traceback whose last line may hold an image's path. The thread is one
-    # of watchdog's, and is replaced.
+    # The default prints a traceback whose last line may hold an image's path. Threads of this
+    # package log their own errors; this is one of watchdog's, and is replaced.
     name = ended.thread.name if ended.thread else "unknown"
     log.warning("thread %s ended with %s", name, ended.exc_type.__name__)
 
 
 def _log_unraisable(raised: sys.UnraisableHookArgs) -> None:
-    # As above: the default prints the object that was being finalized, and the error's text.
-    log.warning("an error in the background was passed over: %s", raised.exc_type.__name__)
+    # The default prints the object that was being finalized, and the error's text.
+    log.warning("a finalizer or callback failed: %s", raised.exc_type.__name__)
 
 
 def open_pseudonyms(state_dir: Path) -> Pseudonyms:
-    """Read the key of this installation, making it at the first start.
+    """Read the key of this installation, or make it at the first start.
 
     Raises:
-        StorageError: it can be neither read nor written.
+        StorageError: it cannot be read or written.
     """
     path = state_dir / KEY_NAME
     try:
@@ -148,7 +148,7 @@ def open_pseudonyms(state_dir: Path) -> Pseudonyms:
 
 def _make_key(path: Path) -> bytes:
     key = secrets.token_bytes(_KEY_BYTES)
-    # The umask holds for the whole process; no other thread runs yet at start.
+    # The umask is the whole process's; at the start no other thread writes files.
     umask = os.umask(0o077)
     try:
         write_file(path, key)

@@ -1,8 +1,8 @@
-"""The way from the threads that log to whoever reads the log, who may stand still.
+"""Writes the log in its own thread, so that nothing waits for its reader.
 
-A pipe that nobody reads holds 64 kB; after that a write to it waits for ever, and so does one to a
-stopped terminal or to a journald that hangs. So a thread of its own writes, from a queue with an
-end. What does not fit is dropped, counted, and told when the reader is back.
+A write to a full pipe, a stopped terminal or a journald that hangs waits for ever. So lines go
+through a bounded queue. Lines that do not fit are dropped and counted, and the log says how many
+when it is read again.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from typing import Final
 
 from daemon.system.clock import Clock
 
-# Some 40,000 lines: a worker may have a thousand images rejected at once, and others as many.
+# Some 40,000 lines; each worker may log a thousand rejected images at once.
 MOST_BYTES: Final = 4 * 1024 * 1024
 _LONGEST_LINE: Final = 16_000
-# A reader that takes nothing for so long stands still.
+# After so long in one write, the log counts as not being read.
 _STALLED_AFTER_S: Final = 5.0
-# How long the end of the process waits for a reader.
+# Longest wait for the reader at the end of the process.
 _FLUSH_S: Final = 2.0
 
 
 class QueuedHandler(logging.Handler):
-    """Formats a record at once and writes it later, in order. Never waits for the reader."""
+    """Formats a record at once and writes it later, in order. Does not wait for the reader."""
 
     def __init__(
         self, descriptor: int, *, most_bytes: int = MOST_BYTES, clock: Clock = time.monotonic
     ) -> None:
-        """Make a handler that writes to a descriptor, which stays open and the caller's."""
+        """Write to a descriptor, which the caller owns and keeps open."""
         super().__init__()
         self._descriptor = descriptor
         self._most_bytes = most_bytes
         self._queued_bytes = 0
         self._clock = clock
-        # Both may be used by a thread that is using them already: a finalizer may run in the middle
-        # of a line, and warn.
+        # Reentrant, and a SimpleQueue: a finalizer may log in the middle of a call of this class,
+        # in the same thread.
         self._lock = threading.RLock()
         self._lines: queue.SimpleQueue[tuple[str, bytes] | threading.Event | None]
         self._lines = queue.SimpleQueue()
@@ -50,7 +50,7 @@ class QueuedHandler(logging.Handler):
         self._is_dropping = self._is_finished = False
         self._refusal: str | None = None
         self._writing_since_s: float | None = None
-        # A daemon thread: a reader that stands still must not keep the process from ending.
+        # A daemon thread: a write that hangs must not keep the process from ending.
         threading.Thread(target=self._run, name="log", daemon=True).start()
 
     @property
@@ -60,22 +60,22 @@ class QueuedHandler(logging.Handler):
 
     @property
     def problem(self) -> str:
-        """Why lines do not reach the log now; empty where they do."""
+        """Why lines cannot be written now; empty if they can."""
         since_s = self._writing_since_s
         if since_s is not None and self._clock() - since_s > _STALLED_AFTER_S:
-            return "nobody reads the log; what it cannot hold is dropped"
+            return "nobody reads the log; lines that do not fit its queue are dropped"
         return f"the log cannot be written ({self._refusal})" if self._refusal else ""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a line."""
         try:
             text = self.format(record)
-        except Exception:  # noqa: BLE001 - a wrong call of the log must not end what it tells of
-            text = f"a line of {record.name}:{record.lineno} could not be made"
+        except Exception:  # noqa: BLE001 - a bug in a log call must not end its thread
+            text = f"the log line of {record.name}:{record.lineno} cannot be formatted"
         self._put(record.levelname.lower(), f"{text[:_LONGEST_LINE]}\n")
 
     def show(self, text: str) -> None:
-        """Queue a piece of a progress line, which may be lost without a word."""
+        """Queue a piece of a progress line; it may be dropped, and is not counted then."""
         self._put("", text)
 
     def isatty(self) -> bool:
@@ -83,20 +83,20 @@ class QueuedHandler(logging.Handler):
         return os.isatty(self._descriptor)
 
     def flush(self) -> None:
-        """Wait until what is queued is written, for a moment at the most."""
+        """Wait until the queued lines are written, for two seconds at most."""
         if not self._is_finished:
             is_written = threading.Event()
             self._lines.put(is_written)
             is_written.wait(_FLUSH_S)
 
     def finish(self) -> None:
-        """Write what is queued and end; afterwards nothing waits for this descriptor any more."""
+        """Write the queued lines and end. If nobody reads them, the descriptor becomes /dev/null."""
         self.flush()
         with self._lock:
             self._is_finished = True
         self._lines.put(None)
         if not _is_writable(self._descriptor):
-            # Whatever else the process writes at its end would wait for ever.
+            # Otherwise anything else that the process writes at its end would wait for ever.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._descriptor)
             os.close(nowhere)
@@ -104,8 +104,8 @@ class QueuedHandler(logging.Handler):
     def _put(self, level: str, text: str) -> None:
         line = text.encode(errors="backslashreplace")
         with self._lock:
-            # Until all that is queued was read: else a slow reader would get a line now and then,
-            # and each time a line that tells of those dropped in between.
+            # Once full, lines are dropped until the queue is empty. Otherwise a slow reader would
+            # get single lines, each with another line about those dropped before it.
             is_full = self._queued_bytes + len(line) > self._most_bytes
             self._is_dropping = self._is_dropping or is_full
             if self._is_finished or self._is_dropping:
@@ -137,7 +137,7 @@ class QueuedHandler(logging.Handler):
                 return
             untold, self._unreported = self._unreported, Counter()
         kinds = ", ".join(f"{count} {level}" for level, count in sorted(untold.items()))
-        text = f"{untold.total()} lines of the log were dropped ({kinds}): nobody read it"
+        text = f"{untold.total()} log lines were dropped ({kinds}), as nobody read the log"
         record = logging.LogRecord(
             __name__, logging.WARNING, __file__, 0, text, args=None, exc_info=None
         )
@@ -156,33 +156,33 @@ class QueuedHandler(logging.Handler):
 
 
 class QueuedScreen:
-    """Shows text, such as the line of a progress, on its way through the log's queue."""
+    """A text stream for progress lines, written through the log's queue."""
 
     def __init__(self, handler: QueuedHandler) -> None:
         self._handler = handler
 
     def write(self, text: str) -> None:
-        """Queue a piece of text, which may be lost without a word."""
+        """Queue a piece of text, which may be dropped."""
         self._handler.show(text)
 
     def flush(self) -> None:
-        """Do nothing: it is shown as soon as can be."""
+        """Do nothing, as text is written as soon as possible."""
 
     def isatty(self) -> bool:
-        """Whether it is shown on a terminal."""
+        """Whether the log goes to a terminal."""
         return self._handler.isatty()
 
 
 def _write_all(descriptor: int, content: bytes) -> None:
     view = memoryview(content)
     while view:
-        # Others may have made it non-blocking: it is one open file for all who inherited it.
+        # Polled, as another process that shares the open file may have made it non-blocking.
         _poll(descriptor, None)
         view = view[os.write(descriptor, view[: select.PIPE_BUF]) :]
 
 
 def _is_writable(descriptor: int) -> bool:
-    """Whether a line would be taken without waiting."""
+    """Whether a line could be written without waiting."""
     return bool(_poll(descriptor, 0) & select.POLLOUT)
 
 

@@ -75,10 +75,10 @@ def test_reader_that_stands_still_holds_nobody_up_and_is_told_what_it_missed(
     assert handler.dropped == {"info": 3, "error": 1}
     assert handler.problem == ""
     now_s = 6.0
-    assert handler.problem == "nobody reads the log; what it cannot hold is dropped"
+    assert handler.problem == "nobody reads the log; lines that do not fit its queue are dropped"
     while filled:
         filled -= len(os.read(reader, filled))
-    told = "4 lines of the log were dropped (1 error, 3 info): nobody read it"
+    told = "4 log lines were dropped (1 error, 3 info), as nobody read the log"
     assert lines_of(reader, told) == ["first", *(f"line {n}" for n in range(10)), told]
     logger.info("again")
     assert lines_of(reader, "again") == ["again"]
