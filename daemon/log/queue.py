@@ -90,7 +90,7 @@ class QueuedHandler(logging.Handler):
             is_written.wait(_FLUSH_S)
 
     def finish(self) -> None:
-        """Write the queued lines and end. If nobody reads them, the descriptor becomes /dev/null."""
+        """Write the queued lines and end. If nobody reads, the descriptor becomes /dev/null."""
         self.flush()
         with self._lock:
             self._is_finished = True

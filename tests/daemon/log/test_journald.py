@@ -103,5 +103,5 @@ def test_log_takes_warnings_and_errors_that_nobody_can_raise(
     err = capfd.readouterr().err
     assert "an old function" in err
     assert "of a library" in err
-    assert "passed over: OSError" in err
+    assert "finalizer or callback failed: OSError" in err
     assert "S123" not in err

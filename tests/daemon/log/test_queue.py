@@ -137,7 +137,7 @@ def test_line_that_cannot_be_made_is_named_by_its_place(pipe: tuple[int, int]) -
     logger_of(handler).warning("%d images", "S123/a.jpg")
     handler.flush()
     (line,) = os.read(reader, 4096).decode().splitlines()
-    assert line.startswith("a line of a test:")
+    assert line.startswith("the log line of a test:")
     assert "S123" not in line
 
 
@@ -170,7 +170,7 @@ def test_dropped_lines_are_a_metric(pipe: tuple[int, int], monkeypatch: pytest.M
     text = Metrics(Health()).text().decode()
     assert '\nmicroscope_edge_log_lines_dropped_total{level="warning"} 2.0\n' in text
     assert '\nmicroscope_edge_log_lines_dropped_total{level="error"} 0.0\n' in text
-    lines_of(pipe[0], "(2 warning): nobody read it")
+    lines_of(pipe[0], "(2 warning), as nobody read the log")
 
 
 def test_command_without_standard_descriptors_gives_its_exit_code_and_harms_no_file(

@@ -188,7 +188,7 @@ def test_retry_missing_where_the_share_goes_away_meanwhile_stops(
 ) -> None:
     from daemon.image.missing_sidecars import MissingSidecars
 
-    require_present = MissingSidecars.require_places
+    require_present = MissingSidecars.require_present
 
     def unmounted_then(missing: MissingSidecars) -> None:
         require_present(missing)
