@@ -1,4 +1,4 @@
-"""Calls that may hang, made on a thread that may be left hanging."""
+"""Calls that may hang, made on another thread, for which the caller waits a limited time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Final, Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
-# For a share that must not keep the daemon from starting with the others.
+# Longest wait for a share at a start, so that the other folders are served soon.
 ANSWER_S: Final = 5.0
 
 
@@ -26,9 +26,9 @@ class _Call(Generic[T]):
 
 
 class BoundedCalls(Generic[T]):
-    """One thread that makes calls for another, which waits no longer than it wants to.
+    """One thread that makes calls for other threads, which wait for a limited time.
 
-    Not an executor of the standard library: the interpreter waits for those at its end.
+    Not an executor of the standard library, as the interpreter waits for its threads at the end.
     """
 
     def __init__(self, name: str) -> None:
@@ -39,7 +39,7 @@ class BoundedCalls(Generic[T]):
 
     @property
     def is_hung(self) -> bool:
-        """Whether a call that nobody waits for any more has not come back."""
+        """Whether the last call has timed out and still runs."""
         return (
             self._last is not None
             and self._last.answer.cancelled()
@@ -52,21 +52,21 @@ class BoundedCalls(Generic[T]):
         timeout_s: float,
         on_late: Callable[[T], None] | None = None,
     ) -> T:
-        """What `function` returns.
+        """Call `function` on the thread and return its result.
 
         Args:
             function: may hang.
-            timeout_s: how long to wait for it.
-            on_late: given, on the other thread, what comes when nobody waits for it any more.
+            timeout_s: how long to wait for it, in seconds.
+            on_late: called on the thread with a result that comes after the timeout.
 
         Raises:
-            TimeoutError: it takes longer, or an earlier one still does.
+            TimeoutError: it takes longer, or an earlier call that timed out still runs.
         """
         answer = self.begin(function, on_late)
         try:
             return answer.result(timeout_s)
         except TimeoutError:
-            # Either the caller gets the answer or `on_late` does, never both and never none.
+            # Either the caller gets the result or `on_late` does, never both, never neither.
             if answer.cancel():
                 raise
             return answer.result()
@@ -74,10 +74,10 @@ class BoundedCalls(Generic[T]):
     def begin(
         self, function: Callable[[], T], on_late: Callable[[T], None] | None = None
     ) -> Future[T]:
-        """Have `function` called, and wait for nothing.
+        """Begin a call of `function` without waiting.
 
         Raises:
-            TimeoutError: an earlier call that nobody waits for has not come back.
+            TimeoutError: an earlier call that timed out still runs.
         """
         if self.is_hung:
             raise TimeoutError
@@ -101,7 +101,7 @@ class BoundedCalls(Generic[T]):
 def _make(call: _Call[T]) -> None:
     try:
         found = call.function()
-    except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+    except BaseException as error:  # noqa: BLE001 - the caller gets it from the future
         with suppress(InvalidStateError):
             call.answer.set_exception(error)
         return
@@ -113,15 +113,15 @@ def _make(call: _Call[T]) -> None:
 
 
 def no_answer(place: str) -> str:
-    """What to say of a place that did not answer in time."""
-    return f"{place} does not answer. See to its share or disk."
+    """The error text for a place that did not answer in time."""
+    return f"{place} does not answer. Check its share or disk."
 
 
 def call_each(calls: Mapping[K, Callable[[], T]], timeout_s: float, name: str) -> dict[K, T]:
-    """What those return that come back in time; each has a thread of its own.
+    """Make calls on a thread each; returns the results that come within `timeout_s`.
 
     Raises:
-        BaseException: what one of them raised.
+        BaseException: one of them raised it within this time.
     """
     begun = {}
     for key, function in calls.items():

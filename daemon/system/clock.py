@@ -1,4 +1,4 @@
-"""The type of a clock, so that tests can give one of their own."""
+"""The type of a clock, so that tests can pass their own."""
 
 from __future__ import annotations
 

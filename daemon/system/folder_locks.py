@@ -1,8 +1,9 @@
-"""One daemon for each export: two would label every image twice and replace each other's sidecars.
+"""Locks against a second daemon on the same folders.
 
-The lock of the `state_dir` does not see a second daemon that was given another one. Here the
-watch folder itself is locked, which two daemons on this machine see, and a file in the tree of
-the sidecars, which says who it is, and which a second machine sees where the share passes locks on.
+Two daemons on one export would label every image twice and replace each other's sidecars. The lock
+in `state_dir` does not help if they have different ones. So the watch folder itself is locked,
+against daemons on this machine, and a lock file in the results folder, which names its owner, also
+against other machines if the share supports locks.
 """
 
 from __future__ import annotations
@@ -39,31 +40,30 @@ log = logging.getLogger(__name__)
 
 # Hidden, so that it is never taken for an image.
 LOCK_NAME: Final = ".edge-daemon.lock"
-# On a share that refuses hidden names.
+# For shares that refuse hidden names.
 PLAIN_LOCK_NAME: Final = LOCK_NAME.removeprefix(".")
-# Whether a lock file still has its name is looked at this often.
+# How often it is checked that the lock file is still in its place.
 _LOOK_S: Final = 2.0
 
 
 @contextmanager
 def owned_folders(watch_folders: Iterable[Path], trees: Iterable[Path]) -> Iterator[FolderLocks]:
-    """Hold watch folders, and the trees that their sidecars are written to, for this process.
+    """Lock watch folders, and the results folders (`trees`) of their sidecars, for this process.
 
-    The kernel drops the locks when the process ends, however it ends. A place that is away,
-    refuses a lock or does not answer is said and not held: the daemon waits for it as for any
-    folder that is away. One that answers late is held from then on.
+    The kernel drops the locks when the process ends in any way. A folder that is away, cannot be
+    locked or does not answer is logged and left unlocked. One that answers late is locked then.
 
-    Yields the locks of the trees.
+    Yields the locks of the results folders.
 
     Raises:
-        InUseError: another daemon holds one of them.
+        InUseError: another daemon has locked one of them.
     """
     with ExitStack() as stack:
         tree = LockKind(_lock_tree, _has_tree, _release_tree)
         folder = LockKind(_lock_folder, _has_folder, _release_folder)
         tree_locks = FolderLocks(tuple(trees), tree)
         folder_locks = FolderLocks(tuple(watch_folders), folder)
-        # Trees first: only their locks tell a name beyond this machine.
+        # Results folders first, as only their lock files can name a daemon on another machine.
         for locks in (tree_locks, folder_locks):
             stack.callback(locks.close)
             locks.take()
@@ -72,7 +72,7 @@ def owned_folders(watch_folders: Iterable[Path], trees: Iterable[Path]) -> Itera
 
 @dataclass(frozen=True, slots=True)
 class LockKind:
-    """How a folder is held by a descriptor, asked whether that still holds it, and given up."""
+    """How to lock a folder, check that a descriptor still locks it, and release it."""
 
     lock: Callable[[Path], int]
     has: Callable[[Path, int], bool]
@@ -82,32 +82,32 @@ class LockKind:
 class FolderLocks:
     """The locks of some folders. Safe to use from any thread.
 
-    A lock keeps its file system from being unmounted. A disk that fails has to be, so that its lock
-    is let go of while it refuses.
+    A lock keeps its file system from being unmounted, so it is released while the disk fails.
     """
 
     def __init__(self, folders: tuple[Path, ...], kind: LockKind) -> None:
-        """Hold nothing yet."""
+        """Prepare, without locking anything."""
         self._folders = folders
         self._kind = kind
-        # A share that hangs must not hold up the others.
+        # One thread per folder, as a share may hang.
         self._calls: dict[Path, BoundedCalls[int]] = {
             folder: BoundedCalls("folder-lock") for folder in folders
         }
         self._guard = threading.Lock()
         self._held: dict[Path, int] = {}
-        # How often they were let go of: a lock that was asked for before is not wanted any more.
-        self._turn = 0
-        # When each is looked at again.
+        # Incremented by `release`; a lock call begun before it is released when it returns.
+        self._releases = 0
+        # When each lock is checked again.
         self._look_s: dict[Path, float] = {}
-        self._said: dict[Path, str | None] = {}
+        # The reason that was logged last.
+        self._logged: dict[Path, str | None] = {}
 
     def take(self) -> None:
-        """Hold every folder that is there and not held yet.
+        """Lock every folder that is there and not locked yet.
 
         Raises:
-            InUseError: another daemon holds one of them.
-            StorageError: what has the name of a lock file is none.
+            InUseError: another daemon has locked one of them.
+            StorageError: the name of a lock file is taken by something else.
         """
         with self._guard:
             for folder in self._folders:
@@ -115,13 +115,13 @@ class FolderLocks:
                     self._try(folder)
 
     def require(self, paths: Iterable[Path]) -> None:
-        """Hold the folders that `paths` lie in; anew, where a lock was removed or replaced.
+        """Check the locks of the folders that contain `paths`, and take them again if needed.
 
-        It is looked at every few seconds. In between this costs nothing.
+        Checks at most every few seconds; in between it returns at once.
 
         Raises:
-            InUseError: another daemon holds one of them.
-            StorageError: what has the name of a lock file is none.
+            InUseError: another daemon has locked one of them.
+            StorageError: the name of a lock file is taken by something else.
         """
         now_s = time.monotonic()
         for folder in {f for f in self._folders for path in paths if path.is_relative_to(f)}:
@@ -137,43 +137,43 @@ class FolderLocks:
             self._kind.release(folder, self._held.pop(folder))
             self._try(folder)
             if folder in self._held:
-                log.warning("the lock on %s was removed or replaced; it is new", folder)
+                log.warning("the lock on %s was removed or replaced; it is taken again", folder)
 
     def release(self) -> None:
-        """Hold none of them."""
+        """Release all locks."""
         with self._guard:
-            self._turn += 1
+            self._releases += 1
             self._look_s.clear()
             held = {
                 folder: partial(self._kind.release, folder, descriptor)
                 for folder, descriptor in self._held.items()
             }
             self._held.clear()
-            # One that does not answer is let go of when it does.
+            # A folder that does not answer is released when it does.
             call_each(held, ANSWER_S, "folder-unlock")
 
     def close(self) -> None:
-        """Hold none of them, and end the threads."""
+        """Release all locks, and end the threads."""
         self.release()
         for calls in self._calls.values():
             calls.stop()
 
     def _try(self, folder: Path) -> None:
-        on_late = partial(self._hold_late, folder, self._turn)
+        on_late = partial(self._hold_late, folder, self._releases)
         try:
             found = self._calls[folder].call(lambda: self._kind.lock(folder), ANSWER_S, on_late)
         except TimeoutError:
             reason: str | None = "it does not answer"
         except FileNotFoundError:
-            return  # said by the scan
+            return  # logged by the scan
         except OSError as error:
             reason = error.strerror
         else:
             self._held[folder] = found
-            self._said.pop(folder, None)
+            self._logged.pop(folder, None)
             return
-        if self._said.get(folder, "") != reason:
-            self._said[folder] = reason
+        if self._logged.get(folder, "") != reason:
+            self._logged[folder] = reason
             log.warning("%s cannot be locked against a second daemon (%s)", folder, reason)
 
     def _has(self, folder: Path) -> bool:
@@ -182,27 +182,27 @@ class FolderLocks:
             call = self._calls[folder].call
             return bool(call(lambda: self._kind.has(folder, descriptor), ANSWER_S))
         except (TimeoutError, OSError):
-            # What is away is said by the scan, or by the write.
+            # A folder that is away is logged by the scan, or when a sidecar is written.
             return True
 
-    def _hold_late(self, folder: Path, turn: int, descriptor: int) -> None:
+    def _hold_late(self, folder: Path, releases: int, descriptor: int) -> None:
         with self._guard:
-            if turn == self._turn:
+            if releases == self._releases:
                 self._held[folder] = descriptor
                 log.warning("%s answers and is locked against a second daemon", folder)
                 return
-        # Left open, it would turn away this process itself when it opens the folder anew.
+        # If it stayed locked, this process could not lock the folder again.
         self._kind.release(folder, descriptor)
 
 
 def _lock_tree(tree: Path) -> int:
-    # Open for writing it would keep the file system from being remounted read-only. Over NFS
-    # flock(2) is a lock on a range, which needs just that.
+    # A file open for writing keeps the file system from being remounted read-only. Over NFS
+    # flock(2) needs it, as it is implemented by a lock on a range.
     flags = os.O_RDWR if file_system_type(tree).startswith("nfs") else os.O_RDONLY
     with open_folder(tree) as folder:
         descriptor = _lock_file_in(folder, flags)
         folder.give(descriptor)
-    # A full disk keeps the name from being told, not the lock from being held.
+    # On a full disk the lock holds without the name in it.
     with suppress(OSError):
         started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         text = f"process {os.getpid()} on {socket.gethostname()} since {started}\n"
@@ -228,7 +228,7 @@ def _lock_file_in(folder: OpenFolder, flags: int) -> int:
 
 
 def _write(descriptor: int, text: bytes) -> None:
-    # The very file that is held, whatever its name is given to.
+    # Through the descriptor, as another file may have the name by now.
     flags = os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC
     writing = os.open(f"/proc/self/fd/{descriptor}", flags)
     try:
@@ -239,7 +239,7 @@ def _write(descriptor: int, text: bytes) -> None:
 
 def _named_holder(descriptor: int) -> str:
     text = os.pread(descriptor, 500, 0).decode(errors="replace")
-    # A machine that lost power may leave zeros where the text was.
+    # After a power cut the file may hold zeros.
     line = text.partition("\n")[0].strip("\0 ")
     return printable(line) or lock_holder(descriptor)
 
@@ -251,7 +251,7 @@ def _has_tree(tree: Path, descriptor: int) -> bool:
 
 
 def _release_tree(_tree: Path, descriptor: int) -> None:
-    # A share may be gone by now; the lock went with it.
+    # If the share is gone, so is the lock.
     with suppress(OSError):
         _write(descriptor, b"")
     with suppress(OSError):
@@ -282,10 +282,10 @@ def _lock_folder(folder: Path) -> int:
         except InUseError:
             if is_marked(descriptor) is not False:
                 raise
-            # Anybody who may read the folder can lock it. Two daemons on one export do harm only
-            # where they write to one tree, and that has a lock file of its own.
+            # Anyone who may read the folder can lock it, so this may be another program. Two
+            # daemons do harm only if they write to one results folder, which has its own lock file.
             log.warning(
-                "watch folder %s is locked by %s, which is no edge-daemon; labelling goes on",
+                "watch folder %s is locked by %s, which is not an edge-daemon; labelling goes on",
                 folder,
                 lock_holder(descriptor),
             )

@@ -1,4 +1,4 @@
-"""Locks on files and folders, which the kernel drops when the process ends, however it ends."""
+"""Locks on files and folders, which the kernel drops when the process ends in any way."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ from edge.files.safe_open import NotRegularError, open_regular
 LOCKS: Final = Path("/proc/locks")
 # struct flock of 64-bit Linux, see fcntl(2): type, whence, start, length, process.
 _FLOCK: Final = struct.Struct("hhqqi4x")
-# The one byte that a daemon marks as its own: "edge" in ASCII, where nobody else has a reason to.
+# Offset of the byte that a daemon locks as its mark: "edge" in ASCII, far beyond any content.
 _MARK_AT: Final = 0x65646765
-# A lock file that is replaced between its opening and its locking is opened again.
+# How often a lock file that is replaced before it is locked is opened again.
 _TRIES: Final = 5
 _REMOVE: Final = "Remove it while no daemon runs, and start again."
 
 
 class InUseError(StorageError):
-    """Another process holds it. To wait for it, as for a disk, would be to wait for a person."""
+    """Another process holds a lock. Waiting does not help, as a person must stop that process."""
 
 
 def take_lock(descriptor: int, refusal: Callable[[], str]) -> None:
-    """Hold an open file or folder for this process until the descriptor is closed.
+    """Lock an open file or folder for this process until the descriptor is closed.
 
     Args:
-        refusal: what to say, and do, where another process holds it.
+        descriptor: of the file or folder.
+        refusal: gives the text of InUseError.
 
     Raises:
-        InUseError: another process holds it.
+        InUseError: another process has locked it.
         OSError: the file system has no locks, or does not answer.
     """
     try:
@@ -47,18 +48,18 @@ def take_lock(descriptor: int, refusal: Callable[[], str]) -> None:
 def lock_file(
     folder: OpenFolder, name: str, refusal: Callable[[int], str], *, flags: int, mode: int
 ) -> int:
-    """A descriptor of a lock file, made where it is missing, that this process holds.
+    """Make a lock file if it is missing, and lock it; returns its descriptor.
 
     Args:
-        folder: that the file is in, and that others may write to.
-        name: of the file.
-        refusal: what to say, from the descriptor, where another process holds it.
+        folder: the file's folder, which others may write to.
+        name: the file's name.
+        refusal: gives the text of InUseError, from the descriptor.
         flags: `os.O_RDONLY` or `os.O_RDWR`.
-        mode: of a file that is made.
+        mode: permissions of a new file.
 
     Raises:
-        InUseError: another process holds it.
-        StorageError: what has this name is no lock file.
+        InUseError: another process has locked it.
+        StorageError: the name is taken by something that is not a lock file.
         OSError: it cannot be made, or the file system has no locks.
     """
     for _ in range(_TRIES):
@@ -72,7 +73,7 @@ def lock_file(
 
 
 def is_named(descriptor: int, folder: int, name: str) -> bool:
-    """Whether an open file still has its name; True where that cannot be told now."""
+    """Whether an open file still has its name; True if that cannot be known now."""
     try:
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         return os.path.samestat(os.fstat(descriptor), status)
@@ -83,18 +84,18 @@ def is_named(descriptor: int, folder: int, name: str) -> bool:
 
 
 def mark(descriptor: int) -> None:
-    """Have other daemons see that it is a daemon that holds this, until the descriptor is closed.
+    """Show other daemons that a daemon has locked this, until the descriptor is closed.
 
-    flock(2) on a folder is taken by anybody who may read it, such as a backup. This mark, a lock
-    on one byte far beyond any content, is not taken by chance.
+    Anyone who may read a folder, such as a backup program, can lock it with flock(2). The mark is a
+    second lock on one byte far beyond any content, which other programs do not take.
     """
-    # Not every file system can: there a lock is taken for a daemon's.
+    # Not every file system supports it; there every lock counts as a daemon's.
     with suppress(OSError):
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _byte(fcntl.F_RDLCK))
 
 
 def is_marked(descriptor: int) -> bool | None:
-    """Whether a daemon has marked it through another descriptor; None: no telling there."""
+    """Whether a daemon has marked it through another descriptor; None: not supported."""
     try:
         found = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _byte(fcntl.F_WRLCK))
     except OSError:
@@ -104,21 +105,21 @@ def is_marked(descriptor: int) -> bool | None:
 
 
 def lock_holder(descriptor: int) -> str:
-    """Who holds the lock, in words, so that nothing need be written to the lock file."""
+    """The process that holds the lock, in words, from the kernel's list of locks."""
     pid = locking_process(os.fstat(descriptor).st_ino)
     return "another process" if pid is None else f"process {pid}"
 
 
 def locking_process(inode: int, locks: Path = LOCKS) -> int | None:
-    """The process that holds a file's flock(2), by the kernel's list.
+    """The process that holds a file's flock(2), from the kernel's list.
 
-    None: nobody does, or the list cannot be seen, as from the hardened service.
+    None: there is none, or the list is hidden, as in the unit's sandbox.
     """
     with suppress(OSError):
         for line in locks.read_text().splitlines():
             fields = line.split()
-            # Without the device: on btrfs the list names another one than stat does. `->` marks a
-            # process that waits for the lock.
+            # Compared without the device, which differs from stat's on btrfs. `->` marks a process
+            # that waits for the lock.
             is_held = "FLOCK" in fields and "->" not in fields
             if is_held and fields[-3].endswith(f":{inode}"):
                 return int(fields[-4])
@@ -127,7 +128,7 @@ def locking_process(inode: int, locks: Path = LOCKS) -> int | None:
 
 @contextmanager
 def closed_on_error(descriptor: int) -> Iterator[None]:
-    """Close a descriptor where the block fails."""
+    """Close a descriptor if the block raises."""
     try:
         yield
     except BaseException:
@@ -140,7 +141,7 @@ def _open_lock_file(folder: OpenFolder, name: str, flags: int, mode: int) -> int
     try:
         descriptor = open_regular(name, flags | os.O_CREAT, mode, dir_fd=folder.descriptor)
     except NotRegularError as error:
-        text = f"{path} is no lock file but a link, folder or pipe. {_REMOVE}"
+        text = f"{path} is not a lock file but a link, folder or pipe. {_REMOVE}"
         raise StorageError(text) from error
     except PermissionError as error:
         if not os.path.lexists(path):
@@ -149,9 +150,9 @@ def _open_lock_file(folder: OpenFolder, name: str, flags: int, mode: int) -> int
         text = f"{path} belongs to user {owner} and cannot be opened by this one. {_REMOVE}"
         raise StorageError(text) from error
     with closed_on_error(descriptor):
-        # It may be another file of ours, whose content a lock file would lose.
+        # Its content would be overwritten, and it may be a hard link to another file of this user.
         if os.fstat(descriptor).st_nlink > 1:
-            raise StorageError(f"{path} is no lock file but a second name of a file. {_REMOVE}")
+            raise StorageError(f"{path} is not a lock file but a hard link. {_REMOVE}")
     return descriptor
 
 

@@ -1,4 +1,4 @@
-"""Does a folder lie on a share, where inotify sees nothing that another machine does?"""
+"""Whether a folder is on a share, where inotify reports no changes by other machines."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Final
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 
-# File systems whose files other machines, or a user-space program, change unseen by inotify.
-# `fuseblk` is not among them: it is a local disk behind a FUSE driver.
+# File systems that other machines, or a program in user space, change without events of inotify.
+# Without `fuseblk`, a local disk behind a FUSE driver.
 _SHARES: Final = frozenset(
     {"cifs", "smb3", "smbfs", "nfs", "nfs4", "9p", "afs", "ceph", "fuse", "lustre", "beegfs"}
     | {"virtiofs", "vboxsf", "vmhgfs", "prl_fs"}
@@ -23,15 +23,15 @@ _NETWORK: Final = (_SHARES - {"fuse", "virtiofs"}) | {
 
 
 def is_on_share(folder: Path, mounts: Path = _MOUNTS) -> bool:
-    """Whether the folder's file system must be polled; a missing folder counts by its parent."""
+    """Whether the folder's file system must be polled; for a missing folder, its parent's."""
     type_ = file_system_type(folder, mounts)
     return type_ in _SHARES or type_.startswith("fuse.")
 
 
 def network_type(folder: Path, mounts: Path = _MOUNTS) -> str | None:
-    """The type of the folder's file system where that is another machine's; None: a local one.
+    """The type of the folder's file system if it is on another machine; None: it is local.
 
-    FUSE serves shares and local folders alike. Only what is known to be a share is one here.
+    Of FUSE, which also serves local folders, only types that are known to be shares count.
     """
     type_ = file_system_type(folder, mounts)
     return type_ if type_ in _NETWORK else None
@@ -48,7 +48,7 @@ def mount_point(folder: Path, mounts: Path = _MOUNTS) -> str:
 
 
 def mounts_below(folder: Path, mounts: Path = _MOUNTS) -> list[Path]:
-    """Where something is mounted within a folder."""
+    """The mount points below a folder."""
     path = os.path.realpath(folder)
     lines = mounts.read_text(errors="surrogateescape").splitlines()
     points = {mount for mount, _ in map(_parse, lines)}
@@ -56,12 +56,12 @@ def mounts_below(folder: Path, mounts: Path = _MOUNTS) -> list[Path]:
 
 
 def _mount_of(folder: Path, mounts: Path) -> tuple[str, str]:
-    """Mount point and type. Source of the format: proc_pid_mountinfo(5)."""
+    """Mount point and type of a folder's file system. The format is in proc_pid_mountinfo(5)."""
     path = os.path.realpath(folder)
     best, best_type = "", ""
     for line in mounts.read_text(errors="surrogateescape").splitlines():
         mount, type_ = _parse(line)
-        # A later line covers an earlier one at the same place.
+        # A later mount hides an earlier one at the same mount point.
         if len(mount) >= len(best) and _is_below(path, mount):
             best, best_type = mount, type_
     return best, best_type
@@ -78,10 +78,10 @@ def _is_below(path: str, mount: str) -> bool:
 
 
 class MountMemory:
-    """Remembers where a folder's file system was mounted.
+    """Remembers where a folder's file system was mounted, to notice when it is unmounted.
 
-    A share that is unmounted leaves its mount point behind, an empty local folder. It is not the
-    folder that was watched, and what is written there is hidden as soon as the share is back.
+    The mount point then remains as an empty local folder, and files written there are hidden as
+    soon as the share is mounted again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -90,10 +90,10 @@ class MountMemory:
         self._point = ""
 
     def is_unmounted(self, status: os.stat_result) -> bool:
-        """Whether the folder, now with this status, lies bare after an unmount.
+        """Whether `status`, the folder's now, is that of an unmounted share's mount point.
 
-        A folder that was made anew, or a share that was mounted again with another device
-        number, is welcome.
+        A folder that was made anew, or a share mounted again with another device number, is
+        accepted and remembered.
         """
         identity = status.st_dev, status.st_ino
         if identity != self._identity:

@@ -1,4 +1,4 @@
-"""The folder that belongs to one daemon: its journal, its log key, and the lock that says so."""
+"""The state folder of one daemon, which holds its journal, log key and lock."""
 
 from __future__ import annotations
 
@@ -22,19 +22,18 @@ LOCK_NAME: Final = "lock"
 
 @contextmanager
 def owned_state_dir(folder: Path) -> Iterator[Callable[[], None]]:
-    """Hold the state folder for this process, making it where it is missing.
+    """Make the state folder if it is missing, and lock it for this process.
 
-    The kernel drops the lock when the process ends, however it ends. What the superuser makes in
-    it belongs to the folder's owner in the end: an administrator who labels by hand does not lock
-    the service out.
+    The kernel drops the lock when the process ends in any way. Files that root makes in it are
+    given to the folder's owner, so that the service still works after root has run `once`.
 
-    Yields a function that raises StorageError where the lock was removed or replaced meanwhile.
+    Yields a function that raises StorageError if the lock file was removed or replaced.
 
     Raises:
-        ConfigError: it lies on a share.
-        InUseError: another process holds it. Not a ConfigError, so that a service that met an
-            `edge-daemon once` is started again by systemd.
-        StorageError: the disk refuses.
+        ConfigError: it is on a share.
+        InUseError: another process has locked it. Not a ConfigError, so that systemd starts the
+            service again after an `edge-daemon once`.
+        StorageError: it cannot be made or used.
     """
     if problem := share_problem(folder):
         raise ConfigError(problem)
@@ -51,22 +50,22 @@ def owned_state_dir(folder: Path) -> Iterator[Callable[[], None]]:
 
 
 def share_problem(folder: Path) -> str | None:
-    """What is wrong with a state folder on a share; None where it lies on a local disk.
+    """What is wrong with a state folder on a share; None: it is on a local disk.
 
-    SQLite's write-ahead log needs memory that all readers share: "WAL does not work over a network
-    filesystem" (https://sqlite.org/wal.html).
+    SQLite's write-ahead log needs shared memory: "WAL does not work over a network filesystem"
+    (https://sqlite.org/wal.html).
     """
     type_ = network_type(folder)
     if type_ is None:
         return None
     return (
-        f"state_dir {folder} lies on a share ({type_}), which the journal may be damaged on. "
+        f"state_dir {folder} is on a share ({type_}), where the journal may be damaged. "
         "Give a folder on a local disk."
     )
 
 
 def refusal(folder: Path, error: OSError) -> StorageError:
-    """What to say where the system refuses the state folder to this user."""
+    """The error for a state folder that this user cannot use."""
     remedy = f"{give_permission()}, or another state_dir."
     with suppress(OSError, KeyError):
         owner, user = pwd.getpwuid(folder.stat().st_uid), pwd.getpwuid(os.geteuid())
@@ -116,7 +115,7 @@ def _lock(folder: OpenFolder) -> int:
 
 def _tidy(folder: Path) -> None:
     try:
-        # A start that was killed may have been writing the log's key, or into a folder below.
+        # A process that was killed may have left temporary files here or in a folder below.
         for place in (folder, *(path for path in folder.iterdir() if path.is_dir())):
             remove_leftovers(place, older_than_s=0.0)
     except OSError as error:
@@ -129,7 +128,7 @@ def _tidy(folder: Path) -> None:
 def _give_to_owner(folder: Path) -> None:
     if os.geteuid() != 0:
         return
-    # Nothing is wrong with files of root's in a folder of root's.
+    # Nothing to do if the folder is root's own.
     with suppress(OSError):
         owner = folder.stat()
         for path in (folder, *folder.rglob("*")) if owner.st_uid else ():

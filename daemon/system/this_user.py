@@ -1,4 +1,4 @@
-"""The user that this process runs as, for messages that ask for a permission."""
+"""The user that this process runs as, for error texts that ask for a permission."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pwd
 
 
 def this_user() -> str:
-    """For example `the user edge`; by its number where it has no name here."""
+    """For example `the user edge`; by its number if it has no name."""
     number = os.geteuid()
     try:
         return f"the user {pwd.getpwuid(number).pw_name}"
@@ -16,5 +16,5 @@ def this_user() -> str:
 
 
 def give_permission() -> str:
-    """What a person does where this user may not use a file or folder; the end of a message."""
+    """The end of an error text: what to do if this user may not use a file or folder."""
     return f"Give {this_user()} the permission"

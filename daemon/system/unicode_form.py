@@ -1,8 +1,8 @@
-"""Names that are the same text and other bytes: `ü` is one code point or two (Unicode, UAX 15).
+"""Compares names that are the same text in different bytes: `ü` has two Unicode forms (UAX 15).
 
 A Mac and some shares write names in the decomposed form (NFD), a PC and most editors in the
-composed one (NFC). To the kernel these are two names. Whatever compares a name that a person
-wrote with one on a disk does it here.
+composed one (NFC). To the kernel these are two names, so names in the configuration are compared
+with those on a disk by these functions.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from typing import Final
 
 from daemon.system.bounded_call import ANSWER_S, call_each
 
-# What is said of a path that `forms_on_disk` has found.
+# The message about a path that `forms_on_disk` has found.
 OTHER_FORM: Final = (
-    "is written in another Unicode form (NFC, NFD) on the disk than in the configuration; the one "
-    "on the disk is taken"
+    "has another Unicode form (NFC, NFD) on the disk than in the configuration; the one on the "
+    "disk is used"
 )
 
 
 def comparable(name: str | bytes) -> str:
-    """The name as text in NFC, in which equal texts are equal; for comparing, never for opening."""
+    """The name as text in NFC, for comparing; never for opening."""
     text = name if isinstance(name, str) else os.fsdecode(name)
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def forms_on_disk(paths: Collection[Path]) -> dict[Path, Path]:
-    """Those of some absolute paths that the disk has in another form, and how it has them.
+    """Absolute paths that the disk has in another form, each with its form on the disk.
 
-    A share that does not answer has none.
+    Without paths on a share that does not answer.
     """
     calls = {path: partial(as_on_disk, path) for path in paths if not str(path).isascii()}
     found = call_each(calls, ANSWER_S, "name-forms")
@@ -40,24 +40,24 @@ def forms_on_disk(paths: Collection[Path]) -> dict[Path, Path]:
 
 
 def as_on_disk(path: Path) -> Path:
-    """An absolute path with each folder's name as the disk has it, where it is the same text.
+    """An absolute path with each name in the form that the disk has.
 
-    A name that is there as it was written is taken, and so is one without a twin, or with several.
-    May wait for a share.
+    A name stays as written if it exists, if no other form of it does, or if several do. May hang
+    on a share.
     """
     found = Path(path.anchor)
     for name in path.relative_to(path.anchor).parts:
-        found /= _twin(found, name) or name
+        found /= _other_form(found, name) or name
     return found
 
 
-def _twin(folder: Path, name: str) -> str | None:
-    """The one name in a folder that is the same text in another form."""
+def _other_form(folder: Path, name: str) -> str | None:
+    """The only name in a folder that is the same text in another form; None: none or several."""
     if name.isascii() or os.path.lexists(folder / name):
         return None
     try:
         with os.scandir(folder) as entries:
-            twins = [e.name for e in entries if comparable(e.name) == comparable(name)]
+            found = [e.name for e in entries if comparable(e.name) == comparable(name)]
     except OSError:
         return None
-    return twins[0] if len(twins) == 1 else None
+    return found[0] if len(found) == 1 else None

@@ -138,7 +138,7 @@ def test_start_with_a_results_folder_that_hangs_says_so(
     results = tmp_path / "results"
     results.mkdir()
     answers = hung(results)
-    with pytest.raises(StorageError, match=r"results does not answer\. See to its share"):
+    with pytest.raises(StorageError, match=r"results does not answer\. Check its share"):
         Destination(results, [tmp_path])
     answers.set()
     monkeypatch.setattr("daemon.results.destination.ANSWER_S", 15.0)
@@ -153,7 +153,7 @@ def test_check_of_a_configuration_names_each_folder_that_hangs(
     with pytest.raises(ConfigError) as raised:
         check_config(config)
     # A busy machine may be as silent about the others.
-    assert f"watch folder {share} does not answer. See to its share or disk." in str(raised.value)
+    assert f"watch folder {share} does not answer. Check its share or disk." in str(raised.value)
 
 
 def test_lock_of_a_share_that_hangs_is_let_go_of_without_waiting_for_it(

@@ -176,7 +176,9 @@ def test_owned_folders_lock_file_that_is_none_ends_the_start_and_harms_nothing(
     (tmp_path / "results").mkdir()
     spoil(tmp_path / "results" / LOCK_NAME, kind)
     with (
-        pytest.raises(StorageError, match=r"is no lock file but a .*\. Remove it while no daemon"),
+        pytest.raises(
+            StorageError, match=r"is not a lock file but a .*\. Remove it while no daemon"
+        ),
         owned_folders([], [tmp_path / "results"]),
     ):
         pass
@@ -195,7 +197,7 @@ def test_tree_lock_that_is_replaced_while_it_is_held_stops_the_writing_until_it_
         path.unlink()
         spoil(path, kind)
         for _ in range(2):
-            with pytest.raises(StorageError, match="is no lock file"):
+            with pytest.raises(StorageError, match="is not a lock file"):
                 locks.require([path])
         path.rmdir() if kind == "folder" else path.unlink()
         locks.require([path])
@@ -216,7 +218,7 @@ def test_tree_lock_that_is_removed_while_it_is_held_is_taken_anew_and_said(
         locks.require([path])
         assert is_held(path)
     assert [record.getMessage() for record in caplog.records] == [
-        f"the lock on {tmp_path} was removed or replaced; it is new"
+        f"the lock on {tmp_path} was removed or replaced; it is taken again"
     ]
 
 
@@ -243,8 +245,8 @@ def test_watch_folder_locked_by_any_program_is_watched_all_the_same(
     fcntl.flock(backup, fcntl.LOCK_SH)
     with owned_folders([tmp_path / "export"], [tmp_path / "one"]):
         line = (
-            f"watch folder {tmp_path / 'export'} is locked by process {os.getpid()}, which is no "
-            "edge-daemon; labelling goes on"
+            f"watch folder {tmp_path / 'export'} is locked by process {os.getpid()}, which is "
+            "not an edge-daemon; labelling goes on"
         )
         assert [record.getMessage() for record in caplog.records] == [line]
         # A second daemon is turned away as ever, also when the program has let go of it.
@@ -267,10 +269,10 @@ def test_results_are_written_only_while_their_lock_is_held(
         path.unlink()
         path.mkdir()
         site.add("S1/L1/a.jpg", colour_jpeg("red"))
-        until(lambda: "is no lock file" in caplog.text)
+        until(lambda: "is not a lock file" in caplog.text)
         until(lambda: site.outcomes().get("S1/L1/a.jpg", ("",) * 4)[3] == WAITS)
         assert not site.has_sidecar("S1/L1/a.jpg")
         path.rmdir()
         until(lambda: site.outcomes()["S1/L1/a.jpg"][0] == "done")
     assert site.sidecar("S1/L1/a.jpg")["label"] == "red"
-    assert caplog.text.count("is no lock file") == 1
+    assert caplog.text.count("is not a lock file") == 1

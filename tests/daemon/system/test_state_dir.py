@@ -110,7 +110,7 @@ def test_owned_state_dir_lock_that_is_no_file_is_a_storage_error(tmp_path: Path,
     {"pipe": lambda: os.mkfifo(path), "folder": path.mkdir}.get(
         kind, lambda: path.symlink_to(precious)
     )()
-    with pytest.raises(StorageError, match="is no lock file"), owned_state_dir(path.parent):
+    with pytest.raises(StorageError, match="is not a lock file"), owned_state_dir(path.parent):
         pass
     assert precious.read_text() == "precious"
 
@@ -150,7 +150,7 @@ def test_owned_state_dir_on_a_share_is_refused(
 ) -> None:
     monkeypatch.setattr("daemon.system.state_dir.network_type", lambda _folder: "cifs")
     line = re.escape(
-        f"state_dir {tmp_path} lies on a share (cifs), which the journal may be damaged on. "
+        f"state_dir {tmp_path} is on a share (cifs), where the journal may be damaged. "
         "Give a folder on a local disk."
     )
     with pytest.raises(ConfigError, match=line), owned_state_dir(tmp_path):
@@ -163,7 +163,7 @@ def test_check_config_refuses_a_state_dir_on_a_share(
 ) -> None:
     monkeypatch.setattr("daemon.system.state_dir.network_type", lambda _folder: "nfs4")
     assert main(["check-config", "--config", str(site.config_path)]) == 2
-    assert "lies on a share (nfs4)" in capsys.readouterr().err
+    assert "is on a share (nfs4)" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser can leave files to others")

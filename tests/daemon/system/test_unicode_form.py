@@ -81,11 +81,11 @@ def test_service_takes_every_folder_in_the_form_of_the_disk(
     config.write_text(yaml.safe_dump(site.settings))
     assert main(["check-config", "--config", str(config)]) == 0
     out = capsys.readouterr().out
-    assert out.count("is written in another Unicode form") == 4
+    assert out.count("has another Unicode form") == 4
     assert "has sample_id a" in out
     with opened_service(load_config(config), is_once=True) as service:
         service.once(lambda: None)
-    assert caplog.text.count("is written in another Unicode form") == 4
+    assert caplog.text.count("has another Unicode form") == 4
     results = site.folder / nfd(names["results"]) / nfd("Müller")
     assert sorted(path.name for path in results.iterdir()) == ["a.jpg.csv", "a.jpg.json"]
     # `retry` in the form of a keyboard.
