@@ -74,7 +74,7 @@ class Comparison:
             return Unchanged(image) if is_whole else None
         except StorageError as error:
             cause = error.__cause__
-            text = cause.strerror if isinstance(cause, OSError) else type(error).__name__
+            text = (cause.strerror if isinstance(cause, OSError) else None) or type(error).__name__
             since_s = image.unfinished_since_s
             return Postponed(image, self._away_delay_s, image.attempts, f"sidecar: {text}", since_s)
 

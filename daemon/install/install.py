@@ -1,7 +1,7 @@
-"""What `edge-daemon install` does: the unit, its user, folders and configuration, for root.
+"""`edge-daemon install`: installs the unit, its user, folders and configuration, as root.
 
-Everything is planned first and then told or done, so that `--dry-run` cannot say anything else
-than what is done. It starts nothing but a check in the unit's sandbox.
+All steps are planned first, then shown or done, so that `--dry-run` shows exactly what would be
+done. Nothing is started but a check in the unit's sandbox.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from edge.errors import ConfigError
 
 _SYSUSERS: Final = Path("/etc/sysusers.d/edge-daemon.conf")
 _LOCAL: Final = Path("/usr/local/share")
-# So that `edge-daemon` is found by its name alone, as messages, manual and completion have it.
+# Makes `edge-daemon` available without its path, as messages, manual and completion write it.
 _COMMAND: Final = Path("/usr/local/bin/edge-daemon")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The command's options."""
+    """Add the command's options."""
     text = "install edge-daemon@NAME, one of several services, each for an analyzer"
     parser.add_argument("--instance", metavar="NAME", help=text)
     for option, what in (
@@ -57,26 +57,26 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def add_common_arguments(parser: ArgumentParser) -> None:
-    """The options that `uninstall` has as well."""
+    """Add the options that `uninstall` has as well."""
     text = "the folder of another system, such as a disk image, in place of /"
     parser.add_argument("--root", type=Path, default=Path("/"), metavar="DIR", help=text)
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
 
 
 def require_root(command: str, *, dry_run: bool) -> None:
-    """Refuse other users.
+    """Check that the command runs as root, unless it changes nothing.
 
     Raises:
-        ConfigError: the command would change files that only root may change.
+        ConfigError: it does not.
     """
     if os.geteuid() != 0 and not dry_run:
         raise ConfigError(
-            f"{command} writes to /etc: run it as root, or look first with --dry-run."
+            f"{command} writes to /etc: run it as root, or see what it would do with --dry-run."
         )
 
 
 def man_and_completions(parser: ArgumentParser) -> dict[Path, str]:
-    """The manual page and completions, where `man` and the shells look for an administrator's."""
+    """The manual page and completions, by the paths where `man` and the shells look for them."""
     return {
         _LOCAL / "man/man1/edge-daemon.1": man_page(parser),
         _LOCAL / "bash-completion/completions/edge-daemon": completion(parser, "bash"),
@@ -85,10 +85,11 @@ def man_and_completions(parser: ArgumentParser) -> dict[Path, str]:
 
 
 def plan(site: Site, texts: Mapping[Path, str]) -> list[Step]:
-    """Every file and command, in the order in which they are written and run.
+    """All files to write and commands to run, in order.
 
     Args:
-        texts: further files, those of `man_and_completions`.
+        site: what to install where.
+        texts: further files by path, from `man_and_completions`.
     """
     place = site.place
     files = [
@@ -108,7 +109,7 @@ def plan(site: Site, texts: Mapping[Path, str]) -> list[Step]:
 
 
 def after_dry_run(site: Site) -> Iterator[str]:
-    """What is not there yet, and what a person does next."""
+    """Lines after a dry run: what is missing, and what to do next."""
     if not site.place.at(site.program).exists():
         yield f"{site.program} is not there yet; install the program there, or give --prefix"
     for path in site.missing_folders():
@@ -117,7 +118,7 @@ def after_dry_run(site: Site) -> Iterator[str]:
 
 
 def next_steps(site: Site, *, is_checked: bool) -> Iterator[str]:
-    """What a person does after the installation."""
+    """Lines after an installation: what to do next."""
     place = site.place
     if not place.at(site.program).exists():
         yield f"{site.program} is not there yet; install the program there, or give --prefix"
@@ -135,7 +136,7 @@ def next_steps(site: Site, *, is_checked: bool) -> Iterator[str]:
 
 
 def _records(place: Place, written: dict[str, str]) -> Iterator[FileStep]:
-    """The record of what was written; other daemons' records too, where they share a file."""
+    """The record of what was written, and those of other daemons that share a file with it."""
     yield FileStep(place.record, record_text(written), is_generated=True)
     for other in places(place.root):
         recorded = {} if other == place else read_record(other)
@@ -146,7 +147,7 @@ def _records(place: Place, written: dict[str, str]) -> Iterator[FileStep]:
 
 
 def _command(site: Site) -> Iterator[FileStep]:
-    """The command by its name alone, unless the program lies there itself."""
+    """A script that starts the program, unless the program itself is in this place."""
     if site.program == _COMMAND:
         return
     present = site.place.text_of(_COMMAND)
@@ -174,9 +175,9 @@ def _drop_ins(site: Site) -> Iterator[FileStep | RemoveStep]:
 
 
 def _was_written(site: Site, path: Path, present: str) -> bool:
-    """Whether a drop-in is as an installation wrote it."""
+    """Whether a file is unchanged since an installation wrote it."""
     recorded = site.installed.hashes.get(str(path))
-    # An installation of before kept no record.
+    # Earlier versions kept no record.
     return digest(present) == recorded if recorded else present.startswith(MARK)
 
 

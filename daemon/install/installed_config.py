@@ -1,4 +1,4 @@
-"""Which configuration a command means that names none: the installed one, if there is just one."""
+"""The configuration of a command that names none: the installed one, if there is just one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edge.errors import ConfigError
 
 
 def installed_config(instance: str | None) -> Path:
-    """The configuration of an instance, or of the only daemon that is installed.
+    """The configuration of an instance, or of the only installed daemon.
 
     Raises:
         ConfigError: there is none, or there are several and none was named.
@@ -18,7 +18,7 @@ def installed_config(instance: str | None) -> Path:
 
 
 def installed_place(instance: str | None) -> Place:
-    """The daemon of that name (`edge` is the one without), or the only one that is installed.
+    """The daemon of that name (`edge`: the one without instance), or the only installed one.
 
     Raises:
         ConfigError: there is none, or there are several and none was named.
@@ -27,12 +27,12 @@ def installed_place(instance: str | None) -> Place:
     if instance is not None:
         named = [place for place in found if place.name == instance]
         if not named:
-            has = f"those here: {_names(found)}" if found else "there is none on this machine"
-            raise ConfigError(f"--instance {instance}: no such daemon is installed; {has}.")
+            others = f"installed: {_names(found)}" if found else "none is on this machine"
+            raise ConfigError(f"--instance {instance}: no such daemon is installed; {others}.")
         return named[0]
     if not found:
         raise ConfigError(f"{Place().config} is not there. Name a configuration with --config.")
-    # Of one that was uninstalled the configuration stays, and is meant by its name alone.
+    # The configuration of an uninstalled daemon stays. It counts only if nothing is installed.
     found = [place for place in found if place.record.exists()] or found
     if len(found) > 1:
         raise ConfigError(
@@ -46,7 +46,7 @@ def _names(found: list[Place]) -> str:
 
 
 def unit_of(config: Path) -> str:
-    """The unit that reads a configuration, as `systemctl` is told it."""
+    """The unit that reads a configuration, by its name for `systemctl`."""
     instance = config.stem if config.parent == Place().config.parent else PLAIN
     return Place(None if instance == PLAIN else instance).unit
 
@@ -54,5 +54,5 @@ def unit_of(config: Path) -> str:
 def is_installed(config: Path) -> bool:
     """Whether a unit on this machine reads a configuration."""
     found = (place for place in places() if place.config.resolve() == config.resolve())
-    # After an uninstallation the configuration alone is there.
+    # After `uninstall` only the configuration is left.
     return any(place.record.exists() or place.unit_file.exists() for place in found)

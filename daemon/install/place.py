@@ -1,4 +1,4 @@
-"""Where one daemon of a machine has its unit, configuration and folders, and what lies there."""
+"""The paths of one installed daemon, and what earlier installations left there."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from daemon.install.unit_text import unquoted
 
 PREFIX: Final = Path("/opt/microscope-edge")
 ETC: Final = Path("/etc/microscope-edge")
-# The name of the daemon without an instance: of its configuration and its record.
+# The name of the daemon without instance, for the files of its configuration and record.
 PLAIN: Final = "edge"
-# The first line of a drop-in that `edge-daemon install` made of the configuration.
+# Beginning of the first line of files that `edge-daemon install` makes.
 MARK: Final = "# Written by `edge-daemon install`"
 
 _STATE: Final = Path("/var/lib/microscope-edge")
@@ -26,10 +26,11 @@ _SYSTEM: Final = Path("/etc/systemd/system")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Names and paths of one daemon, as the running system sees them.
+    """Names and paths of one daemon on a system.
 
-    `instance` None is the daemon without a name. `root` stands before every path that is read or
-    written: the folder of an image, or /.
+    Attributes:
+        instance: its name, None for the daemon without one.
+        root: the system's root folder: /, or the folder of a disk image.
     """
 
     instance: str | None = None
@@ -37,7 +38,7 @@ class Place:
 
     @property
     def name(self) -> str:
-        """The instance, or what stands for none in the names of files."""
+        """The instance, or `edge` if there is none."""
         return self.instance or PLAIN
 
     @property
@@ -47,7 +48,7 @@ class Place:
 
     @property
     def unit_file(self) -> Path:
-        """The file that the unit is made of; all instances share theirs."""
+        """The unit's file, which all instances share."""
         return _SYSTEM / ("edge-daemon@.service" if self.instance else "edge-daemon.service")
 
     @property
@@ -57,7 +58,7 @@ class Place:
 
     @property
     def tmpfiles(self) -> Path:
-        """The file that makes the daemon's folders at the boot."""
+        """The file from which systemd-tmpfiles makes the daemon's folders at each boot."""
         return Path("/etc/tmpfiles.d") / f"{self.unit.replace('@', '-')}.conf"
 
     @property
@@ -67,7 +68,7 @@ class Place:
 
     @property
     def record(self) -> Path:
-        """What `install` wrote, so that `uninstall` removes that alone."""
+        """The list of the files that `install` wrote; `uninstall` removes only these."""
         return ETC / f"{self.name}.installed"
 
     @property
@@ -77,30 +78,30 @@ class Place:
 
     @property
     def runtime_dir(self) -> Path:
-        """RuntimeDirectory= of the unit, for a socket of the metrics."""
+        """RuntimeDirectory= of the unit, for the metrics' socket."""
         return _RUNTIME / self.instance if self.instance else _RUNTIME
 
     @property
     def is_image(self) -> bool:
-        """Whether this is the folder of another system, not the one that runs."""
+        """Whether `root` is another system's, not the running one's."""
         return self.root != Path("/")
 
     @property
     def option(self) -> str:
-        """What names this daemon on a command line, with a space before it."""
+        """The option that names this daemon on a command line, after a space; may be empty."""
         return f" --instance {self.instance}" if self.instance else ""
 
     def at(self, path: Path) -> Path:
-        """Where a path lies while it is installed."""
+        """A path below `root`."""
         return self.root / path.relative_to("/")
 
     def text_of(self, path: Path) -> str | None:
-        """The content of a file, None where there is none."""
+        """The content of a file below `root`, None if there is none."""
         return text_of(self.at(path))
 
 
 def text_of(path: Path) -> str | None:
-    """The content of a file, None where there is none. What is not UTF-8 equals nothing of ours."""
+    """The content of a file, with escapes for what is not UTF-8; None if there is none."""
     try:
         return path.read_text("utf-8", "backslashreplace")
     except FileNotFoundError:
@@ -109,9 +110,9 @@ def text_of(path: Path) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What is installed already: the options of before, and the hash of each file written.
+    """The options of earlier installations, and the hash of each file that they wrote.
 
-    `makes_results` is true also where nothing is installed yet.
+    `makes_results` is also true if nothing is installed yet.
     """
 
     prefix: Path | None
@@ -122,7 +123,7 @@ class Installed:
 
 
 def read_installed(place: Place) -> Installed:
-    """What earlier installations left at a place, nothing where there was none."""
+    """What earlier installations left, from their files."""
     unit = place.text_of(place.unit_file) or ""
     program = re.search(r"^ExecStart=(\S+)/bin/edge-daemon ", unit, re.MULTILINE)
     share = place.text_of(place.drop_ins / "share.conf") or ""
@@ -137,7 +138,7 @@ def read_installed(place: Place) -> Installed:
 
 
 def read_record(place: Place) -> dict[str, str]:
-    """The files that `install` wrote, with their SHA-256; empty where nothing is recorded."""
+    """The files that `install` wrote, with their SHA-256; empty without a valid record."""
     with suppress(ValueError, AttributeError):
         files = json.loads(place.text_of(place.record) or "{}").get("files", {})
         return {str(path): str(digest) for path, digest in files.items()}
@@ -145,7 +146,7 @@ def read_record(place: Place) -> dict[str, str]:
 
 
 def record_text(hashes: dict[str, str]) -> str:
-    """The record of files, by their paths, with their SHA-256."""
+    """The text of a record, from paths and SHA-256."""
     return json.dumps({"files": dict(sorted(hashes.items()))}, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -155,7 +156,7 @@ def digest(content: str) -> str:
 
 
 def places(root: Path = Path("/")) -> list[Place]:
-    """Every daemon of a machine with a configuration or a record, the one without a name first."""
+    """All daemons of a system with a configuration or a record, the one without name first."""
     files = Place(root=root).at(ETC).glob("*.*")
     names = {path.stem for path in files if path.suffix in (".yaml", ".installed")}
     found = [Place(None if name == PLAIN else name, root) for name in names]

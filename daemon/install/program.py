@@ -1,4 +1,4 @@
-"""Can the unit start the program: is each file on the way to its Python within its sight?"""
+"""Whether the unit can start the program: it must see all files from the command to Python."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-# Hidden from the unit by ProtectHome= and PrivateTmp=.
+# The unit's ProtectHome= and PrivateTmp= hide these.
 HIDDEN: Final = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))  # noqa: S108 - never written
-# As the kernel follows them.
+# The kernel's limit.
 _MOST_LINKS: Final = 40
-# pip's start of a command whose Python has a path that a first line cannot hold.
+# pip begins a command like this if its Python's path is too long for a `#!` line.
 _LONG_SHEBANG: Final = re.compile(rb"#!/bin/sh\n'''exec' \"?([^\"\n]+?)\"? \"\$0\"")
 
 
 def hidden_above(path: Path, *, follows_links: bool = True) -> Path | None:
-    """The folder that hides a path from the unit, by its name or by where its links lead."""
+    """The hidden folder that contains a path or, if `follows_links`, the target of its links."""
     ways = {path}
     if follows_links:
         ways |= {step for part in (path, *path.parents) for step in _way(part)}
@@ -27,20 +27,20 @@ def hidden_above(path: Path, *, follows_links: bool = True) -> Path | None:
 
 
 def hidden_program(program: Path) -> str | None:
-    """Why the unit can never start the program: it, its Python or a link between lies hidden."""
+    """Why the unit cannot start the program, if it, its Python or a link between is hidden."""
     for path in _started(program):
         if hidden := hidden_above(path):
             return (
                 f"{program} is run by {os.path.realpath(path)}, and the unit sees nothing below "
-                f"{hidden}. Make the virtual environment anew with a Python that lies elsewhere, "
-                f"such as /usr/bin/python3 -m venv --clear {program.parent.parent}, and install "
-                "the package into it again."
+                f"{hidden}. Make the virtual environment anew with a Python from elsewhere, such "
+                f"as /usr/bin/python3 -m venv --clear {program.parent.parent}, and install the "
+                "package into it again."
             )
     return None
 
 
 def access_problems(program: Path) -> Iterator[str]:
-    """What of the program's way its mode bits close to other users than the owner."""
+    """Yield which files and folders of the program other users may not read or enter."""
     if not program.exists():
         yield f"{program} is not there. Install the program there, or give --prefix."
         return
@@ -54,7 +54,7 @@ def access_problems(program: Path) -> Iterator[str]:
 
 
 def _started(program: Path) -> Iterator[Path]:
-    """The program, and what its first line names."""
+    """The program, and the interpreter that its first line names."""
     yield program
     try:
         with program.open("rb") as stream:
@@ -68,7 +68,7 @@ def _started(program: Path) -> Iterator[Path]:
 
 
 def _way(path: Path) -> Iterator[Path]:
-    """A path, every link that it leads over, and its end."""
+    """A path, and the target of each link that it leads through."""
     for _ in range(_MOST_LINKS):
         yield path
         if not path.is_symlink():

@@ -1,7 +1,7 @@
-"""`check-config` inside the sandbox of the installed unit, so that it sees what the service sees.
+"""`check-config` in the sandbox of the installed unit, so that it sees what the service sees.
 
-The unit as systemd has it, with all of its drop-ins, is run once more under another name with
-another command. Nothing of it is written a second time, so that the two cannot differ.
+A temporary unit is made from the installed one with all its drop-ins, under another name and with
+another command. So its sandbox cannot differ from the service's.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _BOOTED: Final = Path("/run/systemd/system")
 _COMMAND: Final = re.compile(r"^ExecStart=(?P<program>\S+) run(?P<rest> .*)$", re.MULTILINE)
 _USER: Final = re.compile("^User=(.+)$", re.MULTILINE)
 _GROUP: Final = re.compile("^SupplementaryGroups=(.+)$", re.MULTILINE)
-# systemd's own exit codes for a process that it could not start (systemd.exec(5)).
+# systemd's exit codes for a process that it could not start (systemd.exec(5)).
 _NOT_STARTED: Final = range(200, 246)
-# The output may name images: it goes to a file of root's, not to the log.
+# The output may name images, so it goes to files of root's, not to the log.
 _CHECK: Final = """
 [Service]
 Type=oneshot
@@ -50,7 +50,7 @@ StandardError=file:{folder}/err
 
 @dataclass(frozen=True, slots=True)
 class SandboxCheck:
-    """What `check-config` said within, and its exit code."""
+    """The output of `check-config` in the sandbox, and its exit code."""
 
     exit_code: int
     out: str
@@ -63,7 +63,7 @@ def has_systemd() -> bool:
 
 
 def systemctl(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run `systemctl`, for what it says and its exit code."""
+    """Run `systemctl` and return its output and exit code."""
     argv = ["systemctl", "--no-pager", *words]
     return subprocess.run(argv, capture_output=True, text=True, check=False)
 
@@ -72,7 +72,7 @@ def check_in_sandbox(place: Place) -> SandboxCheck:
     """Run `check-config` as the unit runs the service.
 
     Raises:
-        ConfigError: this user may not, the unit is not installed, or it runs something else.
+        ConfigError: this user is not root, or the unit is not installed or does not run the daemon.
         BackendError: there is no systemd, or it cannot start the program in the sandbox.
     """
     if not has_systemd():
@@ -87,7 +87,7 @@ def check_in_sandbox(place: Place) -> SandboxCheck:
         out, errors = (text_of(Path(folder) / name) or "" for name in ("out", "err"))
     if "Traceback (most recent call last)" in errors:
         raise BackendError(
-            f"the program fails in the unit's sandbox before it begins: "
+            f"the program cannot start in the unit's sandbox: "
             f"{errors.strip().splitlines()[-1]}. Install the package, not a link to its "
             f"sources, where the user edge may read it."
         )
@@ -110,10 +110,10 @@ def unit_text_of(place: Place) -> str:
 
 
 def check_unit(text: str, folder: Path) -> str:
-    """The unit of the check, made of the service's; what it says goes to two files in `folder`.
+    """The unit of the check, from the service's text; its output goes to two files in `folder`.
 
     Raises:
-        ConfigError: the service's does not start `edge-daemon run`.
+        ConfigError: the service's unit does not start `edge-daemon run`.
     """
     return text.rstrip("\n") + "\n" + _CHECK.format(command=_check_command(text), folder=folder)
 
@@ -122,7 +122,7 @@ def _check_command(text: str) -> str:
     commands = list(_COMMAND.finditer(text))
     if not commands:
         raise ConfigError(
-            "ExecStart= of the unit does not begin with edge-daemon run; only that is checked."
+            "ExecStart= of the unit does not begin with edge-daemon run, so it cannot be checked."
         )
     return f"{commands[-1]['program']} check-config{commands[-1]['rest']}"
 
@@ -143,7 +143,7 @@ def _run(unit: str, text: str) -> int:
 
 
 def _missing_accounts(text: str) -> Iterator[str]:
-    """The user and the groups of a unit that this machine does not have."""
+    """The user and the groups of a unit that are missing on this machine."""
     users = _USER.findall(text)
     if users and not _is_known(pwd.getpwnam, users[-1]):
         yield f"there is no user {users[-1]}. `edge-daemon install` makes it."
@@ -165,20 +165,20 @@ def _is_known(look_up: Callable[[str], object], name: str) -> bool:
 
 
 def _hidden_lines(place: Place, errors: str) -> str:
-    """What `check-config` cannot tell from within: that a folder it misses is there, but hidden."""
+    """Which folders that `check-config` did not find exist, but are hidden from the unit."""
     try:
         config = load_config(place.config)
     except ConfigError:
         return ""
     return "".join(
-        f"error: {path} lies below {hidden}, which the unit does not see. Move it elsewhere.\n"
+        f"error: {path} is below {hidden}, which the unit does not see. Move it elsewhere.\n"
         for path in (*config.folders, config.state_dir)
         if str(path) in errors and (hidden := hidden_above(path))
     )
 
 
 def _reason(unit: str) -> str:
-    """What systemd logged of its failure, the first line that says so."""
+    """The first line of systemd's log that names the failure."""
     argv = ["journalctl", "--no-pager", "-q", "-o", "cat", "-u", unit]
     result = subprocess.run(argv, capture_output=True, text=True, check=False)
     lines = [line for line in result.stdout.splitlines() if "Failed" in line or "code=" in line]

@@ -1,4 +1,4 @@
-"""What `edge-daemon install` is to install: its options, joined with what is installed already."""
+"""What to install: the options of `edge-daemon install`, completed by what is installed already."""
 
 from __future__ import annotations
 
@@ -29,20 +29,28 @@ from daemon.model.open_model import ENGINES_NAME
 from daemon.supervision.known_image import IMAGES_NAME
 from edge.errors import ConfigError
 
-# Folders that a daemon makes in its state folder, where those of instances lie too.
+# Folders that a daemon makes in its state folder, which also contains those of instances.
 STATE_FOLDERS: Final = (ENGINES_NAME, PROBE_NAME, IMAGES_NAME)
-# `edge` is the instance-less daemon's configuration.
-_TAKEN: Final = (PLAIN, *STATE_FOLDERS)
+# Names that an instance must not have; `edge` is that of the daemon without instance.
+_RESERVED: Final = (PLAIN, *STATE_FOLDERS)
 _INSTANCE: Final = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What is to be installed where.
+    """What to install where.
 
-    `config_text` is the configuration that the service will read and `config` its content: the
-    one that is there (`keeps_config`), or a new one. `makes_results`: the example's results folder
-    is made at each boot, where it is used; one that a person named is that person's.
+    Attributes:
+        place: the daemon's paths.
+        prefix: the folder of the program.
+        share: a group that the service gets.
+        has_gpu: whether the service may use the GPU.
+        installed: what earlier installations left.
+        keeps_config: whether there is a configuration, which is kept.
+        config_text: the text of this or of the new configuration.
+        config: its content.
+        makes_results: whether the example's results folder is made at each boot, if it is used.
+            A folder that a person named is not made.
     """
 
     place: Place
@@ -61,7 +69,7 @@ class Site:
         return self.prefix / "bin" / "edge-daemon"
 
     def missing_folders(self) -> list[Path]:
-        """Folders of the configuration that somebody has to make; none of an image."""
+        """Folders of the configuration that do not exist; empty for a disk image."""
         if self.place.is_image:
             return []
         made = self.config.results.folder if self.makes_results else None
@@ -69,11 +77,11 @@ class Site:
 
 
 def site_of(arguments: Namespace) -> Site:
-    """The options, checked, with what is installed already in place of those not given.
+    """Check the options; those not given are taken from what is installed.
 
     Raises:
-        ConfigError: one line for every option that cannot work, and for a configuration that is
-            there and wrong.
+        ConfigError: one line for every option that cannot work, and for an existing configuration
+            that is wrong.
     """
     place = Place(arguments.instance, arguments.root.absolute())
     problems = [*name_problems(place), *_path_problems(arguments), *_group_problems(arguments)]
@@ -102,10 +110,10 @@ def site_of(arguments: Namespace) -> Site:
 
 
 def _refuse(arguments: Namespace, problems: list[str]) -> None:
-    """Tell problems and missing folders, so that all are mended at once; one line an option."""
+    """Raise ConfigError with all problems and all missing folders, one line for each option."""
     if problems:
-        told = {problem.split(" ", 1)[0] for problem in problems}
-        missing = (line for line in _missing(arguments) if line.split(" ", 1)[0] not in told)
+        named = {problem.split(" ", 1)[0] for problem in problems}
+        missing = (line for line in _missing(arguments) if line.split(" ", 1)[0] not in named)
         raise ConfigError("\n".join([*problems, *missing]))
 
 
@@ -113,8 +121,8 @@ def name_problems(place: Place) -> Iterator[str]:
     """What is wrong with the names of the instance and of the root folder."""
     if place.instance is not None and not _INSTANCE.fullmatch(place.instance):
         yield f"--instance {place.instance!r}: give letters, digits, - and _, at most 64."
-    if place.instance in _TAKEN:
-        yield f"--instance {place.instance}: this name has another use; choose another."
+    if place.instance in _RESERVED:
+        yield f"--instance {place.instance}: this name is reserved; choose another."
     if not place.root.is_dir():
         yield f"--root {place.root}: there is no such folder."
 
@@ -128,7 +136,7 @@ def _path_problems(arguments: Namespace) -> Iterator[str]:
             yield f"--{option} {str(path)!r}: give an absolute, printable path without .. in it."
         elif hidden := hidden_above(path, follows_links=is_here):
             yield (
-                f"--{option} {path}: the unit cannot see this folder, which lies below {hidden}; "
+                f"--{option} {path}: the unit cannot see this folder, which is below {hidden}; "
                 "choose one elsewhere."
             )
         elif option == "prefix" and not re.fullmatch(r"[\w/.-]+", str(path)):
@@ -145,25 +153,25 @@ def _lost_group(site: Site) -> Iterator[str]:
     share = site.share
     if share and not share.isdigit() and _group_number(site.place, share) is None:
         yield (
-            f"the group {share} of {site.place.drop_ins}/share.conf is not there any more. Make "
+            f"the group {share} of {site.place.drop_ins}/share.conf does not exist any more. Make "
             f"it: groupadd --system {share}, or name another with --share."
         )
 
 
 def _group_word(place: Place, share: str | None) -> str | None:
-    """What a unit calls a group. Such as `domain users` systemd finds by their number alone."""
+    """A group for the unit: its number if systemd cannot take the name, as `domain users`."""
     if share is None or re.fullmatch("[A-Za-z_][A-Za-z0-9_-]*", share):
         return share
     return _group_number(place, share)
 
 
 def _taken_folders(site: Site) -> Iterator[str]:
-    """Folders that another daemon of this machine has, so that this one would never start."""
+    """Folders that another daemon of this machine uses, so that this one could not start."""
     own = site.config
     for other in places(site.place.root):
         if other == site.place or not other.at(other.record).exists():
             continue
-        with suppress(ConfigError):  # a wrong one is the other daemon's matter
+        with suppress(ConfigError):  # the other daemon's configuration is not checked here
             taken = _kept_config(other)
             pairs = [(a.folder, b.folder) for a in own.watch for b in taken.watch]
             shared = [a for a, b in pairs if a.is_relative_to(b) or b.is_relative_to(a)]
@@ -177,7 +185,7 @@ def _taken_folders(site: Site) -> Iterator[str]:
 
 
 def _missing(arguments: Namespace) -> Iterator[str]:
-    """Folders named and not there, told beside other problems so that all are mended at once."""
+    """Options that name folders that do not exist."""
     if arguments.root.absolute() != Path("/"):
         return
     for option, path in _folders(arguments).items():
@@ -190,7 +198,7 @@ def _folders(arguments: Namespace) -> dict[str, Path | None]:
 
 
 def _contradictions(site: Site, folders: dict[str, Path | None]) -> Iterator[str]:
-    """Options for the configuration that differ from the one that is kept."""
+    """Options that differ from the existing configuration, which is kept."""
     config = site.config
     present: dict[str, list[Path | None]] = {
         "bundle": [config.bundle],
@@ -199,9 +207,9 @@ def _contradictions(site: Site, folders: dict[str, Path | None]) -> Iterator[str
     }
     for option, path in folders.items():
         if site.keeps_config and path is not None and path not in present[option]:
-            said = ", ".join(map(str, present[option])).replace("None", "null")
+            kept = ", ".join(map(str, present[option])).replace("None", "null")
             yield (
-                f"--{option} {path}: {site.place.config} is kept, and says {said}. Change it "
+                f"--{option} {path}: {site.place.config} is kept, and has {kept}. Change it "
                 "there, then install again without this option."
             )
 
@@ -222,7 +230,7 @@ def _kept_config(place: Place) -> Config:
 
 
 def _new_config(place: Place, text: str) -> Config:
-    """A configuration as the daemon will read it at its place."""
+    """A new configuration, loaded as the daemon will load it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / place.config.name
         path.write_text(text, "utf-8")

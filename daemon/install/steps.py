@@ -1,4 +1,4 @@
-"""The steps of an installation and of its removal: each can be described, and done."""
+"""The steps of `install` and `uninstall`: each can be described, and done."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class FileStep:
     content: str
     is_editable: bool = False
     is_generated: bool = False
-    # Root's umask may be strict; the service's user must be able to read its configuration.
+    # Set explicitly, as root's umask may keep the service's user from reading its configuration.
     mode: int = 0o644
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveStep:
-    """A file or a folder to remove; a folder with all that is in it only where `is_tree`."""
+    """A file or an empty folder to remove; with `is_tree`, a folder and everything in it."""
 
     path: Path
     is_tree: bool = False
@@ -51,7 +51,7 @@ class KeepStep:
 
 @dataclass(frozen=True, slots=True)
 class CommandStep:
-    """A command to run; `may_fail` where what it undoes may not be there."""
+    """A command to run; with `may_fail` its failure is ignored."""
 
     argv: tuple[str, ...]
     may_fail: bool = False
@@ -61,7 +61,13 @@ Step: TypeAlias = FileStep | RemoveStep | KeepStep | CommandStep
 
 
 def describe(place: Place, step: Step, *, is_whole: bool = True) -> Iterator[str]:
-    """What a step does, for people; a file with the lines that change, a new one where whole."""
+    """Lines for people about a step.
+
+    Args:
+        place: the daemon's paths.
+        step: the step.
+        is_whole: whether to show all lines of a new file; of a changed one the changes are shown.
+    """
     match step:
         case CommandStep():
             yield f"run    {shlex.join(step.argv)}"
@@ -74,7 +80,7 @@ def describe(place: Place, step: Step, *, is_whole: bool = True) -> Iterator[str
 
 
 def apply(place: Place, step: Step) -> None:
-    """Do a step; one that was done already changes nothing.
+    """Do a step. Doing it again changes nothing.
 
     Raises:
         StorageError: a file cannot be written or removed.
@@ -132,7 +138,7 @@ def _remove(path: Path, *, is_tree: bool) -> None:
     except OSError as error:
         raise StorageError(
             f"{error.filename or path} cannot be removed ({error.strerror}). Remove it by hand, "
-            "or mend that and start again."
+            "or correct the cause and start again."
         ) from error
 
 
@@ -143,7 +149,7 @@ def _difference(before: str | None, after: str) -> Iterator[str]:
 
 
 def _made(step: FileStep) -> Iterator[str]:
-    """Users and folders that systemd makes of a file."""
+    """The users and folders that systemd makes from a file."""
     for line in step.content.splitlines():
         match line.split():
             case ["u", user, *_]:
@@ -167,11 +173,13 @@ def _run(step: CommandStep) -> None:
         raise BackendError(f"{argv[0]} is not there; this command needs systemd.") from error
     if result.returncode != 0 and not step.may_fail:
         reason = " ".join(result.stderr.split()) or f"exit code {result.returncode}"
-        raise BackendError(f"{shlex.join(argv)} failed: {reason}. Mend it and start again.")
+        raise BackendError(
+            f"{shlex.join(argv)} failed: {reason}. Correct the cause and start again."
+        )
 
 
 def is_empty(folder: Path) -> bool:
-    """Whether nothing is in a folder; False where there is none."""
+    """Whether a folder is empty; False if there is none."""
     with suppress(OSError):
         return next(folder.iterdir(), None) is None
     return False

@@ -1,7 +1,7 @@
-"""What `edge-daemon uninstall` does: takes away what `install` wrote, and nothing that is anyone's.
+"""`edge-daemon uninstall`: removes the files that `install` wrote.
 
-Results, exports, bundles and images are never touched. Files that somebody changed since, and
-drop-ins made by hand, are named and stay.
+Results, exports, bundles and images are never touched. Files that were changed since, and drop-ins
+made by hand, are named and stay.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from edge.errors import ConfigError
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The command's options."""
+    """Add the command's options."""
     parser.add_argument("--instance", metavar="NAME", help="uninstall edge-daemon@NAME")
     text = "remove the configuration and the state (journal, log key) too; never results"
     parser.add_argument("--purge", action="store_true", help=text)
@@ -31,7 +31,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def place_of(arguments: Namespace) -> Place:
-    """Which daemon is removed.
+    """The daemon to remove.
 
     Raises:
         ConfigError: nothing is installed there, or the names are wrong.
@@ -46,11 +46,11 @@ def place_of(arguments: Namespace) -> Place:
 
 
 def plan(place: Place, *, is_purge: bool) -> list[Step]:
-    """Every file and command, in the order in which they are removed and run.
+    """All files to remove and commands to run, in order.
 
     Raises:
-        ConfigError: the configuration is there and wrong, so that its folders are not known.
-        InUseError: the state would be removed while a daemon that is not the unit's uses it.
+        ConfigError: the configuration is wrong, so that its folders are unknown.
+        InUseError: the state would be removed while a daemon other than the unit's uses it.
     """
     is_here = has_systemd() and not place.is_image
     state = list(_purge_steps(place)) if is_purge else _kept_state(place)
@@ -68,9 +68,9 @@ def plan(place: Place, *, is_purge: bool) -> list[Step]:
 
 
 def closing_lines() -> Iterator[str]:
-    """What stays, whatever was asked for."""
+    """Lines about what always stays."""
     yield "results, exports, bundles and the program stay as they are"
-    # As Debian's packages do: the number would be given to another user, who then owned the files.
+    # As with Debian's packages: a later user could get the same number, and own the files.
     yield "the user edge stays, because files may belong to it; `userdel edge` removes it"
 
 
@@ -79,7 +79,7 @@ def _absence(place: Place, *, is_purge: bool) -> Iterator[str]:
         return
     if place.at(place.tmpfiles).exists():
         yield (
-            f"{place.unit} was installed by a version that kept no record of its files. Run "
+            f"{place.unit} was installed by an older version without a record of its files. Run "
             f"`edge-daemon install{place.option}` once more, then uninstall."
         )
     elif not is_purge or not _kept_state(place):
@@ -107,13 +107,13 @@ def _file_steps(place: Place) -> Iterator[Step]:
 
 
 def _folder_step(place: Place, folder: Path, leaving: set[Path]) -> Iterator[Step]:
-    """Remove a folder that will be empty; name what else is in it."""
+    """Remove a folder if it will be empty; otherwise name what else is in it."""
     if not place.at(folder).is_dir():
         return
     present = {folder / path.name for path in place.at(folder).iterdir()}
     others = sorted(present - leaving)
     for path in others:
-        yield KeepStep(path, "not of an installation as it is; remove it by hand")
+        yield KeepStep(path, "not written by install, or changed since; remove it by hand")
     if not others:
         yield RemoveStep(folder)
 
@@ -137,27 +137,27 @@ def _purge_steps(place: Place) -> Iterator[Step]:
 
 
 def _kept_folders(config: Config | None) -> list[Path]:
-    """What nobody asked to remove, wherever it lies."""
+    """The configured folders, which are never removed."""
     return config.folders if config else []
 
 
 def _state_steps(place: Place, kept: list[Path]) -> Iterator[Step]:
-    """Remove what lies in the state folder, but for others' folders and mounts below it."""
+    """Remove what is in the state folder, except other daemons' folders and mounts below it."""
     root = place.at(place.state_dir)
     if not root.is_dir():
         return
     if root in map(place.at, kept):
-        yield KeepStep(place.state_dir, "the configuration names it for more than the state")
+        yield KeepStep(place.state_dir, "the configuration also names it for other files")
         return
     is_empty = True
     kept = [*map(place.at, kept), *mounts_below(root)]
     for path in sorted(root.iterdir()):
         shown = place.state_dir / path.name
-        # Below the plain daemon's folder lie those of the instances.
+        # The folders of instances are below that of the daemon without instance.
         is_others = path.is_dir() and place.instance is None and path.name not in STATE_FOLDERS
         if is_others or any(other.is_relative_to(path) for other in kept):
             is_empty = False
-            yield KeepStep(shown, "not this daemon's state alone; remove it by hand")
+            yield KeepStep(shown, "not only this daemon's state; remove it by hand")
         else:
             yield RemoveStep(shown, is_tree=path.is_dir() and not path.is_symlink())
     if is_empty:

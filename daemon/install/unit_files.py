@@ -1,4 +1,4 @@
-"""What the files hold that `edge-daemon install` writes, made from those under systemd/."""
+"""The contents of the files that `edge-daemon install` writes, made from those in systemd/."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from daemon.install.place import MARK, PREFIX, Place
 from daemon.install.unit_text import quoted
 from daemon.system.mounts import is_on_share, mount_point
 
-# A link to systemd/ in a checkout; plain files in a wheel.
+# In a checkout a link to systemd/, in a wheel a folder.
 _SHIPPED: Final = Path(__file__).parents[1] / "units"
-# The example's values, replaced by this site's.
+# The example's values, which are replaced.
 _ANALYZER: Final = "dm96"
 _STATE: Final = "/var/lib/microscope-edge"
 _RUNTIME: Final = "/run/microscope-edge"
 
 
 def shipped(name: str) -> str:
-    """A file of systemd/ as it is."""
+    """The content of a file of systemd/."""
     return (_SHIPPED / name).read_text("utf-8")
 
 
 def unit(place: Place, prefix: Path) -> str:
-    """The unit, for the program where it is installed."""
+    """The unit, with the path of the installed program."""
     return shipped(place.unit_file.name).replace(str(PREFIX), str(prefix))
 
 
 def config_text(place: Place, prefix: Path, folders: Mapping[str, Path | None]) -> str:
-    """The example's configuration with this site's folders; its comments stay."""
+    """The example's configuration with other folders; its comments stay."""
     text = shipped("edge.yaml").replace(str(PREFIX), str(prefix))
     state = None
     if place.instance:
@@ -48,12 +48,12 @@ def config_text(place: Place, prefix: Path, folders: Mapping[str, Path | None]) 
 
 
 def tmpfiles(place: Place, config: Config, *, makes_results: bool) -> str:
-    """The folders that the daemon needs before its first start."""
+    """The tmpfiles.d file, which makes the folders that the daemon needs before its first start."""
     makes_results = makes_results and config.results.folder == example_results(place)
     lines = shipped("edge-daemon.tmpfiles.conf").replace(_ANALYZER, place.instance or _ANALYZER)
     made = []
     for line in lines.splitlines():
-        # A folder of its own in place of a share would hide that the share is not mounted.
+        # Without those below /srv: a local folder there would hide that a share is not mounted.
         if makes_results or ("results" not in line and "/srv/" not in line):
             made.append(line)
         own = next((own for own in (_STATE, _RUNTIME) if line.startswith(f"d {own} ")), None)
@@ -64,12 +64,12 @@ def tmpfiles(place: Place, config: Config, *, makes_results: bool) -> str:
 
 
 def example_results(place: Place) -> Path:
-    """The results folder of the example, which the unit itself may write to."""
+    """The results folder of the example, which the unit may write to without a drop-in."""
     return Path("/srv") / (place.instance or _ANALYZER) / "results"
 
 
 def share_drop_in(place: Place, config: Config, share: str | None) -> str | None:
-    """The folders that the unit may write to, and the group that may use them; None for none."""
+    """A drop-in with more folders that the unit may write to, and its group; None: not needed."""
     folder = config.results.folder
     written = [folder] if folder else [watch.folder for watch in config.watch]
     paths = [*written, config.state_dir]
@@ -80,7 +80,7 @@ def share_drop_in(place: Place, config: Config, share: str | None) -> str | None
 
 
 def metrics_drop_in(place: Place, config: Config) -> str | None:
-    """What lets the configured metrics out of the unit; None where nothing is needed."""
+    """A drop-in that lets the unit serve and write the metrics; None: not needed."""
     listen, file = config.metrics.listen, config.metrics.file
     paths = [path.parent for path in (listen and listen.path, file) if path]
     lines = _loopback_lines(listen) if listen and listen.host else []
@@ -106,15 +106,15 @@ def _may_write(place: Place, path: Path) -> bool:
 
 def _write_lines(place: Place, paths: Iterable[Path]) -> list[str]:
     folders = dict.fromkeys(_writable(place, path) for path in paths)
-    # The dash lets the service start where the folder is not there.
+    # With the dash the service also starts if the folder is missing.
     return [f"ReadWritePaths={quoted(f'-{folder}')}" for folder in folders]
 
 
 def _writable(place: Place, folder: Path) -> str:
-    """A folder, or the mount point of the share that it lies on.
+    """A folder, or the mount point of its share.
 
-    A folder below the mount point is bound into the service by systemd, and stays the old share's
-    when that is mounted anew.
+    systemd binds the folder into the service. After the share is mounted again, a folder below the
+    mount point would still be the old one.
     """
     if not place.is_image and is_on_share(folder):
         return mount_point(folder)
@@ -124,8 +124,8 @@ def _writable(place: Place, folder: Path) -> str:
 def _with_value(text: str, key: str, path: Path | None) -> str:
     if path is None:
         return text
-    # A JSON string is a YAML string, whatever printable text is in it. Not with JSON's escapes
-    # for what lies beyond 16 bits, which YAML takes for two halves of a character.
+    # A JSON string is a YAML string too. Without ASCII escapes, as JSON writes characters beyond 16
+    # bits as two, which YAML reads as two characters.
     plain = re.fullmatch(r"[\w/.-]+", str(path))
     value = str(path) if plain else json.dumps(str(path), ensure_ascii=False)
     lines = [f"{key}{value}" if line.startswith(key) else line for line in text.splitlines()]

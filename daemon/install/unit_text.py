@@ -1,4 +1,4 @@
-"""Words in the files of systemd units, as systemd.syntax(7) quotes them."""
+"""Quotes words in the files of systemd units (systemd.syntax(7))."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import re
 
 
 def quoted(text: str) -> str:
-    """A word of a setting; % would begin a specifier."""
+    """A word of a setting, with % doubled, as it begins a specifier."""
     text = text.replace("%", "%%")
     return text if re.fullmatch(r"[\w/.%-]+", text) else json.dumps(text, ensure_ascii=False)
 
 
 def unquoted(word: str) -> str:
-    """What `quoted` was given."""
+    """The inverse of `quoted`."""
     text = str(json.loads(word)) if word.startswith('"') else word
     return text.replace("%%", "%")

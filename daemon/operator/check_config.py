@@ -1,4 +1,4 @@
-"""What `edge-daemon check-config` does: everything that a start needs, without starting."""
+"""`edge-daemon check-config`: checks everything that a start needs, without starting."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from edge.text.printable import printable
 
 _OPEN_RESULTS: Final = (
     "It is read-only here: run `edge-daemon install` again, which lets the unit write there, or "
-    "mount it to be written."
+    "mount it read-write."
 )
 
 
 def check_config(config: Config) -> list[str]:
-    """Check folders, bundle, back end and golden images; gives what the daemon would do.
+    """Check folders, bundle, back end and golden images; returns lines on what the daemon would do.
 
     Raises:
-        ConfigError: one line for every folder that cannot be used, and for the model.
-        BundleError, BackendError: the folders are right, the model cannot be used here.
+        ConfigError: folders cannot be used; one line for each, and for the model if it fails too.
+        BundleError, BackendError: the model alone cannot be used here.
     """
     problems = list(_folder_problems(config))
     try:
@@ -99,9 +99,9 @@ def _exists(folder: Path) -> bool:
     try:
         return folder.is_dir()
     except PermissionError:
-        return True  # as far as this user can know; `_may` says the rest
+        return True  # this user cannot know; `_may` reports the missing permission
     except OSError:
-        return False  # a share whose server is gone
+        return False  # such as a share whose server is gone
 
 
 def _may(folder: Path, mode: int) -> bool:
@@ -125,8 +125,8 @@ def _model_lines(config: Config) -> list[str]:
             f"({session.graph})"
         ),
         (
-            f"         every hash holds; {counted(len(bundle.golden), 'golden image')} gave "
-            "their labels"
+            f"         every hash is right; {counted(len(bundle.golden), 'golden image')} got "
+            "the right labels"
         ),
         *(f"         {text}" for text in choices),
     ]
@@ -147,11 +147,11 @@ def _watch_lines(config: Config) -> Iterator[str]:
 
 
 def _ids(looked: FolderPreview, sample: PathTemplate) -> str:
-    """What the template makes of images that are there already."""
+    """The ids that the template takes from the paths of images that are there already."""
     paths = looked.images
     matching = [path for path in paths if sample.ids(path) != (None, None)]
     if not paths:
-        return f"from {sample.text}; there is no image yet to try it on"
+        return f"from {sample.text}; not tried, as there is no image yet"
     if not matching:
         return (
             f"WARNING: none of {len(paths)} images matches {sample.text}, such as {_text(paths[0])}"

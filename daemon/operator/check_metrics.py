@@ -1,4 +1,4 @@
-"""Can the configured metrics leave this process, as they would have to leave the service?"""
+"""Checks that the configured metrics can be served and written by this process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _INSTALL: Final = "Run `edge-daemon install` again, which lets the unit do it"
 
 
 def metrics_problems(metrics: MetricsConfig) -> Iterator[str]:
-    """One line for each of the address and the file that could not be served."""
+    """One line if the address cannot be served, and one if the file cannot be written."""
     if metrics.listen is not None and metrics.listen.path is None:
         yield from _address_problems(metrics.listen)
     if metrics.listen is not None and metrics.listen.path is not None:
@@ -26,7 +26,7 @@ def metrics_problems(metrics: MetricsConfig) -> Iterator[str]:
 
 
 def metrics_lines(metrics: MetricsConfig) -> Iterator[str]:
-    """What will be served, where nothing is wrong."""
+    """A line that names where the metrics go; none if they go nowhere."""
     places = [str(place) for place in (metrics.listen, metrics.file) if place is not None]
     if places:
         yield f"metrics  {' and '.join(places)}"
@@ -34,13 +34,13 @@ def metrics_lines(metrics: MetricsConfig) -> Iterator[str]:
 
 def _address_problems(address: Address) -> Iterator[str]:
     reason = _refusal(address)
-    if reason in (None, errno.EADDRINUSE):  # by the daemon itself, which may run
+    if reason in (None, errno.EADDRINUSE):  # the running daemon may use it
         return
-    said = f"metrics.listen {address} cannot be had ({os.strerror(reason or 0)})."
+    problem = f"metrics.listen {address} cannot be used ({os.strerror(reason or 0)})."
     if reason == errno.EAFNOSUPPORT:
-        yield f"{said} {_INSTALL}, or give a unix: socket."
+        yield f"{problem} {_INSTALL}, or give a unix: socket."
     else:
-        yield f"{said} Give a port above 1023 of an address that this machine has."
+        yield f"{problem} Give a port above 1023 of an address that this machine has."
 
 
 def _refusal(address: Address) -> int | None:
@@ -63,7 +63,7 @@ def _folder_problems(name: str, folder: Path) -> Iterator[str]:
 
 
 def is_read_only(folder: Path) -> bool:
-    """Whether the folder's mount takes no writes, as all but few do within the unit."""
+    """Whether the folder's mount is read-only, as most are in the unit's sandbox."""
     try:
         return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
     except OSError:

@@ -1,4 +1,4 @@
-"""A first look into a watch folder, for `check-config`: some images, and what is no image."""
+"""A first look into a watch folder, for `check-config`: some images, and what is left out."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from daemon.image.passed_over import PassedOver, PassedOverCount, Reason
 from daemon.intake.rescan import image_files
 from edge.image_folders.names import UNREAD_SUFFIXES
 
-# A whole export may hold millions of images, and a share may give a hundred names a second.
+# Limits, as an export may hold millions of images, and a share may list a hundred names a second.
 _MAX_IMAGES: Final = 1000
 _MAX_PASSED_OVER: Final = 20_000
 _MAX_S: Final = 5.0
 
 
 class _LimitReachedError(Exception):
-    """As much was seen as should be."""
+    """A limit of the preview was reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class FolderPreview:
-    """Paths of images, and what was passed over until these were found."""
+    """Paths of some images, and what was left out; `is_whole`: the whole folder was looked at."""
 
     images: list[bytes]
     passed_over: PassedOver
     is_whole: bool
 
     def lines(self, watch: WatchConfig) -> Iterator[str]:
-        """What a person should know of the names in the folder and of those asked for."""
+        """Lines for people about the patterns and the names in the folder."""
         for pattern in watch.patterns:
             if PurePath(pattern.lower().rstrip("*?")).suffix in UNREAD_SUFFIXES:
                 yield (
@@ -49,7 +49,7 @@ class FolderPreview:
 
 
 def preview_folder(watch: WatchConfig) -> FolderPreview:
-    """Look into a watch folder, for as long and as far as a person should wait for."""
+    """Look into a watch folder, for a few seconds at most."""
     watch_folder = watch.watch_folder(0, watch.folder)
     images: list[bytes] = []
     count = PassedOverCount()

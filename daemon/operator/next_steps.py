@@ -1,4 +1,4 @@
-"""What reason codes and causes mean, and what a person does about them."""
+"""What reason codes and causes mean, and what people can do about them; for `status`."""
 
 from __future__ import annotations
 
@@ -33,38 +33,38 @@ _LOG: Final = "journalctl -u {unit} -n 50"
 # `{config}` is the configuration's path, `{unit}` the unit that reads it.
 _ONCE: Final = "edge-daemon once --config {config}"
 _RETRY: Final = "edge-daemon retry --config {config}"
-# Beginnings of what a row of the journal says of an image that was put off.
+# By the beginning of the cause in the journal's row of a postponed image.
 _HELD_UP: Final = {
     "sidecar: ": "Results cannot be written: check space, permissions and the results share.",
     "sidecar name: ": (
-        "Sidecars have names that are taken by other files, which are never replaced, or refused: "
-        "set results.folder, or move those files. The images are then labelled."
+        "The names of some sidecars are taken by other files, which are never replaced, or are "
+        "refused: move those files, or set results.folder. The images are then labelled."
     ),
-    "folder is away": "Mount the watch folder; its images are then taken up by themselves.",
+    "folder is away": "Mount the watch folder; its images are then labelled.",
     str(RejectReason.UNREADABLE): (
-        "Give the daemon's user the permission to read these images; they are then taken up."
+        "Give the daemon's user the permission to read these images; they are then labelled."
     ),
     IN_USE: (
-        "Programs such as virus scanners, viewers and backups hold these images; they are taken up "
+        "Programs such as virus scanners, viewers and backups hold these images; they are labelled "
         "when they are released."
     ),
     SHARE: (
-        "The share gives errors for these images: look at the server and the network; they are "
-        "taken up when it works again."
+        "The share gives errors for these images: check the server and the network; they are "
+        "labelled when it works again."
     ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """What to do, and the command that does it, with the placeholders of above."""
+    """What to do, and the command for it, with the placeholders `{config}` and `{unit}`."""
 
     text: str
     command: str | None = None
 
 
 def meaning(code: str) -> str:
-    """A reason code in words; the code itself where a later version made it."""
+    """A reason code in words; the code itself if this version does not know it."""
     return next((text for reason, text in MEANINGS.items() if reason == code), code)
 
 
@@ -76,13 +76,18 @@ def next_steps(
     has_trouble: bool,
     is_installed: bool = True,
 ) -> list[NextStep]:
-    """What to do next, the most urgent first; nothing where all is well.
+    """What to do next, the most urgent first; empty if nothing is wrong.
 
-    `is_installed` says whether a unit reads the configuration.
+    Args:
+        rejected: counts by reason code.
+        held_up: counts of waiting images by cause.
+        is_running: whether the daemon runs.
+        has_trouble: whether the health names a problem.
+        is_installed: whether a unit reads the configuration.
     """
     todo = [] if is_running else _start(is_installed=is_installed)
     if has_trouble:
-        text = "Read in the log what is not well"
+        text = "Read in the log what is wrong"
         todo.append(NextStep(f"{text}:", _LOG) if is_installed else NextStep(f"{text}."))
     todo += [
         NextStep(text)
@@ -105,7 +110,7 @@ def _start(*, is_installed: bool) -> list[NextStep]:
     if is_installed:
         return [
             NextStep("No images are labelled now. Start the daemon:", _START),
-            NextStep("Where it was started and ended, its log says why:", _LOG),
+            NextStep("If it was started and has ended, the log says why:", _LOG),
         ]
-    text = "No daemon runs, and none is installed for this configuration. To label what is there:"
+    text = "No daemon runs or is installed for this configuration. To label the images there:"
     return [NextStep(text, _ONCE)]

@@ -1,8 +1,8 @@
-"""What `edge-daemon retry` does: images that have an outcome wait to be labelled once more.
+"""`edge-daemon retry`: sets images that have an outcome to waiting, to be labelled again.
 
-Nothing is lost by it: a row keeps its outcome until it has another one, and images that have left
-the export are passed over. It goes page by page, so that a daemon that runs beside is not held up;
-that takes the images up by itself.
+A row keeps its outcome until it gets another one, and images that have left the export are not
+touched. It works in pages, so that a running daemon is not delayed, and that daemon then labels the
+images.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ from edge.errors import ConfigError, StorageError
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """How many images wait again, and how many were passed over: gone, or of no pattern now."""
+    """How many images are set to waiting; how many are not: gone, or left out by their names."""
 
     images: int
     not_there: int = 0
     left_out: int = 0
 
     def text(self) -> str:
-        """For a person."""
-        text = f"put back to be labelled again: {self.images}"
+        """The counts for people."""
+        text = f"to be labelled again: {self.images}"
         if self.not_there:
-            text += f"\nnot in the export any more, and left as they are: {self.not_there}"
+            text += f"\nnot in the export any more, so unchanged: {self.not_there}"
         if self.left_out:
-            text += f"\nleft out by pattern or exclude, and left as they are: {self.left_out}"
+            text += f"\nleft out by pattern or exclude, so unchanged: {self.left_out}"
         return text
 
 
 def retry_rejected(
     config: Config, on_looked_at: Callable[[int], None], reason: str | None = None
 ) -> Retried:
-    """Put rejected images back; with `reason` those alone that have this code.
+    """Set rejected images to waiting; with `reason` only those that have this code.
 
     Args:
-        config: says which images.
+        config: names the folders.
         on_looked_at: gets the number of outcomes looked at.
         reason: a code of `RejectReason`.
 
@@ -61,26 +61,26 @@ def retry_rejected(
 
 
 def retry_all(config: Config, on_looked_at: Callable[[int], None]) -> Retried:
-    """Put every image back that has an outcome. Arguments and errors as `retry_rejected`."""
+    """Set every image that has an outcome to waiting. Arguments and errors as `retry_rejected`."""
     with _opened(config) as (journal, watch_folders):
         return _put_back(journal, watch_folders, journal.outcomes(), on_looked_at)
 
 
 def retry_older_than_bundle(config: Config, on_looked_at: Callable[[int], None]) -> Retried:
-    """Put images back whose label another bundle gave than the configured one.
+    """Set images to waiting that another bundle than the configured one has labelled.
 
     Arguments and errors as `retry_rejected`, and:
 
     Raises:
         BundleError: the configured bundle is unusable.
-        ConfigError: the daemon that runs still has another bundle open.
+        ConfigError: the running daemon still uses another bundle.
     """
     sha256 = load_bundle(config.bundle).sha256
     health = read_running(config.state_dir).health
     if health and health.get("bundle_sha256") not in (sha256, None):
         raise ConfigError(
-            f"the daemon that runs labels with another bundle than {config.bundle} is now. Let it "
-            "take this one first: systemctl reload edge-daemon."
+            f"the running daemon still uses another bundle than {config.bundle}. Reload it first: "
+            "systemctl reload edge-daemon."
         )
     with _opened(config) as (journal, watch_folders):
         return _put_back(
@@ -89,12 +89,12 @@ def retry_older_than_bundle(config: Config, on_looked_at: Callable[[int], None])
 
 
 def retry_missing(config: Config, on_looked_at: Callable[[int], None]) -> Retried:
-    """Put images back that lack one of the configured sidecars.
+    """Set images to waiting that lack one of the configured sidecars.
 
     Arguments and errors as `retry_rejected`, and:
 
     Raises:
-        StorageError: the place for the sidecars seems to be away.
+        StorageError: the folder of the sidecars seems to be unmounted.
     """
     with _opened(config) as (journal, watch_folders):
         missing = MissingSidecars(watch_folders, config.results.formats)
@@ -106,11 +106,11 @@ def retry_missing(config: Config, on_looked_at: Callable[[int], None]) -> Retrie
 
 
 def retry_images(config: Config, images: Sequence[Path]) -> Retried:
-    """Put images back, whatever their outcomes.
+    """Set images to waiting, whatever their outcomes.
 
     Raises:
-        ConfigError: one has no outcome to replace, or is none of this configuration; those before
-            it are put back.
+        ConfigError: one has no outcome, is not there, or is in no watch folder; those before it
+            are set to waiting.
         StorageError: as `retry_rejected`.
     """
     with _opened(config) as (journal, watch_folders):
@@ -123,7 +123,7 @@ def retry_images(config: Config, images: Sequence[Path]) -> Retried:
                 raise ConfigError(f"{image} is not there; its outcome stays.")
             if not journal.retry_image(folder_id, path):
                 raise ConfigError(
-                    f"{image} waits already, or has no outcome yet; edge-daemon status shows more."
+                    f"{image} is waiting already, or has no outcome yet; see edge-daemon status."
                 )
     return Retried(len(found))
 
@@ -131,7 +131,7 @@ def retry_images(config: Config, images: Sequence[Path]) -> Retried:
 @contextmanager
 def _opened(config: Config) -> Iterator[tuple[Journal, dict[int, WatchFolder]]]:
     require_journal(config.state_dir)
-    # A daemon of an earlier version may be at work on it.
+    # Not upgraded, as a daemon of an earlier version may be using it.
     with closing(open_journal(config.state_dir, may_upgrade=False)) as journal:
         watch_folders = config.watch_folders(journal.serve)
         for watch_folder in watch_folders.values():
@@ -164,8 +164,8 @@ def _put_back(
 
 
 def _find(watch_folders: dict[int, WatchFolder], image: Path) -> tuple[int, bytes]:
-    """The watch folder and the path below it, also where a link or another mount leads there."""
-    # resolve() would follow the image itself.
+    """The watch folder's id and the path below it, also through a link or another mount."""
+    # Not resolve(), which would follow the image itself if it is a link.
     path = as_on_disk(Path(os.path.abspath(image)))  # noqa: PTH100
     for watch_folder in watch_folders.values():
         if path.is_relative_to(watch_folder.path):
@@ -174,4 +174,4 @@ def _find(watch_folders: dict[int, WatchFolder], image: Path) -> tuple[int, byte
         for parent in path.parents:
             if parent.exists() and parent.samefile(watch_folder.path):
                 return watch_folder.id, os.fsencode(path.relative_to(parent))
-    raise ConfigError(f"{path} lies in no watch folder of this configuration.")
+    raise ConfigError(f"{path} is in no watch folder of this configuration.")

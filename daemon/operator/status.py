@@ -1,4 +1,4 @@
-"""What `edge-daemon status` shows: the service and its journal in one screen, or as JSON."""
+"""`edge-daemon status`: the service and its journal on one screen, or as JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TITLE: Final = 10
 
 
 def status_fields(summary: Summary, pseudonyms: Pseudonyms, running: Running) -> dict[str, Any]:
-    """The summary as JSON types."""
+    """The status as JSON types."""
     return {
         "states": summary.states,
         "outcomes": summary.statuses,
@@ -45,11 +45,11 @@ def status_fields(summary: Summary, pseudonyms: Pseudonyms, running: Running) ->
 
 
 def status_text(fields: dict[str, Any], config_path: Path) -> str:
-    """The summary for people, in 80 columns but for what is there to be copied whole."""
+    """The status for people, in 80 columns, except paths and commands, which can be copied."""
     daemon, health = fields["daemon"], fields["daemon"]["health"]
     reasons = health["reasons"] if health else []
     if daemon["silent_s"]:
-        reasons = [f"it has said nothing for {_duration(daemon['silent_s'])}", *reasons]
+        reasons = [f"no status was written for {_duration(daemon['silent_s'])}", *reasons]
     todo = next_steps(
         fields["reasons"],
         fields["held_up"],
@@ -113,21 +113,21 @@ def _label_lines(labels: dict[str, int]) -> list[str]:
 def _queue_lines(fields: dict[str, Any]) -> list[str]:
     states, oldest_s = fields["states"], fields["oldest_waiting_s"]
     waiting = states.get("waiting", 0)
-    text = f"{waiting:,} waiting" if waiting else "nothing waits"
+    text = f"{waiting:,} waiting" if waiting else "nothing waiting"
     if oldest_s is not None:
         text += f", the oldest for {_duration(oldest_s)}"
     if claimed := states.get("claimed", 0):
         text += f"; {claimed:,} being labelled"
     lines = [text, f"last outcome {_local(fields['last_outcome'])}"]
     for cause, count in sorted(fields["held_up"].items(), key=lambda item: -item[1]):
-        lines.append(f"held up: {count:,} by {cause}")
+        lines.append(f"{count:,} held up: {cause}")
     if elsewhere := fields["waiting_elsewhere"]:
-        lines.append(f"{elsewhere:,} images wait in folders that are not configured")
+        lines.append(f"{elsewhere:,} images wait in folders that are no longer configured")
     return _titled("queue", lines)
 
 
 def _passed_over(health: dict[str, Any] | None) -> list[tuple[list[str], str]]:
-    """Of each watch folder what its last scan passed over, and what to do about it."""
+    """For each watch folder what its last scan left out, and what to do about it."""
     found = []
     for watch in health["watch"] if health else []:
         passed = PassedOver(watch.get("passed_over", {}), watch.get("passed_over_suffixes", {}))
@@ -140,7 +140,7 @@ def _rejection_lines(rejections: list[dict[str, Any]]) -> list[str]:
     lines = []
     for one in rejections:
         lines.append(f"{_local(one['at'])}  {one['reason']}: {meaning(one['reason'])}")
-        # Whole, however long: it is there to be copied.
+        # Not wrapped, so that it can be copied.
         lines.append(f"  {one['log_id']}  {one['file']}")
     return _titled("rejected", lines)
 
@@ -154,7 +154,7 @@ def _step_lines(one: NextStep, config_path: Path) -> list[str]:
 
 def _titled(title: str, lines: list[str]) -> list[str]:
     titles = [title, *[""] * len(lines)]
-    # What stands there may come from a file's name, or from a file that somebody changed.
+    # Made printable, as texts may come from file names or from an edited health file.
     return [
         f"{t:<{_TITLE}}{printable(line)}".rstrip() for t, line in zip(titles, lines, strict=False)
     ]

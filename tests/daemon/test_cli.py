@@ -59,7 +59,7 @@ def test_status_shows_counts_and_rejections(
     assert fields["rejections"][0]["file"].endswith("/S1/1/b.jpg")
     assert run(site, "status") == 0
     text = capsys.readouterr().out
-    assert "nothing waits" in text
+    assert "nothing waiting" in text
     assert fields["rejections"][0]["log_id"] in text
 
 
@@ -77,7 +77,7 @@ def test_check_config_says_what_would_be_done(
     assert run(site, "check-config") == 0
     out = capsys.readouterr().out
     assert "colours 1, int8 on onnxruntime-cpu (model.int8.onnx)\n" in out
-    assert "3 golden images gave their labels" in out
+    assert "3 golden images got the right labels" in out
     assert f"json and csv in {site.results}" in out
     assert not (site.folder / "state").exists()
 
@@ -134,7 +134,7 @@ def test_check_config_shows_what_the_template_makes_of_an_image(
     site: Site, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(site, "check-config")
-    assert "there is no image yet to try it on" in capsys.readouterr().out
+    assert "not tried, as there is no image yet" in capsys.readouterr().out
     site.add("stray.jpg", colour_jpeg())
     run(site, "check-config")
     assert "WARNING: none of 1 images matches" in capsys.readouterr().out
@@ -259,7 +259,7 @@ def test_once_whose_sidecar_cannot_be_written_does_not_say_the_path_of_an_image(
         patch.setattr(os, "rename", refuse)
         assert run(site, "once") == 6
     error = capfd.readouterr().err
-    assert "error: sidecars cannot be written (No space left on device). Look at" in error
+    assert "error: sidecars cannot be written (No space left on device). Check" in error
     assert "S777" not in error
     assert run(site, "once") == 0
     assert site.sidecar("S777/1/a.jpg")["label"] == "red"
@@ -295,7 +295,7 @@ def test_status_counts_images_of_folders_that_are_no_longer_configured_apart(
     assert (fields["states"], fields["oldest_waiting"]) == ({"done": 1}, None)
     assert fields["waiting_elsewhere"] == 1
     assert run(site, "status") == 0
-    assert "1 images wait in folders that are not configured" in capsys.readouterr().out
+    assert "1 images wait in folders that are no longer configured" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("_no_superuser")
@@ -335,7 +335,7 @@ def test_retry_puts_rejected_images_or_one_back_and_says_how_many(
     del site.settings["limits"]
     capsys.readouterr()
     assert run(site, "retry", "--rejected") == 0
-    assert capsys.readouterr().out == "put back to be labelled again: 1\n"
+    assert capsys.readouterr().out == "to be labelled again: 1\n"
     # It keeps its outcome until it has another one.
     assert site.outcomes()["S1/1/good.jpg"] == ("waiting", "rejected", None, "too_large")
     assert run(site, "retry", "--image", str(good)) == 2
@@ -345,7 +345,7 @@ def test_retry_puts_rejected_images_or_one_back_and_says_how_many(
     assert run(site, "retry", "--image", str(good)) == 0
     assert site.outcomes()["S1/1/good.jpg"][0] == "waiting"
     assert run(site, "retry", "--image", "/elsewhere/a.jpg") == 2
-    assert "lies in no watch folder" in capsys.readouterr().err
+    assert "is in no watch folder" in capsys.readouterr().err
 
 
 def test_once_that_rejected_images_says_where_they_are_named(

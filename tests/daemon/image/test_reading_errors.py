@@ -197,6 +197,6 @@ def test_status_of_images_that_others_keep_back_says_by_whom_and_what_to_do(site
     summary = Summary({"waiting": 5}, {}, {}, {}, causes, {}, 0, None, None, [])
     fields = status_fields(summary, Pseudonyms(b"key"), Running(1))
     text = " ".join(status_text(fields, site.folder).split())
-    assert "held up: 3 by another program (Text file busy)" in text
+    assert "3 held up: another program (Text file busy)" in text
     assert "Programs such as virus scanners, viewers and backups hold these images" in text
     assert "The share gives errors for these images" in text

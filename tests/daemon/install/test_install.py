@@ -230,7 +230,7 @@ def test_command_of_somebody_else_is_kept(machine: Path) -> None:
     ("wrong", "told"),
     [
         (["--instance", "a/b"], "give letters, digits"),
-        (["--instance", "engines"], "another use"),
+        (["--instance", "engines"], "is reserved"),
         (["--bundle", "cells8.edge"], "an absolute, printable path"),
         (["--watch", "/srv/a\nb"], "an absolute, printable path"),
         (["--results", "/home/anna/results"], "the unit cannot see this folder"),
@@ -257,7 +257,7 @@ def test_install_without_root_is_refused_in_one_line_and_changes_nothing(
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert main(["install", "--root", str(machine)]) == 2
     assert capsys.readouterr().err == (
-        "error: install writes to /etc: run it as root, or look first with --dry-run.\n"
+        "error: install writes to /etc: run it as root, or see what it would do with --dry-run.\n"
     )
     assert digests(machine) == before
 

@@ -26,7 +26,7 @@ def test_install_never_overwrites_a_persons_configuration_and_refuses_options_th
     before = digests(machine)
     words = ["--bundle", "/srv/other.edge", "--watch", "/srv/mine/export", "--results", "/srv/r"]
     assert main(["install", "--root", str(machine), *words]) == 2
-    kept = "/etc/microscope-edge/edge.yaml is kept, and says"
+    kept = "/etc/microscope-edge/edge.yaml is kept, and has"
     change = "Change it there, then install again without this option."
     assert capsys.readouterr().err.splitlines() == [
         f"error: --bundle /srv/other.edge: {kept} /srv/mine.edge. {change}",

@@ -32,7 +32,7 @@ def test_of_several_one_must_be_named_and_edge_is_the_one_without_a_name(etc: Pa
     assert installed_config("b") == etc / "b.yaml"
     assert installed_config("edge") == etc / "edge.yaml"
     assert unit_of(etc / "edge.yaml") == "edge-daemon"
-    with pytest.raises(ConfigError, match=r"--instance c: no such daemon .* those here: edge, a"):
+    with pytest.raises(ConfigError, match=r"--instance c: no such daemon .* installed: edge, a"):
         installed_config("c")
 
 

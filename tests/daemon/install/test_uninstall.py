@@ -104,7 +104,7 @@ def test_purge_leaves_a_mount_within_the_state_folder_alone(
     mount = machine / STATE / "engines" / "disk"
     monkeypatch.setattr(uninstall, "mounts_below", lambda _folder: [mount])
     told = edge("uninstall", "--purge")
-    assert f"keep   /{STATE}/engines: not this daemon's state alone; remove it by hand" in told
+    assert f"keep   /{STATE}/engines: not only this daemon's state; remove it by hand" in told
     assert (machine / STATE / "engines").is_dir()
 
 

@@ -34,7 +34,7 @@ def test_address_family_that_the_unit_forbids_is_told_with_what_opens_it(
 
     monkeypatch.setattr(socket, "socket", refuse)
     (told,) = metrics_problems(MetricsConfig(Address("127.0.0.1", 9464)))
-    assert told.startswith("metrics.listen 127.0.0.1:9464 cannot be had (Address family not")
+    assert told.startswith("metrics.listen 127.0.0.1:9464 cannot be used (Address family not")
     assert "Run `edge-daemon install` again" in told
 
 

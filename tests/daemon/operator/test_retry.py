@@ -51,7 +51,7 @@ def test_retry_all_labels_every_image_again(
     before = created(labelled)
     capsys.readouterr()
     assert run(labelled, "retry", "--all") == 0
-    assert capsys.readouterr().out == "put back to be labelled again: 4\n"
+    assert capsys.readouterr().out == "to be labelled again: 4\n"
     assert len(waiting(labelled)) == 4
     assert run(labelled, "once") == 0
     after = created(labelled)
@@ -65,9 +65,9 @@ def test_retry_all_in_pages_takes_every_image_once(
     monkeypatch.setattr("daemon.journal.outcomes.PAGE", 1)
     capsys.readouterr()
     assert run(labelled, "retry", "--all") == 0
-    assert capsys.readouterr().out == "put back to be labelled again: 4\n"
+    assert capsys.readouterr().out == "to be labelled again: 4\n"
     assert run(labelled, "retry", "--all") == 0
-    assert capsys.readouterr().out == "put back to be labelled again: 0\n"
+    assert capsys.readouterr().out == "to be labelled again: 0\n"
 
 
 @pytest.mark.parametrize("which", ["--all", "--rejected"])
@@ -81,8 +81,7 @@ def test_retry_leaves_images_alone_that_have_left_the_export(
     assert run(labelled, "retry", which) == 0
     put_back, gone = (2, 2) if which == "--all" else (0, 1)
     assert capsys.readouterr().out == (
-        f"put back to be labelled again: {put_back}\n"
-        f"not in the export any more, and left as they are: {gone}\n"
+        f"to be labelled again: {put_back}\nnot in the export any more, so unchanged: {gone}\n"
     )
     assert run(labelled, "once") == 0
     assert labelled.outcomes() == before
@@ -97,12 +96,10 @@ def test_retry_leaves_images_alone_that_the_configuration_leaves_out_by_now(
         (labelled.results / f"{name}.json").unlink(missing_ok=True)
     capsys.readouterr()
     assert run(labelled, "retry", "--missing") == 0
-    said = f"left out by pattern or exclude, and left as they are: {len(left_out)}\n"
-    assert capsys.readouterr().out == f"put back to be labelled again: 0\n{said}"
+    said = f"left out by pattern or exclude, so unchanged: {len(left_out)}\n"
+    assert capsys.readouterr().out == f"to be labelled again: 0\n{said}"
     assert run(labelled, "retry", "--all") == 0
-    assert capsys.readouterr().out == (
-        f"put back to be labelled again: {4 - len(left_out)}\n{said}"
-    )
+    assert capsys.readouterr().out == (f"to be labelled again: {4 - len(left_out)}\n{said}")
     image = str(labelled.export / left_out[0])
     assert run(labelled, "retry", "--image", image) == 2
     assert capsys.readouterr().err == (
@@ -132,13 +129,13 @@ def test_retry_older_than_bundle_labels_again_what_another_bundle_labelled(
 ) -> None:
     capsys.readouterr()
     assert run(labelled, "retry", "--older-than-bundle") == 0
-    assert capsys.readouterr().out == "put back to be labelled again: 0\n"
+    assert capsys.readouterr().out == "to be labelled again: 0\n"
     other_bundle(labelled, colour_jpeg)
     labelled.add("S1/1/new.jpg", colour_jpeg("red", seed=4))
     assert run(labelled, "once") == 0
     capsys.readouterr()
     assert run(labelled, "retry", "--older-than-bundle") == 0
-    assert capsys.readouterr().out == "put back to be labelled again: 3\n"
+    assert capsys.readouterr().out == "to be labelled again: 3\n"
     assert waiting(labelled) == {"red.jpg", "green.jpg", "blue.jpg"}
     assert run(labelled, "once") == 0
     shas = {labelled.sidecar(f"S1/1/{n}.jpg")["model"]["bundle_sha256"] for n in ("red", "new")}
@@ -156,7 +153,7 @@ def test_retry_older_than_bundle_waits_for_the_daemon_to_take_it(
         until((labelled.folder / "state" / "health.json").exists)
         other_bundle(labelled, colour_jpeg)
         assert run(labelled, "retry", "--older-than-bundle") == 2
-        assert "labels with another bundle" in capsys.readouterr().err
+        assert "still uses another bundle" in capsys.readouterr().err
     assert not waiting(labelled)
 
 
@@ -167,7 +164,7 @@ def test_retry_missing_labels_again_what_lacks_a_sidecar(
     (labelled.results / missing).unlink()
     capsys.readouterr()
     assert run(labelled, "retry", "--missing") == 0
-    assert capsys.readouterr().out == "put back to be labelled again: 1\n"
+    assert capsys.readouterr().out == "to be labelled again: 1\n"
     assert waiting(labelled) == {"red.jpg"}
     assert run(labelled, "once") == 0
     assert labelled.sidecar("S1/1/red.jpg")["label"] == "red"
@@ -208,7 +205,7 @@ def test_retry_image_takes_several_and_one_given_through_a_link(
     through_link = str(labelled.folder / "link" / "S2/1/small.jpg")
     capsys.readouterr()
     assert run(labelled, "retry", "--image", "1/red.jpg", "../S1/1/blue.jpg", through_link) == 0
-    assert capsys.readouterr().out == "put back to be labelled again: 3\n"
+    assert capsys.readouterr().out == "to be labelled again: 3\n"
     assert waiting(labelled) == {"red.jpg", "blue.jpg", "small.jpg"}
 
 

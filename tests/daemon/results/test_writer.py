@@ -135,8 +135,8 @@ def test_once_leaves_an_image_whose_name_is_taken_to_the_next_run_and_ends_with_
     assert (beside.export / "b.jpg.json").exists()
     assert main(["status", *words[1:]]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert f"held up: 1 by {TAKEN}" in shown
-    assert "set results.folder, or move those files" in shown
+    assert f"1 held up: {TAKEN}" in shown
+    assert "move those files, or set results.folder" in shown
     (beside.export / "a.jpg.json").unlink()
     assert main(words) == 0
     assert json.loads((beside.export / "a.jpg.json").read_bytes())["label"] == "red"

@@ -314,7 +314,7 @@ def test_status_of_a_daemon_that_has_gone_silent_says_so(
         path.write_text(json.dumps(fields | {"written_at": fields["written_at"] - 3700}))
         text = status(site, capsys)
     assert "health    UNKNOWN" in text
-    assert "it has said nothing for 1 h 1 min" in text
+    assert "no status was written for 1 h 1 min" in text
 
 
 def test_status_tells_meaning_and_remedy_and_retry_takes_one_reason(
@@ -333,7 +333,7 @@ def test_status_tells_meaning_and_remedy_and_retry_takes_one_reason(
     assert max(len(line) for line in lines) <= 80
     site.settings["limits"] = {"max_bytes": 100_000}
     assert main(["retry", "--reason", "too_large", "--config", str(site.config_path)]) == 0
-    assert capsys.readouterr().out == "put back to be labelled again: 1\n"
+    assert capsys.readouterr().out == "to be labelled again: 1\n"
     assert main(["once", "--config", str(site.config_path)]) == 0
     assert site.sidecar("S1/1/large.jpg")["label"] == "red"
     assert site.outcomes()["S1/1/empty.jpg"][3] == "empty"

@@ -91,7 +91,7 @@ def test_service_takes_every_folder_in_the_form_of_the_disk(
     # `retry` in the form of a keyboard.
     typed = site.folder / names["export"] / "Müller" / "a.jpg"
     assert main(["retry", "--config", str(config), "--image", str(typed)]) == 0
-    assert capsys.readouterr().out == "put back to be labelled again: 1\n"
+    assert capsys.readouterr().out == "to be labelled again: 1\n"
     assert sorted(path.name for path in site.folder.iterdir()) == sorted([*before, "edge.yaml"])
 
 

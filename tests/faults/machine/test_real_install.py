@@ -122,12 +122,12 @@ def test_what_is_missing_is_told_at_once_after_the_installation_and_can_be_check
     result = instance.edge("check-config", "--installed")
     assert result.returncode == 0
     assert "error" not in result.stderr.replace("Error in cpuinfo", "")
-    assert "golden images gave their labels" in result.stdout
+    assert "golden images got the right labels" in result.stdout
     # Nothing of the check stays, and what it said is in no log.
     assert not [*machine.at("/run").glob("edge-daemon-check-*")]
     assert not [*machine.at("/run/systemd/system").glob("edge-daemon-check*")]
     journal = machine.run("journalctl", "--no-pager").stdout
-    assert "golden images gave their labels" not in journal
+    assert "golden images got the right labels" not in journal
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_folder_that_the_unit_hides_is_named_as_hidden(instance: Instance) -> No
     instance.configure(watch=[{"folder": link}])
     result = instance.edge("check-config", "--installed")
     assert result.returncode == 2
-    assert f"{link} lies below /home, which the unit does not see" in result.stderr
+    assert f"{link} is below /home, which the unit does not see" in result.stderr
 
 
 @pytest.mark.parametrize("link", ["python", "venv"])
@@ -257,7 +257,7 @@ def test_program_that_fails_before_it_begins_is_told_in_one_line(instance: Insta
     result = instance.edge("install", "--bundle", BUNDLE, "--prefix", prefix)
     assert result.returncode == 5
     first, *_ = result.stderr.splitlines()
-    assert first.startswith("error: the program fails in the unit's sandbox before it begins: ")
+    assert first.startswith("error: the program cannot start in the unit's sandbox: ")
     assert "ModuleNotFoundError" in first
 
 

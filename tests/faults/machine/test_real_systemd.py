@@ -72,7 +72,7 @@ def laboratory(installed: Laboratory) -> Iterator[Laboratory]:
 def test_check_config_as_the_services_user_finds_nothing_wrong(installed: Laboratory) -> None:
     words = ["runuser", "-u", "edge", "-g", "edge", "-G", "labshare", "--"]
     result = installed.machine.run(*words, PROGRAM, "check-config", "--config", CONFIG)
-    assert "golden images gave their labels" in result.stdout
+    assert "golden images got the right labels" in result.stdout
 
 
 def test_start_waits_for_ready_and_an_image_is_labelled_with_owner_and_mode(
