@@ -4,6 +4,6 @@ import os
 
 __version__ = "0.1.0"
 
-# ONNX Runtime reports usage to its vendor unless this is set before it is loaded. Nothing of a
-# hospital's machine may leave it, so every package here imports this one first.
+# ONNX Runtime sends usage data to its vendor unless this is set before it is imported. No data may
+# leave a hospital's machine, so every package here imports `edge` first.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

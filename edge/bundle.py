@@ -1,7 +1,7 @@
-"""The bundle `NAME.edge/`: a manifest and the artefacts whose hashes it holds.
+"""The bundle `NAME.edge/`: a manifest and the files (artefacts) whose hashes it lists.
 
-A model that changed by one byte may label patients' cells wrongly and still look healthy, and
-an engine plan is executable code, so every byte is checked before it is used.
+Every byte is checked before it is used: a model with one changed byte may label patients' cells
+wrongly without any error, and an engine plan is executable code.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ from edge.manifest import (
 from edge.preprocess import InputSpec
 
 _GIVE_BUNDLE: Final = "Give a folder NAME.edge that edge-convert wrote."
-# What damaged JSON makes of the code that reads it.
-_DAMAGE: Final = (KeyError, TypeError, ValueError, OverflowError, ConfigError)
+# The exceptions that reading a damaged manifest raises.
+_DAMAGE_ERRORS: Final = (KeyError, TypeError, ValueError, OverflowError, ConfigError)
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A verified bundle. `sha256` is the manifest's, which covers every artefact.
 
-    `kept` holds artefacts by their path that are read from memory: the golden images, and what
-    was added by `keeping`.
+    `in_memory` holds the content of artefacts by path: the golden images, and those that
+    `load_into_memory` added.
     """
 
     root: Path
@@ -64,7 +64,7 @@ class Bundle:
     artefacts: tuple[Artefact, ...]
     golden: tuple[GoldenImage, ...]
     manifest: dict[str, Any] = field(repr=False)
-    kept: Mapping[str, bytes] = field(repr=False)
+    in_memory: Mapping[str, bytes] = field(repr=False)
 
     def precisions(self, backend: str) -> tuple[str, ...]:
         """The precisions that the bundle holds for a back end."""
@@ -75,8 +75,8 @@ class Bundle:
         """The model file for a back end and a precision.
 
         Args:
-            has_vnni: whether the processor multiplies 8-bit integers without saturating; a file
-                that needs that is passed over where it does not.
+            has_vnni: whether the processor multiplies 8-bit integers without saturating. Without
+                it, files that require VNNI are skipped.
 
         Raises:
             BundleError: the bundle holds none; the message lists what it holds.
@@ -97,7 +97,7 @@ class Bundle:
         """The ONNX graph that a TensorRT engine is built from; None where the bundle has none.
 
         Args:
-            weakly_typed: for TensorRT 8, which reads no FP16 scales.
+            weakly_typed: the graph for TensorRT 8, which cannot read FP16 scales.
         """
         typing = "weak" if weakly_typed else "strong"
         for artefact in self._models():
@@ -121,28 +121,29 @@ class Bundle:
         return [artefact for artefact in self.artefacts if artefact.role == ROLE_MODEL]
 
     def read(self, path: str) -> bytes:
-        """The bytes of an artefact: those that were kept, else from disk and checked again.
+        """The bytes of an artefact, from memory or from disk; from disk they are checked again.
 
         Raises:
             BundleError: the file is missing or not the one that was converted.
         """
-        if path in self.kept:
-            return self.kept[path]
+        if path in self.in_memory:
+            return self.in_memory[path]
         for artefact in self.artefacts:
             if artefact.path == path:
                 return read_listed_file(self.root, path, artefact.bytes, artefact.sha256)
         raise BundleError(f"{self.root.name} lists no file {path}. Convert the model again.")
 
-    def keeping(self, paths: Iterable[str]) -> Bundle:
-        """The same bundle with these artefacts in memory, whatever becomes of the folder.
+    def load_into_memory(self, paths: Iterable[str]) -> Bundle:
+        """A copy of this bundle that reads these artefacts from memory, not from the folder.
 
         Raises:
             BundleError: as `read`.
         """
-        return replace(self, kept={**self.kept, **{path: self.read(path) for path in paths}})
+        added = {path: self.read(path) for path in paths}
+        return replace(self, in_memory={**self.in_memory, **added})
 
     def is_still_there(self) -> bool:
-        """Whether its folder holds this bundle as a whole, and not another one by now."""
+        """Whether its folder still holds this very bundle, complete and unchanged."""
         try:
             return load_bundle(self.root).sha256 == self.sha256
         except BundleError:
@@ -164,8 +165,8 @@ def load_bundle(root: Path) -> Bundle:
     """Read a bundle and check every byte of it.
 
     Raises:
-        BundleError: not a bundle, of another schema, a file is missing or changed, or anybody may
-            write it.
+        BundleError: it is not a bundle, its schema is another one, a file is missing or changed,
+            or every user may write it.
     """
     _require_manifest(root)
     require_not_replaceable(root)
@@ -174,13 +175,13 @@ def load_bundle(root: Path) -> Bundle:
     manifest = _parse(raw, root / MANIFEST_NAME)
     try:
         bundle = _from_manifest(root, raw, manifest)
-    except _DAMAGE as error:
+    except _DAMAGE_ERRORS as error:
         raise BundleError(
             f"{root / MANIFEST_NAME} is damaged ({type(error).__name__}: {error}). "
             "Convert the model again."
         ) from error
     for artefact in bundle.artefacts:
-        if artefact.path not in bundle.kept:
+        if artefact.path not in bundle.in_memory:
             check_listed_file(root, artefact.path, artefact.bytes, artefact.sha256)
     return bundle
 
@@ -215,7 +216,7 @@ def _parse(raw: bytes, path: Path) -> dict[str, Any]:
 def _from_manifest(root: Path, raw: bytes, manifest: dict[str, Any]) -> Bundle:
     artefacts = read_artefacts(manifest["artefacts"])
     classes = read_classes(manifest["classes"])
-    golden, kept = _read_golden(root, {a.path: a for a in artefacts}, classes)
+    golden, in_memory = _read_golden(root, {a.path: a for a in artefacts}, classes)
     return Bundle(
         root=root,
         sha256=hashlib.sha256(raw).hexdigest(),
@@ -228,14 +229,14 @@ def _from_manifest(root: Path, raw: bytes, manifest: dict[str, Any]) -> Bundle:
         artefacts=artefacts,
         golden=golden,
         manifest=manifest,
-        kept=kept,
+        in_memory=in_memory,
     )
 
 
 def _read_golden(
     root: Path, artefacts: dict[str, Artefact], classes: tuple[str, ...]
 ) -> tuple[tuple[GoldenImage, ...], dict[str, bytes]]:
-    """The golden images, and the content of each."""
+    """The golden images, and the content of each file by its path."""
 
     def read(path: str) -> bytes:
         artefact = artefacts[path]

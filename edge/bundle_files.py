@@ -1,9 +1,9 @@
-"""The files of a bundle on disk: bounded, checked before they are used, and written by nobody else.
+"""Reads the files of a bundle: bounded, hashes checked, world-writable files refused.
 
-A bundle holds engine plans, which are executable code. Its hashes find damage; they stop nobody
-who may write, since he can write the hashes too. So what anybody may write is refused. Group and
-owner are the site's choice: an engineer copies a bundle under his own name, and a umask of 002 is
-common, so that neither says who can change it.
+A bundle holds engine plans, which are executable code. Its hashes find damage, but do not stop a
+person who can write: that person can replace the hashes as well. So files and folders that every
+user may write are refused. Group and owner are not checked: engineers copy bundles under their own
+accounts, and a umask of 002 is common.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from edge.files.open_folder import open_folder
 from edge.files.safe_open import open_regular
 
 _PIECE_BYTES: Final = 1 << 20
-# As many as the kernel follows.
+# The kernel's own limit on links in a path.
 _MOST_LINKS: Final = 40
 
 
 def require_not_replaceable(root: Path) -> None:
-    """Refuse a bundle that lies where anybody may put another one in its place.
+    """Refuse a bundle in a folder where every user may replace it.
 
     Raises:
-        BundleError: it does.
+        BundleError: a folder above it is world-writable and has no sticky bit.
     """
     for folder in _folders_above(root):
         with _read_errors(folder):
             mode = folder.stat().st_mode
-        # In a folder such as /tmp only its owner may rename what is there.
+        # With the sticky bit, as on /tmp, only the owner of an entry may rename it.
         if not mode & stat.S_ISVTX:
             _require_private(mode, folder)
 
 
 def _folders_above(root: Path) -> list[Path]:
-    """Where somebody could put another folder in: above each link to the bundle, and above it."""
+    """All folders above the bundle and above each link to it: where it could be replaced."""
     folders: dict[Path, None] = {}
     place = root.absolute()
     with _read_errors(root):
@@ -79,7 +79,7 @@ def read_listed_file(root: Path, path: str, size_bytes: int, sha256: str) -> byt
 
 
 def check_listed_file(root: Path, path: str, size_bytes: int, sha256: str) -> None:
-    """Check a file that the manifest lists, in little memory.
+    """Check a file that the manifest lists, without holding all of it in memory.
 
     Raises:
         BundleError: as `read_listed_file`.
@@ -89,11 +89,11 @@ def check_listed_file(root: Path, path: str, size_bytes: int, sha256: str) -> No
 
 
 def _checked_pieces(root: Path, path: str, size_bytes: int, sha256: str) -> Iterator[bytes]:
-    """The file in pieces; raises at its end where it is another one."""
+    """The file in pieces; raises BundleError at the end if size or hash differ."""
     digest, read_bytes = hashlib.sha256(), 0
     with _opened(root, path) as stream, _read_errors(root / path):
         found = os.fstat(stream.fileno()).st_size
-        # A file of another size is another one, and may be too large to be read at all.
+        # A file of another size is not read: it is wrong in any case, and may be huge.
         while found == size_bytes and (piece := stream.read(_PIECE_BYTES)):
             digest.update(piece)
             read_bytes += len(piece)
@@ -109,7 +109,7 @@ def _checked_pieces(root: Path, path: str, size_bytes: int, sha256: str) -> Iter
 
 @contextmanager
 def _opened(root: Path, path: str) -> Iterator[BinaryIO]:
-    """A regular file of the bundle. Only the bundle's folder itself may be a link."""
+    """Open a regular file of the bundle. Only the bundle's folder itself may be a link."""
     *folders, name = PurePosixPath(path).parts
     with ExitStack() as stack:
         with _read_errors(root / path):
@@ -128,7 +128,7 @@ def _require_private(mode: int, path: Path) -> None:
     if mode & stat.S_IWOTH:
         raise BundleError(
             f"{path} may be written by anybody (mode {stat.S_IMODE(mode):04o}); a bundle holds "
-            f"code that is run. Copy the bundle again as a whole, then: chmod -R o-w {path}"
+            f"executable code. Copy the bundle again as a whole, then: chmod -R o-w {path}"
         )
 
 
@@ -141,7 +141,7 @@ def _read_errors(path: Path) -> Iterator[None]:
 
 
 def unreadable(path: Path, error: OSError) -> BundleError:
-    """The error for a file or folder of a bundle that the system does not give."""
+    """The error for a file or folder of a bundle that cannot be read."""
     remedy = "Copy the bundle again as a whole."
     if isinstance(error, PermissionError):
         remedy = "Let the user who runs this read all of the bundle: chmod -R a+rX"

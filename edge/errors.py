@@ -1,18 +1,18 @@
 """The errors of microscope-edge, sorted by what the program does next.
 
     EdgeError              exit code 1
-    |- ImageError          this image is rejected, the next one goes on
+    |- ImageError          this image is rejected; the program goes on with the next one
     |- TransientError      try the same step again later
     |- ConfigError         2: wrong usage or configuration
     |- ModelError          3: the model to convert cannot be used
     |- BundleError         3: the bundle cannot be used
     |- AccuracyGateError   4: the converted model is not as good as its source
     |- BackendError        5: the machine lacks what was asked for
-    |  |- DeviceError      5: a device failed at work; another one may go on
-    |  `- PlanError        5: an engine that was built before does not work; a new one may
+    |  |- DeviceError      5: a device failed during work; another device may succeed
+    |  `- PlanError        5: an engine built earlier does not work; a newly built one may
     `- StorageError        6: a disk refuses to read or write
 
-7 is no error: edge-convert wrote a bundle, in which the INT8 that was asked for is missing.
+Exit code 7 is no error: edge-convert wrote a bundle without the INT8 that was asked for.
 
 A message says what was found, what was needed and what to do, in one line.
 """
@@ -22,12 +22,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import ClassVar, Final
 
-# The bundle was written, and runs in FP32 on CPUs although INT8 was asked for.
+# Exit code: the bundle was written; it runs in FP32 on CPUs although INT8 was asked for.
 WITHOUT_INT8: Final = 7
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says in its first line; its type where it says nothing."""
+    """The first line of an error's message; the name of its type if there is no message."""
     lines = (line.strip() for line in str(error).splitlines())
     return next(filter(None, lines), type(error).__name__)
 
@@ -39,7 +39,7 @@ class EdgeError(Exception):
 
 
 class RejectReason(StrEnum):
-    """Why an image has no label. The fixed list of codes that a sidecar may carry."""
+    """Why an image was rejected: the fixed list of codes in sidecars."""
 
     EMPTY = "empty"
     UNREADABLE = "unreadable"
@@ -97,14 +97,14 @@ class BackendError(EdgeError):
 
 
 class DeviceError(BackendError):
-    """A device that worked does not any more; no image of the call has an outcome."""
+    """A device that worked has failed; no image of the call has an outcome."""
 
 
 class PlanError(BackendError):
-    """An engine plan is no good here although its record fits; one that is built anew may be."""
+    """An engine plan does not work although its record fits this machine; a new one may work."""
 
 
 class StorageError(EdgeError):
-    """A disk or share does not take or give the bytes."""
+    """A disk or share refuses to read or write."""
 
     exit_code = 6

@@ -1,13 +1,13 @@
-"""Named points at which a test lets the program die, fail or wait. A test aid, nothing else.
+"""Named points in the program at which a test can kill it, raise an error or delay it.
 
     EDGE_FAILPOINTS="file.before_rename=kill@3, journal.before_commit=EIO@1-5, image.read=sleep:2"
 
 Each entry is `name=action[@passes]`. The action is `kill` (SIGKILL to this process), the name of
-an errno (an OSError of it, only at points where the system can fail) or `sleep:seconds`. `@3` is
-the third pass of the process through the point, `@1-5` the first five, `@4-` from the fourth on;
-without it every pass. Passes are counted in the whole process, over all threads.
+an errno (raises that OSError; only at points where the system can fail) or `sleep:seconds`. `@3`
+means the third pass of the process through the point, `@1-5` the first five, `@4-` the fourth and
+all later ones; without `@` it means every pass. Passes are counted over all threads of the process.
 
-Without the variable a point costs one comparison, and nothing can arm it later.
+Without the variable, a point costs one comparison.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from edge.errors import ConfigError
 
 VARIABLE: Final = "EDGE_FAILPOINTS"
 
-# In the order of one image's way. tests/daemon/test_failpoints.py holds that the code passes each
-# of them and no other.
+# In the order in which an image passes them. tests/daemon/test_failpoints.py checks that the code
+# passes each of them and no other.
 KNOWN: Final = {
     "startup.locked": "the state folder belongs to this process",
     "startup.log_key_written": "the first start has made the key of the log's pseudonyms",
     "startup.journal_opened": "the journal is open",
     "startup.model_opened": "the golden images gave their labels",
     "startup.leftovers_removed": "temporary files of a killed process are gone",
-    "startup.claims_taken_back": "what a killed process had claimed is waiting again",
+    "startup.claims_taken_back": "images that a killed process had claimed are waiting again",
     "startup.ready": "all parts are open, no image was looked at",
     "scan.chunk_taken": "the rescan has found files",
     "hint.taken": "the coordinator follows a hint of the watcher",
     "settle.settled": "a file was quiet for long enough",
-    "record.before_commit": "images stand as waiting in an open transaction",
-    "record.after_commit": "images are waiting, no worker knows",
-    "claim.before_commit": "images stand as claimed in an open transaction",
+    "record.before_commit": "images are recorded as waiting in an open transaction",
+    "record.after_commit": "images are waiting, no worker was woken",
+    "claim.before_commit": "images are recorded as claimed in an open transaction",
     "claim.after_commit": "images are claimed, none was opened",
     "image.open": "an image is about to be opened",
     "image.read": "an image is open, none of its bytes were read",
@@ -66,15 +66,15 @@ KNOWN: Final = {
     "file.before_folder_fsync": "all files of a batch are visible, no name is durable",
     "file.after_folder_fsync": "the names in one folder are durable",
     "batch.durable": "a batch's sidecars are durable, the journal does not know",
-    "mark.before_commit": "a batch's outcomes stand in an open transaction",
-    "mark.after_commit": "a batch's outcomes stand in the journal",
+    "mark.before_commit": "a batch's outcomes are recorded in an open transaction",
+    "mark.after_commit": "a batch's outcomes are in the journal",
     "journal.before_commit": "any writing or reading transaction is about to be committed",
     "journal.after_commit": "any transaction was committed",
     "shutdown.begun": "the service was told to stop, batches are in hand",
     "shutdown.ended": "all workers have ended, the journal is still open",
 }
 
-# Where the system may refuse, so that an OSError is what the code expects there.
+# Points at system calls that can fail: only there does the code handle an OSError.
 FALLIBLE: Final = frozenset(
     {
         *("image.open", "image.read", "folder.before_make", "folder.made"),
@@ -92,15 +92,15 @@ _ENTRY: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens at a point, at the passes `first` to `last` counted from 1."""
+    """The action at a point, and the passes, counted from 1, at which it happens."""
 
     action: str
     seconds: float = 0.0
     first: int = 1
     last: float = float("inf")
 
-    def strike(self) -> None:
-        """Do it.
+    def trigger(self) -> None:
+        """Perform the action.
 
         Raises:
             OSError: the action is the name of an errno.
@@ -127,14 +127,14 @@ class _Armed:
             number = self.passes[name]
         fault = self._faults.get(name)
         if fault and fault.first <= number <= fault.last:
-            fault.strike()
+            fault.trigger()
 
 
 _armed: _Armed | None = None
 
 
 def failpoint(name: str) -> None:
-    """Pass the point `name`; nothing happens unless a test has armed it.
+    """Mark the point `name` in the program; does nothing unless a test has armed it.
 
     Raises:
         OSError: the point is armed with the name of an errno.
@@ -149,12 +149,12 @@ def are_armed() -> bool:
 
 
 def passes() -> dict[str, int]:
-    """How often each point was passed since points were armed; nothing where none is."""
+    """How often each point was passed since points were armed; empty if none is armed."""
     return dict(_armed.passes) if _armed is not None else {}
 
 
 def arm_failpoints(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Arm what the variable says, and nothing else; gives the names that are newly armed.
+    """Arm exactly the points that the variable names; returns the newly armed names.
 
     Raises:
         ConfigError: the variable names an unknown point, or an action that makes no sense there.
@@ -162,7 +162,7 @@ def arm_failpoints(environment: Mapping[str, str] = os.environ) -> tuple[str, ..
     global _armed  # noqa: PLW0603 - the points are called from everywhere and must cost nothing
     text = environment.get(VARIABLE, "")
     if _armed is not None and _armed.text == text:
-        # The service was opened again in this process: the passes go on being counted.
+        # The service was restarted within this process: the counts of passes continue.
         return ()
     faults = dict(_parse(entry.strip()) for entry in text.split(",") if entry.strip())
     _armed = _Armed(text, faults) if faults else None
@@ -174,7 +174,7 @@ def _parse(entry: str) -> tuple[str, Fault]:
     if match is None:
         raise ConfigError(
             f"{VARIABLE} has {entry!r}; needed is name=kill, name=EIO or name=sleep:SECONDS, each "
-            "with @N, @N-M or @N- where not every pass is meant. Unset it outside of tests."
+            "with @N, @N-M or @N- to select passes. Unset it outside of tests."
         )
     name, action = match["name"], match["action"]
     if name not in KNOWN:

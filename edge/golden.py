@@ -1,4 +1,4 @@
-"""Golden images: a session proves itself on known images before it labels a patient's."""
+"""Golden images: known images that a session must label correctly before it labels patients'."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from edge.labeller import Labeller, Outcome, Status
 from edge.manifest import GoldenImage
 from edge.session import InferenceSession
 
-# Share of a golden image's logit range by which another CPU's result may differ. INT8 kernels
-# of different CPUs round and saturate differently; a wrong network is off by far more.
+# How far a logit may differ, as a share of the golden image's logit range. INT8 kernels of
+# different CPUs round and saturate differently; a wrong network is off by far more.
 TOLERANCE: Final = {"fp32": 0.01, "fp16": 0.05, "int8": 0.15}
 
 
 def open_labeller(
     bundle: Bundle, session: InferenceSession, limits: ImageLimits | None = None
 ) -> Labeller:
-    """A labeller whose session has given the expected labels and logits on the golden images.
+    """Check the session on the golden images and build a labeller with it.
 
     Raises:
-        BackendError: it has not; the session is closed.
+        BackendError: a label or a logit differs; the session is closed.
     """
     check_session(bundle, session)
     return _labeller(bundle, session, limits)
 
 
 def golden_labeller(bundle: Bundle, session: InferenceSession) -> Labeller:
-    """A labeller for golden images. The site's limits are for the analyzer's, not for these."""
+    """A labeller for golden images. It has no site's limits: those are for analyzer images."""
     return _labeller(bundle, session, None)
 
 
@@ -61,14 +61,14 @@ def _labeller(bundle: Bundle, session: InferenceSession, limits: ImageLimits | N
 
 
 def check_golden(bundle: Bundle, labeller: Labeller) -> None:
-    """Label every golden image alone, as a quiet laboratory does, and all together, as a backlog.
+    """Label every golden image alone, then all in one batch.
 
-    Back ends compute batches with other kernels than single images.
+    Both are tried because back ends compute batches with other kernels than single images.
 
     Raises:
         BackendError: a label or a logit differs from what the converter saw.
     """
-    # From memory: the folder may hold another bundle by now.
+    # Golden images come from memory: the folder may have been replaced since it was loaded.
     files = [ImageFile(Path(g.path), bundle.read(g.path), None) for g in bundle.golden]
     alone = [labeller.label(file) for file in files]
     for outcomes in (alone, labeller.label_batch(files)):

@@ -1,7 +1,7 @@
-"""Label images: read, decode, preprocess, infer, decide.
+"""Labels images: read, decode, preprocess, infer, decide.
 
-The daemon, the benchmark and the converter's accuracy check all call `Labeller`, so that what
-was measured is what runs.
+The daemon, the benchmark and the converter's accuracy check all call `Labeller`, so the code that
+was measured is the code that runs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from edge.session import InferenceSession
 
 
 class Status(StrEnum):
-    """What became of an image. Every image has exactly one."""
+    """How an image ended. Every image has exactly one status."""
 
     LABELLED = "labelled"
     UNIDENTIFIED = "unidentified"
@@ -34,7 +34,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What is known of the image file; None where it could not be read or decoded."""
+    """Facts about the image file; None where it could not be read or decoded."""
 
     sha256: str | None = None
     size_bytes: int | None = None
@@ -55,7 +55,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The one outcome of one image."""
+    """The result for one image. Rejected images have no decision, but a reason and a message."""
 
     status: Status
     image: ImageFacts
@@ -68,7 +68,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class PreparedImage:
-    """An image ready for the network: uint8 (height, width, 3) and what is known of its file."""
+    """An image ready for the network: uint8 (height, width, 3), and facts about its file."""
 
     pixels: NDArray[np.uint8]
     facts: ImageFacts
@@ -95,7 +95,7 @@ class Labeller:
         self._limits = limits or ImageLimits()
 
     def label(self, image: Path | ImageFile) -> Outcome:
-        """Label one image; one that cannot be labelled gives a `rejected` outcome.
+        """Label one image. If that is impossible for good, the outcome is `rejected`.
 
         Raises:
             TransientError: the file could not be read now; a later try may succeed.
@@ -107,10 +107,10 @@ class Labeller:
         return outcome
 
     def label_batch(self, images: Sequence[Path | ImageFile]) -> list[Outcome | TransientError]:
-        """Label images, on disk or read already, with one inference and in their order.
+        """Label images, given by path or content, in as few inferences as `max_batch` allows.
 
-        A file that could not be read now gives its TransientError as a value, so that it does
-        not take the others' outcomes with it.
+        Results are in the order of `images`. For a file that could not be read at the moment,
+        its TransientError is returned, not raised, so the other images still get their outcomes.
 
         Raises:
             BackendError: the device failed; no image of the batch has an outcome.
@@ -178,7 +178,7 @@ def rejected(
 
 
 def _facts_of_unread(path: Path) -> ImageFacts:
-    """Size and time of a file whose content was not taken; nothing where it is gone."""
+    """Size and time of a file that was not read; empty if it is gone."""
     try:
         status = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""What a bundle's manifest says: types, sizes and texts, checked before anything relies on them."""
+"""Parses a bundle's manifest: types, sizes and texts are checked before they are used."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ ROLE_RECORD: Final = "record"
 ROLE_GOLDEN: Final = "golden"
 ROLE_EVIDENCE: Final = "evidence"
 
-# A manifest has some 10 kB, the golden logits some 30. A graph has at most 2 GiB (protobuf's
-# limit); all files together are read at every start.
+# A manifest has about 10 kB, the golden logits about 30 kB. A graph has at most 2 GiB (protobuf's
+# limit). All files are read at every start, hence a limit for their sum.
 MAX_JSON_BYTES: Final = 4 << 20
 MAX_BUNDLE_BYTES: Final = 4 << 30
-# They are kept in memory.
+# Golden images are kept in memory.
 MAX_GOLDEN_BYTES: Final = 64 << 20
 _MAX_TEXT: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Artefact:
-    """One file of the bundle; `precision` and `requires` say what a model file needs."""
+    """One file of the bundle. `requires` lists what a model needs, such as its back end."""
 
     path: str
     role: str
@@ -48,9 +48,10 @@ class Artefact:
 
 @dataclass(frozen=True, slots=True)
 class GoldenImage:
-    """A golden image and the logits (classes,) that each graph gave when converted.
+    """A golden image and the logits (classes,) that each graph computed during conversion.
 
-    `logits` are by precision; graphs for TensorRT, which round elsewhere, by `PRECISION.trt`.
+    The keys of `logits` are precisions. Graphs for TensorRT, which rounds at other places, have
+    the key `PRECISION.trt`.
     """
 
     path: str
@@ -60,7 +61,7 @@ class GoldenImage:
         """The logits (classes,) that a session must give.
 
         Raises:
-            BundleError: the bundle does not say.
+            BundleError: the bundle has no logits for that precision.
         """
         own = f"{precision}.trt"
         is_own = backend.startswith("tensorrt") and own in self.logits
@@ -92,7 +93,7 @@ def read_artefacts(values: Any) -> tuple[Artefact, ...]:
 
 
 def read_golden(values: Any, classes: tuple[str, ...]) -> tuple[GoldenImage, ...]:
-    """The golden images; at least one, or a session could prove itself on nothing.
+    """The golden images; at least one, since sessions are checked on them.
 
     Raises:
         ValueError, KeyError, TypeError: they are damaged.
@@ -104,10 +105,10 @@ def read_golden(values: Any, classes: tuple[str, ...]) -> tuple[GoldenImage, ...
 
 
 def read_text(value: Any, name: str) -> str:
-    """A text that a log line, a sidecar and a metric can hold.
+    """A printable text short enough for a log line, a sidecar and a metric.
 
     Raises:
-        ValueError: it is none.
+        ValueError: `value` is anything else.
     """
     if not isinstance(value, str) or not 0 < len(value) <= _MAX_TEXT or not value.isprintable():
         raise ValueError(f"{name} is {_short(value)}, not a line of up to {_MAX_TEXT} characters")
@@ -118,7 +119,7 @@ def read_share(value: Any, name: str) -> float:
     """A number from 0 to 1.
 
     Raises:
-        ValueError: it is none.
+        ValueError: `value` is anything else.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise ValueError(f"{name} is {_short(value)}, not a number from 0 to 1")
@@ -129,7 +130,7 @@ def read_classes(values: Any) -> tuple[str, ...]:
     """The names of the classes.
 
     Raises:
-        ValueError: they are none, or not different from each other.
+        ValueError: fewer than two, not all different, or not printable texts.
     """
     if not isinstance(values, list):
         raise ValueError(f"classes is {_short(values)}, not a list")  # noqa: TRY004 - bad data
@@ -143,10 +144,10 @@ def require_dict(value: Any) -> dict[str, Any]:
     """A JSON object.
 
     Raises:
-        ValueError: it is none.
+        ValueError: `value` is anything else.
     """
     if not isinstance(value, dict):
-        raise ValueError(f"{_short(value)} stands in place of an object")  # noqa: TRY004 - bad data
+        raise ValueError(f"{_short(value)} is not a JSON object")  # noqa: TRY004 - bad data
     return value
 
 
@@ -181,14 +182,14 @@ def _golden(entry: dict[str, Any], count: int) -> GoldenImage:
                 f"logits {precision} of {path} have shape {values.shape}, {count} classes need "
                 f"({count},)"
             )
-        # Equal logits would allow any deviation: it is measured as a share of their range.
+        # The check divides the deviation by the logits' range, which must not be zero.
         if not np.isfinite(values).all() or not np.ptp(values) > 0:
             raise ValueError(f"logits {precision} of {path} are not different numbers")
     return GoldenImage(path, logits)
 
 
 def _short(value: object) -> str:
-    """For a message; `value` may be anything, a number of a thousand digits too."""
+    """`value` for a message, cut to 80 characters; it comes from an unchecked file."""
     try:
         text = ascii(value)
     except ValueError:  # Python writes no integers of more than 4300 digits

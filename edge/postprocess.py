@@ -1,4 +1,4 @@
-"""From logits to a label, or to the statement that the cell was not identified."""
+"""Turns logits into a label, or into "not identified"."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge.errors import BackendError, DeviceError
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The most probable class. `is_identified` is False below the card's confidence limit."""
+    """The most probable class. `is_identified` is False below the bundle's `unidentified_below`."""
 
     label: str
     confidence: float
@@ -26,7 +26,7 @@ def decide(
     """Turn the logits of one image, shape (classes,), into a decision.
 
     Raises:
-        DeviceError: a logit is not finite; no label may come from such a result.
+        DeviceError: a logit is not finite, so the result must not become a label.
         BackendError: the network has another number of classes.
     """
     if logits.shape != (len(classes),):

@@ -1,8 +1,8 @@
-"""The one place where pixels change between the decoded image and the network's input.
+"""Crops and resizes a decoded image to the network's input.
 
 Training, calibration, accuracy checks, the benchmark and the daemon all call `preprocess`.
-Scaling to floating point and normalisation are the first nodes of the ONNX graph, so that
-every back end takes the same uint8 array and a GPU receives a quarter of the bytes.
+Scaling to floating point and normalisation are the first nodes of the ONNX graph, so every back
+end takes the same uint8 array, and a GPU receives a quarter of the bytes of float32.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _INTERPOLATION: dict[str, int] = {
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """What the network takes: the `input` block of the model card and of the manifest.
+    """The network's input: the `input` block of the model card and of the manifest.
 
     `mean` and `std` are per channel, in the order of `channels`, for values scaled to 0..1.
     `crop` is the side of the centred crop as a fraction of the image's side (1.0: no crop).
@@ -74,7 +74,7 @@ class InputSpec:
         if not isinstance(values, dict):
             raise ConfigError(f"input is {values!r}; give a block with height, width, channels.")
         required = ("height", "width", "channels", "resize", "mean", "std")
-        # First: a key that is misspelt is missing, too.
+        # Checked first: for a misspelt key "unknown" is a better message than "missing".
         require_known_keys("input", values, (*required, "crop"))
         missing = [key for key in required if key not in values]
         if missing:
@@ -98,7 +98,7 @@ def preprocess(image: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
     """Crop and resize one RGB image to the network's input.
 
     Args:
-        image: uint8, shape (height, width, 3), RGB, as `edge.image_files.read.read_image` gives it.
+        image: uint8, shape (height, width, 3), RGB, from `edge.image_files.read.read_image`.
         spec: the network's input.
 
     Returns:

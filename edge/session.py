@@ -1,4 +1,4 @@
-"""What every inference back end offers."""
+"""The interface of every inference back end."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class InferenceSession(Protocol):
 
     @property
     def graph(self) -> str:
-        """The bundle's file that it computes, such as `model.int8.onnx`; empty for another model.
+        """The bundle's file that it runs, such as `model.int8.onnx`; empty outside a bundle.
 
-        Of an engine: the plan in the bundle, or the graph from which the plan was built here.
+        For an engine: the plan in the bundle, or the graph from which the plan was built here.
         """
 
     @property
@@ -44,7 +44,7 @@ class InferenceSession(Protocol):
             float32, shape (batch, classes).
 
         Raises:
-            BackendError: the device or the library failed; the session is not usable any more.
+            BackendError: the device or the library failed; the session can no longer be used.
         """
 
     def close(self) -> None:

@@ -26,17 +26,18 @@ SCHEMA: Final = "edge-sidecar/1"
 FORMATS: Final = ("json", "csv")
 # Longest file name of ext4, XFS, NTFS and SMB shares, in bytes.
 NAME_MAX_BYTES: Final = 255
-# What spreadsheets take for the start of a formula, wide forms too (OWASP, "CSV injection").
+# Spreadsheets run a cell that begins with one of these as a formula; the last four are the
+# full-width forms (OWASP, "CSV injection").
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?", re.ASCII)
 _IDS: Final = ("sample_id", "slide_id")
-# Control characters, and what str.splitlines takes for a line break.
+# Control characters, and the other line breaks that str.splitlines knows.
 _BREAKS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """Which model labelled the image, and on what."""
+    """The model that labelled an image, and the back end that ran it."""
 
     name: str
     version: str
@@ -57,7 +58,7 @@ class Origin:
 
 
 def model_facts(bundle: Bundle, session: InferenceSession) -> ModelFacts:
-    """What a sidecar says of the model."""
+    """The facts about the model that a sidecar holds."""
     return ModelFacts(
         name=bundle.name,
         version=bundle.version,
@@ -117,15 +118,16 @@ def sidecar_fields(
 
 
 def to_json(fields: dict[str, Any]) -> bytes:
-    """The JSON sidecar, UTF-8, one field a line so that a person can read it."""
+    """The JSON sidecar, UTF-8, one field per line so that people can read it."""
     return (json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def to_csv(fields: dict[str, Any], classes: tuple[str, ...]) -> bytes:
     """The CSV sidecar, UTF-8: a header row and one row, columns in the order of `csv_columns`.
 
-    Both are one line of text whatever the names hold. No cell but an id starts a formula: a LIS
-    finds the patient by the id, and donation numbers begin with `=`. The JSON has all as it is.
+    Line breaks in names are escaped, so each row is one line. Cells that would start a formula are
+    escaped, except ids: a LIS finds the patient by the id, and donation numbers begin with `=`.
+    The JSON sidecar escapes neither.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
@@ -144,7 +146,7 @@ def csv_columns(classes: tuple[str, ...]) -> list[str]:
         *("reason", "message", "model_name", "model_version", "model_bundle_sha256"),
         *("model_precision", "model_backend", "timing_ms_decode", "timing_ms_preprocess"),
         *("timing_ms_infer", "timing_ms_total", "created", "software", "host"),
-        # Columns that came later are appended: a LIS may count them.
+        # New columns are appended: a LIS may read columns by position.
         "model_graph",
     ]
 
@@ -152,12 +154,12 @@ def csv_columns(classes: tuple[str, ...]) -> list[str]:
 def sidecar_files(
     target: Path, fields: dict[str, Any], classes: tuple[str, ...], formats: tuple[str, ...]
 ) -> list[tuple[Path, bytes]]:
-    """Paths and contents of an image's sidecars, in the order in which they are to be written.
+    """Paths and contents of an image's sidecars, in the order in which they must be written.
 
-    The JSON comes last: whoever sees it finds the CSV complete beside it.
+    The JSON comes last: a reader that sees it can rely on the CSV being complete.
 
     Args:
-        target: the image's path, or its mirror in the results tree.
+        target: the image's path, or the path that mirrors it in the results tree.
     """
     files: list[tuple[Path, bytes]] = []
     if "csv" in formats:
@@ -168,13 +170,13 @@ def sidecar_files(
 
 
 def sidecar_path(target: Path, format_: str) -> Path:
-    """`IMG.jpg` to `IMG.jpg.json`; a name too long for that is shortened and keeps a hash."""
+    """`IMG.jpg` to `IMG.jpg.json`; a name that would be too long is cut and gets a hash."""
     name = os.fsencode(target.name)
     suffix = f".{format_}".encode()
     if len(name) + len(suffix) > NAME_MAX_BYTES:
         digest = b"~" + hashlib.sha256(name).hexdigest()[:16].encode()
         room = NAME_MAX_BYTES - len(suffix) - len(digest)
-        # A cut inside a UTF-8 character would give a name that some file systems refuse.
+        # Some file systems refuse a name that ends inside a UTF-8 character.
         name = name[:room].decode(errors="ignore").encode() + digest
     return target.with_name(os.fsdecode(name + suffix))
 
@@ -188,23 +190,23 @@ def write_sidecars(
     """Write sidecars durably, creating the folders of a results tree.
 
     Args:
-        files: paths and contents, in the order in which they are to become visible.
-        held: folders that the caller holds open, by their paths.
-        before_rename: called for each that is about to become visible; may raise.
+        files: paths and contents, in the order in which they must become visible.
+        held: folders that the caller has open, by path.
+        before_rename: called with each path just before the file becomes visible; may raise.
 
     Raises:
         StorageError: the disk or share refused.
     """
     for folder in {path.parent for path, _ in files}.difference(held or {}):
         atomic.make_folder(folder)
-    atomic.write_files(files, held=held, before_rename=before_rename, gives=True)
+    atomic.write_files(files, held=held, before_rename=before_rename, chown_to_folder=True)
 
 
 def image_of_sidecar(content: bytes, format_: str) -> str | None:
-    """Which image a file is the sidecar of, as `image_in_sidecar` gives it.
+    """The image that a sidecar belongs to, in the form of `image_in_sidecar`.
 
     Returns:
-        None where it is no sidecar of this product.
+        None if the content is no sidecar of this product.
     """
     try:
         if format_ == "json":
@@ -221,12 +223,12 @@ def image_of_sidecar(content: bytes, format_: str) -> str | None:
 
 
 def image_in_sidecar(file: str, format_: str) -> str:
-    """An image's name as its sidecar has it."""
+    """An image's name as it appears in its sidecar."""
     return file if format_ == "json" else str(_safe_cell(file))
 
 
 def printable_name(path: Path) -> str:
-    r"""The file's name as text; bytes that are not UTF-8 appear as \xNN."""
+    r"""The file's name as text; bytes that are not UTF-8 become \xNN."""
     return os.fsencode(path.name).decode("utf-8", "backslashreplace")
 
 
@@ -252,7 +254,7 @@ def _csv_row(fields: dict[str, Any], classes: tuple[str, ...]) -> list[Any]:
 
 
 def _safe_cell(value: Any) -> Any:
-    r"""Text that is shown and not run: `=cmd` gets an apostrophe, a line break becomes `\x0a`."""
+    r"""Text that no spreadsheet runs: `=cmd` becomes `'=cmd`, a line break `\x0a`."""
     line = _one_line(value)
     if not isinstance(line, str):
         return line
@@ -270,8 +272,8 @@ def _escaped(character: str) -> str:
 
 
 def _rfc3339(moment: datetime) -> str:
-    # Before time zones were agreed on offsets had seconds, which RFC 3339 has not; a file's time
-    # of 1970 has them in some places.
+    # RFC 3339 has no seconds in offsets, but some zones had them as late as 1970, which is the date
+    # of files from a machine without a clock.
     offset = moment.utcoffset()
     if offset is None or offset.seconds % 60:
         moment = moment.astimezone(UTC)

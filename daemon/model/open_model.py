@@ -75,7 +75,7 @@ def open_model(
     # The CPU's models are read now: opening a GPU may take minutes, and the bundle's folder may be
     # replaced meanwhile.
     keeps = backend == "auto"
-    held = bundle.keeping(_cpu_models(bundle, config.precision)) if keeps else bundle
+    held = bundle.load_into_memory(_cpu_models(bundle, config.precision)) if keeps else bundle
     cache = config.state_dir / ENGINES_NAME
     opening = replace(opening or Opening(), threads=config.threads, cache=cache)
     session = _open_session(held, config, backend, opening)

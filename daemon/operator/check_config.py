@@ -116,7 +116,7 @@ def _can_be_made(folder: Path) -> bool:
 
 def _model_lines(config: Config) -> list[str]:
     choices: list[str] = []
-    model = open_model(config, opening=Opening(on_choice=choices.append, keeps=False))
+    model = open_model(config, opening=Opening(on_choice=choices.append, keeps_plans=False))
     model.session.close()
     bundle, session = model.bundle, model.session
     return [

@@ -68,7 +68,7 @@ class Destination:
         base = self._base_of(folder)
         with base.open() as opened, storage_errors("open", folder):
             names = folder.relative_to(base.path).parts
-            return opened.below(names, make=not self.is_beside, gives=True)
+            return opened.below(names, make=not self.is_beside, chown_to_parent=True)
 
     @contextmanager
     def held(self, trees: Iterable[Path]) -> Iterator[None]:

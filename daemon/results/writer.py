@@ -146,7 +146,7 @@ class ResultsWriter:
 
         files = [file for one in found for file in one.files]
         write_sidecars(files, held=held, before_rename=before_rename)
-        if not self._has_warned_of_hidden and not all(one.takes_hidden for one in held.values()):
+        if not self._has_warned_of_hidden and not all(one.allows_hidden for one in held.values()):
             self._has_warned_of_hidden = True
             log.warning(
                 "the destination of the sidecars refuses hidden names; temporary files there are "

@@ -32,7 +32,7 @@ from daemon.system.locks import (
     take_lock,
 )
 from daemon.system.mounts import file_system_type
-from edge.files.atomic import REFUSALS_OF_A_NAME
+from edge.files.atomic import NAME_REFUSED_ERRORS
 from edge.files.open_folder import OpenFolder, open_folder
 from edge.text.printable import printable
 
@@ -201,7 +201,7 @@ def _lock_tree(tree: Path) -> int:
     flags = os.O_RDWR if file_system_type(tree).startswith("nfs") else os.O_RDONLY
     with open_folder(tree) as folder:
         descriptor = _lock_file_in(folder, flags)
-        folder.give(descriptor)
+        folder.chown_like_folder(descriptor)
     # On a full disk the lock holds without the name in it.
     with suppress(OSError):
         started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
@@ -220,7 +220,7 @@ def _lock_file_in(folder: OpenFolder, flags: int) -> int:
     try:
         return lock_file(folder, LOCK_NAME, refusal, flags=flags, mode=0o644)
     except OSError as error:
-        if error.errno not in REFUSALS_OF_A_NAME:
+        if error.errno not in NAME_REFUSED_ERRORS:
             raise
         with suppress(OSError):
             return lock_file(folder, PLAIN_LOCK_NAME, refusal, flags=flags, mode=0o644)

@@ -84,7 +84,7 @@ def _make_private(folder: Path) -> None:
             # The journal holds the paths of images, and with them patients' sample ids.
             folder.chmod(0o700)
             with open_folder(folder) as made, open_folder(folder.parent) as above:
-                above.give(made.descriptor)
+                above.chown_like_folder(made.descriptor)
     except OSError as error:
         raise refusal(folder, error) from error
 

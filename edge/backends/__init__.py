@@ -1,1 +1,1 @@
-"""Inference back ends: one file each, one protocol, one place that chooses."""
+"""Inference back ends, and the choice between them."""

@@ -1,7 +1,7 @@
-"""What this machine's processor does with 8-bit integers: it decides which graph it may run.
+"""Whether this processor saturates 8-bit products; that decides which INT8 graph it may run.
 
-It is computed, not looked up. A hardened service sees no /proc/cpuinfo (`ProcSubset=pid`), and
-would otherwise take another graph than the commands that a person runs beside it.
+A small convolution is run to find out. /proc/cpuinfo would not do: the hardened service cannot see
+it (`ProcSubset=pid`) and would then choose another graph than the commands on the same machine.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 
 from edge.backends.onnx import open_onnx
 
-# An ONNX model with one 1 x 1 convolution, QLinearConv as the INT8 graphs become in ONNX Runtime,
-# of uint8 images (1, 64, 4, 4) and int8 weights (16, 64, 1, 1) that are all 127; its outputs are
-# divided by 64 * 255 * 127 / 200. It stands here as bytes because the runtime cannot write ONNX;
-# tests/edge/backends/test_cpu.py writes it anew with `onnx` and compares.
+# An ONNX model with one 1 x 1 QLinearConv, the operator into which ONNX Runtime turns the
+# convolutions of the INT8 graphs. Input: uint8 (1, 64, 4, 4). Weights: int8 (16, 64, 1, 1), all
+# 127. Output scale: 64 * 255 * 127 / 200. It is stored as bytes because `edge` does not depend on
+# `onnx`; tests/edge/backends/test_cpu.py builds it with `onnx` and compares.
 _CONVOLUTION: Final = base64.b64decode(
     "CAg67wEKLAoBcxIBdyIPQ29uc3RhbnRPZlNoYXBlKhMKBXZhbHVlKgcIARADSgF/oAEECjQKAXgKA29uZQoEemVybwoB"
     "dwoDb25lCgJ6dwoCeXMKBHplcm8SAXkiC1FMaW5lYXJDb252EgFwKikIBBAHQgFzSiAQAAAAAAAAAEAAAAAAAAAAAQAA"
@@ -34,8 +34,8 @@ def has_vnni() -> bool:
 
     With VNNI it sums four products at once in 32 bits. With AVX2 or AVX-512 alone its kernel for
     uint8 times int8 (vpmaddubsw) adds pairs of products in signed 16 bits: 2 * 255 * 127 = 64770
-    becomes 32767, and an output of this convolution 101 in place of 200. ARM and processors
-    without AVX2 take other kernels, which do not saturate and need nothing more.
+    becomes 32767, and an output of this convolution becomes 101 instead of 200. On ARM and on
+    processors without AVX2, ONNX Runtime uses other kernels, which do not saturate.
 
     Raises:
         BackendError, BundleError: ONNX Runtime does not work here.

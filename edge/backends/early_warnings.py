@@ -1,4 +1,4 @@
-"""What ONNX Runtime says while it is loaded, before it has a log whose level could be set."""
+"""Drops harmless warnings that ONNX Runtime prints on import, before its log level can be set."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 _CPUINFO: Final = Path("/proc/cpuinfo")
-# Its library for facts about the processor reads that file and nothing else. ONNX Runtime then
-# asks the processor itself and loses nothing, so that these lines tell of no fault.
-_NEEDLESS: Final = re.compile(
+# The cpuinfo library inside ONNX Runtime prints these if it cannot read that file. ONNX Runtime
+# then detects the processor with its own code, so nothing is lost.
+_HARMLESS: Final = re.compile(
     rb"Error in cpuinfo: |cpuinfo_initialize failed|Failed to initialize PyTorch cpuinfo"
     rb"|Unknown CPU vendor\. cpuinfo_vendor value: 0"
 )
@@ -21,17 +21,17 @@ _NEEDLESS: Final = re.compile(
 
 @contextmanager
 def without_cpuinfo_warnings(cpuinfo: Path = _CPUINFO) -> Iterator[None]:
-    """Drop these lines from stderr during the block, where the file is hidden; pass on all others.
+    """If /proc/cpuinfo is hidden, drop those lines from stderr during the block.
 
-    The hardened service sees no /proc/cpuinfo (`ProcSubset=pid`). The lines are written by native
-    code, so that the descriptor itself is replaced for the time of the block.
+    It is hidden from the hardened service (`ProcSubset=pid`). Native code writes the lines to the
+    descriptor, so the descriptor is replaced during the block. Other lines are passed on after it.
     """
     if cpuinfo.exists():
         yield
         return
     try:
         stderr = os.dup(2)
-    except OSError:  # closed: nobody reads
+    except OSError:  # stderr is closed
         yield
         return
     sys.stderr.flush()
@@ -42,4 +42,4 @@ def without_cpuinfo_warnings(cpuinfo: Path = _CPUINFO) -> Iterator[None]:
         finally:
             os.dup2(stderr, 2)
             caught.seek(0)
-            passed_on.writelines(line for line in caught if not _NEEDLESS.search(line))
+            passed_on.writelines(line for line in caught if not _HARMLESS.search(line))

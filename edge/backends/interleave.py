@@ -1,7 +1,7 @@
-"""Measure functions side by side: interleaved, warmed up, as raw values.
+"""Times several functions in turns, after a warm-up.
 
-On a shared machine the speed drifts within seconds, so variants are measured in turn within
-one run and compared with each other, never with a run of another time.
+The speed of a shared machine changes within seconds. So functions are timed in turns within one
+run, and their times are compared with each other only.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ CALLS_PER_ROUND: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Milliseconds of single calls, warm-ups left out."""
+    """Durations of single calls in milliseconds, without warm-up calls."""
 
     values_ms: NDArray[np.float64]
 
     def percentile(self, percent: float) -> float:
-        """The latency below which `percent` of the calls lie."""
+        """The latency in milliseconds that `percent` of the calls stay below."""
         return float(np.percentile(self.values_ms, percent))
 
     @property
@@ -40,7 +40,7 @@ class Latencies:
         return 1e3 / float(self.values_ms.mean())
 
     def is_unstable(self) -> bool:
-        """Whether half of the calls scatter by more than a fifth of the median."""
+        """Whether the interquartile range exceeds a fifth of the median."""
         spread = self.percentile(75) - self.percentile(25)
         return spread > 0.2 * self.median
 
@@ -63,13 +63,12 @@ def interleave(
 ) -> dict[str, Latencies]:
     """Give every function a turn in each round and time its calls.
 
-    The first call of a turn is not timed: it brings the function's own weights and code back
-    into the caches from which the other functions drove them, as they are in a service that
-    runs one model.
+    The first call of a turn is not timed: it loads the function's weights and code back into the
+    processor's caches. In a service, which runs one model, they are there at every call.
 
     Args:
-        functions: by name; each is called with a running number.
-        rounds: turns of each function, after one round of warm-up.
+        functions: by name; each is called with the number of the call.
+        rounds: turns per function, after one round of warm-up.
         calls_per_round: timed calls in a turn.
         on_round: called with (done, total) after each round.
     """

@@ -42,7 +42,7 @@ class OnnxSession:
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (batch, classes) of uint8 images (batch, height, width, 3)."""
-        # Another thread may close the session meanwhile; this one keeps it until it has run.
+        # Another thread may call close() meanwhile; the local name keeps the session alive.
         session = self._session
         if session is None:
             raise BackendError("the ONNX Runtime session is closed. Open it again.")
@@ -63,10 +63,10 @@ def open_onnx(
     """Open a serialised ONNX model.
 
     Args:
-        graph: the model's file in its bundle.
-        threads: threads inside one inference. One leaves the other cores to decoding and
-            storage and gives the most images per second; more shorten a single inference.
-        optimise: off, the graph is computed node by node, as it is written.
+        graph: the model's file name in its bundle.
+        threads: threads within one inference. One thread labels the most images per second, as
+            the other cores decode and write; more threads shorten a single inference.
+        optimise: if False, every node runs as it is in the graph, without fusions.
 
     Raises:
         BundleError: ONNX Runtime cannot load the model.

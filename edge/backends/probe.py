@@ -1,8 +1,9 @@
-"""Does the GPU label the golden images? Run as a process of its own, which may hang or die of it.
+"""Tests whether the GPU labels the golden images, in a process of its own.
 
     python -m edge.backends.probe NAME.edge [--sha256 HASH] [--cache DIR] [--precision int8]
 
-Exit codes as `edge.errors` has them.
+A broken GPU can hang or crash the process that opens it, and the service must survive that.
+Exit codes: see `edge.errors`.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from edge.system.children import end_with_parent
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Try the GPU; returns the exit code."""
+    """Test the GPU; returns the exit code."""
     end_with_parent()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--sha256", help="of its manifest; another bundle is not tried")
+    parser.add_argument("--sha256", help="of its manifest; another bundle is refused")
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--precision")
     arguments = parser.parse_args(argv)
     try:
         bundle = load_bundle(arguments.bundle)
         if arguments.sha256 not in (None, bundle.sha256):
-            raise BundleError(f"{arguments.bundle} is another bundle by now.")
+            raise BundleError(f"{arguments.bundle} has been replaced by another bundle.")
         opening = Opening(cache=arguments.cache)
         session = open_session(bundle, precision=arguments.precision, opening=opening)
         check_session(bundle, session)

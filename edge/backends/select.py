@@ -1,4 +1,4 @@
-"""Which back end serves a bundle on this machine, and why."""
+"""Chooses the back end that runs a bundle on this machine, and reports why."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ from edge.text.progress import OnProgress
 
 ONNXRUNTIME: Final = "onnxruntime"
 BACKENDS: Final = ("auto", TENSORRT, TENSORRT_RTX, ONNXRUNTIME)
-# Below this share of the default's time another precision is clearly faster, noise aside.
+# Another precision replaces the default if it takes less than this share of the default's time;
+# the margin is for noise.
 CLEARLY_FASTER: Final = 0.9
-RACE_ROUNDS: Final = 4
+TIMING_ROUNDS: Final = 4
 
 
 def _say_nothing(_text: str) -> None:
@@ -46,16 +47,16 @@ class Opening:
 
     Attributes:
         threads: threads inside one inference on the CPU.
-        cache: folder of the plans that were built on this machine; the person's own where None.
-        keeps: whether a plan that is built now is kept there.
-        on_choice: told in a sentence what was chosen or passed over, and why.
+        cache: folder of the plans built on this machine; None for the user's cache folder.
+        keeps_plans: whether a plan that is built now is stored there.
+        on_choice: called with a sentence about what was chosen or skipped, and why.
         on_progress: called with (step, done, total) while an engine is built.
-        on_gpu: called before a GPU is opened, where there is a library and a driver for one.
+        on_gpu: called before a GPU is opened, if a library and a driver for it are present.
     """
 
     threads: int = 1
     cache: Path | None = None
-    keeps: bool = True
+    keeps_plans: bool = True
     on_choice: Callable[[str], None] = _say_nothing
     on_progress: OnProgress = _show_nothing
     on_gpu: Callable[[], None] = _do_nothing
@@ -71,12 +72,12 @@ def open_session(
     """Open a bundle's model.
 
     Args:
-        backend: one of `BACKENDS`; `auto` takes TensorRT where this machine and the bundle have
-            it in common, else ONNX Runtime on the CPU.
-        precision: `int8`, `fp16` or `fp32`; the fastest one here where it is None.
+        backend: one of `BACKENDS`; `auto` takes TensorRT if both this machine and the bundle
+            support it, else ONNX Runtime on the CPU.
+        precision: `int8`, `fp16` or `fp32`; None for the fastest one on this machine.
 
     Raises:
-        BackendError: what was asked for is not to be had here.
+        BackendError: this machine lacks what was asked for.
         BundleError: the bundle holds no such model, or it cannot be loaded.
     """
     opening = opening or Opening()
@@ -87,7 +88,7 @@ def open_session(
 def open_sessions(
     bundle: Bundle, *, backend: str, precision: str | None, opening: Opening
 ) -> dict[str, InferenceSession]:
-    """All precisions of one back end, or the one asked for; by precision.
+    """Open all precisions of one back end, or only `precision`; returned by precision.
 
     Raises:
         BackendError, BundleError: as `open_session`.
@@ -110,12 +111,12 @@ def open_sessions(
 def _open_gpu(
     bundle: Bundle, library: str, precision: str | None, opening: Opening
 ) -> dict[str, InferenceSession]:
-    """TensorRT's precisions; all that are open have given the golden images' labels."""
+    """TensorRT's precisions; each session has been checked on the golden images."""
     return open_precisions(
         bundle,
         library,
         (precision,) if precision else ("int8", "fp16"),
-        cache=PlanCache(opening.cache or default_folder(), keeps=opening.keeps),
+        cache=PlanCache(opening.cache or default_folder(), keeps=opening.keeps_plans),
         on_choice=opening.on_choice,
         on_progress=opening.on_progress,
         on_gpu=opening.on_gpu,
@@ -130,7 +131,7 @@ def _open_cpu(
     sessions: dict[str, InferenceSession] = {}
     failure = BundleError(f"{bundle.root.name} holds no model for {ONNXRUNTIME}. Convert it again.")
     for held in bundle.precisions(ONNXRUNTIME):
-        # A processor may have no graph of a precision.
+        # The bundle may have no INT8 graph for this processor.
         try:
             sessions[held] = _open_onnx(bundle, held, opening.threads)
         except BundleError as error:
@@ -145,8 +146,8 @@ def _fastest(
 ) -> InferenceSession:
     """The bundle's default precision, unless another one is clearly faster on this machine.
 
-    All precisions of a bundle passed its accuracy gate; what is fastest was measured on the
-    machine that converted, which may have had other instructions.
+    All precisions of a bundle have passed the accuracy gate. The default is the fastest on the
+    machine that converted, whose processor may have had other instructions.
     """
     if len(sessions) == 1:
         (only,) = sessions.values()
@@ -154,29 +155,29 @@ def _fastest(
         return only
     default = bundle.default_precision
     default = default if default in sessions else next(iter(sessions))
-    medians = {name: race.median for name, race in _race(bundle, sessions).items()}
+    medians = {name: times.median for name, times in _time_sessions(bundle, sessions).items()}
     best = min(medians, key=lambda name: medians[name])
     chosen = best if medians[best] < CLEARLY_FASTER * medians[default] else default
     for precision, session in sessions.items():
         if precision != chosen:
             session.close()
-    raced = ", ".join(f"{name} {median:.2f} ms" for name, median in medians.items())
-    winner = sessions[chosen]
-    brings_nothing = "; INT8 brings nothing here" if "int8" in medians and chosen == "fp32" else ""
-    opening.on_choice(
-        f"{winner.backend} {chosen}, {winner.graph} (one image: {raced}{brings_nothing})"
-    )
-    return winner
+    timed = ", ".join(f"{name} {median:.2f} ms" for name, median in medians.items())
+    session = sessions[chosen]
+    no_gain = "; INT8 brings nothing here" if "int8" in medians and chosen == "fp32" else ""
+    opening.on_choice(f"{session.backend} {chosen}, {session.graph} (one image: {timed}{no_gain})")
+    return session
 
 
-def _race(bundle: Bundle, sessions: Mapping[str, InferenceSession]) -> dict[str, Latencies]:
+def _time_sessions(
+    bundle: Bundle, sessions: Mapping[str, InferenceSession]
+) -> dict[str, Latencies]:
     blank = np.zeros((1, bundle.input.height, bundle.input.width, 3), np.uint8)
 
     def infer_with(session: InferenceSession) -> Callable[[int], object]:
         return lambda _: session.infer(blank)
 
     functions = {precision: infer_with(session) for precision, session in sessions.items()}
-    return interleave(functions, RACE_ROUNDS)
+    return interleave(functions, TIMING_ROUNDS)
 
 
 def _open_onnx(bundle: Bundle, precision: str, threads: int) -> InferenceSession:

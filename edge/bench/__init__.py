@@ -1,1 +1,1 @@
-"""Latency and throughput of a bundle on this machine."""
+"""Measures latency and throughput of a bundle on this machine (`edge-bench`)."""

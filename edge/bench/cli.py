@@ -182,7 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("bundle", type=Path, help="folder NAME.edge")
     parser.add_argument("--images", type=Path, metavar="DIR", help="images (default: drawn cells)")
     parser.add_argument(
-        "--rounds", type=int, default=60, help="turns of each stage, of 5 timed calls (60)"
+        "--rounds", type=int, default=60, help="rounds of 5 timed calls per stage (60)"
     )
     parser.add_argument(
         "--batches",
@@ -197,13 +197,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--daemon",
         action="store_true",
-        help="measure edge-daemon once against a bare loop, in images per second",
+        help="compare `edge-daemon once` with a plain loop, in images per second",
     )
     parser.add_argument(
         "--stream",
         type=float,
         metavar="RATE",
-        help="measure from file to sidecar in a running service, at RATE images per second",
+        help="measure the time from file to sidecar in a running service, at RATE images per s",
     )
     parser.add_argument(
         "--seconds", type=float, default=30.0, help="how long --stream goes on (30)"

@@ -1,4 +1,4 @@
-"""What a measurement ran on; a latency without it means nothing."""
+"""Facts about the machine on which a measurement ran, for the report."""
 
 from __future__ import annotations
 

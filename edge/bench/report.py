@@ -16,13 +16,13 @@ JSON_SCHEMA = "edge-bench/1"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a person reads, and the measurement's own fields of the JSON report."""
+    """A table for people, and the fields of this kind of measurement in the JSON report."""
 
     text: str
     fields: dict[str, Any]
 
     def to_dict(self, bundle: Bundle, environment: dict[str, str | int]) -> dict[str, Any]:
-        """The JSON report, with what was measured and where."""
+        """The JSON report, with bundle and machine."""
         return {
             "schema": JSON_SCHEMA,
             "bundle": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
@@ -51,7 +51,7 @@ def stages_report(results: StageResults, settings: dict[str, Any]) -> Report:
 
 
 def service_report(results: ServiceResults) -> Report:
-    """Images per second of the bare loop and of the daemon, and their ratio, round by round."""
+    """Images per second of the plain loop and of the daemon, and their ratio, per round."""
     lines = [f"{'round':8}{'bare loop':>12}{'edge-daemon':>14}{'ratio':>8}"]
     rounds = zip(results.bare_per_second, results.daemon_per_second, strict=True)
     for number, (bare, daemon) in enumerate(rounds, start=1):
@@ -70,7 +70,7 @@ def service_report(results: ServiceResults) -> Report:
 
 
 def stream_report(results: StreamResults) -> Report:
-    """From close to sidecar, and what of it is the model's."""
+    """The time from closing the image file to the sidecar, and the model's part of it."""
     shown = (50, 90, 99, 100)
     lines = [
         _percentile_heading("", *shown),
@@ -101,7 +101,7 @@ def _percentile_row(name: str, latencies: Latencies, *percentiles: int) -> str:
 
 
 def _speed_up(results: StageResults) -> str:
-    """INT8 against FP32, or FP16 on a GPU, in one line, where both were measured."""
+    """How much faster INT8 is than FP32 (on a GPU: than FP16), in one line."""
     infer, whole = results.speed_up("infer"), results.speed_up("end to end")
     if infer is None or whole is None:
         return f"only {', '.join(results.precisions)} was measured"

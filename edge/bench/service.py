@@ -1,4 +1,4 @@
-"""Images per second of the whole service, against a bare loop on the same session settings."""
+"""Compares the whole service with a plain loop on the same session settings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _AGE_S: Final = 3600
 
 @dataclass(frozen=True, slots=True)
 class ServiceResults:
-    """Rates of each round; the two of a round were measured one after the other."""
+    """Images per second in each round; the two rates of a round were measured in turn."""
 
     images: int
     bare_per_second: list[float]
@@ -54,9 +54,9 @@ def measure_service(
     rounds: int = ROUNDS,
     on_round: OnCount,
 ) -> ServiceResults:
-    """Alternate a bare decode-and-infer loop with `edge-daemon once` on a fresh copy of `images`.
+    """Alternate a plain decode-and-infer loop with `edge-daemon once` on a new copy of `images`.
 
-    The daemon's rate leaves its start out (loading, golden images) and counts everything after:
+    The daemon's rate excludes its start (loading, golden images) and includes everything after it:
     scan, journal, labelling, durable JSON and CSV sidecars.
 
     Raises:

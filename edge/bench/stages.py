@@ -1,4 +1,4 @@
-"""The steps of one image's way, measured one by one and end to end."""
+"""Measures the steps of labelling one image, each alone and end to end."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from edge.text.progress import OnCount
 
 Stage = Callable[[int], object]
 
-# Enough that no image stays in the processor's cache by itself.
+# Too many for all of them to stay in the processor's caches.
 DISTINCT_IMAGES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class StageResults:
-    """Latencies by stage; `infer` and `end to end` carry the precision in their name.
+    """Latencies by stage. The names of `infer` and `end to end` contain the precision.
 
-    `images_per_call` names the stages that take a batch.
+    `images_per_call` has the batch size of the stages that run batches.
     """
 
     stages: dict[str, Latencies]
@@ -48,11 +48,11 @@ class StageResults:
 
     @property
     def baseline(self) -> str:
-        """What INT8 has to beat: FP32 on a CPU, FP16 on a GPU."""
+        """The precision that INT8 is compared with: FP32 on a CPU, FP16 on a GPU."""
         return "fp32" if "fp32" in self.precisions else "fp16"
 
     def speed_up(self, stage: str) -> float | None:
-        """How many times faster INT8 is than the baseline in a stage, by medians."""
+        """The baseline's median divided by INT8's; None if either was not measured."""
         if {self.baseline, "int8"} - set(self.precisions):
             return None
         before = self.stages[f"{stage} {self.baseline}"].median
@@ -69,12 +69,12 @@ def measure_stages(
     batches: tuple[int, ...] = (),
     on_round: OnCount,
 ) -> StageResults:
-    """Measure every stage in turn, image after image.
+    """Time the stages in turns; each call takes the next image.
 
     Args:
-        sessions: one per precision; each passes the golden images first.
-        output: an empty folder on the disk whose durability counts; sidecars are written there.
-        batches: sizes of batches whose inference is measured too.
+        sessions: one per precision; each is first checked on the golden images.
+        output: an empty folder for sidecars, on the disk whose speed is to be measured.
+        batches: batch sizes whose inference is measured too.
     """
     labellers = [open_labeller(bundle, session) for session in sessions]
     functions = {
@@ -98,7 +98,7 @@ def measure_stages(
 def _shared_stages(
     bundle: Bundle, labeller: Labeller, images: list[Path], output: Path
 ) -> dict[str, Stage]:
-    """What is the same for every precision."""
+    """The stages that do not depend on the precision."""
     decoded = [read_named_image(path) for path in images[:DISTINCT_IMAGES]]
     outcome = labeller.label(images[0])
     return {

@@ -1,6 +1,6 @@
-"""From the moment an analyzer closes a file to its durable sidecar, image after image.
+"""Measures the time from closing an image file to its durable sidecar, for a stream of images.
 
-The service runs as a process of its own, as it does at the microscope.
+The service runs in a process of its own, as in production.
 """
 
 from __future__ import annotations
@@ -27,16 +27,19 @@ from edge.system.children import with_this_parent
 from edge.system.installed import installed_command
 from edge.text.progress import OnCount
 
-# How often a sidecar is looked for: the error of every latency.
+# The interval of looking for sidecars; each latency may be too long by this much.
 _LOOK_S: Final = 0.0003
 _READY_LIMIT_S: Final = 120.0
-# The first images find cold caches in every part.
+# The first images are not counted: caches are still cold.
 WARM_UP: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class DaemonStart:
-    """`command` in place of the installed `edge-daemon`; `settings` of edge.yaml beside folders."""
+    """How the daemon is started.
+
+    `command` replaces the installed `edge-daemon`; `settings` are added to its configuration.
+    """
 
     command: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -44,7 +47,7 @@ class DaemonStart:
 
 @dataclass(frozen=True, slots=True)
 class StreamResults:
-    """`latencies` from close to sidecar; `model` the service's own decode, preprocess and infer."""
+    """`latencies` are from close to sidecar, `model` is decode, preprocess and infer in them."""
 
     latencies: Latencies
     model: Latencies
@@ -52,7 +55,7 @@ class StreamResults:
 
     @property
     def overhead_ms(self) -> float:
-        """What the median takes beyond the model's median."""
+        """The median latency minus the model's median."""
         return self.latencies.median - self.model.median
 
 
@@ -70,9 +73,9 @@ def measure_stream(
 
     Args:
         images: their bytes are written in turn.
-        folder: an empty folder on the disk whose durability counts.
+        folder: an empty folder on the disk whose speed is to be measured.
         on_image: called with (done, total).
-        daemon: which one is started, and how it is set; the installed one by default.
+        daemon: how the daemon is started; by default the installed one.
 
     Raises:
         EdgeError: the service ended, or an image got no label.
@@ -107,7 +110,7 @@ def _start(bundle: Bundle, folder: Path, daemon: DaemonStart) -> subprocess.Pope
     }
     # JSON is YAML.
     atomic.write_file(folder / "edge.yaml", json.dumps(config).encode())
-    # As systemd tells: ready is when images are labelled at once.
+    # Wait for the READY=1 that the service sends to systemd: it now labels images at once.
     address = folder / "notify"
     with _listening(address) as heard:
         command = daemon.command or [installed_command("edge-daemon")]
@@ -150,7 +153,10 @@ def _write_and_wait(
                 waits_ms[number] = (time.perf_counter() - closed_s.pop(number)) * 1e3
                 on_image(number + 1, count)
         if service.poll() is not None:
-            raise EdgeError(f"edge-daemon ended with {service.returncode}.")
+            raise EdgeError(
+                f"edge-daemon ended with exit code {service.returncode} during the measurement. "
+                "Run it by hand to see why."
+            )
         time.sleep(_LOOK_S)
     return waits_ms
 
@@ -164,7 +170,7 @@ def _model_ms(sidecar: Path) -> float:
 
 @contextmanager
 def _listening(address: Path) -> Iterator[Callable[[str], bool]]:
-    """A socket as systemd's; the function tells whether a line was heard."""
+    """A socket in place of systemd's; the function says whether the next message has a line."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(str(address))
         server.settimeout(0.5)

@@ -1,1 +1,1 @@
-"""What the commands share: parser, manual, completion, exit codes, progress."""
+"""Shared by all commands: option parser, manual page, completion, exit codes, progress."""

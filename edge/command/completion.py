@@ -1,7 +1,7 @@
-"""Completion of a command's options for bash and zsh, made of its parser by shtab.
+"""Generates shell completion for bash and zsh from a command's parser, with shtab.
 
-The scripts stand alone: pressing the tab key starts no Python. shtab is imported where a script is
-made, which no start of the service waits for.
+The generated scripts do not call Python. shtab is imported only when a script is generated, so that
+commands start without that delay.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import Final
 from edge.command.parsers import actions, parsers
 
 SHELLS: Final = ("bash", "zsh")
-# For bash, in place of shtab.FILE and shtab.DIRECTORY. Those do not quote the typed word, and
-# replace "lab\ data/ex" by "lab\ data/"; and after an option that takes several files they offer
-# files for "--deb". `current_option_strings` is shtab's. The functions' names matter: shtab has
-# bash quote what a function with "_file" or "_dir" in its name offers.
+# These bash functions replace shtab.FILE and shtab.DIRECTORY, which have two faults: they do not
+# quote the typed word, so "lab\ data/ex" becomes "lab\ data/"; and after an option that takes
+# several files they offer files for "--deb". `current_option_strings` is a variable of shtab. The
+# functions' names matter: shtab makes bash quote the results of functions with "_file" or "_dir"
+# in their names.
 _BASH: Final = """\
 _edge_paths() {
   local word=${COMP_WORDS[COMP_CWORD]}
@@ -34,7 +35,7 @@ _FOLDERS: Final = {"bash": "_edge_dirs", "zsh": "_files -/", "preamble": {"bash"
 
 
 def completion(parser: argparse.ArgumentParser, shell: str) -> str:
-    """The script for one of `SHELLS`."""
+    """The completion script for one of `SHELLS`."""
     import shtab
 
     marked = copy.deepcopy(parser)
@@ -45,11 +46,11 @@ def completion(parser: argparse.ArgumentParser, shell: str) -> str:
 
 
 def _mark(action: argparse.Action, shell: str) -> None:
-    """Say what completes a value, in the attribute that shtab reads."""
+    """Set the attribute from which shtab learns how to complete a value."""
     if action.metavar == "DIR":
         vars(action)["complete"] = _FOLDERS
     elif action.type is Path:
         vars(action)["complete"] = _FILES
-    # shtab leaves the colons, which part the fields of a zsh specification.
+    # shtab does not escape colons, which separate the fields of a zsh specification.
     if shell == "zsh" and isinstance(action.metavar, str):
         action.metavar = action.metavar.replace(":", r"\:")

@@ -1,4 +1,4 @@
-"""A manual page for a command, made of its parser by argparse-manpage."""
+"""Generates a command's manual page from its parser, with argparse-manpage."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ _EXIT_CODES: Final = {
     "3": "the model or the bundle cannot be used",
     "4": "the accuracy gate refused the converted model",
     "5": "the machine lacks what was asked for",
-    "6": "a disk, or what lies on it, refused",
+    "6": "a disk or share refused to read or write",
     "7": "edge-convert wrote a bundle that runs in FP32: no INT8 graph for CPUs could be made or "
     "passed the accuracy gate",
     "130": "interrupted",
     "1": "anything else",
 }
-# Columns: no text is broken into lines before groff does it, which would take a line that
-# starts with a quotation mark for a request. The page is the same at any width of the terminal.
+# Columns. Texts are not wrapped: groff does it, and would take a line that starts with a quotation
+# mark for a request. It also makes the page independent of the terminal's width.
 _ONE_LINE: Final = 100_000
-# An option or a code that is parted at the end of a line can't be copied from the page.
+# A hyphenated option or code could not be copied from the page.
 _NO_HYPHENS: Final = ".nr HY 0\n"
 
 
 def man_page(parser: argparse.ArgumentParser) -> str:
-    """The page in section 1."""
+    """The manual page, for section 1."""
     from argparse_manpage.manpage import Manpage
 
     source = copy.deepcopy(parser)
     for command in parsers(source):
         command.formatter_class = partial(argparse.HelpFormatter, width=_ONE_LINE)
         if command is not source:
-            # The page shows the help beside it, which says the same.
+            # The page already shows the subcommand's help, which has the same text.
             command.description = None
     page = Manpage(source, format="single-commands-section")
     page.date = ""
     page.source = f"microscope-edge {edge.__version__}"
     page.manual = "microscope-edge"
     page.description = parser.description
-    # The page escapes the first alone.
+    # argparse-manpage escapes only the first word.
     page.synopsis[1:] = [word.replace("-", r"\-") for word in page.synopsis[1:]]
     codes = "\n".join(f".TP\n.B {code}\n{meaning}" for code, meaning in _EXIT_CODES.items())
     page.add_section("exit status", "=", codes)

@@ -1,4 +1,4 @@
-"""The command line of every command: its errors, its version, its manual and its completion."""
+"""The option parser of every command: errors, `--version`, `--manual`, `--completion`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from edge.text.printable import printable
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser whose errors show what is not printable, such as in a file's name, as escapes."""
+    """A parser that suggests options and escapes unprintable characters in its errors."""
 
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
-        """As argparse's; a program reads its own command line as UTF-8, whatever the locale."""
+        """As in argparse; but the process's own command line is read as UTF-8 in any locale."""
         if args is None:
             use_utf8()
         return super().parse_args(args, namespace)
@@ -32,7 +32,7 @@ class CommandParser(argparse.ArgumentParser):
         super().error(printable(f"{message}{self._nearest(message)}"))
 
     def _nearest(self, message: str) -> str:
-        """The option that was meant, where one was not recognized."""
+        """A hint at the most similar option, if the error is an unknown option; else empty."""
         unknown = message.removeprefix("unrecognized arguments: ").split(" ", 1)[0]
         options = {
             option
@@ -60,7 +60,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 
 
 class _Print(argparse.Action):
-    """Prints what is made of the parser, and ends."""
+    """Prints the manual page or the completion script and exits."""
 
     def __call__(
         self,

@@ -1,4 +1,4 @@
-"""The parsers behind a command line: for the manual page and the completion of shells."""
+"""Walks through a command's parser and its subparsers, for manual page and completion."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 
 def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """The parser of a command, then those of its own commands."""
+    """The parser of a command, then those of its subcommands."""
     yield parser
     for action in actions(parser):
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - argparse shows it nowhere else
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - argparse has no public name for it
             for child in action.choices.values():
                 yield from parsers(child)
 

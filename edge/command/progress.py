@@ -1,4 +1,4 @@
-"""Progress of a step that a person waits for: one rewritten line, or lines now and then."""
+"""Shows a step's progress: one rewritten line on a terminal, a line every 5 s elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final, Protocol, Self
 
 from edge.text.printable import printable
 
-# A step that is over before a person looks up needs no line.
+# Shorter steps show no line.
 SHOW_AFTER_S: Final = 1.0
 TERMINAL_INTERVAL_S: Final = 0.2
 LOG_INTERVAL_S: Final = 5.0
@@ -21,16 +21,16 @@ _WRAP_OFF, _WRAP_ON = "\x1b[?7l", "\x1b[?7h"
 
 
 class Screen(Protocol):
-    """Where progress is shown: a text stream, or what takes text in place of one."""
+    """Where progress is shown: a text stream or a substitute for one."""
 
     def write(self, text: str, /) -> object:
-        """Show a piece of text."""
+        """Write text, perhaps into a buffer."""
 
     def flush(self) -> None:
-        """Show it now."""
+        """Show the written text now."""
 
     def isatty(self) -> bool:
-        """Whether it is a terminal, whose line can be rewritten."""
+        """Whether it is a terminal, on which a line can be rewritten."""
 
 
 class Progress:
@@ -45,7 +45,8 @@ class Progress:
         self._what, self._stream, self._clock = printable(what), stream, clock
         self._is_terminal = stream.isatty()
         self._next_s = clock() + SHOW_AFTER_S
-        # Time and count of the first update: before it lies what is done once, such as opening.
+        # Time and count of the first update. The rate is computed from here, because the time
+        # before is spent on work that is done once, such as opening files.
         self._first: tuple[float, int] | None = None
         self._last: tuple[int, int | None] | None = None
         self._shown: tuple[int, int | None] | None = None
@@ -54,9 +55,9 @@ class Progress:
         return self
 
     def update(self, done: int, total: int | None = None) -> None:
-        """Say how far the step is; `total` is None where it is not known."""
+        """Set how much is done; `total` is None if it is not known."""
         now = self._clock()
-        # A step that begins again has a rate of its own.
+        # A step that starts again gets a new rate.
         if self._first is None or (self._last and done < self._last[0]):
             self._first = (now, done)
         self._last = (done, total)
@@ -107,7 +108,7 @@ class StepProgress(ExitStack):
         self._line: Progress | None = None
 
     def update(self, step: str, done: int, total: int) -> None:
-        """Say how far a step is."""
+        """Set how much of a step is done."""
         if step != self._step or self._line is None:
             self.close()
             self._step, self._line = step, self.enter_context(Progress(step, self._stream))

@@ -1,4 +1,4 @@
-"""How every command ends: with its exit code, and one line for what went wrong."""
+"""Runs a command and turns its errors into an exit code and one line on stderr."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from edge.errors import EdgeError
 from edge.system.children import end_with_parent
 from edge.text.printable import printable, printable_lines
 
-# As the shell has it for a program ended by SIGINT.
+# The shell's exit code for a program that SIGINT ended.
 INTERRUPTED: Final = 130
-# An unexpected error of a library may hold pages.
+# The text of an unexpected error of a library may fill pages.
 _LONGEST_TEXT: Final = 300
-# One of ours may repeat what stood in a file.
+# Our own errors may quote the content of a file.
 _LONGEST_LINE: Final = 5000
 
 
@@ -38,15 +38,15 @@ def run_command(
     Args:
         command: does the work and returns its exit code; None is 0.
         debug: show the traceback as well.
-        on_interrupt: what is said when a person stops it.
-        is_private: an unexpected error's text may hold an image's path, and with it a sample id;
-            only its kind and place are said.
-        tidies_up: SIGTERM and SIGHUP end it as Ctrl-C does, so that it takes away its scratch files
-            and its child processes; for commands that do not handle these signals themselves.
+        on_interrupt: the error line when a person stops the command.
+        is_private: of unexpected errors, show only type and place: their text may contain an
+            image's path, and with it a sample id.
+        tidies_up: let SIGTERM and SIGHUP raise KeyboardInterrupt as Ctrl-C does, so that scratch
+            files and child processes are removed; for commands without own signal handlers.
     """
     end_with_parent(signal.SIGTERM)
     _fill_standard_descriptors()
-    # A name that the terminal's encoding lacks must not end the command.
+    # A name with characters that the terminal's encoding lacks must not stop the command.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -57,7 +57,7 @@ def run_command(
         _say(on_interrupt)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader, such as `head`, has what it wanted. Python flushes once more at its end.
+        # The reader, such as `head`, has closed the pipe. Python flushes stdout again at exit.
         _discard(sys.stdout)
         return 0
     except Exception as error:  # noqa: BLE001 - the end of the program
@@ -70,12 +70,12 @@ def run_command(
 
 @contextmanager
 def _interrupted_by_signals() -> Iterator[None]:
-    """Raise KeyboardInterrupt for the first of these signals; later ones do not disturb the end."""
+    """Raise KeyboardInterrupt at the first of these signals; ignore later ones, for clean-up."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    # nohup ignores SIGHUP, and so it stays.
+    # Signals that are ignored, such as SIGHUP under nohup, stay ignored.
     before = {n: signal.getsignal(n) for n in signals if signal.getsignal(n) is not signal.SIG_IGN}
 
     def interrupt(*_: object) -> None:
@@ -93,10 +93,10 @@ def _interrupted_by_signals() -> Iterator[None]:
 
 
 def end_process(exit_code: int) -> NoReturn:
-    """End without the interpreter's own end, which some threads do not survive.
+    """End the process at once, without the interpreter's own shutdown.
 
-    A thread that nobody waits for may be in native code then, such as the inference of a check;
-    the interpreter ends it there, and C++ answers that with abort(3).
+    A daemon thread may still be in native code, such as an inference. The interpreter's shutdown
+    would terminate it there, to which C++ reacts with abort(3).
     """
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
@@ -105,7 +105,7 @@ def end_process(exit_code: int) -> NoReturn:
 
 
 def _say(*lines: str) -> None:
-    # A line may name a file, whose name anybody may have chosen.
+    # A line may contain a file name, which may contain control characters.
     _write("".join(f"error: {printable(line)}\n" for line in lines))
 
 
@@ -114,29 +114,29 @@ def _write(text: str) -> None:
         sys.stderr.write(text)
         sys.stderr.flush()
     except OSError:
-        # Nobody reads any more. The exit code tells it all the same.
+        # stderr was closed. The exit code still reports the error.
         _discard(sys.stderr)
 
 
 def _discard(stream: TextIO) -> None:
-    """Send what a stream holds, and what follows, nowhere: it is flushed at the very end."""
+    """Redirect a stream to /dev/null, so that the flush at exit does not fail."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _fill_standard_descriptors() -> None:
-    """Where the caller closed stdin, stdout or stderr, take nothing in its place.
+    """Open /dev/null in place of stdin, stdout or stderr that the caller has closed.
 
-    The next file that is opened would get its number, and be written to by whatever writes an
-    error there.
+    Otherwise the next opened file would get that number, and error messages would be written
+    into it.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            # The lowest number that is free: this one, after those below it are taken.
+            # open() returns the lowest free number, which is this one.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003
-    # Python has none where the descriptor was closed at its start.
+    # Python sets them to None if the descriptor was closed when it started.
     sys.stdout = sys.stdout or _nowhere()
     sys.stderr = sys.stderr or _nowhere()
 
@@ -154,7 +154,7 @@ def _lines(error: Exception, *, is_private: bool) -> list[str]:
 
 
 def place_of(error: Exception) -> str:
-    """The last line of this program that the error passed, not of a library below it."""
+    """File and line in this program, not in a library, at which the error occurred."""
     packages = Path(__file__).parents[2]
     own = [packages / name for name in ("edge", "daemon", "converters")]
     for frame in reversed(traceback.extract_tb(error.__traceback__)):

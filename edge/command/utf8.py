@@ -1,4 +1,4 @@
-"""Names of files are bytes; configuration and sidecars are UTF-8, whatever the locale says."""
+"""Makes Python treat file names as UTF-8 in any locale, as configuration and sidecars do."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import sys
 
 
 def use_utf8() -> None:
-    """Start this program anew in Python's UTF-8 mode where the locale has another encoding.
+    """Restart this program in Python's UTF-8 mode if the locale has another encoding.
 
-    With a Latin-1 locale Python would look for the folder `Prüfung` of a UTF-8 configuration under
-    the byte 0xFC, and no file system that analyzers and servers write to has such names. Returns
-    where nothing is to be done. The process keeps its number and its arguments' bytes.
+    In a Latin-1 locale Python would encode the folder `Prüfung` of a UTF-8 configuration with the
+    byte 0xFC, a name that does not exist on the disk. Returns if the encoding is UTF-8 already. The
+    process keeps its id, and the bytes of its arguments.
     """
     if sys.getfilesystemencoding() == "utf-8":
         return
-    # sys.orig_argv holds options of the interpreter too, such as -P.
+    # sys.orig_argv also has the interpreter's options, such as -P.
     words = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
-    # Programs that this one starts hear of it by the variable.
+    # The variable switches child processes to UTF-8 mode too.
     environment = {**os.environ, "PYTHONUTF8": "1"}
     os.execve(sys.executable, words, environment)  # noqa: S606 - this program itself

@@ -1,1 +1,1 @@
-"""Drawn cells, a simulated analyzer that exports them, and the demonstration that uses both."""
+"""The demonstration: drawn cells, exported by a simulated analyzer and labelled by the service."""

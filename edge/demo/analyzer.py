@@ -1,7 +1,7 @@
-"""A simulated analyzer that exports cell images the way a digital-morphology system does.
+"""A simulated analyzer that exports cell images as a digital-morphology system does.
 
-It plays a foreign machine: it writes plain files, slowly and in place where real analyzers
-do, and on purpose not with the care the daemon takes over its own files.
+Like real analyzers it writes files slowly and in place, on purpose without the durable writes that
+the daemon uses for its own files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from edge.image_folders.walk import find_images
 Sleep: TypeAlias = Callable[[float], None]
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# Long enough for a watcher to see a file half written, short enough for a demo.
+# Long enough for the service to see a half-written file, short enough for a demonstration.
 _CHUNK_PAUSE_S = 0.002
 _CHUNKS_PER_FILE = (3, 7)
 _SLIDES_PER_SAMPLE = (1, 4)
@@ -29,7 +29,7 @@ _SLIDES_PER_SAMPLE = (1, 4)
 
 @dataclass(frozen=True, slots=True)
 class ExportedImage:
-    """One finished export; `cell_class` is None for a person's own image."""
+    """One exported image; `cell_class` is None for the user's own images."""
 
     path: Path
     cell_class: str | None
@@ -46,18 +46,18 @@ def export_images(
     pause_s: float = 0.0,
     sleep: Sleep = time.sleep,
 ) -> Iterator[ExportedImage]:
-    """Write each image to `<sample>/slide-<n>/<running number>` and give it once finished.
+    """Write each image to `<sample>/slide-<n>/<number>` and yield it once it is complete.
 
-    The number runs within a slide. The write method is drawn per image; no name or folder
-    tells the class.
+    Images are numbered within a slide. The write method is random per image. Names and folders do
+    not contain the class.
 
     Args:
-        images: class drawn, or None, and file content.
+        images: class (or None) and file content.
         export_folder: where new sample folders are made.
         seed: for sample numbers, slides per sample and methods.
-        images_per_slide: images before the next slide folder is begun.
+        images_per_slide: number of images per slide folder.
         pause_s: pause after each image.
-        sleep: waits between images and between the parts of one.
+        sleep: called to wait between images and between the chunks of one.
     """
     rng = np.random.default_rng(seed)
     slides = _new_slides(export_folder, rng)
@@ -76,7 +76,7 @@ def export_images(
 
 
 def drawn_images(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
-    """Drawn cells with their class as JPEG files; every eight hold each class once."""
+    """Drawn cells as JPEG files, with their class; every eight contain each class once."""
     rng = np.random.default_rng(seed)
     order: list[str] = []
     for _ in range(count):
@@ -100,7 +100,7 @@ def images_in_folder(folder: Path, limit: int | None = None) -> Iterator[tuple[N
 
 
 def _new_slides(export_folder: Path, rng: np.random.Generator) -> Iterator[Path]:
-    """Slide folders that did not exist before, made one at a time."""
+    """New slide folders, created one at a time."""
     sample = int(rng.integers(1, 900_000))
     while True:
         folder = export_folder / f"S{sample:06d}"
@@ -143,7 +143,7 @@ def _write_renamed(path: Path, chunks: list[bytes], sleep: Sleep) -> None:
 
 
 def _write_preallocated(path: Path, chunks: list[bytes], sleep: Sleep) -> None:
-    # The size is final from the start: only the content shows that the file is unfinished.
+    # The file has its final size from the start; only its content shows that it is unfinished.
     with path.open("wb") as file:
         file.truncate(sum(map(len, chunks)))
         sleep(_CHUNK_PAUSE_S)

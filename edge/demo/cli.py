@@ -1,4 +1,4 @@
-"""`python -m edge.demo`: convert the reference model, run the service, watch it label cells."""
+"""`python -m edge.demo`: convert a model, run the service and let it label exported cells."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _label_table(labelled: list[run.LabelledExport]) -> str:
     others = sorted({column for _, column in counts} - set(CLASSES))
     columns = [name for name in (*CLASSES, *others) if any(c == name for _, c in counts)]
     widths = [max(len(column), 5) + 2 for column in columns]
-    lines = ["labels (rows: what was drawn, columns: what the daemon said)"]
+    lines = ["labels (rows: the drawn class, columns: the daemon's label)"]
     lines.append(" " * 13 + "".join(f"{c:>{w}}" for c, w in zip(columns, widths, strict=True)))
     for row in rows:
         cells = [counts.get((row, column), 0) for column in columns]
@@ -104,7 +104,7 @@ def _latency_table(labelled: list[run.LabelledExport]) -> str:
 
 
 def _whereabouts(labelled: list[run.LabelledExport], workspace: run.Workspace) -> str:
-    lines = [f"sidecars lie beside the images under {workspace.export}"]
+    lines = [f"the sidecars are beside the images under {workspace.export}"]
     example = next((one for one in labelled if one.sidecar), None)
     if example and example.sidecar:
         short = {
@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, help="the model to convert")
     parser.add_argument("--images", type=Path, metavar="DIR", help="your own images")
     parser.add_argument("--count", type=int, help=f"images to export ({_DRAWN_COUNT}, or all)")
-    parser.add_argument("--out", type=Path, default=Path("demo-output"), help="where to work")
+    parser.add_argument("--out", type=Path, default=Path("demo-output"), help="output folder")
     parser.add_argument(
         "--sheet", type=Path, metavar="PNG", help="only draw two cells of each class into a picture"
     )

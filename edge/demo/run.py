@@ -1,7 +1,4 @@
-"""The demonstration's steps: the real commands as processes, and what their sidecars say.
-
-The commands are started as a person starts them; nothing here reaches into them.
-"""
+"""The steps of the demonstration: runs the real commands as processes and reads the sidecars."""
 
 from __future__ import annotations
 
@@ -26,9 +23,9 @@ from edge.sidecar import sidecar_path
 from edge.system.children import with_this_parent
 from edge.system.installed import installed_command
 
-# About what two analyzers give; fast enough to watch.
+# About the rate of two analyzers.
 EXPORT_PAUSE_S: Final = 0.05
-# Twice the settle time and a rescan, for images that no event announced.
+# Enough for an image that no inotify event announced: twice the settle time plus a rescan.
 LABEL_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 15.0
 SETTLE_S: Final = 1.0
@@ -42,28 +39,28 @@ class Workspace:
 
     @property
     def bundle(self) -> Path:
-        """The converted model."""
+        """The folder of the converted model."""
         return self.root / "cells8.edge"
 
     @property
     def export(self) -> Path:
-        """Where the simulated analyzer writes."""
+        """The folder that the simulated analyzer writes to."""
         return self.root / "export"
 
     @property
     def config(self) -> Path:
-        """The daemon's configuration."""
+        """The daemon's configuration file."""
         return self.root / "edge.yaml"
 
     @property
     def log(self) -> Path:
-        """What the daemon said."""
+        """The daemon's log file."""
         return self.root / "edge-daemon.log"
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledExport:
-    """An exported image with its sidecar, None where none appeared, and the time it took."""
+    """An exported image, its sidecar (None if none appeared), and the time until it appeared."""
 
     exported: ExportedImage
     sidecar: dict[str, Any] | None
@@ -71,27 +68,27 @@ class LabelledExport:
 
 
 def convert(model: Path, workspace: Workspace) -> None:
-    """Run `edge-convert MODEL --int8`; its progress and report go to the person.
+    """Run `edge-convert MODEL --int8`, which prints its own progress and report.
 
     Raises:
-        BackendError: it failed; it has said why. A bundle that runs in FP32 is no failure.
+        BackendError: it failed. A bundle without INT8 (exit code 7) is no failure.
     """
     argv = [installed_command("edge-convert"), str(model), "--int8", "--out", str(workspace.bundle)]
     child = subprocess.Popen(argv, env=with_this_parent())
     try:
         exit_code = child.wait()
     except KeyboardInterrupt:
-        # Ctrl-C reached the child too, SIGTERM did not. It takes its scratch files away if it is
-        # given the time.
+        # Ctrl-C reaches the child too, but SIGTERM does not. The child needs some time to remove
+        # its scratch files.
         child.terminate()
         _await_end(child)
         raise
     if exit_code not in (0, WITHOUT_INT8):
-        raise BackendError("edge-convert failed; its message stands above.")
+        raise BackendError("edge-convert failed; its error message is above.")
 
 
 def write_config(workspace: Workspace) -> None:
-    """A configuration that watches the export folder; sidecars appear beside the images."""
+    """Write a configuration that watches the export folder; sidecars appear beside the images."""
     atomic.make_folder(workspace.export)
     text = f"""\
 # Written by the demonstration; docs/daemon/configure.md describes every key.
@@ -108,7 +105,7 @@ state_dir: {json.dumps(str(workspace.root / "state"))}
 
 @contextmanager
 def running_daemon(workspace: Workspace) -> Iterator[subprocess.Popen[bytes]]:
-    """`edge-daemon run` for the length of the block, stopped with SIGTERM."""
+    """Run `edge-daemon run` during the block, then stop it with SIGTERM."""
     argv = [installed_command("edge-daemon"), "run", "--config", str(workspace.config)]
     with workspace.log.open("wb") as log:
         daemon = subprocess.Popen(
@@ -178,7 +175,7 @@ def latencies_ms(labelled: list[LabelledExport]) -> dict[str, np.ndarray[Any, np
 
 
 def label_counts(labelled: list[LabelledExport]) -> Counter[tuple[str, str]]:
-    """How often a class (`own images` where it is not known) got a label or a status."""
+    """Counts by class (`own images` if not known) and label (or status if there is none)."""
     return Counter(
         (
             one.exported.cell_class or "own images",
@@ -200,8 +197,10 @@ def _collect(waiting: dict[Path, tuple[ExportedImage, float]]) -> list[LabelledE
 def _require_running(daemon: subprocess.Popen[bytes], workspace: Workspace) -> None:
     if daemon.poll() is not None:
         last_lines = workspace.log.read_text("utf-8", "replace").strip().splitlines()[-1:]
-        said = last_lines[0] if last_lines else "nothing"
-        raise BackendError(f"edge-daemon ended with code {daemon.returncode}; it said: {said}")
+        last = last_lines[0] if last_lines else "(empty)"
+        raise BackendError(
+            f"edge-daemon ended with exit code {daemon.returncode}; last line of its log: {last}"
+        )
 
 
 def _age_ms(sidecar: dict[str, Any]) -> float:

@@ -1,1 +1,1 @@
-"""Files read with bounds and written durably; JSON and YAML read strictly."""
+"""Reads files with limits, writes them durably, and parses JSON and YAML strictly."""

@@ -1,7 +1,8 @@
-"""The one place where files are written: a reader sees the old file, the new one, never a part.
+"""Writes files durably and atomically: a reader sees the old file or the new one, never a part.
 
-A temporary file in the same folder, fsync, rename, fsync of the folder: after a power cut the
-visible file is whole (POSIX rename is atomic; the folder's fsync makes the rename durable).
+The content goes to a temporary file in the same folder, then fsync, rename, and fsync of the
+folder. After a power cut the visible file is complete: POSIX rename is atomic, and the folder's
+fsync makes it durable.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from edge.files.open_folder import OpenFolder, open_folder, refused_name
 from edge.files.safe_open import open_regular
 from edge.files.temporary import temporary_name
 
-# Files that are staged at once: each has an open descriptor, and a process may have 1,024.
+# Temporary files that are open at the same time; a process may have 1,024 descriptors.
 _STAGED: Final = 64
-# What a server answers to a name that it does not take.
-REFUSALS_OF_A_NAME: Final = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.EINVAL})
+# The errors with which a file server may refuse a file's name.
+NAME_REFUSED_ERRORS: Final = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.EINVAL})
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write one file durably. A device, a pipe or a folder of that name is never replaced.
+    """Write one file durably. A device, pipe or folder of that name is not replaced.
 
     Raises:
         StorageError: nothing was written under `path`.
@@ -38,7 +39,7 @@ def write_file(path: Path, content: bytes) -> None:
     with storage_errors("write", path), suppress(FileNotFoundError):
         mode = path.lstat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
-            raise StorageError(f"{path} is there and no file; name another place.")
+            raise StorageError(f"{path} exists and is not a regular file; give another path.")
     write_files([(path, content)])
 
 
@@ -47,21 +48,21 @@ def write_files(
     *,
     held: Mapping[Path, OpenFolder] | None = None,
     before_rename: Callable[[Path], None] = lambda _path: None,
-    gives: bool = False,
+    chown_to_folder: bool = False,
 ) -> None:
-    """Write several files durably, in the order given, and each folder once.
+    """Write several files durably, in the given order; each folder is synchronised once.
 
-    Contents are on their way to the disk before the first is synchronised, so that the file
-    system commits them together: about twice as many a second as one after the other.
+    Writing all contents out before the first fsync lets the file system commit them together,
+    which is about twice as fast as one file after the other.
 
     Args:
         files: paths and contents.
-        held: folders that the caller holds open, by their paths. The others are opened by name.
-        before_rename: called for each file that is about to become visible; may raise.
-        gives: what the superuser writes belongs to whoever the folder belongs to.
+        held: folders that the caller has open, by path. Others are opened by name.
+        before_rename: called with each path just before the file becomes visible; may raise.
+        chown_to_folder: if root writes, give each file to the owner of its folder.
 
     Raises:
-        StorageError: files before the failing one may be there, each of them whole.
+        StorageError: files before the failing one may exist; each of them is complete.
     """
     with ExitStack() as opened:
         folders = dict(held or {})
@@ -69,7 +70,8 @@ def write_files(
         while chunk := list(islice(remaining, _STAGED)):
             for path, _ in chunk:
                 used[path.parent] = _folder_of(path, folders, opened)
-            _replace([(used[p.parent], p, c) for p, c in chunk], before_rename, gives=gives)
+            ready = [(used[path.parent], path, content) for path, content in chunk]
+            _replace(ready, before_rename, chown_to_folder=chown_to_folder)
         for folder in used.values():
             with storage_errors("synchronise", folder.path):
                 failpoint("file.before_folder_fsync")
@@ -81,12 +83,12 @@ def make_folder(folder: Path) -> None:
     """Create a folder and its parents durably.
 
     Raises:
-        StorageError: the folder is not there.
+        StorageError: the folder could not be created.
     """
     missing: list[str] = []
     with storage_errors("create", folder):
         above = folder
-        # A folder above it that may not be searched refuses already this question.
+        # is_dir() itself raises if a parent may not be searched.
         while not above.is_dir():
             missing.insert(0, above.name)
             above = above.parent
@@ -100,10 +102,10 @@ def new_directory(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A staging folder that becomes `target` when the block ends without an exception.
 
     Args:
-        overwrite: replace an existing `target`; it stays until the new one is complete.
+        overwrite: replace an existing `target`, once the new one is complete.
 
     Raises:
-        StorageError: `target` exists or the disk refuses; no part of it is left behind.
+        StorageError: `target` exists, or the disk refuses; the staging folder is removed.
     """
     if target.exists() and not overwrite:
         raise StorageError(f"{target} exists already; choose another place or allow overwriting.")
@@ -148,14 +150,17 @@ def _replace(
     files: list[tuple[OpenFolder, Path, bytes]],
     before_rename: Callable[[Path], None],
     *,
-    gives: bool,
+    chown_to_folder: bool,
 ) -> None:
     with ExitStack() as cleanup:
-        staged = [_stage(folder, path, c, cleanup, gives=gives) for folder, path, c in files]
+        staged = [
+            _stage(folder, path, content, cleanup, chown_to_folder=chown_to_folder)
+            for folder, path, content in files
+        ]
         for one in staged:
             with storage_errors("synchronise", one.path):
                 failpoint("file.before_fsync")
-                # Not opened by its name again, which others may have given to another file.
+                # By descriptor: its name may refer to another file by now.
                 os.fsync(one.stream.fileno())
                 one.stream.close()
             failpoint("file.after_fsync")
@@ -174,15 +179,15 @@ def _rename(staged: _Staged) -> None:
     try:
         os.rename(staged.name, staged.path.name, src_dir_fd=folder, dst_dir_fd=folder)
     except FileNotFoundError as error:
-        # Where the temporary file is gone, its folder may be so too.
+        # If the temporary file is gone, this raises. Otherwise the target's name was refused.
         os.stat(staged.name, dir_fd=folder, follow_symlinks=False)
         raise refused_name(staged.path.name) from error
 
 
 def _stage(
-    folder: OpenFolder, path: Path, content: bytes, cleanup: ExitStack, *, gives: bool
+    folder: OpenFolder, path: Path, content: bytes, cleanup: ExitStack, *, chown_to_folder: bool
 ) -> _Staged:
-    """Write a temporary file beside `path`; `cleanup` removes it if it is still there."""
+    """Write a temporary file beside `path`; `cleanup` removes it if it still exists then."""
     with storage_errors("write", path):
         failpoint("file.before_create")
         name, stream = _create(folder)
@@ -193,26 +198,26 @@ def _stage(
         else:
             stream.write(content)
         stream.flush()
-        if gives:
-            folder.give(stream.fileno())
-        _begin_to_write(stream.fileno())
+        if chown_to_folder:
+            folder.chown_like_folder(stream.fileno())
+        _start_writeback(stream.fileno())
         failpoint("file.written")
     return _Staged(folder, path, name, stream)
 
 
 def _create(folder: OpenFolder) -> tuple[str, BinaryIO]:
-    """A new temporary file. Shares with `veto files = /.*/` refuse hidden names, and those only."""
+    """A new temporary file. Samba shares with `veto files = /.*/` refuse hidden names only."""
     name = temporary_name()
-    if not folder.takes_hidden:
+    if not folder.allows_hidden:
         name = name.removeprefix(".")
     try:
         return name, _create_file(folder, name)
     except OSError as error:
-        if error.errno in REFUSALS_OF_A_NAME and folder.takes_hidden:
+        if error.errno in NAME_REFUSED_ERRORS and folder.allows_hidden:
             plain = name.removeprefix(".")
             with suppress(OSError):
                 stream = _create_file(folder, plain)
-                folder.takes_hidden = False
+                folder.allows_hidden = False
                 return plain, stream
         raise
 
@@ -224,7 +229,7 @@ def _create_file(folder: OpenFolder, name: str) -> BinaryIO:
 
 
 def _write_half(stream: BinaryIO, content: bytes) -> None:
-    """Write both halves, each of them at once on the disk's side of the buffer: for tests."""
+    """Write and flush the first half, then the second; for tests that stop in between."""
     half = len(content) // 2
     stream.write(content[:half])
     stream.flush()
@@ -232,9 +237,9 @@ def _write_half(stream: BinaryIO, content: bytes) -> None:
     stream.write(content[half:])
 
 
-def _begin_to_write(descriptor: int) -> None:
-    # On the way to forgetting its pages the kernel gives them to the disk. A file that has its
-    # place there is committed with the first that is synchronised; otherwise each takes a commit.
+def _start_writeback(descriptor: int) -> None:
+    # Before it drops a file's pages, the kernel starts writing them to the disk. All files whose
+    # blocks are allocated then are committed by the first fsync; otherwise each needs a commit.
     with suppress(OSError):
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
@@ -256,7 +261,7 @@ def _discard(folder: OpenFolder, name: str, stream: BinaryIO) -> None:
 
 @contextmanager
 def storage_errors(step: str, path: Path) -> Iterator[None]:
-    """Turn an OSError of the block into a StorageError that names the step."""
+    """Turn an OSError in the block into a StorageError that names the step."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Keys of a file that people write, checked against those that it may have."""
+"""Refuses unknown keys in files that people write."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from edge.errors import ConfigError
 
 
 def require_known_keys(what: str, keys: Iterable[object], known: Sequence[str]) -> None:
-    """Refuse the first key that is not known, with the known one that comes nearest.
+    """Refuse the first unknown key, and suggest the most similar known one.
 
     Args:
-        what: what has the keys, for the message.
+        what: name of the object with these keys, for the message.
 
     Raises:
         ConfigError: there is an unknown key.

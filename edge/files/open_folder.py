@@ -1,7 +1,7 @@
 """Folders held open by a descriptor.
 
-A name may be given to another folder, or to a link, at any moment. What is done through the
-descriptor reaches the folder that was opened, wherever it is renamed to meanwhile.
+A path may come to mean another folder, or a link, at any moment. Calls through the descriptor
+always reach the folder that was opened, even after it was renamed.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from typing import Final, Self
 from edge.failpoints import failpoint
 
 _FOLDER: Final = os.O_DIRECTORY | os.O_CLOEXEC
-# To go through a folder takes less than to list it.
-_WAY: Final = os.O_PATH | os.O_NOFOLLOW | _FOLDER
+# Opens a parent folder only to pass through it, which needs no permission to list it.
+_PASS: Final = os.O_PATH | os.O_NOFOLLOW | _FOLDER
 
 
 class OpenFolder:
     """A folder; closed at the end of a `with` block. Every method may raise OSError.
 
     Attributes:
-        path: the name that it was opened by.
+        path: the path that it was opened by.
         descriptor: for the `dir_fd` of system calls.
-        takes_hidden: False once it has refused a name that begins with a dot.
+        allows_hidden: False once it has refused a name that begins with a dot.
     """
 
-    __slots__ = ("descriptor", "path", "takes_hidden")
+    __slots__ = ("allows_hidden", "descriptor", "path")
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self.descriptor = descriptor
-        self.takes_hidden = True
+        self.allows_hidden = True
 
     def __enter__(self) -> Self:
         return self
@@ -49,45 +49,46 @@ class OpenFolder:
         """Close it."""
         os.close(self.descriptor)
 
-    def below(self, names: Iterable[str], *, make: bool, gives: bool = False) -> OpenFolder:
-        """A folder below, through real folders only: a link on the way is NotADirectoryError.
+    def below(
+        self, names: Iterable[str], *, make: bool, chown_to_parent: bool = False
+    ) -> OpenFolder:
+        """Open a folder below this one without following links; a link is NotADirectoryError.
 
         Args:
-            names: of the folders on the way to it, itself the last.
-            make: create what is missing, durably.
-            gives: what the superuser creates belongs to whoever the folder above belongs to.
+            names: the parts of its relative path.
+            make: create missing folders, durably.
+            chown_to_parent: if root creates a folder, give it to the owner of its parent.
         """
         folder = OpenFolder(self.path, os.dup(self.descriptor))
         for name in names:
             with folder:
-                folder = folder._enter(name, make=make, gives=gives)
+                folder = folder._enter(name, make=make, chown_to_parent=chown_to_parent)
         return folder
 
     def sync(self) -> None:
-        """Make the names in it durable."""
+        """Synchronise it, which makes the names in it durable."""
         os.fsync(self.descriptor)
 
     def is_still_at(self, path: Path) -> bool:
-        """Whether this very folder has that name now."""
+        """Whether `path` leads to this very folder now."""
         try:
             return os.path.samestat(os.fstat(self.descriptor), path.stat())
         except OSError:
             return False
 
-    def give(self, descriptor: int) -> None:
-        """Where the superuser made a file or folder here, give it to the folder's owner.
+    def chown_like_folder(self, descriptor: int) -> None:
+        """If root runs this, give a file or folder in here to this folder's owner.
 
-        An administrator who labels by hand would otherwise leave files that the service's user
-        cannot replace.
+        Otherwise files that an administrator labels by hand could not be replaced by the service.
         """
         if os.geteuid() == 0:
             status = os.fstat(self.descriptor)
             if status.st_uid:
-                # A share may not know other owners.
+                # A share may not support other owners.
                 with suppress(OSError):
                     os.fchown(descriptor, status.st_uid, status.st_gid)
 
-    def _enter(self, name: str, *, make: bool, gives: bool) -> OpenFolder:
+    def _enter(self, name: str, *, make: bool, chown_to_parent: bool) -> OpenFolder:
         path = self.path / name
         flags = os.O_RDONLY | os.O_NOFOLLOW | _FOLDER
         try:
@@ -109,21 +110,21 @@ class OpenFolder:
         failpoint("folder.made")
         self.sync()
         found = OpenFolder(path, os.open(name, flags, dir_fd=self.descriptor))
-        if is_new and gives:
-            self.give(found.descriptor)
+        if is_new and chown_to_parent:
+            self.chown_like_folder(found.descriptor)
         return found
 
 
 def refused_name(name: str) -> OSError:
-    """The error of a name that a share does not take, such as `a:b`.
+    """The error for a name that a share refuses, such as `a:b`.
 
-    Windows servers and exFAT say of a new name that it is not found.
+    Windows servers and exFAT report it as "not found", which would be misleading for a new file.
     """
     return OSError(errno.EINVAL, os.strerror(errno.EINVAL), name)
 
 
 def open_folder(path: Path) -> OpenFolder:
-    """Open a folder as any program does: links are followed.
+    """Open a folder; links are followed.
 
     Raises:
         OSError: it cannot be opened.
@@ -132,16 +133,16 @@ def open_folder(path: Path) -> OpenFolder:
 
 
 def open_real_folder(path: Path) -> OpenFolder:
-    """Open a folder whose absolute path has no link.
+    """Open a folder by an absolute path that must contain no link.
 
     Raises:
-        NotADirectoryError: a link, or a file, has taken the place of it or of one above.
+        NotADirectoryError: a part of the path is a link or a file.
         OSError: it cannot be opened.
     """
-    above = os.open("/", _WAY)
+    above = os.open("/", _PASS)
     try:
         for name in path.parts[1:-1]:
-            below = os.open(name, _WAY, dir_fd=above)
+            below = os.open(name, _PASS, dir_fd=above)
             os.close(above)
             above = below
         name = path.parts[-1] if len(path.parts) > 1 else "."

@@ -1,7 +1,7 @@
-"""Open a regular file where others may put what they like under its name.
+"""Opens regular files in folders where other users may create anything.
 
-A pipe under that name would block for ever, a device acts when it is opened, and a link leads to
-a file that somebody else chose. Nothing here blocks, follows a link or opens a device.
+A pipe would block for ever, a device may act when it is opened, and a link may lead to any file. So
+nothing here opens a pipe or device, blocks, or follows a link unless asked to.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import stat
 from pathlib import Path
 from typing import Final
 
-# O_NONBLOCK: a pipe that takes the file's place after the look at it does not block.
-# O_NOCTTY: a terminal does not become this process's own.
+# O_NONBLOCK: no blocking if a pipe replaces the file between the check and the open.
+# O_NOCTTY: a terminal does not become this process's controlling terminal.
 _SAFE_FLAGS: Final = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class NotRegularError(OSError):
-    """What has this name is a link, a folder, a pipe, a socket or a device."""
+    """The path leads to a link, folder, pipe, socket or device."""
 
 
 class TooLargeError(OSError):
-    """The file is larger than the caller takes."""
+    """The file is larger than the caller allows."""
 
 
 def open_regular(
@@ -33,24 +33,24 @@ def open_regular(
     dir_fd: int | None = None,
     follows_links: bool = False,
 ) -> int:
-    """A descriptor of a regular file, which the caller closes.
+    """A descriptor of a regular file; the caller closes it.
 
     Args:
-        flags: as of `os.open`. With `O_TRUNC` a file is emptied before it is looked at: truncate
-            the descriptor instead.
-        mode: of a file that is created.
+        flags: as for `os.open`. Do not use `O_TRUNC`, which empties the file before the check;
+            truncate the descriptor instead.
+        mode: permissions of a file that is created.
         dir_fd: the open folder that `path` is relative to.
-        follows_links: whether a link to a regular file is taken too.
+        follows_links: whether a link to a regular file is accepted too.
 
     Raises:
-        NotRegularError: it is no regular file.
+        NotRegularError: it is not a regular file.
         OSError: it cannot be opened.
     """
     try:
         return _open(path, flags, mode, dir_fd, follows_links=follows_links)
     except OSError as error:
-        # A link or a folder. ENXIO and ENODEV, which pipes and devices give as well, are not among
-        # them: what was looked at before was a file, and a share has failed.
+        # A link or a folder. ENXIO and ENODEV do not mean a pipe or device here, because the check
+        # before has found a regular file; they mean that a share has failed.
         if error.errno in (errno.ELOOP, errno.EISDIR):
             raise _not_regular(path) from error
         raise
@@ -68,7 +68,7 @@ def read_bounded(
     descriptor = open_regular(path, dir_fd=dir_fd, follows_links=follows_links)
     with os.fdopen(descriptor, "rb") as stream:
         size = os.fstat(descriptor).st_size
-        # One byte more than allowed shows a file that grows meanwhile.
+        # One byte more than allowed reveals a file that grows while it is read.
         content = stream.read(max_bytes + 1) if size <= max_bytes else b""
     if max(size, len(content)) > max_bytes:
         found = max(size, len(content))
@@ -81,7 +81,7 @@ def _open(
     path: Path | str, flags: int, mode: int, dir_fd: int | None, *, follows_links: bool
 ) -> int:
     try:
-        # Before it is opened: a tape would rewind, a watchdog would arm.
+        # Checked before opening, because devices act on open: a tape rewinds, a watchdog starts.
         _require_regular(os.stat(path, dir_fd=dir_fd, follow_symlinks=follows_links), path)
     except FileNotFoundError:
         if not flags & os.O_CREAT:

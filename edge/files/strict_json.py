@@ -1,4 +1,4 @@
-"""JSON from a file that others wrote: no surprise is left to what uses it later."""
+"""Parses JSON strictly, so that code which uses the values later meets no surprise."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import json
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-# Of a file that this project writes itself: ten times the largest of them.
+# Ten times the largest JSON file that this project writes.
 _LARGEST_BYTES: Final = 16 << 20
 
 
 def parse_json(content: bytes) -> Any:
     """The value of a JSON document.
 
-    Refused as well: NaN and infinities, which are no JSON; text that UTF-8 cannot hold, which
-    no sidecar could carry; nesting that Python cannot follow.
+    Also refused: NaN and infinities, which JSON does not have; text that UTF-8 cannot encode, which
+    no sidecar could hold; nesting that is too deep for Python.
 
     Raises:
-        ValueError: it is none; the text is short and says why.
+        ValueError: it is not valid JSON; the text is short and says why.
     """
     try:
         value = json.loads(content, parse_constant=_refuse_constant)
@@ -25,7 +25,7 @@ def parse_json(content: bytes) -> Any:
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     except UnicodeEncodeError as error:
-        raise ValueError("a text holds half of a UTF-16 pair") from error
+        raise ValueError("a text has half of a UTF-16 surrogate pair") from error
     return value
 
 
@@ -34,7 +34,7 @@ def read_json(path: Path) -> Any:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is larger, or no JSON as `parse_json` has it.
+        ValueError: it is larger, or `parse_json` refuses it.
     """
     with path.open("rb") as stream:
         content = stream.read(_LARGEST_BYTES + 1)
@@ -44,4 +44,4 @@ def read_json(path: Path) -> Any:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

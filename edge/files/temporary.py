@@ -1,4 +1,4 @@
-"""Names of files that are being written, and what a killed process left of them."""
+"""Names of temporary files, and the removal of those that a killed process left."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from typing import Final
 
 from edge.files.open_folder import open_folder
 
-# Short whatever the target's name, so that a target of 255 bytes still has a temporary file.
+# Independent of the target's name, which may have the full 255 bytes.
 TEMPORARY_PREFIX: Final = ".edge-"
 TEMPORARY_SUFFIX: Final = ".tmp"
-# Without the dot on a share that refuses hidden names.
+# There is no dot on shares that refuse hidden names.
 _TEMPORARY: Final = re.compile(r"\.?edge-(?P<pid>[0-9]+)-[0-9a-f]+\.tmp")
-# A temporary file of a process that is at work is older than this only where its disk hangs.
+# The temporary file of a live process is older than this only if its disk hangs.
 _STALE_AFTER_S: Final = 10.0
 
 
 def temporary_name() -> str:
-    """A new name, of this process."""
+    """A new name that contains this process's id."""
     return f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file of this name is one that is being written here, or was."""
+    """Whether this is the name of a temporary file of this program."""
     return _TEMPORARY.fullmatch(name) is not None
 
 
@@ -40,7 +40,7 @@ def remove_leftovers(folder: Path, *, older_than_s: float) -> int:
 
 
 def remove_if_stale(folder: Path, name: str) -> None:
-    """Delete a temporary file of a process that is dead, wherever somebody comes across it."""
+    """Delete this file if it is a temporary file of a process that no longer exists."""
     match = _TEMPORARY.fullmatch(name)
     if match is not None and not _is_alive(int(match["pid"])):
         with suppress(OSError), open_folder(folder) as opened:
@@ -48,7 +48,7 @@ def remove_if_stale(folder: Path, name: str) -> None:
 
 
 def _remove_old(folder: int, name: str, older_than_s: float) -> bool:
-    """Delete a file that is regular, this user's own, and as old."""
+    """Delete a regular file of this user (root: of any user) that is older; whether it did."""
     with suppress(OSError):
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         is_own = status.st_uid == os.geteuid() or os.geteuid() == 0

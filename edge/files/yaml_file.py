@@ -1,9 +1,8 @@
-"""Reads a YAML file that somebody wrote by hand, whatever is in it.
+"""Reads a hand-written YAML file: the core schema of YAML 1.2, without anchors and tags.
 
-YAML has ways to say much with few bytes, and to say what nobody meant: aliases that expand without
-end, tags that build objects, `60:00` that is 3600, a date in February that has 30 days. A card and
-a configuration need text, numbers, true and false, lists and blocks, so that is all that is read:
-the core schema of YAML 1.2 without anchors and tags.
+Full YAML has traps: aliases that expand without end, tags that create objects, `60:00` that means
+3600, impossible dates. Cards and configurations need only texts, numbers, booleans, lists and
+mappings, so everything else is refused.
 """
 
 from __future__ import annotations
@@ -19,25 +18,25 @@ import yaml
 from edge.errors import ConfigError
 from edge.files.safe_open import TooLargeError, read_bounded
 
-# A configuration of a hundred watch folders has 20 kB. The parser takes a second for these.
+# A configuration of a hundred watch folders has 20 kB. The parser needs a second for this limit.
 MOST_BYTES: Final = 256 * 1024
-# A block within a block; nothing that is read needs more than five.
+# Levels of nesting; no file that is read here needs more than five.
 _DEEPEST: Final = 20
 # PATH_MAX.
 _LONGEST_TEXT: Final = 4096
-# The largest number that any key takes has ten.
+# No key needs a number of more than ten digits.
 _MOST_DIGITS: Final = 18
 
-# True or false for one reader, a text for another.
+# Booleans in YAML 1.1, texts in YAML 1.2.
 _AMBIGUOUS: Final = frozenset({"y", "yes", "on", "n", "no", "off"})
 
 _STR: Final = "tag:yaml.org,2002:str"
 _NUMBERS: Final = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float"))
-# Each with the characters that it may begin with.
+# The pattern of each type, and the characters that its values may begin with.
 _PLAIN: Final = {
     "tag:yaml.org,2002:null": (r"|~|null|Null|NULL", ["", "~", "n", "N"]),
     "tag:yaml.org,2002:bool": (r"true|True|TRUE|false|False|FALSE", [*"tTfF"]),
-    # No leading zero: one reader takes 010 for ten, another for eight.
+    # No leading zero: 010 is ten in YAML 1.2 and eight in YAML 1.1.
     "tag:yaml.org,2002:int": (r"[-+]?(?:0|[1-9][0-9]*(?:_[0-9]+)*)", [*"-+0123456789"]),
     "tag:yaml.org,2002:float": (
         r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?",
@@ -47,20 +46,20 @@ _PLAIN: Final = {
 
 
 class _Loader(yaml.SafeLoader):
-    """Every refusal is a `MarkedYAMLError` that knows its line."""
+    """A loader whose refusals are `MarkedYAMLError`s with the line."""
 
-    # Not those of YAML 1.1, with their dates, octal numbers and `yes`.
+    # Replaces PyYAML's resolvers for YAML 1.1, which know dates, octal numbers and `yes`.
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own
     _depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
-            raise _refused("an alias is not read; write out what it stands for", event)
+            raise _refused("an alias is not read; write its value here", event)
         if event.tag not in (None, "!"):
             raise _refused("a tag is not read; leave it out", event)
         if self._depth >= _DEEPEST:
-            raise _refused(f"it has more than {_DEEPEST} blocks within each other", event)
+            raise _refused(f"it is nested more than {_DEEPEST} levels deep", event)
         if isinstance(event, yaml.ScalarEvent):
             _check_text(event)
         self._depth += 1
@@ -103,15 +102,14 @@ def read_yaml(path: Path, *, texts: Collection[str] = ()) -> Any:
     """Parse a YAML file.
 
     Args:
-        texts: keys at the top whose values are texts, kept as they are written: `version: 1.10`
-            is no number, which would be 1.1.
+        texts: top-level keys whose values are read as text: `version: 1.10` must not become the
+            number 1.1.
 
     Returns:
         A dict with text as keys, a list, a text, a finite number, a bool or None.
 
     Raises:
-        ConfigError: it cannot be read, is too large or is not such YAML; the message names the
-            line.
+        ConfigError: it cannot be read, is too large or is not such YAML; the message has the line.
     """
     try:
         content = read_bounded(path, MOST_BYTES, follows_links=True)
@@ -122,13 +120,13 @@ def read_yaml(path: Path, *, texts: Collection[str] = ()) -> Any:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}).") from error
     except ValueError as error:
-        raise ConfigError(f"{path} is no name of a file ({error}).") from error
+        raise ConfigError(f"{path} is not a valid file name ({error}).") from error
     return _parsed(path, _decoded(path, content), texts)
 
 
 def _decoded(path: Path, content: bytes) -> str:
     try:
-        # With the mark that some editors put at its beginning.
+        # utf-8-sig drops the byte order mark that some editors write.
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
@@ -137,7 +135,7 @@ def _decoded(path: Path, content: bytes) -> str:
 
 def _parsed(path: Path, text: str, texts: Collection[str]) -> Any:
     try:
-        loader = _Loader(text)  # which looks at every character
+        loader = _Loader(text)  # checks every character
     except yaml.reader.ReaderError as error:
         number = text.count("\n", 0, error.position) + 1
         code = ord(error.character) if isinstance(error.character, str) else error.character
@@ -149,7 +147,7 @@ def _parsed(path: Path, text: str, texts: Collection[str]) -> Any:
         _keep_texts(root, texts)
         return None if root is None else loader.construct_document(root)
     except (ValueError, OverflowError) as error:
-        # The parser makes a character of whatever number an escape has.
+        # An escape such as "\UFFFFFFFF" is no character.
         raise ConfigError(
             f"{path}, line {loader.line + 1} is not valid YAML: no character has this number."
         ) from error
@@ -172,9 +170,9 @@ def _check_text(event: yaml.ScalarEvent) -> None:
     text = event.value
     if len(text) > _LONGEST_TEXT:
         raise _refused(f"a text is longer than {_LONGEST_TEXT} characters", event)
-    # By escapes; the parser takes neither as it is. No file has such a name.
+    # Only escapes can produce these. No file has such a name.
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise _refused("a text holds a zero byte or half a character", event)
+        raise _refused("a text has a zero byte or half of a surrogate pair", event)
     if event.style is None and text.lower() in _AMBIGUOUS:
         raise _refused(f"{text} is unclear; give true or false, or put it into quotes", event)
 

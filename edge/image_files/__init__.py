@@ -1,1 +1,1 @@
-"""Image files: read with bounds, checked to be whole, decoded."""
+"""Reads image files with limits, checks that they are complete, and decodes them."""

@@ -1,8 +1,8 @@
-"""What a JPEG or PNG says of itself, read without decoding a pixel.
+"""Checks that a JPEG or PNG is complete and finds its size, without decoding pixels.
 
-A decoder is kind: it gives a picture for a progressive JPEG whose last passes are missing, for
-one without its colours, for an arithmetic-coded one with damage. Here the file is followed
-marker by marker, or chunk by chunk, to its end, so that only what is whole is decoded.
+Decoders are tolerant: they return pixels for a progressive JPEG whose last scans are missing, for
+one without its colour scans, and for a damaged arithmetic-coded one. So the file is first parsed
+marker by marker, or chunk by chunk, to its end; only complete files are decoded.
 
 Sources: ITU-T T.81 annexes B and G (JPEG); PNG specification, third edition, section 5.
 """
@@ -33,8 +33,9 @@ class ImageHeader:
     may_be_transparent: bool = False
 
 
-# Formats that analyzers and archives write, by their first bytes. BMP and TIFF hold bare pixels
-# without a code or checksum: a copy with a hole cannot be told from an image with a black part.
+# Other formats that analyzers and archives write, by their first bytes, for the message. BMP and
+# TIFF are not read because their pixels have no checksum: a partial copy whose missing part is
+# zeros looks like an image with a black part.
 _OTHERS: Final = {
     "TIFF": re.compile(rb"II[*+]\x00|MM\x00[*+]"),
     "BMP": re.compile(rb"BM.{4}\x00{4}", re.DOTALL),
@@ -47,15 +48,15 @@ _OTHERS: Final = {
     "PDF": re.compile(rb"%PDF-"),
     "ZIP": re.compile(rb"PK\x03\x04"),
 }
-# As much as a copy that has begun holds in its first block.
+# The first block of a file; it is all zeros while a preallocated copy has not been filled.
 _BEGINNING_BYTES: Final = 4096
 
 
 def read_header(content: bytes) -> ImageHeader:
-    """Check that a JPEG or PNG is whole and colour, and say how large it is.
+    """Check that a JPEG or PNG is complete and in colour; returns format and size.
 
     Raises:
-        ImageError: another format, another colour model, or not whole.
+        ImageError: another format, another colour model, or not complete.
     """
     if content.startswith(JPEG_START):
         with _ended_by(JPEG_END, content):
@@ -72,7 +73,7 @@ def read_header(content: bytes) -> ImageHeader:
 
 @contextmanager
 def _ended_by(end: bytes, content: bytes) -> Iterator[None]:
-    """Without its end a file is unfinished, whatever its half-written header seems to say."""
+    """Report any error as TRUNCATED if the end marker is missing: the file is still incomplete."""
     try:
         yield
     except ImageError as error:
@@ -82,7 +83,7 @@ def _ended_by(end: bytes, content: bytes) -> Iterator[None]:
 
 
 def is_whole(content: bytes) -> bool:
-    """Whether start and end are there and no hole lies between them.
+    """Whether the file is complete, from its start to its end marker, without holes of zeros.
 
     True does not mean that the image decodes; False means that bytes are still missing.
     """

@@ -1,4 +1,4 @@
-"""Follow a JPEG marker by marker to its end. Source: ITU-T T.81, annexes B, F and G."""
+"""Parses a JPEG marker by marker to its end. Source: ITU-T T.81, annexes B, F and G."""
 
 from __future__ import annotations
 
@@ -16,91 +16,91 @@ _JFIF, _JFIF_NAME = 0xE0, b"JFIF\0"
 _WHOLE_BAND: Final = bytes((0, 63, 0))
 # Start-of-frame markers: all of C0..CF but DHT (C4), JPG (C8) and DAC (CC).
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-# Baseline, extended and progressive Huffman coding. Of the others no decoder reads all, and a
-# damaged arithmetic code (C9, CA) decodes without a warning: it could not be told from a whole one.
+# Baseline, extended and progressive Huffman coding. Others are refused: decoders do not support all
+# of them, and damaged arithmetic-coded data (C9, CA) decode without a warning.
 _READ_FRAMES: Final = frozenset({0xC0, 0xC1, 0xC2})
 _PROGRESSIVE: Final = 0xC2
 # Markers without a length field: TEM and the restart markers.
 _STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
-# What ends compressed data: any marker but a stuffed FF and a restart marker.
+# Ends compressed data: any marker except a stuffed FF and a restart marker.
 _NEXT_MARKER: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-# Any number of these may stand before a marker.
+# Any number of FF bytes may precede a marker.
 _FILL: Final = re.compile(rb"\xff+")
 
-# A file that was preallocated and filled out of order has holes of zeros. 1,591 real exports hold
-# no run of more than 3 zero bytes, and re-encoded at qualities 75 to 100 none of more than 9.
-# The strict decode alone misses one in five of holes of 63 bytes, one in thirty of 128.
+# A file that was preallocated and filled out of order has holes of zeros. In 1,591 real exports the
+# longest run of zero bytes is 3, and 9 after re-encoding at qualities 75 to 100. The strict decode
+# alone misses one in five holes of 63 bytes, and one in thirty of 128.
 HOLE: Final = bytes(16)
-# Where the code of zero bits means "nothing more in this block" a flat background may have runs
-# of zeros: 24 bytes were seen in real exports at quality 50. A black mask around the cell gives
-# up to 259 with tables made for the image; such a file is refused, because the
-# strict decode alone misses one in three of the holes of 64 bytes in others of its kind.
+# If a code of zero bits means "nothing more in this block", flat background gives runs of zeros:
+# up to 24 bytes in real exports at quality 50, so the limit is higher for such tables. A black mask
+# around the cell gives up to 259 with tables optimised for the image. Such a file is refused:
+# in files of that kind the strict decode alone misses one in three holes of 64 bytes.
 _FLAT_HOLE: Final = bytes(64)
-# libjpeg's own progressive script has 10 scans. Each costs a pass over all pixels, and thousands
-# of empty ones fit into a small file.
+# libjpeg writes 10 scans by default. Each scan costs a pass over all pixels, and a small file can
+# hold thousands of empty ones.
 MAX_SCANS: Final = 32
-# A profile is cut into at most 255 segments. Millions of empty ones fit into a large file.
+# A colour profile has at most 255 segments. A large file can hold millions of empty ones.
 MAX_SEGMENTS: Final = 2000
 
 
 def read_jpeg_size(content: bytes) -> tuple[int, int]:
-    """Height and width of a JPEG that is whole and colour.
+    """Height and width of a complete colour JPEG.
 
-    What an exporter appends behind the end marker, a second image or a vendor's trailer, counts
-    as not there.
+    Data after the end marker, such as a second image or a vendor's trailer, are ignored.
 
     Raises:
-        ImageError: another coding or colour model, or not whole.
+        ImageError: another coding or colour model, or not complete.
     """
-    return _Walk(content).follow()
+    return _Parser(content).parse()
 
 
 def jpeg_sampling(content: bytes) -> str:
-    """Sampling factors of a JPEG that `read_jpeg_size` takes, as cjpeg names them: `2x2,1x1,1x1`.
+    """Sampling factors of a JPEG in the notation of cjpeg: `2x2,1x1,1x1`.
 
     Raises:
         ImageError: as `read_jpeg_size`.
     """
-    walk = _Walk(content)
-    walk.follow()
-    return walk.sampling
+    parser = _Parser(content)
+    parser.parse()
+    return parser.sampling
 
 
-def usual_jpeg(content: bytes) -> bytes:
-    """The same JPEG, with what decoders warn of but do not use as most encoders write it.
+def corrected_jpeg(content: bytes) -> bytes:
+    """The same JPEG, with wrong values corrected that decoders warn about but do not use.
 
-    That is a JFIF version other than 1, and the band that a sequential scan names. Some encoders in
-    hardware write it as 0 to 0, where the standard has 0 to 63.
+    These are a JFIF version other than 1, and the band of a sequential scan: some hardware encoders
+    write 0 to 0 where the standard demands 0 to 63.
 
     Raises:
         ImageError: as `read_jpeg_size`.
     """
-    walk = _Walk(content)
-    walk.follow()
-    usual = bytearray(content)
-    for start, replacement in walk.unusual:
-        usual[start : start + len(replacement)] = replacement
-    return bytes(usual)
+    parser = _Parser(content)
+    parser.parse()
+    corrected = bytearray(content)
+    for start, replacement in parser.corrections:
+        corrected[start : start + len(replacement)] = replacement
+    return bytes(corrected)
 
 
-class _Walk:
-    """One pass over a JPEG, with what its segments said so far."""
+class _Parser:
+    """One pass over a JPEG, and the state of its segments so far."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
         self._offset = 2
         self._size: tuple[int, int] | None = None
         self.sampling = ""
-        # Where something is that decoders warn of and do not use, and what is usual there.
-        self.unusual: list[tuple[int, bytes]] = []
+        # Offsets of values that decoders do not use, and their correct bytes.
+        self.corrections: list[tuple[int, bytes]] = []
         self._is_progressive = False
-        # Of each component and coefficient the bit that is still to come; 0 when it is exact.
+        # By component and coefficient: the number of low bits that later scans must add; 0 when
+        # the coefficient is complete.
         self._missing: dict[int, list[int]] = {}
-        # Whether zero bits mean a flat block, by class and number of the Huffman table.
+        # Whether a code of zero bits means a flat block, by class and number of the Huffman table.
         self._zeros_are_flat: dict[int, bool] = {}
         self._scans = 0
 
-    def follow(self) -> tuple[int, int]:
+    def parse(self) -> tuple[int, int]:
         for _ in range(MAX_SEGMENTS):
             marker = self._next_marker()
             if marker == _END:
@@ -135,7 +135,7 @@ class _Walk:
         if self._offset > len(self._content):
             _refuse_truncated("the JPEG ends among its markers")
         if marker == _JFIF and body.startswith(_JFIF_NAME) and len(body) > len(_JFIF_NAME):
-            self.unusual.append((self._offset - len(body) + len(_JFIF_NAME), b"\x01"))
+            self.corrections.append((self._offset - len(body) + len(_JFIF_NAME), b"\x01"))
         if marker in _FRAMES:
             self._read_frame(marker, body)
         elif marker == _TABLES:
@@ -174,11 +174,11 @@ class _Walk:
             table, counts = body[offset], body[offset + 1 : offset + 17]
             first, offset = offset + 17, offset + 17 + sum(counts)
             symbols = body[first:offset]
-            # One symbol has one code; a hole in the table is many times the symbol 0.
+            # Each symbol has one code; a hole of zeros in the table repeats the symbol 0.
             if offset > len(body) or not symbols or len(set(symbols)) < len(symbols):
                 _refuse_corrupt("a JPEG Huffman table is damaged")
-            # The shortest code, of zero bits alone, belongs to the first symbol. Flat is a mean
-            # that does not change, or the end of a block or of a band of blocks (F0: 16 zeros).
+            # The first symbol has the shortest code, which consists of zero bits. It means a flat
+            # block if it is "same mean as before" or "end of block(s)"; F0 is a run of 16 zeros.
             ends_block = symbols[0] & 0x0F == 0 and symbols[0] != 0xF0
             self._zeros_are_flat[table] = ends_block if table >> 4 else symbols[0] == 0
 
@@ -194,7 +194,7 @@ class _Walk:
         first, last, bits = body[-3:]
         if not self._is_progressive:
             first, last, bits = 0, 63, 0
-            self.unusual.append((self._offset - 3, _WHOLE_BAND))
+            self.corrections.append((self._offset - 3, _WHOLE_BAND))
         for component in body[1:-3:2]:
             if component not in self._missing or first > last or last > 63:
                 _refuse_corrupt("a JPEG scan header is damaged")
@@ -206,11 +206,11 @@ class _Walk:
         self._offset = end
 
     def _hole(self, scan: bytes, *, is_mean: bool) -> bytes | None:
-        """The shortest run of zeros that no encoder writes; None where any may be right."""
+        """The shortest run of zeros that no encoder writes; None if any run may be valid."""
         if is_mean:
-            # A pass of a progressive JPEG over the blocks' mean values: bare bits, or codes that
-            # are one bit for each block of a flat background. Their number must come out, which
-            # the strict decode sees.
+            # A progressive scan of the blocks' mean values has plain bits, or codes of one bit per
+            # block of flat background, so any run may be valid. The strict decode checks that the
+            # number of blocks is right.
             tables = [table_and_id >> 4 for table_and_id in scan[2:-3:2]]
             is_refinement = scan[-1] >> 4 > 0
             if is_refinement or all(self._zeros_are_flat.get(table) for table in tables):
@@ -229,18 +229,18 @@ class _Walk:
     def _conclude(self) -> tuple[int, int]:
         if not self._size:
             _refuse_corrupt("the JPEG has no frame header")
-        # A decoder shows a blurred or colourless image where scans are missing, without a word.
+        # If scans are missing, decoders return a blurred or colourless image without a warning.
         if any(any(missing) for missing in self._missing.values()):
             _refuse_truncated("the JPEG ends before its last scan")
         return self._size
 
 
-# More than any bit position of a scan.
+# Marks a coefficient without any scan so far; larger than any bit position.
 _NOTHING_YET: Final = 16
 
 
 def _check_quantization(body: bytes) -> None:
-    """Refuse steps of zero, which the standard forbids and decoders take for a black image."""
+    """Refuse steps of zero: the standard forbids them, and decoders return a black image."""
     offset = 0
     while offset < len(body):
         is_wide = body[offset] >> 4 > 0

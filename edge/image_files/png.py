@@ -1,4 +1,4 @@
-"""Follow a PNG chunk by chunk to its end. Source: PNG specification, third edition."""
+"""Parses a PNG chunk by chunk to its end. Source: PNG specification, third edition."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ PNG_END: Final = b"IEND\xaeB`\x82"
 
 _RGB, _PALETTE, _RGB_ALPHA = 2, 3, 6
 _SAMPLES: Final = {_RGB: 3, _PALETTE: 1, _RGB_ALPHA: 4}
-# A colour PNG has some ten chunks beside its data, and data in pieces of at least a kilobyte.
+# A colour PNG has about ten chunks besides its data, and data chunks of at least a kilobyte.
 MAX_CHUNKS: Final = 25_000
-# Zeros compress to a thousandth. What is shorter than this unpacks within a second.
+# Data can unpack to a thousand times their size. Below this limit that takes less than a second.
 _HARMLESS_BYTES: Final = 500_000
 _PIECE_BYTES: Final = 1 << 20
 
@@ -34,19 +34,19 @@ class _Start:
 
     @property
     def unpacked_bytes(self) -> int:
-        """At most as many bytes as the image's data have: rows and their filter bytes."""
+        """An upper bound of the unpacked data's size: rows with their filter bytes."""
         bits = self.width * self.depth * _SAMPLES[self.colour_type]
         # Seven interlaced passes have about twice the rows, each rounded up to a whole byte.
         return self.height * (bits // 8 + 2) + (self.height * 4 + 64 if self.interlace else 0)
 
 
 def read_png_size(content: bytes) -> tuple[int, int, bool]:
-    """Height and width of a PNG that is whole and colour, and whether it may be transparent.
+    """Height and width of a complete colour PNG, and whether it may be transparent.
 
-    Bytes behind the end chunk count as not there, as with a JPEG.
+    Data after the end chunk are ignored.
 
     Raises:
-        ImageError: another colour model, an animation, or not whole.
+        ImageError: another colour model, an animation, or not complete.
     """
     chunks = _chunks(content)
     start = _read_start(next(chunks, (b"", b"")))
@@ -63,7 +63,7 @@ def read_png_size(content: bytes) -> tuple[int, int, bool]:
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes | memoryview]]:
-    """Type and body of each chunk up to IEND; every checksum is compared."""
+    """Type and body of each chunk up to IEND; every checksum is verified."""
     view, offset = memoryview(content), len(PNG_START)
     for _ in range(MAX_CHUNKS):
         if offset + 12 > len(content):
@@ -100,7 +100,7 @@ def _read_start(chunk: tuple[bytes, bytes | memoryview]) -> _Start:
 
 
 def _check_amount(data: list[memoryview], start: _Start) -> None:
-    """Refuse data that unpack to far more than the image holds: libpng would unpack them all."""
+    """Refuse data that unpack to more than the image needs: libpng would unpack all of them."""
     if sum(len(piece) for piece in data) < _HARMLESS_BYTES:
         return
     unpacker, unpacked = zlib.decompressobj(), 0

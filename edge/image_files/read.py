@@ -1,8 +1,8 @@
-"""Read one exported image: whole, bounded and strictly decoded, or refused with a reason.
+"""Reads one exported image completely and strictly, or refuses it with a reason.
 
-A half-copied file that decodes to a grey lower half would get a confident wrong label, so a
-file is followed to its end before it is decoded, and decoded strictly: no holes, no missing scans
-or chunks, size limits from the header before any pixel is allocated.
+A half-copied file may decode to an image with a grey lower half and get a confident wrong label. So
+a file is parsed to its end before it is decoded strictly: no holes, no missing scans or chunks. Its
+size is checked from the header before memory for pixels is allocated.
 """
 
 from __future__ import annotations
@@ -27,20 +27,22 @@ from edge.errors import ConfigError, ImageError, RejectReason, TransientError
 from edge.failpoints import failpoint
 from edge.files.safe_open import NotRegularError, open_regular
 from edge.image_files.header import ImageHeader, read_header
-from edge.image_files.jpeg import jpeg_sampling, usual_jpeg
+from edge.image_files.jpeg import corrected_jpeg, jpeg_sampling
 
-# A shorter side cannot show a cell: the smallest platelets span about 15 px of 360.
+# In a smaller image no cell can be recognised: the smallest platelets span 15 px of 360.
 MIN_SIDE_PX: Final = 32
-# Cell images have a tenth of a megapixel; what is larger may cost hundreds of MB to decode.
+# Cell images have about 0.1 megapixels; decoding a larger one may need hundreds of MB.
 _LARGE_PX: Final = 2_000_000
 _decoding_large: Final = threading.Lock()
-# How libjpeg-turbo says that an image is beyond it, and not that it is damaged.
-_NO_WAY: Final = re.compile("subsampling|sampling not|not implemented|unsupported", re.IGNORECASE)
+# Messages of libjpeg-turbo for a feature that it does not support, as opposed to damage.
+_UNSUPPORTED: Final = re.compile(
+    "subsampling|sampling not|not implemented|unsupported", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """What one image may cost. The defaults hold the largest exports of known analyzers."""
+    """Largest accepted image. The defaults allow the largest exports of known analyzers."""
 
     max_bytes: int = 20_000_000
     max_pixels: int = 16_000_000
@@ -48,9 +50,9 @@ class ImageLimits:
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """The bytes of one image file and what the file system said of them when they were read.
+    """The bytes of one image file, and its modification time when they were read.
 
-    `modified` is None where the file's time lies outside of the calendar.
+    `modified` is None if the time is outside the range of `datetime`.
     """
 
     path: Path
@@ -68,14 +70,14 @@ def read_image(path: Path, limits: ImageLimits | None = None) -> NDArray[np.uint
 
     Raises:
         ImageError: the file can never be labelled; `reason` is its code.
-        TransientError: the file is gone or the storage failed; a later try may succeed.
+        TransientError: the file is gone or the storage failed; a later attempt may succeed.
     """
     limits = limits or ImageLimits()
     return decode_image(read_file(path, limits).content, limits)
 
 
 def read_named_image(path: Path) -> NDArray[np.uint8]:
-    """The pixels of an image that a person named: uint8 RGB, shape (height, width, 3).
+    """The pixels of an image given on the command line: uint8 RGB, shape (height, width, 3).
 
     Raises:
         ConfigError: it cannot be used; the message names it.
@@ -84,7 +86,7 @@ def read_named_image(path: Path) -> NDArray[np.uint8]:
 
 
 def read_named_file(path: Path) -> bytes:
-    """The bytes of an image that a person named, which can be decoded.
+    """The bytes of an image given on the command line, after checking that it decodes.
 
     Raises:
         ConfigError: as `read_named_image`.
@@ -121,10 +123,9 @@ def read_file(path: Path, limits: ImageLimits) -> ImageFile:
 
 
 def modified_time(mtime_ns: int) -> datetime | None:
-    """A file's time with the local offset; None where no calendar has it.
+    """A file's time with the local offset; None if `datetime` cannot represent it.
 
-    File systems and shares hold times far outside of the years 1 to 9999, and a copy with a
-    damaged time is still an image.
+    File systems can hold times outside the years 1 to 9999; the file is still a valid image.
     """
     try:
         return datetime.fromtimestamp(mtime_ns / 1e9, UTC).astimezone()
@@ -135,15 +136,15 @@ def modified_time(mtime_ns: int) -> datetime | None:
 def decode_image(content: bytes, limits: ImageLimits) -> NDArray[np.uint8]:
     """Decode JPEG or PNG bytes to uint8 RGB, shape (height, width, 3).
 
-    An EXIF orientation is not applied: a cell has no up side. Transparent pixels are refused: a
-    viewer shows another picture than the network would see.
+    The EXIF orientation is ignored, since cells have none. Transparent pixels are refused, because
+    people would see another image than the network.
 
     Raises:
-        ImageError: not an image, not whole, or beyond `limits`.
+        ImageError: not an image, not complete, or beyond `limits`.
     """
     header = read_header(content)
     _check_dimensions(header, limits)
-    # One large image at a time, so that the memory of all workers together stays bounded.
+    # Only one large image at a time, to bound the memory of all workers together.
     is_large = header.height * header.width > _LARGE_PX
     with _decoding_large if is_large else nullcontext():
         pixels = _decode_jpeg(content) if header.format == "jpeg" else _decode_png(content, header)
@@ -156,18 +157,18 @@ def decode_image(content: bytes, limits: ImageLimits) -> NDArray[np.uint8]:
 
 
 def _decode_jpeg(content: bytes) -> NDArray[np.uint8]:
-    # OpenCV decodes a JPEG whose middle is missing to a picture with a grey part and no error;
-    # libjpeg-turbo behind simplejpeg gives the same pixels and refuses on every warning. What it
-    # has no way for, such as a sampling of 4x2, OpenCV would decode, but nobody could say whether
-    # all of it was there.
+    # OpenCV decodes a JPEG whose middle is missing without an error, to an image with a grey part.
+    # simplejpeg (libjpeg-turbo) gives the same pixels, but can refuse on every warning. Images that
+    # only OpenCV decodes, such as those with 4x2 sampling, are refused: nothing would show whether
+    # their data are complete.
     try:
         return np.asarray(simplejpeg.decode_jpeg(content, colorspace="RGB", strict=True), np.uint8)
     except ValueError as error:
-        if (usual := usual_jpeg(content)) != content:
-            return _decode_jpeg(usual)
+        if (corrected := corrected_jpeg(content)) != content:
+            return _decode_jpeg(corrected)
         if "premature end" in str(error).lower():
             raise ImageError(RejectReason.TRUNCATED, "compressed data are missing") from error
-        if _NO_WAY.search(str(error)):
+        if _UNSUPPORTED.search(str(error)):
             message = (
                 f"JPEG sampling {jpeg_sampling(content)} is not read ({error}); export with 4:4:4, "
                 "4:2:2 or 4:2:0"
@@ -204,7 +205,7 @@ def _read_open_file(descriptor: int, limits: ImageLimits) -> tuple[bytes, int]:
             RejectReason.TOO_LARGE, f"{status.st_size} bytes, at most {limits.max_bytes} are read"
         )
     with os.fdopen(os.dup(descriptor), "rb") as stream:
-        # One byte more than allowed shows a file that grows while it is read.
+        # One byte more than allowed reveals a file that grows while it is read.
         content = stream.read(limits.max_bytes + 1)
     if len(content) > limits.max_bytes:
         raise ImageError(RejectReason.TOO_LARGE, f"more than {limits.max_bytes} bytes")

@@ -1,1 +1,1 @@
-"""Which files below a folder are images that can be read, and what is left out."""
+"""Finds the images below a folder, and counts the files that are skipped."""

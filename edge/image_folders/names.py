@@ -1,4 +1,4 @@
-"""Names of image files, and of what systems leave beside them."""
+"""Suffixes of image files, and names of files and folders that systems create beside them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Final
 
 # Suffixes of JPEG and PNG files.
 READ_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".png"})
-# Of files that show an image in a form that is not read.
+# Suffixes of image formats that are not read.
 UNREAD_SUFFIXES: Final = frozenset(
     {".bmp", ".dib", ".tif", ".tiff", ".gif", ".webp", ".jp2", ".j2k", ".jpx", ".jxl", ".jxr"}
     | {".heic", ".heif", ".avif", ".dcm", ".dicom", ".psd", ".svg", ".raw", ".dng", ".ppm"}
     | {".svs", ".ndpi", ".scn", ".mrxs", ".czi", ".lif", ".vsi", ".bif"}
 )
-# Folders and files in which file servers and computers keep copies, thumbnails and notes of
-# their own; shell patterns, in any case. What begins with a dot is left out anyhow.
+# Folders and files that servers and operating systems create for copies, thumbnails and settings:
+# shell patterns, compared without case. Names that begin with a dot are skipped in any case.
 SYSTEM_NAMES: Final = (
     # Synology, QNAP, Asustor, NetApp, Buffalo, Netgear, Thecus
     *("@eaDir", "@tmp", "@sharebin", "@sharesnap", "@SynoDrive*", "@img_bkp_cache"),
@@ -28,7 +28,7 @@ SYSTEM_NAMES: Final = (
     # macOS and Linux; netatalk 2 writes the dot of a hidden name as `:2e`
     *("__MACOSX", "Network Trash Folder", "Temporary Items", "TheVolumeSettingsFolder"),
     *("TheFindByContentFolder", ":2e*", "lost+found"),
-    # GoodSync: the versions that it replaced
+    # GoodSync: old versions of files
     "_gsdata_",
 )
 _PLAIN_NAMES: Final = frozenset(n.lower() for n in SYSTEM_NAMES if not set(n) & set("*?["))

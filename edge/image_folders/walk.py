@@ -1,4 +1,4 @@
-"""All images below a folder, its links followed, and a count of everything else."""
+"""Finds all images below a folder, follows links, and counts the files that it skips."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHOWN_SUFFIXES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class FoundImage:
-    """An image file: its path below the folder as it was given, and where its bytes lie."""
+    """An image file: its path below the given folder, and its real path without links."""
 
     path: Path
     real: str
@@ -27,7 +27,10 @@ class FoundImage:
 
 @dataclass(slots=True)
 class LeftOut:
-    """How much of a folder is not taken, by kind; unread images and other files by suffix."""
+    """Counts of skipped entries: unread formats and other files by suffix; hidden files; links.
+
+    `returning` counts links to a folder above them, `repeated` links to images already found.
+    """
 
     unread: Counter[str] = field(default_factory=Counter)
     others: Counter[str] = field(default_factory=Counter)
@@ -36,7 +39,7 @@ class LeftOut:
     repeated: int = 0
 
     def add(self, other: LeftOut) -> None:
-        """Count what another folder leaves out, too."""
+        """Add the counts of another folder."""
         self.unread += other.unread
         self.others += other.others
         self.hidden += other.hidden
@@ -68,10 +71,10 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class FoundImages:
-    """The images below a folder, in the order of their paths, and what else it holds.
+    """The images below a folder, in the order of their paths, and the skipped entries.
 
-    Within each entry of the folder, such as the folder of a class, an image that several links lead
-    to is there once; it may be there again below another entry.
+    An image with several links to it is listed once per top-level entry of the folder, such as the
+    folder of a class.
     """
 
     images: tuple[FoundImage, ...]
@@ -84,11 +87,11 @@ class FoundImages:
 
 
 def find_images(folder: Path) -> FoundImages:
-    """Every JPEG and PNG below a folder, by its name; links to files and folders are followed.
+    """Every file with a JPEG or PNG suffix below a folder; links are followed.
 
     Raises:
-        ConfigError: no folder, one that cannot be read, a link that leads nowhere, or a pipe or
-            device under the name of an image.
+        ConfigError: not a folder, not readable, a broken link, or a pipe or device with an image's
+            suffix.
     """
     with readable(folder):
         if not folder.is_dir():
@@ -97,15 +100,15 @@ def find_images(folder: Path) -> FoundImages:
 
 
 def require_target(path: Path) -> None:
-    """Refuse a link whose target is gone: what it stood for would be missing without a word.
+    """Refuse a broken link, because its images would be missing without a message.
 
     Raises:
         ConfigError: naming the link and its target.
     """
     if path.is_symlink() and not path.exists():
         raise ConfigError(
-            f"{path} is a link that leads nowhere ({path.readlink()}). Copy what it stood for, or "
-            "remove it."
+            f"{path} is a broken link: its target {path.readlink()} does not exist. Copy the "
+            "target here, or remove the link."
         )
 
 
@@ -116,14 +119,14 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ConfigError(
-            f"{path} cannot be read ({error.strerror}). Give your account the right to read it, "
-            "or copy it anew."
+            f"{path} cannot be read ({error.strerror}). Give your account permission to read it, "
+            "or copy it again."
         ) from error
 
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """A folder to be read; `entry` is the name in the root below which it lies, or empty."""
+    """A folder to read; `entry` is the top-level entry that it is below, empty for the root."""
 
     path: Path
     real: str
@@ -131,10 +134,9 @@ class _Folder:
 
 
 class _Walk:
-    """Reads folders first and what links lead to after them.
+    """Reads real folders first, then the targets of links.
 
-    So of a folder and a link to it the folder's own path is taken, and no circle of links is
-    walked twice.
+    So a folder that also has a link to it is listed under its own path, and cycles end.
     """
 
     def __init__(self, root: Path) -> None:

@@ -1,1 +1,1 @@
-"""This machine and this installation: child processes, the kernel, installed commands."""
+"""Child processes, Linux system calls, and how this package is installed."""

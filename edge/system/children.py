@@ -1,7 +1,7 @@
-"""Child processes that end when their parent does, however that ends.
+"""Child processes that end when their parent does, even if the parent is killed.
 
-A parent that is killed cannot end them itself, so the kernel does: the parent passes
-`with_this_parent` as their environment, and they call `end_with_parent` before anything else.
+The kernel sends them a signal. For that the parent starts them with the environment of
+`with_this_parent`, and they first call `end_with_parent`.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ _PARENT: Final = "MICROSCOPE_EDGE_PARENT"
 
 
 def with_this_parent(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of a child that shall end with this process.
+    """The environment for a child that must end with this process.
 
-    It ends with the thread that starts it, which therefore waits for it.
+    The kernel ends it with the thread that started it, so that thread must wait for it.
     """
     return {**environment, _PARENT: str(os.getpid())}
 
 
 def end_with_parent(how: signal.Signals = signal.SIGKILL) -> None:
-    """Be sent this signal when the parent ends, where the parent asked for it."""
-    # Not handed on: a child of this process has another parent.
+    """Have the kernel send this signal when the parent ends, if the parent asked for it."""
+    # Removed from the environment: for children of this process it would be wrong.
     parent = os.environ.pop(_PARENT, "")
     if not parent:
         return
     signal_at_end_of_parent(how)
     if os.getppid() != int(parent):
-        # It ended before the kernel knew.
+        # The parent ended before the call.
         os.kill(os.getpid(), how)

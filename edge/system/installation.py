@@ -1,4 +1,4 @@
-"""How this package was installed, for advice that names a command which works here."""
+"""Finds how this package was installed, so that advice can name a command that works here."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _NAME: Final = "microscope-edge"
 def install_command(extra: str) -> str:
     """The command that adds an extra, such as `pip install '/srv/checkout[convert]'`.
 
-    No index has this package: it is installed from a checkout or from a wheel's file.
+    This package is on no package index: it is installed from a checkout or a wheel file.
     """
     return f"pip install '{_source() or 'CHECKOUT-OR-WHEEL'}[{extra}]'"
 
 
 def _source() -> str | None:
-    """The checkout or wheel that this package is from, while that is still there."""
+    """The checkout or wheel that this package was installed from; None if it is gone."""
     checkout = Path(__file__).parents[2]
     if (checkout / "pyproject.toml").is_file():
         return str(checkout)
     with suppress(PackageNotFoundError, ValueError, KeyError):
-        # PEP 610: what pip was told to install.
+        # PEP 610: pip records the source in direct_url.json.
         record = json.loads(distribution(_NAME).read_text("direct_url.json") or "{}")
         path = Path(unquote(urlsplit(record["url"]).path))
         if path.exists():

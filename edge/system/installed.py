@@ -1,4 +1,4 @@
-"""This installation's own commands, for the demonstration and the benchmark to start."""
+"""Paths of this installation's commands, which the demonstration and the benchmark start."""
 
 from __future__ import annotations
 

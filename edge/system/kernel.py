@@ -1,4 +1,4 @@
-"""Calls of the Linux kernel that Python has no function for."""
+"""Linux system calls that Python has no function for."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def signal_at_end_of_parent(number: int) -> None:
 
 
 def forbid_new_privileges() -> None:
-    """No program that this process starts gets more rights; filters need it without root."""
+    """Deny new privileges to this process and its children; seccomp filters require this."""
     prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def _word(argument: Any) -> Any:
-    # Without its width an int is passed in 32 bits.
+    # ctypes passes a plain int in 32 bits.
     return ctypes.c_long(argument) if isinstance(argument, int) else argument
 
 

@@ -1,1 +1,1 @@
-"""Words for people: numbers of things, how far a step is, and text that a terminal may show."""
+"""Formats counts and progress, and makes text safe to print."""

@@ -1,20 +1,19 @@
-"""Text of strangers, such as a file's name, as a terminal or a log may show it."""
+"""Makes untrusted text, such as a file's name, safe for a terminal and a log."""
 
 from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    r"""One line of text with what is not printable as escapes.
+    r"""One line of text in which characters that are not printable are escaped, such as `\x1b`.
 
-    Control characters, which can move a terminal's cursor or hide what was written, appear as
-    `\x1b` and the like, and so do bytes of a file name that are not UTF-8, which Python holds as
-    lone surrogates (PEP 383).
+    Control characters could move a terminal's cursor or hide text. Bytes of a file name that are
+    not UTF-8, which Python represents as lone surrogates (PEP 383), are escaped too.
     """
     return "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
 def printable_lines(text: str) -> str:
-    """Text of several lines, each as `printable` gives it."""
+    """Text of several lines, each made `printable`."""
     return "\n".join(map(printable, text.split("\n")))
 
 

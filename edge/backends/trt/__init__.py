@@ -1,1 +1,1 @@
-"""TensorRT: engines built, kept, chosen and served on an NVIDIA GPU."""
+"""TensorRT: builds, stores, chooses and runs engines on an NVIDIA GPU."""

@@ -1,7 +1,7 @@
-"""Build an engine plan from a bundle's TensorRT graph: on this GPU, or for others elsewhere.
+"""Builds an engine plan from a bundle's TensorRT graph: for this GPU, or for other machines'.
 
-What runs in which precision is written in the graph (Q/DQ pairs, FP16 tensors) and is kept by
-TensorRT 10 and later. TensorRT 8 is told which precisions it may choose.
+The graph itself says what runs in which precision (Q/DQ pairs, FP16 tensors); TensorRT 10 and
+later keep to it. TensorRT 8 chooses itself, among the precisions that its flags allow.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ from edge.backends.trt.timing import build_with_timings
 from edge.errors import BackendError, BundleError
 from edge.text.progress import OnProgress
 
-# Tactics are timed for this many images: a worker of the daemon takes as many from a backlog.
+# TensorRT picks the kernels that are fastest at this batch size: the daemon's workers label as many
+# images at once when there is a backlog.
 OPTIMUM_BATCH: Final = 16
 MAX_BATCH: Final = 64
-# Convolutions of a cell classifier need some ten MB; this leaves a small GPU room for others.
+# The convolutions of a cell classifier need about 10 MB; the limit leaves memory to other programs.
 WORKSPACE_BYTES: Final = 1 << 30
-# The kernels of TensorRT's own. Those of cuBLAS and cuDNN are off by default from 8.6 on by its
-# release notes, on by the text of the 8.6.1 bindings, and gone in 11. Named here, a plan does not
-# depend on libraries that another machine may lack.
+# TensorRT's own kernels only, so that a plan does not need cuBLAS or cuDNN, which another machine
+# may lack. They are named because the defaults are unclear: the release notes of 8.6 say that
+# cuBLAS and cuDNN are off, the bindings of 8.6.1 say that they are on.
 TACTIC_SOURCES: Final = ("EDGE_MASK_CONVOLUTIONS", "JIT_CONVOLUTIONS")
 
 UNTRIED_NOTE: Final = "built without a GPU: it was never run and its speed is not known"
@@ -48,17 +49,17 @@ class BuildOptions:
     """What to build.
 
     Attributes:
-        targets: compute capabilities of other machines, such as `8.6` (TensorRT for RTX alone);
-            none: for the GPU of this machine.
-        portability: one of `plan.PORTABILITIES`; more GPUs run a plan with fewer of the kernels
-            that are best on one (TensorRT alone).
-        version_compatible: newer TensorRT of the same major version runs the plan too; it grows
-            by a copy of the lean runtime.
-        timing_cache: file that keeps what was timed, so that the next build is faster.
-        level: how hard the library searches for fast kernels, 0 to 5; None: its own default.
-        allows_fp16: whether a layer of an INT8 engine that is not quantized may run in FP16
-            (TensorRT 8 alone; a newer one takes the graph's types).
-        tactic_sources: where kernels come from (TensorRT 8 alone).
+        targets: compute capabilities of other machines, such as `8.6` (TensorRT for RTX only);
+            empty for the GPU of this machine.
+        portability: one of `plan.PORTABILITIES`. A plan for more GPUs may use fewer of the
+            kernels that are fast on one of them (TensorRT only).
+        version_compatible: newer TensorRT of the same major version can run the plan too; the
+            plan then contains a copy of the lean runtime.
+        timing_cache: file with kernel timings of earlier builds; makes the next build faster.
+        level: how long the library searches for fast kernels, 0 to 5; None for its default.
+        allows_fp16: whether layers of an INT8 engine that are not quantized may run in FP16
+            (TensorRT 8 only; newer ones follow the graph).
+        tactic_sources: the libraries that kernels may come from (TensorRT 8 only).
     """
 
     precision: str
@@ -76,7 +77,8 @@ class BuildOptions:
 class Plan:
     """A serialised engine and how it was built.
 
-    `graph` is its file in the bundle, or that of the graph it was built from; empty elsewhere.
+    `graph` is the plan's file in the bundle, or the file of the graph that it was built from here;
+    empty if neither is in a bundle.
     """
 
     content: bytes
@@ -95,12 +97,12 @@ def build_plan(
 
     Args:
         graph: ONNX, uint8 images (batch, height, width, 3) in, logits (batch, classes) out.
-        machine: the GPU that it is built on, None where there is none.
-        on_progress: called with (step, done, total), from the library's threads too.
+        machine: the machine that builds; None if it has no GPU.
+        on_progress: called with (step, done, total), also from threads of the library.
 
     Raises:
         BundleError: the library cannot read the graph.
-        BackendError: it cannot build it, or not for this target; with its own reason.
+        BackendError: the library cannot build it, or not for this target; with its reason.
     """
     _require_options(library, options)
     start = time.monotonic()
@@ -114,7 +116,7 @@ def build_plan(
     if monitor is not None:
         config.progress_monitor = monitor
     messages.clear()
-    # TensorRT for RTX times nothing when it builds.
+    # TensorRT for RTX times no kernels during a build.
     timings = None if library.is_rtx else options.timing_cache
     content = build_with_timings(builder, network, config, timings)
     if monitor is not None and monitor.interrupted:
@@ -127,7 +129,7 @@ def build_plan(
 
 
 def _require_options(library: Library, options: BuildOptions) -> None:
-    """Refuse what the library does not do, before anything is built."""
+    """Refuse options that the library does not support, before anything is built."""
     if not library.is_rtx and options.targets:
         raise BackendError(
             f"{library} builds for the GPU of this machine alone. For other machines name "
@@ -144,7 +146,7 @@ def _require_options(library: Library, options: BuildOptions) -> None:
 def _builder(library: Library, messages: Messages) -> Any:
     try:
         builder = library.module.Builder(messages.logger)
-    # The bindings raise TypeError where the library's factory returns nothing.
+    # The bindings raise TypeError if the library returns no builder.
     except (TypeError, RuntimeError) as error:
         raise BackendError(
             f"{library} cannot start its builder ({messages.reason()}). It needs an NVIDIA GPU "
@@ -157,7 +159,7 @@ def _parse(library: Library, builder: Any, messages: Messages, graph: bytes) -> 
     trt = library.module
     flags = trt.NetworkDefinitionCreationFlag
     wanted = ("EXPLICIT_BATCH",) if library.is_weakly_typed else ("STRONGLY_TYPED",)
-    # TensorRT 10 and 11 know no other kind of batch, and 11 no other kind of typing.
+    # Newer versions lack the flags of modes that have become the only ones.
     bits = sum(1 << int(getattr(flags, name)) for name in wanted if hasattr(flags, name))
     network = builder.create_network(bits)
     parser = trt.OnnxParser(network, messages.logger)
@@ -189,7 +191,7 @@ def _configure(library: Library, config: Any, options: BuildOptions) -> tuple[st
         config.builder_optimization_level = options.level
     flags: list[str] = []
     if library.is_weakly_typed:
-        # A plan of TensorRT 8 for INT8 may fall back to FP16 where that is faster.
+        # TensorRT 8 may run layers of an INT8 plan in FP16 if that is faster.
         flags += ["FP16"] if options.allows_fp16 else []
         flags += ["INT8"] if options.precision == "int8" else []
     if options.version_compatible:
@@ -202,8 +204,8 @@ def _configure(library: Library, config: Any, options: BuildOptions) -> tuple[st
 
 
 def _configure_version_8(trt: Any, config: Any, sources: tuple[str, ...]) -> tuple[str, ...]:
-    """What TensorRT 10 does by itself; returns the names of the tactic sources."""
-    # Without it version 8 gives its one optimization profile to the first context alone.
+    """Set what is default in TensorRT 10; returns the names of the tactic sources."""
+    # Without this, version 8 lets only the first context use the optimization profile.
     config.set_preview_feature(trt.PreviewFeature.PROFILE_SHARING_0806, True)  # noqa: FBT003 - the library's own signature
     config.set_tactic_sources(sum(1 << int(getattr(trt.TacticSource, name)) for name in sources))
     return sources

@@ -1,6 +1,6 @@
-"""The GPU's memory, stream and graphs, through pycuda.
+"""The GPU's memory, stream and CUDA graphs, through pycuda.
 
-pycuda has no CUDA graphs; those few calls go to the driver itself.
+pycuda has no CUDA graphs, so those calls go directly to the driver.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from edge.backends.trt.gpu import check, cuda_driver
 from edge.errors import BackendError, DeviceError
 from edge.system.installation import install_command
 
-# CUstreamCaptureMode (cuda.h): other threads may go on using the driver during a capture.
+# CUstreamCaptureMode (cuda.h): other threads may use the driver during a capture.
 _CAPTURE_THREAD_LOCAL: Final = 1
 
 
@@ -30,11 +30,11 @@ class Buffer:
 
     @property
     def address(self) -> int:
-        """Of the device memory."""
+        """The address of the device memory."""
         return int(self.device)
 
     def free(self) -> None:
-        """Free both. The host array must not be used any more."""
+        """Free both. The host array must not be used afterwards."""
         self.device.free()
         self.host.base.free()  # type: ignore[union-attr]
 
@@ -42,8 +42,8 @@ class Buffer:
 class Device:
     """The first GPU: its primary context and one stream.
 
-    Everything but `close` needs the context to be current: call it in a `with device.current()`
-    block. One thread at a time.
+    Call all methods except `close` in a `with device.current()` block, which makes the context
+    current. One thread at a time.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Device:
         self._pycuda = pycuda
         try:
             pycuda.init()
-            # The primary context is the one that TensorRT uses too.
+            # The primary context, because TensorRT uses it as well.
             self._context: Any = pycuda.Device(0).retain_primary_context()
         except pycuda.Error as error:
             raise BackendError(f"the GPU cannot be used: {_text(error)}.") from error
@@ -70,7 +70,7 @@ class Device:
         """Make the context current in the calling thread.
 
         Raises:
-            DeviceError: the GPU failed in the block, or before and is only noticed now.
+            DeviceError: the GPU failed in the block, or failed before and reports it only now.
         """
         pycuda = self._pycuda
         try:
@@ -86,7 +86,7 @@ class Device:
 
     @property
     def stream(self) -> int:
-        """The stream's handle, as TensorRT takes it."""
+        """The stream's handle, for TensorRT."""
         return int(self._stream.handle)
 
     def buffer(self, shape: tuple[int, ...], dtype: DTypeLike) -> Buffer:
@@ -99,7 +99,7 @@ class Device:
             raise
 
     def allocate(self, size_bytes: int) -> Any:
-        """Device memory; `int()` of it is its address, `free()` gives it back."""
+        """Allocate device memory. `int()` of the result is its address, `free()` releases it."""
         return self._pycuda.mem_alloc(size_bytes)
 
     def copy_in(self, buffer: Buffer, count: int) -> None:
@@ -115,7 +115,7 @@ class Device:
         self._stream.synchronize()
 
     def capture(self, queue: Callable[[], None]) -> Graph:
-        """What `queue` puts into the stream, as one graph; nothing runs yet.
+        """Record the work that `queue` puts into the stream as one graph, without running it.
 
         Raises:
             BackendError: something in it cannot be captured.
@@ -126,7 +126,7 @@ class Device:
         try:
             queue()
         finally:
-            # An unfinished capture would poison the stream.
+            # A stream with an unfinished capture cannot be used.
             status = driver.cuStreamEndCapture(stream, ctypes.byref(captured))
         check(status, "cuStreamEndCapture")
         executable = ctypes.c_void_p()
@@ -158,12 +158,12 @@ class Device:
         return int(total - free)
 
     def close(self) -> None:
-        """Give the context back. What was allocated must be freed before; may be called twice."""
+        """Release the context. Free all memory before; may be called twice."""
         if self._context is None:
             return
-        # After a fault of the GPU the driver refuses this too, and the memory is gone anyway.
+        # After a GPU failure the driver refuses this too; the memory is lost in any case.
         with suppress(self._pycuda.Error):
-            # pycuda detaches a context that is current, in any other state it keeps it silently.
+            # pycuda detaches only a current context; otherwise it does nothing, without an error.
             self._context.push()
             self._stream = None
             self._context.detach()
@@ -177,7 +177,7 @@ class Graph:
     executable: ctypes.c_void_p
 
     def close(self) -> None:
-        """Free it. The driver's answer does not matter: there is nothing else to be done."""
+        """Free it. The driver's status is ignored: nothing could be done about an error."""
         cuda_driver().cuGraphExecDestroy(self.executable)
 
 

@@ -1,4 +1,4 @@
-"""A plan on the GPU: runtime, engine, execution contexts, memory and CUDA graphs."""
+"""A plan loaded onto the GPU: runtime, engine, execution contexts, memory and CUDA graphs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from edge.files import atomic
 
 
 class LoadedEngine:
-    """What stands on the GPU. `load` once, `unload` once, whatever `load` came to.
+    """A plan on the GPU. Call `load` once and `unload` once, even if `load` failed.
 
-    All methods but `unload` need the device's context to be current, one thread at a time.
-    `graphs` is empty where the engine cannot be captured, or captures its graphs itself.
+    All methods except `unload` need the device's context to be current. One thread at a time.
+    `graphs` is empty if the engine cannot be captured or captures its CUDA graphs itself.
     """
 
     # Page-locked and device memory of one tensor each, for the largest batch.
@@ -40,10 +40,10 @@ class LoadedEngine:
         self._buffers: list[Buffer] = []
 
     def load(self, plan: Plan, sizes: tuple[int, ...], runtime_cache: Path | None) -> None:
-        """Load a plan and make each batch size ready.
+        """Load a plan and prepare each batch size.
 
         Raises:
-            PlanError: the library does not take the plan, or it is none for images and logits.
+            PlanError: the library refuses the plan, or it has not one input and one output.
             DeviceError: the GPU failed.
         """
         self._deserialise(plan)
@@ -51,13 +51,13 @@ class LoadedEngine:
         self.images = self._buffer(self.input_name, plan.record.max_batch, np.uint8)
         self.logits = self._buffer(self._output_name, plan.record.max_batch, np.float32)
         if self.library.is_rtx:
-            # It captures graphs for every shape itself.
+            # TensorRT for RTX captures a CUDA graph for every shape itself.
             context, self.runtime_cache = open_context(self.library, self.engine, runtime_cache)
             self._contexts = dict.fromkeys(sizes, context)
         else:
             self._open_contexts(sizes)
         for size in sizes:
-            # The first run compiles kernels and allocates, which no capture may hold.
+            # The first run compiles kernels and allocates memory; neither may happen in a capture.
             self._run_first(size)
         if not self.library.is_rtx:
             self._capture(sizes)
@@ -67,7 +67,7 @@ class LoadedEngine:
 
         Raises:
             DeviceError: the GPU failed.
-            PlanError: the engine does not take a batch of this size.
+            PlanError: the engine refuses a batch of this size.
         """
         context = self._contexts[size]
         shape = (size, *self.images.host.shape[1:])
@@ -84,7 +84,7 @@ class LoadedEngine:
         self.device.copy_out(self.logits, size)
 
     def unload(self) -> None:
-        """Free in the order that the libraries want: graphs, contexts, engine, memory, device."""
+        """Free in the order that the libraries need: graphs, contexts, engine, memory, device."""
         try:
             with self.device.current():
                 for graph in self.graphs.values():
@@ -96,7 +96,7 @@ class LoadedEngine:
                 if self._workspace is not None:
                     self._workspace.free()
         except DeviceError:
-            # A GPU that failed refuses to free; the driver does it when the process ends.
+            # A failed GPU refuses to free; the driver does it when the process ends.
             pass
         finally:
             self.device.close()
@@ -105,7 +105,7 @@ class LoadedEngine:
         try:
             self.queue(size)
         except DeviceError as error:
-            # Where the GPU itself failed, this fails too; where it is well, the plan is at fault.
+            # If the GPU itself failed, this raises DeviceError; otherwise the plan is at fault.
             self.device.synchronise()
             raise PlanError(f"the engine does not run: {self.messages.reason()}") from error
         self.device.synchronise()
@@ -114,7 +114,7 @@ class LoadedEngine:
         self.runtime = self.library.module.Runtime(self.messages.logger)
         _require_validity(self.library, self.runtime, plan)
         if plan.record.version_compatible:
-            # Such a plan brings its own runtime. Its hash was checked.
+            # Such a plan contains a runtime, which is code. The plan's hash was checked.
             self.runtime.engine_host_code_allowed = True
         self.engine = self.runtime.deserialize_cuda_engine(plan.content)
         if self.engine is None:
@@ -138,13 +138,13 @@ class LoadedEngine:
         return self._buffers[-1]
 
     def _open_contexts(self, sizes: tuple[int, ...]) -> None:
-        """A context for each batch size, since a captured one must not change its shape.
+        """One context per batch size, because a captured one must not change its shape.
 
-        They never run at once and share one workspace.
+        They never run at the same time, so they share one workspace.
         """
         trt, engine = self.library.module, self.engine
         is_old = self.library.is_weakly_typed
-        # Version 8 knows the plain names alone, 11 the others.
+        # Version 8 has only the names without `_v2`, version 11 only those with it.
         size_bytes = engine.device_memory_size if is_old else engine.device_memory_size_v2
         self._workspace = self.device.allocate(max(int(size_bytes), 1))
         for size in sizes:
@@ -162,7 +162,7 @@ class LoadedEngine:
             self._contexts[size] = context
 
     def _capture(self, sizes: tuple[int, ...]) -> None:
-        """Capture each batch size; an engine that cannot be captured runs without."""
+        """Capture each batch size; an engine that cannot be captured runs without CUDA graphs."""
         try:
             for size in sizes:
                 self.graphs[size] = self.device.capture(lambda n=size: self.queue(n))  # type: ignore[misc]
@@ -175,14 +175,14 @@ class LoadedEngine:
 
 
 def open_context(library: Library, engine: Any, runtime_cache: Path | None) -> tuple[Any, Any]:
-    """A context with memory of its own; of TensorRT for RTX also the cache of its kernels."""
+    """A context with its own memory; for TensorRT for RTX also the cache of its kernels."""
     if not library.is_rtx:
         return engine.create_execution_context(), None
     module = library.module
     config = engine.create_runtime_config()
-    # It captures its graphs itself; a capture from outside needs an engine built for that.
+    # The library captures CUDA graphs itself; others may capture only engines built for that.
     config.cuda_graph_strategy = module.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
-    # Compile before the first patient's image, not beside it.
+    # Compile kernels now, so that the first image need not wait for that.
     strategies = module.DynamicShapesKernelSpecializationStrategy
     config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER
     cache = config.create_runtime_cache()
@@ -192,10 +192,10 @@ def open_context(library: Library, engine: Any, runtime_cache: Path | None) -> t
         content = b""
     if content:
         try:
-            # False: of another driver or version. It is filled anew.
+            # Returns False for a cache of another driver or version, and fills it from scratch.
             cache.deserialize(content)
         except (RuntimeError, ValueError, TypeError):
-            # Damaged; what was read of it is not used.
+            # Damaged: start with an empty cache.
             cache = config.create_runtime_cache()
     config.set_runtime_cache(cache)
     context = engine.create_execution_context(config)
@@ -205,7 +205,7 @@ def open_context(library: Library, engine: Any, runtime_cache: Path | None) -> t
 
 
 def keep_runtime_cache(cache: Any, path: Path) -> None:
-    """Write the kernels that TensorRT for RTX has compiled, where they are new."""
+    """Write the kernels that TensorRT for RTX has compiled, if they have changed."""
     if cache is None:
         return
     content = bytes(cache.serialize())
@@ -221,7 +221,7 @@ def keep_runtime_cache(cache: Any, path: Path) -> None:
 
 
 def _require_validity(library: Library, runtime: Any, plan: Plan) -> None:
-    """TensorRT for RTX tells before loading whether a plan fits."""
+    """Refuse a plan that does not fit. Only TensorRT for RTX can say so before it is loaded."""
     if not hasattr(runtime, "get_engine_validity"):
         return
     validity, diagnostics = runtime.get_engine_validity(plan.content)

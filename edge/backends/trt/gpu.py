@@ -1,4 +1,4 @@
-"""Which NVIDIA GPU this machine has, asked of the driver itself, so that no package is needed."""
+"""Finds this machine's NVIDIA GPU by calls to the driver; needs no Python package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from edge.errors import BackendError
 
 _DRIVER_LIBRARY: Final = "libcuda.so.1"
 _MAPPED_FILES: Final = Path("/proc/self/maps")
-# The driver's library bears its release; on a Jetson it is libcuda.so.1.1, which is none.
+# The driver's library has the release in its file name. On a Jetson it is libcuda.so.1.1, which is
+# no release.
 _RELEASE: Final = re.compile(r"/libcuda\.so\.(\d{3,}\.\d+(?:\.\d+)?)$", re.MULTILINE)
 # CUdevice_attribute values of the driver's interface (cuda.h).
 _CAPABILITY_MAJOR: Final = 75
@@ -23,7 +24,7 @@ _ADVICE: Final = "Check nvidia-smi, or use backend onnxruntime."
 
 
 def has_driver() -> bool:
-    """Whether the driver's library is there. Asks no GPU, which might hang."""
+    """Whether the driver's library is there. Does not access the GPU, which might hang."""
     try:
         ctypes.CDLL(_DRIVER_LIBRARY)
     except OSError:
@@ -53,7 +54,7 @@ def cuda_driver() -> ctypes.CDLL:
 
 
 def find_machine() -> Machine:
-    """The first GPU; CUDA_VISIBLE_DEVICES says which one that is.
+    """Facts about the first GPU; CUDA_VISIBLE_DEVICES can change which one is first.
 
     Raises:
         BackendError: there is none.
@@ -73,10 +74,10 @@ def find_machine() -> Machine:
 
 
 def check(status: int, step: str) -> None:
-    """Raise where a call of the driver failed.
+    """Raise if a call of the driver failed.
 
     Raises:
-        BackendError: with the driver's own name of the error.
+        BackendError: with the driver's name of the error.
     """
     _check(cuda_driver(), status, step)
 
@@ -98,9 +99,9 @@ def _attribute(driver: ctypes.CDLL, which: int, device: ctypes.c_int) -> int:
 
 
 def _driver_release(driver: ctypes.CDLL) -> str:
-    """The driver's release, such as 550.54.14; on a Jetson the CUDA version that it offers."""
-    # /proc/driver/nvidia/version says it too, but not to the hardened service (`ProcSubset=pid`),
-    # which would then build an engine of its own beside that of the commands.
+    """The driver's release, such as 550.54.14; on a Jetson its CUDA version."""
+    # /proc/driver/nvidia/version has it too, but is hidden from the hardened service
+    # (`ProcSubset=pid`). With another release there, service and commands would not share engines.
     if found := _RELEASE.search(_MAPPED_FILES.read_text(errors="replace")):
         return found[1]
     version = ctypes.c_int()

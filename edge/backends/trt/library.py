@@ -1,7 +1,7 @@
 """NVIDIA's two libraries: TensorRT, and TensorRT for RTX, which builds without a GPU.
 
-Their Python interfaces are the same but for a few names, so that everything else here takes
-either of them as a `Library`.
+Their Python interfaces differ in a few names only, so all other code here works with either of
+them as a `Library`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ TENSORRT: Final = "tensorrt"
 TENSORRT_RTX: Final = "tensorrt-rtx"
 LIBRARIES: Final = (TENSORRT, TENSORRT_RTX)
 
-# `tensorrt_bindings` alone is what a machine has whose libraries came another way.
+# A machine whose TensorRT libraries were installed without pip may have only `tensorrt_bindings`.
 _MODULES: Final = {TENSORRT: ("tensorrt", "tensorrt_bindings"), TENSORRT_RTX: ("tensorrt_rtx",)}
 _EXTRAS: Final = {TENSORRT: "tensorrt", TENSORRT_RTX: "rtx"}
 # TensorRT 8.5 and older lack the tensor-address interface.
 _OLDEST: Final = {TENSORRT: (8, 6), TENSORRT_RTX: (1, 0)}
-# The last lines say what went wrong; a build may print thousands.
+# A build may log thousands of lines; only the last ones are kept.
 _KEPT_LINES: Final = 50
 
 
@@ -49,7 +49,7 @@ class Library:
 
     @property
     def is_weakly_typed(self) -> bool:
-        """TensorRT 8 chooses the precision of each layer itself, among those it is allowed."""
+        """Whether it chooses each layer's precision itself, among those allowed (TensorRT 8)."""
         return not self.is_rtx and self.major < 10
 
     def __str__(self) -> str:
@@ -69,7 +69,7 @@ def open_library(name: str) -> Library:
             version = str(module.__version__)
         except ModuleNotFoundError as error:
             problems.append(f"no module {error.name}")
-        # The packages load their libraries on import, each with other exceptions.
+        # The packages load native libraries on import, and raise various exceptions.
         except (ImportError, OSError, RuntimeError, AttributeError) as error:
             problems.append(" ".join(str(error).split())[:200])
         else:
@@ -91,9 +91,10 @@ def _supported(library: Library) -> Library:
 
 
 class Messages:
-    """What a library said since `clear`: the last errors. `logger` is what the library takes.
+    """The last errors that a library logged since `clear`. `logger` is passed to the library.
 
-    Several at once, as of a build beside an engine that serves, each hear all of it.
+    Several instances may exist, such as for a build and for a running engine; each receives all
+    errors of the library.
     """
 
     def __init__(self, library: Library) -> None:
@@ -102,30 +103,30 @@ class Messages:
         self.logger.listeners.add(self)
 
     def add(self, text: str) -> None:
-        """Keep what the library says."""
+        """Store an error that the library logs."""
         self._lines.append(" ".join(text.split()))
 
     def clear(self) -> None:
-        """Forget what was said before a step."""
+        """Drop the errors of earlier steps."""
         self._lines.clear()
 
     def reason(self) -> str:
-        """The first error since `clear`, which the later ones follow from."""
+        """The first error since `clear`; later ones are usually its consequences."""
         return self._lines[0] if self._lines else "the library gave no reason"
 
 
 @cache
 def _logger(module: Any) -> Any:
-    """The one logger of a library, which lives as long as the process.
+    """The only logger of a library; it is never freed.
 
-    A library goes on using the first logger that it was given, and its objects log while they are
-    destroyed. Where Python had freed that logger, TensorRT 8.6 ended the process.
+    A library keeps using the first logger that it was given, and its objects log while they are
+    destroyed. If Python has freed that logger, TensorRT 8.6 crashes the process.
     """
     severity = module.ILogger.Severity
     kept = (severity.INTERNAL_ERROR, severity.ERROR)
 
     class Logger(module.ILogger):  # type: ignore[misc]
-        # The library's own base class is only known here.
+        # Defined here because its base class is known only once the library is imported.
         def __init__(self) -> None:
             super().__init__()
             self.listeners: WeakSet[Messages] = WeakSet()

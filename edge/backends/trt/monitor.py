@@ -1,4 +1,4 @@
-"""The progress of an engine's build, as TensorRT tells it."""
+"""Passes on the progress that TensorRT reports while it builds an engine."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from edge.text.progress import OnProgress
 
 
 def build_monitor(library: Library, step: str, on_progress: OnProgress) -> Any:
-    """A progress monitor of the library's own kind, None in TensorRT 8, which has none."""
+    """A progress monitor for the library; None for TensorRT 8, which has no such interface."""
     base = getattr(library.module, "IProgressMonitor", None)
     if base is None:
         on_progress(step, 0, 1)
         return None
 
     class Monitor(base):  # type: ignore[misc,valid-type]
-        # The library's own base class is only known here. Its outermost phase tells the most.
+        # Defined here because its base class is known only once the library is imported. Only the
+        # outermost phases are reported: their steps cover the whole build.
         def __init__(self) -> None:
             super().__init__()
             self.interrupted = False
@@ -31,7 +32,7 @@ def build_monitor(library: Library, step: str, on_progress: OnProgress) -> Any:
                 try:
                     on_progress(step, min(done + 1, self._outermost[phase]), self._outermost[phase])
                 except KeyboardInterrupt:
-                    # No exception may cross the library; it ends the build where told to.
+                    # Exceptions must not pass through native code; False ends the build instead.
                     self.interrupted = True
             return not self.interrupted
 

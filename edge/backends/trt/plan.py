@@ -1,7 +1,7 @@
-"""What is known of an engine plan, and whether it fits a machine.
+"""The record of an engine plan, and whether the plan fits a machine.
 
-A plan is native code for one library version, GPU and operating system. TensorRT itself refuses
-some misfits only after it has begun to run the plan, so that all of them are checked first.
+A plan is native code for one library version, GPU and operating system. TensorRT refuses some
+unfit plans only after it has begun to run them, so everything is checked before.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ SAME_CAPABILITY: Final = "same-compute-capability"
 AMPERE_PLUS: Final = "ampere-plus"
 PORTABILITIES: Final = (SAME_GPU, SAME_CAPABILITY, AMPERE_PLUS)
 
-# Of a record, what is compared as text; and the most images that anybody ever gave at once.
+# The fields of a record that must be texts.
 _TEXTS: Final = ("library", "library_version", "precision", "os", "plan_sha256")
+# Larger values in a record are taken for damage.
 _LARGEST_BATCH: Final = 4096
 
 
@@ -44,19 +45,19 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class PlanRecord:
-    """How a plan was built. Kept beside it as JSON.
+    """How a plan was built; stored beside the plan as JSON.
 
     Attributes:
-        compute_capabilities: of the GPUs that it was built for.
+        compute_capabilities: those of the GPUs that it was built for.
         portability: one of `PORTABILITIES`.
         version_compatible: whether newer libraries of the same major version run it too.
-        gpu: the GPU on which it was built and timed, None where it was built without one.
+        gpu: the GPU on which it was built and timed; None if it was built without one.
         max_batch: the most images in one call.
-        graph_sha256: of the ONNX graph that it was built from.
-        layers: of the network before the library fused them.
-        quantize_layers: how many of them convert to INT8.
-        layer_precisions: how many layers of the finished engine give out which type; None where
-            the engine could not be inspected, for want of a GPU.
+        graph_sha256: hash of the ONNX graph that it was built from.
+        layers: number of layers before the library fused them.
+        quantize_layers: how many of these layers quantize to INT8.
+        layer_precisions: number of layers of the finished engine by output type; None if there
+            was no GPU on which the engine could be inspected.
     """
 
     library: str
@@ -88,7 +89,7 @@ class PlanRecord:
         """Read a record.
 
         Raises:
-            BundleError: it is none, or of another schema.
+            BundleError: it is no record, or of another schema, or damaged.
         """
         if not isinstance(values, dict) or values.get("schema") != SCHEMA:
             raise BundleError(f"a plan's record has no schema {SCHEMA}. Build the engine again.")
@@ -115,7 +116,7 @@ def this_os() -> str:
 
 
 def misfits(record: PlanRecord, machine: Machine, library: Library) -> list[str]:
-    """Why the plan cannot be used here; empty where it can."""
+    """The reasons why the plan cannot run here; empty if it can."""
     found = []
     if record.library != library.name:
         found.append(f"it is for {record.library}, not {library.name}")

@@ -1,7 +1,7 @@
-"""Plans that were built on this machine, kept between starts.
+"""Stores plans that were built on this machine, for later starts.
 
-A plan is native code. Only a folder that nobody else may write to is read, and a plan whose hash
-is not the recorded one is built again.
+A plan is native code. So the folder is read only if no other user may write to it, and a plan whose
+hash differs from its record is built again.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from edge.files import atomic
 from edge.files.strict_json import read_json
 from edge.text.progress import OnProgress
 
-# Raised when what is built from the same graph changes.
+# Part of the key. Increase it when the code builds another plan from the same graph.
 _FORMAT: Final = 3
-# Of a plan that did not work right after it was built here.
+# Marks a plan that failed right after it was built here.
 FAILED_NOTE: Final = "it did not work when it was new"
 
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """What decides which plan is needed.
+    """Everything that determines which plan is needed.
 
     Attributes:
-        graph: ONNX.
-        graph_name: its file in the bundle.
+        graph: the ONNX graph, serialised.
+        graph_name: the graph's file in the bundle.
     """
 
     library: Library
@@ -45,7 +45,7 @@ class PlanRequest:
 
     @property
     def key(self) -> str:
-        """SHA-256 over everything that decides what is built."""
+        """Hexadecimal key over everything that determines the plan: a SHA-256, cut to 32 digits."""
         library, machine, options = self.library, self.machine, self.options
         parts = [
             _FORMAT,
@@ -61,14 +61,14 @@ class PlanRequest:
 class PlanCache:
     """A folder of plans, one for each graph, library, GPU and driver.
 
-    `keeps` is False where nothing may be written.
+    If `keeps` is False, nothing is written.
     """
 
     folder: Path
     keeps: bool = True
 
     def find(self, request: PlanRequest) -> Plan | None:
-        """The plan that was built here before; None where there is none that may be used."""
+        """The stored plan; None if there is none, or none that may be used."""
         if not self.is_trusted():
             return None
         try:
@@ -85,15 +85,15 @@ class PlanCache:
     def build(
         self, request: PlanRequest, on_progress: OnProgress, *, keeps_timings: bool = True
     ) -> Plan:
-        """Build a plan and keep it in place of an earlier one.
+        """Build a plan and store it in place of an earlier one.
 
-        A folder that cannot be written costs a build at each start, never the start itself.
+        If the folder cannot be written, the plan is still returned; it is then built at each start.
 
         Args:
-            keeps_timings: use what was timed in earlier builds, and keep what this one times.
+            keeps_timings: use the kernel timings of earlier builds, and store those of this one.
 
         Raises:
-            BackendError: it cannot be built here; an earlier one is kept.
+            BackendError: it cannot be built here; an earlier plan stays in the cache.
             BundleError: the graph cannot be read.
         """
         timing_cache = self.timing_cache(request.library) if keeps_timings else None
@@ -103,29 +103,26 @@ class PlanCache:
         return replace(plan, graph=request.graph_name)
 
     def note_failure(self, request: PlanRequest, plan: Plan) -> None:
-        """Remember of a plan that was just built that it does not work, so that it stays the last.
-
-        Otherwise each start would build it again.
-        """
+        """Record that a newly built plan does not work, so that later starts do not rebuild it."""
         record = replace(plan.record, notes=(*plan.record.notes, FAILED_NOTE))
         self._write(request, replace(plan, record=record))
 
     def forget_kernels(self, plan: Plan) -> None:
-        """Remove what TensorRT for RTX compiled for a plan that does not work."""
+        """Remove the kernels that TensorRT for RTX compiled for a plan that does not work."""
         path = self.runtime_cache(plan)
         if path is not None:
             path.unlink(missing_ok=True)
 
     def runtime_cache(self, plan: Plan) -> Path | None:
-        """Where the kernels that TensorRT for RTX compiles for a plan are kept."""
+        """The file with the kernels that TensorRT for RTX compiled for a plan; None: do not use."""
         return self.folder / f"{plan.record.plan_sha256}.kernels" if self._is_usable() else None
 
     def timing_cache(self, library: Library) -> Path | None:
-        """Where a library keeps what it timed; None where others may have written it."""
+        """The file with a library's kernel timings; None if other users may have written it."""
         return self.folder / f"{library.name}.timing" if self._is_usable() else None
 
     def is_trusted(self) -> bool:
-        """Whether nobody but this user and root can have written what is in the folder."""
+        """Whether only this user and root can have written to the folder."""
         try:
             status = self.folder.stat()
         except OSError:
@@ -134,7 +131,7 @@ class PlanCache:
         return is_ours and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
     def plan_path(self, request: PlanRequest) -> Path:
-        """Where the plan is kept."""
+        """The file in which the plan is stored."""
         return self.folder / f"{request.key}.plan"
 
     def _record_path(self, request: PlanRequest) -> Path:
@@ -150,7 +147,7 @@ class PlanCache:
         record = json.dumps(plan.record.to_dict(), indent=1).encode()
         try:
             self._make_trusted()
-            # The record last: what it describes is there.
+            # The record comes last: when it exists, the plan that it describes exists.
             atomic.write_files(
                 [(self.plan_path(request), plan.content), (self._record_path(request), record)]
             )
@@ -158,7 +155,7 @@ class PlanCache:
             return
 
     def _make_trusted(self) -> None:
-        """Make the folder this user's alone, without what others may have put there before."""
+        """Make the folder private to this user; empty it first if others could write to it."""
         if self.folder.exists() and not self.is_trusted():
             for path in self.folder.iterdir():
                 path.unlink()

@@ -1,8 +1,7 @@
-"""Which engine plan serves a bundle here: one from the bundle that fits, else one built here.
+"""Chooses the engine plan for a bundle: one of the bundle's that fits, else one built here.
 
-A plan whose record fits may still be no good, as after an update of the driver. It is proven before
-it serves: it must load and give the golden images their labels. One that does not is built anew,
-once.
+A plan whose record fits may still fail, for example after a driver update. So each plan is tested
+first: it must load and label the golden images correctly. A stored plan that fails is rebuilt once.
 """
 
 from __future__ import annotations
@@ -37,17 +36,17 @@ def open_precisions(
     on_progress: OnProgress,
     on_gpu: Callable[[], None] = lambda: None,
 ) -> dict[str, InferenceSession]:
-    """Sessions by precision, each proven on the golden images; at least one.
+    """Sessions by precision, each tested on the golden images; at least one.
 
     Args:
-        cache: of the plans built on this machine.
-        on_choice: told which plan was taken or passed over, and why.
-        on_progress: told while a plan is built.
-        on_gpu: called before the driver is first asked, where there is one: a call into it may
-            never come back.
+        cache: the plans built on this machine.
+        on_choice: called with a sentence on each plan that is chosen or skipped, and why.
+        on_progress: called with (step, done, total) while a plan is built.
+        on_gpu: called before the first call into the driver, if there is one; a driver call may
+            never return.
 
     Raises:
-        BackendError: library, GPU or driver are missing, or no precision works.
+        BackendError: library, GPU or driver is missing, or no precision works.
         BundleError: the bundle holds neither a plan nor a graph for them.
     """
     library = open_library(library_name)
@@ -84,10 +83,10 @@ class PlanSearch:
     on_progress: OnProgress
 
     def open(self, precision: str) -> InferenceSession:
-        """A session on the first plan that is proven.
+        """A session on the first plan that passes the test.
 
         Raises:
-            BackendError: none is, or the GPU cannot be used.
+            BackendError: no plan passes, or the GPU cannot be used.
             BundleError: the bundle holds neither a plan nor a graph.
         """
         return self._open_bundled(precision) or self._open_built(self._request(precision))
@@ -95,7 +94,7 @@ class PlanSearch:
     def _open_bundled(self, precision: str) -> InferenceSession | None:
         for plan in self._bundled(precision):
             try:
-                return self._prove(plan)
+                return self._open_tested(plan)
             except PlanError as error:
                 self.on_choice(f"{plan.graph}{self._other_driver(plan)} does not work: {error}")
         return None
@@ -106,39 +105,40 @@ class PlanSearch:
             return self._open_new(request)
         precision = request.options.precision
         try:
-            return self._prove(kept)
+            return self._open_tested(kept)
         except PlanError as error:
             reason = _first_sentence(error)
             if FAILED_NOTE in kept.record.notes:
                 raise PlanError(
                     f"the {precision} engine that was built here does not work: {reason}. It is "
-                    "not built again for this library, driver and GPU; to have it tried, remove "
+                    "not built again for this library, driver and GPU; to have it built, remove "
                     f"{self.cache.plan_path(request)}."
                 ) from error
-            self.on_choice(f"the {precision} engine that was kept is built anew: {reason}")
+            self.on_choice(f"the stored {precision} engine is built again: {reason}")
         return self._open_new(request)
 
     def _open_new(self, request: PlanRequest) -> InferenceSession:
         plan = self.cache.build(request, self.on_progress)
         try:
-            return self._prove(plan)
+            return self._open_tested(plan)
         except PlanError:
             self.cache.note_failure(request, plan)
             raise
 
-    def _prove(self, plan: Plan) -> InferenceSession:
-        """Load a plan and have it label the golden images.
+    def _open_tested(self, plan: Plan) -> InferenceSession:
+        """Load a plan and test it on the golden images.
 
         Raises:
-            PlanError: the plan is at fault.
-            BackendError: the GPU is, or a package is missing.
+            PlanError: the plan does not work.
+            BackendError: the GPU does not work, or a package is missing.
         """
         kernels = self.cache.runtime_cache(plan)
         try:
             session = open_plan(self.library, plan, runtime_cache=kernels)
             self._check(session)
         except PlanError:
-            # They may be what is damaged, and a new plan can be the same byte for byte.
+            # The compiled kernels may be the damaged part. They are named after the plan's hash, so
+            # a rebuilt plan with the same bytes would use them again.
             self.cache.forget_kernels(plan)
             raise
         return session
@@ -152,22 +152,22 @@ class PlanSearch:
             raise PlanError(str(error)) from error
 
     def _other_driver(self, plan: Plan) -> str:
-        """The usual reason why a plan stops working, where it may be one."""
+        """A hint at the usual reason why a plan stops working; empty if the driver is the same."""
         built, here = plan.record.driver, self.machine.driver
         return "" if built in (None, here) else f" (of driver {built}, here is {here})"
 
     def _bundled(self, precision: str) -> Iterator[Plan]:
-        """The bundle's plans that fit by their records; why others do not is told."""
+        """The bundle's plans whose records fit; the others are reported to `on_choice`."""
         for artefact in self.bundle.engines(self.library.name, precision):
             try:
                 record = read_record(self.bundle, artefact)
             except PlanError as error:
-                self.on_choice(f"{artefact.path} is passed over: {error}")
+                self.on_choice(f"{artefact.path} is skipped: {error}")
                 continue
             problems = misfits(record, self.machine, self.library)
             if problems:
-                told = "; ".join(problems)
-                self.on_choice(f"{artefact.path} does not fit this machine: {told}")
+                reasons = "; ".join(problems)
+                self.on_choice(f"{artefact.path} does not fit this machine: {reasons}")
             else:
                 yield Plan(self.bundle.read(artefact.path), record, artefact.path)
 
@@ -193,12 +193,12 @@ def read_record(bundle: Bundle, artefact: Artefact) -> PlanRecord:
         return PlanRecord.from_dict(parse_json(content))
     except (ValueError, TypeError, BundleError) as error:
         raise PlanError(
-            f"{bundle.root.name}/{path} is no plan's record. Build the engine again."
+            f"{bundle.root.name}/{path} is not the record of a plan. Build the engine again."
         ) from error
 
 
 def _first_sentence(error: PlanError) -> str:
-    """What is wrong, without what a person could do about it."""
+    """The first sentence of a message: the cause, without the advice."""
     return str(error).split(". ", maxsplit=1)[0].rstrip(".")
 
 

@@ -1,7 +1,7 @@
-"""Serve an engine plan with TensorRT or TensorRT for RTX.
+"""Runs an engine plan with TensorRT or TensorRT for RTX.
 
-One call: the uint8 images are copied into page-locked memory, sent, inferred and fetched in one
-stream, as one CUDA graph for each of a few batch sizes.
+In each call the uint8 images are copied into page-locked memory, sent to the GPU, inferred, and the
+logits fetched, all in one stream. There is one CUDA graph for each of a few batch sizes.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from edge.backends.trt.engine import LoadedEngine, keep_runtime_cache
 from edge.backends.trt.library import Library
 from edge.errors import BackendError, PlanError
 
-# A batch is filled up to the next of these: the GPU takes hardly longer, and each has its graph.
+# A batch is padded to the next of these sizes, each of which has a CUDA graph. The GPU needs hardly
+# more time for the padding.
 _BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-# As the library's inspector writes them, in all of its versions.
+# The names of types in the output of the library's inspector, over all versions.
 _TYPE_NAMES: Final = {
     "int8": ("int8",),
     "fp16": ("half", "fp16", "float16"),
@@ -82,7 +83,7 @@ class TensorRtSession:
             loaded.unload()
 
     def layer_precisions(self) -> dict[str, int] | None:
-        """How many layers of the finished engine give out which type; None if it cannot tell."""
+        """Number of layers by output type; None if the engine has no such information."""
         with self._lock:
             loaded = self._loaded
             if loaded is None:
@@ -110,21 +111,21 @@ def open_plan(
     The caller has checked the plan's hash and that it fits this machine: a plan is native code.
 
     Args:
-        runtime_cache: file that keeps the kernels which TensorRT for RTX compiles at first use.
+        runtime_cache: file for the kernels that TensorRT for RTX compiles at first use.
 
     Raises:
-        PlanError: the library does not take the plan.
+        PlanError: the library refuses the plan.
         BackendError: the GPU cannot be used, or pycuda is missing.
     """
     loaded = LoadedEngine(Device(), library)
     try:
         with loaded.device.current():
             loaded.load(plan, batch_sizes(plan.record.max_batch), runtime_cache)
-    # The bindings raise these where a library call fails within.
+    # The bindings raise these when a call inside the library fails.
     except (RuntimeError, TypeError, ValueError) as error:
         loaded.unload()
-        told = " ".join(str(error).split())[:300]
-        raise PlanError(f"{library} does not load the engine: {told}") from error
+        reason = " ".join(str(error).split())[:300]
+        raise PlanError(f"{library} does not load the engine: {reason}") from error
     except BaseException:
         loaded.unload()
         raise
@@ -134,7 +135,7 @@ def open_plan(
 
 
 def batch_sizes(max_batch: int) -> tuple[int, ...]:
-    """The batch sizes that have a graph, `max_batch` the largest."""
+    """The batch sizes that get a CUDA graph; the largest is `max_batch`."""
     return (*(size for size in _BATCH_SIZES if size < max_batch), max_batch)
 
 
@@ -144,7 +145,7 @@ def count_types(inspected: str) -> dict[str, int] | None:
         layers = json.loads(inspected)["Layers"]
         types = [str(layer["Outputs"][0]).lower() for layer in layers if layer["Outputs"]]
     except (ValueError, KeyError, TypeError, IndexError):
-        # Without detailed verbosity the layers are names alone.
+        # Without detailed verbosity each layer is only a name.
         return None
     found = (
         next((n for n, words in _TYPE_NAMES.items() if any(w in t for w in words)), "other")

@@ -14,7 +14,7 @@ def known_targets(library: Library) -> tuple[str, ...]:
 
 
 def capability_of(target: str) -> str:
-    """`sm86` or `8.6` as `8.6`."""
+    """`8.6` for `sm86` or `8.6`."""
     digits = target.lower().removeprefix("sm")
     return digits if "." in digits else f"{digits[:-1]}.{digits[-1:]}"
 
@@ -27,7 +27,7 @@ def require_targets(library: Library, targets: tuple[str, ...]) -> None:
     """Refuse compute capabilities that the library does not build for.
 
     Raises:
-        BackendError: which one, and which there are.
+        BackendError: it names the unknown one and those that the library knows.
     """
     unknown = [target for target in targets if target not in known_targets(library)]
     if unknown:

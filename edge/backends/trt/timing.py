@@ -1,4 +1,4 @@
-"""What TensorRT timed in earlier builds on this machine, so that the next one is faster."""
+"""Stores TensorRT's kernel timings between builds, which makes later builds faster."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from edge.files import atomic
 
 
 def build_with_timings(builder: Any, network: Any, config: Any, path: Path | None) -> Any:
-    """The serialised engine, None where the library builds none; what was timed is kept in `path`.
+    """The serialised engine, or None if the library cannot build it; stores timings in `path`.
 
-    A file that the library takes and then cannot use must not stand in the way of every build:
-    it is removed, and the build is tried without it.
+    If a build with stored timings fails, the file may be the cause: it is removed, and the build is
+    repeated without it.
     """
     if path is None:
         return builder.build_serialized_network(network, config)
@@ -41,10 +41,10 @@ def _read(path: Path) -> bytes:
 
 
 def _set_cache(config: Any, content: bytes) -> Any:
-    """Give a build what earlier ones have timed; nothing where the library refuses it."""
+    """Load the timings of earlier builds; start with none if the library refuses them."""
     try:
         cache = config.create_timing_cache(content)
-        # False: what was timed on another GPU or by another version is not used.
+        # False: ignore timings from another GPU or version.
         is_taken = cache is not None and config.set_timing_cache(cache, False)  # noqa: FBT003 - the library's own signature
     except (RuntimeError, ValueError, TypeError):
         is_taken = False
@@ -60,5 +60,5 @@ def _save(cache: Any, path: Path) -> None:
         atomic.make_folder(path.parent)
         atomic.write_file(path, content)
     except StorageError:
-        # The next build takes longer; this one is done.
+        # Without the file only the next build takes longer.
         return

@@ -1,1 +1,1 @@
-"""Drawn cells, for the demonstration and for tests without a patient's image."""
+"""Draws images of blood cells, for the demonstration and for tests."""

@@ -1,8 +1,8 @@
-"""Drawn blood cell images: stand-ins for real ones, which may not be committed.
+"""Draws images of blood cells, because real ones may not be published.
 
 A drawn image has the size, stain and framing of a CellaVision DM96 export (Acevedo et al.
-2020): one cell near the middle, red cells around it. It is for demos and tests; a drawn
-cell proves nothing about how well a model reads real ones.
+2020): one cell near the middle, red cells around it. They are for demonstrations and tests only:
+how well a model labels drawn cells says nothing about real ones.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def encode_jpeg(image: NDArray[np.uint8], *, quality: int = 92) -> bytes:
 
 
 def _window_side_px(radius_px: float) -> int:
-    """Room for the cell at its longest, with a soft edge; even, so that it has a middle."""
+    """Side of a square that holds the longest cell with its soft edge; an even number."""
     return 2 * round(1.4 * radius_px + 10.0)
 
 
@@ -175,7 +175,7 @@ def _punch_vacuoles(
 
 
 def _photograph(field: Plane, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The field as the camera gives it: focus, sharpening, stain, light, noise."""
+    """The field as a camera would record it: focus, sharpening, stain, light, noise."""
     focus = blurred(field, rng.uniform(0.6, 1.1))
     # The analyzer sharpens, which leaves a thin bright line around dark nuclei.
     sharp = focus + rng.uniform(0.2, 0.7) * (focus - blurred(focus, 2.0))

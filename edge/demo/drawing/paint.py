@@ -1,4 +1,4 @@
-"""Brushes for drawn cells: outlines, soft masks, stain texture and layers.
+"""Drawing tools for cells: outlines, soft masks, stain texture and layers.
 
 Canvases are float32 RGB in 0..255, masks float32 in 0..1, points (x, y) in pixels.
 """
@@ -22,7 +22,7 @@ _SUBPIXEL_BITS = 4
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A range a draw picks from, evenly."""
+    """A range from which values are drawn uniformly."""
 
     low: float
     high: float
@@ -54,7 +54,7 @@ def wobbly_outline(
     """A closed, roughly elliptic outline around the origin.
 
     Args:
-        rng: where the shape comes from.
+        rng: determines the shape.
         radius_px: mean radius.
         elongation: long axis over short axis.
         wobble: size of the departure from an ellipse, in radii.
@@ -123,7 +123,7 @@ def dots(rng: np.random.Generator, places: Points, radius_px: Span, side_px: int
 
 
 def lay(canvas: Plane, mask: Plane, colour: Colour) -> None:
-    """Cover the canvas with a colour where the mask says so, in place."""
+    """Blend a colour into the canvas, in place, with the mask as its opacity."""
     # Channel by channel: numpy is twice as slow with an innermost axis of 3.
     for channel, value in enumerate(colour):
         plane = canvas[..., channel]
@@ -131,9 +131,9 @@ def lay(canvas: Plane, mask: Plane, colour: Colour) -> None:
 
 
 def stain_through(canvas: Plane, mask: Plane, transmittance: Colour) -> None:
-    """Darken the canvas as a see-through stain does, in place.
+    """Darken the canvas as a transparent stain does, in place.
 
-    Two red cells on top of each other are darker than one, as light passes both.
+    Overlapping red cells are darker than one, since light passes through both.
     """
     for channel, value in enumerate(transmittance):
         canvas[..., channel] *= 1.0 - mask * np.float32(1.0 - value)

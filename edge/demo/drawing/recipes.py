@@ -1,4 +1,4 @@
-"""What each class looks like under May Gruenwald-Giemsa stain, as data.
+"""The appearance of each class under May Gruenwald-Giemsa stain, as data.
 
 Sizes are in pixels of a 360 x 363 analyzer image, where a red cell is about 66 wide.
 """

@@ -23,7 +23,7 @@ from edge.demo.drawing.paint import (
 )
 
 BACKGROUND: Colour = (253.0, 229.0, 201.0)
-# Red cells outside the image still reach into it; the canvas has room for them.
+# Red cells whose centre is outside the image still reach into it.
 MARGIN_PX = 64
 
 _RED_CELL_SIDE_PX = 112

@@ -134,4 +134,4 @@ def test_child_does_not_try_another_bundle(gpu_site: Site, gpu: FakeGpu, tmp_pat
 
 def test_model_on_the_cpu_keeps_no_graph_in_memory(site: Site) -> None:
     model = open_model(site.config())
-    assert set(model.bundle.kept) == {f"golden/{number:02}.jpg" for number in range(3)}
+    assert set(model.bundle.in_memory) == {f"golden/{number:02}.jpg" for number in range(3)}

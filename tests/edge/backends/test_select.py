@@ -42,7 +42,7 @@ def test_fastest_precision_is_taken_and_said(
     says_so: bool,  # noqa: FBT001
 ) -> None:
     timed = {name: Latencies(np.full(3, median)) for name, median in medians_ms.items()}
-    monkeypatch.setattr(select, "_race", lambda *_: timed)
+    monkeypatch.setattr(select, "_time_sessions", lambda *_: timed)
     said: list[str] = []
     sessions: Any = {name: Session(name) for name in medians_ms}
     bundle: Any = SimpleNamespace(default_precision="int8", root=Path("a.edge"))

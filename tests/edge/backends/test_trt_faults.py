@@ -45,7 +45,7 @@ def test_a_kept_plan_that_does_not_work_is_replaced_by_a_new_one(
     gpu.fault, gpu.faulty_builds = fault, 1
     opened.said.clear()
     assert opened(precision="int8") == "tensorrt int8"
-    assert opened.said[0].startswith("the int8 engine that was kept is built anew: ")
+    assert opened.said[0].startswith("the stored int8 engine is built again: ")
     assert len(gpu.builds) == 2
     opened.said.clear()
     assert opened(precision="int8") == "tensorrt int8"
@@ -66,7 +66,7 @@ def test_where_new_plans_do_not_work_either_the_cpu_serves_and_none_is_built_at_
     assert len(gpu.builds) == 1
     (plan,) = opened.cache.glob("*.plan")
     assert opened.said[0].startswith("no tensorrt: the int8 engine that was built here does not wo")
-    assert opened.said[0].endswith(f"to have it tried, remove {plan}.")
+    assert opened.said[0].endswith(f"to have it built, remove {plan}.")
     plan.unlink()
     gpu.fault = None
     assert opened(precision="int8") == "tensorrt int8"
@@ -131,8 +131,8 @@ def test_a_plan_whose_record_this_version_cannot_read_is_passed_over(
     add_plan(opened.root, max_batch=0)
     assert opened(precision="int8") == "tensorrt int8"
     assert len(gpu.builds) == 2
-    assert opened.said[0].startswith("engines/int8.plan is passed over: ")
-    assert "is no plan's record" in opened.said[0]
+    assert opened.said[0].startswith("engines/int8.plan is skipped: ")
+    assert "is not the record of a plan" in opened.said[0]
     assert opened.graph == "model.int8.trt.onnx"
 
 

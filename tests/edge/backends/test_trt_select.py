@@ -178,7 +178,7 @@ def test_a_cache_that_cannot_be_written_costs_a_build_and_no_start(
 def test_nothing_is_written_where_nothing_may_be_kept(
     root: Path, gpu: FakeGpu, tmp_path: Path
 ) -> None:
-    opening = Opening(cache=tmp_path / "engines", keeps=False)
+    opening = Opening(cache=tmp_path / "engines", keeps_plans=False)
     open_session(load_bundle(root), opening=opening).close()
     assert not (tmp_path / "engines").exists()
     assert gpu.allocations == 0

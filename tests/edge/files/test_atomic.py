@@ -27,7 +27,7 @@ def test_write_file_over_what_is_no_file_fails_and_leaves_it(tmp_path: Path) -> 
     os.mkfifo(pipe)
     folder.mkdir()
     for target in (pipe, folder):
-        with pytest.raises(StorageError, match="is there and no file"):
+        with pytest.raises(StorageError, match="exists and is not a regular file"):
             atomic.write_file(target, b"x")
     assert (pipe.is_fifo(), folder.is_dir(), names(tmp_path)) == (True, True, ["folder", "pipe"])
 

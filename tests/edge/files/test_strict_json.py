@@ -17,8 +17,8 @@ def test_read_json_gives_the_value(tmp_path: Path) -> None:
     ("content", "why"),
     [
         (b"[" * 100_000, "nested too deeply"),
-        (b'{"a": Infinity}', "Infinity is no JSON"),
-        (b'"\\ud800"', "half of a UTF-16 pair"),
+        (b'{"a": Infinity}', "Infinity is not JSON"),
+        (b'"\\ud800"', "half of a UTF-16 surrogate pair"),
         (b"{", "Expecting property name"),
         (b"\xff\xfe\x00", "codec can't decode"),
     ],

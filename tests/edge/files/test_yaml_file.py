@@ -64,10 +64,10 @@ _LAUGHS = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in ra
         ("a: " + "9" * 5000, "line 1 is not valid YAML: a text is longer than 4096 characters"),
         ("\na: " + "9" * 4000, "line 2 is not valid YAML: a number has more than 18 digits"),
         ("a: 1.0e999", "line 1 is not valid YAML: 1.0e999 is too large for a number"),
-        ("a: " + "[" * 5000, "it has more than 20 blocks within each other"),
-        ("a: " + "{a: " * 20_000, "it has more than 20 blocks within each other"),
-        ("- " * 5000 + "x", "it has more than 20 blocks within each other"),
-        ("\n".join(" " * n + "a:" for n in range(500)), "line 20 is not valid YAML: it has more"),
+        ("a: " + "[" * 5000, "it is nested more than 20 levels deep"),
+        ("a: " + "{a: " * 20_000, "it is nested more than 20 levels deep"),
+        ("- " * 5000 + "x", "it is nested more than 20 levels deep"),
+        ("\n".join(" " * n + "a:" for n in range(500)), "line 20 is not valid YAML: it is nested"),
         ("a: !!python/object/apply:os.system [x]", "a tag is not read; leave it out"),
         ("a: !!timestamp 2026-13-45", "a tag is not read"),
         ("%TAG ! tag:x,2000:\n---\na: !int 1", "line 3 is not valid YAML: a tag is not read"),
@@ -79,8 +79,8 @@ _LAUGHS = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in ra
         ("a:\n\tb: 1", "line 2 is not valid YAML: found character '\\t'"),
         ("a: 1\nb: \0", "line 2 is not valid YAML: it holds the character U+0000"),
         ("a: \x1b[2J", "line 1 is not valid YAML: it holds the character U+001B"),
-        ('a: "\\0"', "a text holds a zero byte or half a character"),
-        ('a: "\\ud800"', "a text holds a zero byte or half a character"),
+        ('a: "\\0"', "a text has a zero byte or half of a surrogate pair"),
+        ('a: "\\ud800"', "a text has a zero byte or half of a surrogate pair"),
         ('a:\n - "\\UFFFFFFFF"', "line 2 is not valid YAML: no character has this number"),
         ("a: " + "x " * MOST_BYTES, "is too large"),
         (b"a: 1\nb: \xff", "line 2 is not UTF-8 text. Save it as UTF-8"),
@@ -108,7 +108,7 @@ def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
     for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
         with pytest.raises(ConfigError, match="cannot be read \\(not a regular file\\)"):
             read_yaml(path)
-    with pytest.raises(ConfigError, match="is no name of a file"):
+    with pytest.raises(ConfigError, match="is not a valid file name"):
         read_yaml(tmp_path / "a\0b")
 
 

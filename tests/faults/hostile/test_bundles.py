@@ -182,9 +182,9 @@ def test_endless_manifest_or_seal_is_refused_unread(small_bundle: Path, name: st
     [
         (b"[" * 200_000, "nested too deeply"),
         (b'{"a":' * 200_000 + b"1" + b"}" * 200_000, "nested too deeply"),
-        (b'{"schema": NaN}', "NaN is no JSON"),
-        (b'{"schema": -Infinity}', "-Infinity is no JSON"),
-        (b'{"schema": "edge-bundle/1", "name": "\\ud800"}', "half of a UTF-16 pair"),
+        (b'{"schema": NaN}', "NaN is not JSON"),
+        (b'{"schema": -Infinity}', "-Infinity is not JSON"),
+        (b'{"schema": "edge-bundle/1", "name": "\\ud800"}', "half of a UTF-16 surrogate pair"),
         (b'{"schema": ' + b"9" * 5000 + b"}", "is not JSON"),
         (b"\xff\xfe\xff", "is not JSON"),
         (b"", "is not JSON"),
@@ -293,7 +293,7 @@ def test_record_of_a_plan_with_a_wrong_value_is_refused(change: Manifest) -> Non
 
 
 def test_what_a_bundle_keeps_outlives_its_folder(small_bundle: Path) -> None:
-    bundle = load_bundle(small_bundle).keeping(["model.int8.onnx"])
+    bundle = load_bundle(small_bundle).load_into_memory(["model.int8.onnx"])
     kept = (small_bundle / "model.int8.onnx").read_bytes()
     (small_bundle / "model.int8.onnx").write_bytes(b"another")
     assert bundle.read("model.int8.onnx") == kept
