@@ -1,3 +1,3 @@
-"""From a trained classifier to a bundle that the workstation runs. The only part with torch."""
+"""Converts a trained classifier to a bundle for the workstation. Only this package needs torch."""
 
-import edge as edge  # its settings must be made before ONNX Runtime is loaded
+import edge as edge  # sets ORT_DISABLE_TELEMETRY, which must happen before ONNX Runtime is loaded

@@ -1,1 +1,1 @@
-"""How good a graph is: statistics, comparison with the float model, and the gate."""
+"""Compares a graph with the FP32 model on validation images, and applies the accuracy gate."""

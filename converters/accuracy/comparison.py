@@ -1,4 +1,4 @@
-"""Is a quantized model as good as the FP32 one? Both label the same images as the daemon would."""
+"""Compares a quantized or FP16 model with the FP32 one on the same images, via the `Labeller`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _KEYS: Final = {"fp32": FP32, "int8": CANDIDATE}
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Images with the index of the class of each, -1 where it is not known."""
+    """Validation images and their classes, as indices; -1 if the class is not known."""
 
     origin: str
     sha256: str
@@ -44,14 +44,14 @@ class Validation:
         return bool((self.labels >= 0).all())
 
     def class_counts(self) -> dict[str, int]:
-        """Images of each class, empty where the images have no labels."""
+        """Number of images per class; empty if the images have no labels."""
         if not self.is_labelled:
             return {}
         counts = np.bincount(self.labels, minlength=len(self.classes))
         return {name: int(n) for name, n in zip(self.classes, counts, strict=True)}
 
     def thin_classes(self) -> dict[str, int]:
-        """The classes with so few images that their figures say little, and how many."""
+        """Classes with too few images for reliable figures, and their number of images."""
         return {name: n for name, n in self.class_counts().items() if n < THIN_CLASS_IMAGES}
 
     @classmethod
@@ -80,12 +80,12 @@ class Evidence:
 
     @property
     def name(self) -> str:
-        """The smaller model as a message names it."""
+        """The smaller model's name in messages."""
         return self.precision.upper()
 
     @property
     def agreement(self) -> Share:
-        """Share of images to which both models give the same class."""
+        """Share of images that get the same class from both models."""
         same = self.fp32.argmax(1) == self.candidate.argmax(1)
         return Share(int(same.sum()), len(same))
 
@@ -104,18 +104,18 @@ class Evidence:
         return Share(int(right.sum()), len(right))
 
     def drop_points(self, cell_class: int | None = None) -> float | None:
-        """Percentage points that quantization costs; negative where it gains."""
+        """Percentage points of accuracy that the smaller model loses; negative for a gain."""
         fp32, candidate = self.accuracy(FP32, cell_class), self.accuracy(CANDIDATE, cell_class)
         return None if fp32 is None or candidate is None else 100 * (fp32.rate - candidate.rate)
 
     def lost_and_gained(self, cell_class: int) -> tuple[int, int]:
-        """Images of a class that FP32 alone gets right, and that the smaller model alone does."""
+        """Numbers of a class's images that only FP32, and only the smaller model, labels right."""
         of_class = self.validation.labels == cell_class
         fp32, candidate = self._right(FP32) & of_class, self._right(CANDIDATE) & of_class
         return int((fp32 & ~candidate).sum()), int((candidate & ~fp32).sum())
 
     def balanced_drop_points(self) -> Estimate | None:
-        """Percentage points of balanced accuracy that quantization costs."""
+        """Percentage points of balanced accuracy that the smaller model loses."""
         if not self.validation.is_labelled:
             return None
         labels, fp32, candidate = self.validation.labels, self._right(FP32), self._right(CANDIDATE)
@@ -136,7 +136,7 @@ class Evidence:
         )
 
     def calibration_error(self, of: str) -> Estimate | None:
-        """How far confidence and accuracy are apart."""
+        """Expected calibration error: how far confidence and accuracy differ."""
         if not self.validation.is_labelled:
             return None
         confidence, right = softmax(self.logits(of)).max(1), self._right(of)
@@ -156,7 +156,7 @@ class Evidence:
         return min(shares.items(), key=lambda item: item[1].rate)
 
     def paired_p_value(self) -> float | None:
-        """McNemar's exact test that both models are right equally often."""
+        """The p-value of McNemar's exact test that both models are right equally often."""
         if not self.validation.is_labelled:
             return None
         fp32, candidate = self._right(FP32), self._right(CANDIDATE)
@@ -171,7 +171,7 @@ class Evidence:
 
 
 def label_all(labeller: Labeller, validation: Validation, on_image: OnCount) -> Logits:
-    """Logits of every validation image through the daemon's own function.
+    """Logits (images, classes) of all validation images, from the daemon's `Labeller`.
 
     Raises:
         ModelError: an image was rejected.

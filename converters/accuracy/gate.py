@@ -1,4 +1,4 @@
-"""The accuracy gate: what an INT8 or FP16 model may lose, and whether it did."""
+"""The accuracy gate: how much an INT8 or FP16 model may lose, and whether it lost more."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from edge.files.yaml_file import read_yaml
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Limits; those that need labels are left out where the validation images have none.
+    """The limits. Those that need labels are skipped if the validation images have none.
 
     Attributes:
         max_drop_points: percentage points of accuracy.
-        max_balanced_drop_points: of the mean recall over the classes.
-        max_class_drop_points: of any one class's recall, if it also loses two images or more: in
-            a class of twenty a single image is five points.
-        min_class_chance: the least probability that a class loses its images, two or more, by
-            chance. It is not lowered for the number of classes: to put a layer back in float
-            without need costs a little time, to lose a class costs diagnoses.
-        min_agreement: share of images with the same label in FP32.
+        max_balanced_drop_points: percentage points of the mean recall over the classes.
+        max_class_drop_points: percentage points of one class's recall. Applies only if the class
+            loses two or more images: in a class of twenty, one image is already five points.
+        min_class_chance: smallest accepted probability that an equally good model loses as many
+            images of a class. Not corrected for the number of classes: a needless float layer
+            costs a little time, a lost class costs diagnoses.
+        min_agreement: share of images with the same label as in FP32.
         max_divergence: mean Kullback-Leibler divergence in nats.
-        max_calibration_error_rise: how much less the confidence may mean.
+        max_calibration_error_rise: rise of the expected calibration error.
     """
 
     max_drop_points: float = 0.5
@@ -49,7 +49,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One limit: what was found, what was allowed, and whether it holds."""
+    """One limit of the gate, the value that was found, and whether it is within the limit."""
 
     name: str
     found: float
@@ -67,7 +67,9 @@ def read_gate(path: Path) -> dict[str, float]:
     values = read_yaml(path)
     known = [field.name for field in fields(Gate)]
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} is no gate; it may have {', '.join(known)}.")
+        raise ConfigError(
+            f"{path} has no limits of the accuracy gate; it may have {', '.join(known)}."
+        )
     require_known_keys(str(path), values, known)
     return values
 
@@ -114,7 +116,7 @@ def _judge_labelled(evidence: Evidence, gate: Gate) -> list[Check]:
 
     def at_most(name: str, found: float, limit: float, unit: str) -> Check:
         text = f"{evidence.name} loses {found:.2f} {unit}, at most {limit} are allowed"
-        # A rounding error must not refuse a drop of exactly the limit.
+        # The tolerance keeps rounding errors from refusing a drop of exactly the limit.
         return Check(name, found, limit, found <= limit + 1e-9, text)
 
     return [
@@ -132,7 +134,7 @@ def _judge_labelled(evidence: Evidence, gate: Gate) -> list[Check]:
 
 
 def _no_class(evidence: Evidence) -> str:
-    return f"{evidence.name} loses two images or more of no class"
+    return f"{evidence.name} loses at most one image of each class"
 
 
 def _worst_class_drop(evidence: Evidence, gate: Gate) -> Check:

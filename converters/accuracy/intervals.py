@@ -1,4 +1,4 @@
-"""Confidence intervals of shares: how much a percentage of few cells is worth."""
+"""Exact confidence intervals of shares, such as the accuracy on a few cells."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Share:
 
     @property
     def rate(self) -> float:
-        """The observed share; 0 where nothing was counted."""
+        """The observed share; 0 if `total` is 0."""
         return self.count / self.total if self.total else 0.0
 
     @property

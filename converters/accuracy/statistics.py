@@ -1,4 +1,4 @@
-"""Numbers that say how two classifiers differ on the same images, each with its uncertainty."""
+"""Statistics on how two classifiers differ on the same images, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RESAMPLES: Final = 1000
 # A fixed seed: the same images give the same intervals.
 _SEED: Final = 12345
 CALIBRATION_BINS: Final = 10
-# Some tens of MB, however many images there are.
+# Bounds the memory to some tens of MB for any number of images.
 _RESAMPLED_AT_ONCE: Final = 1_000_000
 _SMALLEST_PROBABILITY: Final = 1e-12
 # Half the width of a normal distribution's 95 % interval, in standard deviations.
@@ -35,7 +35,7 @@ class Estimate:
     high: float
 
     def to_dict(self) -> dict[str, float]:
-        """JSON types, rounded to what a thousand resamples can tell."""
+        """JSON types, rounded to six digits."""
         return {k: round(v, 6) for k, v in zip(("value", "low", "high"), self, strict=True)}
 
     def __iter__(self) -> Any:
@@ -50,17 +50,17 @@ def divergence(reference: NDArray[np.float32], other: NDArray[np.float32]) -> Fl
 
 
 def mean_over_classes(values: Floats, classes: Indices) -> float:
-    """Mean of the classes' means, so that a rare class weighs as much as a frequent one.
+    """Mean of the classes' means, in which rare and frequent classes have the same weight.
 
     Args:
-        values: one of each image (n,).
-        classes: of each image (n,).
+        values: one per image (n,).
+        classes: one per image (n,).
     """
     return float(np.mean([values[classes == label].mean() for label in np.unique(classes)]))
 
 
 def balanced_accuracy(labels: Indices, right: NDArray[np.bool_]) -> Floats:
-    """Mean of the classes' recalls, of each row (..., n); a class without images does not count."""
+    """Mean recall over the classes that have images, for each row (..., n)."""
     recalls = []
     for label in np.unique(labels):
         is_class = labels == label
@@ -85,11 +85,11 @@ def calibration_error(confidence: Floats, right: NDArray[np.bool_]) -> Floats:
 
 
 def bootstrap(count: int, statistic: Callable[[Indices], Floats]) -> Estimate:
-    """`statistic` of all images, with the interval of its resamples with replacement.
+    """`statistic` of all images, with its bootstrap interval (resampling with replacement).
 
     Args:
-        count: of the images.
-        statistic: takes rows of positions (rows, count) and gives a value for each row.
+        count: number of images.
+        statistic: maps rows of image positions (rows, count) to one value per row.
     """
     rng = np.random.default_rng(_SEED)
     rows = max(1, _RESAMPLED_AT_ONCE // count)
@@ -101,7 +101,7 @@ def bootstrap(count: int, statistic: Callable[[Indices], Floats]) -> Estimate:
 
 
 def bootstrap_mean(values: Floats) -> Estimate:
-    """The mean with its interval, all resamples at once."""
+    """The mean with its bootstrap interval; computes all resamples at once."""
     rng = np.random.default_rng(_SEED)
     means = values[rng.integers(0, len(values), (RESAMPLES, len(values)))].mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
@@ -120,7 +120,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def chance_of_loss(lost: int, gained: int) -> float:
-    """One-sided exact p-value of McNemar's test: equals lose so many images, or more, by chance.
+    """One-sided exact p-value of McNemar's test that equal classifiers differ by so much or more.
 
     Args:
         lost: images that only the first classifier got right.
@@ -134,7 +134,8 @@ def paired_drop_interval(lost: int, gained: int, count: int) -> tuple[float, flo
     """95 % interval of the percentage points lost on `count` images.
 
     The adjusted Wald interval for paired proportions (Bonett and Price, Journal of Educational and
-    Behavioral Statistics 37:479, 2012). Resampling would call a set without disagreements certain.
+    Behavioral Statistics 37:479, 2012). A bootstrap interval would have no width if both models
+    agree on all images.
     """
     total = count + 2
     share_lost, share_gained = (lost + 1) / total, (gained + 1) / total

@@ -1,4 +1,4 @@
-"""How many validation images there have to be before a verdict may rest on them."""
+"""The smallest numbers of validation images from which accuracy is judged."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Final
 from converters.inputs.image_set import ImageSet
 from edge.errors import ConfigError
 
-# Of 30 images, none lost: the 95 % interval of what is lost (Clopper-Pearson) reaches 12 %.
+# If none of 30 images is lost, the 95 % interval of the loss (Clopper-Pearson) still reaches 12 %.
 MIN_IMAGES: Final = 30
-# Of 10 images of a class, none lost: it reaches 31 %.
+# If none of a class's 10 images is lost, it reaches 31 %.
 THIN_CLASS_IMAGES: Final = 10
-# A class is known badly below this share of at least so many images.
+# The model is weak on a class below this recall, if the class has at least this many images.
 _WEAK_RECALL: Final = 0.5
 _WEAK_FROM_IMAGES: Final = 5
 
 
 def require_enough_images(images: ImageSet, classes: tuple[str, ...]) -> None:
-    """Refuse a set that is too small, or that has labels and leaves a class out.
+    """Refuse a set that is too small, or a labelled set without images of some class.
 
-    A set without labels says nothing of any class; the reports say so in their first lines. Labels
-    that the card does not know are another mistake, which `diagnose` names.
+    Without labels no class can be checked; the reports state that in their first lines. Labels that
+    the card does not know are another mistake, which `diagnose` reports.
 
     Raises:
         ConfigError: what was found and what is needed.
@@ -41,16 +41,16 @@ def require_enough_images(images: ImageSet, classes: tuple[str, ...]) -> None:
 
 
 def empty_classes(images: ImageSet, classes: tuple[str, ...]) -> list[str]:
-    """The classes of which a labelled set has no image."""
+    """The classes without images in a labelled set; empty for an unlabelled set."""
     counts = Counter(label for label, _ in images.files)
     return [name for name in classes if not counts[name]] if images.is_labelled else []
 
 
 def weak_classes_text(counts: Mapping[str, tuple[int, int]]) -> str:
-    """A warning of the classes that a model knows badly, empty where there are none.
+    """A warning about classes of which FP32 labels fewer than half right; empty if none.
 
     Args:
-        counts: by class the images that FP32 labels right, and all of them.
+        counts: by class, the number of images that FP32 labels right, and of all images.
     """
     weak = [
         f"{name} ({right} of {total})"

@@ -1,1 +1,1 @@
-"""The network that a file's weights belong to, named in the card."""
+"""Builds the network that the card names, for files that hold only weights."""

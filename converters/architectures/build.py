@@ -1,4 +1,4 @@
-"""Which Python code builds the network that a state dict belongs to. Runs in the child."""
+"""Builds the network for a state dict from the card's architecture. Runs in the child process."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _FORMS: Final = " | ".join((*REGISTRY, *(f"{name}:NAME" for name in LIBRARIES)))
 
 
 def build_network(architecture: Architecture | None, class_count: int) -> nn.Module:
-    """An untrained network from a name in `REGISTRY`, of a library or `package.module:function`.
+    """An untrained network: a name in `REGISTRY`, a library's name or `package.module:function`.
 
     Raises:
-        ConfigError: no such name or function, it does not take the arguments, or it does not give
-            a torch module.
+        ConfigError: no such name or function, it refuses the arguments, or it does not return a
+            torch module.
     """
     if architecture is None:
         raise ConfigError(
@@ -38,14 +38,16 @@ def build_network(architecture: Architecture | None, class_count: int) -> nn.Mod
     except ConfigError:
         raise
     except Exception as error:
-        # Whatever a function of the person's own raises, or a library for arguments it lacks.
+        # The user's function may raise anything, and so may a library for wrong arguments.
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(
             f"architecture {architecture} with {class_count} classes cannot be built: "
             f"{type(error).__name__}: {reason}. Correct its name or arguments in the card."
         ) from error
     if not isinstance(network, nn.Module):
-        raise ConfigError(f"architecture {architecture} gave {type(network)}, not a torch module.")
+        raise ConfigError(
+            f"architecture {architecture} returned {type(network)}, not a torch module."
+        )
     return network
 
 
@@ -58,11 +60,11 @@ def _constructor(architecture: Architecture) -> Callable[[int, dict[str, Any]], 
 
 
 def _call(function: Callable[..., object], class_count: int, arguments: dict[str, Any]) -> object:
-    """With the number of classes first, or as `num_classes` where it is taken by name alone."""
+    """Pass the number of classes as first argument, or as keyword `num_classes` if required."""
     try:
         parameters = inspect.signature(function).parameters
     except ValueError:
-        # It has none that Python can see, as some classes that are written in C.
+        # Some functions written in C have no signature.
         return function(class_count, **arguments)
     named = parameters.get("num_classes")
     if named is not None and named.kind is named.KEYWORD_ONLY:
@@ -86,7 +88,7 @@ def _imported(name: str) -> Callable[..., object]:
             f"architecture {name}: {error}. Is it installed? A file of your own is found with "
             "PYTHONPATH=FOLDER edge-convert ..."
         ) from error
-    except (Exception, SystemExit) as error:  # a person's code raises what it likes, and may exit
+    except (Exception, SystemExit) as error:  # the user's module may raise anything, and may exit
         raise ConfigError(
             f"architecture {name}: importing {module_name} ended with {type(error).__name__}: "
             f"{error}. Mend that module; it has to define a function and run nothing."
@@ -102,6 +104,6 @@ def _imported(name: str) -> Callable[..., object]:
 
 
 def _meant(name: str) -> str:
-    """A hint where an installed library has the name, such as `resnet18` or `timm.resnet18`."""
+    """A hint if an installed library has a similar name, such as for `timm.resnet18`."""
     found = nearest(name.rpartition(".")[2], count=1)
     return f" Did you mean {' or '.join(found)}?" if found else ""

@@ -1,8 +1,8 @@
 """EfficientNet-Lite0: EfficientNet-B0 with ReLU6 and without squeeze-excite, made for INT8.
 
 Architecture: Tan and Le, EfficientNet (ICML 2019, arXiv:1905.11946), in the Lite variant that
-TensorFlow published in 2020. Convolutions pad symmetrically, so that the exported graph holds
-no Pad nodes; weights trained with TensorFlow's one-sided padding adapt within an epoch.
+TensorFlow published in 2020. Convolutions pad symmetrically, so the exported graph has no Pad
+nodes; weights trained with TensorFlow's one-sided padding adapt within an epoch.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ STAGES = (
 
 
 class InvertedResidual(nn.Module):
-    """Expand (1x1), depthwise, project (1x1); the input is added where shapes allow it."""
+    """Expand (1x1), depthwise, project (1x1); the input is added if the shapes are equal."""
 
     def __init__(self, inputs: int, stage: Stage, stride: int) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ def efficientnet_lite0(class_count: int) -> nn.Module:
 
 
 def load_imagenet_weights(network: EfficientNetLite0, state: dict[str, Tensor]) -> None:
-    """Fill everything but the classifier from published ImageNet weights.
+    """Load published ImageNet weights into all layers except the classifier.
 
     The published file lists the same layers in the same order under other names, so tensors
     are paired by position and their shapes checked.

@@ -1,4 +1,4 @@
-"""The names that a network's tensors have in files: its own, and those that its library writes."""
+"""The tensor names that a network's file may use: its own, and those of older library versions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 
 def file_names(network: nn.Module) -> list[dict[str, str]]:
-    """Each way to name the tensors in a file, as the name in the file and the network's own."""
+    """Each possible naming, as a mapping from the name in the file to the network's own name."""
     own = network.state_dict()
     ways = [{name: name for name in own}]
     if type(network).__module__.startswith("transformers."):
@@ -19,7 +19,7 @@ def file_names(network: nn.Module) -> list[dict[str, str]]:
 
 
 def _of_transformers(network: nn.Module, own: dict[str, Any]) -> dict[str, str]:
-    """What `save_pretrained` of transformers 5 writes: the names of its version 4."""
+    """The names that `save_pretrained` of transformers 5 writes: those of version 4."""
     try:
         loading: Any = importlib.import_module("transformers.core_model_loading")
     except ImportError:
@@ -28,5 +28,5 @@ def _of_transformers(network: nn.Module, own: dict[str, Any]) -> dict[str, str]:
     written = loading.revert_weight_conversion(network, dict(own))
     found = {name: names.get((t.data_ptr(), t.shape)) for name, t in written.items()}
     renamed = {name: inner for name, inner in found.items() if inner is not None}
-    # Where a tensor is put together of several when it is saved, it has no one name.
+    # A tensor that is saved in several parts has no single name; then keep the network's own names.
     return renamed if sorted(renamed.values()) == sorted(own) else {name: name for name in own}

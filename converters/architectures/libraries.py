@@ -1,4 +1,4 @@
-"""Networks of timm, torchvision and transformers by their names, always without their weights."""
+"""Builds networks of timm, torchvision and transformers by name, without pretrained weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Build = Callable[[int, dict[str, Any]], nn.Module]
 
 
 def nearest(name: str, *, count: int) -> list[str]:
-    """The installed libraries' names that come nearest to one, with the library before each."""
+    """The most similar names in the installed libraries, each as `library:name`."""
     found = []
     for library, names in _NAMES.items():
         if importlib.util.find_spec(library) is not None:
@@ -43,7 +43,7 @@ def _library(library: str) -> Any:
 
 
 def _known(library: str, name: str) -> ModuleType:
-    """The library, which has this name."""
+    """Import the library and check that it has this name."""
     module: ModuleType = _library(library)
     known = _NAMES[library](module)
     if name.partition(".")[0] not in known:
@@ -74,11 +74,11 @@ def _from_transformers(name: str) -> Build:
 
     def build(class_count: int, arguments: dict[str, Any]) -> nn.Module:
         config = transformers.AutoConfig.for_model(name, **arguments, num_labels=class_count)
-        # The plain form of attention is the one that every exporter knows.
+        # "eager" attention is the plain form, which every exporter supports.
         network: nn.Module = transformers.AutoModelForImageClassification.from_config(
             config, attn_implementation="eager"
         )
-        # It gives its logits in an object beside others.
+        # The network returns an object of which only the logits are needed.
         network.register_forward_hook(lambda _module, _images, output: output.logits)
         return network
 

@@ -1,4 +1,4 @@
-"""An architecture as the card names it: a name, and the arguments of its training."""
+"""Parses the card's `architecture`: a name, and keyword arguments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from edge.errors import ConfigError
 
 # `registry_name`, `timm:name`, `package.module:function`.
 _NAME: Final = re.compile(r"[\w.\-]+(?::[\w.\-]+)?")
-# The weights come from the file alone, and the child that builds the network reaches no network.
+# Arguments that would load other weights: they must come from the file, and the child process has
+# no internet access.
 _WEIGHTS: Final = re.compile(
     r"(pretrained|weights|checkpoint).*|cache_dir|url|hf_hub_id|trust_remote_code|auto_map"
 )
@@ -19,7 +20,7 @@ _FORM: Final = "architecture: {name: timm:vit_tiny_patch16_224, img_size: 96}"
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """What builds the network, and the keyword arguments that it is called with.
+    """The name of the function that builds the network, and its keyword arguments.
 
     `arguments` are numbers, texts, bools, None, lists and mappings.
     """
@@ -47,7 +48,7 @@ def parse_architecture(value: Any, class_count: int) -> Architecture | None:
     arguments = {key: given for key, given in value.items() if key != "name"}
     if not _NAME.fullmatch(value["name"]):
         raise ConfigError(
-            f"architecture {value['name']!r} is no name; give timm:NAME, torchvision:NAME, "
+            f"architecture {value['name']!r} is not a name; give timm:NAME, torchvision:NAME, "
             "transformers:TYPE or package.module:function."
         )
     for key in arguments:

@@ -1,1 +1,1 @@
-"""The bundle written as a whole, with its evidence."""
+"""Writes the bundle, with its evidence and report."""

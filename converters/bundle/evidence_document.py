@@ -1,4 +1,4 @@
-"""The evidence that goes into a bundle: everything the verdict rests on, without times."""
+"""The bundle's evidence as JSON: all figures on which the accuracy gate decided, without times."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from converters.targets.half_model import HalfModel
 from converters.targets.quantized import Quantized
 
 SCHEMA: Final = "edge-evidence/1"
-# Layers whose range is shown, and bars of each histogram.
+# Number of activations whose ranges are shown, and of bars in each histogram.
 WORST_TENSORS: Final = 6
 BARS: Final = 64
 
@@ -54,7 +54,7 @@ def evidence_document(
 
 
 def _not_made(quantized: Quantized | None, half: HalfModel | Failure) -> dict[str, str]:
-    """Why a graph could not be made, by its name; those that were made and refused are graphs."""
+    """By graph, why it could not be made. Graphs that were made and refused are not in it."""
     failed = dict(quantized.failed) if quantized else {}
     if isinstance(half, Failure):
         failed[FP16.target] = half
@@ -68,9 +68,9 @@ def _half_fields(half: HalfModel | Failure) -> dict[str, Any]:
         FP16.target: {
             "passed": half.holds,
             "checks": check_fields(half.checks),
-            # Beyond the range of FP16, with their largest magnitudes on calibration images.
+            # Tensors beyond the range of FP16, with their largest magnitude on calibration images.
             "kept_float": _magnitudes(half.beyond.tensors),
-            # Within one operator, by its output.
+            # Sums within an operator, by the operator's output.
             "sums_kept_float": _magnitudes(half.beyond.sums),
             **evidence_fields(half.evidence),
         },
@@ -86,7 +86,7 @@ def _graph_fields(solution: Solution, histograms: dict[str, Histogram]) -> dict[
         "passed": solution.holds,
         "method": solution.method,
         "method_divergence": {k: round(v, 6) for k, v in solution.method_divergence.items()},
-        # On the probe images, every class weighing the same, of the graph that was written.
+        # Mean over the classes on the probe images, of the graph that was written.
         "layer_correction": {
             "divergence_before": round(solution.correction.before, 6),
             "divergence_after": round(solution.correction.after, 6),
@@ -107,7 +107,7 @@ def _graph_fields(solution: Solution, histograms: dict[str, Histogram]) -> dict[
 
 
 def worst_tensors(solution: Solution, histograms: dict[str, Histogram]) -> list[dict[str, Any]]:
-    """The activations that the chosen ranges clip or blur most, with their histograms."""
+    """The activations with the largest quantization noise, with their histograms."""
     errors = {
         name: quantization_noise(histogram, solution.ranges[name])
         for name, histogram in histograms.items()
@@ -126,7 +126,7 @@ def worst_tensors(solution: Solution, histograms: dict[str, Histogram]) -> list[
 
 
 def quantization_noise(histogram: Histogram, range_: tuple[float, float]) -> float:
-    """Root mean squared error of 8 bits over the range, as a share of the values' own size."""
+    """Root mean square of the 8-bit rounding error, divided by that of the values."""
     low, high = range_
     step = max((high - low) / 255, 1e-12)
     values, counts = histogram.centres, histogram.counts
@@ -137,7 +137,7 @@ def quantization_noise(histogram: Histogram, range_: tuple[float, float]) -> flo
 
 
 def _bars(histogram: Histogram) -> dict[str, Any]:
-    """The used part of a histogram in at most `BARS` bars."""
+    """The non-empty part of a histogram in at most `BARS` bars."""
     used = np.flatnonzero(histogram.counts)
     first, last = int(used[0]), int(used[-1]) + 1
     per_bar = -(-(last - first) // BARS)

@@ -1,4 +1,4 @@
-"""Write the bundle: whole, or not at all."""
+"""Writes the bundle, completely or not at all."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from edge.manifest import (
 )
 from edge.sidecar import now
 
-# Enough to show every class twice, few enough to run within a tenth of a second at start.
+# Two of each of eight classes; they take less than a tenth of a second at every start.
 GOLDEN_COUNT: Final = 16
 _PACKAGES: Final = (
     *("microscope-edge", "torch", "onnx", "onnxruntime", "numpy"),
@@ -43,10 +43,10 @@ _PACKAGES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What goes into a bundle.
+    """Everything that goes into a bundle.
 
-    `models` maps a name to a serialised ONNX model; `fastest` is the name of the one that a machine
-    like this one is fastest with, and its precision becomes the default.
+    `models` maps a name to a serialised ONNX model. `fastest` names the fastest of them on this
+    machine; its precision becomes the bundle's default.
     """
 
     card: ModelCard
@@ -81,7 +81,7 @@ def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
         manifest = {
             **facts,
             "artefacts": writer.artefacts,
-            # What follows is no property of the inputs.
+            # These depend on the machine and the time, not only on the inputs.
             "default_precision": GRAPHS[contents.fastest].precision,
             "times": _times(contents.quantized),
         }
@@ -91,9 +91,9 @@ def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
 def choose_golden(
     fp32: NDArray[np.float32], other: NDArray[np.float32], count: int = GOLDEN_COUNT
 ) -> list[int]:
-    """Images on which both models are surest, spread over the predicted classes.
+    """The images with the largest margins in both models, spread over the predicted classes.
 
-    A sure image keeps its label on any sound machine, so a changed label means a broken one.
+    Such images keep their label despite other rounding, so a changed label means a broken machine.
     """
     margins = np.minimum(_margins(fp32), _margins(other))
     by_class: dict[int, list[int]] = {}
@@ -134,7 +134,7 @@ def _add_golden(writer: BundleWriter, contents: Contents) -> None:
 
 
 def _facts(contents: Contents, evidence: dict[str, Any]) -> dict[str, Any]:
-    """What the manifest says that does not depend on when or how busily it was made."""
+    """The fields of the manifest that depend only on the inputs, not on time or load."""
     card, source = contents.card, contents.source
     return {
         "schema": SCHEMA,
@@ -162,7 +162,7 @@ def _facts(contents: Contents, evidence: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parts(source: SourceModel) -> dict[str, Any]:
-    """Of weights in several files each one's hash, as the lines of `sha256sum` that were hashed."""
+    """The name and hash of each file, for weights in several files."""
     if not source.parts:
         return {}
     return {"parts": [{"file": name, "sha256": digest} for name, digest in source.parts]}
@@ -194,7 +194,7 @@ def _quantization_facts(quantized: Quantized | None) -> dict[str, Any] | None:
 
 
 def _summary(evidence: dict[str, Any]) -> dict[str, Any]:
-    """What the manifest repeats of the evidence."""
+    """The part of the evidence that the manifest repeats."""
     kept = ("agreement", "divergence", "accuracy", "drop_points", "paired_p_value", "passed")
     graphs = {
         name: {key: found[key] for key in kept if key in found}

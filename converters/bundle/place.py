@@ -1,4 +1,4 @@
-"""Where a bundle is written: nothing but an earlier bundle is ever replaced."""
+"""Checks the place where a bundle is to be written: only an earlier bundle may be replaced."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from edge.text.printable import printable
 
 
 def require_target(target: Path, sources: Iterable[Path], *, overwrite: bool) -> None:
-    """Check before the work that a bundle can be written as `target`.
+    """Check, before the conversion starts, that a bundle can be written as `target`.
 
     Args:
-        sources: what the conversion reads, files and folders.
+        sources: files and folders that the conversion reads.
 
     Raises:
-        ConfigError: it is there and not to be replaced, or holds what is no part of a bundle.
+        ConfigError: it exists and may not be replaced, or holds files that are not a bundle's.
     """
     if not (target.exists() or target.is_symlink()):
         return
     foreign = _foreign(target)
     if foreign is not None:
         raise ConfigError(
-            f"{target} exists and {foreign}, so that it is not replaced; give --out another."
+            f"{target} exists and {foreign}, so it is not replaced; give --out another."
         )
     place = target.resolve()
     for source in sources:
         if source.resolve().is_relative_to(place):
             raise ConfigError(
-                f"{target} holds {source}, which the conversion reads, so that it is not replaced; "
+                f"{target} holds {source}, which the conversion reads, so it is not replaced; "
                 "give --out another."
             )
     if not overwrite:
@@ -39,7 +39,7 @@ def require_target(target: Path, sources: Iterable[Path], *, overwrite: bool) ->
 
 
 def _foreign(target: Path) -> str | None:
-    """Why something is no bundle, or what it holds besides one; None where it may be replaced."""
+    """The reason why a path must not be replaced; None for a bundle or an empty folder."""
     if not target.is_dir():
         return "is no folder"
     try:
@@ -56,13 +56,13 @@ def _foreign(target: Path) -> str | None:
 
 
 def _names_in_bundle(manifest: Path) -> set[str] | None:
-    """The names in a bundle's folder, as its manifest has them; None where it is no manifest."""
+    """The names in a bundle's folder according to its manifest; None if that is no manifest."""
     try:
         if manifest.stat().st_size > MAX_JSON_BYTES:
             return None
-        said = parse_json(manifest.read_bytes())
-        paths = [PurePosixPath(artefact["path"]) for artefact in said["artefacts"]]
-        is_manifest = said["schema"] == SCHEMA
+        values = parse_json(manifest.read_bytes())
+        paths = [PurePosixPath(artefact["path"]) for artefact in values["artefacts"]]
+        is_manifest = values["schema"] == SCHEMA
     except (OSError, ValueError, LookupError, TypeError):
         return None
     return {MANIFEST_NAME, SEAL_NAME, *(path.parts[0] for path in paths)} if is_manifest else None

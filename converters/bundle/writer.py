@@ -1,4 +1,4 @@
-"""The folder that becomes a bundle: artefacts with their hashes, manifest and seal last."""
+"""Writes a bundle's files into a staging folder: first the artefacts, then manifest and seal."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class BundleWriter:
     artefacts: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, path: str, content: bytes, role: str, **facts: Any) -> None:
-        """Write one artefact and list it."""
+        """Write one artefact and add it to the manifest's list."""
         digest = hashlib.sha256(content).hexdigest()
         entry = {"path": path, "role": role, "sha256": digest, "bytes": len(content), **facts}
         self.copy(entry, content)
 
     def copy(self, entry: dict[str, Any], content: bytes) -> None:
-        """Write the artefact of another bundle's entry."""
+        """Write one artefact whose manifest entry exists already."""
         target = self.folder / entry["path"]
         target.parent.mkdir(parents=True, exist_ok=True)
         atomic.write_file(target, content)
@@ -42,5 +42,5 @@ class BundleWriter:
 
 
 def to_json(values: Any) -> bytes:
-    """JSON as every file of a bundle has it."""
+    """JSON in the form that is used for all files of a bundle."""
     return (json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -1,1 +1,1 @@
-"""Ranges of activations: histograms over calibration images and the choice of each range."""
+"""Chooses the ranges of activations from their histograms over calibration images."""

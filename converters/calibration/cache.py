@@ -1,4 +1,4 @@
-"""Keep the result of a calibration pass, keyed by everything that it depends on."""
+"""Stores the result of a calibration pass, keyed by everything that it depends on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from edge.files import atomic
 from edge.files.strict_json import parse_json
 from edge.preprocess import InputSpec
 
-# Raised when the meaning of the stored numbers changes.
+# Part of the key. Increase it when the meaning of the stored numbers changes.
 _FORMAT: Final = 1
 
 
@@ -37,9 +37,9 @@ def cache_key(
 
 
 def cached(folder: Path | None, key: str, compute: Callable[[], Calibration]) -> Calibration:
-    """The stored calibration, or a computed one that is stored for the next time.
+    """The stored calibration; if there is none, compute and store it.
 
-    A damaged or unwritable cache costs time, never a conversion.
+    A damaged file or an unwritable folder only means that it is computed again.
     """
     if folder is None:
         return compute()
@@ -77,7 +77,7 @@ def _encode(calibration: Calibration) -> bytes:
 
 def _read(path: Path) -> Calibration | None:
     try:
-        # numpy leaves a damaged file open that it opened itself.
+        # Opened here, because numpy does not close a damaged file that it has opened itself.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             facts = parse_json(arrays["facts"].tobytes())
             rows = zip(arrays["exponents"], arrays["counts"], arrays["extremes"], strict=True)

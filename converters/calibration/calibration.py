@@ -1,4 +1,4 @@
-"""Activation histograms of a network on calibration images, in one pass and bounded memory."""
+"""Collects histograms of a network's activations on calibration images, in one pass."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from edge.errors import ModelError
 from edge.preprocess import InputSpec
 from edge.text.progress import OnCount
 
-# Ranges move by less than a percent beyond about this many images of single cells.
+# With more images of single cells than this, ranges change by less than a percent.
 GOOD_IMAGES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What one pass over the calibration images saw.
+    """The result of one pass over the calibration images.
 
-    `predicted` counts images by the index of the class that the FP32 model prefers.
+    `predicted` counts the images by the index of the class that the FP32 model predicts.
     """
 
     histograms: dict[str, Histogram]
@@ -34,12 +34,12 @@ class Calibration:
     images_sha256: str
 
     def warnings(self, classes: tuple[str, ...]) -> list[str]:
-        """What a person should know of this set of images."""
+        """Warnings about this set of images."""
         found = []
         if self.image_count < GOOD_IMAGES:
             found.append(
-                f"only {self.image_count} calibration images; {GOOD_IMAGES} or more fix the "
-                "ranges better"
+                f"only {self.image_count} calibration images; {GOOD_IMAGES} or more give better "
+                "ranges"
             )
         if len(self.predicted) == 1 and len(classes) > 1:
             (only,) = self.predicted
@@ -59,8 +59,8 @@ def calibrate(
 ) -> Calibration:
     """Run the FP32 model on every image and count the values of `tensors`.
 
-    Images run one by one: the result is bit-identical for any order, and the memory is that of
-    one image's activations.
+    Images run one by one, so the result does not depend on batches, and memory is needed only for
+    one image's activations. The histograms do not depend on the order either.
 
     Raises:
         ModelError: an activation is not finite.

@@ -21,7 +21,10 @@ _MIN_EXPONENT: Final = -30
 
 @dataclass(slots=True)
 class Histogram:
-    """Counts of values in [-limit, limit), where limit is 2 ** exponent."""
+    """Counts of values in [-limit, limit), where limit is 2 ** exponent.
+
+    `low` and `high` are the smallest and the largest value.
+    """
 
     exponent: int = _MIN_EXPONENT
     counts: NDArray[np.int64] = field(
@@ -32,12 +35,12 @@ class Histogram:
 
     @property
     def width(self) -> float:
-        """Width of one bin."""
+        """The width of one bin."""
         return float(2.0**self.exponent / HALF_BINS)
 
     @property
     def centres(self) -> NDArray[np.float64]:
-        """Middle of each bin."""
+        """The middle of each bin (bins,)."""
         return np.asarray((np.arange(2 * HALF_BINS) - HALF_BINS + 0.5) * self.width, np.float64)
 
     @property
@@ -56,7 +59,7 @@ class Histogram:
             raise ValueError("an activation is not finite")
         self.low, self.high = min(self.low, low), max(self.high, high)
         self._widen(low, high)
-        # A division by a power of two is exact, so a value has one bin whatever came before it.
+        # Division by a power of two is exact, so a value's bin does not depend on earlier values.
         bins = np.floor(values.ravel() / np.float32(self.width)).astype(np.int64) + HALF_BINS
         self.counts += np.bincount(bins, minlength=2 * HALF_BINS)
 

@@ -1,8 +1,7 @@
-"""From a histogram of an activation to the range that its eight bits should cover.
+"""Chooses the range that the eight bits of an activation cover, from its histogram.
 
-Covering everything wastes steps on rare values; covering too little clips common ones. Each
-method is a known compromise; which one suits a network is decided by what it does to the logits
-(`converters.search.search`).
+A wide range has coarse steps because of a few rare values; a narrow one clips common values. Each
+method is a known compromise. `converters.search.search` picks the method whose logits differ least.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from converters.calibration.histogram import HALF_BINS, Histogram
 
 Range = tuple[float, float]
 
-# Share of the widest range that a search tries, in equal steps down to a fifth.
+# Shares of the widest range that a search tries.
 _SHARES: Final = np.linspace(0.2, 1.0, 81)
 _LEVELS: Final = 256
 _SYMMETRIC_STEPS: Final = 127
@@ -30,7 +29,7 @@ def max_range(histogram: Histogram, *, symmetric: bool) -> Range:
 
 
 def percentile_range(histogram: Histogram, percent: float, *, symmetric: bool) -> Range:
-    """The range that holds the given percentage of the values, tails cut alike on both sides."""
+    """The range that holds the given percentage of the values; both tails are cut equally."""
     if symmetric:
         folded = _folded(histogram)
         limit = _quantile(folded, percent / 100) * histogram.width
@@ -49,11 +48,11 @@ def mse_range(histogram: Histogram, *, symmetric: bool) -> Range:
 
 
 def entropy_range(histogram: Histogram, *, symmetric: bool) -> Range:
-    """The range whose quantized values keep the most information.
+    """The range with the smallest divergence between clipped and quantized distribution.
 
-    Kullback-Leibler divergence between the clipped and the quantized distribution, as in
-    Migacz, 8-bit Inference with TensorRT (GTC 2017). Zeros are left out: after a ReLU they are
-    most of the values, and every range represents them exactly.
+    It is the Kullback-Leibler divergence, as in Migacz, 8-bit Inference with TensorRT (GTC 2017).
+    Zeros are not counted: after a ReLU they are most of the values, and every range represents them
+    exactly.
     """
     counts = histogram.counts.copy()
     counts[HALF_BINS] = 0
@@ -82,13 +81,13 @@ Score = Callable[[NDArray[np.float64], NDArray[np.float64], float, float, int], 
 
 
 def _search(histogram: Histogram, score: Score, *, symmetric: bool) -> Range:
-    """The share of the widest range with the lowest score; both ends shrink alike."""
+    """The widest range, shrunk on both sides by the factor with the lowest score."""
     low, high = max_range(histogram, symmetric=symmetric)
     used = histogram.counts > 0
     values, counts = histogram.centres[used], histogram.counts[used].astype(np.float64)
     levels = 2 * _SYMMETRIC_STEPS + 1 if symmetric else _LEVELS
     scores = [score(values, counts, low * s, high * s, levels) for s in _SHARES]
-    # The widest of equal ones: no reason to clip.
+    # Among equal scores the widest range, which clips least.
     best = float(_SHARES[len(scores) - 1 - int(np.argmin(scores[::-1]))])
     return low * best, high * best
 
@@ -106,8 +105,8 @@ def _divergence(
 ) -> float:
     step = max((high - low) / (levels - 1), 1e-12)
     level = np.clip(np.rint((values - low) / step), 0, levels - 1).astype(np.int64)
-    # What is clipped piles up at the ends in reality, but the quantized form spreads a level's
-    # mass over the bins that were there before clipping.
+    # In the reference distribution, clipped values are added to the outermost bins. In the
+    # quantized one, each level's mass is spread over its bins.
     inside = (values >= low - step / 2) & (values <= high + step / 2)
     clipped = np.where(inside, counts, 0.0)
     for end in (0, levels - 1):
@@ -124,14 +123,14 @@ def _divergence(
 
 
 def _extended(low: float, high: float, *, symmetric: bool) -> Range:
-    """A range with zero in it, which every quantizer represents exactly."""
+    """The range, extended to contain zero, which quantizers must represent exactly."""
     low, high = min(low, 0.0), max(high, 0.0)
     limit = max(-low, high)
     return (-limit, limit) if symmetric else (low, high)
 
 
 def _folded(histogram: Histogram) -> NDArray[np.int64]:
-    """Counts by magnitude: bin i holds [i, i + 1) widths on either side of zero."""
+    """Counts by magnitude: bin i counts magnitudes from i to i + 1 bin widths."""
     return np.asarray(histogram.counts[HALF_BINS:] + histogram.counts[:HALF_BINS][::-1], np.int64)
 
 

@@ -1,1 +1,1 @@
-"""Does the model card say how the model was trained? See docs/diagnosis.md."""
+"""Checks the model card against labelled images. See docs/diagnosis.md."""

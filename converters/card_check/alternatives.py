@@ -1,4 +1,4 @@
-"""What a model card may have wrong: the other values that trainings commonly use."""
+"""The other common values that a wrong entry of the model card may have in truth."""
 
 from __future__ import annotations
 
@@ -14,24 +14,27 @@ from edge.preprocess import Channels, InputSpec, Resize
 Triple = tuple[float, float, float]
 
 _BYTE: Final = 1 / 255
-# Mean and standard deviation for values scaled to 0..1: ImageNet's; -1 to 1, from which
-# (value - 127) / 128 differs by less than a grey level; 0 to 1; and 0 to 255, which a network takes
-# that was trained on bytes or normalises them itself.
+# Mean and standard deviation for values scaled to 0..1: ImageNet's; values from -1 to 1, of which
+# (value - 127) / 128 differs by less than a grey level; from 0 to 1; from 0 to 255, for networks
+# that were trained on bytes or normalise them themselves.
 NORMALISATIONS: Final[tuple[tuple[Triple, Triple], ...]] = (
     ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     ((0.0, 0.0, 0.0), (_BYTE, _BYTE, _BYTE)),
 )
-# Caffe's: bytes less ImageNet's mean, nearly always with the channels as BGR.
+# Caffe's normalisation: bytes minus ImageNet's mean, nearly always with BGR channels.
 CAFFE_MEAN_BGR: Final = (103.939 * _BYTE, 116.779 * _BYTE, 123.68 * _BYTE)
-# 0.875 is 224 of 256, the usual evaluation crop on ImageNet.
+# 0.875 is 224 / 256, the usual evaluation crop on ImageNet.
 CROPS: Final = (1.0, 0.875, 0.8, 0.65, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
 class OtherInput:
-    """An input spec that differs from the card's in one entry, or in two, and how to say so."""
+    """An input spec that differs from the card's in one or two entries, described for messages.
+
+    `keys` are the differing entries of the card, `fits` and `card` their values here and there.
+    """
 
     spec: InputSpec
     keys: str
@@ -43,7 +46,7 @@ class OtherInput:
 def other_inputs(spec: InputSpec) -> list[OtherInput]:
     """Every input that differs from `spec` in one entry, or in the normalisation and channels.
 
-    The sizes are tried apart, see `sizes`.
+    Other sizes are tried in `sizes`.
     """
     others = [*_other_values(spec), *other_normalisations(spec)]
     turned = _with(spec, "channels", "bgr" if spec.channels == "rgb" else "rgb")
@@ -55,7 +58,7 @@ def other_inputs(spec: InputSpec) -> list[OtherInput]:
 
 
 def other_normalisations(spec: InputSpec) -> Iterator[OtherInput]:
-    """Every usual mean and std that are not those of `spec`, in the order of its channels."""
+    """Every common mean and std that differ from those of `spec`, in the order of its channels."""
     caffe = CAFFE_MEAN_BGR if spec.channels == "bgr" else CAFFE_MEAN_BGR[::-1]
     for mean, std in (*NORMALISATIONS, (caffe, (_BYTE, _BYTE, _BYTE))):
         if not np.allclose((mean, std), (spec.mean, spec.std), atol=1e-4):
@@ -70,15 +73,15 @@ def other_normalisations(spec: InputSpec) -> Iterator[OtherInput]:
 def other_order(
     predicted: NDArray[np.intp], labels: NDArray[np.intp], class_count: int
 ) -> list[int]:
-    """The network's output for each class, as the images have it; a permutation.
+    """The output of the network that fits each class, according to the images; a permutation.
 
-    Greedy: the largest share of a class's images that got one label comes first. A class
-    without images keeps its output where that is free.
+    Greedy: pairs of class and output are assigned by the share of the class's images that got this
+    label, largest first. A class without images keeps its output if that is free.
     """
     table = np.zeros((class_count, class_count))
     np.add.at(table, (labels, predicted), 1)
     table /= np.maximum(table.sum(axis=1, keepdims=True), 1)
-    # A class that keeps its output comes before one that moves as much.
+    # Among equal shares, keep the card's order.
     table += np.eye(class_count) * 1e-6
     order = [-1] * class_count
     for place in np.argsort(-table, axis=None, kind="stable"):
@@ -104,7 +107,7 @@ def _with(spec: InputSpec, key: str, value: str | float) -> OtherInput:
 
 
 def described(mean: Triple, std: Triple) -> str:
-    """A normalisation in words, with the range of values where that says more."""
+    """A normalisation in words; for std 1/255 with the range of values."""
     if np.allclose(std, _BYTE, atol=1e-5):
         bytes_less = "" if not any(mean) else f" less {_short(mean, 255)}"
         return f"mean {_short(mean)} and std {_short(std)} (1/255: values 0 to 255{bytes_less})"

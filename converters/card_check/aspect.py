@@ -1,4 +1,4 @@
-"""An input that squashes the images, which no label may show."""
+"""Warns if the card's input size distorts the images, which the labels may not reveal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST: Final = 1.1
 
 
 def squashed(images: ImageSet, spec: InputSpec) -> list[str]:
-    """A warning where the card's height and width have another proportion than the images."""
+    """A warning if the card's height and width have another aspect ratio than the images."""
     shapes = [read_image(path).shape[:2] for _, path in evenly(images, _IMAGES).files]
     height, width = (int(side) for side in np.median(shapes, axis=0))
     change = (spec.width / spec.height) / (width / height)

@@ -1,4 +1,4 @@
-"""The network behind its normalisation, as it runs on float images."""
+"""Opens the network without the normalisation in front, for inputs of any size."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from converters.onnx_graph.sessions import open_session, session_options
 
 
 def open_at_any_size(graph: onnx.ModelProto) -> Infer:
-    """A source's graph, for float32 (batch, 3, h, w) of its own and of other sizes, to logits.
+    """A function from normalised images, float32 (batch, 3, h, w) of any h and w, to logits.
 
-    It raises for a size at which the network cannot run: a layer that reads all pixels, or position
-    embeddings, have one size.
+    It raises one of RUNTIME_ERRORS at a size at which the network cannot run, for example because
+    of a fully connected layer over all pixels or of position embeddings.
     """
     (image,) = graph_inputs(graph)
-    # A size at which a network cannot run is no error here.
+    # Failures are expected here, so ONNX Runtime must not log them.
     options = session_options(is_silent=True)
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = open_session(at_any_size(graph), options)

@@ -1,8 +1,8 @@
-"""Does the model card say how the model was trained? The labelled validation images know.
+"""Checks the model card against the labelled validation images.
 
-A model behind a wrong card converts, runs and labels wrongly. If the images are recognised clearly
-better under another entry of the card, that entry is named; if they are recognised under none, the
-model is refused. docs/diagnosis.md says which mistakes show and which do not.
+With a wrong card a model converts and runs without errors, but labels wrongly. If another value of
+an entry fits the labels clearly better, the card is refused and the entry named; if no value fits,
+the model is refused. docs/diagnosis.md lists the mistakes that can be found.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from edge.preprocess import InputSpec
 from edge.text.progress import OnProgress
 
 _CANNOT_RUN: tuple[type[Exception], ...] = (EdgeError, *RUNTIME_ERRORS)
-# The network for other sizes than the card's; asked for only where the card is in doubt.
+# Opens the network for other sizes than the card's; called only if the card is in doubt.
 OpenAtAnySize = Callable[[], Infer]
 
 
@@ -44,20 +44,20 @@ def diagnose(
 ) -> list[str]:
     """Refuse a card or a model that the validation images contradict.
 
-    Without labels only a wrong normalisation can be told, and only by a batch norm.
+    Without labels only a wrong normalisation can be found, from the first batch norm.
 
     Args:
-        infer: the network behind its normalisation, see `core.open_at_any_size`.
+        infer: the network without the normalisation in front, see `core.open_at_any_size`.
         on_progress: called with (step, done, total).
-        norm: the network's first batch norm, where it has one.
-        open_at_any_size: gives the network for other sizes; None: no other size is tried.
+        norm: the network's first batch norm, if it has one.
+        open_at_any_size: opens the network for other sizes; None to try no other size.
 
     Returns:
-        Warnings: what may be wrong and contradicts nothing.
+        Warnings about what may be wrong, but need not be.
 
     Raises:
         ConfigError: another input or another order of classes fits clearly better.
-        ModelError: the model does not recognise the images, whatever the card says.
+        ModelError: the model does not recognise the images under any value of the card.
     """
     warnings = squashed(images, card.input)
     misfit = find_misfit(norm, images, card.input) if norm else None
@@ -142,7 +142,7 @@ def _suspect_size(
         infer = open_at_any_size()
         is_same = _computes_the_same(infer, trial, spec)
     except _CANNOT_RUN:
-        # What cannot be run at another size says nothing against the card.
+        # A network that cannot run at another size says nothing about the card.
         return []
     if not is_same:
         return []
@@ -172,7 +172,7 @@ def _sides(size: tuple[int, int]) -> str:
 
 
 def _computes_the_same(infer: Infer, trial: Trial, spec: InputSpec) -> bool:
-    """Whether the network for any size is the one that is tried, at the card's size."""
+    """Whether both networks give the same logits at the card's size."""
     images = trial.first_batch(spec)
     expected = trial.infer(images)
     deviation = float(np.abs(infer(images) - expected).max())

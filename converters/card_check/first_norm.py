@@ -1,8 +1,8 @@
-"""What the first batch norm saw in training, and what it sees behind the card's normalisation.
+"""Finds a wrong normalisation by the statistics that the first batch norm stored in training.
 
-A batch norm keeps the mean and the variance of its input over the training images. Behind a wrong
-mean and std it sees others, however few labels that costs: training that varies brightness and
-stain makes a network bear a wrong normalisation, and the card is wrong all the same.
+A batch norm stores the mean and variance of its input over the training images. With a wrong mean
+and std in the card, its input has others. That shows even if hardly any label changes, because the
+training varied brightness and stain.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from converters.onnx_graph.lookup import attribute, constants, graph_inputs, rea
 from converters.onnx_graph.sessions import open_session, session_options
 from edge.preprocess import InputSpec
 
-# Every pixel counts, so that few images give stable figures.
+# Each pixel is a sample, so a few images are enough.
 MAX_IMAGES: Final = 64
 BATCH_SIZE: Final = 16
-# In nats. Native images of the reference model's own laboratory lie at 0.02, those of one class at
-# up to 0.25, those of two other laboratories at 0.28 and 0.57; a usual wrong normalisation lies
-# at 0.38 or more. Where the right one is not this near, nothing can be told.
+# Distances in nats. Measured with the right normalisation: 0.02 for images of the reference model's
+# own laboratory, up to 0.25 for images of a single class, 0.28 and 0.57 for two other laboratories.
+# With a common wrong one: 0.38 or more. So a normalisation is named only if its distance is at most
+# NEAR and the card's is larger by at least MIN_GAP.
 NEAR: Final = 0.15
 MIN_GAP: Final = 0.3
 
@@ -39,9 +40,9 @@ Activations = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 class FirstNorm:
     """A batch norm that follows the first convolution.
 
-    `activations` takes normalised images (batch, 3, h, w) to the norm's input (batch, channels,
-    h, w). Mean and variance (channels,) are those that it was trained with. `epsilon` is added to
-    variances, as the norm itself does it: channels that are dead contradict nothing.
+    `activations` maps normalised images (batch, 3, h, w) to the norm's input (batch, channels,
+    h, w). Mean and variance (channels,) are those of the training. `epsilon` is added to variances,
+    as the norm itself does, so that constant channels do not count.
     """
 
     activations: Activations
@@ -50,9 +51,9 @@ class FirstNorm:
     epsilon: float
 
     def distance(self, images: ImageSet, spec: InputSpec) -> float:
-        """How far images under a spec are from those of the training; nats, mean over channels.
+        """The distance of images under a spec from the training images, in nats.
 
-        The Kullback-Leibler divergence of two normal distributions.
+        It is the Kullback-Leibler divergence of two normal distributions, averaged over channels.
         """
         mean, variance = self._moments(images, spec)
         trained = self.variance + self.epsilon
@@ -71,13 +72,13 @@ class FirstNorm:
             total += values.sum(axis=0)
             squares += (values**2).sum(axis=0)
         mean = total / count
-        # Rounding may leave the variance of a constant channel below zero.
+        # Rounding may make the variance of a constant channel negative.
         return mean, np.maximum(squares / count - mean**2, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """The normalisation that the training had in place of the card's, with both distances."""
+    """The normalisation that fits in place of the card's, with the distances of both."""
 
     other: OtherInput
     card_distance: float
@@ -85,7 +86,7 @@ class Misfit:
 
 
 def find_first_norm(graph: onnx.ModelProto) -> FirstNorm | None:
-    """The batch norm of the first convolution; None where a graph has none or has it folded."""
+    """The batch norm after the first convolution; None if there is none or it was folded."""
     (image,) = graph_inputs(graph)
     convolution = _only_reader(graph, image.name, "Conv")
     norm = convolution and _only_reader(graph, convolution.output[0], "BatchNormalization")
@@ -95,13 +96,13 @@ def find_first_norm(graph: onnx.ModelProto) -> FirstNorm | None:
     mean, variance = (
         numpy_helper.to_array(weights[name]).astype(np.float64) for name in norm.input[3:5]
     )
-    # 1e-5 is what ONNX means where nothing is said.
+    # 1e-5 is ONNX's default.
     epsilon = attribute(norm, "epsilon", 1e-5)
     return FirstNorm(_open_up_to(graph, image.name, norm.input[0]), mean, variance, epsilon)
 
 
 def find_misfit(norm: FirstNorm, images: ImageSet, spec: InputSpec) -> Misfit | None:
-    """The nearest other normalisation if that is what the training had, and the card's is not."""
+    """The closest other normalisation, if it fits the training and the card's does not."""
     some = evenly(images, MAX_IMAGES)
     found = norm.distance(some, spec)
     if found < MIN_GAP:
@@ -113,7 +114,7 @@ def find_misfit(norm: FirstNorm, images: ImageSet, spec: InputSpec) -> Misfit | 
 
 
 def _only_reader(graph: onnx.ModelProto, name: str, kind: str) -> onnx.NodeProto | None:
-    """The node that reads a tensor, if it is the only one and of a kind."""
+    """The node that reads a tensor, if it is the only one and has this operator type."""
     found = readers(graph, name)
     return found[0] if len(found) == 1 and found[0].op_type == kind else None
 

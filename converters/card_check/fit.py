@@ -1,4 +1,4 @@
-"""How well a model's logits fit the labels, and when other logits fit clearly better."""
+"""Measures how well logits fit the labels, and whether other logits fit clearly better."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from numpy.typing import NDArray
 
 from edge.postprocess import softmax
 
-# Models may be a point or two better on an input that they were not trained on (Touvron et al.
-# 2019, arXiv 1906.06423); only more than that contradicts the card.
+# A model may be a point or two better on another input than that of its training (Touvron et al.
+# 2019, arXiv 1906.06423), so only a larger gain contradicts the card.
 MIN_GAIN: Final = 0.03
-# Fewer images than this are chance, whatever share of a small set they are.
+# In a small set a gain of fewer images than this may be chance.
 MIN_GAINED_IMAGES: Final = 5
-# Chance reaches it three times in 100,000, with a dozen inputs tried four in 10,000. Five would see
-# a loss of 7 points on 160 images, as under ImageNet's mean and std, only every other time.
+# By chance this is reached in 3 of 100,000 cases; with a dozen inputs tried, in 4 of 10,000. With 5
+# standard errors, a loss of 7 points on 160 images, as ImageNet's mean and std cause it, would be
+# found only half of the time.
 MIN_STANDARD_ERRORS: Final = 4.0
-# Below it, a person would not call the images recognised.
+# Below this the images count as not recognised.
 MIN_BALANCED_ACCURACY: Final = 0.6
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Labels (images,), predicted classes (images,) and the probability of the right class.
+    """Labels (images,), predicted classes (images,) and `share`, the right class's probability.
 
-    Unlike its logarithm the probability is bounded, so that a few surely wrong images do not
-    hide what the others say.
+    The probability is used, not its logarithm, because it is bounded: a few images with confident
+    wrong labels cannot outweigh all others.
     """
 
     labels: NDArray[np.intp]
@@ -40,7 +41,7 @@ class Fit:
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """Which images get their label."""
+        """Whether each image is labelled right (images,)."""
         return np.equal(self.predicted, self.labels)
 
     @property
@@ -56,12 +57,12 @@ class Fit:
 
     @property
     def is_recognised(self) -> bool:
-        """Whether the model knows these images at all."""
+        """Whether the balanced accuracy is high enough that the model knows these images."""
         return self.balanced_accuracy >= MIN_BALANCED_ACCURACY
 
     @property
     def leaves_no_doubt(self) -> bool:
-        """Whether no other input could be clearly better."""
+        """Whether the accuracy is so high that no other input could be clearly better."""
         return self.accuracy > 1 - MIN_GAIN
 
 
@@ -72,10 +73,10 @@ def measure_fit(logits: NDArray[np.float32], labels: NDArray[np.intp]) -> Fit:
 
 
 def is_clearly_better(other: Fit, found: Fit) -> bool:
-    """Whether `other` recognises the images, more of them, and not by chance.
+    """Whether `other` recognises clearly more of the images, and not by chance.
 
-    Only images on which the two differ count: another order of two rare classes leaves the rest
-    untouched.
+    The gain is compared with the number of images on which the two differ: another order of two
+    rare classes changes only few.
     """
     differing = int(np.count_nonzero(other.share != found.share))
     gained = int(other.right.sum()) - int(found.right.sum())
@@ -84,7 +85,7 @@ def is_clearly_better(other: Fit, found: Fit) -> bool:
 
 
 def standard_errors(other: Fit, found: Fit) -> float:
-    """The paired mean gain in the right class's probability, in its standard errors."""
+    """The mean gain in the right class's probability, divided by its standard error."""
     gain = (other.share - found.share)[other.share != found.share]
     if len(gain) < 2:
         return 0.0

@@ -1,8 +1,8 @@
-"""Other input sizes: which a network fits better than the card's.
+"""Finds input sizes under which the images fit better than under the card's.
 
-A network that ends in a mean over space runs at any size and labels worse at a wrong one. The fit
-rises up to the best size and falls beyond it, so that next to a card under which the images are
-recognised few sizes show the direction; only under another card are all sizes tried.
+A network with global average pooling runs at any size, but labels worse at a wrong one. The fit
+rises up to the best size and falls beyond it. So if the images are recognised at the card's size,
+the search stops where the fit falls; otherwise it tries all sizes.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from converters.loading.graph_file.size_search import SIDES
 from edge.backends.onnx import RUNTIME_ERRORS
 from edge.preprocess import InputSpec
 
-# Images this many times larger cost a dozen times the card's; nobody is that far off.
+# Limit of the factor between a tried side and the card's. A larger one takes over a dozen times as
+# long, and is no likely mistake.
 _MOST_TIMES: Final = 3.5
-# After so many sizes in a row that fit worse, none beyond them fits better.
+# After this many worse sizes in a row, sizes further away are not tried.
 _WORSE_IN_A_ROW: Final = 2
-# Closer than this, a network that bears one size bears the other.
+# The smallest ratio of sides at which a network can tell an oblong size from a square one.
 _OBLONG: Final = 1.15
 
 OnSize = Callable[[int], None]
@@ -31,7 +32,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class BetterSize:
-    """A size (height, width) under which the images fit better, and how well."""
+    """A size (height, width) under which the images fit better, and its fit."""
 
     size: Size
     fit: Fit
@@ -40,10 +41,10 @@ class BetterSize:
 def better_sizes(trial: Trial, found: Fit, spec: InputSpec, on_size: OnSize) -> list[BetterSize]:
     """The sizes under which the images fit better than `found`, the fit under the card's.
 
-    An oblong size is among them only if it fits clearly better than every square one.
+    Oblong sizes are included only if they fit clearly better than every square one.
 
     Args:
-        trial: with a network that takes any size, or raises at those that it cannot take.
+        trial: its network accepts any size, or raises at a size at which it cannot run.
         on_size: called with the number of sizes that were tried.
     """
     search = _Search(trial, found, spec, on_size)
@@ -70,7 +71,7 @@ class _Search:
         self._is_worse = False
 
     def outward(self, sides: Iterable[int]) -> list[BetterSize]:
-        """Square sizes that fit better, of sides that lead away from the card's."""
+        """The square sizes that fit better; `sides` go from the card's size outwards."""
         better: list[BetterSize] = []
         worse_in_a_row = 0
         for side in sides:
@@ -85,7 +86,7 @@ class _Search:
         return better
 
     def fit(self, size: Size) -> BetterSize | None:
-        """The fit under a size; None if it is no better, was tried, or the network cannot run."""
+        """The fit under a size; None if not better, tried before, or the network cannot run."""
         self._is_worse = False
         if size in self._tried:
             return None

@@ -1,4 +1,4 @@
-"""What the images fit in place of the card's entry, and how to say so."""
+"""Decides whether other values of the card's entries are a mistake or a warning, in words."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Final
 from converters.card_check.fit import Fit, is_clearly_better
 from edge.errors import ConfigError
 
-# Networks that were trained on random cuts of their images are better on larger cells than their
-# own card's, and a little at other sizes (docs/diagnosis.md has figures): so much is no mistake.
+# A network trained on random crops labels larger cells better than those of its own card, and is a
+# little better at other sizes (figures in docs/diagnosis.md). Smaller gains prove no mistake.
 MIN_CROP_GAIN: Final = 0.10
 MIN_SIZE_GAIN: Final = 0.06
 _SHOWN: Final = 3
@@ -18,12 +18,19 @@ _SHOWN: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Suspicion:
-    """One other entry: `fits` and `card` describe both, `advice` says what to correct.
+    """Another value of one of the card's entries that fits the images.
 
-    `least_gain`: a gain in accuracy below it does not contradict a card under which the images are
-    recognised. `is_scale`: the entry changes how large a cell appears to the network, as size and
-    crop do; the images alone hardly tell one such entry from another. `is_combined`: two entries
-    are changed.
+    Attributes:
+        fits: the other value, in words.
+        card: the card's value, in words.
+        keys: the entries of the card.
+        advice: what to correct.
+        fit: how well the images fit under the other value.
+        least_gain: a smaller gain in accuracy does not contradict a card under which the images
+            are recognised.
+        is_scale: the entry changes how large a cell appears to the network, as size and crop do;
+            images can hardly distinguish such entries.
+        is_combined: two entries are changed.
     """
 
     fits: str
@@ -37,14 +44,14 @@ class Suspicion:
 
 
 def judge(suspicions: Sequence[Suspicion], found: Fit) -> str | None:
-    """Refuse the card where another entry explains the images clearly better.
+    """Refuse the card if another value fits the images clearly better.
 
     Returns:
-        What to look up, where cells of another scale are recognised better and that may be
-        the network's training and not the card; None where nothing is to be said.
+        A warning if cells of another scale are recognised better, which may come from the
+        training and not from a wrong card; None if there is nothing to report.
 
     Raises:
-        ConfigError: naming the entry, or those between which the images do not decide.
+        ConfigError: it names the entry, or all entries that fit equally well.
     """
     clear = _without_needless([s for s in suspicions if is_clearly_better(s.fit, found)])
     if not clear:
@@ -66,7 +73,7 @@ def _contradicts(suspicion: Suspicion, found: Fit) -> bool:
 
 
 def _without_needless(clear: list[Suspicion]) -> list[Suspicion]:
-    """Two wrong entries only where no single one explains the images about as well."""
+    """Drop combined suspicions, unless they fit clearly better than every single one."""
     single = max((s for s in clear if not s.is_combined), key=_order, default=None)
     if single is None:
         return clear
@@ -78,7 +85,7 @@ def _order(suspicion: Suspicion) -> tuple[float, float]:
 
 
 def _rivals(best: Suspicion, clear: Sequence[Suspicion]) -> list[Suspicion]:
-    """The entries between which the images do not decide: sizes first, the best of each scale."""
+    """The suspicions that fit about as well as the best; sizes first, one for each entry."""
     rivals: list[Suspicion] = []
     for one in sorted(clear, key=_order, reverse=True):
         is_repeated = one.is_scale and one.keys in {r.keys for r in rivals}
@@ -88,9 +95,10 @@ def _rivals(best: Suspicion, clear: Sequence[Suspicion]) -> list[Suspicion]:
 
 
 def _may_be(one: Suspicion, best: Suspicion) -> bool:
-    """Whether an entry may be the wrong one though another fits as well or better.
+    """Whether an entry may be the wrong one although another fits better.
 
-    A smaller crop has the advantage that `MIN_CROP_GAIN` allows for, whatever the wrong entry is.
+    A smaller crop may gain up to `MIN_CROP_GAIN` whichever entry is wrong, so it does not rule out
+    an entry that gains less.
     """
     is_in_advantage = best.least_gain == MIN_CROP_GAIN and one.is_scale
     if is_in_advantage and best.fit.accuracy - one.fit.accuracy < MIN_CROP_GAIN:

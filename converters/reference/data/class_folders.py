@@ -78,7 +78,7 @@ def find_class_folders(folder: Path, classes: Iterable[str]) -> ClassFolders:
 
     Raises:
         ConfigError: no folder, not readable, none of the classes, one class twice, or a link that
-            leads nowhere.
+            is broken.
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder} is no folder; give one that holds a folder per class.")

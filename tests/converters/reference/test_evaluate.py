@@ -206,7 +206,7 @@ def test_evaluate_folder_with_a_linked_class_that_is_gone_says_so(
     shutil.rmtree(colours / "red")
     (colours / "red").symlink_to("moved")
     assert run("--bundle", small_bundle, "--folder", colours) == 2
-    assert "red is a link that leads nowhere (moved)" in capsys.readouterr().err
+    assert "red is a broken link: its target moved does not exist" in capsys.readouterr().err
 
 
 def test_evaluate_writes_every_figure_and_pictures_of_what_is_wrong(
