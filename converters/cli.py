@@ -1,4 +1,4 @@
-"""`edge-convert`: a trained classifier to a bundle for the workstation."""
+"""`edge-convert`: converts a trained classifier to a bundle for the workstation."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if (arguments.model / MANIFEST_NAME).is_file():
         if arguments.new_card:
             raise ConfigError(
-                f"{arguments.model} is a bundle, which has its card in it. Give the model that it "
-                "was made of."
+                f"{arguments.model} is a bundle, which contains its card. Give the model that it "
+                "was made from."
             )
         return _add_engines(arguments)
     arguments.model = model_in(arguments.model)
@@ -64,7 +64,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _write_card(arguments: argparse.Namespace) -> int:
-    """A card to fill in, where there is none yet."""
+    """Write a card to fill in."""
     if not arguments.model.exists():
         raise ConfigError(f"{arguments.model} is no file; give a model.pt or model.onnx.")
     try:
@@ -95,11 +95,11 @@ def _lacks(error: ModuleNotFoundError) -> ConfigError:
 
 
 def _add_engines(arguments: argparse.Namespace) -> int:
-    """Engines for a bundle that is there; needs neither torch nor onnx."""
+    """Add engines to an existing bundle; needs neither torch nor onnx."""
     if not arguments.engine:
         raise ConfigError(
-            f"{arguments.model} is a bundle already; give --engine tensorrt, or "
-            "--engine tensorrt-rtx:sm86,sm89 for other machines, to add engines to it."
+            f"{arguments.model} is already a bundle; to add engines to it, give --engine tensorrt, "
+            "or --engine tensorrt-rtx:sm86,sm89 for other machines."
         )
     targets = find_targets([parse_request(text) for text in arguments.engine])
     source = image_source(arguments.validation, Path())
@@ -131,7 +131,7 @@ def _build_engines(
 
 
 def _convert(arguments: argparse.Namespace) -> int:
-    # What cannot be built is said before the long work, not after it.
+    # Checked first, so that a missing library or GPU is reported before the long conversion.
     targets = find_targets([parse_request(text) for text in arguments.engine])
     request = _request(arguments)
     print(f"opening {printable(arguments.model.name)} ...", file=sys.stderr)
@@ -150,20 +150,20 @@ def _convert(arguments: argparse.Namespace) -> int:
         validation = request.validation or request.card.validation
         print(_build_engines(arguments, request.target, targets, validation))
     if report.fp32_reason:
-        # The last line, where a person looks first.
+        # Printed last, where people look first.
         print(printable(f"warning: FP32 only: {fallback_text(report)}"), file=sys.stderr)
         return WITHOUT_INT8
     return 0
 
 
 def _target_here() -> list[Target]:
-    """This machine's GPU, where an engine can be built for it; otherwise a line that says why."""
+    """This machine's GPU, if an engine can be built for it; otherwise print why not."""
     here = local_target()
     if isinstance(here, Target):
         return [here]
     print(
         f"note: no TensorRT engine was built here: {here}\n"
-        "      The service builds one from the bundle where it finds TensorRT and a GPU."
+        "      The service builds one from the bundle if it finds TensorRT and a GPU."
     )
     return []
 
@@ -210,7 +210,7 @@ def _default_cache_folder() -> Path:
 
 
 def _gate(arguments: argparse.Namespace) -> Gate:
-    """A gate file's limits, and over them the flags."""
+    """The limits of the gate file, overridden by the command line's."""
     limits = read_gate(arguments.gate) if arguments.gate else {}
     flags = {"max_drop_points": arguments.max_drop, "min_agreement": arguments.min_agreement}
     return Gate(**{**limits, **{name: v for name, v in flags.items() if v is not None}})

@@ -27,7 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--new-card",
         action="store_true",
-        help="write a model card to fill in, with what the file tells, and convert nothing",
+        help="write a model card to fill in, with guesses from the file, and convert nothing",
     )
     parser.add_argument("--out", type=Path, help="bundle to write (default: NAME.edge here)")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing bundle")
@@ -39,11 +39,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--validation", metavar="DIR", help="one folder of images per class, or 'drawn'"
     )
     _add_gate_options(parser)
-    parser.add_argument("--no-cache", action="store_true", help="calibrate anew in any case")
+    parser.add_argument("--no-cache", action="store_true", help="always calibrate again")
     parser.add_argument(
         "--trust-pickle",
         metavar="sha256:HEX",
-        help="let the code run that is pickled in the model file of this hash",
+        help="run the code that is pickled in the model file with this hash",
     )
     _add_engine_options(parser)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -69,37 +69,37 @@ def _add_gate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="with --int8: write nothing where a graph in INT8 misses the gate or cannot be made "
-        "(exit code 4), in place of a bundle without it",
+        help="with --int8: write nothing if an INT8 graph misses the gate or cannot be made (exit "
+        "code 4), instead of a bundle without it",
     )
 
 
 def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     engines = parser.add_argument_group(
-        "TensorRT engines", "Also for a bundle NAME.edge in place of the model."
+        "TensorRT engines", "Also for a bundle NAME.edge instead of a model."
     )
     engines.add_argument(
         "--engine",
         action="append",
         default=[],
         metavar="LIBRARY[:TARGETS]",
-        help="tensorrt: for this machine's GPU; tensorrt-rtx:sm86,sm89,sm120: for others, built "
-        "without one (default: tensorrt where it and a GPU are here)",
+        help="tensorrt: for this machine's GPU; tensorrt-rtx:sm86,sm89,sm120: for other GPUs, "
+        "needs none here (default: tensorrt if it and a GPU are here)",
     )
     engines.add_argument(
         "--portability",
         choices=PORTABILITIES,
         default=SAME_GPU,
-        help="GPUs that may run a tensorrt engine; more cost speed (%(default)s)",
+        help="GPUs that can run a tensorrt engine; more GPUs cost speed (%(default)s)",
     )
     engines.add_argument(
         "--version-compatible",
         action="store_true",
-        help="newer TensorRT of the same major version may run it; a larger engine",
+        help="newer TensorRT of the same major version can run it; a larger engine",
     )
     engines.add_argument(
-        "--max-batch", type=int, default=MAX_BATCH, metavar="N", help="images in one call (64)"
+        "--max-batch", type=int, default=MAX_BATCH, metavar="N", help="most images in one call (64)"
     )
     engines.add_argument(
-        "--tensorrt8", action="store_true", help="write the INT8 graph that TensorRT 8 reads too"
+        "--tensorrt8", action="store_true", help="also write the INT8 graph for TensorRT 8"
     )

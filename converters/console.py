@@ -1,4 +1,4 @@
-"""What a person reads at the end of a conversion."""
+"""The text that `edge-convert` prints at the end of a conversion."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _VERDICT_HEAD: Final = (
 
 
 def describe(report: Report) -> str:
-    """The report as text: sizes, accuracy, speed, what was calibrated on, what was refused."""
+    """The report as text: sizes, accuracy, speed, image sets, verdicts, warnings."""
     lines = [f"FP32 ONLY: {fallback_text(report)}"] if report.fp32_reason else []
     lines += [f"wrote {report.target} from {report.source.path.name} ({report.source.kind})"]
     lines += [*_thin_classes(report), _sandbox(report)]
@@ -35,13 +35,13 @@ def describe(report: Report) -> str:
         lines += _quantized_lines(report, report.quantized)
     if any(latency.is_unstable() for latency in report.latencies.values()):
         lines.append("note: the machine was busy; run edge-bench for steadier times")
-    lines += [f"note: left out of {text}" for text in report.left_out]
+    lines += [f"note: skipped in {text}" for text in report.left_out]
     lines += [f"warning: {text}" for text in report.warnings]
     return "\n".join(lines)
 
 
 def _sandbox(report: Report) -> str:
-    """What kept the file from doing harm while it was opened."""
+    """How the file was confined while it was opened."""
     guards = report.source.sandbox
     if guards.startswith(NO_GUARDS):
         return f"warning: opened in no sandbox{guards.removeprefix(NO_GUARDS)}"
@@ -49,15 +49,15 @@ def _sandbox(report: Report) -> str:
 
 
 def fallback_text(report: Report) -> str:
-    """That INT8 was asked for and the bundle runs in FP32, and why."""
+    """Why the bundle has no INT8 graph for CPUs although INT8 was asked for."""
     return (
-        f"{report.target.name} holds no INT8 graph for CPUs, where --int8 asked for one: "
+        f"{report.target.name} holds no INT8 graph for CPUs, although --int8 asked for one: "
         f"{report.fp32_reason}"
     )
 
 
 def _thin_classes(report: Report) -> list[str]:
-    """What a verdict on few images is worth, before the verdict."""
+    """A warning about classes with few images."""
     thin = {k: n for k, n in report.judging.validation.thin_classes().items() if n}
     few = ", ".join(f"{name} ({total})" for name, total in thin.items())
     needed = f"fewer than {THIN_CLASS_IMAGES} validation images"
@@ -65,7 +65,7 @@ def _thin_classes(report: Report) -> list[str]:
 
 
 def _class_lines(report: Report) -> list[str]:
-    """Recall of each class in the graph that most workstations run."""
+    """Recall of each class in the INT8 graph for CPUs with VNNI, which most workstations run."""
     solution = report.quantized.solutions.get(INT8.target) if report.quantized else None
     if solution is None or not solution.evidence.validation.is_labelled:
         return []
@@ -123,7 +123,7 @@ def _quantized_lines(report: Report, quantized: Quantized) -> list[str]:
 
 
 def speed_lines(latencies: Mapping[str, Latencies]) -> list[str]:
-    """How fast INT8 is beside FP32 on this machine, and plainly where it is of no use."""
+    """INT8's speed relative to FP32 on this machine, and a note if it is not faster."""
     quantized = [latency for name, latency in latencies.items() if name != FP32.name]
     if not quantized:
         return []
@@ -140,7 +140,7 @@ def speed_lines(latencies: Mapping[str, Latencies]) -> list[str]:
 
 
 def _verdicts(solutions: Collection[Solution]) -> list[str]:
-    """What the accuracy gate found of each INT8 graph, a line each."""
+    """The accuracy gate's verdict on each INT8 graph, one line each."""
     lines = [_VERDICT.format(*_VERDICT_HEAD).rstrip(), *map(_verdict, solutions)]
     legend = [
         "  lost: points of accuracy; in INT8: share of the arithmetic; put back: layers, in float",

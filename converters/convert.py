@@ -1,4 +1,4 @@
-"""One conversion, from a trained model to a bundle. Read `convert` from top to bottom."""
+"""One conversion, from a trained model to a bundle. `convert` lists its steps in order."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ from edge.backends.onnx import open_onnx
 from edge.text.progress import OnProgress
 
 SPEED_ROUNDS: Final = 20
-# Their largest values are taken with a margin of two.
+# The largest value of each tensor on these images, times two, is taken for its range.
 RANGE_IMAGES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a person wants to see of a finished conversion.
+    """The results of a finished conversion, for the text that is printed.
 
     Attributes:
         latencies: by name, of the graphs that a machine like this one serves.
@@ -66,13 +66,13 @@ class Report:
 
 
 def convert(request: ConversionRequest, on_progress: OnProgress) -> Report:
-    """Convert, compare, and write the bundle with what passed the accuracy gate.
+    """Convert, compare, and write the bundle with the graphs that passed the accuracy gate.
 
     Args:
         on_progress: called with (step, done, total).
 
     Raises:
-        EdgeError: of the kind that decides the exit code; nothing is left behind.
+        EdgeError: its class determines the exit code; no files are left behind.
     """
     card = request.card
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
@@ -95,7 +95,7 @@ def convert(request: ConversionRequest, on_progress: OnProgress) -> Report:
             card=card,
             source=source,
             models={name: m.SerializeToString(deterministic=True) for name, m in models.items()},
-            # Quantization that does not pay is not worth its risk.
+            # A quantized graph that is not faster than FP32 is not worth its loss of accuracy.
             fastest=min(latencies, key=lambda name: latencies[name].median),
             judging=judging,
             quantized=quantized,
@@ -108,16 +108,14 @@ def convert(request: ConversionRequest, on_progress: OnProgress) -> Report:
 def _open(
     request: ConversionRequest, to_judge: ImageSet, on_progress: OnProgress
 ) -> tuple[SourceModel, onnx.ModelProto, list[str]]:
-    """The model and its FP32 graph, behind a card that the validation images do not contradict.
-
-    And what may be wrong with the card all the same.
-    """
+    """The model, its FP32 graph, and warnings about the card; refuses a wrong card."""
     card = request.card
     samples = sample_images(to_judge, card)
     source = open_model(request.model, card, samples, trust_pickle=request.trust_pickle)
     fp32 = source_to_onnx(source, card.input)
     check_export(source, fp32, card, samples)
-    # After the model: a card with a class too many is the model's matter, not the images'.
+    # Checked after the model: a class too many in the card must be reported as a mismatch with the
+    # model, not as missing images.
     if not request.allow_weak_validation:
         require_enough_images(to_judge, card.classes)
     norm = find_first_norm(source.graph)
@@ -138,7 +136,7 @@ def _chosen_models(
     held = quantized.held() if quantized else {}
     chosen = {k.name: held[k.target].int8.model for k in QUANTIZED if k.target in held}
     if INT8.name not in chosen:
-        # A machine without VNNI must not run what a machine with it may not.
+        # If INT8 was refused for machines with VNNI, machines without it do not get it either.
         chosen.pop(INT8_7BIT.name, None)
     if isinstance(half, HalfModel) and half.holds:
         chosen[FP16.name] = half.model

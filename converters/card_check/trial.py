@@ -1,4 +1,4 @@
-"""The network and labelled images on which inputs are tried."""
+"""Evaluates input specs: runs the network on labelled images and measures the fit."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from converters.loading.samples import normalise
 from edge.errors import ConfigError
 from edge.preprocess import InputSpec
 
-# Enough to see a gain of three points with four standard errors on the reference model.
+# Enough to find a gain of three points with four standard errors on the reference model.
 MAX_IMAGES: Final = 400
-# After so many images an input that fits worse is not tried on the others.
+# A spec that fits worse on this many images is not run on the rest.
 TRIAL_IMAGES: Final = 96
-# After so many an input is given up that recognises fewer than this share of them. Of those that
-# recognise 60 % (`MIN_BALANCED_ACCURACY`) that is one in a thousand, and one in a hundred.
+# By number of images, the accuracy below which a spec is given up after them. If its true accuracy
+# is 60 % (`MIN_BALANCED_ACCURACY`), that is wrong in 1 of 1,000 cases after 16 images, and in 1 of
+# 100 after 32.
 LEAST_SHARES: Final = {16: 0.25, 32: 0.4}
-# After so many images an input is given up that is worse by more standard errors than this.
+# A spec that is worse by more standard errors than this after EARLY_IMAGES is given up.
 EARLY_IMAGES: Final = 32
 MAX_STANDARD_ERRORS_WORSE: Final = 3.0
 _LOOKED_AT_AFTER: Final = {*LEAST_SHARES, EARLY_IMAGES, TRIAL_IMAGES}
@@ -34,7 +35,10 @@ Infer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The network behind its normalisation, and labelled images to try it on, classes in turn."""
+    """A network without the normalisation in front, and labelled images to run it on.
+
+    The classes take turns in `images`, so that the first images are a fair sample.
+    """
 
     infer: Infer
     images: ImageSet
@@ -49,7 +53,7 @@ class Trial:
         return measure_fit(self.logits(spec), self.labels)
 
     def fit_if_better(self, spec: InputSpec, rival: Fit) -> Fit | None:
-        """The fit under a spec; None if it is no better than `rival`, on few images or on all."""
+        """The fit under a spec; None if it is not better than `rival`. May stop early."""
         rows: list[NDArray[np.float32]] = []
         for batch in self._batches(spec):
             rows.extend(batch)
@@ -61,7 +65,7 @@ class Trial:
         return fit if fit.share.mean() > rival.share.mean() else None
 
     def first_batch(self, spec: InputSpec) -> NDArray[np.float32]:
-        """Normalised images (BATCH_SIZE or fewer, 3, h, w), for a comparison of two networks."""
+        """Normalised images (BATCH_SIZE or fewer, 3, h, w), to compare two networks."""
         return normalise(next(image_batches(self.images, spec, BATCH_SIZE)), spec)
 
     def _batches(self, spec: InputSpec) -> Iterator[NDArray[np.float32]]:
@@ -70,7 +74,7 @@ class Trial:
 
 
 def _is_hopeless(so_far: Fit, rival: Fit) -> bool:
-    """Whether an input that was tried on the first images need not be tried on the others."""
+    """Whether the fit on the first images is so bad that the rest need not be run."""
     count = len(so_far.labels)
     if count == TRIAL_IMAGES and so_far.share.mean() <= rival.share.mean():
         return True
@@ -80,7 +84,7 @@ def _is_hopeless(so_far: Fit, rival: Fit) -> bool:
 
 
 def choose_images(images: ImageSet, classes: tuple[str, ...]) -> tuple[ImageSet, NDArray[np.intp]]:
-    """At most MAX_IMAGES, evenly from every class, the classes in turn; and their labels.
+    """Choose at most MAX_IMAGES evenly from every class, classes taking turns; with labels.
 
     Raises:
         ConfigError: an image's label is no class of the card.
@@ -91,8 +95,8 @@ def choose_images(images: ImageSet, classes: tuple[str, ...]) -> tuple[ImageSet,
     unknown = sorted(set(by_class) - set(classes))
     if unknown:
         raise ConfigError(
-            f"{images.origin} holds images of {unknown[0]!r}, which is no class of the model card "
-            f"({', '.join(classes)}). Validate on images of the card's classes."
+            f"{images.origin} holds images of {unknown[0]!r}, which is no class of the model "
+            f"card ({', '.join(classes)}). Validate on images of the card's classes."
         )
     limit = _images_per_class([len(found) for found in by_class.values()])
     turns: list[tuple[int, int]] = []

@@ -1,1 +1,1 @@
-"""Errors that INT8 adds to a layer, measured layer by layer and corrected."""
+"""Corrects the errors that quantization adds to each layer."""

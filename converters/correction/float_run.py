@@ -1,4 +1,4 @@
-"""What the FP32 graph computes on calibration images, to compare quantized graphs with."""
+"""Runs the FP32 graph on calibration images, as the reference for quantized graphs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from converters.layers.weighted import weighted_layers
 from converters.onnx_graph.editing import copy_of
 from converters.onnx_graph.sessions import open_session, session_options
 
-# Calls cost little beside the arithmetic of so many images, and activations some tens of MB.
+# Larger batches were no faster and took several times the memory.
 BATCH: Final = 1
 _MEANS: Final = "{}_channel_means"
 # The first operator set in which ReduceMean takes its axes as an input.
@@ -25,13 +25,13 @@ _AXES_ARE_INPUTS: Final = 18
 
 @dataclass(frozen=True, slots=True)
 class FloatRun:
-    """Images with what the FP32 graph makes of them.
+    """Images, and what the FP32 graph computes on them.
 
     Attributes:
         images: uint8 (images, height, width, 3), preprocessed.
         logits: (images, classes).
-        channel_means: by weighted layer the mean of each image's output channels over its places,
-            (images, channels); of a MatMul without the bias that is added behind it.
+        channel_means: by weighted layer, the mean of each output channel over all positions,
+            (images, channels); for a MatMul before the bias is added.
     """
 
     images: NDArray[np.uint8]
@@ -40,11 +40,11 @@ class FloatRun:
 
     @property
     def predicted(self) -> NDArray[np.int64]:
-        """The class that the FP32 graph prefers, of each image."""
+        """The class that the FP32 graph predicts for each image (images,)."""
         return np.asarray(self.logits.argmax(1), np.int64)
 
     def chosen(self, positions: NDArray[np.int64]) -> FloatRun:
-        """Some of the images."""
+        """The same for a part of the images."""
         means = {name: values[positions] for name, values in self.channel_means.items()}
         return FloatRun(self.images[positions], self.logits[positions], means)
 
@@ -55,7 +55,7 @@ def run_float(model: onnx.ModelProto, images: NDArray[np.uint8]) -> FloatRun:
     session = _open(model, layers)
     outputs = [model.graph.output[0].name, *(_MEANS.format(layer.name) for layer in layers)]
     name = model.graph.input[0].name
-    # One by one: batches were no faster here and took several times the memory.
+    # One by one: see BATCH.
     rows = [session.run(outputs, {name: image[np.newaxis]}) for image in images]
     logits, *means = (np.concatenate(parts) for parts in zip(*rows, strict=True))
     flat = (values.reshape(len(values), -1) for values in means)
@@ -63,9 +63,9 @@ def run_float(model: onnx.ModelProto, images: NDArray[np.uint8]) -> FloatRun:
 
 
 def balanced(predicted: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Positions of at most `count` images, the predicted classes taking turns, in order.
+    """Positions of at most `count` images, as equally from each predicted class as possible.
 
-    A sample of the whole would hold few images of a rare class, or none.
+    A random sample would have few images of a rare class, or none.
     """
     by_class = [np.flatnonzero(predicted == label) for label in np.unique(predicted)]
     turns = [(turn, position) for members in by_class for turn, position in enumerate(members)]
@@ -75,9 +75,9 @@ def balanced(predicted: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 def mean_over_places(
     layer: onnx.NodeProto, name: str, opset_imports: Sequence[onnx.OperatorSetIdProto]
 ) -> list[onnx.NodeProto]:
-    """Nodes for the mean of each output channel over places, (1, channels, ...).
+    """Nodes that compute the mean of each output channel over all positions, (1, channels, ...).
 
-    The first dimension may count windows or patches of the one image: they are places too.
+    The first dimension may be the windows or patches of one image; the mean is taken over it too.
     """
     (output,) = layer.output
     rows, axes = f"{name}_rows", f"{name}_axes"
@@ -97,10 +97,10 @@ def mean_over_places(
 
 
 def open_graph(model: onnx.ModelProto) -> ort.InferenceSession:
-    """A session for a graph with any inputs and outputs, in floats between quantizers."""
+    """A session for a graph with any inputs and outputs, which computes layers in float."""
     options = session_options(threads=1)
-    # Fused with its neighbours a layer would not give its output before that is quantized, and of
-    # a graph for TensorRT ONNX Runtime makes something else. Apart from that it may optimise.
+    # ONNX Runtime must not fuse Q/DQ pairs with layers: a fused layer has no output before its
+    # quantization, and for TensorRT's graphs the fused kernels compute other values.
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     return open_session(model, options)
 

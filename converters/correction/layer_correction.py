@@ -1,11 +1,11 @@
-"""Bring the layers of a quantized graph back to what they give in float.
+"""Corrects a quantized graph so that its layers' outputs are close to the FP32 graph's.
 
-Layer by layer in the graph's order, each behind those already corrected: the weights are rounded
-so that the layer's output changes least, and its bias then brings the mean of each output channel
-over the calibration images to that of the FP32 graph (Nagel et al., Data-Free Quantization Through
-Weight Equalization and Bias Correction, ICCV 2019, section 4.2; the means are measured, as in
-their appendix D). Rounded weights and clipped activations shift the means, and the shifts would
-add up from layer to layer.
+Layers are corrected in the graph's order, each with the corrected layers before it. First the
+weights are rounded so that the layer's output changes least. Then the bias is shifted so that the
+mean of each output channel over the calibration images equals that of the FP32 graph (Nagel et al.,
+Data-Free Quantization Through Weight Equalization and Bias Correction, ICCV 2019, section 4.2; the
+means are measured, as in their appendix D). Without this, the shifts from rounding and clipping
+would add up from layer to layer.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from converters.layers.weighted import BiasFinder, channel_axis, outputs_first
 from converters.onnx_graph.lookup import constant_arrays
 from edge.text.progress import OnCount
 
-# With 256 images the biases of cells8 left a seventh less of the divergence, for twice the time.
+# With 256 images the divergence of cells8 was a seventh lower, but correction took twice the time.
 MAX_IMAGES: Final = 128
-# A network for large images is corrected on fewer of them: its maps have as many more places to
-# take a mean over.
+# Limits the memory for one activation of all images. A network for large images is corrected on
+# fewer of them; its larger activations give as many values for the means.
 CARRIED_BYTES: Final = 2**28
 
 Quantize = Callable[[onnx.ModelProto, Mapping[str, NDArray[np.int8]]], Int8Model]
 
 
 def image_limit(model: onnx.ModelProto) -> int:
-    """How many images may be carried through a network's widest activation in 8 bits each."""
+    """How many images fit into CARRIED_BYTES at the network's largest activation in 8 bits."""
     shapes = shapes_of_one_image(model, {value.name for value in model.graph.value_info})
     widest = max(prod(shape) for shape in shapes.values())
     return max(1, min(MAX_IMAGES, CARRIED_BYTES // widest))
@@ -55,12 +55,13 @@ def correct_layers(
     *,
     on_layer: OnCount = lambda _done, _total: None,
 ) -> Int8Model:
-    """The quantized graph of `model` with each layer's output as close to FP32's as it can be.
+    """Quantize `model` with rounding and biases that keep each layer's output close to FP32's.
 
     Args:
         model: FP32.
-        quantize: makes the graph, its floats in FP32, of a model and its layers' integer weights.
-        reference: what `model` computes on the images over which the layers are corrected.
+        quantize: makes the quantized graph from a model and the integer weights of its layers;
+            the float part stays FP32.
+        reference: what `model` computes on the images for the correction.
         on_layer: called with (layers done, of how many).
     """
     channels = {name: means.shape[1] for name, means in reference.channel_means.items()}
@@ -98,5 +99,5 @@ def _own_bias(
 ) -> NDArray[np.float32]:
     place = finder.find(layer, channels)
     if place is None:
-        raise AssertionError(f"{layer.name} has no bias of its own")
+        raise AssertionError(f"{layer.name} has no bias, although shift_biases gave it one")
     return constants[place.node.input[place.position]]

@@ -1,7 +1,7 @@
-"""Run a quantized graph from one weighted layer to the next, all images at each.
+"""Runs a quantized graph from one weighted layer to the next, each time for all images.
 
-What the rest of the graph reads is carried along in the 8 bits that the graph itself gives it. So
-a walk costs little more than two runs of the graph, and its memory is that of the widest place.
+Between two layers only the tensors that the rest of the graph still needs are stored, quantized to
+8 bits where the graph does so. A walk takes little longer than two runs of the graph.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ _BACK_TO_FLOAT: Final = "DequantizeLinear"
 
 @dataclass(frozen=True, slots=True)
 class LayerConstants:
-    """A layer's weight, in the layout of its operator, and bias, as INT8 gives them."""
+    """A layer's weight, in the layout of its operator, and bias; both after rounding to INT8."""
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
 
 
 class LayerWalk:
-    """Carries images through a graph, up to the layer that is asked for.
+    """Runs images through a graph up to a given layer, then on to the next.
 
     Args:
-        model: a quantized graph with static shapes but for the batch.
+        model: a quantized graph; only the batch may be dynamic.
         images: uint8 (images, height, width, 3), preprocessed.
     """
 
     def __init__(self, model: onnx.ModelProto, images: NDArray[np.uint8]) -> None:
-        # Constants that layers got in place of the graph's own; node to position to constant.
+        # Constants that replace the graph's own; and by node and input position, their names.
         self._solved: dict[str, NDArray[np.float32]] = {}
         self._replaced: dict[str, dict[int, str]] = {}
         self._model = onnx.shape_inference.infer_shapes(model)
@@ -54,14 +54,14 @@ class LayerWalk:
                 self._readers.setdefault(name, []).append(node)
         values = (*graph.input, *graph.value_info, *graph.output)
         self._values = {value.name: value for value in values}
-        # Nodes that need not run again, by their first output.
+        # Nodes that need not run again, by first output.
         self._finished: set[str] = set()
         self._carried: list[dict[str, NDArray[np.generic]]] = [
             {graph.input[0].name: image[np.newaxis]} for image in images
         ]
 
     def solve(self, layer: str, constants: LayerConstants) -> None:
-        """Run a layer with other constants from here on."""
+        """Use other constants for a layer from now on."""
         node = self._nodes[layer]
         place = self._biases.find(node, constants.bias.size)
         weight, bias = f"{layer}_solved_weight", f"{layer}_solved_bias"
@@ -71,10 +71,10 @@ class LayerWalk:
             self._replaced.setdefault(place.node.name, {})[place.position] = bias
 
     def inputs(self, layer: str) -> Iterator[NDArray[np.float32]]:
-        """Go on to a layer; gives what it reads of each image, (1, channels, ...).
+        """Advance to a layer and yield its input for each image, (1, channels, ...).
 
         Args:
-            layer: a node's name; it must come after the one that was asked for last.
+            layer: a node's name; it must come after the layer of the previous call.
         """
         read = self._nodes[layer].input[0]
         self._finished |= self._ancestors(read)
@@ -88,7 +88,7 @@ class LayerWalk:
             yield activation
 
     def mean_output(self, layer: str) -> NDArray[np.float64]:
-        """Mean of each output channel (channels,) of the layer that was reached."""
+        """Mean of each output channel (channels,) of the current layer."""
         node = self._nodes[layer]
         nodes = mean_over_places(node, _MEANS, self._model.opset_import)
         session = open_graph(self._part([_MEANS], *nodes))
@@ -96,15 +96,15 @@ class LayerWalk:
         return np.asarray(np.mean(means, axis=0, dtype=np.float64))
 
     def _ancestors(self, tensor: str) -> set[str]:
-        """The nodes that a tensor is made by, but for those that take it back to floats.
+        """The nodes that compute a tensor, except those that dequantize.
 
-        Floats have four times the bytes, and making them again costs little.
+        Those run again when needed: floats would take four times the memory of 8 bits.
         """
         nodes = self._between((), [tensor])
         return {node.output[0] for node in nodes if node.op_type != _BACK_TO_FLOAT}
 
     def _still_read(self) -> list[str]:
-        """Tensors that are there and that unfinished nodes read, in the graph's order."""
+        """Computed tensors that unfinished nodes read, in the graph's order."""
         there = [value.name for value in self._model.graph.input]
         for node in self._model.graph.node:
             there += node.output if node.output[0] in self._finished else ()
@@ -119,7 +119,7 @@ class LayerWalk:
         )
 
     def _part(self, outputs: list[str], *more: onnx.NodeProto) -> onnx.ModelProto:
-        """The graph from what is carried to `outputs`, which `more` nodes may make."""
+        """The part of the graph from the stored tensors to `outputs`, extended by `more` nodes."""
         reads = list(self._carried[0])
         wanted = [name for node in more for name in node.input if name in self._made_by] or outputs
         nodes = [*(self._with_constants(node) for node in self._between(reads, wanted)), *more]
@@ -139,7 +139,7 @@ class LayerWalk:
         return part
 
     def _between(self, reads: Collection[str], wanted: list[str]) -> list[onnx.NodeProto]:
-        """The nodes that make what is wanted of what was read, in the graph's order."""
+        """The nodes that compute `wanted` from `reads`, in the graph's order."""
         needed: set[str] = set()
         waiting = list(wanted)
         while waiting:
@@ -151,7 +151,7 @@ class LayerWalk:
         return [node for node in self._model.graph.node if node.output[0] in needed]
 
     def _with_constants(self, node: onnx.NodeProto) -> onnx.NodeProto:
-        """A node that reads the solved constants, where it has any."""
+        """A node, with its replaced constants as inputs."""
         if node.name not in self._replaced:
             return node
         copy = copy_of(node)

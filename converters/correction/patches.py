@@ -1,4 +1,4 @@
-"""What a weighted layer reads for one place of its output, and how those readings vary together."""
+"""Covariance of the input values under a weighted layer's kernel."""
 
 from __future__ import annotations
 
@@ -13,32 +13,33 @@ from numpy.typing import NDArray
 
 from converters.onnx_graph.lookup import attribute
 
-# Neighbouring places read nearly the same: 64 of each of 256 images brought cells8 no closer.
+# Sampled output positions per image. Neighbouring ones see nearly the same input: 64 positions in
+# each of 256 images gave cells8 no better result.
 PLACES: Final = 16
 _STACKED_PLACES: Final = 512
 _SEED: Final = 12345
-# Paddings of which the sizes follow from the image: the output has ceil(places / stride) places.
+# auto_pad rules: the output has ceil(input size / stride) positions.
 _SAME_SIZE: Final = (b"SAME_UPPER", b"SAME_LOWER")
 
 
 def patch_covariance(
     layer: onnx.NodeProto, weight_shape: tuple[int, ...], inputs: Iterable[NDArray[np.float32]]
 ) -> NDArray[np.float64]:
-    """Covariance of the values under a layer's kernel, (groups, size, size).
+    """Covariance of the input values under a layer's kernel, (groups, size, size).
 
-    Over some places of every image; the mean, which a bias can correct, is left out. A size is
-    that of one output channel's weight.
+    It is taken over sampled positions of all images. `size` is the number of weights of one output
+    channel. The mean is subtracted, because a bias can correct it.
 
     Args:
         weight_shape: with the output channels first.
-        inputs: what the layer reads of each image, (windows, channels, places ...) or, but
-            for a convolution, any shape with the channels last.
+        inputs: the layer's input for each image: (windows, channels, spatial ...) for a
+            convolution, else any shape with the channels last.
     """
     rng = np.random.default_rng(_SEED)
     sampled = (sample_patches(layer, weight_shape, found, rng) for found in inputs)
     stacks = _stacked(sampled)
     first = next(stacks)
-    # Near its mean a value's square does not swamp its variance.
+    # Values are taken relative to an approximate mean, for numerical precision.
     origin = first.mean(axis=1, keepdims=True)
     sums: NDArray[np.float64] | float = 0.0
     products: NDArray[np.float64] | float = 0.0
@@ -53,7 +54,7 @@ def patch_covariance(
 
 
 def _stacked(patches: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-    """Patches of several images in one array: one large product is faster than many small ones."""
+    """Concatenate patches of several images: one large product is faster than many small ones."""
     waiting: list[NDArray[np.float32]] = []
     for found in patches:
         waiting.append(found)
@@ -70,7 +71,7 @@ def sample_patches(
     activation: NDArray[np.float32],
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Values under the kernel at up to `PLACES` places of one image, (groups, places, size)."""
+    """Values under the kernel at up to `PLACES` positions of one image, (groups, places, size)."""
     if layer.op_type != "Conv":
         rows = activation.reshape(-1, activation.shape[-1])
         chosen = rng.choice(len(rows), min(PLACES, len(rows)), replace=False)
@@ -80,7 +81,7 @@ def sample_patches(
     strides, dilations = attribute(layer, "strides", ones), attribute(layer, "dilations", ones)
     spread = [(size - 1) * step + 1 for size, step in zip(sizes, dilations, strict=True)]
     padding = _padding(layer, activation.shape[2:], spread, strides)
-    # What counts images, or windows of one, is one more dimension of places.
+    # The batch dimension, which may be the windows of one image, is sampled like a spatial one.
     padded = np.pad(activation.swapaxes(0, 1), ((0, 0), (0, 0), *padding))
     axes = tuple(range(2, len(sizes) + 2))
     windows = np.lib.stride_tricks.sliding_window_view(padded, spread, axis=axes)
@@ -101,10 +102,11 @@ def _padding(
     spread: Sequence[int],
     strides: Sequence[int],
 ) -> list[tuple[int, int]]:
-    """Zeros before and behind the places of each spatial dimension of a convolution's input.
+    """Number of zeros before and after each spatial dimension of a convolution's input.
 
     Args:
-        spread: sizes of the kernel with its dilation.
+        places: sizes of the spatial dimensions.
+        spread: sizes of the dilated kernel.
     """
     rule = attribute(layer, "auto_pad", b"NOTSET")
     if rule not in _SAME_SIZE:

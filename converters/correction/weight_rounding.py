@@ -1,10 +1,10 @@
-"""Round a layer's weights so that its output changes least, not each weight.
+"""Rounds a layer's weights so that the layer's output changes least.
 
-Each weight is rounded to the nearest step in turn, and those that follow take up what its rounding
-did to the layer's output on the calibration images (Frantar et al., GPTQ: Accurate Post-Training
-Quantization for Generative Pre-trained Transformers, ICLR 2023). The aim is that of AdaRound
-(Nagel et al., Up or Down? Adaptive Rounding for Post-Training Quantization, ICML 2020), reached in
-closed form: no training, so no seed and no learning rate, and seconds for a network.
+Weights are rounded to the nearest step one after the other. After each, the remaining weights are
+changed to compensate for its effect on the layer's output on the calibration images (Frantar et
+al., GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers, ICLR 2023).
+The aim is that of AdaRound (Nagel et al., Up or Down? Adaptive Rounding for Post-Training
+Quantization, ICML 2020), but in closed form: it needs no training, and seconds for a network.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# Share of the mean variance that is added to each: the images are a sample (as in GPTQ).
+# This share of the mean variance is added to each variance, as in GPTQ.
 _DAMPING: Final = 0.01
-# A channel that is the same everywhere has no variance, and any rounding does.
+# Keeps the matrix invertible if an input is constant.
 _LEAST_VARIANCE: Final = 1e-12
-# Weights between two updates of all that follow them: matrix products are faster than vectors.
+# Weights after this block are updated once per block: one matrix product is faster than many.
 _BLOCK: Final = 64
-# The largest triangular matrix that is inverted as a whole.
+# Larger triangular matrices are inverted by halves.
 _DIRECT: Final = 128
 
 
 def round_weights(
     weight: NDArray[np.float32], scales: NDArray[np.float32], steps: int, covariance: Floats
 ) -> NDArray[np.int8]:
-    """Integers of a weight (outputs, ...) whose output stays closest to the float one.
+    """The integers for a weight (outputs, ...) with the smallest error in the layer's output.
 
     Args:
-        scales: of each output channel (outputs,).
+        scales: one per output channel (outputs,).
         steps: the largest integer.
-        covariance: of the values that a weight is applied to, (groups, size, size).
+        covariance: of the input values under the kernel, (groups, size, size).
     """
     groups, size, _ = covariance.shape
     rows = weight.astype(np.float64).reshape(groups, -1, size)
     row_scales = scales.astype(np.float64).reshape(groups, -1, 1)
     nearest = np.clip(np.rint(rows / row_scales), -steps, steps)
-    # The largest variances first: what follows can make up for them.
+    # Weights with the largest input variance are rounded first, so that the others can compensate.
     order = np.argsort(-covariance.diagonal(axis1=1, axis2=2), axis=1, kind="stable")
     across, down = order[:, np.newaxis, :], order[:, :, np.newaxis]
     ordered = np.take_along_axis(np.take_along_axis(covariance, down, 1), across, 2)
@@ -55,7 +55,7 @@ def round_weights(
 
 
 def _round_in_turn(rows: Floats, scales: Floats, steps: int, covariance: Floats) -> Floats:
-    """Integers (groups, outputs, size), one place of the weight after the other."""
+    """Integers (groups, outputs, size), rounded one position of the weight after the other."""
     factor = _inverse_factor(covariance)
     left, integers = rows.copy(), np.empty_like(rows)
     size = rows.shape[2]
@@ -72,7 +72,7 @@ def _round_in_turn(rows: Floats, scales: Floats, steps: int, covariance: Floats)
 
 
 def _inverse_factor(covariance: Floats) -> Floats:
-    """Upper triangular U (groups, size, size) with U'U the inverse of the damped covariance."""
+    """Upper triangular U (groups, size, size); U'U is the inverse of the damped covariance."""
     size = covariance.shape[1]
     variance = covariance.trace(axis1=1, axis2=2)[:, np.newaxis, np.newaxis] / size
     damped = covariance + np.eye(size) * (_DAMPING * variance + _LEAST_VARIANCE)
@@ -83,7 +83,7 @@ def _inverse_factor(covariance: Floats) -> Floats:
 def _inverse_of_lower(lower: Floats) -> Floats:
     """The inverse of lower triangular matrices (groups, size, size).
 
-    Large ones by halves, which takes a fifth to half of the time of the general inverse.
+    Large ones are inverted by halves, in a fifth to half of the time of the general inverse.
     """
     size = lower.shape[1]
     if size <= _DIRECT:
@@ -100,5 +100,5 @@ def _inverse_of_lower(lower: Floats) -> Floats:
 
 
 def _output_error(errors: Floats, covariance: Floats) -> Floats:
-    """Variance of each output (groups, outputs) that errors of its weights cause."""
+    """Variance of each output (groups, outputs) that the errors of its weights cause."""
     return np.asarray(((errors @ covariance) * errors).sum(axis=2), np.float64)

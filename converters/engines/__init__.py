@@ -1,1 +1,1 @@
-"""TensorRT engines for a bundle: asked for, built, tried, reported."""
+"""Builds TensorRT engines for a bundle, checks them on this machine and reports."""

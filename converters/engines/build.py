@@ -1,4 +1,4 @@
-"""Engine plans for a bundle: built here or for elsewhere, judged where they can run."""
+"""Builds engine plans for a bundle, and checks those that can run on this machine."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ from edge.session import InferenceSession
 from edge.text.progress import OnProgress
 
 PRECISIONS: Final = ("int8", "fp16")
-# One image, as the analyzer exports them, and what a worker takes from a backlog.
+# A single image, and the number that a worker labels at once when there is a backlog.
 RACED_BATCHES: Final = (1, 16)
 RACE_ROUNDS: Final = 20
 
 
 @dataclass(slots=True)
 class Engine:
-    """One engine and what is known of it.
+    """One engine and the results of its checks.
 
     Attributes:
-        problem: why it is left out of the bundle; None where nothing speaks against it.
-        was_judged: whether the accuracy gate saw it on validation images.
-        accuracy: on them, where they have labels.
-        latencies: by batch size, measured in turn with the other precision.
+        problem: why it is left out of the bundle; None if it is not.
+        was_judged: whether the accuracy gate was applied, which needs validation images.
+        accuracy: on the validation images, if they have labels.
+        latencies: by batch size, timed in turns with the other precision.
     """
 
     plan: Plan
@@ -54,7 +54,7 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class EngineTrial:
-    """What engines of this machine are tried on."""
+    """What the engines for this machine are checked with."""
 
     bundle: Bundle
     validation: Validation | None
@@ -69,15 +69,15 @@ def add_engines(
     validation: Validation | None,
     on_progress: OnProgress,
 ) -> list[Engine]:
-    """Build INT8 and FP16 engines from a bundle's graphs and write the bundle anew with them.
+    """Build INT8 and FP16 engines from a bundle's graphs and add them to the bundle.
 
-    Engines of an earlier run for the same library are replaced. An engine that runs here must
-    give the golden images their labels and, where there are validation images, pass the gate;
-    otherwise it is left out.
+    Engines of an earlier run for the same library are replaced. An engine that runs here must label
+    the golden images correctly and, if there are validation images, pass the gate; otherwise it is
+    left out.
 
     Args:
-        root: the bundle; it stays as it was where anything fails.
-        validation: images on which engines of this machine are judged.
+        root: the bundle; it is unchanged if anything fails.
+        validation: images for the accuracy gate on engines of this machine.
 
     Raises:
         BackendError: a library refuses a target, or no engine is good enough.
@@ -138,7 +138,7 @@ def _build(
 
 
 def _try_here(trial: EngineTrial, library: Library, engines: list[Engine]) -> None:
-    """Golden images, the gate, a race; what is found stands in `engines` afterwards."""
+    """Check the golden images and the gate, and measure speed; writes the results to `engines`."""
     sessions: dict[str, TensorRtSession] = {}
     try:
         for engine in engines:
@@ -197,12 +197,12 @@ def _race(
     return interleave(
         {precision: infer_with(session) for precision, session in sessions.items()},
         RACE_ROUNDS,
-        on_round=partial(trial.on_progress, f"racing engines, batch {batch}"),
+        on_round=partial(trial.on_progress, f"measuring speed, batch {batch}"),
     )
 
 
 def _write(bundle: Bundle, plans: list[Plan]) -> None:
-    """Write the bundle anew with these plans in place of those for the same libraries."""
+    """Write the bundle again, with these plans in place of those for the same libraries."""
     replaced = {plan.record.library for plan in plans}
     with atomic.new_directory(bundle.root, overwrite=True) as folder:
         writer = BundleWriter(folder)

@@ -1,4 +1,4 @@
-"""What a person reads of engines that were built."""
+"""The text that `edge-convert` prints about engines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from converters.engines.build import RACED_BATCHES, Engine
 
 
 def describe_engines(engines: list[Engine]) -> str:
-    """Engines as text: size, where they run, speed, accuracy, what is not known."""
+    """A table of engines with size, speed and where they run; then accuracy and notes."""
     batches = "".join(f"{f'batch {n} ms':>13}" for n in RACED_BATCHES)
     lines = [f"{'engine':22}{'size':>9}{'build':>8}{batches}  runs on"]
     lines += [_row(engine) for engine in engines]
@@ -34,7 +34,7 @@ def _row(engine: Engine) -> str:
 
 def _winner(engines: list[Engine]) -> str:
     best = min(engines, key=lambda engine: engine.latencies[1].median)
-    return f"{_name(best)} is the fastest for one image; the service races them again where it runs"
+    return f"{_name(best)} is the fastest for one image; the service measures again when it starts"
 
 
 def _notes(engines: list[Engine]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which engines a person asks for, and whether this machine can build them."""
+"""Parses `--engine` and checks that this machine can build what was asked for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge.errors import BackendError, ConfigError
 
 @dataclass(frozen=True, slots=True)
 class EngineRequest:
-    """A library and the compute capabilities to build for; none: for the GPU of this machine."""
+    """A library and the compute capabilities to build for; empty for the GPU of this machine."""
 
     library: str
     targets: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ class EngineOptions:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A request of which library and machine are there."""
+    """A request whose library was found, with this machine's GPU if the engine is for it."""
 
     library: Library
     machine: Machine | None
@@ -66,7 +66,7 @@ def parse_request(text: str) -> EngineRequest:
 
 
 def find_targets(requests: list[EngineRequest]) -> list[Target]:
-    """Libraries and machines, before the long work begins.
+    """Find the libraries and the GPU, before the long work begins.
 
     Raises:
         BackendError: one is missing, or a library does not build for a target.
@@ -85,7 +85,7 @@ def _find_target(request: EngineRequest) -> Target:
 
 
 def local_target() -> Target | str:
-    """TensorRT and the GPU of this machine, or why there is no engine to be built here."""
+    """TensorRT and the GPU of this machine, or the reason why no engine can be built here."""
     try:
         return Target(open_library(TENSORRT), find_machine(), ())
     except BackendError as error:

@@ -1,1 +1,1 @@
-"""One ONNX form for every model, compared with the model that it came from."""
+"""Exports every model to the same form of FP32 ONNX, and compares it with the source."""

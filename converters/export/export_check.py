@@ -1,4 +1,4 @@
-"""Does the exported graph compute what the source computes?"""
+"""Checks that the exported graph computes the same logits as the source model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from converters.loading.intake.heads import HEADS
 from edge.backends.onnx import open_onnx
 from edge.errors import ModelError
 
-# Above this share of the logits' range the exported graph computes something else.
+# Largest accepted deviation, as a share of the logits' range.
 EXPORT_TOLERANCE: Final = 1e-3
 EXPORT_CHECK_IMAGES: Final = 8
 
@@ -23,7 +23,7 @@ EXPORT_CHECK_IMAGES: Final = 8
 def check_export(
     source: SourceModel, exported: onnx.ModelProto, card: ModelCard, batch: NDArray[np.uint8]
 ) -> None:
-    """The exported graph gives the source's logits on sample images, alone and in a batch.
+    """Check that the exported graph gives the source's logits on single images and in a batch.
 
     Raises:
         ModelError: it does not, or the number of classes is not the card's.
@@ -45,7 +45,7 @@ def check_export(
 
 
 def check_logits(source: SourceModel, card: ModelCard, count: int) -> None:
-    """The source gives `count` rows of finite logits, one for each class of the card.
+    """Check that the source gives `count` rows of finite logits, one per class of the card.
 
     Raises:
         ModelError: it does not.
@@ -69,17 +69,17 @@ def check_logits(source: SourceModel, card: ModelCard, count: int) -> None:
         )
     if not has_head and (expected >= 0).all() and (expected <= 1).all():
         raise ModelError(
-            f"{source.path.name} gives values from 0 to 1 alone, as a sigmoid does, and no logits. "
-            "Export it without what bounds them."
+            f"{source.path.name} gives only values from 0 to 1, as a sigmoid does, not logits. "
+            "Export it without its last sigmoid."
         )
 
 
 def _are_shares(outputs: NDArray[np.float32]) -> bool:
-    """Whether rows (n, classes) are shares of a whole: of 1, or of the same number, such as 100."""
+    """Whether each row (n, classes) is non-negative and sums to 1, or all to the same number."""
     totals = outputs.sum(axis=1)
     if not (outputs >= 0).all():
         return False
-    # Rows that are all alike have one sum, whatever they are.
+    # If all rows are alike, equal sums mean nothing.
     differ = float(np.ptp(outputs, axis=0).max()) > 0.01 * float(totals.max())
     return np.allclose(totals, 1.0, atol=1e-3) or (
         differ and np.allclose(totals, totals[0], rtol=1e-3)

@@ -1,8 +1,8 @@
-"""The first nodes of every graph: uint8 images to the network's normalised float input.
+"""The first nodes of every graph: from uint8 images to the network's normalised float input.
 
-(x / 255 - mean) / std is one multiplication and one addition. Where they stand decides their
-cost: ONNX Runtime's integer layers want channels last, and broadcasting three numbers over the
-last axis is ten times slower than over long rows.
+(x / 255 - mean) / std is one multiplication and one addition. Their place in the graph matters for
+speed: images have channels last, and broadcasting three numbers over the last axis takes ten times
+as long as over long rows.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def prepend_normalisation(model: onnx.ModelProto, spec: InputSpec) -> None:
 
 
 def image_parameters(spec: InputSpec) -> tuple[float, int] | None:
-    """Scale and zero point under which image bytes are the quantized network input already.
+    """Scale and zero point with which the image bytes already are the quantized network input.
 
-    (x / 255 - mean) / std equals (x - zero_point) * scale where 255 * mean is a whole number and
-    the channels agree; None otherwise.
+    (x / 255 - mean) / std equals (x - zero_point) * scale if 255 * mean is a whole number and all
+    channels have the same mean and std; otherwise None.
     """
     zero_point = 255 * spec.mean[0]
     agree = len(set(spec.mean)) == len(set(spec.std)) == 1
@@ -48,7 +48,7 @@ def image_parameters(spec: InputSpec) -> tuple[float, int] | None:
 
 
 def _scalar_nodes(model: onnx.ModelProto, spec: InputSpec) -> list[onnx.NodeProto]:
-    """Channels that agree: bytes are transposed, a quarter of the traffic of floats."""
+    """For equal channels: bytes are transposed before the cast, a quarter of the memory traffic."""
     scale, offset = _factors(spec)
     _add(model, "normalise_scale", scale[:1].reshape(()))
     _add(model, "normalise_offset", offset[:1].reshape(()))
@@ -60,7 +60,7 @@ def _scalar_nodes(model: onnx.ModelProto, spec: InputSpec) -> list[onnx.NodeProt
 
 
 def _row_nodes(model: onnx.ModelProto, spec: InputSpec) -> list[onnx.NodeProto]:
-    """Channels that differ: the factors are repeated along a row of interleaved channels."""
+    """For different channels: the factors are repeated along each row of interleaved channels."""
     scale, offset = _factors(spec)
     _add(model, "normalise_scale", np.tile(scale, spec.width))
     _add(model, "normalise_offset", np.tile(offset, spec.width))

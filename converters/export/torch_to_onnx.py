@@ -1,7 +1,4 @@
-"""Any source model to one form of FP32 ONNX: uint8 (batch, h, w, 3) in, logits out.
-
-Normalisation is part of the graph, so that every back end takes the same uint8 array.
-"""
+"""Brings any source model to one form of FP32 ONNX: uint8 (batch, h, w, 3) in, logits out."""
 
 from __future__ import annotations
 
@@ -25,12 +22,12 @@ from edge.preprocess import InputSpec
 __all__ = ["OUTPUT_NAME", "fold", "normalise", "pool_spatial_means", "source_to_onnx"]
 
 OUTPUT_NAME: Final = "logits"
-# Images, channels, height and width. A mean over axes 2 and 3 of windows or frames is another one.
+# Batch, channels, height and width. In tensors of other ranks axes 2 and 3 are not the image's.
 _MAP_RANK: Final = 4
 
 
 def source_to_onnx(source: SourceModel, spec: InputSpec) -> onnx.ModelProto:
-    """The source as folded FP32 ONNX with the normalisation in front."""
+    """The source as FP32 ONNX, with the normalisation in front and constants folded."""
     core = copy_of(source.graph)
     _rename_ends(core)
     prepend_normalisation(core, spec)
@@ -44,8 +41,8 @@ def source_to_onnx(source: SourceModel, spec: InputSpec) -> onnx.ModelProto:
 def fold(model: onnx.ModelProto) -> onnx.ModelProto:
     """Fold constants, batch norms and pads with ONNX Runtime's basic optimisations.
 
-    What it fuses at load must be fused before calibration, or ranges would be taken of tensors
-    that do not exist at run time.
+    ONNX Runtime fuses these when it loads a graph. They must be fused before calibration, so that
+    ranges are measured for the tensors that exist at run time.
     """
     options = session_options()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -59,7 +56,7 @@ def fold(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _name_nodes(model: onnx.ModelProto) -> None:
-    """Give every node a name of its own: layers are told apart by names, and ONNX asks for none."""
+    """Give every node a unique name. ONNX does not require names, but layers are known by them."""
     seen: set[str] = set()
     for number, node in enumerate(model.graph.node):
         if not node.name or node.name in seen:
@@ -68,7 +65,7 @@ def _name_nodes(model: onnx.ModelProto) -> None:
 
 
 def _rename_ends(model: onnx.ModelProto) -> None:
-    """One float input (batch, 3, h, w) and one output, under the names used here."""
+    """Rename the float input (batch, 3, h, w) and the output to the names used here."""
     (image,) = graph_inputs(model)
     _rename(model, image.name, NORMALISED)
     _rename(model, model.graph.output[0].name, OUTPUT_NAME)
@@ -79,7 +76,7 @@ def _make_batch_dynamic(model: onnx.ModelProto) -> None:
     for value in (*model.graph.input, *model.graph.output):
         if value.type.tensor_type.shape.dim:
             value.type.tensor_type.shape.dim[0].dim_param = BATCH
-    # Shapes inferred for a fixed batch would contradict the dynamic one.
+    # Shapes that were inferred for a fixed batch are wrong now.
     del model.graph.value_info[:]
 
 
@@ -99,7 +96,7 @@ def _rename(model: onnx.ModelProto, old: str, new: str) -> None:
 def pool_spatial_means(model: onnx.ModelProto) -> None:
     """Rewrite ReduceMean over height and width to GlobalAveragePool.
 
-    ONNX Runtime leaves ReduceMean in float, and two conversions around it, in an INT8 graph.
+    In an INT8 graph ONNX Runtime runs ReduceMean in float, with a conversion before and after it.
 
     Args:
         model: takes uint8 images.

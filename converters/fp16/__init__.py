@@ -1,1 +1,1 @@
-"""Graphs in FP16 for GPUs: how they are made, and what they compute there."""
+"""Converts graphs to FP16 for GPUs, and emulates on the CPU what GPUs compute in FP16."""

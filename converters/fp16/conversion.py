@@ -1,7 +1,7 @@
-"""The float part of a graph in FP16.
+"""Converts the float part of a graph to FP16.
 
-TensorRT 10 and later take the types of the graph as they are: what is neither quantized nor FP16
-runs in FP32.
+TensorRT 10 and later use the types in the graph: everything neither quantized nor FP16 runs in
+FP32.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ _SMALLEST: Final = np.finfo(np.float16).smallest_subnormal
 
 
 def to_fp16(model: onnx.ModelProto, beyond: Beyond = NOTHING) -> onnx.ModelProto:
-    """A copy whose floats are FP16 where its operators take them, with FP32 logits out.
+    """A copy with FP16 floats where the operators allow it, and with FP32 logits.
 
-    FP16 holds values up to 65,504 with 11 bits: the caller names what leaves it, and has to
-    judge the result.
+    FP16 holds values up to 65,504 with 11 bits of precision. The caller names the tensors that
+    exceed this, and must check the accuracy of the result.
 
     Args:
         model: FP32, quantized or not, one graph with static types.
-        beyond: what FP16 cannot hold; the nodes that read, make or sum it stay in FP32.
+        beyond: values that FP16 cannot hold; nodes that read, compute or sum them stay in FP32.
 
     Raises:
-        RuntimeError, ValueError: of `onnx`; a graph that it cannot convert.
+        RuntimeError, ValueError: from `onnx`, for a graph that it cannot convert.
     """
     converted = with_half_scales(copy_of(model))
-    # The opset converter writes constants as nodes; as initializers they have one form.
+    # The opset converter writes constants as nodes; below only initializers are handled.
     constant_nodes_to_initializers(converted)
     return _HalfWriter(converted, beyond).written()
 
 
 class _HalfWriter:
-    """Writes the nodes again, each with its inputs in the types that it wants."""
+    """Rewrites the nodes, each with its inputs in the type that it needs."""
 
     def __init__(self, model: onnx.ModelProto, beyond: Beyond) -> None:
         self._model = model
@@ -61,14 +61,14 @@ class _HalfWriter:
             for name in (*node.input, *captured(node)):
                 self._readers.setdefault(name, []).append(node)
         self._ends = {v.name for v in model.graph.output if self._types.get(v.name) == _FP32}
-        # Name of a tensor, or of its copy in the other type, by tensor and type.
+        # The name of each tensor in each type; the second type is a copy behind a Cast.
         self._named: dict[tuple[str, int], str] = {}
         self._nodes: list[onnx.NodeProto] = []
         self._tensors: dict[str, TensorProto] = {}
         self._taken = set(self._types)
 
     def written(self) -> onnx.ModelProto:
-        """The graph, checked."""
+        """Rewrite all nodes; returns the checked graph."""
         graph = self._model.graph
         for value in graph.input:
             self._named[value.name, self._types[value.name]] = value.name
@@ -77,7 +77,7 @@ class _HalfWriter:
         for name in sorted(self._ends):
             self._finish(name)
         for output in graph.output:
-            # An output that is a constant or an input, which no node makes.
+            # An output may be a constant or an input.
             self._as_type(output.name, self._types.get(output.name, _FP32))
         del graph.node[:], graph.initializer[:], graph.value_info[:]
         graph.node.extend(self._nodes)
@@ -104,7 +104,7 @@ class _HalfWriter:
         self._nodes.append(copy)
 
     def _gives_half(self, node: onnx.NodeProto) -> bool:
-        """Whether a Cast to FP32 is read by nodes in FP16 alone."""
+        """Whether a Cast to FP32 is read only by nodes in FP16."""
         name = node.output[0]
         if self._types.get(name) != _FP32 or name in self._ends:
             return False
@@ -119,7 +119,7 @@ class _HalfWriter:
         )
 
     def _made(self, name: str, wanted: int) -> str:
-        """The name under which a node makes its output."""
+        """The name of a node's output, in the wanted type if it is a float."""
         is_float = self._types.get(name) == _FP32
         kind = wanted if is_float else self._types.get(name, TensorProto.UNDEFINED)
         own = (
@@ -129,7 +129,7 @@ class _HalfWriter:
         return own
 
     def _as_type(self, name: str, wanted: int) -> str:
-        """The name of a tensor in the wanted type; only FP32 ones have a choice."""
+        """The name of a tensor in the wanted type; tensors other than floats keep their type."""
         known = self._types.get(name, TensorProto.UNDEFINED)
         kind = wanted if known == _FP32 else known
         if (name, kind) not in self._named:
@@ -157,7 +157,7 @@ class _HalfWriter:
         return name
 
     def _finish(self, name: str) -> None:
-        """Logits that are made in FP16 leave the graph in FP32."""
+        """Cast an output of the graph that is computed in FP16 to FP32."""
         if (name, _FP32) not in self._named:
             source = self._named[name, _FP16]
             cast = helper.make_node("Cast", [source], [name], name=f"{name}_cast", to=_FP32)
@@ -168,7 +168,8 @@ class _HalfWriter:
 def _half(tensor: TensorProto) -> NDArray[np.float16]:
     values = numpy_helper.to_array(tensor)
     half = values.astype(np.float16)
-    # A single number is a factor or keeps a divisor from zero (1e-12): it must not become zero.
+    # A single number may be a factor, or an epsilon such as 1e-12 that is added to a divisor. It
+    # must not be rounded to zero.
     if values.size == 1 and values.any() and not half.any():
         half = np.copysign(_SMALLEST, values).astype(np.float16)
     return half
@@ -176,5 +177,5 @@ def _half(tensor: TensorProto) -> NDArray[np.float16]:
 
 def _overflows(tensor: TensorProto) -> bool:
     values = numpy_helper.to_array(tensor)
-    # FP16 has infinities too: a mask of them stays one.
+    # Infinities are not counted: FP16 has them too, and attention masks use them.
     return bool((np.abs(values[np.isfinite(values)]) > _LARGEST).any())

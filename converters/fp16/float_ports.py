@@ -1,8 +1,8 @@
-"""Which inputs and outputs of an operator take FP16, read from ONNX's own type rules.
+"""Finds the inputs and outputs of an operator that can be FP16, from ONNX's operator schemas.
 
-An operator's schema binds its inputs and outputs to type variables. Those that share a variable
-have one type: a Resize of FP16 pixels gives FP16 pixels. What has a variable of its own and is no
-output says where or how much (a Resize's region, a grid of coordinates), and stays in FP32.
+A schema assigns type variables to inputs and outputs. Those with the same variable have the same
+type: a Resize of FP16 pixels gives FP16 pixels. An input whose variable no output has is a position
+or a size (a Resize's region, a grid of coordinates), and stays in FP32.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import onnx
 from onnx import defs
 
 QUANTIZERS: Final = frozenset({"QuantizeLinear", "DequantizeLinear"})
-# Their variables are apart only so that statistics and exponents may have another precision;
-# TensorRT wants one type for all of them.
+# These have separate variables so that statistics and exponents may have another precision, but
+# TensorRT needs the same type for all inputs.
 _ONE_TYPE: Final = frozenset({"BatchNormalization", "Pow"})
 _BOTH: Final = frozenset({"tensor(float)", "tensor(float16)"})
 
 
 @dataclass(frozen=True, slots=True)
 class FloatPorts:
-    """An operator's inputs and outputs, by position, that are FP16 where the node runs in FP16.
+    """Which inputs and outputs of a node, by position, are FP16 if the node runs in FP16.
 
     Attributes:
-        typed_by_inputs: whether each output has the type of an input. Otherwise an attribute, or
-            the operator itself, says FP32.
+        typed_by_inputs: whether each output has the type of an input. Otherwise an attribute or
+            the operator's definition makes it FP32.
     """
 
     inputs: tuple[bool, ...]
@@ -36,7 +36,7 @@ class FloatPorts:
 
 
 def float_ports(node: onnx.NodeProto, opset: int) -> FloatPorts | None:
-    """The ports of a standard operator, None where ONNX does not know it."""
+    """The ports of a standard operator; None if ONNX does not define it."""
     try:
         schema = defs.get_schema(node.op_type, opset, node.domain)
     except defs.SchemaError:
@@ -57,5 +57,5 @@ def float_ports(node: onnx.NodeProto, opset: int) -> FloatPorts | None:
 
 
 def _variables(formal: Sequence[defs.OpSchema.FormalParameter], count: int) -> list[str]:
-    """The type variable of each of a node's inputs or outputs; the last formal one may repeat."""
+    """The type variable of each input or output; the last formal parameter may repeat."""
     return [formal[min(position, len(formal) - 1)].type_str for position in range(count)]

@@ -1,4 +1,4 @@
-"""Which nodes of a graph run in FP16, and which have to stay in FP32."""
+"""Decides which nodes of a graph run in FP16, and which must stay in FP32."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from converters.fp16.float_ports import QUANTIZERS, FloatPorts, float_ports
 from converters.onnx_graph.lookup import readers_by_tensor
 from converters.onnx_graph.nested import bodies
 
-# They give the sizes of a tensor, whatever its values are.
+# Their outputs depend on a tensor's shape, not on its values.
 _SIZES = frozenset({"Shape", "Size"})
 
 
 class HalfNodes:
     """The nodes of a graph that run in FP16, with their ports.
 
-    In FP32 stay:
-      - what ONNX defines for FP32 alone, or types by an attribute (Range, RandomNormal ...),
+    These stay in FP32:
+      - operators that ONNX defines only for FP32, or whose type is an attribute (Range,
+        RandomNormal ...),
       - bodies of If and Loop,
-      - floats that are computed of sizes, such as the scales of a Resize: FP16 holds whole numbers
-        up to 2048 only,
-      - readers and makers of the tensors in `kept_float`,
-      - nodes with a sum within them that FP16 cannot hold.
+      - floats computed from sizes, such as the scales of a Resize: FP16 represents whole numbers
+        exactly only up to 2048,
+      - nodes that read or compute a tensor in `kept_float`,
+      - nodes with an internal sum that FP16 cannot hold.
 
     Args:
         types: element type of every tensor of the graph, by name.
         kept_float: tensors that FP16 cannot hold.
-        summing: first outputs of nodes with such a sum.
+        summing: first outputs of nodes with an internal sum that FP16 cannot hold.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class HalfNodes:
         self._keep_quantized_weights_with_their_readers(model.graph.node)
 
     def ports_of(self, node: onnx.NodeProto) -> FloatPorts | None:
-        """The ports of a node that runs in FP16, None where it stays in FP32."""
+        """The ports of a node that runs in FP16; None if it stays in FP32."""
         return self._ports.get(_first_output(node))
 
     def _is_half(self, node: onnx.NodeProto, ports: FloatPorts) -> bool:
@@ -63,7 +64,7 @@ class HalfNodes:
         if _first_output(node) in self._summing:
             return False
         if node.op_type == "DequantizeLinear" and self._is_of_float_quantizer(node):
-            # Its output is the same tensor in 8 bits, which FP16 cannot hold either.
+            # Its output has the values of a tensor that FP16 cannot hold.
             self._kept.update(node.output)
         if not self._kept.isdisjoint((*node.input, *node.output)):
             return False
@@ -73,7 +74,7 @@ class HalfNodes:
                 node.output, ports.outputs, ports.typed_by_inputs, strict=True
             )
         )
-        # A float output that is no type variable is FP32 in any case.
+        # A float output without the type of an input is always FP32.
         return all(is_typed)
 
     def _is_of_float_quantizer(self, node: onnx.NodeProto) -> bool:
@@ -89,9 +90,9 @@ class HalfNodes:
         return sized
 
     def _keep_quantized_weights_with_their_readers(self, nodes: Iterable[onnx.NodeProto]) -> None:
-        """The quantizers of a weight have the type of the layer that reads it.
+        """Give the quantizers of a weight the type of the layer that reads it.
 
-        A conversion between them would hide the integer weight from TensorRT.
+        With a Cast between them TensorRT would not recognise the weight as quantized.
         """
         readers = readers_by_tensor(nodes)
         for node in reversed(list(nodes)):
@@ -109,8 +110,8 @@ class HalfNodes:
 
 
 def _first_output(node: onnx.NodeProto) -> str:
-    """By which a node is known: names are not unique, and protobuf makes an object at each access.
+    """The first output that is not left out; it identifies a node.
 
-    Outputs that nobody needs may be left out, the first of them too.
+    Node names need not be unique, and protobuf returns a new object at each access.
     """
     return next((str(name) for name in node.output if name), "")

@@ -1,4 +1,4 @@
-"""The operator set that a graph in FP16 needs."""
+"""Converts a graph to the operator set that FP16 scales need."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ QUANTIZED_IR_VERSION: Final = 9
 
 
 def with_half_scales(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph in an operator set whose quantizers take FP16 scales.
+    """The graph in an operator set whose quantizers accept FP16 scales.
 
-    Operators changed on the way there: axes of reductions became inputs, for example. A graph
-    without quantizers, or of a newer set, is given back as it is.
+    Other operators change as well; axes of reductions become inputs, for example. A graph without
+    quantizers, or in a newer set, is returned unchanged.
 
     Raises:
-        RuntimeError: of `onnx`, for an operator that has no counterpart there.
+        RuntimeError: from `onnx`, for an operator that has no counterpart there.
     """
     is_quantized = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
     if not is_quantized or opset_of(model) >= QUANTIZED_OPSET:

@@ -1,4 +1,4 @@
-"""Which tensors of a network leave the range of FP16, on real images."""
+"""Finds the tensors of a network whose values exceed the range of FP16, on real images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from converters.onnx_graph.editing import copy_of
 from converters.onnx_graph.lookup import tensor_types
 from converters.onnx_graph.sessions import open_session, session_options
 
-# Half of the largest FP16 number, since other images give larger values than these.
+# Half of the largest FP16 number, since other images may give larger values.
 LARGEST: Final = 65_504 / 2
 _MAGNITUDE: Final = "{}_largest_magnitude"
 _NAMED: Final = 3
@@ -25,12 +25,12 @@ _NAMED: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Beyond:
-    """What FP16 cannot hold, with the largest magnitudes.
+    """Values that FP16 cannot hold, with their largest magnitudes.
 
     Attributes:
-        tensors: their readers and makers have to stay in FP32.
-        sums: within operators, by the operator's first output, which FP16 holds: the operator alone
-            has to stay in FP32.
+        tensors: by tensor. Nodes that read or compute it must stay in FP32.
+        sums: internal sums of an operator, by its first output, which FP16 can hold. Only the
+            operator itself must stay in FP32.
     """
 
     tensors: Mapping[str, float] = field(default_factory=dict)
@@ -41,7 +41,7 @@ NOTHING: Final = Beyond()
 
 
 def leaving_fp16(model: onnx.ModelProto, images: NDArray[np.uint8]) -> Beyond:
-    """The tensors and sums that FP16 cannot hold, with their largest magnitudes on these images.
+    """Find the tensors and internal sums that FP16 cannot hold on these images.
 
     Args:
         model: FP32.
@@ -54,7 +54,7 @@ def leaving_fp16(model: onnx.ModelProto, images: NDArray[np.uint8]) -> Beyond:
     sums = with_sums(extended)
     session = _open(extended, [*tensors, *sums.values()])
     (given,) = (value.name for value in session.get_inputs())
-    # One by one: the memory is that of one image's activations.
+    # One image at a time, to bound the memory.
     rows = [session.run(None, {given: image[np.newaxis]}) for image in images]
     count = len(model.graph.output)
     largest = np.max([[float(value) for value in row[count:]] for row in rows], axis=0)
@@ -64,7 +64,7 @@ def leaving_fp16(model: onnx.ModelProto, images: NDArray[np.uint8]) -> Beyond:
 
 
 def largest_of(found: Mapping[str, float]) -> str:
-    """The largest of them by name, for a message."""
+    """The names of the largest few, for a message."""
     largest = sorted(found.items(), key=lambda item: -item[1])
     named = ", ".join(f"{name} (up to {value:.3g})" for name, value in largest[:_NAMED])
     more = len(largest) - _NAMED
@@ -76,7 +76,7 @@ def _beyond(names: Sequence[str], largest: NDArray[np.float64]) -> dict[str, flo
 
 
 def _open(model: onnx.ModelProto, names: list[str]) -> ort.InferenceSession:
-    """A session whose further outputs are the largest finite magnitude of each tensor."""
+    """A session with additional outputs: the largest finite magnitude of each tensor."""
     graph = model.graph
     graph.initializer.append(numpy_helper.from_array(np.zeros((), np.float32), "no_magnitude"))
     for name in names:

@@ -1,9 +1,8 @@
-"""What a GPU makes of a graph in FP16, computed by ONNX Runtime on the CPU.
+"""Emulates on the CPU what a GPU computes for a graph in FP16.
 
-ONNX Runtime's CPU computes FP16 graphs in FP32 and rounds in few places: overflow and lost digits
-stay unseen. Here the graph is written in FP32 with every tensor that was FP16 taken to FP16 and
-back, which ONNX Runtime does as it is written. Within one operator sums are those of FP32, as in
-TensorRT's kernels for FP16 by default.
+On the CPU, ONNX Runtime computes FP16 graphs in FP32 and rounds only in few places, so overflow and
+rounding errors would not show. So the graph is rewritten in FP32, and each tensor that was FP16 is
+cast to FP16 and back. Within an operator, sums are in FP32, as by default in TensorRT's kernels.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _HALF: Final = "{}_half"
 
 
 def rounded(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A graph in FP32 that rounds to FP16 where a graph in FP16 does.
+    """An FP32 graph that rounds each tensor to FP16 that is FP16 in `model`.
 
     Raises:
         ValueError: a tensor has no type that ONNX can infer.

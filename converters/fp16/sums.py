@@ -1,7 +1,8 @@
-"""Sums within one operator: FP16 cannot hold some of them where it holds the operator's output.
+"""Adds nodes that compute the internal sums of operators, to check them against FP16's range.
 
-TensorRT warns of FP16 in reductions and powers; what a kernel sums up in is its own choice. ONNX
-Runtime on the CPU sums in FP32 and shows none of it.
+An operator's output may fit into FP16 although a sum inside it does not. Whether a TensorRT kernel
+sums in FP16 or FP32 is not known, and TensorRT warns about reductions and powers in FP16. ONNX
+Runtime on the CPU sums in FP32, so an overflow would not show there.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ _SUM: Final = "{}_sum_within"
 
 
 def with_sums(model: onnx.ModelProto) -> dict[str, str]:
-    """Add the sums within a graph's operators, in place.
+    """Add nodes for the internal sums of a graph's operators, in place.
 
     Returns:
-        By a node's first output the tensor that holds its sums.
+        The tensor with the sums, by the first output of the operator's node.
     """
     sums = {}
     for node in list(model.graph.node):
@@ -35,7 +36,7 @@ def with_sums(model: onnx.ModelProto) -> dict[str, str]:
 
 
 class _Steps:
-    """Nodes that compute what an operator sums up, one behind the other."""
+    """A chain of nodes that compute the internal sum of one operator."""
 
     def __init__(self, model: onnx.ModelProto, node: NodeProto) -> None:
         self._graph, self.node = model.graph, node
@@ -43,21 +44,21 @@ class _Steps:
         self.last, self._count = self.given, 0
 
     def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Add an operator and give the name of its output."""
+        """Add a node; returns the name of its output."""
         self._count += 1
         self.last = f"{_SUM.format(self.made)}_{self._count}"
         self._graph.node.append(helper.make_node(kind, inputs, [self.last], **attributes))
         return self.last
 
     def constant(self, value: np.ndarray) -> str:
-        """Add an initializer and give its name."""
+        """Add an initializer; returns its name."""
         self._count += 1
         name = f"{_SUM.format(self.made)}_{self._count}"
         self._graph.initializer.append(numpy_helper.from_array(value, name))
         return name
 
     def squares_along(self, axes: list[int]) -> None:
-        """Squares of the input, added up along axes."""
+        """Add nodes for the sum of squares of the input along axes."""
         self.add("Mul", self.given, self.given)
         self.add("ReduceSum", self.last, self.constant(np.array(axes, np.int64)))
 
@@ -97,7 +98,7 @@ def _logarithm(steps: _Steps) -> None:
 
 
 def _mean(steps: _Steps) -> None:
-    """The mean times as many values as went into it."""
+    """The mean times the number of its values."""
     sizes = [
         steps.add("Cast", steps.add("Size", name), to=TensorProto.FLOAT)
         for name in (steps.given, steps.made)
@@ -116,7 +117,7 @@ _WRITTEN: Final[dict[str, Callable[[_Steps], None]]] = {
     "MeanVarianceNormalization": _mean_variance,
     "LpNormalization": _power,
     "LRN": _response,
-    # ONNX defines them by operators in the type of the input, so that the sum is in FP16 too.
+    # ONNX defines these by other operators in the type of the input, so their sums are FP16 too.
     **dict.fromkeys(("ReduceL2", "LpPool", "GlobalLpPool"), _root),
     **dict.fromkeys(("ReduceLogSum", "ReduceLogSumExp", "Softplus"), _logarithm),
     **dict.fromkeys(("ReduceMean", "GlobalAveragePool"), _mean),

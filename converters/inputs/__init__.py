@@ -1,1 +1,1 @@
-"""Folders of labelled images and the names of their classes."""
+"""Reads the model card and the folders of labelled images."""

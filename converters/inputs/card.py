@@ -1,4 +1,4 @@
-"""The model card `model.yaml`: what a .pt file does not say and deployment must know."""
+"""The model card `model.yaml`: facts that the service needs and a model file does not contain."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from edge.files.known_keys import require_known_keys
 from edge.files.yaml_file import read_yaml
 from edge.preprocess import InputSpec
 
-# In place of a folder: cells drawn by edge.demo, for models that were trained on them too.
+# Instead of a folder: cells drawn by edge.demo, for models that were trained on such cells too.
 DRAWN: Final = "drawn"
-# In place of a value that a person has to say, in a card of `edge-convert --new-card`.
+# Instead of a value that the user must enter, in a card from `edge-convert --new-card`.
 FILL_IN: Final = "FILL IN"
 
 _REQUIRED: Final = ("name", "version", "classes", "input", "unidentified_below")
-# `version: 1.10` and `name: 007` are no numbers.
+# Read as text, so that `version: 1.10` and `name: 007` do not become numbers.
 _TEXTS: Final = frozenset({"name", "version", "licence", "source", "calibration", "validation"})
 _OPTIONAL: Final = ("architecture", "calibration", "validation", "licence", "source")
 
@@ -88,7 +88,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _unfilled(key: str, value: Any) -> Iterator[str]:
-    """The keys that nobody has filled in."""
+    """The keys that still have the value FILL_IN."""
     if isinstance(value, dict):
         for inner, content in value.items():
             yield from _unfilled(f"{key}.{inner}".lstrip("."), content)
@@ -116,12 +116,12 @@ def _from_values(values: dict[str, Any], folder: Path) -> ModelCard:
 
 
 def image_source(value: str | None, folder: Path) -> Path | str | None:
-    """A folder, taken from `folder` where it is relative, or `drawn` or None as they are."""
+    """A folder, relative to `folder`; `drawn` and None are returned unchanged."""
     return value if value is None or value == DRAWN else folder / value
 
 
 def _name(value: Any) -> str:
-    # The name becomes a folder's: NAME.edge.
+    # The bundle's folder is NAME.edge.
     if (
         not isinstance(value, str)
         or not value
@@ -150,7 +150,7 @@ def _classes(value: Any) -> tuple[str, ...]:
         other = alike.setdefault(caseless(name), name)
         if other != name:
             raise ConfigError(
-                f"classes holds {other!r} and {name!r}, which differ in the case of letters alone. "
+                f"classes holds {other!r} and {name!r}, which differ only in the case of letters. "
                 "Give them names that cannot be mistaken for each other."
             )
     return names

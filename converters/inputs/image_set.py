@@ -1,4 +1,4 @@
-"""Folders of images for calibration and validation, checked before they are used."""
+"""Loads and checks folders of images for calibration and validation."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ from edge.text.progress import OnProgress
 
 @dataclass(frozen=True, slots=True)
 class ImageSet:
-    """Image files with the class of each, where it is known, and a digest of their bytes.
+    """Image files, each with its class or None, and a digest of their bytes.
 
-    The digest does not depend on names or order. `left_out` are lines on what else the folder
-    holds.
+    The digest does not depend on names or order. `left_out` are lines about skipped files.
     """
 
     origin: str
@@ -40,7 +39,7 @@ class ImageSet:
 
     @property
     def left_out_text(self) -> str:
-        """What the folder holds besides, for a message on too few images; empty for nothing."""
+        """The skipped files in brackets, for a message about too few images; empty if none."""
         return _in_brackets(self.left_out)
 
 
@@ -50,20 +49,20 @@ def load_images(
     limit: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> ImageSet:
-    """Images of a folder and its subfolders, linked ones too.
+    """Load the images of a folder and its subfolders; links are followed.
 
-    An image that several links lead to counts once.
+    An image with several links to it is loaded once.
 
     Args:
-        classes: where given, subfolders are classes and label their images; otherwise the
-            images have no labels.
-        limit: take this many, as equally as they allow from each subfolder.
+        classes: if given, subfolders are classes and label their images; otherwise the images
+            have no labels.
+        limit: take at most this many, as equally as possible from each subfolder.
         on_progress: called with (step, done, total) while the files are read.
 
     Raises:
-        ConfigError: no folder, a folder that is no class, an image in two classes, or one that
-            cannot be decoded: a set that silently shrinks would not be the one that the manifest
-            names.
+        ConfigError: not a folder, a subfolder that is not a class, an image in two classes, or an
+            image that cannot be decoded. Broken images are not skipped, so that the set is the one
+            that the manifest names.
     """
     found = find_images(folder)
     left_out = found.left_out
@@ -102,7 +101,7 @@ def image_batches(images: ImageSet, spec: InputSpec, size: int) -> Iterator[NDAr
 
 
 def evenly(images: ImageSet, count: int) -> ImageSet:
-    """At most `count` images, taken evenly over the whole set; without a digest of their own."""
+    """At most `count` images, spread evenly over the whole set; the digest is empty."""
     picked = np.linspace(0, len(images.files) - 1, min(count, len(images.files)))
     files = tuple(images.files[i] for i in np.unique(picked.round().astype(int)))
     return ImageSet(images.origin, files, "")
@@ -113,13 +112,13 @@ def _in_brackets(left_out: tuple[str, ...]) -> str:
 
 
 def _stratified(paths: list[Path], folder: Path, limit: int) -> list[Path]:
-    """`limit` paths, the subfolders taking turns, evenly spread within each."""
+    """`limit` paths, as equally as possible from each subfolder, spread evenly within each."""
     strata: dict[str, list[Path]] = {}
     for path in paths:
-        # All loose images are one stratum.
+        # Images directly in the folder form one stratum.
         strata.setdefault(_entry(path, folder), []).append(path)
     chosen: list[Path] = []
-    # Small strata first: what they cannot give, the larger ones share.
+    # Small strata first: what they lack is taken from the larger ones.
     for done, members in enumerate(sorted(strata.values(), key=len)):
         share = min(len(members), (limit - len(chosen)) // (len(strata) - done))
         picked = np.linspace(0, len(members) - 1, share).round().astype(int)
@@ -130,7 +129,7 @@ def _stratified(paths: list[Path], folder: Path, limit: int) -> list[Path]:
 def _labels(
     images: tuple[FoundImage, ...], folder: Path, classes: tuple[str, ...]
 ) -> dict[Path, str]:
-    """The class of each image, spelled as the card spells it; empty where all images are loose."""
+    """The class of each image in the card's spelling; empty if there are no subfolders."""
     entries = {image.path: _entry(image.path, folder) for image in images}
     by_name = {normal(name): name for name in classes}
     named = {entry for entry in entries.values() if entry}
@@ -138,7 +137,7 @@ def _labels(
     if unknown:
         raise ConfigError(
             f"{folder} has a folder {unknown[0]!r} that is no class of the model card "
-            f"({', '.join(classes)}).{near_miss(unknown[0], classes)} Name the folders as the "
+            f"({', '.join(classes)}).{near_miss(unknown[0], classes)} Name the folders like the "
             "classes, or put all images of an unlabelled set into one folder."
         )
     if named and "" in entries.values():
@@ -149,14 +148,14 @@ def _labels(
 
 
 def _once(images: tuple[FoundImage, ...], labels: dict[Path, str]) -> list[FoundImage]:
-    """The images without repeats, which links of two folders make."""
+    """The images without duplicates, which links in two folders can cause."""
     by_file: dict[str, FoundImage] = {}
     for image in images:
         first = by_file.setdefault(image.real, image)
         if labels.get(first.path) != labels.get(image.path):
             raise ConfigError(
-                f"{first.path} and {image.path} are the same file in two classes, of which one at "
-                "most is right. Remove the wrong link."
+                f"{first.path} and {image.path} are the same file in two classes, but an image has "
+                "one class. Remove the wrong link."
             )
     return list(by_file.values())
 
@@ -175,6 +174,6 @@ def _digest(
 
 
 def _entry(path: Path, folder: Path) -> str:
-    """The name in the folder below which a file lies; empty for a loose file."""
+    """The top-level subfolder of a file; empty for a file directly in the folder."""
     relative = path.relative_to(folder)
     return relative.parts[0] if len(relative.parts) > 1 else ""

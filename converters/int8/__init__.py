@@ -1,1 +1,1 @@
-"""A graph with INT8 layers, as ONNX Runtime and as TensorRT take it."""
+"""Builds INT8 graphs for ONNX Runtime and TensorRT, and lists the graphs of a bundle."""

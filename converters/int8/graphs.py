@@ -15,11 +15,11 @@ class GraphKind:
     """One of the graphs of a bundle.
 
     Attributes:
-        name: in the bundle, where the file is `model.NAME.onnx`.
-        target: in the evidence and the reports; that of the placement where it is quantized.
+        name: its name in the bundle, where the file is `model.NAME.onnx`.
+        target: its name in evidence and reports; for a quantized graph the placement's name.
         title: the machines that it is for, for people.
-        requires: what the manifest says that a machine needs.
-        placement: how it is quantized; None: it is not.
+        requires: the requirements on a machine, as in the manifest.
+        placement: how it is quantized; None if it is not.
     """
 
     name: str
@@ -55,7 +55,7 @@ INT8_TENSORRT: Final = _quantized(
 INT8_TENSORRT8: Final = _quantized(
     "int8.trt8", TENSORRT8, "NVIDIA GPUs with TensorRT 8", backend="tensorrt", typing="weak"
 )
-# TensorRT of any version reads it.
+# All versions of TensorRT can read it.
 FP16: Final = GraphKind(
     "fp16.trt", "fp16", "fp16", "NVIDIA GPUs, not quantized", {"backend": "tensorrt"}
 )

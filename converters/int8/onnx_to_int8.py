@@ -1,4 +1,4 @@
-"""FP32 ONNX and activation ranges to INT8 ONNX in the Q/DQ form that a target wants."""
+"""Quantizes an FP32 ONNX graph: adds the Q/DQ pairs that a target needs."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from edge.preprocess import InputSpec
 
 @dataclass(frozen=True, slots=True)
 class Int8Model:
-    """The INT8 graph and which weighted layers are in it in INT8 and in float.
+    """The INT8 graph, and its weighted layers that are quantized and that stay in float.
 
-    `quantized_nodes` are the quantized layers and all other nodes that read quantized inputs.
+    `quantized_nodes` are the quantized layers and all other nodes with quantized inputs.
     """
 
     model: onnx.ModelProto
@@ -43,15 +43,15 @@ def quantize(
     kept_float: Collection[str] = (),
     rounded: Mapping[str, NDArray[np.int8]] | None = None,
 ) -> Int8Model:
-    """Put Q/DQ pairs where `placement` wants them and the ranges are known.
+    """Add Q/DQ pairs where `placement` needs them and a range is known.
 
     Args:
-        model: folded FP32, as `source_to_onnx` gives it.
-        ranges: of the activations of that same model.
+        model: folded FP32, from `source_to_onnx`.
+        ranges: of the activations of this model.
         spec: the network's input.
         placement: the target's rules.
         kept_float: names of nodes that stay in float.
-        rounded: by layer the integers of its weight, where they are not the nearest ones.
+        rounded: by layer, the integers of its weight if they are not the nearest ones.
     """
     writer = GraphWriter(placement, ranges, constant_arrays(model), rounded or {})
     choice = choose(model, placement, ranges, kept_float=kept_float)
@@ -93,7 +93,7 @@ def quantizable_tensors(model: onnx.ModelProto, *placements: Placement) -> list[
 
 
 def _read_image_bytes(writer: GraphWriter, spec: InputSpec) -> None:
-    """Where that is exact, take the image bytes in place of normalising and quantizing them."""
+    """If exact, use the image bytes as the quantized input instead of normalising them."""
     found = image_parameters(spec)
     if found is None:
         return

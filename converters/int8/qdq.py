@@ -1,4 +1,4 @@
-"""Write QuantizeLinear and DequantizeLinear nodes: scales, zero points, weights and biases."""
+"""Writes QuantizeLinear and DequantizeLinear nodes: scales, zero points, weights and biases."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from converters.layers.weighted import channel_axis
 
 UINT8_MAX: Final = 255
 INT8_MAX: Final = 127
-# Keeps a quantized bias below 2^31 with a margin of one bit.
+# Keeps a quantized bias within 32 bits, with a margin of one bit.
 BIAS_LIMIT: Final = 2.0**30
 
 
@@ -28,18 +28,18 @@ class GraphWriter:
     placement: Placement
     ranges: dict[str, Range]
     weights: dict[str, NDArray[np.float32]]
-    # Weighted layer to its integers, where they are not simply the nearest.
+    # By weighted layer, the integers of its weight if they are not the nearest ones.
     rounded: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: dict[str, onnx.TensorProto] = field(default_factory=dict)
-    # Activation to the name of its dequantized copy, and to its scale.
+    # By activation, the name of its dequantized copy, and its scale.
     dequantized: dict[str, str] = field(default_factory=dict)
     scales: dict[str, float] = field(default_factory=dict)
-    # Activation to the tensor that is quantized in its place.
+    # By activation, the tensor that is quantized in its place.
     sources: dict[str, str] = field(default_factory=dict)
 
     def activation(self, name: str) -> str:
-        """The activation's name after its one Q/DQ pair, which all its readers share."""
+        """The activation's name after its Q/DQ pair; all readers share one pair."""
         if name not in self.dequantized:
             parameters_of = signed_parameters if self.placement.symmetric else unsigned_parameters
             scale, zero_point = parameters_of(self.ranges[name], self.placement.min_scale)
@@ -52,8 +52,8 @@ class GraphWriter:
         return self.dequantized[name]
 
     def add_parameters(self, name: str, scale: ArrayLike, zero_point: int) -> list[str]:
-        """Scale and zero point of an activation as constants; returns their names."""
-        # Scalars, not one-element tensors: ONNX Runtime runs additions in integers only then.
+        """Add scale and zero point of an activation as constants; returns their names."""
+        # Scalars, not one-element tensors: otherwise ONNX Runtime runs additions in float.
         type_ = np.int8 if self.placement.symmetric else np.uint8
         self.add_constant(f"{name}_scale", np.asarray(scale, np.float32))
         self.add_constant(f"{name}_zero", np.asarray(zero_point, type_))
@@ -88,7 +88,7 @@ class GraphWriter:
             name = f"{node.name}_weight"
             node.input[1] = self._dequantized_constant(name, integers, scales, axis)
         if bias is not None and is_integer_bias:
-            # ONNX Runtime runs a layer in integers only with a 32-bit bias of this very scale.
+            # ONNX Runtime runs a layer in integers only if its 32-bit bias has exactly this scale.
             bias_scales = (np.float32(input_scale) * scales).astype(np.float32)
             node.input[2] = self._dequantized_constant(
                 f"{node.name}_bias", np.rint(bias / bias_scales).astype(np.int32), bias_scales
@@ -126,12 +126,12 @@ class GraphWriter:
 
 
 def along_axis(scales: NDArray[np.float32], rank: int, axis: int) -> NDArray[np.float32]:
-    """Scales (channels,) so that they multiply a weight whose channels `axis` counts."""
+    """Scales (channels,), reshaped to multiply a weight with its channels on `axis`."""
     return scales.reshape([-1 if other == axis else 1 for other in range(rank)])
 
 
 def weight_scale_name(layer: str) -> str:
-    """The constant that holds the scales of a layer's weight."""
+    """The name of the constant with the scales of a layer's weight."""
     return f"{layer}_weight_scale"
 
 
@@ -155,10 +155,10 @@ def weight_scales(
     min_scale: float = MIN_SCALE,
     axis: int = 0,
 ) -> NDArray[np.float32]:
-    """Symmetric scale per output channel, which `axis` of the weight counts.
+    """One symmetric scale per output channel; `axis` is the weight's axis of output channels.
 
-    A channel with tiny weights and a large bias gets a larger scale than its weights need, so
-    that a 32-bit bias holds it.
+    A channel with tiny weights and a large bias gets a larger scale than its weights need, so that
+    the bias fits into 32 bits.
     """
     others = tuple(other for other in range(weight.ndim) if other != axis)
     largest = np.abs(weight).max(axis=others)

@@ -1,4 +1,4 @@
-"""Sessions that compute what a graph's target computes, on whatever machine this is."""
+"""Opens sessions that compute on this machine what a graph's target would compute."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from edge.backends.onnx import OnnxSession, open_onnx
 
 
 def open_as_target(model: onnx.ModelProto, placement: Placement) -> OnnxSession:
-    """Open a quantized graph so that its numbers are its target's.
+    """Open a quantized graph so that its results are those of its target.
 
-    What a GPU computes in FP16, or may, is rounded to it after each operator.
+    Tensors that a GPU computes in FP16, or may compute in it, are rounded to FP16.
     """
     if placement.half_floats:
         model = rounded(model)
@@ -27,11 +27,11 @@ def open_as_target(model: onnx.ModelProto, placement: Placement) -> OnnxSession:
 
 
 def may_be_fused(placement: Placement) -> bool:
-    """Whether the kernels that ONNX Runtime would fuse a graph into here are its target's.
+    """Whether ONNX Runtime's fused kernels on this machine compute what the target computes.
 
-    It has some that TensorRT has not. And without VNNI, those for 8-bit weights saturate, which the
-    machines that the graph is meant for do not. As it is written the graph gives the target's
-    numbers, several times as slowly.
+    They do not for TensorRT, which fuses other layers. On a CPU without VNNI, the INT8 kernels
+    saturate, unlike those on the target. Such graphs are run node by node, which gives the right
+    results but takes several times as long.
     """
     if placement.symmetric:
         return False

@@ -1,4 +1,4 @@
-"""The form in which TensorRT's parser reads a graph."""
+"""Rewrites a graph so that TensorRT's parser can read it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _CAST_IMAGES: Final = "images_as_float"
 def for_tensorrt(
     model: onnx.ModelProto, *, half_floats: bool, beyond: Beyond = NOTHING
 ) -> onnx.ModelProto:
-    """A copy that TensorRT parses, its floats in FP16 where `half_floats` says so.
+    """A copy that TensorRT can parse; with `half_floats`, its floats are FP16.
 
     Args:
-        beyond: what FP16 cannot hold.
+        beyond: values that FP16 cannot hold.
     """
     converted = copy_of(model)
     cast_before_moving(converted)
@@ -29,10 +29,10 @@ def for_tensorrt(
 
 
 def cast_before_moving(model: onnx.ModelProto) -> None:
-    """Convert the image bytes to floats before they are transposed or reshaped, in place.
+    """Cast the image bytes to floats before they are transposed or reshaped, in place.
 
-    TensorRT takes 8-bit unsigned integers as a network's input alone and has no operator for
-    them but Cast. ONNX Runtime moves bytes faster than floats, so its graphs keep their order.
+    TensorRT allows uint8 only as the network's input, and only Cast can read it. ONNX Runtime
+    transposes bytes faster than floats, so its graphs keep the other order.
     """
     movers = []
     name = INPUT_NAME
@@ -49,7 +49,7 @@ def cast_before_moving(model: onnx.ModelProto) -> None:
         model.graph.node.remove(original)
     for position, copy in enumerate(reordered):
         model.graph.node.insert(position, copy)
-    # The types of the moved tensors were inferred for bytes.
+    # The stored types of these tensors are those of bytes; infer them again.
     del model.graph.value_info[:]
     inferred = onnx.shape_inference.infer_shapes(model)
     model.graph.value_info.extend(inferred.graph.value_info)
@@ -61,7 +61,7 @@ def _reader(model: onnx.ModelProto, name: str) -> onnx.NodeProto:
 
 
 def _keep_standard_operators(model: onnx.ModelProto) -> None:
-    """Forget the operator sets of ONNX Runtime, of which the graph uses none."""
+    """Remove the imports of operator sets that the graph does not use, such as ONNX Runtime's."""
     used = {node.domain for node in model.graph.node}
     kept = [opset for opset in model.opset_import if opset.domain in used]
     del model.opset_import[:]

@@ -1,1 +1,1 @@
-"""The layers of a graph that multiply: which they are, what they cost, which are quantized."""
+"""Finds a graph's layers with weights, counts their arithmetic, and chooses which to quantize."""

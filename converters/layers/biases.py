@@ -1,4 +1,4 @@
-"""Give layers biases of their own, moved by what a correction asks for."""
+"""Shifts the biases of layers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Shifts = Mapping[str, NDArray[np.float64]]
 
 
 def shift_biases(model: onnx.ModelProto, shifts: Shifts) -> onnx.ModelProto:
-    """A copy in which every named layer has a bias of its own, moved by its shift (channels,).
+    """A copy in which every named layer has its own bias, shifted by the given (channels,).
 
-    A MatMul without an addition of a constant behind it gets one.
+    A MatMul without a bias gets an Add node for it.
     """
     shifted = copy_of(model)
     known = constants(model)
@@ -32,7 +32,7 @@ def shift_biases(model: onnx.ModelProto, shifts: Shifts) -> onnx.ModelProto:
         place = finder.find(layer, len(bias))
         if place is not None:
             held = place.node.input[place.position]
-            # Its dimensions count: it may have more of them than the layer's output.
+            # Keep the bias's own shape: it may have more dimensions than the layer's output.
             bias = bias + numpy_helper.to_array(known[held])
             place.node.input[place.position] = name
         elif layer.op_type == "MatMul":
@@ -49,7 +49,7 @@ def shift_biases(model: onnx.ModelProto, shifts: Shifts) -> onnx.ModelProto:
 
 
 def _addition(layer: onnx.NodeProto, bias: str) -> onnx.NodeProto:
-    """A node that adds a bias to a layer's output and gives it under the same name."""
+    """Rename a layer's output, and return a node that adds a bias under the old name."""
     (output,) = layer.output
     layer.output[0] = f"{output}_without_bias"
     return helper.make_node("Add", [layer.output[0], bias], [output], name=f"{layer.name}_shift")

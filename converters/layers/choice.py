@@ -1,20 +1,20 @@
-"""Which activations the graph for a target reads and writes in eight bits.
+"""Chooses the activations that are quantized to eight bits for a target.
 
-Weighted layers read their input in eight bits wherever they stand. Additions, products and the like
-do so only between layers that give eight bits and layers that take them: a MatMul gives floats, and
-a layer norm, a softmax or a GELU takes them, so that pairs of quantizers between those would cost
-time and accuracy, and would keep ONNX Runtime and TensorRT from fusing them.
+The inputs of weighted layers are always quantized. Additions, products and similar operators are
+quantized only between layers with quantized outputs and layers with quantized inputs. A MatMul
+outputs floats, and layer norm, softmax and GELU read floats; quantizers between those would cost
+time and accuracy, and keep ONNX Runtime and TensorRT from fusing them.
 
-Products of two activations, as in attention, stay in float. ONNX Runtime multiplies them more
-slowly in integers, since neither factor can be packed beforehand: 0.36 ms in place of 0.26 for the
-three heads of ViT-Tiny (2026-11-26, Xeon with AVX-512 VNNI, one thread). TensorRT fuses attention
-into one FP16 kernel where no quantizers stand in it.
+Products of two activations, as in attention, stay in float. In ONNX Runtime they are slower in
+integers, since neither factor can be packed beforehand: 0.36 ms instead of 0.26 ms for the three
+heads of ViT-Tiny (2026-11-26, Xeon with AVX-512 VNNI, one thread). TensorRT fuses attention into
+one FP16 kernel if there are no quantizers in it.
 
-Two kinds of convolutions of which only float is made stay in float too, as in ConvNeXt: depthwise
-ones before a layer norm, and strided ones behind one, between two stages. They have little
-arithmetic for what they read, so that integers gain no time there; what the first reads and the
-second gives is the sum that every block adds to, which eight bits hold badly. In ConvNeXt-Tiny they
-made two thirds of the divergence and are 6 % of the arithmetic.
+Two kinds of convolutions with float outputs stay in float too, as in ConvNeXt: depthwise ones
+before a layer norm, and strided ones after a layer norm, between two stages. They have little
+arithmetic per input, so integers save no time. And the first read, the second write, the residual
+sum to which every block adds, which eight bits represent badly. In ConvNeXt-Tiny they caused two
+thirds of the divergence and have 6 % of the arithmetic.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from converters.layers.placement import Placement
 from converters.layers.weighted import has_weight
 from converters.onnx_graph.lookup import attribute, constants, readers_by_tensor
 
-# What these give is float, whatever they read.
+# The outputs of these operators are always float.
 FLOAT_MAKERS: Final = frozenset(
     {
         *("MatMul", "Einsum", "Attention", "LSTM", "GRU", "RNN"),
@@ -42,14 +42,14 @@ FLOAT_MAKERS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is quantized. Nodes are known by their first output: protobuf hands out new objects.
+    """What is quantized. Nodes are identified by their first output.
 
     Attributes:
-        reads: of each node that is quantized, the activations that it reads quantized.
-        written: outputs of convolutions that all their readers get quantized, in float or not:
-            ONNX Runtime runs a convolution in integers only where its output is quantized.
-        clamped: activations at zero that the quantizer of their output does, by output, with the
-            tensor that is quantized in its place.
+        reads: by quantized node, the activations that it reads quantized.
+        written: outputs of convolutions that are quantized for all readers, also for float ones:
+            ONNX Runtime runs a convolution in integers only if its output is quantized.
+        clamped: outputs of Relu and Clip nodes whose work the quantizer does, each with the
+            tensor that is quantized instead.
     """
 
     reads: dict[str, list[str]]
@@ -64,7 +64,7 @@ def choose(
     *,
     kept_float: Collection[str] = (),
 ) -> Choice:
-    """What a target wants quantized of a graph.
+    """Choose what to quantize in a graph for a target.
 
     Args:
         available: activations that can be quantized.
@@ -101,7 +101,7 @@ class _Graph:
         self._wanted = self._tensors_wanted_in_integers()
 
     def quantized_inputs(self, node: onnx.NodeProto) -> list[str]:
-        """The activations that a node reads quantized, none where it stays in float."""
+        """The activations that a node reads quantized; empty if it stays in float."""
         activations = [name for name in node.input if name and name not in self._constants]
         if not activations or any(name not in self.available for name in activations):
             return []
@@ -115,7 +115,7 @@ class _Graph:
         return activations if node.output[0] in self._wanted else []
 
     def written(self, reads: Mapping[str, list[str]]) -> tuple[str, ...]:
-        """Outputs of quantized convolutions that something reads in float."""
+        """Outputs of quantized convolutions that also have a float reader."""
         outputs = {value.name for value in self.model.graph.output}
         found = []
         for node in self.model.graph.node:
@@ -133,11 +133,11 @@ class _Graph:
         return tuple(found)
 
     def clamped(self, reads: Mapping[str, list[str]], written: Collection[str]) -> dict[str, str]:
-        """Relu and Clip outputs that are only read quantized, with the tensor they are made of.
+        """Outputs of Relu and Clip that are only read quantized, with the nodes' inputs.
 
-        Unsigned quantization with zero point 0 saturates at 0 and at the top of its range, which is
-        what the node does; ONNX Runtime merges a layer with its output's quantization only when
-        nothing stands between them.
+        Unsigned quantization with zero point 0 saturates at 0 and at the top of its range, as the
+        node does. ONNX Runtime fuses a layer with the quantizer of its output only if there is no
+        node between them.
         """
         outputs = {value.name for value in self.model.graph.output}
         return {
@@ -153,7 +153,7 @@ class _Graph:
         return all(reader.output[0] in by for reader in self._readers.get(name, []))
 
     def _tensors_in_float(self) -> set[str]:
-        """What float makers give, and what is made of it by anything but a weighted layer."""
+        """Outputs of FLOAT_MAKERS, and all that is computed from them up to a weighted layer."""
         found: set[str] = set()
         for node in self.model.graph.node:
             is_layer = has_weight(node, self._ranks) and node.op_type != "MatMul"
@@ -162,7 +162,7 @@ class _Graph:
         return found
 
     def _tensors_wanted_in_integers(self) -> set[str]:
-        """What weighted layers read, and what theirs is made of without a detour over floats."""
+        """Inputs of weighted layers, and the tensors that they are computed from in integers."""
         found = {value.name for value in self.model.graph.output}
         for node in reversed(self.model.graph.node):
             if has_weight(node, self._ranks):
@@ -179,7 +179,7 @@ class _Graph:
         return is_arithmetic and len(activations) == len(node.input)
 
     def _is_on_a_sum_in_float(self, node: onnx.NodeProto, wanted: Collection[str]) -> bool:
-        """Whether a convolution reads or begins a sum that blocks add to in float."""
+        """Whether a convolution reads or starts a residual sum that is in float."""
         if node.op_type != "Conv" or node.output[0] in wanted:
             return False
         inputs_per_group = self._constants[node.input[1]].dims[1]
@@ -188,10 +188,10 @@ class _Graph:
         return bool(is_depthwise or (is_strided and node.input[0] in self._floats))
 
     def _identity(self, inputs: list[str]) -> str:
-        """Of the inputs of a residual addition the one that skipped the block.
+        """The input of a residual addition that skipped the block.
 
-        It is the one that others read too; in a block that changes the shape, where both come out
-        of a convolution, the one whose convolution came first in the graph's order is the block's.
+        It is the input that other nodes read too. In a block that changes the shape, both inputs
+        come from a convolution; then it is the one that is computed later in the graph's order.
         """
         readers = {name: len(self._readers[name]) for name in inputs}
         if readers[inputs[0]] != readers[inputs[1]]:
@@ -201,7 +201,7 @@ class _Graph:
         return max(inputs, key=lambda name: order.get(name, -1))
 
     def _is_clamp(self, node: onnx.NodeProto) -> bool:
-        """Whether a node does nothing but saturate at zero, and perhaps at a constant above it."""
+        """Whether a node only clips at zero, and perhaps at a constant above."""
         if node.op_type == "Relu":
             return True
         if node.op_type != "Clip" or len(node.input) < 2 or node.input[1] not in self._constants:
@@ -210,7 +210,7 @@ class _Graph:
 
 
 def _is_linear(node: onnx.NodeProto) -> bool:
-    """Whether a node does nothing beside what a layer does, as a Gemm that scales would."""
+    """Whether a node is a plain layer; a Gemm may also scale or transpose its input."""
     if node.op_type != "Gemm":
         return True
     plain = {"transA": 0, "alpha": 1.0, "beta": 1.0}

@@ -1,7 +1,7 @@
-"""Compute what a graph makes of constants alone, once and not at every inference.
+"""Folds the quantization of weights into constants.
 
-Without ONNX Runtime's optimisations, which misread graphs for TensorRT, each inference would
-quantize all weights anew: most of the time of a transformer.
+Graphs for TensorRT are run without ONNX Runtime's optimisations, which would change their results.
+Then each inference would quantize all weights again, which takes most of a transformer's time.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from onnx import helper, numpy_helper
 from converters.layers.shapes import run_as_written
 from converters.onnx_graph.editing import copy_of, set_nodes
 
-# What stands between a stored weight and its layer.
+# Operators between a stored weight and its layer.
 _STEPS = frozenset({"QuantizeLinear", "DequantizeLinear", "Cast"})
 
 
 def fold_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy whose quantized weights are constants with the values that the graph gives them."""
+    """A copy whose weights are constants with the values that the graph would compute."""
     known = {tensor.name for tensor in model.graph.initializer}
     folded = []
     for node in model.graph.node:
@@ -29,7 +29,7 @@ def fold_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     wanted = sorted(made.intersection(name for node in kept for name in node.input))
     if not wanted:
         return model
-    # Without a type: ONNX Runtime infers it.
+    # No type is given: ONNX Runtime infers it.
     values = [onnx.ValueInfoProto(name=name) for name in wanted]
     part = helper.make_graph(folded, "weights", [], values, model.graph.initializer)
     sub = helper.make_model(part, opset_imports=model.opset_import, ir_version=model.ir_version)

@@ -1,7 +1,7 @@
-"""How much arithmetic a graph costs: the multiply-accumulate operations of one image.
+"""Counts the multiply-accumulate operations of a graph for one image.
 
-Every operator that multiplies matrices counts, quantized or not, and with constant weights or not.
-Products of single elements do not, and neither does what stands in branches and loops.
+Every operator that multiplies matrices counts, whether quantized or not, with constant weights or
+not. Element-wise products do not count, nor do nodes inside If and Loop.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def layer_macs(model: onnx.ModelProto) -> dict[str, int]:
     """Multiply-accumulates of each node that multiplies matrices, by node name.
 
     Args:
-        model: takes uint8 images and gives logits, as `source_to_onnx` makes it.
+        model: from uint8 images to logits, from `source_to_onnx`.
     """
     nodes = [node for node in model.graph.node if node.op_type in _FORMULAS]
     names = {name for node in nodes for name in (*node.input, node.output[0]) if name}
@@ -36,16 +36,16 @@ def layer_macs(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def int8_share(macs: Mapping[str, int], quantized: Collection[str]) -> float:
-    """Share of a model's multiply-accumulates that lies in the named layers.
+    """The named layers' share of all multiply-accumulates.
 
     Args:
-        macs: by layer, as `layer_macs` gives them.
+        macs: by layer, from `layer_macs`.
     """
     return sum(macs[name] for name in quantized if name in macs) / max(sum(macs.values()), 1)
 
 
 def _convolution(_node: onnx.NodeProto, inputs: Shapes, output: Shape) -> int:
-    # A weight is (outputs, inputs / groups, ...): all of it is used once for each place.
+    # The weight is (outputs, inputs / groups, ...); all of it is used once per output position.
     return prod(inputs[1]) * output[0] * prod(output[2:])
 
 
@@ -82,7 +82,7 @@ def _einsum(node: onnx.NodeProto, inputs: Shapes, output: Shape) -> int:
         sizes.update(zip(before, shape, strict=False))
         sizes.update(zip(after, shape[len(shape) - len(after) :], strict=True))
     summed = [size for index, size in sizes.items() if index not in kept]
-    # With more than two factors, as if they were multiplied one after the other.
+    # More than two factors are counted as if they were multiplied one after the other.
     return prod(output) * prod(summed) * max(len(inputs) - 1, 1)
 
 

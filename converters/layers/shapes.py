@@ -1,7 +1,7 @@
-"""Shapes of tensors as they are when a graph runs.
+"""Finds the shapes of tensors by running a graph on one image.
 
-Inferred shapes lose a dimension that is computed, such as the batch times the windows of a Swin
-transformer. A run on one image does not.
+Shape inference cannot find a dimension that is computed, such as batch times windows in a Swin
+transformer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from converters.onnx_graph.sessions import open_session, session_options
 
 Shape = tuple[int, ...]
 
-# They give sequences of tensors, or what may be none; such have no shape.
+# Their outputs are sequences or optional values, which have no shape.
 _MAKERS_OF_NO_TENSOR: Final = frozenset(
     {
         *("SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceMap"),
@@ -53,6 +53,6 @@ def shapes_of_one_image(model: onnx.ModelProto, names: Collection[str]) -> dict[
 
 
 def run_as_written(model: onnx.ModelProto, inputs: dict[str, NDArray[np.uint8]]) -> list[Any]:
-    """A graph's outputs, computed node by node without any optimisation, by one thread."""
+    """A graph's outputs, computed node by node, without optimisations, on one thread."""
     session = open_session(model, session_options(threads=1, is_optimised=False))
     return list(session.run(None, inputs))

@@ -1,7 +1,7 @@
-"""Layers with constant weights: which nodes they are, and where their constants lie.
+"""Finds the layers with constant weights, and their weights and biases.
 
-A convolution and a Gemm hold their bias themselves. A MatMul has none; what frameworks export as a
-linear layer on more than two dimensions is a MatMul and an addition of a constant behind it.
+Conv and Gemm have the bias as an input. MatMul has none: frameworks export a linear layer on more
+than two dimensions as a MatMul followed by an Add of a constant.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from converters.layers.placement import WEIGHTED
 from converters.onnx_graph.lookup import attribute, constants, readers_by_tensor
 
 Number = TypeVar("Number", bound=np.generic)
-# Position of a bias among the inputs of a layer that holds it itself.
+# Position of the bias among the inputs of Conv and Gemm.
 _OWN_BIAS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class BiasPlace:
-    """The node that adds a layer's bias, and where among its inputs the bias is."""
+    """The node that adds a layer's bias, and the position of the bias among its inputs."""
 
     node: onnx.NodeProto
     position: int
@@ -38,10 +38,10 @@ def weighted_layers(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 
 def has_weight(node: onnx.NodeProto, ranks: Mapping[str, int]) -> bool:
-    """Whether a node is a layer: an activation times a constant weight, and a constant bias.
+    """Whether a node multiplies an activation with a constant weight; its bias is constant too.
 
     Args:
-        ranks: how many dimensions each constant has.
+        ranks: number of dimensions of each constant.
     """
     if node.op_type not in WEIGHTED or len(node.input) < 2:
         return False
@@ -52,14 +52,14 @@ def has_weight(node: onnx.NodeProto, ranks: Mapping[str, int]) -> bool:
 
 
 def channel_axis(layer: onnx.NodeProto) -> int:
-    """The dimension of a layer's weight that counts its output channels."""
+    """The axis of a layer's weight that has the output channels."""
     if layer.op_type == "Conv":
         return 0
     return 0 if attribute(layer, "transB", 0) else 1
 
 
 class BiasFinder:
-    """Finds the bias of any layer of one graph."""
+    """Finds the biases of the layers of one graph."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self._constants = constants(model)
@@ -67,7 +67,7 @@ class BiasFinder:
         self._readers = readers_by_tensor(model.graph.node)
 
     def find(self, layer: onnx.NodeProto, channels: int) -> BiasPlace | None:
-        """Where the bias of a layer with so many output channels is; None where it has none."""
+        """The place of a layer's bias; None if it has none."""
         if layer.op_type != "MatMul":
             has_bias = len(layer.input) > _OWN_BIAS and bool(layer.input[_OWN_BIAS])
             return BiasPlace(layer, _OWN_BIAS) if has_bias else None
@@ -81,11 +81,11 @@ class BiasFinder:
 
 
 def _is_vector(tensor: TensorProto | None, size: int) -> bool:
-    """Whether a constant has one value for each channel, the channels last."""
+    """Whether a constant has one value per channel, on its last axis."""
     dims: Collection[int] = () if tensor is None else tensor.dims
     return list(dims)[-1:] == [size] and all(d == 1 for d in list(dims)[:-1])
 
 
 def outputs_first(layer: onnx.NodeProto, weight: NDArray[Number]) -> NDArray[Number]:
-    """A weight with its output channels as axis 0; the same again takes it back."""
+    """A weight with its output channels on axis 0; applied twice, it restores the layout."""
     return weight if channel_axis(layer) == 0 else weight.T

@@ -1,1 +1,1 @@
-"""Files by strangers, opened in a child process that hands back a graph, logits and facts only."""
+"""Opens untrusted model files in a child process, which returns only a graph, logits and facts."""

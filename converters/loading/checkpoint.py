@@ -1,7 +1,7 @@
-"""Open a trained model, told apart by its content and not by its suffix, without trusting it.
+"""Opens an untrusted model file in a child process; its kind is found from its content.
 
-A model file can run code when it is opened. A child process opens it; here only the graph,
-some logits and a few facts arrive, and the graph is checked again.
+A model file can run code when it is opened. So a child process opens it, and this process receives
+only the graph, some logits and a few facts, and checks the graph again.
 """
 
 from __future__ import annotations
@@ -39,13 +39,16 @@ __all__ = ["Described", "SourceKind", "SourceModel", "describe_model", "open_mod
 
 @dataclass(frozen=True, slots=True)
 class SourceModel:
-    """A model as it was handed over.
+    """An opened source model.
 
-    `graph` takes normalised float images (batch, 3, h, w). `sample_logits` (n, classes) are what
-    the source's own framework gives for the sample images. `facts` tell what was chosen in the
-    file: the checkpoint's key, a prefix taken off the names, whether a pickle was trusted.
-    `sandbox` are the guards that were in force while it was opened, as `confine` gives them.
-    `parts` are the files and their hashes where it lies in several; then `sha256` is of all.
+    Attributes:
+        sha256: of the file; for a model in several files, of the list of their hashes.
+        graph: takes normalised float images (batch, 3, h, w).
+        sample_logits: (n, classes), computed for the sample images by the source's framework.
+        facts: choices made when reading the file: the checkpoint's key, a prefix removed from
+            names, whether a pickle was trusted.
+        sandbox: the guards that were active while it was opened, from `confine`.
+        parts: names and hashes of the files of a model in several files.
     """
 
     path: Path
@@ -58,19 +61,19 @@ class SourceModel:
     parts: tuple[tuple[str, str], ...] = ()
 
     def warnings(self) -> list[str]:
-        """What was chosen in the file that a person may not expect."""
+        """Warnings about choices that the user may not expect."""
         found = []
         if "not_taken" in self.facts:
-            found.append(f"the moving average was not taken: {self.facts['not_taken']}.")
+            found.append(f"the moving average was not used: {self.facts['not_taken']}.")
         if "stored_as" in self.facts:
-            found.append(f"weights in {', '.join(self.facts['stored_as'])} were taken in FP32.")
+            found.append(f"weights in {', '.join(self.facts['stored_as'])} were converted to FP32.")
         if "architecture" in self.facts:
             found.append(f"the architecture is the file's: {self.facts['architecture']}.")
         if self.facts.get("removed_head") == "sigmoid":
             found.append(
-                "the model ended in a sigmoid, which judges each class by itself. Labels stay the "
-                "same; their confidence is now the softmax of the logits, a share among all "
-                "classes and another number: choose unidentified_below anew."
+                "the model ended in a sigmoid, which rates each class by itself. Labels stay the "
+                "same, but their confidence is now the softmax of the logits over all classes, "
+                "which is another number: choose unidentified_below again."
             )
         return found
 
@@ -78,9 +81,9 @@ class SourceModel:
 def reopen_for_any_size(
     source: SourceModel, card: ModelCard, samples: NDArray[np.uint8], trust_pickle: str | None
 ) -> onnx.ModelProto:
-    """The source's graph for images of any height and width, as far as the network takes them.
+    """The source's graph for images of any height and width, if the network allows it.
 
-    An ONNX file has one graph, which is given as it is; torch files are opened and exported again.
+    An ONNX file has one graph, which is returned; torch files are opened and exported again.
 
     Raises:
         EdgeError: as `open_model`.
@@ -104,11 +107,11 @@ def open_model(
     Args:
         samples: preprocessed images (n, h, w, 3) on which the source is run.
         trust_pickle: `sha256:HEX` of a file whose pickled code may run, in the child.
-        any_size: export a graph that leaves height and width open, for a look at other sizes.
+        any_size: export a graph with dynamic height and width, to try other sizes.
 
     Raises:
-        ModelError: no known kind, damaged, or it would run code when opened.
-        ConfigError: the card does not fit the file, or `trust_pickle` is no hash.
+        ModelError: unknown kind, damaged, or it would run code when opened.
+        ConfigError: the card does not fit the file, or `trust_pickle` is not a hash.
     """
     trusted_digest = _digest(trust_pickle)
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
@@ -132,7 +135,7 @@ def open_model(
     check_ends(graph, path.name, card.input.height, card.input.width)
     require_fixed_sizes(graph, path.name)
     if answer.kind is None:
-        raise ModelError("the process that opened the model gave a damaged answer.")
+        raise ModelError("the process that opened the model returned a damaged answer.")
     return SourceModel(
         path=path,
         kind=answer.kind,
@@ -147,7 +150,7 @@ def open_model(
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What a file tells of its model. `trust`: the hash without which it is not opened, if any."""
+    """Findings in a model file. `trust`: the hash for --trust-pickle, if it is needed."""
 
     kind: SourceKind
     findings: Findings
@@ -155,10 +158,10 @@ class Described:
 
 
 def describe_model(path: Path) -> Described:
-    """What a file tells of its model, for a card; a child process reads it and runs nothing of it.
+    """Find values for a model card in a file. A child process reads it, without running its code.
 
     Raises:
-        ModelError: no known kind, damaged, or nothing that a conversion takes.
+        ModelError: unknown kind, damaged, or nothing that can be converted.
     """
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
         folder = Path(scratch)
@@ -176,7 +179,7 @@ def describe_model(path: Path) -> Described:
         write_request(folder, request, np.zeros((0, 3, 1, 1), np.float32))
         answer = child_process.run_child(folder, request)
     if answer.kind is None:
-        raise ModelError("the process that opened the model gave a damaged answer.")
+        raise ModelError("the process that opened the model returned a damaged answer.")
     trust = f"sha256:{staged.sha256}" if answer.facts.get("trusted_pickle") else None
     return Described(answer.kind, from_json(answer.facts.get("findings")), trust)
 

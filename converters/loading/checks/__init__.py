@@ -1,1 +1,1 @@
-"""What a stranger's file would do, read from it before its framework opens it."""
+"""Checks what an untrusted file would run, before its framework opens it."""

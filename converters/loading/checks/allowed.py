@@ -1,18 +1,17 @@
-"""The operators that may run when a stranger's TorchScript or .pt2 file is opened. Data alone.
+"""The operators that an untrusted TorchScript or .pt2 file may run.
 
-How the list was made: the operators of the files that torch.jit.trace, torch.jit.script,
-torch.export and run_decompositions write for the classifiers of torchvision, timm and transformers
-(docs/conversion/safety.md names them), and their relatives that do the same kind of arithmetic and
-can become ONNX. Each computes a new tensor from whole tensors, looks at an index before it uses it,
-or is a view that torch checks against the memory it looks at.
+The list has the operators in the files that torch.jit.trace, torch.jit.script, torch.export and
+run_decompositions write for the classifiers of torchvision, timm and transformers
+(docs/conversion/safety.md names them), and similar operators that can be exported to ONNX. Each of
+them computes a new tensor from whole tensors, or checks indices before it uses them, or is a view
+that torch checks against its memory.
 
-Not in it, whatever a file uses them for: operators that read or write files (`save`,
-`from_file`), that take memory by numbers in the file or resize it (`set_`, `resize_`,
-`_reshape_alias`, `inductor::_reinterpret_tensor`), internal halves of operators that leave the
-checks to the other half (`_embedding_bag`, `_unsafe_index`, `_sparse_*`, `_nested_*`), all
-`out=` forms but a few, quantized and custom classes, and everything of another namespace than
-`aten` and the primitives below. `empty` and its like are filled by torch here (see
-torch_source.py), so that they give no memory of this process.
+Never allowed are operators that read or write files (`save`, `from_file`); that address or resize
+memory by numbers in the file (`set_`, `resize_`, `_reshape_alias`,
+`inductor::_reinterpret_tensor`); internal operators whose callers make the checks
+(`_embedding_bag`, `_unsafe_index`, `_sparse_*`, `_nested_*`); all `out=` forms except a few;
+quantized and custom classes; and all namespaces except `aten` and the primitives below. `empty` and
+similar operators return filled memory (see torch_source.py), so they reveal none of this process.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ def _names(text: str, prefix: str = "") -> frozenset[str]:
     return frozenset(f"{prefix}{name}" for name in text.split())
 
 
-# One number from one number, or from two; each also in its form in place, such as add_.
+# Element-wise operators; each is also allowed in place, such as add_.
 _ELEMENTWISE: Final = """
     abs acos acosh add addcdiv addcmul alpha_dropout asin asinh atan atan2 atanh bernoulli
     bitwise_and bitwise_not bitwise_or bitwise_xor ceil celu clamp clamp_max clamp_min clip
@@ -60,7 +59,7 @@ _SHAPES: Final = """
     view_as vsplit vstack
 """
 
-# Each looks at every index before it reads or writes there.
+# Each of these checks indices before it uses them.
 _INDEXED: Final = """
     bucketize embedding gather index index_add index_copy index_fill index_put index_put_
     masked_select nonzero nonzero_numpy one_hot scatter scatter_ scatter_add searchsorted take
@@ -102,7 +101,7 @@ _KINDS: Final = """
     _shape_as_tensor size stride sym_numel sym_size sym_stride to _to_copy to_dense type_as
 """
 
-# Lists, dictionaries, strings and numbers of scripted code; checks that end it with a message.
+# Operators of scripted code on lists, dictionaries, strings and numbers; and assertions.
 _LANGUAGE: Final = """
     __and__ append _assert_async _assert_scalar Bool ceil chr clear Complex __contains__ count
     degrees __derive_index dict endswith extend factorial find Float FloatImplicit floor
@@ -123,8 +122,8 @@ ATEN: Final = frozenset().union(
     )
 )
 
-# What torch's own functions call with `out=` in a branch that scripted networks bring along. These
-# give the tensor that they write to its size first.
+# Torch's own functions call these with `out=`, in a branch that scripted networks contain. They
+# resize the output tensor before they write to it.
 WITH_OUT: Final = frozenset(
     f"{name} with out="
     for name in _names(
@@ -141,7 +140,7 @@ SCRIPT_PRIMITIVES: Final = _names(
     "prim::",
 )
 
-# What is called by itself in them.
+# Functions that these sources call without a namespace.
 SCRIPT_WORDS: Final = _names(
     """
     annotate bool float getattr hasattr int isinstance len list max min range sorted str
@@ -149,10 +148,10 @@ SCRIPT_WORDS: Final = _names(
     """
 )
 
-# What .pt2 files compute shapes with: `_operator.NAME`.
+# Arithmetic on shapes in .pt2 files: `_operator.NAME`.
 SHAPE_ARITHMETIC: Final = _names(
     "getitem add sub mul truediv floordiv mod neg pow eq ne lt le gt ge"
 )
 
-# Decomposed Swin networks have it in .pt2. torch checks it against the memory of its tensor.
+# In .pt2 files of decomposed Swin networks. torch checks it against the tensor's memory.
 EXPORTED_ONLY: Final = frozenset({"aten::as_strided"})

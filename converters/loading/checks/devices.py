@@ -1,4 +1,4 @@
-"""A file that was saved on a GPU names it in its code; here everything runs on the CPU."""
+"""Replaces GPUs by the CPU in files that were saved on a GPU."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import torch
 
 from converters.loading.sandbox.messages import SourceKind
 
-# `meta` tensors have no memory anywhere, which is no GPU's doing.
+# `meta` tensors have no memory on any device.
 _KEPT: Final = ("cpu", "meta")
 _DEVICE_IN_CODE: Final = re.compile(rb'torch\.device\("(?!(?:cpu|meta)")\w+(?::\d+)?"\)')
 _SAMPLE_INPUTS: Final = "data/sample_inputs/model.pt"
 
 
 def on_cpu(path: Path, kind: SourceKind) -> Path:
-    """The file itself, or where it names a GPU a copy beside it that names the CPU in its place."""
+    """The file itself; if it names a GPU, a changed copy beside it."""
     change = _in_exported if kind is SourceKind.EXPORTED_PROGRAM else _in_script
     with zipfile.ZipFile(path) as archive:
         changed = {
@@ -57,7 +57,7 @@ def _in_exported(entry: str, archive: zipfile.ZipFile, name: str) -> bytes | Non
 
 
 def _move(values: Any) -> bool:
-    """Write the CPU in place of every other device; whether there was any."""
+    """Replace every other device by the CPU, in place; returns whether there was any."""
     if isinstance(values, list):
         return sum(map(_move, values)) > 0
     if not isinstance(values, dict):

@@ -1,7 +1,7 @@
-"""What a .pt2 file would run, read from its entries before torch opens it.
+"""Checks what a .pt2 file would run, from its entries, before torch opens it.
 
-torch.export.load unpickles parts of the file, evaluates its shape expressions as Python and
-calls whatever its nodes name below `torch.`, so all of that is read and checked before.
+torch.export.load unpickles parts of the file, evaluates its shape expressions as Python, and calls
+any function below `torch.` that the nodes name.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _ENTRIES: Final = re.compile(
     r"|archive_format|archive_version|version|byteorder|\.data/.*"
 )
 _OPERATOR: Final = re.compile(r"torch\.ops\.(\w+)\.(\w+)\.(\w+)|_operator\.(\w+)")
-# Writes into a tensor that the file names, whatever its size.
+# Overloads that write into a tensor given by the file, whose size is not checked.
 _INTO_ANOTHER: Final = re.compile(r"(.*_)?out")
-# sympy evaluates these strings as Python: only its own names, symbols like s0, and arithmetic.
+# sympy evaluates these strings as Python; allowed are its own names, symbols like s0, arithmetic.
 _SHAPES: Final = re.compile(
     r"(Symbol|Integer|Add|Mul|Pow|Mod|PythonMod|FloorDiv|CeilDiv|CleanDiv|Max|Min|Eq|Ne|Lt|Le|Gt|Ge"
     r"|positive|nonnegative|integer|True|False|'[su]\d+'|[su]\d+\b|\d+|[-+*/(),=<> ])*"
@@ -35,9 +35,9 @@ _SHAPES: Final = re.compile(
 _NAME: Final = re.compile(r"[\w.]*")
 # Numbers that JSON cannot write.
 _NOT_IN_JSON: Final = ("Infinity", "-Infinity", "NaN")
-# Notes for people, and guards, which are not asked for when the module is made.
+# Comments, and guards, which are not evaluated because the module is made without them.
 _FREE_TEXT: Final = frozenset({"metadata", "guards_code", "torch_version", "as_string"})
-# Devices, and the containers of arguments; others may import a module by its name.
+# Devices, and containers of arguments. Other types may import a module by its name.
 _TYPES: Final = frozenset(
     {"cpu", "cuda", "mps", "xpu"}
     | {"builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict"}
@@ -45,7 +45,7 @@ _TYPES: Final = frozenset(
 
 
 def what_it_runs(path: Path) -> str | None:
-    """The first thing in the file that is not plain data, or None."""
+    """The first part of the file that is not allowed, for a message; None if there is none."""
     archive = torch._C.PyTorchFileReader(str(path))  # noqa: SLF001  # the reader torch.export.load uses
     entries = archive.get_all_records()
     strange = [entry for entry in entries if not _ENTRIES.fullmatch(entry)]
@@ -69,7 +69,7 @@ def _strange_values(values: Any) -> Iterator[str]:
 
 
 def _leaves(key: str, values: Any) -> Iterator[tuple[str, Any]]:
-    """All scalars with the key that they stand under, and all keys."""
+    """All scalars with their keys, and all keys themselves."""
     if isinstance(values, list):
         for value in values:
             yield from _leaves(key, value)

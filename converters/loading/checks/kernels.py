@@ -1,8 +1,8 @@
-"""Sizes that torch's own code for a few operators takes on trust, looked at before it runs.
+"""Checks the sizes of tensors for a few operators whose torch kernels do not check them.
 
-Each of these was seen to read or write beyond its tensors, or to end the process, when a file gave
-it other sizes (torch 2.13, x86-64): batch norm in its decomposed form, LSTM, weight norm, attention
-called by its kernel, grid sampling with an unknown mode, antialiased resizing by another scale.
+With wrong sizes from a file, each of these was seen to read or write outside its tensors, or to
+crash the process (torch 2.13, x86-64): decomposed batch norm, LSTM, weight norm, attention called
+by its kernel, grid sampling with an unknown mode, antialiased resizing by another scale.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ _ATEN: Final = torch.ops.aten
 
 @contextmanager
 def checked_kernels() -> Iterator[None]:
-    """While the block runs, such a call raises RuntimeError and is not made."""
+    """During the block, a call with wrong sizes raises RuntimeError instead of running."""
     guard = _CheckedKernels()  # type: ignore[no-untyped-call]
     try:
         with guard:
             yield
     except EdgeError:
-        # Says already what is wrong; what was tried for it has failed before.
+        # It already explains the cause; errors of earlier attempts do not matter.
         raise
     except Exception as error:
-        # TorchScript loses the text of an error that came through Python.
+        # TorchScript drops the text of an exception that passes through Python.
         raise guard.take_error() or error from error
 
 
 def cause_of(error: Exception) -> Exception:
-    """Of an error inside such a block the kernel's own: TorchScript loses its text."""
+    """The kernel's own exception for one raised in such a block: TorchScript drops its text."""
     guard = _get_current_dispatch_mode()
     return (isinstance(guard, _CheckedKernels) and guard.take_error()) or error
 
@@ -48,7 +48,7 @@ class _CheckedKernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
     error: Exception | None = None
 
     def take_error(self) -> Exception | None:
-        """What a kernel raised since this was asked last."""
+        """The last exception of a kernel since the previous call; it is then forgotten."""
         taken, self.error = self.error, None
         return taken
 
@@ -70,7 +70,7 @@ def _require_fitting(func: Any, args: tuple[Any, ...]) -> None:
 
 
 def _batch_norm(images: Tensor, *parts: Any) -> bool:
-    """Weight, bias, mean and variance hold one number a channel; without training all is there."""
+    """All given tensors have one value per channel; mean and variance are given, or training."""
     tensors = [part for part in parts if isinstance(part, Tensor)]
     is_training = any(part is True for part in parts)
     has_statistics = isinstance(parts[2], Tensor) and isinstance(parts[3], Tensor)
@@ -79,7 +79,7 @@ def _batch_norm(images: Tensor, *parts: Any) -> bool:
 
 
 def _lstm(steps: Tensor, *parts: Any) -> bool:
-    """Weights of input and state, two biases, state and cell, of one hidden size."""
+    """Weights of input and state, two biases, state and cell have the same hidden size."""
     to_gates, from_state, *rest = parts[:6]
     gates, hidden = from_state.shape
     biases, states = rest[:2], rest[2:]
@@ -109,19 +109,19 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, *_: Any) -> bool:
 
 
 def _grid_sampler(*parts: Any) -> bool:
-    """The numbers of the mode and of the padding are known ones."""
+    """Interpolation mode and padding mode are known ones."""
     return parts[2] in range(3) and parts[3] in range(3)
 
 
 def _antialiased(images: Tensor, size: Any, _align_corners: Any, *scales: Any) -> bool:
-    """A scale is that of the two sizes; another one asks for tables of any length."""
+    """Each scale fits the two sizes; with another one, the kernel's tables may have any length."""
     return all(
         scale is None or abs(before * scale - after) < 1
         for before, after, scale in zip(images.shape[2:], size, scales, strict=False)
     )
 
 
-# The names with an underscore are those of the operators.
+# Some of torch's operators have names with an underscore.
 _CHECKS: Final[dict[Any, Callable[..., bool]]] = {
     _ATEN.native_batch_norm: _batch_norm,
     _ATEN._native_batch_norm_legit: _batch_norm,  # noqa: SLF001

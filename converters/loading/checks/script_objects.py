@@ -1,7 +1,7 @@
-"""What the pickles in a TorchScript archive build, read without torch.
+"""Checks the pickles in a TorchScript archive, without torch.
 
-torch.jit.load takes two things in them on trust: how many numbers a stored tensor has, so that
-memory beyond it is read, and which class an object in a field has.
+torch.jit.load does not check two things: that a stored tensor is as long as declared (it would read
+memory beyond it), and that an object in a field has the field's class.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _ITEM_BYTES: Final = {
     **dict.fromkeys(("Double", "Long", "ComplexFloat"), 8),
     "ComplexDouble": 16,
 }
-# Values of tensors, lists with a type, devices. Quantized and sparse tensors are not checked by
-# torch when they are built, and no classifier needs them.
+# Functions that build tensors, typed lists and devices. Quantized and sparse tensors are excluded:
+# torch does not check them, and no classifier needs them.
 _BUILDERS: Final = frozenset(
     {
         "torch._utils._rebuild_tensor_v2",
@@ -39,7 +39,7 @@ _CLASS: Final = re.compile(r"__torch__(?!\.torch\.classes\b)(\.\w+)*")
 
 
 class _Built:
-    """What a builder or a class of the archive was given; nothing is run."""
+    """A recorded call of a builder or a class of the archive; it is not run."""
 
     name = ""
     given: list[Any]
@@ -65,12 +65,12 @@ def read_objects(
     """Check one pickle.
 
     Args:
-        storage_bytes: size of the stored tensor with a key.
-        fields: the fields' types of each class in the archive, as the sources declare them.
+        storage_bytes: returns the size of the stored tensor with a key.
+        fields: for each class of the archive, its fields and their declared types.
 
     Raises:
-        pickle.UnpicklingError: it names something else, reads beyond a stored tensor, or has an
-            object of another class in a field.
+        pickle.UnpicklingError: it names a function that is not allowed, reads beyond a stored
+            tensor, or has an object of another class in a field.
     """
     found = _Unpickler(content, storage_bytes).load()
     for built in _objects(found):
@@ -78,12 +78,12 @@ def read_objects(
             _check_fields(built, fields[built.name])
 
 
-class _Unpickler(pickle._Unpickler):  # noqa: SLF001  # the one in Python, which can be changed
+class _Unpickler(pickle._Unpickler):  # noqa: SLF001  # the Python implementation can be extended
     stack: list[Any]
     dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)  # noqa: SLF001
 
     def load_reduce(self) -> None:
-        """As Python has it, and as torch writes enumerations: with the bare value."""
+        """As in Python; but arguments may be a single value, as torch writes enumerations."""
         given = self.stack.pop()
         self.stack[-1] = self.stack[-1](*given if isinstance(given, tuple) else (given,))
 
@@ -107,11 +107,11 @@ class _Unpickler(pickle._Unpickler):  # noqa: SLF001  # the one in Python, which
                 if not 0 <= count * item_bytes <= self._storage_bytes(key):
                     raise pickle.UnpicklingError(f"tensor {key[:20]} is shorter than it declares")
                 return _Built()
-        raise pickle.UnpicklingError("a stored tensor is not declared as torch does it")
+        raise pickle.UnpicklingError("a stored tensor is not declared in torch's way")
 
 
 def _check_fields(built: _Built, types: Mapping[str, str]) -> None:
-    """Objects in a field have the one class that its type names."""
+    """Require that objects in a field have the class that the field's type names."""
     states = [state for state in built.given if isinstance(state, dict)]
     for field, value in ((f, v) for state in states for f, v in state.items()):
         named = {found[0] for found in _CLASS.finditer(types.get(field, ""))}
@@ -121,7 +121,7 @@ def _check_fields(built: _Built, types: Mapping[str, str]) -> None:
 
 
 def _objects(root: object, *, into_classes: bool = True) -> Iterator[_Built]:
-    """What was built, within lists, tuples, dictionaries and other objects."""
+    """All recorded objects inside lists, tuples, dictionaries and other objects."""
     waiting, seen = [root], set[int]()
     while waiting:
         value = waiting.pop()

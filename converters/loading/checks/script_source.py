@@ -1,10 +1,10 @@
-"""What the sources in a TorchScript archive call, read as Python without running them.
+"""Finds what the sources in a TorchScript archive call, by parsing them without running them.
 
-Serialized TorchScript is written in a narrow subset of Python: an operator is called as
-`torch.NAME(...)` or `ops.NAMESPACE.NAME(...)`, a function of the archive by its full name below
-`__torch__`, a method on an object, and a few words such as `annotate` by themselves. Other ways to
-reach an operator exist in the language and are refused. Code runs when an archive is loaded, too:
-default values and constants are computed, so these must be plain values.
+Serialized TorchScript is a small subset of Python. It calls an operator as `torch.NAME(...)` or
+`ops.NAMESPACE.NAME(...)`, a function of the archive by its full name below `__torch__`, a method on
+an object, and a few functions such as `annotate` by their bare names. Other ways to call an
+operator exist in the language and are refused. Loading an archive already runs code, for default
+values and constants, so these must be plain values.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _NODES: Final = (
     *(ast.List, ast.Tuple, ast.Dict, ast.UnaryOp, ast.BinOp, ast.BoolOp, ast.Compare),
     *(ast.expr_context, ast.unaryop, ast.operator, ast.boolop, ast.cmpop),
 )
-# Types of fields whose names are no identifiers: __annotations__["0"] = Tensor
+# Types of fields whose names are not identifiers: __annotations__["0"] = Tensor
 _TYPES: Final = "__annotations__"
-# Where operators begin; as a value of their own they could be renamed.
+# Roots of operators. Used as plain values, they could be assigned to other names.
 _ROOTS: Final = ("torch", "ops")
-# Native code that is given arguments from the file.
+# Native classes, which would get arguments from the file.
 _NATIVE_CLASSES: Final = "__torch__.torch.classes"
 _ARCHIVE_NAME: Final = re.compile(r"__torch__(\.\w+)+")
 _RUNS_AT_LOAD: Final = "__setstate__"
@@ -37,10 +37,13 @@ _RUNS_AT_LOAD: Final = "__setstate__"
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """What one source calls.
+    """The calls in one source.
 
-    `operators`: `aten::relu` and the like, and `aten::div with out=`. `words`: annotate, getattr
-    and the like. `methods`: of objects of the archive's classes. `strange`: what no network has.
+    Attributes:
+        operators: such as `aten::relu` or `aten::div with out=`.
+        words: functions called by their bare name, such as annotate or getattr.
+        methods: names of called methods.
+        strange: code that torch does not write.
     """
 
     operators: frozenset[str]
@@ -50,10 +53,10 @@ class Calls:
 
 
 def parse_source(content: bytes) -> ast.Module:
-    """The source as a tree.
+    """The source as a syntax tree.
 
     Raises:
-        ValueError: torch could read it in another way than Python does.
+        ValueError: torch might parse it differently from Python.
     """
     text = content.decode("ascii")
     if not text.replace("\n", " ").isprintable():
@@ -68,7 +71,7 @@ def parse_source(content: bytes) -> ast.Module:
 
 
 def calls_in(tree: ast.Module) -> Calls:
-    """Everything that is called, and everything that is not as torch writes it."""
+    """All calls in a source, and all code that torch does not write."""
     reader = _Reader()
     reader.visit(tree)
     return Calls(
@@ -80,7 +83,7 @@ def calls_in(tree: ast.Module) -> Calls:
 
 
 def fields_of(tree: ast.Module) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each class's name with its fields' types, as they are written."""
+    """The name of each class, with its fields' types as text."""
     for found in tree.body:
         if isinstance(found, ast.ClassDef):
             yield found.name, dict(_fields(found))
@@ -103,14 +106,14 @@ def _fields(found: ast.ClassDef) -> Iterator[tuple[str, str]]:
 
 
 class _Reader(ast.NodeVisitor):
-    """Walks a source and notes what it finds."""
+    """Visits a source and collects its calls."""
 
     def __init__(self) -> None:
         self.operators: set[str] = set()
         self.words: set[str] = set()
         self.methods: set[str] = set()
         self.strange: list[str] = []
-        # Of the function that is read: its variables, and those that only stand for functions.
+        # Variables of the current function, and those that only hold functions of the archive.
         self._variables: set[str] = set()
         self._functions: set[str] = set()
 
@@ -118,7 +121,7 @@ class _Reader(ast.NodeVisitor):
         self._require(node, is_usual=isinstance(node, _NODES))
         super().generic_visit(node)
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:  # named by `ast`
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:  # name required by `ast`
         for line in node.body:
             self._require(line, is_usual=_is_field_or_method(line))
         self.generic_visit(node)
@@ -154,9 +157,9 @@ class _Reader(ast.NodeVisitor):
         if word in self._functions:
             return
         self.words.add(word)
-        # A variable may hold an operator that was found by other means.
+        # A variable could hold an operator.
         self._require(node, is_usual=word not in self._variables)
-        # The interpreter reads fields by their place in the class that is named here.
+        # The interpreter would read fields at the offsets of the class that is named here.
         is_class = bool(node.args) and "__torch__" in ast.unparse(node.args[0])
         self._require(node, is_usual=word != "unchecked_cast" or not is_class)
 
@@ -187,7 +190,7 @@ def _is_field_or_method(line: ast.stmt) -> bool:
 
 
 def _is_plain(value: ast.expr) -> bool:
-    """Whether it is written out, so that nothing is called to compute it."""
+    """Whether it is a literal or a name, so that no call computes it."""
     allowed = (ast.Constant, ast.Name, ast.List, ast.Tuple, ast.Dict, ast.UnaryOp)
     return all(
         isinstance(part, (*allowed, ast.unaryop, ast.expr_context)) for part in ast.walk(value)
@@ -195,7 +198,7 @@ def _is_plain(value: ast.expr) -> bool:
 
 
 def _variables_of(function: ast.FunctionDef) -> tuple[set[str], set[str]]:
-    """The names that are bound in a function, and those bound to functions of the archive alone."""
+    """All variables of a function, and those that only hold functions of the archive."""
     bound = [part.arg for part in ast.walk(function) if isinstance(part, ast.arg)]
     stored = [
         part.id

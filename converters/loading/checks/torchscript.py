@@ -1,4 +1,4 @@
-"""A TorchScript archive is read as a whole before torch loads it, which already runs code."""
+"""Checks a whole TorchScript archive before torch loads it, since loading already runs code."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ from converters.loading.checks.script_source import (
 )
 from edge.errors import ModelError
 
-# What torch.jit.save writes. Others are read too, such as model.json of the format before 2019.
+# The entries that torch.jit.save writes. torch.jit.load reads others too, such as model.json of the
+# format before 2019.
 _ENTRIES: Final = re.compile(
     r"(constants|data|traced_inputs|bytecode)(\.pkl|/[\w.]+)|code/[\w/]+\.py(\.debug_pkl)?"
     r"|version|byteorder|\.data/.*|\.format_version|\.storage_alignment|extra/.*"
 )
 _SOURCE: Final = re.compile(r"code/([\w/]+)\.py")
-# torch.jit.load does not read traced_inputs.pkl unless it is asked for shapes.
+# traced_inputs.pkl is missing here: torch.jit.load reads it only if asked for shapes.
 _PICKLE: Final = re.compile(r"(constants|data)\.pkl")
-# What Python's unpickler raises for what is no pickle, and torch's reader for a missing entry.
+# Raised by Python's unpickler for data that is no pickle, and by torch's reader for a missing
+# entry.
 _UNREADABLE: Final = (
     *(pickle.UnpicklingError, EOFError, RuntimeError),
     *(ValueError, TypeError, LookupError, AttributeError),
@@ -37,10 +39,11 @@ _UNREADABLE: Final = (
 
 
 def check_torchscript(path: Path, name: str) -> None:
-    """Refuse an archive that does more than the layers of a network do.
+    """Refuse an archive that does more than the layers of a network.
 
     Raises:
-        ModelError: it calls an operator that is not in the list, or is not as torch writes it.
+        ModelError: it calls an operator that is not in the list, or has code that torch does not
+            write.
     """
     archive = torch._C.PyTorchFileReader(str(path))  # noqa: SLF001  # the reader torch.jit.load uses
     found = next(_strange_in(archive), None)
@@ -77,7 +80,7 @@ def _strange_in(archive: Any) -> Iterator[str]:
 
 
 def _is_own_method(name: str, methods: set[str]) -> bool:
-    """Whether it can only be a method of the archive: operators are methods of tensors."""
+    """Whether a method can only be one of the archive, not an operator called on a tensor."""
     is_operator = f"aten::{name}" in _operators() and f"aten::{name}" not in ATEN
     return name == "__new__" or (name in methods and not is_operator)
 
@@ -96,7 +99,7 @@ def _strange_objects(
             continue
 
         def size_bytes(key: str, folder: str = found[1]) -> int:
-            # Read as torch reads it, also where its name is none that can be there.
+            # Read with torch's reader, so that any name gives the same entry as in torch.
             return len(archive.get_record(f"{folder}/{key}"))
 
         try:

@@ -1,1 +1,1 @@
-"""The child process that opens a stranger's file and hands back a graph."""
+"""The child process that opens an untrusted file and returns its graph."""

@@ -1,7 +1,7 @@
-"""The child's start: `python -m converters.loading.child FOLDER PARENT`.
+"""Start of the child process: `python -m converters.loading.child FOLDER`.
 
-The guards come first. numpy and torch start threads when they are imported, and Landlock binds
-only the thread that asks for it and those that it starts later.
+The sandbox is set up before numpy and torch are imported: they start threads, and Landlock applies
+only to the calling thread and to threads that it starts later.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from edge.system.children import end_with_parent
 
 
 def main(folder: Path) -> None:
-    """Restrict this process, tell the converter how, and open the file."""
+    """Restrict this process, report the guards to the converter, and open the file."""
     end_with_parent()
     set_limits(Limits(**json.loads((folder / REQUEST_NAME).read_bytes())["limits"]))
     guards = confine(folder)
-    # Libraries write their caches and settings there.
+    # Libraries write caches and settings to the home folder.
     os.environ["HOME"] = str(folder)
-    # Through a pipe that is closed before the file is opened: nothing in the file can change it.
+    # Reported through a pipe that is closed before the file is opened, so that the file cannot
+    # change the report.
     sys.stdout.write(guards)
     sys.stdout.flush()
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Open `.pt2`, what torch.export.save writes. Runs in the child."""
+"""Opens `.pt2` files, which torch.export.save writes. Runs in the child process."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from converters.loading.sandbox.messages import ChildRequest
 from converters.loading.torch_graph.of_images import OfImages, takes_no_tensor
 from edge.errors import ModelError
 
-# Compares the type that an image had in the example, before it becomes a float.
+# Asserts the type of the example image, which the cast to float would violate.
 _TYPE_CHECK: Final = torch.ops.aten._assert_tensor_metadata.default  # noqa: SLF001
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program as a module of images, and what is known of it.
+    """A program as a module with the images as its only input.
 
     Attributes:
-        batch: that it was exported for, 0 where it takes any.
+        batch: the batch size that it was exported for; 0 for any.
     """
 
     module: nn.Module
@@ -35,10 +35,10 @@ class Program:
 
 
 def open_exported_program(path: Path, request: ChildRequest, size: tuple[int, int]) -> Program:
-    """The program as a module of images alone.
+    """Load the program as a module with the images as its only input.
 
     Args:
-        size: height and width that the card says, px.
+        size: the card's height and width in px.
 
     Raises:
         ModelError: it would run code when loaded and is not trusted, or needs other inputs, or was
@@ -70,12 +70,12 @@ def open_exported_program(path: Path, request: ChildRequest, size: tuple[int, in
 
 
 def _require_size(image: torch.Tensor, name: str, size: tuple[int, int]) -> None:
-    """Refuse a program whose images have other sides, which torch refuses to run on the card's."""
+    """Refuse a program for images of another size than the card's."""
     if image.dim() != 4:
         return
     is_last = image.shape[1] != 3 and image.shape[3] == 3
     sides = image.shape[1:3] if is_last else image.shape[2:]
-    # Open sides are symbols.
+    # Dynamic sizes are symbols.
     if any(isinstance(side, int) and side != n for side, n in zip(sides, size, strict=True)):
         found = [side if isinstance(side, int) else "?" for side in image.shape]
         raise ModelError(
@@ -87,7 +87,7 @@ def _require_size(image: torch.Tensor, name: str, size: tuple[int, int]) -> None
 
 def _as_module(program: torch.export.ExportedProgram) -> torch.fx.GraphModule:
     module: torch.fx.GraphModule = program.module(check_guards=False)
-    # The check of the input's shape is one of a fixed batch, and cannot be traced.
+    # The check of the input's shape is for a fixed batch, and cannot be traced.
     module._forward_pre_hooks.clear()  # noqa: SLF001  # torch has no public name for it
     for node in list(module.graph.nodes):
         if node.target is _TYPE_CHECK:
@@ -98,7 +98,7 @@ def _as_module(program: torch.export.ExportedProgram) -> torch.fx.GraphModule:
 
 
 def _other_inputs(program: torch.export.ExportedProgram, name: str) -> list[Any]:
-    """The values that the program was exported with for all inputs but the first, an image."""
+    """The example values of all inputs except the first, which must be the images."""
     specs = program.graph_signature.input_specs
     found = [spec.arg for spec in specs if spec.kind is InputKind.USER_INPUT]
     tensors = [argument for argument in found if isinstance(argument, TensorArgument)]
@@ -113,7 +113,7 @@ def _other_inputs(program: torch.export.ExportedProgram, name: str) -> list[Any]
 
 
 def _example_of_image(program: torch.export.ExportedProgram) -> torch.Tensor:
-    """The description of the image that it was exported with; open sizes are symbols."""
+    """The metadata of the example image; dynamic sizes are symbols."""
     specs = program.graph_signature.input_specs
     name = next(s.arg.name for s in specs if s.kind is InputKind.USER_INPUT)
     image: torch.Tensor = next(n for n in program.graph.nodes if n.name == name).meta["val"]

@@ -1,6 +1,6 @@
-"""The child process: open a stranger's file, hand back its graph and its logits, end.
+"""The work of the child process: opens an untrusted file and writes its graph and logits.
 
-`sandbox/__main__.py` has restricted this process before.
+`child/__main__.py` has restricted this process before.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from converters.loading.sandbox.messages import (
 )
 from edge.errors import ConfigError, EdgeError, ModelError
 
-# How torch names devices that are not there.
+# Names of devices in torch's errors about a missing one.
 _GPU: Final = re.compile(r"\b(CUDA|cuda|mps|MPS|xpu|XPU|HIP)\b|NVIDIA")
 
 
 def open_source(folder: Path) -> None:
-    """Open `FOLDER/source` and leave an answer, whatever happens short of a crash."""
+    """Open `FOLDER/source` and write an answer, also for any exception."""
     request, samples = read_request(folder)
     try:
         answer = _open(folder, request, samples)
     except EdgeError as error:
         answer = _refusal(error)
-    except Exception as error:  # noqa: BLE001  # this process's main(): every error is an answer
-        # torch, protobuf, onnx and ONNX Runtime raise dozens of types for files they cannot read.
+    except Exception as error:  # noqa: BLE001  # the top of this process: every error is an answer
+        # torch, protobuf, onnx and ONNX Runtime raise dozens of types for unreadable files.
         answer = _refusal(_cannot_open(request, error))
     write_answer(folder, answer)
 
@@ -59,10 +59,10 @@ def _open(folder: Path, request: ChildRequest, samples: NDArray[np.float32]) -> 
         return Answer(found.kind, {"findings": to_json(found.findings), **trusted}, None)
     facts: dict[str, Any] = {}
     if kind is SourceKind.ONNX:
-        # It is run within the child's limits here; the converter will run it without.
+        # Runs the graph within the child's limits; the converter later runs it without them.
         taken = take_in(path.read_bytes(), request.name, request.class_count, samples)
     else:
-        # Three seconds and 200 MB that an ONNX file does not need.
+        # Imported only for torch files: it takes three seconds and 200 MB.
         from converters.loading.child.torch_source import open_torch
 
         kind, taken, facts = open_torch(kind, path, request, samples)
@@ -74,7 +74,7 @@ def _open(folder: Path, request: ChildRequest, samples: NDArray[np.float32]) -> 
 def _kind(path: Path, request: ChildRequest) -> SourceKind:
     if not request.parts:
         return detect_kind(path, request.name)
-    # They are of torch or safetensors, whose readers are needed anyway.
+    # The parts are torch or safetensors files, whose readers are needed in any case.
     from converters.loading.weights.parts import kind_of_parts
 
     return kind_of_parts(path.parent, request)
@@ -94,18 +94,18 @@ def _remedy(request: ChildRequest, error: Exception) -> str:
         return "It asks for a GPU: move the model to the CPU (model.cpu()) and export it again."
     if isinstance(error, PermissionError):
         return (
-            "It is opened without network, without other programs, and with no files but those of "
-            "Python's search path; put what it needs there."
+            "It is opened without network or other programs, and only with files on Python's "
+            "search path; put the files that it needs there."
         )
     if type(error).__name__ == "SafetensorError":
-        return "A whole file of a model that runs is needed; copy it or save it again."
+        return "A complete file is needed; copy it or save it again."
     if request.trusted and isinstance(error, ImportError | AttributeError):
         return (
-            "Its classes must be importable under the names that they had where it was saved "
+            "Its classes must be importable under the same names as where it was saved "
             "(PYTHONPATH=FOLDER edge-convert ...); or save the state dict there."
         )
-    # Of every other kind, a file that ends early is refused where it is read.
-    return "The file is whole: run it on an image of the card's size where it was made."
+    # Truncated files of other kinds were refused when they were read.
+    return "The file is complete: run it on an image of the card's size where it was made."
 
 
 def _refusal(error: EdgeError) -> Answer:

@@ -1,4 +1,4 @@
-"""Open any kind of torch file and take its graph in. Runs in the child."""
+"""Opens any kind of torch file and exports its graph. Runs in the child process."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ class _Loaded:
 def open_torch(
     kind: SourceKind, path: Path, request: ChildRequest, samples: NDArray[np.float32]
 ) -> tuple[SourceKind, Subject, dict[str, Any]]:
-    """Load the file, run it on normalised images (n, 3, h, w), take its graph in.
+    """Load the file, run it on normalised images (n, 3, h, w), and export its graph.
 
     Returns:
-        What it is, the graph that was taken in, and facts of the file.
+        The kind of the file, its canonical graph, and facts about the file.
 
     Raises:
         ModelError: damaged, not a classifier of such images, or it would run code.
-        ConfigError: the card's architecture is missing or not there.
+        ConfigError: the card's architecture is missing or not installed.
     """
     height, width = samples.shape[2:]
     loaded = _load(kind, path, request, (height, width))
     if kind is not SourceKind.EXPORTED_PROGRAM:
-        # An exported program has its mode in its operators, and refuses to change it.
+        # An exported program has its mode in its operators; eval() would raise.
         loaded.module.eval()
-    # Not in inference mode, where the guard would see whole layers and not their kernels.
+    # no_grad, not inference mode: there checked_kernels would see layers instead of kernels.
     with torch.no_grad(), checked_kernels():
         ran = run_module(loaded.module, request.name, request.class_count, samples, loaded.batch)
     changes = [*loaded.facts.get("changes", []), *ran.changes]
@@ -69,7 +69,7 @@ def taken_in(ran: Ran, request: ChildRequest, samples: NDArray[np.float32]) -> S
     try:
         return _exported(ran, request, samples, ran.given.batch)
     except FixedBatchError as fixed:
-        # Code that goes through its images one by one is written out for those of the example.
+        # A loop over the images of a batch is exported for the example's number of images.
         if ran.given.batch == 1:
             raise
         try:
@@ -79,7 +79,8 @@ def taken_in(ran: Ran, request: ChildRequest, samples: NDArray[np.float32]) -> S
 
 
 def _exported(ran: Ran, request: ChildRequest, samples: NDArray[np.float32], batch: int) -> Subject:
-    # Code by others is run once more; a network of our own is traced, which the guard disturbs.
+    # Exporting runs the module again, so scripts need the guard. It would disturb the tracing of
+    # other modules, which do not need it.
     is_script = any(isinstance(m, torch.jit.ScriptModule) for m in ran.module.modules())
     height, width = samples.shape[2:]
     with torch.no_grad(), checked_kernels() if is_script else nullcontext():
@@ -90,7 +91,7 @@ def _exported(ran: Ran, request: ChildRequest, samples: NDArray[np.float32], bat
 
 def _load(kind: SourceKind, path: Path, request: ChildRequest, size: tuple[int, int]) -> _Loaded:
     if kind in (SourceKind.TORCHSCRIPT, SourceKind.EXPORTED_PROGRAM):
-        # Operators that give memory as they find it give NaN.
+        # Makes `empty` and similar operators return NaN, not old memory.
         torch.use_deterministic_algorithms(mode=True, warn_only=True)
         path = on_cpu(path, kind)
     if kind is SourceKind.TORCHSCRIPT:
@@ -110,7 +111,7 @@ def _load(kind: SourceKind, path: Path, request: ChildRequest, size: tuple[int, 
 def _open_torchscript(path: Path, request: ChildRequest) -> nn.Module:
     check_torchscript(path, request.name)
     with warnings.catch_warnings():
-        # Laboratories hold TorchScript files; that torch advises against new ones is no help.
+        # torch warns that TorchScript is deprecated, which does not help with an existing file.
         warnings.simplefilter("ignore", DeprecationWarning)
         module: nn.Module = torch.jit.load(path, "cpu")  # type: ignore[no-untyped-call]
     return module

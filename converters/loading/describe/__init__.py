@@ -1,1 +1,1 @@
-"""What a file says of its model by itself, for a new card."""
+"""Finds values for a new model card in the model file."""

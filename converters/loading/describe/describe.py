@@ -1,4 +1,4 @@
-"""What a model's own file tells for its card. Runs in the child that opens strangers' files."""
+"""Finds values for a model card in a model file. Runs in the child process."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from converters.loading.describe.notes import CLASS_KEYS, noted
 from converters.loading.sandbox.messages import ChildRequest, SourceKind
 from edge.errors import ModelError
 
-# Of TorchScript: what torch.jit.save was given beside the network.
+# Entries for the `_extra_files` of torch.jit.save and the `extra_files` of torch.export.save.
 _EXTRA: Final = "extra/"
 _MOST_TEXT_BYTES: Final = 256 * 1024
 
 
 def describe(kind: SourceKind, path: Path, request: ChildRequest) -> Description:
-    """What the file tells; nothing in it is run.
+    """Find values for a card in the file, without running its code.
 
     Raises:
-        ModelError: it cannot be read, or no conversion takes it.
+        ModelError: it cannot be read or converted.
     """
     if kind is SourceKind.ONNX:
         return Description(kind, _describe_onnx(path, request))
@@ -48,7 +48,7 @@ def describe(kind: SourceKind, path: Path, request: ChildRequest) -> Description
 
 
 def _needs_trust(kind: SourceKind, path: Path, request: ChildRequest) -> bool:
-    """Refuses TorchScript that no conversion opens."""
+    """Whether a .pt2 file needs --trust-pickle; refuses TorchScript that cannot be opened."""
     from converters.loading.checks.exported import what_it_runs
     from converters.loading.checks.torchscript import check_torchscript
 
@@ -78,12 +78,12 @@ def _describe_onnx(path: Path, request: ChildRequest) -> Findings:
 
 
 def _size(shape: list[int]) -> list[int]:
-    """Height and width of images with their channels first or last."""
+    """Height and width of an image shape with channels first or last; 0 if dynamic."""
     return shape[1:3] if len(shape) == 4 and shape[3] in (1, 3) else [*shape, 0, 0, 0, 0][2:4]
 
 
 def _shape(value: Any) -> list[int]:
-    """The sizes of an input or output, 0 where one is open."""
+    """The shape of an input or output; dynamic sizes are 0."""
     return [int(dim.dim_value) for dim in value.type.tensor_type.shape.dim]
 
 
@@ -101,7 +101,7 @@ def _extra_texts(path: Path) -> dict[str, str]:
 
 
 def _noted(texts: Mapping[str, str], origin: str) -> Findings:
-    """What notes of texts say, some of which are JSON or Python literals."""
+    """Findings in text entries, some of which are JSON or Python literals."""
     notes: dict[Any, Any] = {}
     for key, text in texts.items():
         value = _literal(text)

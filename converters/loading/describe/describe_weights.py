@@ -1,4 +1,4 @@
-"""What a file of weights tells for its card: arguments of the training, sizes of the layers."""
+"""Finds values for a card in a file of weights: training arguments and sizes of layers."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from converters.loading.weights.open_weights import code_needed, is_module, refu
 from converters.loading.weights.parts import read_parts
 from converters.loading.weights.read import read_pickle_file, read_safetensors
 
-# Where trainings keep their arguments.
+# Keys under which trainings store their arguments.
 _ARGUMENT_KEYS: Final = ("hyper_parameters", "args", "config", "cfg", "hparams", "meta", "opt")
-# What the layer is called that gives the classes.
+# Common names of the last layer, whose outputs are the classes.
 _HEADS: Final = frozenset({"classifier", "fc", "head", "linear", "logits", "last_linear"})
-# What they call the network.
+# Keys under which trainings store the network's name.
 _NETWORK_KEYS: Final = ("architecture", "arch", "model_name", "model", "backbone", "encoder_name")
 
 
 def describe_safetensors(path: Path) -> Findings:
-    """The number of classes, and the notes in the file's header."""
+    """The number of classes, and findings in the file's metadata."""
     tensors, notes = read_safetensors(path)
     return noted(notes, "the file's notes").or_else(_of_tensors(Candidate("", tensors)))
 
@@ -43,7 +43,7 @@ def describe_parts(kind: SourceKind, folder: Path, request: ChildRequest) -> Fin
 
 
 def describe_pickle(path: Path, request: ChildRequest) -> Description:
-    """What stands beside the weights, and the number of classes.
+    """Findings beside the weights, and the number of classes.
 
     Raises:
         ModelError: it is damaged, quantized, or holds neither weights nor a module.
@@ -80,14 +80,14 @@ def _of_arguments(arguments: Mapping[Any, Any], origin: str) -> Findings:
     name = next((n for k in _NETWORK_KEYS if isinstance(n := arguments.get(k), str)), None)
     count = arguments.get("num_classes")
     return Findings(
-        # Of which library it is the training does not say.
+        # A guess, because the training does not say from which library the name is.
         architecture=Finding({"name": name}, origin, is_guess=True) if name else None,
         outputs=Finding(count, origin) if type(count) is int and count > 1 else None,
     ).or_else(noted(arguments, origin))
 
 
 def _of_tensors(candidate: Candidate) -> Findings:
-    """The number of classes, where the last layer is what it seems to be."""
+    """The number of classes, guessed from the size of the last layer."""
     layers: dict[str, Tensor] = {
         name: tensor
         for name, tensor in candidate.tensors.items()
@@ -95,7 +95,7 @@ def _of_tensors(candidate: Candidate) -> Findings:
     }
     if not layers:
         return Findings()
-    # The names of some files are in the order of the alphabet.
+    # Some files list tensors in alphabetical order, so look for common names first.
     heads = [name for name in layers if _HEADS.intersection(name.split("."))]
     last = (heads or list(layers))[-1]
     count = int(layers[last].shape[0])

@@ -1,4 +1,4 @@
-"""What a file tells about its model, each with where it stands; None for what it does not say."""
+"""Values for a model card that were found in a model file, with their origin."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST_TEXT: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A value, the place it is from, and whether it is a guess that a person must check."""
+    """A value, its place in the file, and whether it is a guess that the user must check."""
 
     value: Any
     origin: str
@@ -22,7 +22,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Findings for a card's keys. `outputs` is the number of classes that the network gives."""
+    """Findings for the keys of a card; None if not found. `outputs` is the number of classes."""
 
     architecture: Finding | None = None
     classes: Finding | None = None
@@ -36,19 +36,19 @@ class Findings:
     licence: Finding | None = None
 
     def or_else(self, other: Findings) -> Findings:
-        """These, and the other's where these have none."""
+        """These findings, completed by those of `other`."""
         return Findings(
             **{f.name: getattr(self, f.name) or getattr(other, f.name) for f in fields(self)}
         )
 
 
 def to_json(findings: Findings) -> dict[str, Any]:
-    """For the border between the converter and the child."""
+    """JSON types, for the child's answer to the converter."""
     return {key: value for key, value in asdict(findings).items() if value is not None}
 
 
 def from_json(values: Any) -> Findings:
-    """What the child found in a stranger's file, as far as it has the form of findings."""
+    """Findings from the child's answer; entries of another form are dropped."""
     known = {field.name for field in fields(Findings)}
     entries = values if isinstance(values, dict) else {}
     return Findings(
@@ -65,7 +65,7 @@ def from_json(values: Any) -> Findings:
 
 
 def class_names(value: Any) -> list[str] | None:
-    """Names of classes in their order: of a list, {index: name} or {name: index}."""
+    """Ordered class names from a list, {index: name} or {name: index}; None for anything else."""
     if isinstance(value, dict):
         value = _ordered(value)
     if not isinstance(value, list | tuple) or not 2 <= len(value) <= _MOST_CLASSES:
@@ -100,7 +100,7 @@ def _is_sound(key: str, value: Any) -> bool:
 
 
 def is_triple(value: Any) -> bool:
-    """Whether this is a number for each of three channels."""
+    """Whether this is a list of three numbers, one per channel."""
     return (
         isinstance(value, list | tuple)
         and len(value) == 3
@@ -110,7 +110,7 @@ def is_triple(value: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a file tells. `needs_trust`: it is opened with `--trust-pickle` alone."""
+    """The findings of a file. `needs_trust`: it can be opened only with `--trust-pickle`."""
 
     kind: SourceKind
     findings: Findings

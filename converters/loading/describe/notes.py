@@ -1,4 +1,4 @@
-"""What a training or an exporter wrote about a model beside its weights."""
+"""Finds values in the metadata that a training or an exporter stored beside the weights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from converters.loading.describe.findings import Finding, Findings, class_names, is_triple
 
-# Where trainings and exporters write the names of the classes, and the side of their images.
+# Keys for the names of the classes, and for the side of the images.
 CLASS_KEYS: Final = (
     *("classes", "class_names", "names", "label_names", "labels", "categories", "vocab"),
     *("class_to_idx", "idx_to_class", "id2label", "label2id", "idx2label"),
@@ -16,7 +16,7 @@ _SIDE_KEYS: Final = ("img_size", "image_size", "imgsz", "input_size", "crop_size
 
 
 def noted(notes: Mapping[Any, Any], origin: str) -> Findings:
-    """What a training or an exporter wrote beside the network, under the usual names."""
+    """Findings in metadata, under the usual keys."""
     names = next((n for k in CLASS_KEYS if (n := class_names(notes.get(k)))), None)
     size = next((s for k in _SIDE_KEYS if (s := _sides(notes.get(k)))), None)
     triples = {
@@ -37,7 +37,7 @@ def noted(notes: Mapping[Any, Any], origin: str) -> Findings:
 
 
 def _sides(value: Any) -> tuple[int, int] | None:
-    """Height and width of a side, a pair, or channels and a pair."""
+    """Height and width from one side, a pair, or channels and a pair; None for anything else."""
     numbers = list(_numbers(value))
     if len(numbers) == 3 and numbers[0] in (1, 3):
         numbers = numbers[1:]

@@ -1,1 +1,1 @@
-"""An ONNX file decoded, its operators and sizes checked."""
+"""Decodes an ONNX file and checks its operators and sizes."""

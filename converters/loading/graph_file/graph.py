@@ -1,4 +1,4 @@
-"""An ONNX graph by someone else: is it one that can be taken, and what are its logits?"""
+"""Decodes an untrusted ONNX graph and checks its operators, inputs and outputs."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from converters.onnx_graph.lookup import STANDARD_DOMAINS, graph_inputs
 from converters.onnx_graph.nested import all_nodes, bodies
 from edge.errors import ModelError, first_line
 
-# The oldest opset with per-channel DequantizeLinear in every reader used here and with FP16
-# scales (19); TensorRT 8.6, on older Jetsons, reads up to 17, INT8 graphs need no more.
+# The operator set of all graphs. INT8 graphs need per-channel DequantizeLinear, which it has, and
+# TensorRT 8.6, on older Jetsons, cannot read a newer one. (FP16 scales need 19, see fp16/opset.py.)
 OPSET: Final = 17
 _CUSTOM: Final = ("", "Export it without custom operators.")
 _OPTIMISED: Final = (
     ", as ONNX Runtime writes it when it optimises or quantizes a model for one machine",
     "Give the model as it was exported, before that.",
 )
-# By domain what the file is, and what to do.
+# By domain of an operator: what the file is, and what to do.
 _FOREIGN: Final = {
     "com.microsoft": _OPTIMISED,
     "com.microsoft.nchwc": _OPTIMISED,
@@ -40,10 +40,10 @@ _FOREIGN: Final = {
 
 
 def parse_graph(content: bytes, name: str) -> onnx.ModelProto:
-    """A checked graph of standard operators that needs no other file.
+    """Decode and check a graph: only standard operators, all weights in this file.
 
     Raises:
-        ModelError: damaged, weights in another file, or operators of someone's own.
+        ModelError: damaged, weights in another file, or custom operators.
     """
     model = decode_graph(content, name)
     check_operators(model, name)
@@ -51,7 +51,7 @@ def parse_graph(content: bytes, name: str) -> onnx.ModelProto:
 
 
 def decode_graph(content: bytes, name: str) -> onnx.ModelProto:
-    """A graph that needs no other file, its functions written out.
+    """Decode a graph with all weights in this file; its functions are inlined.
 
     Raises:
         ModelError: damaged, or weights in another file.
@@ -69,9 +69,9 @@ def decode_graph(content: bytes, name: str) -> onnx.ModelProto:
 
 
 def _name_domain_once(model: onnx.ModelProto) -> None:
-    """One name for the standard operators, where ONNX takes two, and one opset of each domain.
+    """Use one of the two names of the standard domain, and declare one opset per domain.
 
-    Of several it is the newest, as in `opset_of`.
+    If several are declared, the newest is used, as in `opset_of`.
     """
     for owner in (model, *model.functions):
         opsets: dict[str, int] = {}
@@ -87,10 +87,10 @@ def _name_domain_once(model: onnx.ModelProto) -> None:
 
 
 def check_operators(model: onnx.ModelProto, name: str) -> None:
-    """Standard operators alone, used as ONNX defines them.
+    """Check that all operators are standard, and used as ONNX defines them.
 
     Raises:
-        ModelError: there are others, or the graph breaks ONNX's rules.
+        ModelError: there are custom operators, or the graph violates ONNX's rules.
     """
     _refuse_custom_operators(model, name)
     try:
@@ -106,10 +106,10 @@ def _unusable(name: str, error: Exception) -> ModelError:
 
 
 def check_ends(model: onnx.ModelProto, name: str, height: int, width: int) -> None:
-    """One float input (batch, 3, height, width) and one output.
+    """Check that there are one float input (batch, 3, height, width) and one output.
 
     Raises:
-        ModelError: it has others.
+        ModelError: there are others.
     """
     inputs = graph_inputs(model)
     if len(inputs) != 1 or len(model.graph.output) != 1:
@@ -140,7 +140,7 @@ def _refuse_external_data(model: onnx.ModelProto, name: str) -> None:
 
 
 def _refuse_custom_operators(model: onnx.ModelProto, name: str) -> None:
-    # ONNX Runtime's own quantized operators too are of a domain of its own.
+    # First, because ONNX Runtime's quantized operators have a custom domain too.
     refuse_quantized_graph(all_nodes(model.graph.node), model.graph, name)
     for node in all_nodes(model.graph.node):
         if node.domain not in STANDARD_DOMAINS:

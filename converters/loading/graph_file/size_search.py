@@ -1,7 +1,7 @@
-"""At which sizes does a network run that does not run at the card's? Used in the child.
+"""Finds input sizes at which a network runs, if it does not run at the card's.
 
-A layer that reads all pixels at once, or an embedding for each position, has the size of the
-training in its shape. The error that it gives says nothing to a person; sizes that run do.
+A fully connected layer over all pixels, or a position embedding, works only at the size of the
+training. Its error is hard to understand; the sizes that work are helpful.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ import onnx
 from converters.onnx_graph.editing import copy_of
 from converters.onnx_graph.lookup import graph_inputs
 
-# Of the sides that trainings use, in pixels.
+# Sides that trainings commonly use, in pixels.
 SIDES: Final = (
     *(28, 32, 40, 48, 56, 64, 72, 80, 96, 100, 112, 120, 128, 144, 150, 160, 176, 192, 200, 224),
     *(240, 256, 288, 299, 300, 320, 360, 380, 384, 448, 512),
 )
-# A network that fixes its size fails within milliseconds at others.
+# Enough for all sizes: a network fails within milliseconds at a wrong one.
 _SEARCH_S: Final = 60.0
 _SHOWN: Final = 3
 
 
 def running_sizes(run: Callable[[int, int], object], height: int, width: int) -> str:
-    """For a refusal: which usual sizes a network runs at that does not at the card's, and advice.
+    """The common sizes at which a network runs, and advice, for an error message.
 
     Args:
-        run: runs it on an image of a height and width, and raises where it cannot.
+        run: runs it on an image of a height and width, or raises.
     """
     end = time.monotonic() + _SEARCH_S
-    # Each oblong pair once.
+    # dict.fromkeys removes repeated pairs.
     for sizes in (((side, side) for side in SIDES), dict.fromkeys(_oblong(height, width))):
         found: list[str] = []
         for size in sizes:
@@ -49,12 +49,12 @@ def running_sizes(run: Callable[[int, int], object], height: int, width: int) ->
 
 
 def at_any_size(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of a graph with one input (batch, 3, height, width) that declares neither of them."""
+    """A copy of a graph whose input (batch, 3, height, width) has only dynamic sizes."""
     free = copy_of(model)
     (image,) = graph_inputs(free)
     for axis, name in ((0, "batch"), (2, "height"), (3, "width")):
         image.type.tensor_type.shape.dim[axis].dim_param = name
-    # Shapes that were inferred for one size would contradict the others.
+    # Shapes that were inferred for one size are wrong for others.
     del free.graph.value_info[:]
     for output in free.graph.output:
         output.type.tensor_type.ClearField("shape")
@@ -62,7 +62,7 @@ def at_any_size(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _oblong(height: int, width: int) -> Iterator[tuple[int, int]]:
-    """The card's sides turned, then each with another, then all pairs."""
+    """The card's sides swapped, then each with another side, then all pairs."""
     yield width, height
     for side in SIDES:
         yield from ((height, side), (side, width))
@@ -72,6 +72,6 @@ def _oblong(height: int, width: int) -> Iterator[tuple[int, int]]:
 def _runs(run: Callable[[int, int], object], size: tuple[int, int]) -> bool:
     try:
         run(*size)
-    except Exception:  # noqa: BLE001  # a stranger's network raises what it likes
+    except Exception:  # noqa: BLE001  # an untrusted network may raise anything
         return False
     return True

@@ -1,1 +1,1 @@
-"""Steps that bring any legal ONNX classifier to the one form that the converter reads."""
+"""Rewrites any valid ONNX classifier into the canonical form that the converter reads."""

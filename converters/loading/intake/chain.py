@@ -1,7 +1,7 @@
-"""From any legal ONNX classifier to the form that the converter reads. Read `take_in` first.
+"""Rewrites any valid ONNX classifier into the canonical form. `take_in` lists the steps.
 
-Runs in the child, since the model is still a stranger's; what comes out is checked again in the
-converter.
+Runs in the child process, since the model is not trusted yet. The converter checks the result
+again.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from converters.loading.intake.training_mode import in_training_mode, refuse_tra
 from converters.onnx_graph.editing import copy_of
 from edge.errors import ModelError
 
-# What FP16 and BF16 weights may move the logits by, as a share of their range.
+# Accepted difference between the logits in FP32 and in FP16 or BF16, as a share of their range.
 _LOW_PRECISION_TOLERANCE: Final = 0.05
-# Two runs of one image differ by nothing but the order of sums.
+# Accepted difference between two runs of one image, for other orders of sums.
 _SAME: Final = 1e-4
-# Of labels and of the scores that they come with, in FP16 too.
+# Accepted difference of labels and their scores, also for FP16.
 _DECIDED: Final = 0.01
 _UNKNOWN: Final = Given()
 
@@ -55,15 +55,15 @@ def take_in(
     samples: NDArray[np.float32],
     given: Given = _UNKNOWN,
 ) -> Subject:
-    """The model with one dynamic batch of images in, logits out, FP32, no control flow.
+    """Bring a model to canonical form: a dynamic batch of images to logits, FP32, no control flow.
 
     Args:
-        name: of the file, for messages.
+        name: the file's name, for messages.
         samples: normalised images (n, 3, h, w).
-        given: what the source's own framework gives for them.
+        given: the outputs of the source's own framework for them.
 
     Raises:
-        ModelError: it cannot be brought there; one line that says what it is and what to do.
+        ModelError: that is impossible; the message says why and what to do.
     """
     model = decode_graph(content, name)
     drop_maps(model)
@@ -89,10 +89,11 @@ def take_in(
 
 
 def _take_outputs(subject: Subject) -> None:
-    """FP32, one output, and what the source gives for the samples.
+    """Convert to FP32, choose the output with the logits, and set the expected outputs.
 
-    A torch module of another precision was run in that. For an ONNX file nothing here could: ONNX
-    Runtime's CPU computes FP16 in FP32.
+    For a torch module, the outputs were computed in its own precision, and FP32 is compared with
+    them. For an ONNX file there is no such reference: on the CPU, ONNX Runtime computes FP16 in
+    FP32.
     """
     is_converted = all_float32(subject)
     drop_constants(subject)
@@ -111,7 +112,7 @@ def _take_outputs(subject: Subject) -> None:
 
 
 def _scores_behind(subject: Subject) -> Arrays | None:
-    """The scores that a graph makes its decision of, which become its outputs, where it has any."""
+    """If a graph outputs only its decision, output the scores behind it instead."""
     original, found = subject.model, None
     subject.model = copy_of(original)
     if expose_scores(subject.model):
@@ -119,12 +120,12 @@ def _scores_behind(subject: Subject) -> Arrays | None:
     if not found:
         subject.model = original
         return None
-    subject.changes.append("it gives its decision alone: the scores that it is made of were taken")
+    subject.changes.append("it gives its decision alone: the scores behind it were taken")
     return found
 
 
 def _require_decision(subject: Subject, found: Arrays) -> None:
-    """The graph of a source that gives its decision alone decides as the source does."""
+    """Check that the graph of a source that outputs only decisions makes the same decisions."""
     pairs = zip(found.values(), subject.decision.values(), strict=bool(subject.decision))
     if not all(is_near(flat(one), flat(other), _DECIDED) for one, other in pairs):
         raise _differs_in_fp32(subject)
@@ -138,7 +139,7 @@ def _differs_in_fp32(subject: Subject) -> ModelError:
 
 
 def _run(subject: Subject) -> Arrays:
-    """All outputs for the samples, which are the same in a second run."""
+    """All outputs for the samples; refuses a model whose second run gives others."""
     try:
         running = open_graph(subject.model)
         subject.batch = batch_of(running, subject.batch, subject.samples)
@@ -151,7 +152,7 @@ def _run(subject: Subject) -> Arrays:
 
 
 def _at_another_size(subject: Subject) -> Callable[[int, int], object]:
-    """Runs the model on an image of a height and width, and raises where it cannot."""
+    """A function that runs the model on an image of any height and width, or raises."""
     batch = max(subject.batch, 1)
     running = cache(lambda: open_graph(at_any_size(subject.model)))
 

@@ -1,4 +1,4 @@
-"""One kind of float: FP32. Later steps choose smaller ones where they measured that these hold."""
+"""Converts all floats of a graph to FP32. Later steps choose smaller types by measurement."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ _TYPE_ATTRIBUTES: Final = ("to", "dtype")
 
 
 def all_float32(subject: Subject) -> bool:
-    """Bring weights, attributes, conversions and ends of other floats to FP32, if there are any."""
+    """Convert FP16, BF16 and FP64 weights, attributes, casts, inputs and outputs to FP32.
+
+    Returns:
+        Whether there were any.
+    """
     converted = copy_of(subject.model)
     graph = converted.graph
     found = {_convert(tensor) for tensor in graph.initializer}
@@ -43,10 +47,10 @@ def all_float32(subject: Subject) -> bool:
 
 
 def _convert(tensor: TensorProto) -> int:
-    """Make a tensor FP32 where it is of another float type; gives the type that it had."""
+    """Convert a tensor of another float type to FP32, in place; returns its original type."""
     kind = tensor.data_type
     if kind in _NAMES:
-        # A double beyond FP32 becomes infinite, which the check of the logits reports.
+        # An FP64 value beyond FP32's range becomes infinite, which the check of the logits finds.
         with np.errstate(over="ignore"):
             values = numpy_helper.to_array(tensor).astype(np.float32)
         tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
@@ -64,7 +68,7 @@ def _convert_attribute(held: AttributeProto) -> int:
 
 
 def _drop_conversions(model: onnx.ModelProto) -> None:
-    """Take out conversions from FP32 to FP32."""
+    """Remove casts from FP32 to FP32."""
     types = tensor_types(model)
     for node in model.graph.node:
         is_cast = node.op_type == "Cast" and attribute(node, "to") == TensorProto.FLOAT
@@ -78,6 +82,6 @@ def _skip(model: onnx.ModelProto, node: onnx.NodeProto) -> None:
     computed = {name for other in model.graph.node for name in other.output}
     is_output = any(value.name == node.output[0] for value in model.graph.output)
     if is_output and node.input[0] not in computed:
-        # An output must be computed; a constant or the image itself is not.
+        # An output must be computed by a node; it must not be a constant or the input.
         return
     bypass(model, node.output[0], node.input[0])

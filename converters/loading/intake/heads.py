@@ -1,7 +1,6 @@
-"""The operators that turn logits into probabilities at the end of a network, and without them.
+"""Removes a final softmax, log-softmax or sigmoid, so that a graph ends in logits.
 
-Every label's confidence is the softmax of the logits (`edge.postprocess`), so that a graph must
-end in logits.
+The confidence of every label is the softmax of the logits (`edge.postprocess`).
 """
 
 from __future__ import annotations
@@ -21,27 +20,27 @@ from edge.postprocess import softmax
 
 Head = Callable[[NDArray[Any]], NDArray[Any]]
 
-# Between a head and the output these change no value, or none but the very small and large.
+# Operators that may follow a head: they change no values, except that Clip changes extreme ones.
 _PASSING: Final = frozenset(
     {
         *("Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose"),
         *("Cast", "Dropout", "Clip"),
     }
 )
-# Guards against the logarithm of zero.
+# Operators before a Log that guard against the logarithm of zero.
 _GUARDS: Final = _PASSING | {"Add", "Max"}
 _TOLERANCE: Final = 1e-4
 
 
 def log_softmax(logits: NDArray[Any]) -> NDArray[Any]:
-    """Logarithms of probabilities (n, classes), which underflow for no logits."""
+    """Logarithms of the probabilities (n, classes), computed without underflow."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
 
 def sigmoid(logits: NDArray[Any]) -> NDArray[Any]:
-    """A probability for each class by itself."""
-    # The logistic function by tanh, which overflows for no logits.
+    """The logistic function."""
+    # Computed by tanh, which cannot overflow.
     return np.asarray((1 + np.tanh(logits / 2)) / 2)
 
 
@@ -53,7 +52,7 @@ HEADS: Final[dict[str, Head]] = {
 
 
 def remove_head(subject: Subject) -> None:
-    """Take a softmax, log-softmax or sigmoid at the end off, if the rest gives its logits."""
+    """Remove a softmax, log-softmax or sigmoid at the end, if the rest then gives its logits."""
     source = _source_of_head(subject.model)
     if source is None:
         return
@@ -67,12 +66,12 @@ def remove_head(subject: Subject) -> None:
     for name, head in HEADS.items():
         if is_near(head(found), subject.given(), _TOLERANCE):
             subject.model, subject.removed_head = trial, name
-            subject.changes.append(f"the {name.replace('_', '-')} at its end was taken off")
+            subject.changes.append(f"the {name.replace('_', '-')} at its end was removed")
             return
 
 
 def _source_of_head(model: onnx.ModelProto) -> tuple[str, str] | None:
-    """The head's last tensor and the tensor of logits that it was made of."""
+    """The head's last tensor, and the logits from which it is computed."""
     computed = producers(model)
     end = _behind(computed, model.graph.output[0].name, _PASSING)
     node = computed.get(end)
@@ -93,7 +92,7 @@ def _behind(computed: dict[str, onnx.NodeProto], name: str, passing: frozenset[s
 def _logits_of(
     model: onnx.ModelProto, computed: dict[str, onnx.NodeProto], name: str
 ) -> str | None:
-    """What a head's operators were given; also where exporters wrote out its formula."""
+    """The input of a head, which may be one operator or its formula in several."""
     node = computed.get(name)
     if node is None:
         return None
@@ -143,7 +142,7 @@ def _of_logistic(
 
 
 def _cut(model: onnx.ModelProto, end: str, source: str) -> None:
-    """Let what follows the head read its logits, and bound nothing that was a probability."""
+    """Bypass the head, and remove Clip nodes after it, whose limits are for probabilities."""
     computed = producers(model)
     name = model.graph.output[0].name
     while name != end:

@@ -1,4 +1,4 @@
-"""Constants: as plain initializers, whatever way the file holds or computes them."""
+"""Turns all forms of constants into dense initializers, and folds computed constants."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from converters.onnx_graph.lookup import constants, graph_inputs
 from converters.onnx_graph.sessions import open_session, session_options
 from edge.backends.onnx import RUNTIME_ERRORS
 
-# The first version in which initializers need not be inputs is 4; opset 17 belongs to 8.
+# The IR version of opset 17. Since version 4, initializers need not be inputs.
 IR_VERSION: Final = 8
-# A tensor that is computed may be larger than the file that computes it.
+# A computed tensor may be much larger than the file.
 _MAX_FOLDED_BYTES: Final = 256 * 1024**2
-# Values drawn at random are none; quantized weights tell that a network is quantized already.
+# Not folded: random values are not constant, and quantizers show that a network is already
+# quantized.
 _KEPT: Final = frozenset(
     {
         *("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike"),
@@ -30,7 +31,7 @@ _KEPT: Final = frozenset(
 
 
 def plain_initializers(subject: Subject) -> None:
-    """Take weights off the inputs (IR version 3), make sparse ones dense, Constant nodes too."""
+    """Remove weights from the inputs (IR version 3); make initializers of sparse and Constant."""
     model = subject.model
     _add_sparse(model.graph)
     constant_nodes_to_initializers(model)
@@ -40,7 +41,7 @@ def plain_initializers(subject: Subject) -> None:
         del model.graph.input[:]
         model.graph.input.extend(copies)
     model.ir_version = max(model.ir_version, IR_VERSION)
-    # Notes of exporters and trainers, which no later step keeps up to date.
+    # Metadata that would become wrong, as no later step updates it.
     del model.training_info[:], model.metadata_props[:], model.graph.quantization_annotation[:]
 
 
@@ -51,7 +52,7 @@ def _add_sparse(graph: onnx.GraphProto) -> None:
 
 
 def fold_constants(subject: Subject) -> None:
-    """Compute once what no image changes: expanded class tokens, shapes, masks."""
+    """Fold everything that does not depend on the image: expanded class tokens, shapes, masks."""
     model = subject.model
     known = set(constants(model))
     folded = []
@@ -81,7 +82,7 @@ def _run(
 ) -> list[onnx.TensorProto] | None:
     """The values of tensors.
 
-    None where ONNX Runtime lacks a kernel, as for BF16, or where one is a list of tensors.
+    None if ONNX Runtime has no kernel for them, as for BF16, or if one is a list of tensors.
     """
     read = {name for node in nodes for name in node.input}
     graph = helper.make_graph(

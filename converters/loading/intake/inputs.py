@@ -1,4 +1,4 @@
-"""The image input: float (batch, 3, height, width), whatever layout and type the file has."""
+"""Brings the image input to float (batch, 3, height, width)."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ _FLOATS: Final = (
 _TO_CHANNELS_LAST: Final = [0, 2, 3, 1]
 _TO_CHANNELS_FIRST: Final = [0, 3, 1, 2]
 _COLOURS: Final = 3
-# These give the values that they are given, in other places and of any type.
+# These only move values.
 _MOVING: Final = frozenset(
     {"Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
 )
-# Normalisations are written with these.
+# Operators of a normalisation.
 _BY_PIXEL: Final = frozenset({"Add", "Cast", "Div", "Identity", "Mul", "Sub"})
 
-# Notes of what was done, for torch's files too.
-BYTES_TAKEN: Final = "its input of bytes was made one of floats from 0 to 255"
-CHANNELS_LAST: Final = "its channels-last input was given a transposition in front"
+# Texts about changes, also used for torch files.
+BYTES_TAKEN: Final = "its input of bytes was changed to floats from 0 to 255"
+CHANNELS_LAST: Final = "a transposition was added for its channels-last input"
 
 Dimensions = list[int | str]
 
 
 def one_image_input(subject: Subject) -> None:
-    """Leave one input (batch, 3, height, width) of floats, of the card's size.
+    """Bring the graph to one float input (batch, 3, height, width) of the card's size.
 
     Raises:
-        ModelError: there are several, or the one is no colour image of that size.
+        ModelError: there are several inputs, or it is not a colour image of that size.
     """
     model = subject.model
     image = _only_input(subject)
@@ -65,7 +65,7 @@ def one_image_input(subject: Subject) -> None:
     kind = image.type.tensor_type.elem_type
     described = helper.make_tensor_value_info(image.name, kind, shape)
     image.CopyFrom(described)
-    # Sizes that were inferred for other images, or for another layout.
+    # Remove shapes that were inferred for another size or layout.
     del model.graph.value_info[:]
 
 
@@ -78,7 +78,7 @@ def _only_input(subject: Subject) -> onnx.ValueInfoProto:
         found = [f"{value.name} {_dimensions(value)}" for value in inputs]
         raise has_other_inputs(subject.name, found)
     for value in unused:
-        subject.changes.append(f"its input {value.name[:40]}, which nothing reads, was left out")
+        subject.changes.append(f"its unused input {value.name[:40]} was removed")
         graph.input.remove(value)
     image: onnx.ValueInfoProto = graph.input[0]
     return image
@@ -89,7 +89,7 @@ def _dimensions(value: onnx.ValueInfoProto) -> Dimensions:
 
 
 def _take_bytes(subject: Subject, image: onnx.ValueInfoProto) -> None:
-    """Let a network that converts bytes to floats first take the floats."""
+    """If the network first casts bytes to floats, give it a float input instead."""
     model = subject.model
     if image.type.tensor_type.elem_type != TensorProto.UINT8:
         return
@@ -105,7 +105,7 @@ def _take_bytes(subject: Subject, image: onnx.ValueInfoProto) -> None:
 
 
 def _casts_behind(model: onnx.ModelProto, name: str) -> list[onnx.NodeProto] | None:
-    """The casts to floats of a tensor, also where it is moved before; None if others read it."""
+    """The casts to float that read a tensor, also after moves; None if other nodes read it."""
     found: list[onnx.NodeProto] = []
     for node in readers(model, name):
         if _is_cast_to_float(node):
@@ -125,14 +125,14 @@ def _is_cast_to_float(node: onnx.NodeProto) -> bool:
 
 def _is_channels_last(dimensions: Dimensions, size: tuple[int, int]) -> bool:
     if dimensions[1] == _COLOURS:
-        # Three rows of an image are no image, unless the card says so.
+        # Channels are first; an image of three rows is unlikely.
         return False
     known_last = isinstance(dimensions[3], int) and dimensions[3] in (1, _COLOURS, 4)
     return known_last and dimensions[3] != size[1]
 
 
 def _transpose(model: onnx.ModelProto, image: onnx.ValueInfoProto) -> None:
-    """Put a transposition behind the input; one that undoes it vanishes with it."""
+    """Add a Transpose after the input; if the graph begins with its inverse, remove both."""
     original = list(model.graph.node)
     last = fresh_name(model, f"{image.name}_channels_last")
     for node in original:
@@ -157,12 +157,12 @@ def _check(subject: Subject, image: onnx.ValueInfoProto, dimensions: Dimensions)
     pairs = zip(size, subject.size, strict=True)
     if any(isinstance(found, int) and found != needed for found, needed in pairs):
         raise _other(
-            subject, image, "Correct input.height and input.width in the card, or export it anew."
+            subject, image, "Correct input.height and input.width in the card, or export it again."
         )
 
 
 def _channels_read(model: onnx.ModelProto, name: str) -> int | None:
-    """The channels that the first convolution reads, where it follows the input directly."""
+    """The input channels of the first convolution; None if other layers come before it."""
     weights = constants(model)
     for node in readers(model, name):
         if node.op_type == "Conv" and node.input[1] in weights:

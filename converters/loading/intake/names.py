@@ -1,4 +1,4 @@
-"""Names that the converter's own cannot meet."""
+"""Renames tensors and nodes, so that they cannot collide with names that the converter adds."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from converters.onnx_graph.nested import bodies
 
 INPUT: Final = "input"
 OUTPUT: Final = "output"
-# What the converter names itself, and the words that it puts behind the name of a tensor or layer.
-# A name that ends in a dot is neither, and whatever is put behind it is neither of another name.
+# Names that the converter uses, and suffixes that it adds to names of tensors and layers. A
+# colliding name gets a dot at its end: with any suffix it still differs from all other names.
 _OURS: Final = re.compile(
     r"(images|logits|normalise|channels_first|as_float|rows|image_shape|input|output)\w*"
     r"|.*_(q|dq|scale|zero|weight|bias|rounded|pool|pooled|flatten|cast|fp16|half|float|of_.*)"
@@ -22,7 +22,7 @@ _OURS: Final = re.compile(
 
 
 def drop_doubled_names(subject: Subject) -> None:
-    """Take names off nodes where several share one, which ONNX allows and ONNX Runtime not."""
+    """Remove names that several nodes share; ONNX allows them, but ONNX Runtime does not."""
     seen: set[str] = set()
     for node in subject.model.graph.node:
         if node.name in seen:
@@ -31,9 +31,9 @@ def drop_doubled_names(subject: Subject) -> None:
 
 
 def drop_blank_ends(subject: Subject) -> None:
-    """Take off inputs that are left out at the end of a node.
+    """Remove empty optional inputs at the end of a node's inputs.
 
-    ONNX allows them, and ONNX Runtime's LayerNormalization crashes on them.
+    ONNX allows them, but ONNX Runtime's LayerNormalization crashes on them.
     """
     for node in subject.model.graph.node:
         if not any(True for _ in bodies(node)):
@@ -42,7 +42,7 @@ def drop_blank_ends(subject: Subject) -> None:
 
 
 def safe_names(subject: Subject) -> None:
-    """Give every node a name of its own, and each tensor one that no later step makes up."""
+    """Give every node a unique name, and each tensor one that no later step can use."""
     graph = subject.model.graph
     names = [name for node in graph.node for name in (*node.input, *node.output)]
     names += [tensor.name for tensor in graph.initializer]
@@ -58,7 +58,7 @@ def safe_names(subject: Subject) -> None:
 
 
 def _new_names(names: Iterable[str]) -> dict[str, str]:
-    """Distinct names to distinct names."""
+    """The new name of each name; distinct names stay distinct."""
     new = {"": ""}
     taken = set(names) | {INPUT, OUTPUT}
     for name in dict.fromkeys(names):
@@ -68,7 +68,7 @@ def _new_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def is_ours(name: str) -> bool:
-    """Whether the converter might give this name to something of its own."""
+    """Whether the converter might use this name for a tensor or node that it adds."""
     return bool(_OURS.fullmatch(name))
 
 
@@ -81,7 +81,7 @@ def _free(hint: str, taken: set[str]) -> str:
 
 
 def _name_nodes(graph: onnx.GraphProto) -> None:
-    """Layers are told apart by their names, and ONNX asks for none."""
+    """Give every node a unique name, as layers are identified by name."""
     taken: set[str] = set()
     for node in graph.node:
         hint = node.name or f"{node.op_type}_of_{node.output[0]}"

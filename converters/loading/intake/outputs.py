@@ -1,4 +1,4 @@
-"""The one output that holds a value for each class of each image."""
+"""Chooses the output with the logits: one value per class for each image."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from converters.onnx_graph.editing import copy_of, fresh_name, int_list, prune
 from converters.onnx_graph.lookup import constants, producers
 from edge.errors import ModelError
 
-# These give the best class or its score, from the scores of all classes.
+# Operators that compute a decision (the best class or its score) from the scores of all classes.
 _DECISIONS: Final = ("ArgMax", "TopK", "ReduceMax", "Greater", "GreaterOrEqual")
 _HEAD_TOLERANCE: Final = 1e-3
-# Kinds of types that labels have, and no scores.
+# numpy's kinds of types that labels can have, but scores cannot.
 _LABELS: Final = "iub"
 
 
 def drop_maps(model: onnx.ModelProto) -> None:
-    """Take the scores themselves where an output is a list of dictionaries, as scikit-learn's."""
+    """Replace outputs that are lists of dictionaries, as scikit-learn's, by their scores."""
     computed = producers(model)
     for value in model.graph.output:
         node = computed.get(value.name)
@@ -36,7 +36,7 @@ def drop_maps(model: onnx.ModelProto) -> None:
 
 
 def name_outputs(model: onnx.ModelProto) -> None:
-    """Give outputs the type and shape that ONNX asks for and ONNX Runtime does without."""
+    """Add missing types and shapes of outputs, which ONNX requires."""
     if all(value.type.tensor_type.HasField("shape") for value in model.graph.output):
         return
     inferred = onnx.shape_inference.infer_shapes(model)
@@ -46,7 +46,7 @@ def name_outputs(model: onnx.ModelProto) -> None:
 
 
 def drop_constants(subject: Subject) -> None:
-    """Leave out outputs that no image changes, where others are left."""
+    """Remove outputs that do not depend on the image, unless all outputs are such."""
     graph = subject.model.graph
     known = set(constants(subject.model))
     for node in graph.node:
@@ -64,16 +64,15 @@ def drop_constants(subject: Subject) -> None:
 
 
 def choose(outputs: Arrays, subject_name: str, class_count: int) -> str:
-    """The name of the output that holds logits.
+    """The name of the output with the logits.
 
-    Of two of the right width, of which one is the softmax or sigmoid of the other, it is the
-    other.
+    If one output is the softmax or sigmoid of another, the other one is chosen.
 
     Args:
-        outputs: by name (n, ...) for n images.
+        outputs: by name, (n, ...) for n images.
 
     Raises:
-        ModelError: none has one value for each class, or several have.
+        ModelError: none has one value per class, or several different ones have.
     """
     fitting = scores_in(outputs, class_count)
     distinct: dict[str, NDArray[Any]] = {}
@@ -87,7 +86,7 @@ def choose(outputs: Arrays, subject_name: str, class_count: int) -> str:
     found = ", ".join(described) or "no tensor"
     if not logits and may_be_decision(outputs, class_count):
         raise ModelError(
-            f"{subject_name} gives its decision alone ({found[:300]} for n images), and the scores "
+            f"{subject_name} gives its decision alone ({found[:300]} for n images), but the scores "
             f"of all {class_count} classes are needed. Export it without its last argmax, max, "
             "topk, sort or threshold, so that it gives its logits."
         )
@@ -99,14 +98,14 @@ def choose(outputs: Arrays, subject_name: str, class_count: int) -> str:
         )
     raise ModelError(
         f"{subject_name} gives {len(logits)} outputs of {class_count} classes "
-        f"({', '.join(logits)[:300]}), and one is needed. Export it with the one of the classifier."
+        f"({', '.join(logits)[:300]}), but one is needed. Export only that of the classifier."
     )
 
 
 def may_be_decision(outputs: Arrays, class_count: int) -> bool:
-    """Whether nothing but the best classes and their scores may have been given.
+    """Whether the outputs may be only the best classes and their scores.
 
-    These are labels, or at most as many numbers as there are classes.
+    Then they are labels, or at most as many numbers as there are classes.
     """
     if not outputs or scores_in(outputs, class_count):
         return False
@@ -116,14 +115,14 @@ def may_be_decision(outputs: Arrays, class_count: int) -> bool:
 
 
 def scores_in(outputs: Arrays, class_count: int) -> dict[str, NDArray[Any]]:
-    """The outputs that hold a score (n, classes) for each class, in the order of the classes."""
+    """The outputs with a score for each class (n, classes), in the order of the classes."""
     ranks = [flat(v) for v in outputs.values() if v.dtype.kind in "iu" and v.ndim > 1]
     is_ranked = any(
         rank.shape[1] == class_count and (np.sort(rank) == np.arange(class_count)).all()
         for rank in ranks
     )
     found = {n: flat(v) for n, v in outputs.items() if is_scores(v, class_count)}
-    # Sorted, as TopK gives all of them, they no longer tell the classes.
+    # Scores that a TopK over all classes has sorted cannot be assigned to classes.
     return {
         n: v for n, v in found.items() if not (is_ranked and _is_sorted(v)) and not _is_one_hot(v)
     }
@@ -139,18 +138,18 @@ def _is_sorted(scores: NDArray[Any]) -> bool:
 
 
 def is_scores(output: NDArray[Any], class_count: int) -> bool:
-    """Whether an output (n, ...) has one float for each class of each image."""
+    """Whether an output (n, ...) has one float per class for each image."""
     is_float = output.dtype.kind == "f"
     return is_float and [size for size in output.shape[1:] if size != 1] == [class_count]
 
 
 def flat(output: NDArray[Any]) -> NDArray[Any]:
-    """Scores (n, classes) of an output that may have further axes of length 1."""
+    """An output, reshaped to (n, values per image)."""
     return output.reshape(len(output), -1)
 
 
 def one_output(subject: Subject, outputs: Arrays) -> NDArray[np.float32]:
-    """Leave the output of logits in the graph, as (batch, classes); gives its values.
+    """Make the logits the graph's only output, (batch, classes); returns their values.
 
     Args:
         outputs: all outputs of the graph for the samples, by name.
@@ -171,12 +170,12 @@ def one_output(subject: Subject, outputs: Arrays) -> NDArray[np.float32]:
 
 
 def expose_scores(model: onnx.ModelProto) -> bool:
-    """Give what decisions are made of in place of them; False where the graph makes none."""
+    """Replace decisions among the outputs by the scores behind them; False if there are none."""
     computed, found = producers(model), dict[str, None]()
     for value in model.graph.output:
         node = computed.get(value.name)
         while node is not None and node.op_type not in _DECISIONS:
-            # A list of names is looked up by the place of the best class.
+            # A Gather looks up a label in a list; its second input is the best class.
             inputs = node.input[1:] if node.op_type == "Gather" else node.input
             node = computed.get(inputs[0]) if inputs else None
         if node is not None:
@@ -188,7 +187,7 @@ def expose_scores(model: onnx.ModelProto) -> bool:
 
 
 def _flatten(model: onnx.ModelProto, chosen: str, class_count: int) -> None:
-    """Leave one output (batch, classes); axes of length 1 go, and a batch that was lost is back."""
+    """Make one output (batch, classes): drops axes of length 1, and restores a lost batch axis."""
     result = chosen
     value = next(value for value in model.graph.output if value.name == chosen)
     if len(value.type.tensor_type.shape.dim) != 2:

@@ -66,7 +66,7 @@ def test_what_is_no_bundle_is_never_replaced(kind: str, said: str, tmp_path: Pat
             require_target(target, [], overwrite=overwrite)
         assert (
             str(error.value)
-            == f"{target} exists and {said}, so that it is not replaced; give --out another."
+            == f"{target} exists and {said}, so it is not replaced; give --out another."
         )
 
 

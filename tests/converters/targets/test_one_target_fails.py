@@ -144,7 +144,7 @@ def test_bundle_without_the_int8_that_was_asked_for_says_so_first_and_last_and_e
     assert load_bundle(model_folder / "tiny.edge").default_precision == "fp32"
     said = capsys.readouterr()
     assert said.out.splitlines()[0].startswith(
-        "FP32 ONLY: tiny.edge holds no INT8 graph for CPUs, where --int8 asked for one: Fail"
+        "FP32 ONLY: tiny.edge holds no INT8 graph for CPUs, although --int8 asked for one: Fail"
     )
     assert said.err.splitlines()[-1].startswith("warning: FP32 only: tiny.edge holds no INT8")
     page = (model_folder / "tiny.edge" / "evidence" / "report.html").read_text()

@@ -1,1 +1,1 @@
-"""A batch of any size, where an exporter wrote that of its example into the graph."""
+"""Makes the batch dynamic in graphs that were exported with a fixed batch."""

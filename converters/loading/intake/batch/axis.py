@@ -1,8 +1,8 @@
-"""Where the batch lies in each tensor of a graph that was exported for a fixed batch.
+"""Finds the batch axis of each tensor in a graph that was exported for a fixed batch.
 
-Followed from the input through the graph. Reshapes may merge the batch with other axes or split
-it off again; in row-major order only the number of elements outside of it is certain, so that is
-what is carried over.
+The axis is followed from the input through the graph. A Reshape may merge the batch with other axes
+or split it off again. In row-major order the number of elements before the batch stays the same,
+so that number identifies the axis after a Reshape.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _REDUCING: Final = ("ArgMax", "ArgMin")
 
 @dataclass(frozen=True, slots=True)
 class BatchAxis:
-    """The axis that holds the batch; `outer` elements of this axis lie outside of the batch."""
+    """The axis with the batch. If it is merged with others, `outer` is the factor before it."""
 
     axis: int
     outer: int = 1
@@ -32,11 +32,11 @@ class BatchAxis:
 def follow_batch(
     model: onnx.ModelProto, known: Constants, shapes: Mapping[str, Shape], batch: int
 ) -> dict[str, BatchAxis]:
-    """By tensor where the batch lies, for each tensor that depends on the image.
+    """The batch axis of each tensor that depends on the image, by tensor.
 
     Args:
-        known: the constants.
-        shapes: of all tensors at the fixed batch.
+        known: the graph's constants.
+        shapes: shapes of all tensors at the fixed batch.
     """
     places = {model.graph.input[0].name: BatchAxis(0)}
     for node in model.graph.node:
@@ -69,17 +69,17 @@ def _after(
     if moved is not None:
         axis = moved(node, known, before, place.axis)
         return None if axis is None else BatchAxis(axis, place.outer)
-    # All others work element by element, or on features behind the batch; shorter shapes are
-    # aligned at their ends.
+    # All other operators work element-wise, or on features after the batch. Shapes of different
+    # length are aligned at their ends, as in broadcasting.
     axis = place.axis + (len(after) - len(before))
     return BatchAxis(axis, place.outer) if axis >= 0 else None
 
 
 def _in_reshaped(after: Shape, outer: int, batch: int) -> BatchAxis | None:
-    """The axis that has `outer` elements outside of the batch, in a new shape.
+    """The axis in a new shape that has `outer` elements before the batch.
 
-    With a batch of one several may: an axis of the batch alone comes first, then one that begins
-    with it, and the last axis, which holds features, only where there is no other.
+    With a batch of one, several axes may fit. Preferred is an axis with only the batch, then one
+    that begins with it. The last axis, which has the features, is taken only if no other fits.
     """
     found = []
     for axis, size in enumerate(after):
@@ -143,7 +143,7 @@ def _gemm(node: onnx.NodeProto, _: Constants, __: Shape, axis: int) -> int | Non
 
 
 def axes_of(node: onnx.NodeProto, known: Constants, rank: int) -> list[int] | None:
-    """The axes that a node names, counted from the front; None where it names none."""
+    """The axes that a node names, as non-negative numbers; None if it names none."""
     found = attribute(node, "axes")
     if found is None and len(node.input) > 1:
         found = array(known, node.input[1])

@@ -1,7 +1,7 @@
-"""The batch axis kept in a graph for one image that drops it, as `squeeze()` and `x[0]` do.
+"""Restores the batch axis in a graph for one image that drops it, as `squeeze()` and `x[0]` do.
 
-From the node that drops it on, each tensor is given the axis in front of its own ones, until a node
-adds one in front again. What the graph gives one image stays as it is.
+All tensors after the node that drops it get a batch axis in front, up to a node that adds one
+itself. The graph's outputs for one image do not change.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from converters.onnx_graph.lookup import Constants, array, attribute
 
 _OF_SHAPE: Final = ("Shape", "Size")
 _BROADCASTING: Final = ("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Where", "PRelu")
-# These count an axis from the front, from this one where nothing is said.
+# Operators with an axis attribute, and its default.
 _ALONG_AN_AXIS: Final = {
     **dict.fromkeys(("Softmax", "LogSoftmax", "LayerNormalization"), -1),
     **dict.fromkeys(("Concat", "Gather", "Split", "ArgMax"), 0),
@@ -28,12 +28,12 @@ _ALONG_AN_AXIS: Final = {
 
 @dataclass(slots=True)
 class Kept:
-    """A graph for one image while the axis is put back.
+    """A graph for one image in which the batch axis is being restored.
 
     Attributes:
-        shapes: of all tensors as they were.
-        places: where the batch lies in those that did not lose it.
-        given: the tensors that have it in front of their own axes now.
+        shapes: shapes of all tensors before the changes.
+        places: batch axis of the tensors that still have one.
+        given: tensors that have got a batch axis in front.
     """
 
     model: onnx.ModelProto
@@ -44,7 +44,7 @@ class Kept:
 
 
 def keep_batch(kept: Kept) -> bool:
-    """Put the axis back wherever it is dropped; False where a node cannot be given it."""
+    """Restore the axis wherever it is dropped; False if that is impossible at some node."""
     for node in list(kept.model.graph.node):
         if node.op_type in _OF_SHAPE or any(name not in kept.shapes for name in node.output):
             continue
@@ -56,7 +56,7 @@ def keep_batch(kept: Kept) -> bool:
 
 
 def _drop_no_more(kept: Kept, node: onnx.NodeProto) -> None:
-    """Of a node that has the batch in front: leave it there."""
+    """If a node drops a batch axis in front, change it so that it keeps the axis."""
     source, place = node.input[0] if node.input else "", kept.places.get(node.input[0] or "")
     if place != BatchAxis(0) or kept.shapes[source][:1] != (1,):
         return
@@ -81,7 +81,7 @@ def _drop_no_more(kept: Kept, node: onnx.NodeProto) -> None:
 
 
 def _is_whole(kept: Kept, node: onnx.NodeProto) -> bool:
-    """Whether a node gives all of a batch of one, taken or put together along its axis."""
+    """Whether a Split, Concat or Slice along the batch axis leaves a batch of one unchanged."""
     if node.op_type in ("Split", "Concat"):
         ends = node.output if node.op_type == "Split" else node.input
         return attribute(node, "axis", 0) == 0 and len(ends) == 1
@@ -90,7 +90,7 @@ def _is_whole(kept: Kept, node: onnx.NodeProto) -> bool:
 
 
 def _elementwise(kept: Kept, node: onnx.NodeProto) -> bool:
-    """All inputs have the axis, or are aligned with the axes behind it."""
+    """Whether all inputs have the new axis, or are broadcast along it."""
     ranks = {len(kept.shapes[name]) for name in node.input if name in kept.given}
     others = [name for name in node.input if name and name not in kept.given]
     after = kept.shapes[node.output[0]]
@@ -146,7 +146,7 @@ def _unsqueezed(kept: Kept, node: onnx.NodeProto) -> bool:
     if new is None:
         return False
     if 0 in new:
-        # The batch's own axis is the one that is added.
+        # The node adds the batch axis itself.
         _set_axes(kept, node, [axis for axis in new if axis != 0])
     else:
         _set_axes(kept, node, [axis + 1 for axis in new])
@@ -175,7 +175,7 @@ _CARRIED: Final[dict[str, _Carry]] = {
 
 
 def _set_identity(node: onnx.NodeProto) -> None:
-    """Let a node give its first input."""
+    """Replace a node by an Identity of its first input."""
     node.CopyFrom(helper.make_node("Identity", [node.input[0]], [node.output[0]], name=node.name))
 
 
@@ -186,11 +186,11 @@ def _set_reshape(kept: Kept, node: onnx.NodeProto, shape: list[int]) -> None:
 
 
 def _set_axes(kept: Kept, node: onnx.NodeProto, axes: list[int]) -> None:
-    """Other axes for a node that drops, adds or reduces some; none let it give its input."""
+    """Set the axes of a node that drops, adds or reduces axes; Identity if there are none."""
     if not axes:
         _set_identity(node)
     elif attribute(node, "axes") is not None or node.op_type in ("ReduceMean", "ReduceMax"):
-        # In opset 17 these have them as an attribute.
+        # In opset 17 these have axes as an attribute.
         _set_attribute(node, "axes", axes)
     else:
         del node.input[1:]

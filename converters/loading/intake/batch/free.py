@@ -1,4 +1,4 @@
-"""A batch of any size, where the exporter wrote the size of its example into the graph."""
+"""Makes the batch dynamic where the exporter wrote the example's batch into the graph."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from edge.errors import ModelError
 BATCH: Final = "batch"
 _TRIED_BATCHES: Final = (1, 2, 5)
 _RECURRENT: Final = ("GRU", "LSTM", "RNN")
-# The place of their first state among their inputs; an LSTM has a second one behind it.
+# Position of their first state among their inputs; an LSTM has a second one after it.
 _STATES: Final = 5
-# Kernels for one image and for several sum in another order.
+# Kernels for different batches sum in different orders.
 _TOLERANCE: Final = 1e-3
-# A constant of one row serves each image of a batch in these; in a Concat it is repeated.
+# In these a constant with one row is used for each image; in a Concat it must be repeated.
 _BROADCASTING: Final = ("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Where", "Concat")
 
 
 class FixedBatchError(ModelError):
-    """A graph for one number of images alone, written so that no other can be made of it."""
+    """A graph with a fixed batch that cannot be made dynamic."""
 
 
 def free_batch(subject: Subject) -> None:
-    """Make the batch dynamic, and show that each image gets its own logits in any batch.
+    """Make the batch dynamic, and check that each image gets the same logits in any batch.
 
     Raises:
         FixedBatchError: the graph is fixed to its batch.
@@ -57,22 +57,22 @@ def free_batch(subject: Subject) -> None:
 
 
 def _dynamic(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy whose ends say that the batch is dynamic."""
+    """A copy whose input and output declare a dynamic batch."""
     trial = copy_of(model)
     for value in (*trial.graph.input, *trial.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = BATCH
-    # Shapes inferred for a fixed batch would contradict the dynamic one.
+    # Shapes that were inferred for a fixed batch are wrong now.
     del trial.graph.value_info[:]
     return trial
 
 
 def _what_differs(trial: onnx.ModelProto, subject: Subject) -> str | None:
-    """The first batch that gives other logits than the source does, in words."""
+    """In words, the first batch size with other logits than the source; None if there is none."""
     count = len(subject.samples)
     try:
         running = open_graph(trial)
     except RuntimeError:
-        return "its shapes contradict each other in any other"
+        return "its shapes contradict each other for any other batch"
     for batch in _TRIED_BATCHES:
         chosen = [i % count for i in range(batch)]
         try:
@@ -85,7 +85,7 @@ def _what_differs(trial: onnx.ModelProto, subject: Subject) -> str | None:
 
 
 def _rewrites(subject: Subject) -> Iterator[onnx.ModelProto]:
-    """Copies that may take any batch: as the graph is, and with its lost batch axis put back."""
+    """Copies that may accept any batch: of the graph, and of it with a restored batch axis."""
     yield _rewritten(subject.model, subject)
     if subject.batch == 1:
         model = copy_of(subject.model)
@@ -105,7 +105,7 @@ def _fixed(subject: Subject, reason: str) -> FixedBatchError:
 
 
 def _rewritten(original: onnx.ModelProto, subject: Subject) -> onnx.ModelProto:
-    """A copy with a dynamic batch in the nodes that hold its size as a constant."""
+    """A copy with a dynamic batch in all nodes that have its size as a constant."""
     model = copy_of(original)
     known = constants(model)
     _leave_out_zero_states(model, known)
@@ -132,7 +132,7 @@ def _rewritten(original: onnx.ModelProto, subject: Subject) -> onnx.ModelProto:
 
 
 def _leave_out_zero_states(model: onnx.ModelProto, known: Constants) -> None:
-    """Let recurrent layers begin with zeros of any batch, where those of one were written out."""
+    """Remove initial states of recurrent layers that are zeros for a fixed batch: the default."""
     computed = producers(model)
     for node in model.graph.node:
         if node.op_type not in _RECURRENT:
@@ -148,7 +148,7 @@ def _leave_out_zero_states(model: onnx.ModelProto, known: Constants) -> None:
 
 
 def _shapes(model: onnx.ModelProto, subject: Subject) -> dict[str, Shape]:
-    """The shapes of all tensors at the fixed batch, as they come out of a run."""
+    """The shapes of all tensors at the fixed batch, from a run."""
     probe = copy_of(model)
     present = {value.name for value in probe.graph.output}
     names = [name for node in probe.graph.node for name in node.output if name]
@@ -157,7 +157,7 @@ def _shapes(model: onnx.ModelProto, subject: Subject) -> dict[str, Shape]:
     )
     images = np.repeat(subject.samples[:1], subject.batch, axis=0)
     running: Running = open_graph(probe, optimised=False)
-    # An output may also be a list of tensors, which has no shape.
+    # An output may be a list of tensors, which has no shape.
     found = {n: v for n, v in running.infer(images).items() if isinstance(v, np.ndarray)}
     shapes = {name: value.shape for name, value in found.items()}
     shapes[probe.graph.input[0].name] = images.shape
@@ -178,9 +178,9 @@ def _reshape(
 def _keep_in_squeeze(
     model: onnx.ModelProto, shapes: Mapping[str, Shape], places: Mapping[str, BatchAxis]
 ) -> bool:
-    """Let one Squeeze keep the batch, which it drops where that is 1; False if there is none left.
+    """Name the axes of one Squeeze that has none, without the batch; False if none is left.
 
-    Without axes it drops what else has the length 1.
+    Without axes, Squeeze would also drop a batch of one.
     """
     for node in model.graph.node:
         place = places.get(node.input[0]) if node.input else None
@@ -190,7 +190,7 @@ def _keep_in_squeeze(
             if gone:
                 node.input.append(int_list(model, "squeezed_axes", gone))
             else:
-                # Without axes an empty list of them would be as none.
+                # An empty list of axes would mean all axes of length 1.
                 node.op_type = "Identity"
             return True
     return False
@@ -207,13 +207,13 @@ def _expand(
 def _resize(
     model: onnx.ModelProto, node: onnx.NodeProto, shapes: Mapping[str, Shape], _: BatchAxis
 ) -> None:
-    """Scales say nothing of the batch, where sizes do."""
+    """Replace the sizes of a Resize, which include the batch, by scales."""
     if len(node.input) < 4 or not node.input[3]:
         return
     before, after = shapes[node.input[0]], shapes[node.output[0]]
     pairs = zip(before, after, strict=True)
     scales = [np.float32(new / old) for old, new in pairs]
-    # Rounded to FP32, a scale may fall short of the size that it stands for.
+    # A scale that was rounded down to FP32 may give a size that is one too small.
     held = [
         scale if int(old * scale) == new else np.nextafter(scale, np.float32(np.inf))
         for scale, old, new in zip(scales, before, after, strict=True)

@@ -1,4 +1,4 @@
-"""Constants that stand beside each image of a batch: a row for any of them, or one for each."""
+"""Adapts constants with a batch axis, such as class tokens, to a dynamic batch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def expand_constants(
     shapes: Mapping[str, Shape],
     places: Mapping[str, BatchAxis],
 ) -> None:
-    """Repeat what is joined to each image of a batch, as a class token is."""
+    """Repeat a constant row, such as a class token, for each image in a Concat."""
     carrier = next(name for name in node.input if name in places)
     axis = places[carrier].axis
     if attribute(node, "axis", 0) % len(shapes[carrier]) == axis:
@@ -35,7 +35,7 @@ def _expanded(
     carrier: str,
     repeated: tuple[Shape, int],
 ) -> str:
-    """A tensor repeated along an axis as often as another one is long there."""
+    """Repeat a tensor along an axis to the size that `carrier` has there; returns its name."""
     shape, axis = repeated
     all_sizes, size, target, result = (
         fresh_name(model, f"{name}_{what}") for what in ("sizes", "size", "target", "repeated")
@@ -60,7 +60,7 @@ def take_one_row(
     shapes: dict[str, Shape],
     axis: int,
 ) -> None:
-    """Of constants that repeat one image's values for each of the batch, keep those of one."""
+    """Keep only one row of constants that have the same row for each image of the batch."""
     after = shapes[node.output[0]]
     for position, name in enumerate(node.input):
         value = array(known, name)

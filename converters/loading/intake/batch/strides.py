@@ -1,4 +1,4 @@
-"""Views that an exporter wrote as picking each element by its place in memory."""
+"""Replaces views that an exporter wrote as a Gather of all elements."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from converters.onnx_graph.lookup import Constants, array, attribute, producers
 
 
 def as_reshapes(model: onnx.ModelProto, known: Constants, shapes: Mapping[str, Shape]) -> None:
-    """Write a flattening followed by picking all elements in their order as one Reshape.
+    """Replace a flattening Reshape and a Gather of all elements in order by one Reshape.
 
-    torch's newer exporter makes them of `as_strided`; the places are those of a fixed batch.
+    torch's newer exporter writes these for `as_strided`; their indices are for a fixed batch.
     """
     computed = producers(model)
     for node in list(model.graph.node):

@@ -1,1 +1,1 @@
-"""If and Loop: written out where they do the same for every image, refused elsewhere."""
+"""Inlines If and Loop nodes that do the same for every image, and refuses others."""

@@ -1,7 +1,6 @@
-"""Control flow: what is the same for every image is written out, what depends on it is refused.
+"""Inlines control flow that does not depend on the image, and refuses other control flow.
 
-Ranges are counted and layers corrected on a graph that computes the same nodes for every image,
-and TensorRT builds its kernels for such a one.
+Calibration, layer correction and TensorRT need a graph that runs the same nodes for every image.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from converters.onnx_graph.nested import all_names
 from edge.errors import ModelError
 
 CONTROL_FLOW: Final = ("If", "Loop", "Scan", "SequenceMap")
-# These tell the shape of a tensor, which no image changes.
+# Their outputs depend only on a tensor's shape, which is the same for all images.
 _OF_SHAPE: Final = ("Shape", "Size")
 _TRIED_BATCHES: Final = (1, 2, 5)
 # More nodes than any network for cell images has.
@@ -31,7 +30,7 @@ _MAX_WRITTEN_OUT: Final = 2000
 
 
 def write_out_branches(subject: Subject) -> None:
-    """Replace each If by the branch that is always taken, and each counted Loop by its rounds.
+    """Replace each If by its branch, and each Loop by copies of its body.
 
     Raises:
         ModelError: which branch is taken, or how often a loop runs, depends on the image.
@@ -46,13 +45,11 @@ def write_out_branches(subject: Subject) -> None:
             raise _depends_on_image(subject, node)
     if names:
         kinds = " and ".join(sorted(set(names)))
-        subject.changes.append(
-            f"its control flow ({kinds}), the same for every image, was written out"
-        )
+        subject.changes.append(f"its control flow ({kinds}), the same for every image, was inlined")
 
 
 def _write_out(subject: Subject, node: onnx.NodeProto) -> bool:
-    """Whether the node could be replaced."""
+    """Replace a node of control flow; False if that is impossible."""
     if node.op_type == "If":
         condition = constant_value(subject, node.input[0])
         if condition is None:
@@ -70,7 +67,7 @@ def _write_out(subject: Subject, node: onnx.NodeProto) -> bool:
 
 
 def constant_value(subject: Subject, name: str) -> NDArray[np.generic] | None:
-    """The value of a tensor that is the same for all images and batches, None for any other."""
+    """The value of a tensor that does not depend on the image or the batch; None if it does."""
     if (known := array(constants(subject.model), name)) is not None:
         return known
     probe = copy_of(subject.model)
@@ -93,7 +90,7 @@ def constant_value(subject: Subject, name: str) -> NDArray[np.generic] | None:
 
 
 def _reads_pixels(probe: onnx.ModelProto, name: str) -> bool:
-    """Whether a tensor depends on an image's values, and not on its shape alone."""
+    """Whether a tensor depends on the values of the image, not only on its shape."""
     images = {value.name for value in probe.graph.input}
     computed = producers(probe)
     waiting, seen = [name], set[str]()
@@ -106,14 +103,14 @@ def _reads_pixels(probe: onnx.ModelProto, name: str) -> bool:
             continue
         seen.add(current)
         if node.op_type in CONTROL_FLOW:
-            # What its branches read is not among its inputs.
+            # Its branches may read tensors that are not among its inputs.
             return True
         waiting.extend(node.input)
     return False
 
 
 def _inline(model: onnx.ModelProto, node: onnx.NodeProto, branch: onnx.GraphProto) -> None:
-    """Put a branch's nodes in the place of the node that holds it."""
+    """Replace an If node by the nodes of one of its branches."""
     renamer = Renamer(branch, all_names(model.graph))
     results = [
         helper.make_node("Identity", [renamer.renamed(value.name)], [output])
@@ -126,8 +123,8 @@ def _inline(model: onnx.ModelProto, node: onnx.NodeProto, branch: onnx.GraphProt
 
 def _depends_on_image(subject: Subject, node: onnx.NodeProto) -> ModelError:
     return ModelError(
-        f"{subject.name} holds control flow ({node.op_type} {node.name[:60]}): a branch or a "
-        "number of rounds that depends on the image or on the batch. One computation for every "
-        "image is needed. Export it without the branch, or by torch.jit.trace where one side is "
-        "always taken."
+        f"{subject.name} has control flow ({node.op_type} {node.name[:60]}): a branch or a number "
+        "of loops that depends on the image or on the batch. The same computation for every image "
+        "is needed. Export it without the branch, or with torch.jit.trace if one branch is always "
+        "taken."
     )

@@ -1,4 +1,4 @@
-"""Take a graph that a node holds into the graph around it, under names that are free there."""
+"""Copies the subgraph of a node into the graph around it, with unused names."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from converters.onnx_graph.nested import rename_captured
 
 
 class Renamer:
-    """One copy of a held graph. Its own tensors get new names, outer ones keep theirs.
+    """A copy of a subgraph. Its own tensors get new names; outer tensors keep theirs.
 
     Args:
-        taken: the names of the graph around it; the new ones are added.
-        given: names of the held graph's inputs to those of the tensors that stand for them.
+        taken: the names in the graph around it; new names are added.
+        given: for each input of the subgraph, the outer tensor that replaces it.
     """
 
     def __init__(
@@ -29,15 +29,15 @@ class Renamer:
             self._names[name] = free_name(name, taken)
 
     def renamed(self, name: str) -> str:
-        """The name of a tensor of the held graph in the graph around it."""
+        """The new name of a tensor of the subgraph."""
         return self._names.get(name, name)
 
     def nodes(self) -> list[onnx.NodeProto]:
-        """Copies of the held graph's nodes."""
+        """Copies of the subgraph's nodes."""
         return [self._copy(node) for node in self._held.node]
 
     def initializers(self) -> list[onnx.TensorProto]:
-        """Copies of the held graph's initializers."""
+        """Copies of the subgraph's initializers."""
         copies = []
         for tensor in self._held.initializer:
             copies.append(copy_of(tensor))

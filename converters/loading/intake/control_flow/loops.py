@@ -1,4 +1,4 @@
-"""Write a Loop whose number of rounds is known as that many copies of its body."""
+"""Unrolls a Loop with a known number of iterations into copies of its body."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from converters.onnx_graph.editing import add_constant, int_list, replace
 from converters.onnx_graph.lookup import attribute, constants
 from converters.onnx_graph.nested import all_names
 
-# As many layers as a network for cell images may have; each is calibrated and corrected.
+# More iterations are refused: each copy's layers would be calibrated and corrected.
 _MAX_ROUNDS: Final = 64
 
 
 def unroll(model: onnx.ModelProto, loop: onnx.NodeProto, rounds: int) -> bool:
-    """Replace a loop by its rounds; False where it may end earlier or runs too often."""
+    """Replace a loop by copies of its body; False if it may end earlier or is too long."""
     body: onnx.GraphProto = attribute(loop, "body")
     carried_count = len(loop.input) - 2
     if not 0 < rounds <= _MAX_ROUNDS or not _goes_on(model, body):
@@ -42,7 +42,7 @@ def unroll(model: onnx.ModelProto, loop: onnx.NodeProto, rounds: int) -> bool:
 
 
 def _goes_on(model: onnx.ModelProto, body: onnx.GraphProto) -> bool:
-    """Whether the body leaves its condition as it was, or sets it to a constant True."""
+    """Whether the body passes its condition on unchanged, or sets it to a constant True."""
     wanted, given = body.output[0].name, body.input[1].name
     known = constants(model) | {tensor.name: tensor for tensor in body.initializer}
     computed = {name: node for node in body.node for name in node.output}
@@ -57,7 +57,7 @@ def _goes_on(model: onnx.ModelProto, body: onnx.GraphProto) -> bool:
 def _results(
     model: onnx.ModelProto, loop: onnx.NodeProto, carried: list[str], scanned: list[list[str]]
 ) -> list[onnx.NodeProto]:
-    """What the loop gave: its last values, and stacks of what each round gave."""
+    """Nodes for the loop's outputs: last values of its variables, and stacks of scan outputs."""
     count = len(carried)
     nodes = [
         helper.make_node("Identity", [value], [output])

@@ -1,1 +1,1 @@
-"""One opset, for operators that the converter, ONNX Runtime and TensorRT read alike."""
+"""Converts graphs to one opset, which the converter, ONNX Runtime and TensorRT all read."""

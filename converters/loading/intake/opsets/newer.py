@@ -1,4 +1,4 @@
-"""A newer graph in the opset that is read, or as near as its operators allow."""
+"""Converts a graph with a newer opset to `OPSET`, or to the oldest opset that is possible."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from converters.onnx_graph.editing import copy_of, int_list
 from converters.onnx_graph.lookup import STANDARD_DOMAINS, array, attribute, constants, opset_of
 from converters.onnx_graph.nested import all_nodes
 
-# Pools got them late; ones are what pools without them have.
+# Newer pools have this attribute; ones are the same as no dilation.
 _ONES: Final = "dilations"
 _TOLERANCE: Final = 1e-3
 _NO_FORM: Final = (
@@ -28,10 +28,10 @@ _NO_FORM: Final = (
 
 
 def not_newer(subject: Subject) -> None:
-    """Bring a newer graph to `OPSET`, or as near as its operators have a form that gives the same.
+    """Convert a newer graph to the oldest opset from `OPSET` on in which its outputs are the same.
 
-    ONNX's converter knows no way back for some operators that only learned new types; there the
-    older opset is declared, and the checker and a run have to find that nothing changes.
+    ONNX's converter cannot downgrade some operators that only got new types. For them the older
+    opset is just declared; the checker and a run must then find no difference.
     """
     opset = opset_of(subject.model)
     if opset <= OPSET:
@@ -65,7 +65,7 @@ def _declared(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
 
 
 def _name_axes(model: onnx.ModelProto) -> None:
-    """Axes of reductions as attributes, which they were up to opset 17; of sums up to 12."""
+    """Make axes of reductions attributes, as up to opset 17; not of ReduceSum (up to opset 12)."""
     known = constants(model)
     for node in all_nodes(model.graph.node):
         is_reduction = node.op_type.startswith("Reduce") and node.op_type != "ReduceSum"
@@ -85,7 +85,7 @@ def _gives_the_same(candidate: onnx.ModelProto, subject: Subject) -> bool:
 
 
 def _in_older_terms(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
-    """A copy without operators and attributes that `OPSET` lacks, where older ones say the same."""
+    """A copy in which newer operators and attributes are replaced by older ones, if possible."""
     since: dict[str, int] = {}
     for schema in onnx.defs.get_all_schemas_with_history():
         if schema.domain == "":
@@ -112,7 +112,7 @@ def _in_older_terms(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
 
 
 def _name_types(model: onnx.ModelProto) -> None:
-    """Say the type of every tensor: an operator is written out by the types that it is given."""
+    """Store the type of every tensor, which inlining an operator's function needs."""
     tensors = model.graph.initializer
     held = [helper.make_tensor_value_info(t.name, t.data_type, t.dims) for t in tensors]
     model.graph.value_info.extend(held)
@@ -120,7 +120,7 @@ def _name_types(model: onnx.ModelProto) -> None:
 
 
 def _drop_attributes(node: onnx.NodeProto, opset: int) -> None:
-    """Take off what the older form of an operator lacks and what says nothing here."""
+    """Remove attributes that the older operator lacks and that have no effect here."""
     known = onnx.defs.get_schema(node.op_type, OPSET).attributes
     newer = onnx.defs.get_schema(node.op_type, opset).attributes
     for held in list(node.attribute):
@@ -134,7 +134,7 @@ def _drop_attributes(node: onnx.NodeProto, opset: int) -> None:
 
 
 def _name_sizes(model: onnx.ModelProto, node: onnx.NodeProto, sizes: dict[str, list[int]]) -> None:
-    """Give a Split that names the number of its parts their sizes, which every form knows."""
+    """Replace the number of parts of a Split, which is newer, by the sizes of the parts."""
     count, axis = attribute(node, "num_outputs"), attribute(node, "axis", 0)
     before = sizes.get(node.input[0], [])
     size = before[axis] if -len(before) <= axis < len(before) else 0
@@ -149,7 +149,7 @@ def _name_sizes(model: onnx.ModelProto, node: onnx.NodeProto, sizes: dict[str, l
 
 
 def _sizes(model: onnx.ModelProto) -> dict[str, list[int]]:
-    """The sizes of all tensors, 0 where they are not known."""
+    """The inferred shapes of all tensors; 0 for unknown sizes."""
     graph = onnx.shape_inference.infer_shapes(model).graph
     values = (*graph.value_info, *graph.input, *graph.output)
     return {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}

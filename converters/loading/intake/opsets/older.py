@@ -1,4 +1,4 @@
-"""An older graph in the opset that is read, with the same outputs."""
+"""Converts a graph with an older opset to `OPSET`, and checks that its outputs stay the same."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from edge.errors import ModelError
 _TOLERANCE: Final = 1e-3
 _COLOURS: Final = 3
 _CHANNELS: Final = (1, _COLOURS, 4)
-# Up to opset 10 resizing began at the corner, and the nearest pixel was the one before.
+# The behaviour of Resize up to opset 10.
 _OLD_RESIZING: Final = 10
 _FROM_CORNER: Final = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
 
@@ -29,11 +29,10 @@ Feed = dict[str, NDArray[Any]]
 
 
 def not_older(subject: Subject) -> None:
-    """Bring an older graph to `OPSET`.
+    """Convert an older graph to `OPSET`.
 
     Raises:
-        ModelError: an operator has no newer form, or ONNX's converter gives it one that computes
-            something else.
+        ModelError: an operator cannot be converted, or computes something else afterwards.
     """
     opset = opset_of(subject.model)
     if opset >= OPSET:
@@ -56,7 +55,7 @@ def not_older(subject: Subject) -> None:
 
 
 def _resize_from_corner(model: onnx.ModelProto) -> None:
-    """Let resizing begin at the corner, which ONNX's converter leaves at the newer default."""
+    """Set the old behaviour of Resize; ONNX's converter leaves the newer default."""
     for node in all_nodes(model.graph.node):
         if node.op_type == "Resize":
             named = {held.name for held in node.attribute}
@@ -65,7 +64,7 @@ def _resize_from_corner(model: onnx.ModelProto) -> None:
 
 
 def _computes_the_same(subject: Subject, newer: onnx.ModelProto) -> bool:
-    """Whether both give the same for one input; also where the older one does not run here."""
+    """Whether both give the same outputs for one input; True if the older one does not run here."""
     feed = _feed(subject)
     try:
         expected = _outputs(subject.model, feed)
@@ -84,7 +83,7 @@ def _outputs(model: onnx.ModelProto, feed: Feed) -> list[Any]:
 
 
 def _feed(subject: Subject) -> Feed:
-    """One input of noise, in the sizes that the graph declares or else the card."""
+    """Noise for each input, in the graph's declared size or else the card's."""
     noise = np.random.default_rng(0)
     feed = {}
     for value in graph_inputs(subject.model):

@@ -1,1 +1,1 @@
-"""The graph that is taken in: how it is run, and how it is refused."""
+"""The model that is being canonicalized: its state, how it is run, and refusals."""

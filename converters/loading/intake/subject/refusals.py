@@ -1,4 +1,4 @@
-"""Refusals of whole files whose network is for other images."""
+"""Error messages for networks with other inputs than one batch of colour images."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def does_not_run(
     error: BaseException,
     run: Callable[[int, int], object],
 ) -> ModelError:
-    """The refusal of a network that does not run on the card's images.
+    """The error for a network that does not run on the card's images.
 
     Args:
-        size: height and width that the card says, px.
-        error: what running it gave.
-        run: runs it on an image of another height and width, and raises where it cannot.
+        size: the card's height and width in px.
+        error: the exception that it raised.
+        run: runs it on an image of any height and width, or raises.
     """
     height, width = size
     advice = running_sizes(run, height, width)
@@ -32,7 +32,7 @@ def does_not_run(
 
 
 def has_other_channels(name: str, channels: int, where: str = "") -> ModelError:
-    """The refusal of a network for images that are not in colour; `where` says how that is seen."""
+    """The error for a network without three input channels; `where` says how that was found."""
     return ModelError(
         f"{name} takes images of {counted(channels, 'channel')}{where}, 3 are needed: red, green "
         "and blue. Train or export the network for colour images."
@@ -40,7 +40,7 @@ def has_other_channels(name: str, channels: int, where: str = "") -> ModelError:
 
 
 def has_other_inputs(name: str, inputs: Sequence[str]) -> ModelError:
-    """The refusal of a network that needs more than images, or no images; `inputs` in words."""
+    """The error for a network with other inputs than one image; `inputs` in words."""
     found = ", ".join(inputs) or "none is read"
     return ModelError(
         f"{name} has {len(inputs)} inputs ({found[:300]}); a classifier with one input, the "

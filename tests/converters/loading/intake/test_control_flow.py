@@ -82,5 +82,5 @@ def test_control_flow_that_is_the_same_for_every_image_is_written_out(kind: type
 @pytest.mark.filterwarnings("ignore")
 def test_control_flow_that_depends_on_the_image_is_refused(kind: type[Body]) -> None:
     model = to_onnx(torch.jit.script(kind().eval()), is_dynamic=True)
-    with pytest.raises(ModelError, match=r"m\.onnx holds control flow .* a branch or a number"):
+    with pytest.raises(ModelError, match=r"m\.onnx has control flow .* a branch or a number"):
         take(model)

@@ -44,7 +44,7 @@ def test_head_of_onnx_is_taken_off(head: str, behind: Callable[[Tensor], Any], o
     assert not PROBABLE & set(operators(taken))
     taken.removed_head = None
     np.testing.assert_allclose(outputs_of(taken), given_by(network()), atol=1e-5)
-    assert taken.changes[-1] == f"the {head.replace('_', '-')} at its end was taken off"
+    assert taken.changes[-1] == f"the {head.replace('_', '-')} at its end was removed"
 
 
 @pytest.mark.parametrize("kind", ["module", "traced", "scripted"])

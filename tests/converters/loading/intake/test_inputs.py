@@ -34,14 +34,14 @@ class TakesBytes(nn.Module):
 def test_channels_last_input_is_taken_without_a_transposition_left(*, is_dynamic: bool) -> None:
     taken = take(to_onnx(ChannelsLast(), torch.zeros(1, 32, 32, 3), is_dynamic=is_dynamic))
     assert "Transpose" not in operators(taken)
-    assert taken.changes[0] == "its channels-last input was given a transposition in front"
+    assert taken.changes[0] == "a transposition was added for its channels-last input"
     np.testing.assert_allclose(outputs_of(taken), given_by(network()), atol=1e-5)
 
 
 def test_bytes_that_become_floats_at_once_are_taken_as_floats() -> None:
     taken = take(to_onnx(TakesBytes(), torch.zeros(1, 3, 32, 32, dtype=torch.uint8)))
     assert taken.model.graph.input[0].type.tensor_type.elem_type == TensorProto.FLOAT
-    assert taken.changes[0] == "its input of bytes was made one of floats from 0 to 255"
+    assert taken.changes[0] == "its input of bytes was changed to floats from 0 to 255"
     np.testing.assert_allclose(outputs_of(taken), given_by(network()), atol=1e-5)
 
 
@@ -51,7 +51,7 @@ def test_input_that_nothing_reads_is_left_out() -> None:
     model.graph.input.insert(0, extra)
     taken = take(model)
     assert len(taken.model.graph.input) == 1
-    assert taken.changes == ["its input image_size, which nothing reads, was left out"]
+    assert taken.changes == ["its unused input image_size was removed"]
 
 
 def test_second_input_is_refused_by_name() -> None:

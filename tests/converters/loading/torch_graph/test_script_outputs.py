@@ -78,10 +78,10 @@ CASES: list[tuple[type[nn.Module], list[str]]] = [
     (Nested, ["its input mask was left None", TAKEN.format("1.0")]),
     (
         LastOfPair,
-        ["its channels-last input was given a transposition in front", TAKEN.format("0")],
+        ["a transposition was added for its channels-last input", TAKEN.format("0")],
     ),
     (Maybe, ["of its outputs 0 was taken; left out: 1"]),
-    (Best, ["it gives its decision alone: the scores that it is made of were taken"]),
+    (Best, ["it gives its decision alone: the scores behind it were taken"]),
 ]
 
 

@@ -181,8 +181,8 @@ def test_decision_of_torch_gives_the_scores_that_it_is_made_of(
 ) -> None:
     taken = take_module(Then(lambda x: decide(x.softmax(1))))
     assert taken.changes == [
-        "it gives its decision alone: the scores that it is made of were taken",
-        "the softmax at its end was taken off",
+        "it gives its decision alone: the scores behind it were taken",
+        "the softmax at its end was removed",
     ]
     taken.removed_head = None
     np.testing.assert_allclose(outputs_of(taken), given_by(network()), atol=1e-5)

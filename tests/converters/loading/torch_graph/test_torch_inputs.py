@@ -25,8 +25,8 @@ from tests.support.networks.onnx_lab import (
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 IMAGES = torch.zeros(2, 3, 32, 32)
-LAST = "its channels-last input was given a transposition in front"
-BYTES = "its input of bytes was made one of floats from 0 to 255"
+LAST = "a transposition was added for its channels-last input"
+BYTES = "its input of bytes was changed to floats from 0 to 255"
 
 
 class Last(nn.Module):

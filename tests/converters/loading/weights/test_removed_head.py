@@ -53,7 +53,7 @@ def test_source_that_gives_probabilities_is_compared_as_such(
     (tmp_path / "m.onnx").write_bytes(ending_in(exported_onnx, operator))
     source = open_model(tmp_path / "m.onnx", card, images)
     assert source.facts["removed_head"] == head
-    assert source.facts["changes"] == [f"the {head.replace('_', '-')} at its end was taken off"]
+    assert source.facts["changes"] == [f"the {head.replace('_', '-')} at its end was removed"]
     fp32 = source_to_onnx(source, card.input)
     check_export(source, fp32, card, images)
     shifted = dataclasses.replace(source, sample_logits=source.sample_logits[::-1])
@@ -87,7 +87,7 @@ def test_convert_of_a_sigmoid_says_that_confidences_are_others(
     target = model_folder / "tiny.edge"
     assert main([str(model_folder / "tiny.pt"), "--out", str(target)]) == 0
     said = capsys.readouterr().out
-    assert "note: the sigmoid at its end was taken off" in said
+    assert "note: the sigmoid at its end was removed" in said
     assert "warning: the model ended in a sigmoid" in said
     manifest = json.loads((target / "manifest.json").read_text())
     assert manifest["source"]["removed_head"] == "sigmoid"
