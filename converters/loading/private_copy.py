@@ -1,4 +1,4 @@
-"""A private copy of the model file: what is hashed is what the child opens."""
+"""Makes a private copy of the model file, so that the child opens exactly the hashed bytes."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import BinaryIO, Final
 from edge.errors import ModelError, StorageError
 from edge.files.safe_open import NotRegularError, open_regular
 
-# ONNX in one file ends here, and no network for cell images comes near it.
+# The limit of ONNX in one file (protobuf); networks for cell images are far smaller.
 MAX_SOURCE_BYTES: Final = 2 * 1024**3
 _CHUNK_BYTES: Final = 1024**2
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """What was copied.
+    """The hashes of the copied files.
 
-    `sha256` is that of the file. Of several it is the one of the lines that `sha256sum` prints for
-    them, and `parts` has each file's name and its own.
+    `sha256` is the file's hash. For several files it is the hash of the lines that `sha256sum`
+    prints for them, and `parts` has the name and hash of each.
     """
 
     sha256: str
@@ -30,7 +30,7 @@ class Staged:
 
 
 def stage_all(paths: Sequence[Path], copies: Sequence[Path]) -> Staged:
-    """Copy the files that a model lies in, as `stage`; together they are at most as large as one.
+    """Copy all files of a model, as `stage`; the size limit is for all of them together.
 
     Raises:
         ModelError, StorageError: as `stage`.
@@ -48,9 +48,9 @@ def stage_all(paths: Sequence[Path], copies: Sequence[Path]) -> Staged:
 
 
 def stage(path: Path, copy: Path, limit_bytes: int = MAX_SOURCE_BYTES) -> str:
-    """Copy a model file and give the SHA-256 of the copy.
+    """Copy a model file; returns the SHA-256 of the copy.
 
-    Links are followed; what they end at must be a regular file.
+    Links are followed, but must lead to a regular file.
 
     Raises:
         ModelError: a folder, pipe or device, unreadable, empty or too large.

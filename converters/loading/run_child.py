@@ -1,4 +1,4 @@
-"""Open a model file in a fresh process, so that a crash or an endless loop is one line here."""
+"""Starts the child process that opens a model file; a crash or hang becomes an error message."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from edge.system.children import with_this_parent
 from edge.text.printable import printable
 
 LIMITS: Final = Limits()
-# One message; what a stranger's file contributes to it must not fill the screen.
+# Limits text from an untrusted file in a message.
 _MAX_MESSAGE_CHARACTERS: Final = 900
-# Settings of Python, given anew below, and the keys of other services.
+# Python's settings, which are set below, and secrets.
 _NOT_INHERITED: Final = re.compile(r"^PYTHON|KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 _MAX_GUARDS_BYTES: Final = 300
 
 
 def run_child(folder: Path, request: ChildRequest) -> Answer:
-    """Start the child on `folder`, wait for its end, and give its answer.
+    """Start the child on `folder`, wait until it ends, and return its answer.
 
-    The answer's sandbox is what the child said before it opened the file.
+    The answer's `sandbox` is what the child reported before it opened the file.
 
     Raises:
         ModelError: the file is refused, or the child crashed or ran too long.
         ConfigError: the card does not fit the file.
     """
-    # Without -P, a file `torch.py` in the current folder would run in place of torch.
+    # Without -P, a file `torch.py` in the current folder would be imported instead of torch.
     command = [sys.executable, "-P", "-m", "converters.loading.child", str(folder)]
     with subprocess.Popen(
         command,
@@ -52,7 +52,7 @@ def run_child(folder: Path, request: ChildRequest) -> Answer:
             raise _too_long(request) from error
         finally:
             _end(child)
-        guards = _said_first(child)
+        guards = _reported_guards(child)
     answer = read_answer(folder)
     if exit_code != 0 or answer is None:
         raise _crashed(request, exit_code)
@@ -61,28 +61,28 @@ def run_child(folder: Path, request: ChildRequest) -> Answer:
     return replace(answer, sandbox=guards)
 
 
-def _said_first(child: subprocess.Popen[bytes]) -> str:
-    said = child.stdout.read(_MAX_GUARDS_BYTES) if child.stdout else b""
-    return printable(said.decode("ascii", "replace"))
+def _reported_guards(child: subprocess.Popen[bytes]) -> str:
+    output = child.stdout.read(_MAX_GUARDS_BYTES) if child.stdout else b""
+    return printable(output.decode("ascii", "replace"))
 
 
 def _environment(folder: Path, request: ChildRequest) -> dict[str, str]:
     inherited = {k: v for k, v in os.environ.items() if not _NOT_INHERITED.search(k)}
     search_path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
     own = {
-        # A network is built from its name, and its weights come from the file.
+        # Weights must come from the file, not from a download.
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "PYTHONPATH": search_path,
         "PYTHONUSERBASE": site.getuserbase(),
         "TMPDIR": str(folder),
-        # Each thread maps memory of its own; with many cores that alone meets the limit.
+        # Each thread maps its own memory; with many cores that alone would exceed the limit.
         "OMP_NUM_THREADS": "2",
     }
     inherited.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
     if not request.trusted:
-        # torch.export.load asks for the unsafe unpickler itself when the safe one fails.
+        # Otherwise torch.export.load uses the unsafe unpickler if the safe one fails.
         own["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
     return with_this_parent(inherited | own)
 
@@ -96,7 +96,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 def _too_long(request: ChildRequest) -> ModelError:
     return ModelError(
         f"{request.name} took longer than {request.limits.timeout_s:.0f} s to open and to run on "
-        "a few images, and was stopped. A model that ends is needed; check where the file is from."
+        "a few images, and was stopped. Give a model that finishes; check where the file is from."
     )
 
 
@@ -104,7 +104,7 @@ def _crashed(request: ChildRequest, exit_code: int) -> ModelError:
     if exit_code == -signal.SIGXCPU:
         return _too_long(request)
     if exit_code == -signal.SIGKILL:
-        how = "was killed, most often because the memory ran out"
+        how = "was killed, probably because memory ran out"
     elif exit_code < 0:
         how = f"crashed ({signal.Signals(-exit_code).name})"
     else:
@@ -116,7 +116,7 @@ def _crashed(request: ChildRequest, exit_code: int) -> ModelError:
 
 
 def _refused(refusal: Refusal) -> EdgeError:
-    # A name in a stranger's pickle may hold line breaks and terminal control sequences.
+    # Names in an untrusted pickle may contain line breaks and terminal control sequences.
     line = printable(" ".join(refusal.message.split()))
     kind = ConfigError if refusal.is_config else ModelError
     error = kind(line[:_MAX_MESSAGE_CHARACTERS])

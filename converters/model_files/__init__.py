@@ -1,1 +1,1 @@
-"""Models that lie in several files, folders of files, and files that hold no model."""
+"""Finds the files of a model: in a folder, split into parts, or not a model at all."""

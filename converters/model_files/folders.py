@@ -1,4 +1,4 @@
-"""The model in a folder, as transformers and timm save it."""
+"""Finds the model file in a folder that transformers or timm has saved."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WEIGHTS: Final = (
 )
 _MOST_ENTRIES: Final = 10_000
 _SHOWN: Final = 4
-# An entry of a folder, and what the folder is.
+# By an entry's name, what the folder is, and advice.
 _OTHERS: Final[dict[str, str]] = {
     "saved_model.pb": "a SavedModel of TensorFlow. Export it to ONNX with tf2onnx.",
     "data.pkl": "an unpacked torch file. Give the file itself.",
@@ -28,13 +28,12 @@ _OTHERS: Final[dict[str, str]] = {
 
 
 def model_in(path: Path) -> Path:
-    """The file of the weights where `path` is a folder that holds one; otherwise `path` itself.
+    """The file with the weights, if `path` is a folder; otherwise `path` itself.
 
-    Where the weights lie in several files, it is their index, or one of them where there is none.
+    For weights in several files it is their index, or one of the parts if there is no index.
 
     Raises:
-        ModelError: it is a folder of another kind, or no file in it has a name that tells it to be
-            the model.
+        ModelError: the folder is of another kind, or has no file with a known name.
     """
     if not path.is_dir():
         return index_of(path)

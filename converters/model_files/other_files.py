@@ -1,10 +1,10 @@
-"""Files of other kinds, told by their first bytes, and what to do with each."""
+"""Recognises files that are not models by their first bytes, with advice for each."""
 
 from __future__ import annotations
 
 from typing import Final
 
-# As far as the sign of a tar archive.
+# Includes the signature of a tar archive.
 START_BYTES: Final = 512
 MODEL_SUFFIXES: Final = (
     *(".pt", ".pth", ".pt2", ".ckpt", ".onnx", ".safetensors", ".bin", ".pkl", ".pth.tar"),
@@ -13,7 +13,7 @@ MODEL_SUFFIXES: Final = (
 _UNPACK: Final = "Unpack it and give the model in it"
 _DOWNLOAD: Final = "Download the file itself"
 _AS_ONNX: Final = "Export the network to ONNX"
-# How a file starts, what it is, and what to do.
+# First bytes, what the file is, and advice.
 _STARTS: Final[tuple[tuple[bytes, str, str], ...]] = (
     (b"version https://git-lfs", "a pointer of Git LFS, not the file itself", "Run git lfs pull"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes it", f"{_AS_ONNX} with tf2onnx"),
@@ -32,12 +32,12 @@ _STARTS: Final[tuple[tuple[bytes, str, str], ...]] = (
     (b"ptrt", "a TensorRT engine", "Give the model that it was built from"),
     (b"ftrt", "a TensorRT engine", "Give the model that it was built from"),
 )
-# Some formats have their name behind the offset of their first table.
+# Formats with their name after a 4-byte offset.
 _NAMED_AT_4: Final = {
     b"TFL3": f"a TensorFlow Lite model. {_AS_ONNX} with tf2onnx",
     b"ORTM": "a model in ONNX Runtime's own format. Give the ONNX file that it was made of",
 }
-# How a text starts, in small letters, behind spaces and the mark that some editors put first.
+# The start of a text, in lower case, after blanks and a byte order mark.
 _TEXTS: Final[tuple[tuple[bytes, str, str], ...]] = (
     (b"<?xml", "an XML file, such as of OpenVINO", "Give the ONNX or torch file it was made of"),
     (b"<!", "a web page, saved in place of the file", _DOWNLOAD),
@@ -48,7 +48,7 @@ _SHOWN_TEXT: Final = 40
 
 
 def known_start(start: bytes) -> str | None:
-    """What a file that starts with these bytes is and what to do; None where it is not known.
+    """What a file with this start is, and advice; None if not known.
 
     Args:
         start: the first `START_BYTES`, or all of a smaller file.
@@ -61,7 +61,7 @@ def known_start(start: bytes) -> str | None:
     if start[257:262] == b"ustar":
         return f"is a tar archive. {_UNPACK}."
     if len(start) == START_BYTES and not any(start):
-        return "begins with zeros alone, as a copy that was interrupted leaves it. Copy it again."
+        return "begins only with zeros, as after an interrupted copy. Copy it again."
     return _known_text(start)
 
 
@@ -70,7 +70,7 @@ def _known_text(start: bytes) -> str | None:
     for sign, what, advice in _TEXTS:
         if begin.lower().startswith(sign):
             return f"is {what}. {advice}."
-    # A letter of several bytes may be cut at the end.
+    # A character of several bytes may be cut at the end.
     text = begin.decode("utf-8", "replace").rstrip("\ufffd")
     if not text or not all(c.isprintable() or c.isspace() for c in text) or "\ufffd" in text:
         return None
@@ -79,7 +79,7 @@ def _known_text(start: bytes) -> str | None:
 
 
 def known_archive(entries: set[str]) -> str | None:
-    """The same for a ZIP file without torch's entries, by the names in it."""
+    """The same for a ZIP file without torch's entries, by the names of its entries."""
     names = {entry.rpartition("/")[2] for entry in entries}
     if "model.weights.h5" in names:
         return f"is a Keras model. {_AS_ONNX} with tf2onnx."

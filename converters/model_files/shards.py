@@ -1,4 +1,4 @@
-"""Weights that a library saved in several files: which of them belong together."""
+"""Finds the parts of weights that a library saved in several files."""
 
 from __future__ import annotations
 
@@ -13,41 +13,39 @@ from edge.files.strict_json import parse_json
 
 _PART: Final = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.(safetensors|bin)")
 _INDEX: Final = re.compile(r"(.+)\.(?:safetensors|bin)\.index(?:\.\w+)?\.json")
-# Those of the largest language models stay below both.
+# Even the largest language models stay below these limits.
 _MOST_PARTS: Final = 1000
 _MOST_INDEX_BYTES: Final = 16 * 1024**2
 
 
 def is_index(name: str) -> bool:
-    """Whether a file of this name says which part holds which tensor."""
+    """Whether this is the name of an index, which lists the part of each tensor."""
     return _INDEX.fullmatch(name) is not None
 
 
 def is_part(name: str) -> bool:
-    """Whether a file of this name holds one part of the weights."""
+    """Whether this is the name of one part of the weights."""
     return _PART.fullmatch(name) is not None
 
 
 def index_of(path: Path) -> Path:
-    """The index beside a part, where there is one; otherwise `path` itself."""
+    """The index beside a part, if there is one; otherwise `path` itself."""
     found = _PART.fullmatch(path.name)
     index = path.with_name(f"{found[1]}.{found[4]}.index.json") if found else path
     return index if index.is_file() else path
 
 
 def card_of(model: Path) -> Path:
-    """Where a model's card lies: `model.yaml` for `model.pt` and for all parts of `model`."""
+    """The path of a model's card: `model.yaml` for `model.pt` and for all parts of `model`."""
     found = _INDEX.fullmatch(model.name) or _PART.fullmatch(model.name)
     return model.with_name(f"{found[1]}.yaml") if found else model.with_suffix(".yaml")
 
 
 def parts_of(path: Path) -> tuple[Path, ...]:
-    """The files that hold a model's weights, in order: all parts for a part or an index of them.
-
-    Any other file is the only one.
+    """The files of a model's weights, in order; for a part or an index these are all parts.
 
     Raises:
-        ModelError: a part is missing, lies in another folder, or the index is none.
+        ModelError: a part is missing or in another folder, or the index is damaged.
     """
     if is_index(path.name):
         names = _listed(path)
@@ -79,8 +77,8 @@ def _listed(path: Path) -> list[str]:
     for name in names:
         if name != Path(name).name or name in ("", ".", "..") or "\\" in name or "\0" in name:
             raise ModelError(
-                f"{path.name} names {name[:100]!r}, which is no file beside it, as every part must "
-                "be. Check where it is from."
+                f"{path.name} names {name[:100]!r}, but every part must be a file beside it. Check "
+                "where it is from."
             )
     _count(path, len(names))
     return names
@@ -96,7 +94,8 @@ def _read(path: Path) -> Any:
     except ValueError as error:
         is_json = content.lstrip().startswith(b"{")
         known = None if is_json else known_start(content[:START_BYTES])
-        advice = known or f"is no whole JSON ({' '.join(str(error).split())[:100]}). Copy it again."
+        reason = " ".join(str(error).split())[:100]
+        advice = known or f"is not complete JSON ({reason}). Copy it again."
         raise ModelError(f"{path.name} {advice}") from error
 
 

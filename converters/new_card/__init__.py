@@ -1,1 +1,1 @@
-"""`edge-convert --new-card`: a card to fill in, with what the model's file tells."""
+"""`edge-convert --new-card`: writes a card to fill in, with values found in the model's files."""

@@ -1,4 +1,4 @@
-"""The config.json that timm and transformers save beside the weights."""
+"""Reads the config.json that timm and transformers save beside the weights."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from edge.files.strict_json import parse_json
 CONFIG: Final = "config.json"
 _PREPROCESSOR: Final = "preprocessor_config.json"
 _MOST_BYTES: Final = 4 * 1024**2
-# Of transformers' config.json, what describes the file and not the network.
+# Keys of transformers' config.json that describe the file, not the network.
 _ABOUT_THE_FILE: Final = frozenset(
     {"architectures", "model_type", "transformers_version", "torch_dtype", "dtype", "id2label"}
     | {"label2id", "_name_or_path", "problem_type", "num_labels", "auto_map", "finetuning_task"}
 )
-# PIL's numbers for what transformers calls `resample`.
+# PIL's numbers for transformers' key `resample`.
 _RESAMPLE: Final = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box"}
 
 
 def read_configs(model: Path) -> Findings:
-    """What the configurations beside a model's file say of it; nothing where there are none."""
+    """Findings in the configurations beside a model's file; empty if there are none."""
     config = _read(model.parent / CONFIG)
     if isinstance(config.get("architecture"), str):
         return _of_timm(config)
@@ -60,7 +60,7 @@ def _of_timm(config: dict[str, Any]) -> Findings:
 
 
 def _options(arguments: Any) -> dict[str, Any]:
-    """Arguments of the training, without the number of classes, which the card has."""
+    """Arguments of the network, without those that the card has elsewhere."""
     given = arguments if isinstance(arguments, dict) else {}
     return {key: value for key, value in given.items() if key not in ("num_classes", "in_chans")}
 

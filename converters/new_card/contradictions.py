@@ -1,4 +1,4 @@
-"""Where a card says other than the configuration beside the model's file."""
+"""Compares a card with the config.json beside the model's file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from converters.inputs.card import ModelCard
 from converters.new_card.configs import CONFIG, read_configs
 
 _DIFFERENT: Final = 0.005
-# The card's ways to resize that come near to those of Pillow, which smooth when they shrink.
+# By method of Pillow, which smooths when it shrinks: the similar methods of the card.
 _NEAR: Final = {
     "nearest": ("nearest",),
     "bilinear": ("linear", "area"),
@@ -57,5 +57,5 @@ def _agree(found: Any, own: Any) -> bool:
 
 
 def _is_same(first: str, second: str) -> bool:
-    """Names of timm may carry the tag of their first weights behind a point."""
+    """Whether two names are the same architecture; timm's may end in `.` and a weights' tag."""
     return first.partition(".")[0] == second.partition(".")[0]

@@ -1,4 +1,4 @@
-"""The text of a new card: what was found with its origin, and marks for what a person must say."""
+"""Writes the text of a new card: found values with their origin, and FILL IN for the others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TAIL: Final = """\
 # calibration: images/calibration   # some hundred exported images, no labels needed
 # validation: images/validation     # one folder of images per class, named as above
 """
-# The card's way to resize that comes nearest to what a training library calls by this name.
+# The card's resize method that is closest to the training library's.
 _RESIZE: Final = {"nearest": "nearest", "bilinear": "area", "bicubic": "area", "lanczos": "area"}
 _NEEDS_ARCHITECTURE: Final = (
     SourceKind.STATE_DICT,
@@ -30,7 +30,7 @@ _NEEDS_ARCHITECTURE: Final = (
 
 
 def card_text(file: str, name: str, kind: SourceKind, found: Findings) -> str:
-    """A card in YAML for the file of this name; it cannot be read before its marks are replaced."""
+    """A card in YAML for a file; `read_card` refuses it until every FILL IN is replaced."""
     lines = [
         _HEAD.format(file=printable(file)).rstrip("\n"),
         _line("name", Finding(name, "the file's name", is_guess=True)),
@@ -105,7 +105,7 @@ def _said(finding: Finding) -> str:
 
 
 def _yaml(value: Any) -> str:
-    """A value on one line; texts in quotes, as a class may be called `no` or `007`."""
+    """A value on one line; texts are quoted, since a class may be called `no` or `007`."""
     style = '"' if isinstance(value, str) else None
     text: str = yaml.safe_dump(
         value,

@@ -1,4 +1,4 @@
-"""Write a new card beside a model's file."""
+"""Writes a new card beside a model's file."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from edge.files import atomic
 
 @dataclass(frozen=True, slots=True)
 class NewCard:
-    """A card that was written, and how many marks a person has to replace in it.
+    """A written card, and its number of FILL IN marks.
 
-    `trust`: the hash that a conversion needs in `--trust-pickle`, where the file is code.
+    `trust`: the hash that a conversion needs in `--trust-pickle`; None if it needs none.
     """
 
     path: Path
@@ -29,19 +29,19 @@ class NewCard:
 
 
 def write_new_card(model: Path, card: Path) -> NewCard:
-    """Write what the model's file and the configuration beside it tell.
+    """Write a card with the values found in the model's file and the configuration beside it.
 
-    The file is opened in a child process, as for a conversion; nothing of it is run.
+    A child process reads the file, without running its code.
 
     Raises:
-        ConfigError: the card is there already.
+        ConfigError: the card exists already.
         ModelError: the file cannot be read.
         StorageError: the card cannot be written.
     """
     if card.exists() or card.is_symlink():
         raise ConfigError(f"{card} exists; --new-card replaces none. Give --card another name.")
     described = describe_model(model)
-    # Of the files in the folder that transformers or timm saved, the folder has the name.
+    # In a folder that transformers or timm saved, the folder has the model's name.
     named = model.parent.resolve().name if model.name in WEIGHTS else card_of(model).stem
     name = re.sub(r"[^\w.-]+", "-", named).strip("-.") or "model"
     found = read_configs(model).or_else(described.findings)

@@ -1,1 +1,1 @@
-"""ONNX graphs: looked up, changed and opened in ONNX Runtime, one way for every step."""
+"""Shared functions to search, change and open ONNX graphs."""

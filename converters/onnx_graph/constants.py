@@ -1,4 +1,4 @@
-"""Constants in one form, whatever way a graph holds them."""
+"""Turns all forms of constants in a graph into dense initializers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def dense(sparse: onnx.SparseTensorProto) -> NDArray[Any]:
 
 
 def constant_nodes_to_initializers(model: onnx.ModelProto) -> None:
-    """Replace the Constant nodes of a graph, in place."""
+    """Replace the Constant nodes of a graph by initializers, in place."""
     kept = []
     for node in model.graph.node:
         value = _constant(node) if node.op_type == "Constant" else None

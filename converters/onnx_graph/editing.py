@@ -1,4 +1,4 @@
-"""Changing an ONNX graph, in place."""
+"""Changes an ONNX graph in place."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def copy_of(message: Message) -> Message:
 
 
 def free_name(hint: str, taken: set[str]) -> str:
-    """A name that is not among the taken ones, and is from here on."""
+    """A name that is not in `taken`; it is added."""
     name, number = hint, 1
     while name in taken:
         name, number = f"{hint}_{number}", number + 1
@@ -37,14 +37,14 @@ def fresh_name(model: onnx.ModelProto, hint: str) -> str:
 
 
 def add_constant(model: onnx.ModelProto, hint: str, value: NDArray[Any]) -> str:
-    """Add an initializer and give its name."""
+    """Add an initializer; returns its name."""
     name = fresh_name(model, hint)
     model.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
     return name
 
 
 def int_list(model: onnx.ModelProto, hint: str, values: Iterable[int]) -> str:
-    """Add a list of whole numbers as an initializer and give its name."""
+    """Add a list of integers as an initializer; returns its name."""
     return add_constant(model, hint, np.array(list(values), np.int64))
 
 
@@ -56,25 +56,25 @@ def set_nodes(model: onnx.ModelProto, nodes: Iterable[NodeProto]) -> None:
 
 
 def insert_before(model: onnx.ModelProto, reader: NodeProto, added: Iterable[NodeProto]) -> None:
-    """Put nodes in front of another one."""
+    """Insert nodes before another one."""
     place = _place(model, reader)
     for offset, node in enumerate(added):
         model.graph.node.insert(place + offset, node)
 
 
 def replace(model: onnx.ModelProto, old: NodeProto, new: Iterable[NodeProto]) -> None:
-    """Put nodes in the place of one."""
+    """Replace a node by others."""
     place, nodes = _place(model, old), list(model.graph.node)
     set_nodes(model, [*nodes[:place], *new, *nodes[place + 1 :]])
 
 
 def _place(model: onnx.ModelProto, node: NodeProto) -> int:
-    # Tensors are computed once, so that its outputs tell a node.
+    # Each tensor is computed by one node, so its outputs identify a node.
     return next(i for i, other in enumerate(model.graph.node) if other.output == node.output)
 
 
 def bypass(model: onnx.ModelProto, old: str, new: str) -> None:
-    """Let everything that reads one tensor, and the graph's outputs, read another one."""
+    """Make all readers of one tensor, and the graph's outputs, use another one."""
     for node in model.graph.node:
         for position, name in enumerate(node.input):
             if name == old:
@@ -85,7 +85,7 @@ def bypass(model: onnx.ModelProto, old: str, new: str) -> None:
 
 
 def prune(model: onnx.ModelProto) -> None:
-    """Drop nodes and initializers that no output needs, and what was inferred of them."""
+    """Remove nodes and initializers that no output needs, and all inferred shapes."""
     needed = {value.name for value in model.graph.output}
     live: list[NodeProto] = []
     for node in reversed(list(model.graph.node)):

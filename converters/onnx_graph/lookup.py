@@ -1,4 +1,4 @@
-"""Looking things up in an ONNX graph."""
+"""Searches an ONNX graph."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def attribute(node: NodeProto, name: str, default: Any = None) -> Any:
 
 
 def constants(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
-    """The initializers by name, not yet as arrays: they can be large."""
+    """The initializers by name; as tensors, since arrays can be large."""
     return {tensor.name: tensor for tensor in model.graph.initializer}
 
 
 def array(known: Constants, name: str) -> NDArray[Any] | None:
-    """The value of a constant, None where the tensor is computed or left out."""
+    """The value of a constant; None if the tensor is not a constant."""
     tensor = known.get(name)
     return None if tensor is None else numpy_helper.to_array(tensor)
 
@@ -36,13 +36,13 @@ def constant_arrays(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
 
 
 def graph_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
-    """The inputs that are no weights; older graphs list these too."""
+    """The inputs without weights, which older graphs list as inputs too."""
     weights = {tensor.name for tensor in model.graph.initializer}
     return [value for value in model.graph.input if value.name not in weights]
 
 
 def producers(model: onnx.ModelProto) -> dict[str, NodeProto]:
-    """By tensor the node that computes it."""
+    """The node that computes each tensor, by tensor."""
     return {name: node for node in model.graph.node for name in node.output if name}
 
 
@@ -52,7 +52,7 @@ def readers(model: onnx.ModelProto, name: str) -> list[NodeProto]:
 
 
 def readers_by_tensor(nodes: Iterable[NodeProto]) -> dict[str, list[NodeProto]]:
-    """By tensor the nodes that read it, each once, in the order of the graph."""
+    """The nodes that read each tensor, by tensor, in the order of the graph."""
     found: dict[str, list[NodeProto]] = {}
     for node in nodes:
         for name in dict.fromkeys(node.input):
@@ -61,12 +61,12 @@ def readers_by_tensor(nodes: Iterable[NodeProto]) -> dict[str, list[NodeProto]]:
 
 
 def opset_of(model: onnx.ModelProto) -> int:
-    """The version of the standard operators that a graph uses, 0 where it names none."""
+    """The version of the standard operators that a graph declares; 0 if none."""
     return max((o.version for o in model.opset_import if o.domain in STANDARD_DOMAINS), default=0)
 
 
 def tensor_types(model: onnx.ModelProto) -> dict[str, int]:
-    """Element type of every tensor that a graph reads, makes or holds, by name."""
+    """The element type of every tensor in a graph, by name."""
     inferred = onnx.shape_inference.infer_shapes(model).graph
     values = (*inferred.input, *inferred.value_info, *inferred.output)
     types = {value.name: value.type.tensor_type.elem_type for value in values}

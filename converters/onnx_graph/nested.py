@@ -1,4 +1,4 @@
-"""Graphs within nodes: the bodies of If, Loop and Scan."""
+"""Handles subgraphs: the bodies of If, Loop and Scan."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import onnx
 
 
 def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """The graphs that a node holds as attributes."""
+    """The subgraphs of a node."""
     for attribute in node.attribute:
         if attribute.HasField("g"):
             yield attribute.g
@@ -16,7 +16,7 @@ def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 
 
 def all_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    """The nodes of a graph and of the graphs within it."""
+    """The nodes of a graph and of all its subgraphs."""
     for node in nodes:
         yield node
         for body in bodies(node):
@@ -24,7 +24,7 @@ def all_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
 
 
 def all_names(graph: onnx.GraphProto) -> set[str]:
-    """The names of all tensors of a graph and of the graphs in it."""
+    """The names of all tensors in a graph and its subgraphs."""
     names = {value.name for value in (*graph.input, *graph.output)}
     names |= {tensor.name for tensor in graph.initializer}
     for node in graph.node:
@@ -36,7 +36,7 @@ def all_names(graph: onnx.GraphProto) -> set[str]:
 
 
 def names_read(graph: onnx.GraphProto) -> set[str]:
-    """The tensors of a graph that its nodes, the graphs in these or its outputs read."""
+    """The tensors that a graph's nodes, their subgraphs or its outputs read."""
     found = {value.name for value in graph.output}
     for node in graph.node:
         found.update(node.input)
@@ -45,12 +45,12 @@ def names_read(graph: onnx.GraphProto) -> set[str]:
 
 
 def captured(node: onnx.NodeProto) -> list[str]:
-    """Tensors of the graph around it that the bodies of a node read, in order, each once."""
+    """The outer tensors that a node's subgraphs read, in order, each once."""
     return list(dict.fromkeys(name for body in bodies(node) for name in _reads_from_outside(body)))
 
 
 def rename_captured(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
-    """Let the bodies of a node read other tensors of the graph around it, in place."""
+    """Rename the outer tensors that a node's subgraphs read, in place."""
     for body in bodies(node):
         outer = {old: new for old, new in names.items() if old not in _own_names(body)}
         for inner in body.node:

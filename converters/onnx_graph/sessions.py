@@ -1,6 +1,6 @@
-"""Sessions of ONNX Runtime on the CPU, for graphs that the converter looks into.
+"""Opens ONNX Runtime sessions on the CPU for the converter's own measurements.
 
-What a workstation runs is opened by `edge.backends.onnx`.
+The sessions that a workstation runs are opened by `edge.backends.onnx`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ def session_options(
     """Options for `open_session`, without ONNX Runtime's warnings.
 
     Args:
-        threads: within one operator; 0 leaves their number to ONNX Runtime. One thread sums in one
-            order, whatever the machine.
-        is_optimised: off, the graph is computed node by node, as it is written.
-        is_silent: nothing is printed of errors either, where the caller expects some.
+        threads: threads within one operator; 0 for ONNX Runtime's default. With one thread, sums
+            have the same order on every machine.
+        is_optimised: if False, every node runs as it is in the graph, without fusions.
+        is_silent: do not log errors either; for callers that expect some.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads

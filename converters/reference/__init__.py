@@ -1,1 +1,1 @@
-"""The reference model: network, weights, card, training and the data sets it is trained on."""
+"""The reference model cells8: weights, card, training, data sets and evaluation."""

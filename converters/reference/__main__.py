@@ -1,4 +1,4 @@
-"""Run the command of `converters.reference.cli`."""
+"""Runs the command of `converters.reference.cli`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`python -m converters.reference`: train the reference model, and say how good it is."""
+"""`python -m converters.reference`: trains the reference model, and evaluates bundles."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run_evaluation(arguments: argparse.Namespace) -> None:
-    """Print how right each graph of a bundle is, and write what was asked for."""
+    """Print the accuracy of each graph of a bundle, and write the files that were asked for."""
     _check_outputs(arguments)
     bundle = load_bundle(arguments.bundle)
     graphs = choose_graphs(bundle, arguments.graphs)
@@ -78,12 +78,12 @@ def _evaluation_images(arguments: argparse.Namespace, classes: tuple[str, ...]) 
 
 
 def _check_outputs(arguments: argparse.Namespace) -> None:
-    """Refuse before the work what could not be written after it, or would spoil what is read."""
+    """Check the output paths before the work: they must be writable, and not among the inputs."""
     if not 1 <= arguments.threads <= _MOST_THREADS:
         raise ConfigError(f"--threads is {arguments.threads}; give 1 to {_MOST_THREADS}.")
     folder = arguments.wrong
     if folder and folder.exists() and not _is_empty_folder(folder):
-        raise ConfigError(f"--wrong: {folder} is there and not an empty folder; name another one.")
+        raise ConfigError(f"--wrong: {folder} exists and is not an empty folder; give another one.")
     read = [arguments.bundle, arguments.data or arguments.folder]
     for name, path in (("json", arguments.json), ("wrong", arguments.wrong)):
         if path is None:
@@ -93,7 +93,7 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
         if not os.access(path.parent, os.W_OK):
             raise ConfigError(f"--{name}: {path.parent} cannot be written; name another folder.")
         if any(path.resolve().is_relative_to(place.resolve()) for place in read):
-            raise ConfigError(f"--{name}: {path} lies in what is judged; name another place.")
+            raise ConfigError(f"--{name}: {path} is inside what is evaluated; give another path.")
     json_file = arguments.json and arguments.json.resolve()
     if json_file and (json_file.is_dir() or (folder and json_file == folder.resolve())):
         raise ConfigError(f"--json: {arguments.json} is a folder; name a file.")
@@ -105,12 +105,12 @@ def _is_empty_folder(path: Path) -> bool:
 
 
 def _require_some_read(found: Judgement) -> None:
-    """Figures of images none of which could be read say nothing of the bundle."""
+    """Refuse a result in which no image could be read."""
     if len(found.rejected) == len(found.files):
         raise ConfigError(
             f"of {counted(len(found.files), 'image')} none could be labelled (the first, "
             f"{found.files[0].path}: {found.rejected[0]}). Nothing was written. Check that the "
-            "images are whole."
+            "images are complete."
         )
 
 

@@ -1,1 +1,1 @@
-"""The search for an INT8 graph that passes the gate: which layers, which ranges."""
+"""Searches for ranges and float layers with which an INT8 graph passes the accuracy gate."""

@@ -1,4 +1,4 @@
-"""Judge a quantized graph: label the validation images as the daemon would, apply the gate."""
+"""Labels the validation images with a graph, as the daemon would, and applies the gate."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from edge.postprocess import softmax
 from edge.session import InferenceSession
 from edge.text.progress import OnProgress
 
-# A sound model leaves a few percent to a person; DM96 itself leaves 2.6 %.
+# A good model leaves only a few percent unidentified; the DM96 analyzer leaves 2.6 %.
 MANY_UNIDENTIFIED: Final = 0.2
 
 
 class Judging:
-    """Compares quantized graphs with the FP32 one, whose logits are computed once."""
+    """Compares graphs with the FP32 one, whose logits are computed once."""
 
     def __init__(
         self,
@@ -45,22 +45,22 @@ class Judging:
         self.fp32 = self._label(open_onnx(fp32.SerializeToString(), "fp32"), "fp32")
 
     def __call__(self, int8: Int8Model, placement: Placement) -> tuple[Evidence, list[Check]]:
-        """The evidence for a quantized graph and what the gate says of it."""
+        """The evidence for a quantized graph, and the gate's checks."""
         return self.judge(open_as_target(int8.model, placement), placement.name)
 
     def judge(self, session: InferenceSession, name: str) -> tuple[Evidence, list[Check]]:
-        """The evidence for any graph and what the gate says of it."""
+        """The evidence for any graph, and the gate's checks."""
         counting = _NumbersOnly(session)
         logits = self._label(counting, name)
         evidence = Evidence(self.validation, self.fp32, logits, session.precision)
         return evidence, [*counting.checks(len(logits)), *judge(evidence, self.gate)]
 
     def fp32_accuracy(self) -> Share | None:
-        """Share of right labels of the FP32 graph; None where the images have no labels."""
+        """Share of right labels of the FP32 graph; None if the images have no labels."""
         return Evidence(self.validation, self.fp32, self.fp32, "fp32").accuracy("fp32")
 
     def warnings(self) -> list[str]:
-        """What a person should know of the validation images."""
+        """Warnings about the validation images."""
         found = []
         validation = self.validation
         present = set(validation.labels.tolist())
@@ -85,7 +85,7 @@ class Judging:
         return found
 
     def _right_of_class(self) -> dict[str, tuple[int, int]]:
-        """By class the images that FP32 labels right, and all of them; none without labels."""
+        """By class, the numbers of images that FP32 labels right and of all images."""
         fp32 = Evidence(self.validation, self.fp32, self.fp32, "fp32")
         names = self.validation.classes
         shares = {name: fp32.accuracy("fp32", index) for index, name in enumerate(names)}
@@ -106,7 +106,7 @@ class Judging:
 
 
 class _NumbersOnly:
-    """A session whose logits are numbers: an image without them counts as undecided."""
+    """A session that replaces NaN and infinite logits by zeros, and counts such images."""
 
     def __init__(self, session: InferenceSession) -> None:
         self.precision, self.backend, self.graph = session.precision, session.backend, session.graph
@@ -115,7 +115,7 @@ class _NumbersOnly:
         self._without_numbers = 0
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits (batch, classes), all 0 where one of the image's is NaN or infinite."""
+        """Logits (batch, classes); all 0 for an image with a NaN or infinite logit."""
         logits = self._session.infer(images)
         broken = ~np.isfinite(logits).all(axis=1, keepdims=True)
         self._without_numbers += int(broken.sum())
@@ -126,7 +126,7 @@ class _NumbersOnly:
         self._session.close()
 
     def checks(self, total: int) -> list[Check]:
-        """A missed limit where an image had no numbers; nothing otherwise."""
+        """A failed check if an image had NaN or infinite logits; otherwise none."""
         count, name = self._without_numbers, self.precision.upper()
         text = f"{name} gives NaN or infinite logits on {count} of {total} images"
         return [Check("finite logits", count, 0, holds=False, text=text)] if count else []

@@ -1,6 +1,6 @@
-"""Compare range methods, layers and corrections by how far a graph's probabilities are from FP32's.
+"""Compares range methods, layers and corrections by the divergence from FP32 on probe images.
 
-Every class that FP32 finds among the probe images weighs the same, so that a rare one counts.
+The divergence is averaged over the classes that FP32 predicts, so that rare classes count equally.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from converters.layers.placement import Placement
 from converters.search.problem import Problem, build, quantize_on
 
 PROBE_BATCH: Final = 8
-# Correction takes the divergence to between a half and a tenth, much alike for every method of a
-# network: a method this much worse before it is not the best one after it.
+# Correction reduces the divergence to between a half and a tenth, by a similar factor for all
+# methods of a network. So a method that is worse by this factor before it is not tried after it.
 NEAR: Final = 3.0
-# Nats, on the probe images: no label changes for so little, and correcting every method to compare
-# them takes a minute.
+# In nats, on the probe images. Such a small divergence changes no label, so the methods are not
+# compared after correction, which would take a minute.
 NEGLIGIBLE: Final = 1e-4
-# Nats, of a graph that gives NaN or infinity: worse than any that gives numbers, of which none
-# reaches 28 (the smallest probability that counts is 1e-12).
+# In nats, the divergence of a graph with NaN or infinite logits: larger than any real one, which
+# is below 28 (the smallest probability used is 1e-12).
 NO_NUMBERS: Final = 100.0
 
 
 @dataclass(frozen=True, slots=True)
 class LayerEffect:
-    """Divergence of the probabilities, in nats, when this layer alone is quantized."""
+    """Divergence of the probabilities in nats when only this layer is quantized."""
 
     name: str
     divergence: float
@@ -40,9 +40,9 @@ class LayerEffect:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """Divergence of a graph's probabilities, in nats, before and after correction.
+    """Divergence of a graph's probabilities in nats before and after correction.
 
-    `is_kept` says whether the corrected graph was taken.
+    `is_kept`: whether the corrected graph was used.
     """
 
     before: float
@@ -53,11 +53,11 @@ class Correction:
 def choose_method(
     problem: Problem, placement: Placement
 ) -> tuple[str, dict[str, Range], dict[str, float]]:
-    """The range method whose graph diverges least from FP32, with its ranges and all scores.
+    """The range method with the smallest divergence from FP32, its ranges, and all scores.
 
-    Methods that come near the best one are compared after the correction, which the probe
-    images alone give here; the others keep their score from before it. Where the best one does next
-    to nothing before it, it is taken as it is.
+    Methods close to the best one are compared after correction, which here uses only the probe
+    images. The others keep their score from before. If the best divergence is negligible, methods
+    are not compared after correction.
     """
     histograms, symmetric = problem.calibration.histograms, placement.symmetric
     candidates, scores = {}, {}
@@ -67,12 +67,12 @@ def choose_method(
         scores[method] = probe_divergence(problem, placement, int8)
         problem.on_progress(f"range methods for {placement.name}", done, len(METHODS))
     least = min(scores.values())
-    # The divergence of equal probabilities is now and then a rounding error below zero.
+    # Rounding errors can make the divergence of equal probabilities slightly negative.
     near = [method for method in METHODS if scores[method] <= NEAR * max(least, 0.0)]
     if least > NEGLIGIBLE and len(near) > 1:
         for method in near:
             int8 = quantize_on(problem, placement, candidates[method], problem.probe)
-            # Where the correction makes it worse, the plain graph is the one that is taken.
+            # If correction makes it worse, `build_corrected` will take the uncorrected graph.
             scores[method] = min(scores[method], probe_divergence(problem, placement, int8))
     best = min(near, key=lambda name: scores[name])
     return best, candidates[best], scores
@@ -81,10 +81,10 @@ def choose_method(
 def rank_layers(
     problem: Problem, placement: Placement, ranges: dict[str, Range]
 ) -> list[LayerEffect]:
-    """Every quantized node by its effect on the probabilities, the worst first.
+    """The quantized nodes, ordered by their effect on the probabilities, largest first.
 
-    Nodes that stay in float when they alone are quantized are left out: each would be judged, and
-    put back, for nothing.
+    A node that is not quantized when all others are in float is left out: making it float alone
+    has no effect.
     """
     names = quantize_on(problem, placement, ranges, None).quantized_nodes
     in_float = _content(quantize_on(problem, placement, ranges, None, kept_float=names))
@@ -105,10 +105,10 @@ def build_corrected(
     *,
     kept_float: Collection[str] = (),
 ) -> tuple[Int8Model, Correction]:
-    """The graph for a placement with its layers corrected, or plain where that is clearly better.
+    """The graph for a placement, with corrected layers unless it is clearly better without.
 
-    The correction makes each layer's output alone come near FP32's; that all of them together give
-    probabilities nearer to FP32's is to be expected and not certain.
+    Correction brings each layer's output closer to FP32's. Usually that brings the probabilities
+    closer too, but not always.
     """
     plain, corrected = (
         build(problem, placement, ranges, kept_float=kept_float, is_corrected=is_corrected)
@@ -120,9 +120,9 @@ def build_corrected(
 
 
 def probe_divergence(problem: Problem, placement: Placement, int8: Int8Model) -> float:
-    """Mean divergence from FP32 on the probe images, every class weighing the same.
+    """Mean over the classes of the divergence from FP32 on the probe images, in nats.
 
-    `NO_NUMBERS` where a logit is not finite.
+    Returns `NO_NUMBERS` if a logit is not finite.
     """
     session, probe = open_as_target(int8.model, placement), problem.probe
     batches = (probe.images[i : i + PROBE_BATCH] for i in range(0, len(probe.images), PROBE_BATCH))

@@ -1,4 +1,4 @@
-"""What is to be quantized, and the graph that a placement, ranges and layers in float give."""
+"""The inputs of the quantization search, and how a graph is built from them."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ Judge = Callable[[Int8Model, Placement], tuple[Evidence, list[Check]]]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is to be quantized.
+    """The model to quantize, and everything that all targets share.
 
     Attributes:
-        reference: calibration images on which the layers are brought back to FP32's output.
-        probe: some of them, as equally of each class as they allow, on which methods and layers
+        reference: calibration images, and FP32's results, for the correction of layers.
+        probe: a part of them, as equally from each class as possible, on which methods and layers
             are compared.
-        beyond: what FP16 cannot hold; in graphs for GPUs it stays in FP32.
-        macs: multiply-accumulates by layer. To count them the model is run once.
+        beyond: values that FP16 cannot hold; in graphs for GPUs they stay in FP32.
+        macs: multiply-accumulates by layer, counted in one run of the model.
     """
 
     model: onnx.ModelProto
@@ -61,7 +61,7 @@ def build(
     kept_float: Collection[str],
     is_corrected: bool,
 ) -> Int8Model:
-    """The graph for a placement, in the form that its target reads."""
+    """Build the graph for a placement, in the form that its target reads."""
     reference = problem.reference if is_corrected else None
     int8 = quantize_on(problem, placement, ranges, reference, kept_float=kept_float)
     if not placement.symmetric:
@@ -79,7 +79,7 @@ def quantize_on(
     *,
     kept_float: Collection[str] = (),
 ) -> Int8Model:
-    """The graph with its floats in FP32, its layers corrected on `reference` where one is given."""
+    """Build the graph with an FP32 float part; layers are corrected if `reference` is given."""
 
     def quantized(model: onnx.ModelProto, rounded: Mapping[str, NDArray[np.int8]]) -> Int8Model:
         return quantize(

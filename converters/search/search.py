@@ -1,8 +1,8 @@
-"""From calibrated FP32 to an INT8 graph that passes the gate, with as little float as needed.
+"""Searches for an INT8 graph that passes the gate with as few float layers as possible.
 
-First the range method is chosen that disturbs the probabilities least, and the layers are
-corrected. If the gate still refuses, the layers are ranked by what quantizing each alone does, and
-the worst go back to float one by one.
+First the range method with the smallest divergence is chosen, and the layers are corrected. If the
+gate refuses the graph, the layers are ranked by the effect of quantizing each one alone, and the
+worst are made float again, one by one.
 """
 
 from __future__ import annotations
@@ -27,20 +27,21 @@ from converters.search.probing import (
 from converters.search.problem import Problem, quantize_on
 from edge.errors import AccuracyGateError
 
-# With less of the arithmetic in INT8, FP16 or FP32 is the better choice.
+# With a smaller share of the arithmetic in INT8, FP16 or FP32 is the better choice.
 MIN_INT8_SHARE: Final = 0.5
-# A broken network diverges least where everything is clipped, which spoils its sound layers too.
-# These methods keep what is rare, so that the layers at fault stand out.
+# Range methods for the rescue. If some layers quantize badly, methods that clip may have the
+# smallest divergence, but harm the other layers. These keep rare values, so bad layers stand out.
 RESCUE_METHODS: Final = ("max", "percentile 99.999")
-# Layers in turn, the worst first, that may bring nothing. Each costs a correction and a judgement.
+# The rescue ends after this many layers in a row without improvement; each takes a correction and
+# a run over the validation images.
 PATIENCE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class RescueStep:
-    """One more layer in float, and which limits were still missed.
+    """One more layer in float, and the limits that were still missed.
 
-    `is_kept` is false for what was tried after the best step, and did not help.
+    `is_kept` is False for steps after the best one, which did not help.
     """
 
     kept_float: str
@@ -54,7 +55,7 @@ class Solution:
     """The best graph for one placement; `holds` says whether the gate accepts it.
 
     Attributes:
-        naive_checks: of the graph before any layer went back to float.
+        naive_checks: the gate's checks before the rescue.
     """
 
     placement: Placement
@@ -78,7 +79,7 @@ class Solution:
 
     @property
     def kept_float(self) -> list[str]:
-        """The layers that went back to float."""
+        """The layers that the rescue made float."""
         return [step.kept_float for step in self.steps if step.is_kept]
 
     def refusal(self) -> str:
@@ -86,15 +87,16 @@ class Solution:
         return failures(self.checks)[0].text
 
     def distance(self) -> tuple[int, float]:
-        """How far from holding: limits missed, and then the divergence in nats."""
+        """A sort key, best first: number of missed limits, then divergence in nats."""
         return len(failures(self.checks)), self.evidence.divergence.value
 
 
 def solve(problem: Problem, placement: Placement) -> Solution:
-    """Quantize for one placement; where the gate refuses, rescue what can be rescued.
+    """Quantize for one placement; if the gate refuses the graph, try to rescue it.
 
     Raises:
-        AccuracyGateError: no layer can be quantized; such a graph would pass as INT8.
+        AccuracyGateError: no layer can be quantized. Such a graph would pass the gate, but is not
+            INT8.
     """
     start = time.monotonic()
     method, ranges, scores = choose_method(problem, placement)
@@ -121,18 +123,18 @@ def solve(problem: Problem, placement: Placement) -> Solution:
 
 
 def rescue(problem: Problem, solution: Solution) -> None:
-    """Try other ranges, then the worst layers in float, one by one, until the gate holds.
+    """Try other ranges, then make the worst layers float, one by one, until the gate passes.
 
-    A layer that would leave less than half of the arithmetic in INT8 is passed over. It ends too
-    when no layer is left, or when `PATIENCE` of them in turn brought nothing; then the solution is
-    the best that was found: the fewest limits missed, and of those the least divergence.
+    A layer is skipped if less than MIN_INT8_SHARE of the arithmetic would remain in INT8. The
+    rescue also ends if no layer is left, or after `PATIENCE` layers without improvement. Then the
+    best graph that was found is used: with the fewest missed limits, then the least divergence.
     """
     best = _copy(solution)
     _take_rescue_ranges(problem, solution)
     best = min(best, _copy(solution), key=Solution.distance)
     if not solution.holds:
         solution.effects = rank_layers(problem, solution.placement, solution.ranges)
-        best = _put_back(problem, solution, best)
+        best = _make_float(problem, solution, best)
     if not solution.holds:
         _return_to(best, solution)
 
@@ -147,8 +149,8 @@ def _take_rescue_ranges(problem: Problem, solution: Solution) -> None:
         _take(problem, solution, [])
 
 
-def _put_back(problem: Problem, solution: Solution, best: Solution) -> Solution:
-    """Put layers back in float until the gate holds; returns the best of what was tried."""
+def _make_float(problem: Problem, solution: Solution, best: Solution) -> Solution:
+    """Make layers float, one by one, until the gate passes; returns the best solution."""
     kept: list[str] = []
     without_gain = 0
     step = f"layers back in float for {solution.placement.name}"
@@ -174,7 +176,7 @@ def _share_with(problem: Problem, solution: Solution, kept_float: list[str]) -> 
 
 
 def _take(problem: Problem, solution: Solution, kept_float: list[str]) -> None:
-    """Make the solution the one with these layers in float."""
+    """Rebuild and judge the solution's graph with these layers in float."""
     int8, correction = build_corrected(
         problem, solution.placement, solution.ranges, kept_float=kept_float
     )
@@ -188,7 +190,7 @@ def _copy(solution: Solution) -> Solution:
 
 
 def _return_to(best: Solution, solution: Solution) -> None:
-    """Make the solution an earlier one; the steps after that one stay in the evidence."""
+    """Reset the solution to an earlier one; later steps stay in it, marked as not kept."""
     solution.method, solution.ranges = best.method, best.ranges
     solution.int8, solution.int8_share = best.int8, best.int8_share
     solution.evidence, solution.checks = best.evidence, best.checks

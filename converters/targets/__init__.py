@@ -1,1 +1,1 @@
-"""The graphs of one conversion, each for its target: one that cannot be made costs no other."""
+"""Makes the graphs for all targets; if one cannot be made, the others still are."""

@@ -1,4 +1,4 @@
-"""The one place where a failure to make a target's graph is caught and becomes a line."""
+"""Catches exceptions while a target's graph is made, and turns them into a reason in words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge.errors import ConfigError, EdgeError, ModelError, StorageError
 Made = TypeVar("Made")
 
 _LONGEST_REASON: Final = 300
-# The person's, the model's and the disk's faults are every target's.
+# Errors that concern all targets: of the user, of the model and of the disk.
 _OF_ALL: Final = (ConfigError, ModelError, StorageError)
 
 
@@ -26,14 +26,14 @@ class Failure:
 
 
 def attempt(make: Callable[[], Made]) -> Made | Failure:
-    """What `make` gives, or why it could not.
+    """The result of `make`, or a Failure if it raises.
 
-    onnx, ONNX Runtime, protobuf and numpy raise dozens of types without a common base for a graph
-    that they cannot convert or run. A fault in this program costs its target alone too; it is told
-    with its type and place, and `--debug` shows it whole.
+    For a graph that they cannot convert or run, onnx, ONNX Runtime, protobuf and numpy raise dozens
+    of types without a common base class. A bug in this program also affects only one target; its
+    type and place are reported, and `--debug` shows the traceback.
 
     Raises:
-        ConfigError, ModelError, StorageError: what costs every target.
+        ConfigError, ModelError, StorageError: errors that concern all targets.
     """
     try:
         return make()

@@ -1,4 +1,4 @@
-"""The FP16 graph for GPUs: what an INT8 engine has to beat."""
+"""Makes the FP16 graph for GPUs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from edge.backends.onnx import open_onnx
 
 @dataclass(frozen=True, slots=True)
 class HalfModel:
-    """The graph in FP16 and what the gate says of it.
+    """The FP16 graph, and the gate's checks.
 
     Attributes:
-        beyond: what FP16 cannot hold, and what computes it stays in FP32.
+        beyond: values that FP16 cannot hold; nodes that compute them stay in FP32.
     """
 
     model: onnx.ModelProto
@@ -38,10 +38,10 @@ class HalfModel:
 
 
 def halve(fp32: onnx.ModelProto, judging: Judging, images: NDArray[np.uint8]) -> HalfModel:
-    """The FP16 graph, judged as INT8 graphs are, with the roundings of a GPU.
+    """Make the FP16 graph, and judge it with a GPU's rounding emulated.
 
     Args:
-        images: uint8 (n, height, width, 3), preprocessed: on them is measured what FP16 can hold.
+        images: preprocessed, uint8 (n, height, width, 3), to find values that FP16 cannot hold.
     """
     beyond = leaving_fp16(fp32, images)
     model = for_tensorrt(fp32, half_floats=True, beyond=beyond)
@@ -51,7 +51,7 @@ def halve(fp32: onnx.ModelProto, judging: Judging, images: NDArray[np.uint8]) ->
 
 
 def half_refusal(half: HalfModel | Failure) -> str | None:
-    """Why there is no FP16 graph, None where there is one."""
+    """Why there is no FP16 graph; None if there is one."""
     if isinstance(half, Failure):
         return half.reason
     return None if half.holds else failures(half.checks)[0].text

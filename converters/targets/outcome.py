@@ -1,4 +1,4 @@
-"""What a person has to know of the graphs that a bundle does not hold."""
+"""Warnings about graphs that a bundle lacks, or that are not as expected."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from converters.targets.quantized import Quantized
 
 
 def target_warnings(half: HalfModel | Failure, quantized: Quantized | None) -> list[str]:
-    """A line for every graph that is missing, or that is not what one expects of it."""
+    """A line for each graph that is missing or not as expected."""
     found = []
     refusal = half_refusal(half)
     if refusal is not None:
@@ -18,23 +18,23 @@ def target_warnings(half: HalfModel | Failure, quantized: Quantized | None) -> l
     if isinstance(half, HalfModel) and half.beyond.tensors:
         found.append(
             f"FP16 ends at 65,504: {largest_of(half.beyond.tensors)} stay in FP32 in the graphs "
-            "for GPUs, which costs speed there"
+            "for GPUs, which makes them slower"
         )
     if isinstance(half, HalfModel) and half.beyond.sums:
         found.append(
-            f"FP16 ends at 65,504, and sums beyond it are within what gives "
-            f"{largest_of(half.beyond.sums)}: these operators stay in FP32 in the graphs for GPUs"
+            f"FP16 ends at 65,504, and larger sums occur inside the operators that compute "
+            f"{largest_of(half.beyond.sums)}: they stay in FP32 in the graphs for GPUs"
         )
     if quantized is None:
         return found
     if quantized.shared_images:
         found.append(
             f"{quantized.shared_images} validation images are calibration images too, byte for "
-            "byte: INT8 was fitted to them, and its figures on them flatter it. Keep the two apart"
+            "byte: INT8 was fitted to them, so its accuracy on them is too good. Keep the two apart"
         )
     if quantized.float32_reason is not None and TENSORRT.name in quantized.held():
         found.append(
-            "what is not quantized in the INT8 graph for tensorrt stays in FP32: "
+            "the float layers of the INT8 graph for tensorrt stay in FP32: "
             f"{quantized.float32_reason}"
         )
     missed = quantized.missed()

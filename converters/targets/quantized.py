@@ -1,4 +1,4 @@
-"""The INT8 graphs of one conversion: one calibration, a solution for each target."""
+"""Makes the INT8 graphs for all targets, from one calibration."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _FLOAT32_TENSORRT: Final = replace(TENSORRT, half_floats=False)
 
 @dataclass(frozen=True, slots=True)
 class Quantized:
-    """The INT8 graphs by the name of their placement, and what was calibrated on.
+    """The INT8 graphs by placement, and the calibration.
 
     Attributes:
-        failed: why a placement has no graph at all.
-        float32_reason: why the graph for TensorRT keeps FP32 for what is not quantized; None where
-            that is FP16.
-        calibration: None where it failed.
-        shared_images: validation images that were calibrated on too.
+        failed: by placement, why no graph could be made.
+        float32_reason: why the float layers of the graph for TensorRT are FP32; None if FP16.
+        calibration: None if it failed.
+        origin: the folder of the calibration images.
+        shared_images: number of validation images that are calibration images too.
     """
 
     solutions: dict[str, Solution]
@@ -59,7 +59,7 @@ class Quantized:
         return {name: found for name, found in self.solutions.items() if found.holds}
 
     def missed(self) -> dict[str, str]:
-        """The placements that the bundle has no graph for, and why."""
+        """By placement without a graph in the bundle, the reason."""
         refused = {name: s.refusal() for name, s in self.solutions.items() if not s.holds}
         return refused | {name: failure.reason for name, failure in self.failed.items()}
 
@@ -72,10 +72,10 @@ def quantize_for_all(
     half: HalfModel | Failure,
     on_progress: OnProgress,
 ) -> Quantized:
-    """Calibrate once and solve for every placement from the same histograms.
+    """Calibrate once, and search a graph for each placement from the same histograms.
 
     Args:
-        half: the network in FP16; where that does not hold, graphs for GPUs stay in FP32.
+        half: the FP16 graph; if it failed the gate, float layers of graphs for GPUs stay FP32.
     """
     placements = (X86, X86_7BIT, TENSORRT, *((TENSORRT8,) if request.tensorrt8 else ()))
     problem = attempt(lambda: _problem(request, fp32, images, judging, half, on_progress))
@@ -95,10 +95,10 @@ def quantize_for_all(
 
 
 def require_int8(quantized: Quantized) -> None:
-    """Refuse where a placement has no graph that passes the gate.
+    """Require a graph that passed the gate for each placement.
 
     Raises:
-        AccuracyGateError: which limit was missed, and that rescue did not help.
+        AccuracyGateError: one is missing; the message has the reason.
     """
     for name, reason in quantized.missed().items():
         solution = quantized.solutions.get(name)
@@ -117,7 +117,7 @@ def require_int8(quantized: Quantized) -> None:
 
 @dataclass(slots=True)
 class _Solving:
-    """What was found so far."""
+    """The search over all placements, and its results so far."""
 
     problem: Problem
     half: HalfModel | Failure
@@ -126,7 +126,7 @@ class _Solving:
     float32_reason: str | None = None
 
     def add(self, placement: Placement) -> None:
-        """Solve for one more placement."""
+        """Search a graph for one more placement."""
         solvers: dict[str, Callable[[], Solution | Failure]] = {
             X86_7BIT.name: lambda: self._related(X86_7BIT, X86),
             TENSORRT.name: self._tensorrt,
@@ -145,7 +145,7 @@ class _Solving:
         return attempt(lambda: _in_the_form_of(self.problem, placement, solution))
 
     def _tensorrt(self) -> Solution | Failure:
-        """In FP16 what is not quantized; in FP32 where FP16 fails as a whole, or just here."""
+        """The float layers are FP16; FP32 if the FP16 graph failed or this graph fails with it."""
         self.float32_reason = half_refusal(self.half)
         if self.float32_reason is None:
             found = attempt(lambda: solve(self.problem, TENSORRT))
@@ -155,7 +155,7 @@ class _Solving:
         return attempt(lambda: solve(self.problem, _FLOAT32_TENSORRT))
 
     def _tensorrt8(self) -> Solution | Failure:
-        """TensorRT 8 runs in FP16 what it likes: the network has to hold in it everywhere."""
+        """TensorRT 8 may run any layer in FP16, so the whole network must work in FP16."""
         reason = half_refusal(self.half)
         if reason is None and self.problem.beyond.tensors:
             reason = f"FP16 cannot hold {', '.join(sorted(self.problem.beyond.tensors)[:3])}"
@@ -187,7 +187,7 @@ def _problem(
 
 
 def _in_the_form_of(problem: Problem, placement: Placement, solution: Solution) -> Solution:
-    """The same ranges and layers in float for a related placement, judged and rescued by itself."""
+    """A graph for a related placement, with the same ranges and float layers; judged again."""
     start = time.monotonic()
     kept = solution.kept_float
     int8, correction = build_corrected(problem, placement, solution.ranges, kept_float=kept)
@@ -200,7 +200,7 @@ def _in_the_form_of(problem: Problem, placement: Placement, solution: Solution) 
         checks=checks,
         naive_checks=checks,
         correction=correction,
-        # Lists of its own: a rescue adds to them.
+        # Copies, because a rescue changes these lists.
         effects=list(solution.effects),
         steps=[step for step in solution.steps if step.is_kept],
     )

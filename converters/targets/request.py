@@ -1,4 +1,4 @@
-"""What a person asks of a conversion, and the images that go with it."""
+"""The options of a conversion, and the loading of its images."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from converters.inputs.image_set import ImageSet, draw_images, load_images
 from edge.errors import ConfigError
 from edge.text.progress import OnProgress
 
-# Fewer images leave the tails of the activations to chance.
+# With fewer images, extreme activations may be missed.
 MIN_CALIBRATION_IMAGES: Final = 32
 DRAWN_VALIDATION_COUNT: Final = 200
-# Not the demo's seeds: the demo's cells are neither calibrated nor validated on.
+# Other seeds than the demonstration's, so that its cells are not used here.
 DRAWN_CALIBRATION_SEED: Final = 7_919
 DRAWN_VALIDATION_SEED: Final = 104_729
 
 
 @dataclass(frozen=True, slots=True)
 class ConversionRequest:
-    """What the person asked for. Folders given here win over the card's.
+    """The options of a conversion. Image folders given here override the card's.
 
     Attributes:
-        strict: refuse where INT8 cannot pass the gate, in place of an FP32 bundle.
-        cache: folder for calibration results, None for none.
+        strict: refuse if an INT8 graph fails the gate, instead of writing a bundle without it.
+        cache: folder for calibration results; None for no cache.
         trust_pickle: `sha256:HEX` of a pickled model that may run its code.
-        tensorrt8: write the graph that TensorRT 8 reads too.
-        allow_weak_validation: judge on few images, or without some classes.
+        tensorrt8: also write the graph for TensorRT 8.
+        allow_weak_validation: allow few validation images, or none of some classes.
     """
 
     model: Path
@@ -53,7 +53,7 @@ class ConversionRequest:
 def calibration_images(
     request: ConversionRequest, scratch: Path, on_progress: OnProgress | None = None
 ) -> ImageSet | None:
-    """The images to calibrate on, None without INT8; drawn ones are written into `scratch`.
+    """Load the calibration images, or draw them into `scratch`; None without INT8.
 
     Raises:
         ConfigError: none are named, too few, or they cannot be used.
@@ -83,7 +83,7 @@ def calibration_images(
 def validation_images(
     request: ConversionRequest, scratch: Path, on_progress: OnProgress | None = None
 ) -> ImageSet:
-    """The labelled images to judge on; drawn ones are written into `scratch`.
+    """Load the validation images, or draw them into `scratch`.
 
     Raises:
         ConfigError: none are named, or they cannot be used.
@@ -98,7 +98,7 @@ def validation_images(
 
 
 def shared_images(calibration: ImageSet, validation: Sequence[Path]) -> int:
-    """How many validation images are calibration images too, byte for byte."""
+    """Number of validation images that are byte for byte among the calibration images."""
     calibrated = [path for _, path in calibration.files]
     # Only files of equal size are read and hashed.
     sizes = {path.stat().st_size for path in calibrated}
@@ -113,7 +113,7 @@ def labelled_images(
     scratch: Path,
     on_progress: OnProgress | None = None,
 ) -> ImageSet:
-    """A folder's images with their classes; drawn ones are written into `scratch`.
+    """Load a folder's images with their classes, or draw them into `scratch`.
 
     Raises:
         ConfigError: they cannot be used.

@@ -1,11 +1,11 @@
-"""What a step calls to say how far it is, for whoever shows it."""
+"""Types of the functions that are called with the progress of a step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TypeAlias
 
-# Gets the step, what of it is done, and of how much.
+# Called with (step, done, total).
 OnProgress: TypeAlias = Callable[[str, int, int], None]
-# The same for one step whose name the caller knows, as `partial(on_progress, step)` gives it.
+# Called with (done, total) of one step, such as `partial(on_progress, step)`.
 OnCount: TypeAlias = Callable[[int, int], None]

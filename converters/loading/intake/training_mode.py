@@ -1,4 +1,4 @@
-"""Refuse what was exported while it trained: dropout that drops, batch norms that measure."""
+"""Refuses models exported in training mode, in which Dropout and BatchNormalization are active."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from edge.errors import ModelError
 
 
 def refuse_training_mode(subject: Subject) -> None:
-    """Each node computes what it does in use.
+    """Check that no node is in training mode.
 
     Raises:
-        ModelError: one trains.
+        ModelError: one is.
     """
     found = _training_node(subject.model.graph, constants(subject.model))
     if found is not None:
-        raise in_training_mode(subject.name, f"its {found} trains")
+        raise in_training_mode(subject.name, f"its {found} is in training mode")
 
 
 def in_training_mode(name: str, sign: str) -> ModelError:
-    """The refusal of a model that was exported while it trained; `sign` shows it."""
+    """The error for a model that was exported in training mode; `sign` says how that was found."""
     return ModelError(
-        f"{name} was exported in training mode or trains in any mode ({sign}), so "
-        "that its answers depend on chance or on the other images of a batch. Call model.eval(), "
-        "let functional.dropout and its like follow self.training, and export it again."
+        f"{name} was exported in training mode or trains in any mode ({sign}), so its outputs "
+        "depend on chance or on the other images of a batch. Call model.eval(), let "
+        "functional.dropout and similar functions follow self.training, and export it again."
     )
 
 
 def measures_batch(name: str) -> ModelError:
-    """The refusal of a model whose batch norm has no statistics of the training."""
+    """The error for a model with a batch norm that has no statistics from training."""
     return ModelError(
-        f"{name} holds a batch norm without mean and variance of its training "
-        "(track_running_stats=False), so that an image's answer depends on the others of its "
+        f"{name} has a batch norm without mean and variance from training "
+        "(track_running_stats=False), so an image's logits depend on the other images of its "
         "batch. Train it with running statistics, or with GroupNorm."
     )
 
@@ -56,10 +56,10 @@ def _drops(node: onnx.NodeProto, known: dict[str, onnx.TensorProto]) -> bool:
     if len(node.input) < 3 or not node.input[2]:
         return False
     trains, ratio = array(known, node.input[2]), array(known, node.input[1])
-    # Where the mode is an input of the graph, or computed, nobody says that it is off.
+    # If the mode is an input or is computed, it may be on.
     return (trains is None or bool(trains.any())) and (ratio is None or bool(ratio.any()))
 
 
 def _measures(node: onnx.NodeProto) -> bool:
-    # Before opset 14 a batch norm that trains is known by its further outputs.
+    # Before opset 14, a batch norm in training mode has more than one output.
     return bool(attribute(node, "training_mode", 0)) or sum(bool(name) for name in node.output) > 1

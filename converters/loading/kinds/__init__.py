@@ -1,1 +1,1 @@
-"""What kind of model a file holds, and whether it is quantized already."""
+"""Detects the kind of a model file, and refuses models that are already quantized."""

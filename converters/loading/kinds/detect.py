@@ -1,4 +1,4 @@
-"""What a model file is, by its first bytes and its ZIP directory; nothing is unpacked."""
+"""Detects the kind of a model file from its first bytes and its ZIP directory."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _SAVE_AS: Final = (
 )
 MAX_UNPACKED_BYTES: Final = 4 * 1024**3
 MAX_ENTRIES: Final = 100_000
-# torch stores tensors as they are; only TorchScript's sources are deflated, below this.
+# torch stores tensors uncompressed. Only TorchScript's sources are compressed, less than this.
 _MAX_RATIO: Final = 100
 _SMALL_BYTES: Final = 1024**2
-# No file of weights is as short as this.
+# A file of weights is never shorter.
 _SMALLEST_BYTES: Final = 64
-# A safetensors file starts with the length of its JSON header; its own reader stops here too.
+# A safetensors file starts with the length of its JSON header; this is the limit of its reader.
 _MAX_HEADER_BYTES: Final = 100_000_000
 
 
 def detect_kind(path: Path, name: str) -> SourceKind:
-    """What kind of file this is; a pickle of any kind counts as a state dict until it is read.
+    """The kind of a file; any pickle counts as a state dict until it is read.
 
     Raises:
-        ModelError: no kind that is known, or a ZIP file that is not what it declares.
+        ModelError: an unknown kind, or a damaged or suspicious ZIP file.
     """
     with path.open("rb") as file:
         start = file.read(START_BYTES)
@@ -55,10 +55,10 @@ def detect_kind(path: Path, name: str) -> SourceKind:
 
 
 def _may_be_onnx(start: bytes) -> bool:
-    """Whether a protobuf message like ONNX's ModelProto begins so; its parser decides.
+    """Whether these may be the first bytes of ONNX's ModelProto; the parser decides later.
 
-    Exporters write field 1 (ir_version, a small number) first. Others may write its texts first,
-    (fields 2 to 4 and 6), whose length and first letters follow.
+    Exporters write field 1 first (ir_version, a small number). Others may begin with a text (fields
+    2 to 4 and 6), of which the length and the first characters follow.
     """
     if len(start) < 2:
         return False
@@ -77,7 +77,7 @@ def _kind_of_zip(file: BinaryIO, name: str) -> SourceKind:
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
             _check_entries(entries, file.seek(0, 2), name)
-            # torch.load checks no sums: a weight with a flipped bit is just another weight.
+            # torch.load does not verify checksums, so flipped bits in weights would go unnoticed.
             damaged = archive.testzip()
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
         raise ModelError(
@@ -88,7 +88,7 @@ def _kind_of_zip(file: BinaryIO, name: str) -> SourceKind:
             f"{name} is a damaged torch file (the checksum of {damaged[:80]} differs). "
             "Copy it again."
         )
-    # The first folder is named after the file as it was saved.
+    # All entries are in one folder, which is named after the file when it was saved.
     inner = {entry.filename.partition("/")[2] for entry in entries}
     _refuse_compiled_code(inner, name)
     if "models/model.json" in inner:

@@ -1,6 +1,6 @@
-"""Is a model quantized already? Then the float model that it was made of is needed.
+"""Refuses models that are already quantized: the original float model is needed.
 
-Its weights are rounded, and quantizing what is quantized adds a second error, or nothing at all.
+Their weights have been rounded, so another quantization would add a second error.
 """
 
 from __future__ import annotations
@@ -25,37 +25,37 @@ _OPERATOR: Final = re.compile(
 )
 _ALWAYS: Final = re.compile(r"FLOAT[48]\w*|U?INT[24]")
 _BYTES: Final = ("INT8", "UINT8")
-# Smaller tables of bytes are indices or flags.
+# Smaller tensors of bytes are indices or flags.
 _MANY: Final = 32
-# How torch writes its quantized operators: into TorchScript's sources and into a .pt2's graph.
+# Quantized operators in the sources of TorchScript and in the graph of a .pt2 file.
 _TORCH: Final = re.compile(rb"ops\.quantized\w*\.\w+|quantized_decomposed\.\w+|torchao\.\w+")
-# What a pickle of quantized tensors names, and one of torch's quantized layers.
+# Names in pickles of quantized tensors, and of torch's quantized layers.
 _TENSORS: Final = re.compile(r"torchao\.|torch\._utils\._rebuild_q|torch\.(Q\w+Storage|qu?int\d)")
 _LAYERS: Final = re.compile(
     r"torch\.ao\.(nn|quantization)\.|torch\.(nn\.)?(quantized|quantization|qat|intrinsic)\."
 )
-# In a .pt2, tensors of torchao lie in pickles of their own.
+# In a .pt2 file, torchao's tensors are separate pickles.
 _PICKLED_WEIGHT: Final = re.compile(r"data/(weights|constants)/\w+")
 _TORCHAO: Final = re.compile(rb"torchao\.[\w.]+")
 _MOST_BYTES: Final = 64 * 1024**2
 
 
 def already_quantized(name: str, what: str) -> ModelError:
-    """The refusal of a model with this sign of it."""
+    """The error for a quantized model; `what` is the evidence."""
     return ModelError(
-        f"{name} is quantized already (it has {what}); the graphs of every target are made of "
-        "float weights. Give the float model that it was made of."
+        f"{name} is quantized already (it has {what}); the graphs of every target are made from "
+        "float weights. Give the float model that it was made from."
     )
 
 
 def quantized_name(names: Sequence[str]) -> str | None:
-    """The first of a pickle's names that stands for something quantized, tensors before layers."""
+    """The first of a pickle's names that means quantized tensors, or else quantized layers."""
     layers = (name for name in names if _LAYERS.match(name))
     return quantized_tensor_name(names) or next(layers, None)
 
 
 def quantized_tensor_name(names: Iterable[str]) -> str | None:
-    """The first of a pickle's names that stands for quantized tensors."""
+    """The first of a pickle's names that means quantized tensors."""
     return next((name for name in names if _TENSORS.match(name)), None)
 
 
@@ -65,7 +65,7 @@ def refuse_quantized_graph(
     """Refuse an ONNX graph with quantized operators or weights.
 
     Args:
-        nodes: of the graph and of the graphs within it.
+        nodes: all nodes of the graph, including those of subgraphs.
 
     Raises:
         ModelError: it has one.

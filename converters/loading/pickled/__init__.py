@@ -1,1 +1,1 @@
-"""Pickles read as plain data: nothing that they name is imported or called."""
+"""Reads pickles as plain data, without importing or calling anything that they name."""

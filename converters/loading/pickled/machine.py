@@ -1,7 +1,7 @@
-"""The opcodes of a pickle, followed without calling anything.
+"""Interprets the opcodes of a pickle without calling anything.
 
-Python's unpickler imports what a pickle names and calls it. Here a name stays a name, a call stays
-a record of what would have been called, and only what `Rebuild` knows becomes a value.
+Python's unpickler imports and calls what a pickle names. Here names are only recorded, and so are
+calls; only values that `Rebuild` knows are built.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final, Protocol
 
-# What pickletools says where the file ends.
+# Messages of pickletools for a file that ends too early.
 _ENDS_EARLY: Final = re.compile("exhausted|remain|not enough data|no newline|no bytes")
 
 
 class PickleError(ValueError):
-    """The pickle is damaged or uses what no training's file does; the text says what."""
+    """The pickle is damaged, or uses features that no training file needs; the text says which."""
 
 
 class TruncatedError(PickleError):
-    """The file ends before its content does."""
+    """The file ends too early."""
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A class or function that the pickle names, as `module.name`; it was not looked up."""
+    """A class or function that the pickle names, as `module.name`; it was not imported."""
 
     name: str
 
 
 @dataclass(slots=True, eq=False)
 class Made:
-    """An object that was not made: what would have been called, and what was to be put into it."""
+    """A recorded call that was not made, and the state and items for its result."""
 
     name: str
     arguments: tuple[Any, ...]
@@ -43,23 +43,23 @@ class Made:
 
 
 class Rebuild(Protocol):
-    """Makes values of the few names that stand for plain data, and a `Made` of all others."""
+    """Builds values for the few names of plain data types, and `Made` for all others."""
 
     def call(self, name: str, arguments: tuple[Any, ...]) -> Any:
-        """What calling the named function or class gives."""
+        """The result of calling the named function or class."""
 
     def storage(self, identifier: Any) -> Any:
-        """The numbers that a tensor lies in."""
+        """The storage of a tensor."""
 
 
 def read_pickle(stream: BinaryIO, rebuild: Rebuild, names: dict[str, None]) -> Any:
-    """The content of the pickle that begins here; the stream is left behind its end.
+    """Read one pickle from a stream, up to its end.
 
     Args:
-        names: gets every name that the pickle holds, in order.
+        names: every name in the pickle is added to it, in order.
 
     Raises:
-        PickleError: damaged, or it uses extension codes or buffers outside of the pickle.
+        PickleError: damaged, or it uses extension codes or external buffers.
     """
     machine = _Machine(rebuild, names)
     try:
@@ -83,7 +83,7 @@ class _Machine:
         self._names = names
 
     def follow(self, opcode: str, argument: Any) -> None:
-        """Take one opcode into account."""
+        """Execute one opcode."""
         if opcode in _CONSTANTS:
             self.stack.append(argument)
         elif opcode in _VALUES:
@@ -131,7 +131,7 @@ class _Machine:
         self._push_name(module, name)
 
     def _push_name(self, module: str, name: str) -> None:
-        # Protocol 2, which torch writes, has the names of Python 2.
+        # Protocol 2, which torch uses, has the names of Python 2.
         module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
         full = f"{module}.{name}"
         self._names[full] = None
@@ -214,7 +214,7 @@ _CONSTANTS: Final = frozenset(
     | {"STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE"}
     | {"BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"}
 )
-# A set becomes a list: what it holds may not be hashable here.
+# A set becomes a list, because its items may not be hashable here.
 _VALUES: Final[dict[str, Callable[[], Any]]] = {
     "NONE": lambda: None,
     "NEWTRUE": lambda: True,

@@ -1,4 +1,4 @@
-"""What a pickle's names stand for: plain data, an object of a training, or the system."""
+"""Sorts the names in a pickle: plain data, objects of the training, or access to the system."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _MAPPINGS: Final = frozenset(
 )
 _SEQUENCES: Final = frozenset({"builtins.set", "builtins.frozenset", "builtins.list"})
 _PATHS: Final = ("pathlib.", "pathlib._local.")
-# How torch and numpy save numbers; they run nothing of the author's.
+# Functions with which torch and numpy save tensors and arrays; they run no foreign code.
 _NUMBERS: Final = ("torch._utils._rebuild_", "torch._tensor._rebuild_", "torch.storage.")
 _ARRAYS: Final = ("numpy.dtype", "numpy.ndarray", "numpy.core.", "numpy._core.", "numpy.dtypes.")
-# Of the standard library, what holds values. No training has a need for the rest of it, which
-# reaches files, processes and the network.
+# Modules of the standard library that only hold values. No training needs others, which could
+# access files, processes or the network.
 _VALUE_MODULES: Final = frozenset(
     {"argparse", "array", "collections", "copyreg", "datetime", "decimal", "enum", "fractions"}
     | {"functools", "pathlib", "random", "re", "types", "typing", "uuid", "zoneinfo", "dataclasses"}
@@ -32,17 +32,17 @@ _VALUE_TYPES: Final = frozenset(
 
 
 def unplain(names: Iterable[str]) -> list[str]:
-    """The names that stand for more than numbers, texts, folders and what holds them."""
+    """The names of everything except plain data: numbers, texts, paths and containers."""
     return [name for name in names if not _is_plain(name)]
 
 
 def reaching(names: Iterable[str]) -> list[str]:
-    """The names of the standard library that reach files, processes or the network."""
+    """The names in the standard library that could access files, processes or the network."""
     return [name for name in names if _reaches(name)]
 
 
 def plain_value(name: str, arguments: tuple[Any, ...]) -> Any:
-    """What the call of a name of plain data gives; a `Made` for every other name."""
+    """The result of calling a plain data type; `Made` for every other name."""
     if name in _MAPPINGS:
         return _mapping(arguments)
     if name in _SEQUENCES:
@@ -60,7 +60,7 @@ def plain_value(name: str, arguments: tuple[Any, ...]) -> Any:
 
 
 def as_mapping(content: object) -> dict[Any, Any] | None:
-    """What a dictionary, a Namespace or an object of someone's own holds under names."""
+    """The content of a dictionary, or the attributes of a recorded object; else None."""
     if isinstance(content, Made):
         content = content.items or content.state
     return content if isinstance(content, dict) else None
@@ -84,7 +84,7 @@ def _reaches(name: str) -> bool:
 
 
 def _mapping(arguments: tuple[Any, ...]) -> dict[Any, Any]:
-    # A defaultdict's first argument is what makes its missing values.
+    # A defaultdict's first argument is its factory, not its content.
     content = next((a for a in arguments if isinstance(a, dict | list)), {})
     return content if isinstance(content, dict) else dict(content)
 

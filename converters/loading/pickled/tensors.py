@@ -1,4 +1,4 @@
-"""Tensors of a torch file and arrays of numpy, made of the numbers in the file."""
+"""Builds torch tensors and numpy arrays from the data in a file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DTYPES: Final = {
     "torch.ByteStorage": torch.uint8,
     "torch.BoolStorage": torch.bool,
 }
-# Their type stands beside the tensor.
+# For these the tensor, not the storage, has the type.
 _UNTYPED: Final = ("torch.storage.UntypedStorage", "torch.UntypedStorage")
 _TENSORS: Final = frozenset(
     f"torch._utils._rebuild_tensor{version}" for version in ("", "_v2", "_v3")
@@ -40,7 +40,7 @@ _ARRAYS: Final = frozenset(
 
 
 class Storages(Protocol):
-    """Where a file keeps the numbers of its tensors."""
+    """The tensor data of a file."""
 
     def get(self, key: str, size_bytes: int) -> Tensor:
         """The bytes under a key, uint8 of one dimension."""
@@ -54,32 +54,32 @@ class _Storage:
 
 @dataclass(frozen=True, slots=True)
 class TensorRebuild:
-    """What `read_pickle` needs to make tensors of a file.
+    """The `Rebuild` for torch files.
 
     Attributes:
-        read_inner: reads a torch file within the pickle, as `pickle.dump` of a tensor writes it.
+        read_inner: reads a torch file inside the pickle, as `pickle.dump` of a tensor writes it.
     """
 
     storages: Storages
     read_inner: Callable[[io.BytesIO], Any]
 
     def call(self, name: str, arguments: tuple[Any, ...]) -> Any:
-        """What calling the named function or class gives."""
+        """The result of calling the named function or class."""
         if name in _TENSORS:
             return _tensor(*arguments)
         if name.startswith(_PARAMETERS):
             return arguments[0]
         if name == "torch._tensor._rebuild_from_type_v2" and isinstance(arguments[0], Named):
-            # A tensor of a class of its own.
+            # A tensor of a subclass.
             return self.call(arguments[0].name, arguments[2])
         if name == "torch.storage._load_from_bytes":
             return self.read_inner(io.BytesIO(arguments[0]))
         return plain_value(name, arguments)
 
     def storage(self, identifier: Any) -> Any:
-        """The numbers that a tensor lies in; a `Made` where they are of a kind not taken here."""
+        """The storage of a tensor; `Made` for types that are not supported here."""
         if not isinstance(identifier, tuple) or len(identifier) < 5 or identifier[0] != "storage":
-            raise PickleError("it refers to something that is no storage of a tensor")
+            raise PickleError("it refers to something that is not the storage of a tensor")
         kind, key, _, count, *views = identifier[1:]
         name = kind.name if isinstance(kind, Named) else ""
         dtype = _DTYPES.get(name)
@@ -91,7 +91,7 @@ class TensorRebuild:
 
 
 def as_tensor(content: object) -> Tensor | None:
-    """A tensor, or a numpy array as one; None for anything else."""
+    """A tensor, also from a numpy array; None for anything else."""
     if isinstance(content, Tensor):
         return content
     if not isinstance(content, Made) or content.name not in _ARRAYS:
@@ -108,12 +108,12 @@ def _tensor(storage: object, offset: int, size: Any, stride: Any, *more: Any) ->
         return Made("torch._utils._rebuild_tensor", (storage,))
     found = storage.dtype or getattr(torch, types[0].removeprefix("torch.") if types else "", None)
     if not isinstance(found, torch.dtype):
-        raise PickleError("it holds a tensor without a type of its numbers")
+        raise PickleError("it holds a tensor without a type")
     whole = storage.content.numel() // found.itemsize * found.itemsize
     try:
         return storage.content[:whole].view(found).as_strided(size, stride, offset)
     except (RuntimeError, TypeError) as error:
-        raise PickleError("it holds a tensor larger than its numbers") from error
+        raise PickleError("it holds a tensor larger than its data") from error
 
 
 def _array(content: Made) -> Tensor:
@@ -122,7 +122,7 @@ def _array(content: Made) -> Tensor:
     else:
         _, shape, kind, is_fortran, numbers = content.state
         order = "F" if is_fortran else "C"
-    # Such as "f4", and its byte order in the state.
+    # The type is a text such as "f4"; its byte order is in the state.
     dtype = np.dtype(kind.arguments[0]).newbyteorder(kind.state[1])
     if dtype.kind not in "fiub":
         raise TypeError(f"an array of {dtype}")

@@ -1,4 +1,4 @@
-"""A file of torch.save or pickle.dump, in any of their formats, as plain data."""
+"""Reads a file of torch.save or pickle.dump, in any of their formats, as plain data."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from torch import Tensor
 from converters.loading.pickled.machine import PickleError, TruncatedError, read_pickle
 from converters.loading.pickled.tensors import TensorRebuild
 
-# torch.save before 1.6 begins with this number, and four more pickles and the numbers follow.
+# Files of torch.save before 1.6 begin with a pickle of this number.
 _OLD_MAGIC: Final = 0x1950A86A20F9469CFC6C
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A file's content, and every name that its pickle holds, in order.
+    """A file's content, and every name in its pickle, in order.
 
-    `tree` is made of dictionaries, lists, tuples, texts, numbers, tensors, and `Made` and `Named`
-    for whatever would need code.
+    `tree` consists of dictionaries, lists, tuples, texts, numbers and tensors, and of `Made` and
+    `Named` for everything that would need code.
     """
 
     tree: Any
@@ -33,10 +33,10 @@ class Content:
 
 
 def read_torch_file(path: Path) -> Content:
-    """Read a whole file; nothing of it is run.
+    """Read a whole file, without running its code.
 
     Raises:
-        PickleError: it is no such file, or a damaged one.
+        PickleError: not such a file, or damaged.
     """
     names: dict[str, None] = {}
     with path.open("rb") as file:
@@ -72,7 +72,7 @@ def _read_stream(file: BinaryIO, names: dict[str, None]) -> Any:
 def _read_old(
     file: BinaryIO, names: dict[str, None], read_inner: Callable[[io.BytesIO], Any]
 ) -> Any:
-    """The format before torch 1.6: five pickles, then the numbers of each tensor."""
+    """The format before torch 1.6: five pickles, then the data of each tensor."""
     storages = _StreamStorages(file.seek(0, os.SEEK_END))
     file.seek(0)
     rebuild = TensorRebuild(storages, read_inner)
@@ -97,7 +97,7 @@ class _ZipStorages:
         if key not in self._read:
             content = bytearray(self._archive.read(f"{self._root}data/{key}"))
             if len(content) < size_bytes:
-                raise PickleError("it holds a tensor larger than its numbers")
+                raise PickleError("it holds a tensor larger than its data")
             self._read[key] = (
                 torch.frombuffer(content, dtype=torch.uint8)
                 if content
@@ -107,7 +107,7 @@ class _ZipStorages:
 
 
 class _StreamStorages:
-    """Storages that follow the pickle that refers to them."""
+    """Storages whose data come after the pickle that refers to them."""
 
     def __init__(self, file_bytes: int) -> None:
         self._left_bytes = file_bytes
@@ -117,12 +117,12 @@ class _StreamStorages:
         if key not in self._read:
             self._left_bytes -= size_bytes
             if size_bytes < 0 or self._left_bytes < 0:
-                raise TruncatedError("it is truncated, or declares more numbers than it holds")
+                raise TruncatedError("it is truncated, or declares more data than it holds")
             self._read[key] = torch.zeros(size_bytes, dtype=torch.uint8)
         return self._read[key]
 
     def fill(self, file: BinaryIO, keys: Any) -> None:
-        """Read the numbers, each after the count of them."""
+        """Read the data of each storage, which follow its length."""
         for key in keys:
             target = self._read[key]
             file.read(8)

@@ -1,1 +1,1 @@
-"""What the kernel forbids the child that opens a stranger's file, set before the file is opened."""
+"""The sandbox of the child process: restrictions by the kernel, set before a file is opened."""

@@ -1,4 +1,4 @@
-"""Put this process under the guards that the kernel has, and say which these are."""
+"""Restricts this process by the guards that the kernel offers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from edge.system import kernel
 
 
 def confine(folder: Path) -> str:
-    """Nothing is written outside of `folder`, no network, no new process.
+    """Deny this process writes outside `folder`, network access and new processes.
 
     Returns:
-        The guards in force, such as "Landlock 7, seccomp"; "none" where there are none. What
-        the kernel refused stands behind it in brackets.
+        The active guards, such as "Landlock 7, seccomp", or "none"; then, in brackets, guards
+        that the kernel refused.
     """
     guards: list[tuple[str, Callable[[], str]]] = [
         ("Landlock", lambda: landlock.restrict(readable_paths(), [folder, WRITABLE_DEVICE])),
@@ -25,7 +25,7 @@ def confine(folder: Path) -> str:
     in_force, missing = [], []
     for name, restrict in guards:
         try:
-            # Each guard needs it, and setting it twice is once.
+            # Each guard requires it; calling it twice is harmless.
             kernel.forbid_new_privileges()
             in_force.append(restrict())
         except OSError as error:

@@ -1,6 +1,7 @@
-"""Landlock: which files this process may read and write (kernel 5.13 or newer, landlock(7)).
+"""Landlock limits the files that this process may read and write (kernel 5.13, landlock(7)).
 
-It binds the calling thread and what that starts, so it is set before any library starts threads.
+It applies to the calling thread and to threads that it starts later, so it must be set before
+libraries start threads.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final
 
 from edge.system import kernel
 
-# The same numbers on every processor.
+# Numbers of system calls, the same on all processors.
 _CREATE_RULESET: Final = 444
 _ADD_RULE: Final = 445
 _RESTRICT_SELF: Final = 446
@@ -27,9 +28,9 @@ _READ_FILE: Final = 1 << 2
 _READ_DIR: Final = 1 << 3
 _TRUNCATE: Final = 1 << 14
 _IOCTL_DEVICE: Final = 1 << 15
-# Execute, write, read, list, remove, and make anything: what the first version knows.
+# The rights of version 1: execute, write, read, list, remove, create.
 _FIRST_RIGHTS: Final = (1 << 13) - 1
-# Move to another folder, truncate, ioctl of devices: the version that brought each.
+# Later rights by version: move to another folder, truncate, ioctl on devices.
 _LATER_RIGHTS: Final = {2: 1 << 13, 3: _TRUNCATE, 5: _IOCTL_DEVICE}
 # Rights that a rule for a single file may have.
 _OF_A_FILE: Final = 1 | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEVICE
@@ -52,19 +53,19 @@ class _Rule(ctypes.Structure):
 
 
 def restrict(readable: Iterable[Path], writable: Iterable[Path]) -> str:
-    """Allow these files and folders, with all below them, and no others; gives the version.
+    """Allow only these files and folders, with everything below; returns the version.
 
-    Paths that are not there are passed over.
+    Missing paths are skipped.
 
     Raises:
-        OSError: the kernel has no Landlock, or it is switched off.
+        OSError: the kernel has no Landlock, or it is disabled.
     """
     version = kernel.syscall(_CREATE_RULESET, None, 0, _ASK_VERSION)
     rights = _FIRST_RIGHTS
     for needed, right in _LATER_RIGHTS.items():
         rights |= right if version >= needed else 0
     attributes = _Ruleset(rights, _TCP, _OUTSIDE_SOCKETS_AND_SIGNALS)
-    # Older kernels refuse a longer structure than theirs.
+    # Older kernels refuse a structure that is longer than theirs.
     size_bytes = 8 if version < 4 else 16 if version < 6 else 24
     ruleset = kernel.syscall(_CREATE_RULESET, ctypes.byref(attributes), size_bytes, 0)
     try:

@@ -1,7 +1,7 @@
-"""What crosses between the converter and the child that opens the file: files in one folder.
+"""Messages between the converter and the child process: files in one folder.
 
-JSON, `.npy` and ONNX only. The child has read a stranger's file, so nothing it answers is
-unpickled, and every answer has a size limit.
+They are JSON, `.npy` and ONNX. The child has read an untrusted file, so its answers are never
+unpickled, and their size is limited.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ GRAPH_NAME: Final = "graph.onnx"
 _SAMPLES_NAME: Final = "samples.npy"
 _LOGITS_NAME: Final = "logits.npy"
 _ANSWER_NAME: Final = "answer.json"
-# The only facts taken: in the manifest they stand beside the file's hash.
+# Only these facts are accepted; they go into the manifest.
 _FACTS: Final = (
     *("key", "ema", "prefix", "left_out", "not_taken", "stored_as", "not_run"),
     *("architecture", "trusted_pickle", "names_run", "findings", "changes", "removed_head"),
 )
 
-# Protobuf, and with it ONNX in one file, ends at 2 GiB.
+# The limit of protobuf, and so of ONNX in one file.
 MAX_GRAPH_BYTES: Final = 2 * GIB
 _MAX_LOGITS_BYTES: Final = 16 * 1024**2
 _MAX_ANSWER_BYTES: Final = 1024**2
 
 
 class SourceKind(StrEnum):
-    """What a model file is."""
+    """The kind of a model file."""
 
     STATE_DICT = "state_dict"
     CHECKPOINT = "checkpoint"
@@ -56,9 +56,9 @@ class SourceKind(StrEnum):
 class ChildRequest:
     """What the child is asked. `name` is the file's own name, for messages.
 
-    `describes`: tell what the file says of its model, and open no network.
-    `any_size`: export a graph that leaves height and width open.
-    `parts`: the names of the files where the model lies in several.
+    `describes`: only find values for a card, without opening the network.
+    `any_size`: export a graph with dynamic height and width.
+    `parts`: the file names of a model in several files.
     """
 
     name: str
@@ -74,7 +74,7 @@ class ChildRequest:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why the child could not open the file. `is_config`: the card is at fault, not the file."""
+    """Why the child could not open the file. `is_config`: the card is wrong, not the file."""
 
     message: str
     is_config: bool
@@ -83,7 +83,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the child found besides the graph and the logits; the parent adds the sandbox."""
+    """The child's answer, besides graph and logits; the parent adds `sandbox`."""
 
     kind: SourceKind | None
     facts: dict[str, Any]
@@ -92,18 +92,18 @@ class Answer:
 
 
 def source_copies(folder: Path, count: int) -> tuple[Path, ...]:
-    """Where copies of the files lie that the child opens."""
+    """Paths for the copies of the files that the child opens."""
     return tuple(folder / (f"{SOURCE_NAME}{n}" if n else SOURCE_NAME) for n in range(count))
 
 
 def write_request(folder: Path, request: ChildRequest, samples: NDArray[np.float32]) -> None:
-    """The parent's side: what to open, and normalised images (n, 3, h, w) to run it on."""
+    """Write the request and normalised images (n, 3, h, w) for the child."""
     atomic.write_file(folder / REQUEST_NAME, json.dumps(asdict(request)).encode())
     atomic.write_file(folder / _SAMPLES_NAME, _array_bytes(samples))
 
 
 def read_request(folder: Path) -> tuple[ChildRequest, NDArray[np.float32]]:
-    """The child's side of `write_request`."""
+    """Read the files of `write_request`, in the child."""
     values = json.loads((folder / REQUEST_NAME).read_bytes())
     named = values["architecture"]
     request = ChildRequest(
@@ -118,21 +118,21 @@ def read_request(folder: Path) -> tuple[ChildRequest, NDArray[np.float32]]:
 
 
 def write_result(folder: Path, graph: bytes, logits: NDArray[np.float32]) -> None:
-    """The child's graph and the logits (n, classes) of the samples."""
+    """Write the graph and the logits (n, classes) of the samples, in the child."""
     atomic.write_file(folder / GRAPH_NAME, graph)
     atomic.write_file(folder / _LOGITS_NAME, _array_bytes(logits))
 
 
 def write_answer(folder: Path, answer: Answer) -> None:
-    """The child's last word; it is whole or not there."""
+    """Write the answer, in the child; the file is complete or missing."""
     atomic.write_file(folder / _ANSWER_NAME, json.dumps(asdict(answer)).encode())
 
 
 def read_answer(folder: Path) -> Answer | None:
-    """The child's answer, or None where it ended without one.
+    """Read the child's answer; None if it ended without one.
 
     Raises:
-        ModelError: it is no answer.
+        ModelError: it is damaged.
     """
     if not (folder / _ANSWER_NAME).exists():
         return None
@@ -143,21 +143,21 @@ def read_answer(folder: Path) -> Answer | None:
         facts = {key: values["facts"][key] for key in _FACTS if key in values["facts"]}
         return Answer(kind, facts, refusal)
     except (ValueError, TypeError, KeyError) as error:
-        raise ModelError("the process that opened the model gave a damaged answer.") from error
+        raise ModelError("the process that opened the model returned a damaged answer.") from error
 
 
 def read_result(folder: Path) -> tuple[bytes, NDArray[np.float32]]:
-    """The child's graph, not yet checked, and its logits.
+    """Read the child's graph, which must still be checked, and its logits (n, classes).
 
     Raises:
-        ModelError: too large, not a plain file, or no array of floats.
+        ModelError: too large, not a regular file, or not an array.
     """
     graph = _read(folder / GRAPH_NAME, MAX_GRAPH_BYTES)
     content = _read(folder / _LOGITS_NAME, _MAX_LOGITS_BYTES)
     try:
         logits = np.load(io.BytesIO(content), allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise ModelError("the process that opened the model gave damaged logits.") from error
+        raise ModelError("the process that opened the model returned damaged logits.") from error
     return graph, np.asarray(logits, np.float32)
 
 
@@ -172,8 +172,10 @@ def _read(path: Path, limit_bytes: int) -> bytes:
         return read_bounded(path, limit_bytes)
     except (NotRegularError, TooLargeError) as error:
         raise ModelError(
-            f"opening the model left a {path.name} that is not taken ({error.strerror}). Convert a "
-            "smaller model."
+            f"the process that opened the model wrote an unusable {path.name} ({error.strerror}). "
+            "Convert a smaller model."
         ) from error
     except OSError as error:
-        raise ModelError(f"opening the model left no {path.name}.") from error
+        raise ModelError(
+            f"the process that opened the model wrote no {path.name} ({error.strerror})."
+        ) from error

@@ -1,4 +1,4 @@
-"""What the child may read: Python, its libraries, the search path, and facts of the machine."""
+"""The files that the child may read: Python, its libraries, the search path, system facts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from importlib.machinery import all_suffixes
 from pathlib import Path
 from typing import Final
 
-# Libraries and their loader's list, time zone, the users' names, what the processor is.
+# Shared libraries and their cache, time zone, user names, facts about the processor.
 _SYSTEM: Final = (
     *("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/ssl/openssl.cnf"),
     *("/etc/localtime", "/etc/passwd", "/etc/nsswitch.conf"),
@@ -22,12 +22,12 @@ _SYSTEM: Final = (
 WRITABLE_DEVICE: Final = Path("/dev/null")
 
 
-# Of what Python imports: .py, .pyc and compiled modules.
+# Suffixes of files that Python imports: .py, .pyc and compiled modules.
 _SUFFIXES: Final = tuple(all_suffixes())
 
 
 def readable_paths() -> list[Path]:
-    """Files and folders, each with all that is below it."""
+    """Files and folders; everything below a folder may be read too."""
     installed = (sys.prefix, sys.base_prefix, sys.exec_prefix, *sysconfig.get_paths().values())
     libraries = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
     entries = {*installed, *libraries, *sys.path, *_editable_packages()} - {""}
@@ -43,7 +43,7 @@ def _editable_packages() -> Iterator[str]:
 
 
 def _modules_of(folder: Path) -> Iterator[Path]:
-    """The folder; of one that holds a home folder only what can be imported, and no hidden file."""
+    """The folder itself; but if it contains the home folder, only its modules and packages."""
     if not Path.home().resolve().is_relative_to(folder.resolve()):
         yield folder
         return

@@ -1,7 +1,7 @@
-"""seccomp: system calls that this process may not make (seccomp(2)).
+"""seccomp denies system calls to this process (seccomp(2)).
 
-No network, no new process, no signal to another one, no change of a file's mode or owner, nothing
-for the superuser. A denied call fails with EPERM, and one that is newer than the list as unknown.
+Denied are network access, new processes, signals to other processes, changes of a file's mode or
+owner, and calls for root. A denied call fails with EPERM; a call newer than the list with ENOSYS.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from edge.system import kernel
 
 _PR_SET_SECCOMP: Final = 22
 _FILTER: Final = 2
-# Of `struct seccomp_data`, and the processors' numbers in linux/audit.h.
+# Offsets in `struct seccomp_data`; columns in `syscalls`, and processors' numbers in linux/audit.h.
 _NUMBER_AT: Final = 0
 _PROCESSOR_AT: Final = 4
 _FIRST_ARGUMENT_AT: Final = 16
 _PROCESSORS: Final = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
-# The 32-bit calls of x86-64 have this bit in their numbers.
+# Bit in the numbers of x86-64's 32-bit calls.
 _X32: Final = 0x40000000
 _THREAD: Final = 0x00010000
 _PR_SET_PDEATHSIG: Final = 1
@@ -42,7 +42,7 @@ class _Program(ctypes.Structure):
 
 
 def restrict() -> str:
-    """Deny the calls for good, to this process and its threads; gives "seccomp".
+    """Install the filter, which cannot be removed, in this process; returns "seccomp".
 
     Raises:
         OSError: the kernel has no filters, or the processor is not known.
@@ -57,12 +57,12 @@ def restrict() -> str:
 
 
 def filter_program(machine: str, own_process: int) -> list[Instruction]:
-    """The BPF program: (code, jump if true, jump if false, value) of each instruction."""
+    """The BPF program; an instruction is (code, jump if true, jump if false, value)."""
     column, processor = _PROCESSORS[machine]
     denied = sorted(n for numbers in calls.DENIED.values() if (n := numbers[column]) is not None)
     return [
         (_LOAD, 0, 0, _PROCESSOR_AT),
-        # A call by the numbers of another processor, such as 32-bit x86, is no accident.
+        # A call for another architecture, such as 32-bit x86, would have other numbers.
         (_EQUAL, 1, 0, processor),
         (_RETURN, 0, 0, _END_PROCESS),
         (_LOAD, 0, 0, _NUMBER_AT),
@@ -73,7 +73,7 @@ def filter_program(machine: str, own_process: int) -> list[Instruction]:
         *_unless(calls.CLONE[column], _HAS_BITS, _THREAD),
         *_unless(calls.KILL[column], _EQUAL, own_process),
         *_unless(calls.TGKILL[column], _EQUAL, own_process),
-        # It must stay the one that ends with its parent.
+        # The process must not switch off the signal that ends it with its parent.
         *_when_called_with(calls.PRCTL[column], _PR_SET_PDEATHSIG),
         (_RETURN, 0, 0, _ALLOW),
     ]
@@ -84,7 +84,7 @@ def _if(test: int, value: int, then: int) -> list[Instruction]:
 
 
 def _unless(number: int | None, test: int, value: int) -> list[Instruction]:
-    """Deny this call unless its first argument passes."""
+    """Deny a call unless its first argument passes the test; other calls go on."""
     return [
         (_EQUAL, 0, 4, number or 0),
         (_LOAD, 0, 0, _FIRST_ARGUMENT_AT),
@@ -95,7 +95,7 @@ def _unless(number: int | None, test: int, value: int) -> list[Instruction]:
 
 
 def _when_called_with(number: int | None, value: int) -> list[Instruction]:
-    """Deny this call where its first argument is the value."""
+    """Deny a call if its first argument is the value."""
     return [
         (_EQUAL, 0, 3, number or 0),
         (_LOAD, 0, 0, _FIRST_ARGUMENT_AT),

@@ -1,6 +1,7 @@
-"""System calls that opening a model never needs, by their numbers on x86-64 and on ARM64.
+"""The system calls that the child is denied, with their numbers on x86-64 and on ARM64.
 
-From the kernel's headers (asm/unistd_64.h, asm-generic/unistd.h). None: ARM64 has no such call.
+Numbers are from the kernel's headers (asm/unistd_64.h, asm-generic/unistd.h); None means that ARM64
+has no such call.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ OTHER_PROCESSES: Final[dict[str, Numbers]] = {
     "mq_open": (240, 180),
     "mq_unlink": (241, 181),
 }
-# Landlock guards what is in a file and its name, not its mode, owner, attributes and times.
+# Landlock does not cover a file's mode, owner, attributes and times.
 MODES_OF_FILES: Final[dict[str, Numbers]] = {
     "chmod": (90, None),
     "fchmod": (91, 52),
@@ -77,7 +78,7 @@ MODES_OF_FILES: Final[dict[str, Numbers]] = {
     "open_by_handle_at": (304, 265),
     "fanotify_init": (300, 262),
 }
-# For the superuser, or with a history of flaws in the kernel.
+# Calls for root, or with a history of kernel vulnerabilities.
 SYSTEM: Final[dict[str, Numbers]] = {
     "mount": (165, 40),
     "umount2": (166, 39),
@@ -123,7 +124,7 @@ SYSTEM: Final[dict[str, Numbers]] = {
     "clock_adjtime": (305, 266),
     "adjtimex": (159, 171),
 }
-# A process whose rights change is no longer ended with its parent.
+# When a process changes its credentials, the kernel cancels the signal at the parent's end.
 RIGHTS: Final[dict[str, Numbers]] = {
     "setuid": (105, 146),
     "setgid": (106, 144),
@@ -138,12 +139,12 @@ RIGHTS: Final[dict[str, Numbers]] = {
 }
 DENIED: Final = PROGRAMS | NETWORK | OTHER_PROCESSES | MODES_OF_FILES | SYSTEM | RIGHTS
 
-# Denied by what they are called with.
+# Denied depending on their arguments.
 CLONE: Final[Numbers] = (56, 220)
 KILL: Final[Numbers] = (62, 129)
 TGKILL: Final[Numbers] = (234, 131)
 PRCTL: Final[Numbers] = (157, 167)
-# Its arguments are in memory, where a filter cannot look; the C library then takes clone.
+# Its arguments are in memory, which a filter cannot read. The C library then falls back to clone.
 CLONE3: Final = 435
-# The newest call that was looked at when this list was made (mseal, Linux 6.10).
+# The newest call that was considered for this list (mseal, Linux 6.10).
 NEWEST: Final = 462

@@ -1,1 +1,1 @@
-"""A torch module: run it, choose its logits, write it as ONNX."""
+"""Runs a torch module, chooses its logits, and exports it to ONNX."""

@@ -1,7 +1,7 @@
-"""ONNX for attention as torch computes it in one operator. In the child.
+"""Exports torch's fused attention operators to ONNX. Runs in the child process.
 
-In evaluation mode and without gradients, a trace holds these operators in place of the layers of
-nn.MultiheadAttention and nn.TransformerEncoderLayer.
+In evaluation mode and without gradients, a trace of nn.MultiheadAttention and
+nn.TransformerEncoderLayer contains these operators instead of layers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.onnx import symbolic_helper
 
 
 def self_attention(graph: Any, *arguments: Any) -> tuple[Any, Any]:
-    """`aten::_native_multi_head_attention` of one tensor with itself, and its weights."""
+    """`aten::_native_multi_head_attention` for self-attention: the output and the weights."""
     query, key, value = arguments[:3]
     width, heads = (_number(argument, "i") for argument in arguments[3:5])
     if query is not key or key is not value:
@@ -25,7 +25,7 @@ def self_attention(graph: Any, *arguments: Any) -> tuple[Any, Any]:
 
 
 def encoder_layer(graph: Any, *arguments: Any) -> Any:
-    """`aten::_transformer_encoder_layer_fwd`: attention and two linear layers, each added."""
+    """`aten::_transformer_encoder_layer_fwd`: attention and two linear layers, with residuals."""
     images = arguments[0]
     width, heads = (_number(argument, "i") for argument in arguments[1:3])
     is_gelu, norm_first = (_number(argument, "b") for argument in arguments[7:9])
@@ -54,7 +54,7 @@ def encoder_layer(graph: Any, *arguments: Any) -> Any:
 def _attention(
     graph: Any, images: Any, width: int, heads: int, weights: Sequence[Any]
 ) -> tuple[Any, Any]:
-    """(batch, length, width) to the same, and the weights averaged over the heads."""
+    """Attention from (batch, length, width) to the same, and the weights' mean over the heads."""
     together = _linear(graph, images, *weights[:2])
     parts = graph.op("Reshape", together, _list(graph, [0, -1, 3, heads, width // heads]))
     parts = graph.op("Transpose", parts, perm_i=[2, 0, 3, 1, 4])
@@ -79,7 +79,7 @@ def _linear(graph: Any, values: Any, weight: Any, bias: Any) -> Any:
 
 
 def _gelu(graph: Any, values: Any) -> Any:
-    """X / 2 (1 + erf(x / sqrt 2)), in the order in which ONNX Runtime knows it."""
+    """X / 2 (1 + erf(x / sqrt 2)), in the order of operators that ONNX Runtime can fuse."""
     root, one, half = (
         graph.op("Constant", value_t=torch.tensor(number)) for number in (math.sqrt(2), 1.0, 0.5)
     )

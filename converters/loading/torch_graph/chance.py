@@ -1,4 +1,4 @@
-"""What makes a torch module's answers depend on chance, and where it stands. In the child."""
+"""Finds the random operator in a torch module and its line of code. Runs in the child process."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from converters.loading.intake.training_mode import in_training_mode
 from edge.errors import ModelError
 
-# As a stack of Python, and a trace in TorchScript, name a line of code.
+# Lines of code in a Python stack and in a trace of TorchScript.
 _LINE: Final = re.compile(r'File "([^"]+\.py)", line (\d+)|^(.+\.py)\((\d+)\)', re.MULTILINE)
-# Where TorchScript begins to tell of its own code.
+# Begins the part of a TorchScript trace about its own code.
 _SERIALIZED: Final = "Serialized"
-# The code of torch and of this package, which only calls the network's own.
+# Code of this package and of torch, which is not the network's.
 _NOT_ITS_OWN: Final = Path(__file__).parents[2]
 _LIBRARY: Final = "torch"
 _READS_MODE: Final = 'prim::GetAttr[name="training"]'
 
 
 def draws_by_chance(module: nn.Module, name: str, images: Tensor) -> ModelError:
-    """The refusal of a module in evaluation mode that gives one image different answers.
+    """The error for a module in evaluation mode with different outputs for the same image.
 
     Args:
         images: (n, 3, h, w) that it runs on.
@@ -39,13 +39,13 @@ def draws_by_chance(module: nn.Module, name: str, images: Tensor) -> ModelError:
         *(where for program in programs for where in _in_program(program)),
     ] or _in_code(module, images)
     what = found[0] if found else "what it draws"
-    # A trace and a program hold the mode that they were exported in.
+    # A trace or a program keeps the mode in which it was exported.
     if programs or any(_READS_MODE not in str(graph) for graph in graphs):
         return in_training_mode(name, f"two runs of one image differ by {what}")
     return ModelError(
-        f"{name} gives one image other answers in each run although it is in evaluation mode: "
-        f"{what} draws by chance. Let it follow self.training, as nn.Dropout does, or leave it "
-        "out, and save the network again."
+        f"{name} gives other outputs for the same image in each run although it is in evaluation "
+        f"mode: {what} is random. Let it follow self.training, as nn.Dropout does, or remove it, "
+        "and save the network again."
     )
 
 
@@ -65,7 +65,7 @@ def _nodes(block: Any) -> Iterator[Any]:
 
 
 def _values(node: Any) -> list[object]:
-    """The constants that a node is given; a switch of the network's own counts as on."""
+    """The constant inputs of a node; the network's own boolean fields count as True."""
     return [_is_own_switch(value) or value.toIValue() for value in node.inputs()]
 
 
@@ -84,7 +84,7 @@ def _in_program(program: torch.fx.GraphModule) -> Iterator[str]:
 
 
 def _is_on(operator: str, values: list[object]) -> bool:
-    """Whether it draws: dropout is asked to, other operators always do."""
+    """Whether the operator is active: dropout only if its flag is set, others always."""
     return "dropout" not in operator or True in [value for value in values if value is True]
 
 
@@ -102,7 +102,7 @@ def _in_code(module: nn.Module, images: Tensor) -> list[str]:
 
 
 class _Listening(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes each operator that draws by chance, and the line of code that called it."""
+    """Records each random operator, and the line of code that called it."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -124,7 +124,7 @@ def _lines(stack: str) -> Iterator[tuple[Path, str]]:
 
 
 def _said(operator: str, lines: list[tuple[Path, str]]) -> str:
-    """An operator with the network's own line, where the lines, innermost first, have one."""
+    """An operator, with the first line (innermost first) that is the network's own code."""
     own = (
         f" at {file.name[:60]}, line {number}"
         for file, number in lines

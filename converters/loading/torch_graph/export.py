@@ -1,4 +1,4 @@
-"""A torch module to ONNX bytes: float (batch, 3, h, w) in, as the module takes it. In the child."""
+"""Exports a torch module to ONNX. Runs in the child process."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from converters.loading.intake.training_mode import measures_batch
 from converters.loading.torch_graph.symbolics import add_symbolics
 from edge.errors import ModelError
 
-# How the exporter names an operator that it has no translation of.
+# The exporter's error for an operator that it cannot translate.
 _UNSUPPORTED: Final = re.compile(r"operator '?(aten::\w+)'?")
 _CANNOT: Final = (
     *(RuntimeError, TypeError, ValueError, AssertionError, LookupError),
     torch.onnx.errors.OnnxExporterError,
 )
-# What it says of a batch norm that measures its images, with nothing to measure by.
+# Its error for a batch norm without running statistics.
 _NO_STATISTICS: Final = "batch_size and channel_size must be non-None"
 
 
@@ -37,14 +37,14 @@ def export(
     *,
     any_size: bool = False,
 ) -> bytes:
-    """The module's graph. Its batch is dynamic where the module's is.
+    """Export a module to ONNX, for float images (batch, 3, h, w).
 
     Args:
-        batch: of the example; what a module makes of its size may be fixed in the graph.
-        any_size: leave height and width open too, where the module does.
+        batch: the example's batch; code that depends on it may fix it in the graph.
+        any_size: make height and width dynamic too, if the module allows it.
 
     Raises:
-        ModelError: it does not take such images, or holds what ONNX has no operator for.
+        ModelError: the module refuses such images, or has an operator that ONNX lacks.
     """
     example = torch.zeros(batch, 3, height, width)
     axes = {0: "batch", 2: "height", 3: "width"} if any_size else {0: "batch"}
@@ -62,18 +62,18 @@ def export(
 
 
 def _write(module: nn.Module, example: torch.Tensor, axes: dict[int, str], path: Path) -> None:
-    """Write the graph of a module that the exporter can trace; `axes` are the open ones."""
+    """Export a traceable module to a file; `axes` are the dynamic axes of the input."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     add_symbolics()
     torch.onnx.export(
         module,
         (example,),
         path,
-        # The TorchScript exporter is deprecated, but TorchScript files have no other one, and it
-        # writes GlobalAveragePool where the new one leaves ReduceMean.
+        # The TorchScript exporter is deprecated, but the only one for TorchScript files. It also
+        # writes GlobalAveragePool where the new one writes ReduceMean.
         dynamo=False,
-        # As it is, in evaluation mode: batch norms stay, whose statistics tell what the network
-        # was trained on. They are folded later.
+        # Keeps batch norms, which are folded later: their statistics are needed to check the
+        # card's normalisation.
         training=torch.onnx.TrainingMode.PRESERVE,
         opset_version=OPSET,
         input_names=["input"],
@@ -83,9 +83,10 @@ def _write(module: nn.Module, example: torch.Tensor, axes: dict[int, str], path:
 
 
 def _traceable(module: nn.Module, example: torch.Tensor) -> nn.Module:
-    """The exporter calls train() and eval(), which an exported program refuses; its trace not.
+    """A module that the exporter can handle; a trace of the module if needed.
 
-    Nor does it look into a script below a module; a trace does.
+    The exporter calls train() and eval(), which an exported program refuses but its trace allows.
+    Nor can it export a script inside another module, but it can export a trace of it.
     """
     if isinstance(module, torch.jit.ScriptModule):
         return module

@@ -1,4 +1,4 @@
-"""A torch module called with images alone, whatever else its forward takes. In the child."""
+"""Wraps a torch module so that its only input is images. Runs in the child process."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from edge.errors import ModelError
 
 
 class OfImages(nn.Module):
-    """A module of float images (batch, 3, height, width) alone.
+    """A module whose only input is float images (batch, 3, height, width).
 
     Args:
-        module: takes them, with channels last or first, and then `others`.
+        module: called with the images and `others`.
+        is_channels_last: whether `module` takes images (batch, height, width, 3).
     """
 
     def __init__(
@@ -30,7 +31,7 @@ class OfImages(nn.Module):
         self.is_channels_last = is_channels_last
 
     def forward(self, images: Tensor) -> Any:
-        """What the module gives for them."""
+        """The module's output."""
         given = images.permute(0, 2, 3, 1) if self.is_channels_last else images
         return self.module(given, *self.others)
 
@@ -45,10 +46,10 @@ class _Input:
 
 
 def of_images_alone(module: nn.Module, name: str) -> tuple[nn.Module, list[str]]:
-    """The module with its further inputs left at their defaults, or None; what was done, in words.
+    """Set the module's other inputs to their defaults or to None; returns the changes in words.
 
     Raises:
-        ModelError: it needs another input, or takes no tensor.
+        ModelError: it needs another input, or its first input is not a tensor.
     """
     is_script = isinstance(module, torch.jit.ScriptModule)
     inputs = list(_of_script(module) if is_script else _of_code(module.forward))
@@ -59,17 +60,17 @@ def of_images_alone(module: nn.Module, name: str) -> tuple[nn.Module, list[str]]
     if not all(found.may_be_none for found in needed):
         raise has_other_inputs(name, [found.name for found in (inputs[0], *needed)])
     changes = [f"its input {found.name[:40]} was left None" for found in needed]
-    # The exporter asks a script for the value of each input, and cannot read inputs by keyword.
+    # The exporter needs a value for each input of a script, and cannot handle keyword inputs.
     if needed or (others and (is_script or any(found.is_keyword for found in others))):
         return OfImages(module, [None] * len(needed)), changes
     return module, changes
 
 
 def takes_no_tensor(name: str, input_name: str, kind: str) -> ModelError:
-    """The refusal of a network whose images lie in a list or a dictionary."""
+    """The error for a network whose input is a list or a dictionary."""
     return ModelError(
-        f"{name} takes {kind[:80]} as its input {input_name[:40]}, and one tensor of images is "
-        "needed. Save a module whose forward takes the tensor and hands it on in that form."
+        f"{name} takes {kind[:80]} as its input {input_name[:40]}, but one tensor of images is "
+        "needed. Save a module whose forward takes the tensor and passes it on in that form."
     )
 
 

@@ -1,4 +1,4 @@
-"""Run a torch module on images, whatever it gives for them. In the child."""
+"""Runs a torch module on images and chooses its logits. Runs in the child process."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ _SAME: Final = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A module that gives tensors alone, and what it gave.
+    """A module whose outputs are only tensors, and its outputs for the samples.
 
     Attributes:
-        given: its batch is that of the example to export it with: 2, or the only one that the
-            module is made for.
+        given: its batch is the batch to export with: 2, or the only one that works.
     """
 
     module: nn.Module
@@ -46,10 +45,10 @@ def run_module(
     """Run a module on normalised images (n, 3, h, w), twice, and choose its logits.
 
     Args:
-        batch: that the module is made for, 0 where nobody knows.
+        batch: the batch that the module was exported for; 0 if not known.
 
     Raises:
-        ModelError: it does not run on such images, has other outputs, or trains.
+        ModelError: it does not run on such images, has no logits, or is random.
     """
     module, changes = of_images_alone(module, name)
     module, batch, found_out = runnable(module, name, samples, batch)
@@ -65,7 +64,7 @@ def run_module(
         return Ran(module, Given(None, batch, first), changes)
     chosen = choose(first, name, class_count)
     if chosen:
-        others = ", ".join(key for key in first if key != chosen) or "what is no tensor"
+        others = ", ".join(key for key in first if key != chosen) or "what is not a tensor"
         changes.append(f"of its outputs {chosen[:40]} was taken; left out: {others[:200]}")
         module = chosen_alone(module, [chosen], _images(samples, batch))
     outputs = np.asarray(flat(first[chosen]), np.float32)
@@ -74,14 +73,14 @@ def run_module(
 
 
 def _images(samples: NDArray[np.float32], batch: int) -> Tensor:
-    """A batch that the module takes."""
+    """A batch of the right size for the module."""
     return torch.from_numpy(np.repeat(samples[:1], batch, axis=0))
 
 
 def _example_batch(
     module: nn.Module, batch: int, samples: NDArray[np.float32], rows: Arrays
 ) -> int:
-    """Two, which tells the exporter that there are batches, if the module takes them."""
+    """Two, so that the exporter sees a batch, if the module works with it; else `batch`."""
     pair = [0, len(samples) - 1]
     try:
         found = named_tensors(module(torch.from_numpy(samples[pair]))).values()
@@ -89,7 +88,7 @@ def _example_batch(
             is_near(flat(values.float().numpy()), flat(row[pair]), _SAME * 10)
             for values, row in zip(found, rows.values(), strict=True)
         )
-    except Exception:  # noqa: BLE001  # a stranger's code raises what it likes
+    except Exception:  # noqa: BLE001  # untrusted code may raise anything
         return batch
     return 2 if is_free else batch
 

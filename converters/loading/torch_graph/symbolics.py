@@ -1,4 +1,4 @@
-"""ONNX for torch operators that torch's exporter cannot write. In the child."""
+"""Exports torch operators that torch's exporter cannot handle. Runs in the child process."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from converters.loading.torch_graph.attention import encoder_layer, self_attenti
 
 
 def add_symbolics() -> None:
-    """Let the exporter write attention, and adaptive average pools to any size.
+    """Register exports for attention, and for adaptive average pools to any size.
 
-    A pool to a size that does not divide its input's is a product with a constant matrix along each
-    axis. VGG and AlexNet have one wherever images are smaller than ImageNet's.
+    A pool whose output size does not divide the input size is a product with a constant matrix
+    along each axis. VGG and AlexNet have one for images smaller than ImageNet's.
     """
     for operator, symbolic in (
         ("adaptive_avg_pool2d", _adaptive_pool),
@@ -48,7 +48,7 @@ def _adaptive_pool(graph: Any, images: Any, size: list[int]) -> Any:
 
 
 def _window_means(graph: Any, images: Any, axis: int, after: int) -> Any:
-    """`pool_matrix` of an axis whose length is known only when the graph runs."""
+    """`pool_matrix` for an axis whose length is dynamic."""
 
     def number(value: Any) -> Any:
         return graph.op("Constant", value_t=torch.tensor(value))
@@ -69,7 +69,7 @@ def _window_means(graph: Any, images: Any, axis: int, after: int) -> Any:
 
 
 def pool_matrix(before: int, after: int) -> NDArray[np.float32]:
-    """(after, before): the mean over each window from floor(i b / a) to ceil((i + 1) b / a)."""
+    """A matrix (after, before) of window means; window i is floor(i b / a) to ceil((i+1) b / a)."""
     matrix = np.zeros((after, before), np.float32)
     for row in range(after):
         start, end = row * before // after, -(-(row + 1) * before // after)

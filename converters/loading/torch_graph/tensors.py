@@ -1,4 +1,4 @@
-"""The tensors that a torch module gives, in whatever form, and some of them alone. In the child."""
+"""Finds the tensors in a torch module's output, and selects some. Runs in the child process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from converters.loading.torch_graph.of_images import OfImages
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a tensor lies in an output: the names on the way, and what to subscript with."""
+    """The place of a tensor in a nested output: its path in words, and the subscripts."""
 
     path: str = ""
     keys: tuple[object, ...] = ()
@@ -25,7 +25,7 @@ class _Place:
 
 
 class Outputs(nn.Module):
-    """A module of which some of several outputs are taken."""
+    """A module that returns some of the outputs of another module."""
 
     def __init__(self, module: nn.Module, chosen: list[str]) -> None:
         super().__init__()
@@ -33,34 +33,34 @@ class Outputs(nn.Module):
         self.chosen = chosen
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """The chosen tensors (batch, ...) as the module gives them; a lone one by itself."""
+        """The chosen tensors (batch, ...) as a tuple; a single one without the tuple."""
         found = named_tensors(self.module(images))
         chosen = tuple(found[name] for name in self.chosen)
         return chosen if len(chosen) > 1 else chosen[0]
 
 
 def named_tensors(output: object) -> dict[str, Tensor]:
-    """All tensors of an output by their path in it; a lone tensor has an empty one."""
+    """All tensors of an output by path; if the output is a tensor, its path is empty."""
     return {place.path: tensor for place, tensor in _placed(output)}
 
 
 def chosen_alone(module: nn.Module, chosen: list[str], example: Tensor) -> nn.Module:
-    """The module with some of its outputs alone.
+    """Reduce the module's outputs to the chosen ones.
 
     Args:
-        chosen: paths, as `named_tensors` gives them.
-        example: images that the module takes.
+        chosen: paths from `named_tensors`.
+        example: a batch of images for the module.
     """
     script, others = _script_within(module)
     if script is None:
         return Outputs(module, chosen)
-    # A script may give None beside its tensors, as torchvision's Inception does for the output
-    # that is for training alone. A trace cannot follow that, another script can.
+    # A script may return None beside its tensors, as torchvision's Inception does for an output
+    # that is only for training. A trace cannot handle None, but another script can.
     places = {place.path: place.keys for place, _ in _placed(module(example))}
     try:
         picked = _picked(script, others, [places[path] for path in chosen])
     except RuntimeError:
-        # Its types do not tell that these are tensors.
+        # The script's types do not say that these are tensors.
         return Outputs(module, chosen)
     is_last = any(isinstance(part, OfImages) and part.is_channels_last for part in module.modules())
     return OfImages(picked, is_channels_last=True) if is_last else picked
@@ -85,7 +85,7 @@ def _placed(output: object, place: _Place | None = None) -> Iterator[tuple[_Plac
 
 
 def _script_within(module: nn.Module) -> tuple[Any, tuple[Any, ...]]:
-    """The script that is called with images, and with what besides; None where it is no script."""
+    """The script inside the wrappers, and its other arguments; None if it is not a script."""
     found: Any = module
     others: tuple[Any, ...] = ()
     while isinstance(found, OfImages):
@@ -96,7 +96,7 @@ def _script_within(module: nn.Module) -> tuple[Any, tuple[Any, ...]]:
 def _picked(
     script: Any, others: tuple[Any, ...], places: Sequence[tuple[object, ...]]
 ) -> nn.Module:
-    """A script that calls another and gives the tensors at some places of its output."""
+    """A script that calls another and returns the tensors at some places of its output."""
     holder = nn.Module()
     holder.module = script
     picked: Any = torch.jit.script(holder)
@@ -112,7 +112,7 @@ def _source(others: tuple[Any, ...], places: Sequence[tuple[object, ...]]) -> st
         name = "found"
         for depth, key in enumerate(keys):
             part = f"part_{number}_{depth}"
-            # What may be None by its type is a tensor, or holds one, behind the assertion only.
+            # The type may be Optional; TorchScript accepts the subscript only after an assertion.
             lines += [f"{part} = {name}[{key!r}]", f"assert {part} is not None"]
             name = part
         names.append(name)

@@ -1,4 +1,4 @@
-"""How a torch module runs on images: in which layout, precision and batch. In the child."""
+"""Finds the layout, precision and batch with which a module runs. Runs in the child process."""
 
 from __future__ import annotations
 
@@ -24,19 +24,22 @@ from converters.loading.torch_graph.tensors import named_tensors
 from edge.errors import ModelError
 
 _SAME: Final = 1e-4
-# Channels that networks have been trained for besides the three of colour images.
+# Other numbers of input channels that networks may have.
 _OTHER_CHANNELS: Final = (1, 4, 2)
 
 
 def runnable(
     module: nn.Module, name: str, samples: NDArray[np.float32], batch: int
 ) -> tuple[nn.Module, int, list[str]]:
-    """The module as it takes images (n, 3, h, w), a batch that it is right for, what was done.
+    """Find a form of the module that runs on images (n, 3, h, w).
 
-    It is tried as it is stored, then with its parameters in FP32, then with channels last.
+    It is tried as stored, then in FP32, then with channels last.
 
     Args:
-        batch: that it is made for, 0 where nobody knows.
+        batch: the batch that it was exported for; 0 if not known.
+
+    Returns:
+        The module in that form, the smallest batch that works, and the changes in words.
 
     Raises:
         ModelError: it does not run on such images.
@@ -47,7 +50,7 @@ def runnable(
         for tried in batches:
             try:
                 _run(candidate, samples[:1], tried)
-            except Exception as error:  # noqa: BLE001  # a stranger's code raises what it likes
+            except Exception as error:  # noqa: BLE001  # untrusted code may raise anything
                 reasons.append(cause_of(error))
                 continue
             is_last = isinstance(candidate, OfImages) and candidate.is_channels_last
@@ -67,7 +70,7 @@ def _run(module: nn.Module, sample: NDArray[np.float32], batch: int) -> Any:
 
 
 def _smallest(module: nn.Module, sample: NDArray[np.float32], batch: int) -> int:
-    """One, where a batch of one gives an image what the batch does, or else that batch."""
+    """One, if a batch of one gives the same outputs; else `batch`."""
     if batch == 1:
         return batch
     try:
@@ -100,7 +103,7 @@ def _at_size(module: nn.Module, height: int, width: int) -> object:
 
 
 def rows_of(module: nn.Module, samples: NDArray[np.float32], batch: int) -> Arrays:
-    """All outputs (n, ...) by their path, of images that are run one by one."""
+    """All outputs (n, ...) by path, of images run one by one, each repeated to fill the batch."""
     found: list[Arrays] = []
     for sample in samples:
         tensors = named_tensors(_run(module, sample[None], batch))

@@ -1,1 +1,1 @@
-"""Which of a file's tensors are the network's weights, and the network filled with them."""
+"""Finds the network's weights in a file and loads them into the network."""

@@ -1,4 +1,4 @@
-"""The architecture that a training's file names beside the weights."""
+"""Finds the architecture that a training stored beside the weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TIMM_OPTIONS: Final = {"gp": "global_pool", "bn_eps": "bn_eps"}
 
 
 def file_architecture(tree: object, class_count: int) -> Architecture | None:
-    """What timm's train.py and torch's own ImageNet example say of their network."""
+    """The architecture in files of timm's train.py and of torch's ImageNet example; else None."""
     content = as_mapping(tree) or {}
     arch, arguments = content.get("arch"), as_mapping(content.get("args")) or {}
     if not isinstance(arch, str) or not _NAME.fullmatch(arch):

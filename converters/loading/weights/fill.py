@@ -1,4 +1,4 @@
-"""The card's architecture, filled with the weights of a file that fit it."""
+"""Loads the weights of a file into the card's architecture."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NUMBERS: Final = {2: "two", 3: "three", 4: "four", 5: "five"}
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A network with its weights. `key` is where they lay in the file; `facts` what was chosen."""
+    """A network with its weights. `key` is their place in the file; `facts` are the choices."""
 
     network: nn.Module
     key: str
@@ -34,10 +34,10 @@ class Filled:
 def fill_network(
     candidates: Sequence[Candidate], network: nn.Module, request: ChildRequest, architecture: str
 ) -> Filled:
-    """Fill the network with the first of the candidates that fits it.
+    """Load the best of the candidates that fit into the network.
 
     Raises:
-        ModelError: none fits, or several do and nothing tells which one is meant.
+        ModelError: none fits, or several different ones fit equally well.
     """
     own = network.state_dict()
     nearest: list[Match] = []
@@ -67,10 +67,10 @@ def _closeness(match: Match) -> tuple[int, int]:
 
 
 def _choose(fitting: Sequence[Match], request: ChildRequest) -> Match:
-    """A moving average before all others, then what lies under the usual keys."""
+    """Choose a moving average if there is one, then the most common key."""
     pool = [match for match in fitting if match.is_average] or list(fitting)
     alike = [m for m in pool if m.candidate.rank == pool[0].candidate.rank]
-    # Beside its average an averaging object may keep the weights as they were last.
+    # An averaging class may store the latest weights beside the average.
     most = max(average_words(m.name) for m in alike)
     first, *others = [m for m in alike if average_words(m.name) == most]
     different = [m for m in others if not _are_equal(first.state, m.state)]
@@ -95,7 +95,7 @@ def _refuse_quantized(chosen: Match, wanted: Mapping[str, Tensor], request: Chil
 
 
 def _is_float(tensor: Tensor) -> bool:
-    # Floats of 8 bits and fewer are rounded with a scale.
+    # Floats of 8 bits or fewer are quantized.
     return tensor.is_floating_point() and tensor.dtype.itemsize > 1
 
 
@@ -117,7 +117,7 @@ def _facts(chosen: Match, found: Sequence[Match]) -> dict[str, Any]:
 
 
 def _average_not_taken(found: Sequence[Match]) -> str | None:
-    """Why the moving average was left, such as: it has no batch norm statistics."""
+    """Why the moving average was not used, such as missing batch norm statistics."""
     averages = [match for match in found if match.is_average and match.state]
     if not averages:
         return None

@@ -1,4 +1,4 @@
-"""One line about weights that do not fit: the file's own names beside the architecture's."""
+"""The error message for weights that do not fit the architecture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from converters.loading.weights.prefixes import Match
 from edge.errors import ModelError
 
 _SHOWN: Final = 3
-# Signs in a file's names of something that was done to the network after its training.
+# Parts of names that show how the network was changed after training.
 _CHANGED: Final = (
     (("_packed_params", "zero_point", "quant_state"), "was quantized: give the FP32 model"),
     (
@@ -24,7 +24,7 @@ _CHANGED: Final = (
 
 
 def does_not_fit(match: Match, request: ChildRequest, architecture: str) -> ModelError:
-    """The refusal of the weights that come nearest to the architecture."""
+    """The error for weights that do not fit; `match` is the closest."""
     agree = len(match.state) - len(match.shapes)
     wanted = len(match.state) + len(match.missing)
     where = f" below {match.prefix!r}" if match.prefix else ""
@@ -74,7 +74,7 @@ def _advice(match: Match, request: ChildRequest) -> str:
 
 
 def _has_other_classes(match: Match, request: ChildRequest) -> bool:
-    """Whether the last layer's size is all that differs."""
+    """Whether only the size of the last layer differs."""
     return (
         bool(match.shapes)
         and not match.missing

@@ -1,4 +1,4 @@
-"""The network in an object that a trusted pickle gave."""
+"""Finds the network in the object that a trusted pickle contains."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from converters.loading.weights.candidates import KNOWN_KEYS, is_average
 from converters.loading.weights.walk import contents
 from edge.errors import ModelError
 
-# They spread a batch over several GPUs, which no exporter follows.
+# Wrappers that split a batch over several GPUs; the exporter cannot handle them.
 _AROUND: Final = (DataParallel, DistributedDataParallel)
 _SHOWN: Final = 4
 
 
 def main_module(loaded: object) -> tuple[str, nn.Module | None]:
-    """The module that the file is, or that lies in it under a usual key, with this key."""
+    """The module that the file contains, directly or under a common key; with this key."""
     if isinstance(loaded, nn.Module) and not isinstance(loaded, nn.ModuleList):
         return "", _within(loaded)
     entries: dict[Any, Any] = loaded if isinstance(loaded, dict) else {}
@@ -30,7 +30,7 @@ def main_module(loaded: object) -> tuple[str, nn.Module | None]:
 
 
 def only_module(loaded: object, request: ChildRequest) -> tuple[str, nn.Module | None]:
-    """The only module anywhere in it, or the only one that is an average, with its key.
+    """The only module anywhere in the object, or the only average among several; with its key.
 
     Raises:
         ModelError: there are several.

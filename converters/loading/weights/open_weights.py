@@ -1,4 +1,4 @@
-"""The network of a file of weights: state dict, checkpoint, safetensors or pickled module."""
+"""Opens a file of weights: state dict, checkpoint, safetensors or pickled module."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from converters.loading.weights.read import read_pickle_file, read_safetensors
 from edge.errors import ModelError
 
 _MOST_NAMES: Final = 5
-# What to do with the objects of some libraries, by the beginning of their names.
+# Advice for objects of some libraries, by the beginning of their names.
 _LIBRARIES: Final = {
     "ultralytics.": "It is a model of ultralytics: export it with yolo export format=onnx.",
     "fastai.": "It is an exported Learner of fastai: save learn.model.state_dict().",
@@ -34,7 +34,7 @@ _LIBRARIES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A network with its weights, and what was chosen in the file."""
+    """A network with its weights, and the choices made when reading the file."""
 
     kind: SourceKind
     module: nn.Module
@@ -42,7 +42,7 @@ class Opened:
 
 
 def open_safetensors(path: Path, request: ChildRequest) -> Opened:
-    """The card's architecture with the tensors of a safetensors file.
+    """Load a safetensors file into the card's architecture.
 
     Raises:
         ModelError: they do not fit.
@@ -53,7 +53,7 @@ def open_safetensors(path: Path, request: ChildRequest) -> Opened:
 
 
 def open_parts(kind: SourceKind, folder: Path, request: ChildRequest) -> Opened:
-    """The card's architecture with the tensors of all parts in the child's folder.
+    """Load all parts in the child's folder into the card's architecture.
 
     Raises:
         ModelError: they are not the parts of one model, or do not fit.
@@ -63,11 +63,10 @@ def open_parts(kind: SourceKind, folder: Path, request: ChildRequest) -> Opened:
 
 
 def open_pickle(path: Path, request: ChildRequest) -> Opened:
-    """The network in a file of torch.save; its code runs only where the request trusts it.
+    """Open a file of torch.save; its code runs only if the request trusts it.
 
     Raises:
-        ModelError: damaged, no weights in it, they do not fit, quantized, or it is nothing without
-            its code.
+        ModelError: damaged, without weights, not fitting, quantized, or it needs its own code.
         ConfigError: the card names no architecture that can be built.
     """
     content = read_pickle_file(path, request)
@@ -79,7 +78,7 @@ def open_pickle(path: Path, request: ChildRequest) -> Opened:
     try:
         opened = _filled(candidates, content.tree, request, SourceKind.STATE_DICT)
     except ModelError as error:
-        # Such a name may also stand beside float weights, which fit then.
+        # The name alone is no proof: the file may also have float weights, which would have fit.
         sign = quantized_name(content.names)
         raise already_quantized(request.name, sign) if sign else error from error
     not_run = unplain(content.names)[:_MOST_NAMES]
@@ -91,13 +90,13 @@ def open_pickle(path: Path, request: ChildRequest) -> Opened:
 def refuse_useless(
     content: Content, candidates: Sequence[Candidate], code: Sequence[str], request: ChildRequest
 ) -> None:
-    """Refuse what is of no use whatever the card says.
+    """Refuse a file that cannot be converted with any card.
 
     Args:
-        code: what `code_needed` gives.
+        code: from `code_needed`.
 
     Raises:
-        ModelError: no weights and no module, or a module that is quantized.
+        ModelError: no weights and no module, or a quantized module.
     """
     sign = quantized_name(content.names)
     if sign and (code or not candidates):
@@ -107,9 +106,9 @@ def refuse_useless(
 
 
 def code_needed(content: Content, candidates: Sequence[Candidate]) -> list[str]:
-    """The names of the code without which the file is nothing, or which no file of weights names.
+    """The names of code that the file needs, or that no file of weights should name.
 
-    Empty where its weights can be taken without running anything.
+    Empty if its weights can be read without running code.
     """
     code = reaching(content.names)
     if not code and (not candidates or is_module(content.tree, candidates)):
@@ -118,7 +117,7 @@ def code_needed(content: Content, candidates: Sequence[Candidate]) -> list[str]:
 
 
 def is_module(tree: object, candidates: Sequence[Candidate]) -> bool:
-    """Whether the weights lie in a pickled module, and what was found are other tensors."""
+    """Whether the weights are in a pickled module, and the candidates are other tensors."""
     values = [tree, *(tree.get(key) for key in KNOWN_KEYS if isinstance(tree, dict))]
     modules = [v for v in values if isinstance(v, Made) and "_modules" in (_state(v) or {})]
     return bool(modules) and not any(c.key.split(".")[-1] in KNOWN_KEYS for c in candidates)
@@ -129,7 +128,7 @@ def _state(made: Made) -> dict[Any, Any] | None:
 
 
 def _trusted(path: Path, request: ChildRequest, names: list[str], advice: str) -> Opened:
-    """What the file gives when its own code has made it."""
+    """Load a file with its own code, if it is trusted."""
     shown = names[:_MOST_NAMES]
     if not request.trusted:
         raise ModelError(
@@ -154,7 +153,7 @@ def _trusted(path: Path, request: ChildRequest, names: list[str], advice: str) -
 
 
 def _advice(names: Iterable[str]) -> str:
-    """What to do with an object of a library that is known here; empty for any other."""
+    """Advice for an object of a known library; empty for others."""
     found = (a for name in names for sign, a in _LIBRARIES.items() if name.startswith(sign))
     return next(found, "")
 
@@ -172,7 +171,7 @@ def _filled(
 
 
 def no_weights(loaded: object, request: ChildRequest) -> ModelError:
-    """The refusal of a file without tensors under names."""
+    """The error for a file without named tensors."""
     if isinstance(loaded, dict):
         found = ", ".join(str(key)[:30] for key in list(loaded)[:8]) or "nothing"
         what = f"is a dictionary of {found}; no tensors under names were found in it"

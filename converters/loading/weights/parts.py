@@ -1,4 +1,4 @@
-"""Weights that lie in several files, put together."""
+"""Reads weights that are split over several files."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from edge.errors import ModelError
 
 
 def kind_of_parts(folder: Path, request: ChildRequest) -> SourceKind:
-    """The kind of the files in the child's folder, which are parts of one state dict.
+    """The common kind of the parts in the child's folder.
 
     Raises:
-        ModelError: they are of different kinds, or of one that has no parts.
+        ModelError: their kinds differ, or the kind cannot be split into parts.
     """
     copies = source_copies(folder, len(request.parts))
     kinds = [detect_kind(p, name) for name, p in zip(request.parts, copies, strict=True)]
@@ -36,7 +36,7 @@ def read_parts(kind: SourceKind, folder: Path, request: ChildRequest) -> Candida
     """All tensors of the parts.
 
     Raises:
-        ModelError: one cannot be read, holds more than tensors, or a tensor that another holds too.
+        ModelError: a part cannot be read or has other content, or a tensor is in two parts.
     """
     tensors: dict[str, Tensor] = {}
     holder: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The prefix that a training puts before the names of the network's weights."""
+"""Matches a file's tensor names with the architecture's, with a common prefix removed."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ from torch import Tensor
 
 from converters.loading.weights.candidates import Candidate, is_average
 
-# A count of training steps, without effect on what a network gives. Files of old torch lack it.
+# A counter of training steps without effect on outputs. Files of old torch versions lack it.
 _STEP_COUNT: Final = "num_batches_tracked"
-# Counts of operations, which profilers leave in a network.
+# Operation counts that profilers store in a network.
 _COUNTS: Final = ("total_ops", "total_params")
 _LOSSES: Final = ("loss", "criterion")
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A candidate's tensors under one prefix, against what the architecture has.
+    """The comparison of a candidate's tensors under one prefix with the architecture.
 
     Attributes:
-        state: the tensors with the prefix taken off their names.
-        missing: names of the architecture that the file lacks.
-        unexpected: names below the prefix that the architecture lacks.
-        shapes: names whose tensors have another shape, with that of the file and of the
-            architecture.
-        left_out: names that belong to the training: outside of the prefix, counters, losses.
+        state: the matching tensors, by name without the prefix.
+        missing: names that only the architecture has.
+        unexpected: names below the prefix that only the file has.
+        shapes: by name, differing shapes in the file and in the architecture.
+        left_out: names that belong to the training: outside the prefix, counters, losses.
     """
 
     candidate: Candidate
@@ -41,7 +40,7 @@ class Match:
 
     @property
     def fits(self) -> bool:
-        """Whether it is just what the architecture needs."""
+        """Whether names and shapes match exactly."""
         return not self.missing and not self.unexpected and not self.shapes
 
     @property
@@ -51,18 +50,18 @@ class Match:
 
     @property
     def name(self) -> str:
-        """The key and the prefix, which together say where in the file it lies."""
+        """Key and prefix: the place in the file."""
         return f"{self.candidate.key}.{self.prefix}".strip(".")
 
 
 def matches(candidate: Candidate, wanted: Mapping[str, Tensor]) -> list[Match]:
-    """The candidate under each prefix that leaves some of the architecture's names, best first."""
+    """Matches of the candidate for each possible prefix, best first."""
     found = _prefixes(candidate.tensors, wanted.keys())
     return [_match(candidate, prefix, wanted) for prefix, _ in found.most_common(8)]
 
 
 def _prefixes(names: Iterable[str], wanted: Iterable[str]) -> Counter[str]:
-    """How many of the wanted names each prefix leaves; the empty one is always among them."""
+    """By prefix, the number of wanted names that match after removing it; includes no prefix."""
     known, found = frozenset(wanted), Counter({"": 0})
     for name in names:
         parts = name.split(".")

@@ -1,4 +1,4 @@
-"""The content of a file of weights as plain data."""
+"""Reads a file of weights as plain data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge.errors import ModelError
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors of a safetensors file, and the notes in its header."""
+    """All tensors of a safetensors file, and its metadata."""
     from safetensors import safe_open
 
     with safe_open(path, "pt") as file:
@@ -23,7 +23,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def read_pickle_file(path: Path, request: ChildRequest) -> Content:
-    """What a file of torch.save or pickle.dump holds, as plain data.
+    """Read a file of torch.save or pickle.dump as plain data.
 
     Raises:
         ModelError: it is damaged.
@@ -31,7 +31,7 @@ def read_pickle_file(path: Path, request: ChildRequest) -> Content:
     try:
         return read_torch_file(path)
     except PickleError as error:
-        # The checksums of a ZIP file were right, so copying it again would not help.
+        # In a ZIP file the checksums were right, so copying it again would not help.
         is_cut = isinstance(error, TruncatedError) and not zipfile.is_zipfile(path)
         advice = "Copy it again" if is_cut else "Save it with torch.save(model.state_dict(), FILE)"
         raise ModelError(f"{request.name} cannot be read ({error}). {advice}.") from error

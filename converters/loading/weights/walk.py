@@ -1,4 +1,4 @@
-"""All that lies in a file's dictionaries and lists, with the keys that lead there."""
+"""Walks through the nested dictionaries, lists and objects of a file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _HOLDERS: Final = (dict, list, tuple, Made, nn.Module)
 
 
 def contents(tree: object) -> Iterator[tuple[str, object]]:
-    """Dictionaries, lists, modules and objects that were not made, the outermost first, each once.
+    """All dictionaries, lists, modules and `Made` objects with their keys, breadth first.
 
-    The key of what lies in a list is its place. What lies within other objects is not looked at.
+    The key of a list's item is its position. Attributes of objects are not visited.
     """
     seen: set[int] = set()
     waiting: list[tuple[tuple[str, ...], object]] = [((), tree)]
@@ -32,7 +32,7 @@ def contents(tree: object) -> Iterator[tuple[str, object]]:
 
 
 def held_in(content: object) -> object:
-    """The dictionary or list that an object of a class of its own is; others as they are."""
+    """The items of a `Made` object, such as of a subclass of dict; other content unchanged."""
     return content.items if isinstance(content, Made) else content
 
 

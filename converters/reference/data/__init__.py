@@ -1,1 +1,1 @@
-"""Data sets of blood cells as labelled folders: lists of images, and the splits."""
+"""Reads data sets of blood cell images: class folders, and manifests with splits."""

@@ -1,7 +1,7 @@
-"""Folders that hold one folder of images per class, as people copy them around.
+"""Reads folders that have one subfolder of images per class.
 
-A class is the folder's name, never a part of a file's name. Images may lie in folders below it, and
-links are followed. What systems leave beside images is passed over and counted: hidden files
+The subfolder's name is the class; file names do not matter. Images may be in deeper folders, and
+links are followed. Files of operating systems are skipped and counted: hidden files
 (`._BNE_1.jpg`, `.DS_169665.jpg`), `Thumbs.db`, `__MACOSX`.
 """
 
@@ -20,7 +20,7 @@ from edge.image_folders.names import READ_SUFFIXES, is_system_name
 from edge.image_folders.walk import FoundImages, LeftOut, find_images, readable, require_target
 from edge.text.progress import OnCount
 
-# An archive may wrap its folder into one of its own name, and that into one of the download's.
+# Unpacking may put the class folders into one or two folders of the archive's name.
 _MAX_WRAPPINGS: Final = 2
 
 
@@ -39,7 +39,7 @@ class LabelledFile:
 
 @dataclass(frozen=True, slots=True)
 class ClassFolders:
-    """The images of each class that is there, of other folders that hold some, and loose ones."""
+    """The images by class, those in other folders, and the number directly in the root."""
 
     root: Path
     found: dict[str, FoundImages]
@@ -55,7 +55,7 @@ class ClassFolders:
         ]
 
     def left_out(self) -> LeftOut:
-        """What the folders of the classes hold that is not among `files`."""
+        """The counts of skipped entries in the class folders."""
         total = LeftOut()
         for images in self.found.values():
             total.add(images.left_out)
@@ -70,15 +70,15 @@ class Contradiction:
 
     def __str__(self) -> str:
         named = [f"{file.cell_class}/{file.path.name}" for file in self.files]
-        return f"{' and '.join(named)} are the same picture in different classes; all left out"
+        return f"{' and '.join(named)} are the same image in different classes; all left out"
 
 
 def find_class_folders(folder: Path, classes: Iterable[str]) -> ClassFolders:
-    """The folders named as classes, in any case of letters, in `folder` or what wraps them in it.
+    """Find the class folders in `folder`, or one or two levels below; names in any case.
 
     Raises:
-        ConfigError: no folder, not readable, none of the classes, one class twice, or a link that
-            is broken.
+        ConfigError: not a folder, not readable, none of the classes, one class twice, or a broken
+            link.
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder} is no folder; give one that holds a folder per class.")
@@ -101,7 +101,7 @@ def find_class_folders(folder: Path, classes: Iterable[str]) -> ClassFolders:
 def without_contradictions(
     files: list[LabelledFile], on_file: OnCount
 ) -> tuple[list[LabelledFile], list[Contradiction]]:
-    """The files but for those whose bytes stand in another class too, and these.
+    """Split off the files whose bytes occur in another class too.
 
     Args:
         on_file: called with (done, total) while files are read.
@@ -130,7 +130,7 @@ def _digest(path: Path) -> str:
 
 
 def _roots(folder: Path, names: set[str]) -> list[Path]:
-    """Where class folders lie: `folder`, or all places at the first level that has some."""
+    """The folders with class folders: `folder`, or those at the first level that has some."""
     level = [folder]
     for _ in range(_MAX_WRAPPINGS + 1):
         children = {place: _folders_in(place) for place in level}

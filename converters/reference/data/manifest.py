@@ -1,4 +1,4 @@
-"""Labelled images that a `manifest.csv` lists, as people and spreadsheet programs write it."""
+"""Reads labelled images from a `manifest.csv`, also as spreadsheet programs write it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def read_split(folder: Path, split: str, classes: tuple[str, ...]) -> list[LabelledFile]:
-    """Labelled images of one split of a folder with a `manifest.csv`.
+    """The labelled images of one split, from a folder with a `manifest.csv`.
 
-    The manifest has the columns file, split and class, and perhaps kind, capture and sha256, with
-    commas, semicolons or tabs between them.
+    The manifest has the columns file, split and class, and optionally kind, capture and sha256,
+    separated by commas, semicolons or tabs.
 
     Args:
-        classes: known names of classes, which the manifest may write in any case of letters; other
-            classes are given as they stand there.
+        classes: known class names, which the manifest may write in any case; other classes are
+            returned as written.
 
     Raises:
-        ConfigError: no manifest, no such split, an image that is missing or stands there twice.
+        ConfigError: no manifest, no such split, or an image is missing or listed twice.
     """
     manifest = folder / "manifest.csv"
     every = _rows(manifest)
@@ -39,13 +39,13 @@ def read_split(folder: Path, split: str, classes: tuple[str, ...]) -> list[Label
         raise ConfigError(
             f"{manifest} lists no images of split {split!r}; give train, val or test."
         )
-    # An image in two splits would be judged by a network that was trained on it.
+    # An image in two splits would be used to evaluate a network that was trained on it.
     _require_each_once(manifest, every)
     return [_labelled(manifest, row, classes) for row in rows]
 
 
 def _rows(manifest: Path) -> list[Row]:
-    """The rows that name a file, with the columns' names in small letters and no outer blanks."""
+    """The rows that name a file; column names in lower case, cells without outer blanks."""
     header, *lines = _table(manifest)
     names = [name.strip().casefold() for name in header]
     missing = [name for name in _COLUMNS if name not in names]
@@ -71,22 +71,22 @@ def _table(manifest: Path) -> list[list[str]]:
                 f"{manifest.parent} has no manifest.csv; give the folder that holds one."
             )
     try:
-        # A spreadsheet program that saved the table puts a byte order mark before the first name.
+        # utf-8-sig: spreadsheet programs write a byte order mark.
         with manifest.open(newline="", encoding="utf-8-sig") as stream:
             header = stream.readline()
             delimiter = max(",;\t", key=header.count)
             return list(csv.reader([header, *stream], delimiter=delimiter)) or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         summary = " ".join(str(error).split())
-        raise ConfigError(f"{manifest} cannot be read ({summary}); copy it anew.") from error
+        raise ConfigError(f"{manifest} cannot be read ({summary}); copy it again.") from error
 
 
 def _require_each_once(manifest: Path, rows: list[Row]) -> None:
-    """Refuse a file that is listed twice, and a picture in two splits where hashes are listed."""
+    """Refuse a file that is listed twice, and an image (by its hash) in two splits."""
     by_path: dict[str, Row] = {}
     by_hash: dict[str, Row] = {}
     for row in rows:
-        # The same file under another spelling: absolute, or by way of another folder.
+        # Normalised, since the same file may be listed by an absolute and a relative path.
         path = os.path.normpath(_path(manifest, row).absolute())
         first = by_path.setdefault(path, row)
         if first is not row:
@@ -98,7 +98,7 @@ def _require_each_once(manifest: Path, rows: list[Row]) -> None:
         same = by_hash.setdefault(sha256, row) if _SHA256.fullmatch(sha256) else row
         if same["split"].casefold() != row["split"].casefold():
             raise ConfigError(
-                f"{manifest} lists the same picture as {same['file']} ({_placed(same)}) and "
+                f"{manifest} lists the same image as {same['file']} ({_placed(same)}) and "
                 f"{row['file']} ({_placed(row)}); keep it in one split."
             )
 
@@ -111,7 +111,7 @@ def _labelled(manifest: Path, row: Row, classes: tuple[str, ...]) -> LabelledFil
     path = _path(manifest, row)
     with readable(path):
         if not path.is_file():
-            raise ConfigError(f"{path} is in {manifest} but not on disk; copy the images anew.")
+            raise ConfigError(f"{path} is in {manifest} but not on disk; copy the images again.")
     cell_class = _class_named(row["class"], classes)
     return LabelledFile(path, cell_class, row.get("kind", ""), row.get("capture", ""))
 
@@ -122,6 +122,6 @@ def _path(manifest: Path, row: Row) -> Path:
 
 
 def _class_named(given: str, classes: tuple[str, ...]) -> str:
-    """The class that is meant: the very name, or the only one that differs in its case alone."""
+    """The class with this name, or the only one that differs just in case; else `given`."""
     alike = [name for name in classes if caseless(name) == caseless(given)]
     return alike[0] if len(alike) == 1 and given not in classes else given

@@ -1,7 +1,7 @@
-"""Readers of the peripheral blood cell images of Acevedo et al. 2020.
+"""Reads the peripheral blood cell images of Acevedo et al. 2020.
 
-Data in Brief 30:105474, CC BY 4.0: 17,092 images of single cells in eight classes. A class is
-never read from a file name: it comes from the manifest or from the folder.
+Data in Brief 30:105474, CC BY 4.0: 17,092 images of single cells in eight classes. The class comes
+from the manifest or from the folder, never from a file name.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ ORIGINAL_COUNTS = {
 
 
 def read_manifest(folder: Path, split: str) -> list[LabelledFile]:
-    """Images of the data set's classes of one split of a folder with a `manifest.csv`.
+    """The images of one split, from a folder with a `manifest.csv`.
 
     Raises:
         ConfigError: as `read_split`, or an unknown class.
@@ -64,7 +64,7 @@ def read_manifest(folder: Path, split: str) -> list[LabelledFile]:
 
 
 def read_original(folder: Path) -> list[LabelledFile]:
-    """The images of the original data set, but for those with two labels, which are reported.
+    """The images of the original data set; those with two labels are dropped and logged.
 
     Raises:
         ConfigError: a class folder is missing or does not hold the published number of images;

@@ -1,1 +1,1 @@
-"""How right each graph of a bundle is on labelled images."""
+"""Evaluates each graph of a bundle on labelled images."""

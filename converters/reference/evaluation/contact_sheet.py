@@ -1,4 +1,4 @@
-"""Pictures of the images that a graph gets wrong, to be judged by eye."""
+"""Draws pages with the wrongly labelled images, for visual inspection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edge.image_files.read import read_image
 
 Pixels = NDArray[np.uint8]
 
-# A cell of 360 px is judged well at this size, and twenty of them fit a screen.
+# Large enough to judge a cell of 360 px; twenty of them fit on a screen.
 SIDE_PX: Final = 240
 COLUMNS: Final = 5
 ROWS: Final = 4
@@ -29,7 +29,7 @@ _WHITE, _BLACK, _RED = (255, 255, 255), (0, 0, 0), (190, 0, 0)
 
 
 def wrong_images(judgement: Judgement) -> list[int]:
-    """Positions of images that any graph gets wrong, by class, the surest error first."""
+    """Positions of images that any graph labels wrongly, by class, most confident first."""
     graphs = list(judgement.answers)
     wrong = np.stack([~judgement.right(graph) for graph in graphs])
     sure = np.stack([judgement.answers[graph].confidence for graph in graphs])
@@ -39,7 +39,7 @@ def wrong_images(judgement: Judgement) -> list[int]:
 
 
 def contact_sheets(judgement: Judgement, positions: list[int], origin: Path) -> Iterator[bytes]:
-    """PNG pages, each image with its class, each graph's answer and its file."""
+    """PNG pages; each image with its class, each graph's label, and its file name."""
     page = COLUMNS * ROWS
     for first in range(0, len(positions), page):
         tiles = [_tile(judgement, i, origin) for i in positions[first : first + page]]
@@ -65,7 +65,7 @@ def _tile(judgement: Judgement, position: int, origin: Path) -> Pixels:
     tile = _blank(SIDE_PX + _LINE_PX * len(lines) + _LINE_PX // 2, SIDE_PX)
     tile[:SIDE_PX] = _picture(file.path)
     for number, (text, colour) in enumerate(lines, start=1):
-        # The fonts of OpenCV have no other letters.
+        # OpenCV's fonts have only ASCII characters.
         plain = text.encode("ascii", "replace").decode()
         place = (2, SIDE_PX + number * _LINE_PX)
         cv2.putText(tile, plain, place, _FONT, _FONT_SCALE, colour, 1, cv2.LINE_AA)
@@ -82,7 +82,7 @@ def _answer(judgement: Judgement, graph: str, position: int) -> tuple[str, tuple
 
 
 def _picture(path: Path) -> Pixels:
-    """The image, its longer side `SIDE_PX`, in the middle of a square; grey if it has none."""
+    """The image, scaled and centred in a square of `SIDE_PX`; grey if it cannot be read."""
     square = _blank(SIDE_PX, SIDE_PX)
     try:
         pixels = read_image(path)

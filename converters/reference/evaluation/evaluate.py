@@ -1,4 +1,4 @@
-"""What each graph of a bundle says of labelled images, and how right it is."""
+"""Labels images with each graph of a bundle, and computes accuracies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from edge.labeller import Labeller, Outcome
 from edge.postprocess import softmax
 from edge.text.progress import OnCount
 
-# In `Answers.predicted`; an image that could not be read is a wrong one.
+# The value in `Answers.predicted` for an image that could not be read; it counts as wrong.
 REJECTED: Final = -1
 ALL_IMAGES: Final = "all"
 
@@ -30,10 +30,9 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """One graph's most probable class of each image (n,) and its probability (n,).
+    """One graph's most probable class for each image (n,) and its probability (n,).
 
-    A cell below the confidence limit counts with its most probable class, so that the figures
-    are those of the network.
+    The confidence limit is not applied, so that the figures describe the network.
     """
 
     predicted: NDArray[np.int64]
@@ -42,7 +41,7 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """On how many images both graphs are right, the first alone (lost), the second alone (won)."""
+    """Numbers of images that both graphs label right, only the first (lost), only the second."""
 
     both: int
     lost: int
@@ -51,15 +50,15 @@ class Paired:
 
     @property
     def p_value(self) -> float:
-        """McNemar's exact test that both are right equally often."""
+        """The p-value of McNemar's exact test that both are right equally often."""
         return metrics.mcnemar(self.lost, self.won)
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Labelled images and what each graph said of them.
+    """Labelled images and the labels of each graph.
 
-    `rejected` holds why the images at these positions could not be labelled.
+    `rejected` has the reason for each position whose image could not be read.
     """
 
     classes: tuple[str, ...]
@@ -69,7 +68,7 @@ class Judgement:
     rejected: dict[int, str]
 
     def groups(self) -> dict[str, Mask]:
-        """All images, and those of each kind and capture where these are known, largest first."""
+        """Masks of all images, and of those of each known kind and capture, largest first."""
         found = {ALL_IMAGES: np.ones(len(self.files), np.bool_)}
         for what in ("kind", "capture"):
             values = [str(getattr(file, what)) for file in self.files]
@@ -78,7 +77,7 @@ class Judgement:
         return found
 
     def right(self, graph: str) -> Mask:
-        """Which images got their class."""
+        """Whether each image is labelled right (n,)."""
         return np.asarray(self.answers[graph].predicted == self.labels, np.bool_)
 
     def accuracy(self, graph: str, group: Mask, cell_class: int | None = None) -> Share:
@@ -98,7 +97,7 @@ class Judgement:
         return table[:-1]
 
     def calibration_error(self, graph: str, group: Mask) -> Estimate | None:
-        """How far confidence and accuracy are apart; None where no image was labelled."""
+        """Expected calibration error of a group's images; None if none could be read."""
         answers = self.answers[graph]
         chosen = group & (answers.predicted != REJECTED)
         confidence, right = answers.confidence[chosen], self.right(graph)[chosen]
@@ -109,7 +108,7 @@ class Judgement:
         )
 
     def paired(self, first: str, second: str, group: Mask) -> Paired:
-        """Two graphs on the same images of a group."""
+        """The comparison of two graphs on a group's images."""
         one, two = self.right(first)[group], self.right(second)[group]
         return Paired(
             both=int((one & two).sum()),
@@ -130,13 +129,13 @@ def evaluate(
     """Label every file with every graph, as the daemon would.
 
     Args:
-        files: their classes are classes of the bundle.
+        files: images whose classes are in the bundle.
         on_image: called with (done, total) after every file.
-        threads: files that are labelled at a time; each takes one core.
+        threads: number of files that are labelled at the same time; each takes one core.
 
     Raises:
-        TransientError: a file could not be read now.
-        BackendError: a graph does not compute what it should.
+        TransientError: a file could not be read at the moment.
+        BackendError: a graph fails on the golden images.
     """
     labellers = [open_graph(bundle, name) for name in graphs]
     rows: list[list[Outcome]] = []

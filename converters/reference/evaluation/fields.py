@@ -1,4 +1,4 @@
-"""An evaluation as JSON types, with all figures and each image's answers."""
+"""An evaluation as JSON types: all figures, and the labels of each image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCHEMA: Final = "edge-evaluation/1"
 def evaluation_fields(
     judgement: Judgement, bundle: Bundle, images: EvaluationImages
 ) -> dict[str, Any]:
-    """All figures, with files named to the folder that holds them."""
+    """All figures; file names are relative to the evaluated folder."""
     groups = judgement.groups()
     return {
         "schema": SCHEMA,
@@ -92,7 +92,7 @@ def _image(judgement: Judgement, position: int, origin: Path) -> dict[str, Any]:
 
 
 def named(path: Path, origin: Path) -> str:
-    """A file's name within the folder that was judged."""
+    """A file's path relative to the evaluated folder."""
     return path.relative_to(origin).as_posix() if path.is_relative_to(origin) else path.name
 
 

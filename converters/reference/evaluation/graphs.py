@@ -1,4 +1,4 @@
-"""The graphs of a bundle, each opened so that its numbers are those of what it is made for."""
+"""Opens each graph of a bundle so that it computes what its target would compute."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _DEFAULT: Final = (FP32.name, INT8.name)
 
 
 def choose_graphs(bundle: Bundle, wanted: str | None) -> list[str]:
-    """Names of the graphs to judge.
+    """Names of the graphs to evaluate.
 
     Args:
-        wanted: `all`, names with commas between them, or None for fp32 and int8.
+        wanted: `all`, names separated by commas, or None for fp32 and int8.
 
     Raises:
-        ConfigError: the bundle has no such graph; the message lists what it has.
+        ConfigError: the bundle has no such graph; the message lists those that it has.
     """
     held = list(_held(bundle))
     if wanted is None:
@@ -48,13 +48,13 @@ def choose_graphs(bundle: Bundle, wanted: str | None) -> list[str]:
 
 
 def open_graph(bundle: Bundle, name: str) -> Labeller:
-    """A labeller on the CPU with one of the graphs that `choose_graphs` gave.
+    """A labeller on the CPU for one of the names from `choose_graphs`.
 
-    Graphs that ONNX Runtime serves prove themselves on the golden images first; what it computes of
-    those for TensorRT is no engine's work.
+    Graphs for ONNX Runtime are first checked on the golden images. Graphs for TensorRT are not:
+    here they are only emulated.
 
     Raises:
-        BackendError: a golden image gave other logits than at the conversion.
+        BackendError: a golden image has other logits than during the conversion.
     """
     kind = GRAPHS[name]
     artefact = _held(bundle)[name]
@@ -66,14 +66,14 @@ def open_graph(bundle: Bundle, name: str) -> Labeller:
 
 
 def _open_for_gpu(kind: GraphKind, model: onnx.ModelProto) -> OnnxSession:
-    """What a GPU computes, with the roundings of FP16."""
+    """Open a graph for GPUs, with FP16's rounding emulated."""
     if kind.placement is not None:
         return open_as_target(model, kind.placement)
     return open_onnx(rounded(model).SerializeToString(), kind.precision)
 
 
 def _held(bundle: Bundle) -> dict[str, Artefact]:
-    """The bundle's file of each kind of graph; a file is of the first kind that it may be."""
+    """The bundle's file for each kind of graph; a file belongs to the first kind that fits."""
     held: dict[str, Artefact] = {}
     for kind in GRAPHS.values():
         left = (a for a in bundle.artefacts if a not in held.values())

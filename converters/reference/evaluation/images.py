@@ -1,4 +1,4 @@
-"""Which labelled images an evaluation takes, and what it leaves out and why."""
+"""Selects the labelled images for an evaluation, and lists what is left out and why."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class EvaluationImages:
     """Images of the bundle's classes.
 
     Attributes:
-        origin: the folder that holds them.
-        left_out: lines on what else it holds.
-        missing: classes of the bundle of which it holds no image.
+        origin: their folder.
+        left_out: lines about images that are left out.
+        missing: classes of the bundle without images.
     """
 
     origin: Path
@@ -49,7 +49,7 @@ def images_of_split(
 
 
 def images_of_folders(folder: Path, classes: tuple[str, ...], on_file: OnCount) -> EvaluationImages:
-    """A folder of class folders, whoever made them.
+    """A folder with one subfolder per class.
 
     Raises:
         ConfigError: as `find_class_folders`, or no image of the bundle's classes.
@@ -58,7 +58,7 @@ def images_of_folders(folder: Path, classes: tuple[str, ...], on_file: OnCount) 
     others = Counter({name: len(images.images) for name, images in found.unknown.items()})
     also = list(found.left_out().lines())
     if found.loose:
-        also.append(f"{counted(found.loose, 'image')} beside the class folders, of no class")
+        also.append(f"{counted(found.loose, 'image')} beside the class folders, without a class")
     return _chosen(found.root, found.files(), others, classes, on_file, also)
 
 
@@ -70,7 +70,7 @@ def _chosen(
     on_file: OnCount,
     also_left_out: list[str],
 ) -> EvaluationImages:
-    """The files of known classes, with lines on those of `others` and on contradictory ones."""
+    """The usable files, and lines about files of other classes and with contradictory labels."""
     files, contradictions = without_contradictions(known, on_file)
     unknown = [_of_no_class(name, count, classes) for name, count in sorted(others.items())]
     left_out = [*unknown, *(str(found) for found in contradictions), *also_left_out]

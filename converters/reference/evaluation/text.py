@@ -1,4 +1,4 @@
-"""An evaluation as tables for a person."""
+"""An evaluation as text tables."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from edge.text.counted import counted
 
 _NAME_WIDTH: Final = 14
 _COLUMN_WIDTH: Final = 30
-# Class names are cut to this in the heads of confusion tables.
+# Length of class names in the headings of confusion tables.
 _SHORT: Final = 6
-# An image that could not be read has no class.
+# Column for images that could not be read.
 _REJECTED: Final = "reject"
 
 
 def evaluation_text(judgement: Judgement, unidentified_below: float) -> str:
-    """Accuracy by class for each group of images, calibration, pairs and confusion tables."""
+    """Accuracy by class for each group, calibration error, pairs and confusion tables."""
     groups = _shown(judgement.groups())
     blocks = [_accuracy(judgement, name, group) for name, group in groups.items()]
     blocks.append(_confidence(judgement, groups, unidentified_below))
@@ -102,10 +102,10 @@ def _rejected(judgement: Judgement) -> list[str]:
 
 
 def _shown(groups: dict[str, Mask]) -> dict[str, Mask]:
-    """Kinds and captures, then all images; what holds all images by another name is not repeated.
+    """Groups by kind and capture, then all images; a group of all images is not repeated.
 
-    Where there are several kinds, such as smoothed copies of native images, their sum is the least
-    of the figures.
+    All images come last: if they include smoothed copies of native images, the sum of these kinds
+    says least.
     """
     others = {name: group for name, group in groups.items() if name != ALL_IMAGES}
     same = [name for name, group in others.items() if group.all()]
@@ -115,7 +115,7 @@ def _shown(groups: dict[str, Mask]) -> dict[str, Mask]:
 
 
 def _overall(groups: dict[str, Mask]) -> dict[str, Mask]:
-    """All images and each kind; of captures the accuracy is enough."""
+    """All images and each kind, without captures, for which only the accuracy is shown."""
     return {n: g for n, g in groups.items() if n.startswith((ALL_IMAGES, "kind "))}
 
 

@@ -1,1 +1,1 @@
-"""Training of the reference model: images, their random changes, the run, its temperature."""
+"""Trains the reference model: images, augmentation, training, temperature scaling."""

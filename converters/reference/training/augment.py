@@ -1,7 +1,8 @@
-"""Random changes to training images, so that what leaks the class teaches the network nothing.
+"""Augments training images, so that the network cannot learn the class from export settings.
 
-In the data set a few exports of another size and tint hold some of the classes alone. So scale,
-position, border, stain, white balance, sharpness and compression are varied alike in every class.
+In the data set, a few exports with another size and tint contain only some of the classes. So
+scale, position, border, stain, white balance, sharpness and compression are varied equally in all
+classes.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ DENOISED_SIDE_PX: Final = 224
 SCALE: Final = (0.8, 1.25)
 SHIFT: Final = 0.06
 # Optical densities of haematoxylin, eosin and DAB in red, green and blue (Ruifrok and Johnston,
-# Analytical and Quantitative Cytology and Histology 23:291, 2001). The blood stain's dyes differ,
-# but any basis of densities serves: what is varied is how much of each the cell took up.
+# Analytical and Quantitative Cytology and Histology 23:291, 2001). The dyes of blood stains differ,
+# but any basis of densities will do to vary the amount of each dye.
 _STAINS: Final = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]], np.float32)
 _UNMIX: Final = np.linalg.inv(_STAINS)
-# Logarithm of the light that passes, with the sign that `exp` takes back.
+# Logarithm of the transmitted light, by pixel value; `exp` inverts it.
 _DENSITY: Final = np.log((np.arange(256, dtype=np.float32) + 1) / 256)
 _STAIN_GAIN: Final = 0.18
 _STAIN_OFFSET: Final = 0.04
-# One field of noise, of which each image gets a random part: drawing it anew costs milliseconds.
+# Noise is drawn once, and each image gets a random part of it: drawing it takes milliseconds.
 _NOISE_SIDE_PX: Final = 1024
 _NOISE: Final = np.random.default_rng(0).standard_normal(
     (_NOISE_SIDE_PX, _NOISE_SIDE_PX, 3), np.float32
@@ -49,10 +50,10 @@ def denoise(image: Image, rng: np.random.Generator) -> Image:
 
 
 def augment(image: Image, spec: InputSpec, rng: np.random.Generator) -> Image:
-    """One random variant of an RGB image, as the network takes it.
+    """One random variant of an RGB image at the network's input size.
 
-    Sharpness is varied in the image's own pixels, before `edge.preprocess` makes it small, since
-    the analyzer's optics and compression act there; colour afterwards, where it costs less.
+    Sharpness is varied at the original size, before `edge.preprocess`, because the analyzer's
+    optics and compression act there. Colour is varied afterwards, which takes less time.
 
     Returns:
         uint8, shape (spec.height, spec.width, 3).
@@ -64,7 +65,7 @@ def augment(image: Image, spec: InputSpec, rng: np.random.Generator) -> Image:
 
 
 def _turn(image: Image, rng: np.random.Generator) -> Image:
-    # Quarter turns and flips interpolate nothing, so that these variants keep their texture.
+    # Quarter turns and flips do not interpolate, so they keep the texture.
     turned = np.rot90(image, int(rng.integers(4)))
     return np.ascontiguousarray(turned[:, ::-1] if rng.random() < 0.5 else turned)
 
@@ -121,7 +122,7 @@ def _compress(image: Image, quality: int) -> Image:
 
 
 def recolour(image: Image, rng: np.random.Generator) -> Image:
-    """Another lamp, white balance and stain; the size stays."""
+    """Vary lamp, white balance and stain."""
     choice = rng.random()
     if choice < 0.1:
         return image
@@ -131,10 +132,10 @@ def recolour(image: Image, rng: np.random.Generator) -> Image:
 
 
 def _restain(image: Image, rng: np.random.Generator) -> Image:
-    """More or less of each dye: a change of gain and offset in stain space."""
+    """Vary the amount of each dye: gain and offset in stain space."""
     gain = rng.uniform(1 - _STAIN_GAIN, 1 + _STAIN_GAIN, 3)
     offset = rng.uniform(-_STAIN_OFFSET, _STAIN_OFFSET, 3)
-    # Both steps and the change between them are one affine map of densities.
+    # Unmixing, change and mixing are combined in one affine map of densities.
     matrix = np.column_stack([(_UNMIX @ np.diag(gain) @ _STAINS).T, offset @ _STAINS])
     density = cv2.LUT(image, _DENSITY)
     light = cv2.exp(cv2.transform(density, matrix.astype(np.float32)))
@@ -142,7 +143,7 @@ def _restain(image: Image, rng: np.random.Generator) -> Image:
 
 
 def _rebalance(image: Image, rng: np.random.Generator) -> Image:
-    """Gain and offset of each channel, gamma, saturation."""
+    """Vary gain and offset of each channel, gamma and saturation."""
     levels = np.arange(256, dtype=np.float32) / 255
     table = np.empty((1, 256, 3), np.uint8)
     gamma = float(np.exp(rng.uniform(-0.25, 0.25)))

@@ -1,4 +1,4 @@
-"""`python -m converters.reference train`: check what was asked, load, train, calibrate, save."""
+"""`python -m converters.reference train`: checks options, loads, trains, calibrates, saves."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from edge.text.progress import OnCount
 
 logger = logging.getLogger("reference")
 
-# Seeds far from any that a person passes, so that no drawn cell is trained and validated on.
+# Offsets of seeds, far apart, so that no drawn cell is in both training and validation.
 _DRAWN_TRAINING_SEED: Final = 1_000_001
 _DRAWN_VALIDATION_SEED: Final = 2_000_003
 _DRAWN_VALIDATION_CELLS: Final = 25
@@ -37,7 +37,7 @@ _LIMITS: Final = {"epochs": (1, 100_000), "workers": (0, 256), "seed": (0, 2**31
 
 
 def add_training(learn: argparse.ArgumentParser, card: Path) -> None:
-    """The flags of the command; `card` is the model card that is taken where none is given."""
+    """Add the command's options; `card` is the default model card."""
     plan = train.TrainingPlan()
     learn.set_defaults(run=run_training)
     learn.add_argument("--data", type=Path, required=True, help="folder of images")
@@ -55,14 +55,14 @@ def add_training(learn: argparse.ArgumentParser, card: Path) -> None:
 
 
 def run_training(arguments: argparse.Namespace) -> None:
-    """Train, and write the state dict and beside it the log."""
+    """Train, and write the state dict, with the log beside it."""
     _check(arguments)
     spec = _read_spec(arguments.card)
     plan = train.TrainingPlan(epochs=arguments.epochs, seed=arguments.seed)
     hardware = train.Hardware(arguments.device, arguments.workers)
     weights = _imagenet_weights()
     training, validation = _read_files(arguments)
-    # Not before all that is cheap to check was checked: the last run's log goes with it.
+    # Opened only after all quick checks, because it overwrites the log of the last run.
     with _logged(arguments.out.with_suffix(".log")):
         logger.info("plan %s, %s, input %s, torch %s", plan, hardware, spec, torch.__version__)
         # The classifier starts from random weights.
@@ -85,7 +85,7 @@ def run_training(arguments: argparse.Namespace) -> None:
 
 @contextmanager
 def _logged(path: Path) -> Iterator[None]:
-    """Keep what is logged in a file too."""
+    """Also write the log to a file."""
     handler = logging.FileHandler(path, mode="w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logger.addHandler(handler)
@@ -98,7 +98,7 @@ def _logged(path: Path) -> Iterator[None]:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    """Refuse at once what would end the run after minutes or hours."""
+    """Check options whose errors would otherwise show only after minutes or hours."""
     for name, (least, most) in _LIMITS.items():
         value = getattr(arguments, name)
         if not least <= value <= most:
@@ -108,7 +108,7 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--out: {out} cannot be written; name a file in a folder of yours.")
     try:
         torch.zeros(1, device=arguments.device)
-    # torch raises what it likes for a device that it lacks.
+    # torch raises various exceptions for a missing device.
     except (RuntimeError, AssertionError, ValueError) as error:
         raise ConfigError(
             f"--device {arguments.device} cannot be used "
@@ -146,7 +146,7 @@ def _imagenet_weights() -> dict[str, torch.Tensor]:
 def _calibrate(
     network: EfficientNetLite0, validation: list[ValidationSample], spec: InputSpec
 ) -> None:
-    """Fit one temperature on real validation images, where there are any."""
+    """Fit a temperature on the real validation images, if there are any."""
     real = [sample for sample in validation if sample.kind != "drawn"]
     if real:
         labels = np.array([sample.label for sample in real])

@@ -1,4 +1,4 @@
-"""The images of a training run, in memory, and how often each is drawn."""
+"""Loads the images of a training run into memory, and samples from them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from edge.text.progress import OnCount
 
 Image = NDArray[np.uint8]
 
-# Shares of the images drawn for one class: drawn cells, so that the demo's labels make sense, and
-# smoothed copies, which other software makes of such images. The rest is what an analyzer exports.
+# Shares of a class's samples: drawn cells, so that the model also labels the demonstration's, and
+# smoothed copies, as other software makes them. The rest are the analyzer's images.
 DRAWN_SHARE: Final = 0.03
 SMOOTHED_SHARE: Final = 0.12
 DRAWN_PER_CLASS: Final = 60
-# Smoothing takes a sixth of a second an image, so that only so many are.
+# Smoothing takes a sixth of a second per image, so only some images are smoothed.
 SMOOTHED_PER_CLASS: Final = 150
 
 
@@ -46,7 +46,7 @@ class ClassSamples:
     drawn: list[Image]
 
     def draw(self, rng: np.random.Generator) -> Image:
-        """One image at random."""
+        """A random image."""
         choice = rng.random()
         pool = self.real
         if choice < DRAWN_SHARE:
@@ -63,13 +63,13 @@ class TrainingSamples:
     by_class: list[ClassSamples]
 
     def draw(self, rng: np.random.Generator) -> tuple[Image, int]:
-        """One image and the index of its class."""
+        """A random image and the index of its class."""
         label = int(rng.integers(len(self.by_class)))
         return self.by_class[label].draw(rng), label
 
 
 def load_training(files: list[LabelledFile], seed: int, on_image: OnCount) -> TrainingSamples:
-    """Decode all training images, smooth some of each class and draw the drawn ones.
+    """Decode all training images, smooth some of each class, and add drawn cells.
 
     Args:
         on_image: called with (done, total) after every file.
@@ -82,7 +82,7 @@ def load_training(files: list[LabelledFile], seed: int, on_image: OnCount) -> Tr
         rng = np.random.default_rng((seed, position))
         return image, denoise(image, rng) if is_smoothed else None
 
-    # OpenCV lets other threads run meanwhile.
+    # Threads help because OpenCV releases the interpreter's lock.
     with ThreadPoolExecutor() as pool:
         pending = []
         for position, file in enumerate(files):
@@ -93,7 +93,7 @@ def load_training(files: list[LabelledFile], seed: int, on_image: OnCount) -> Tr
             try:
                 image, smoothed = future.result()
             except BaseException:
-                # An interrupted or failed run must not prepare thousands of images more.
+                # After an error or Ctrl-C, do not prepare the remaining thousands of images.
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
             samples = by_class[CLASSES.index(file.cell_class)]
@@ -109,7 +109,7 @@ def load_training(files: list[LabelledFile], seed: int, on_image: OnCount) -> Tr
 def load_validation(
     files: Iterable[LabelledFile], drawn_per_class: int, seed: int
 ) -> list[ValidationSample]:
-    """Decode validation images and add drawn ones that training does not see."""
+    """Decode validation images, and add drawn cells that training does not use."""
     samples = [
         ValidationSample(read_named_image(file.path), CLASSES.index(file.cell_class), file.kind)
         for file in files
@@ -121,6 +121,6 @@ def load_validation(
 
 
 def draw_many(cell_class: str, count: int, seed: int) -> list[Image]:
-    """`count` drawn cells of one class; other seeds give other cells."""
+    """`count` drawn cells of one class; they depend on the seed."""
     rng = np.random.default_rng((seed, CLASSES.index(cell_class)))
     return [draw_cell(cell_class, rng) for _ in range(count)]

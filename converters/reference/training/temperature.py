@@ -1,7 +1,7 @@
-"""Confidence that says how often the label is right: one temperature (Guo et al., ICML 2017).
+"""Temperature scaling, so that confidence matches accuracy (Guo et al., ICML 2017).
 
-Training with smoothed labels leaves a network less sure than it is right. Its logits are divided by
-one number, which changes no label, and the number is folded into the classifier.
+Training with label smoothing makes a network underconfident. The logits are divided by one number,
+which changes no label; it is folded into the classifier's weights.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TEMPERATURES: Final = np.exp(np.linspace(np.log(0.2), np.log(5.0), 401))
 
 
 def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """The temperature under which the labels are most likely.
+    """The temperature with the highest likelihood of the labels.
 
     Args:
         logits: shape (images, classes).
@@ -29,7 +29,7 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> f
 
 
 def fold_temperature(network: EfficientNetLite0, temperature: float) -> None:
-    """Divide the network's logits by a temperature from now on."""
+    """Divide the classifier's weights and biases, and so the logits, by a temperature."""
     with torch.no_grad():
         network.classifier.weight.div_(temperature)
         network.classifier.bias.div_(temperature)

@@ -1,7 +1,7 @@
-"""Train the reference model: ImageNet weights, fine-tuned on peripheral blood cell images.
+"""Trains the reference model: ImageNet weights, fine-tuned on peripheral blood cell images.
 
-Reproducible from a seed on one kind of machine: every sample draws its random numbers from
-(seed, epoch, position), whatever the number of processes that prepare images.
+The result is reproducible from a seed on the same kind of machine. The random numbers of a sample
+depend only on (seed, epoch, position), not on the number of processes that prepare images.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _PREDICT_BATCH: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """Everything besides the data that decides the weights.
+    """Everything besides the data that determines the weights.
 
-    The first `small_share` of the epochs sees images of `small_scale` times the side, which takes
-    half the time and loses nothing (progressive resizing, Tan and Le, EfficientNetV2, 2021).
+    In the first `small_share` of the epochs the images' sides are scaled by `small_scale`, which
+    takes half the time without loss (progressive resizing, Tan and Le, EfficientNetV2, 2021).
     """
 
     epochs: int = 36
@@ -50,9 +50,9 @@ class TrainingPlan:
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """Where training runs: torch's name of the device, and processes that prepare images.
+    """torch's name of the device, and the number of processes that prepare images.
 
-    With 0 processes the images are prepared between the steps.
+    With 0 processes, images are prepared between the steps.
     """
 
     device: str = "cpu"
@@ -61,7 +61,7 @@ class Hardware:
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
-    """What one epoch gave; accuracies are of the averaged weights, by kind of image."""
+    """The result of one epoch; accuracies are those of the averaged weights, by kind of image."""
 
     epoch: int
     loss: float
@@ -70,11 +70,12 @@ class EpochResult:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Who is told of progress.
+    """Functions that are called with progress.
 
     Attributes:
-        on_batch: after every step: step, steps of the whole run, loss (a scalar on the device).
-        on_epoch: after every epoch.
+        on_batch: called after every step with (step, steps of the whole run, loss), where the
+            loss is a scalar on the device.
+        on_epoch: called after every epoch.
     """
 
     on_batch: Callable[[int, int, Tensor], None]
@@ -94,7 +95,7 @@ def train(
     """Fine-tune `network` and return the exponential moving average of its weights.
 
     Args:
-        hardware: the weights come out on its device.
+        hardware: the returned weights are on its device.
     """
     torch.manual_seed(plan.seed)
     torch.backends.cudnn.deterministic = True
@@ -129,7 +130,7 @@ class _Stream(Dataset[tuple[Tensor, int]]):
         self._samples, self._spec, self._plan = samples, spec, plan
         height, width = (round(side * plan.small_scale) for side in (spec.height, spec.width))
         self._small = replace(spec, height=height, width=width)
-        # What is left over of a batch belongs to no epoch.
+        # An incomplete last batch is dropped.
         self._per_epoch = plan.images_per_epoch // plan.batch_size * plan.batch_size
 
     def __len__(self) -> int:
@@ -149,11 +150,11 @@ def batches(
     """Augmented batches of the whole run, prepared while the previous ones train.
 
     Yields:
-        uint8 (batch, height, width, 3), small at first, and the indices of the classes (batch).
+        uint8 (batch, height, width, 3), in early epochs smaller, and class indices (batch,).
     """
     loader = DataLoader(_Stream(samples, spec, plan), plan.batch_size, num_workers=workers)
-    # The processes share the cores, so that OpenCV needs one thread in each. It is told so before
-    # they are forked: in a child it would wait for threads that stayed behind in this process.
+    # The processes share the cores, so OpenCV must use one thread in each. This is set before the
+    # fork: in a child it would wait for threads that exist only in this process.
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     found: Iterator[tuple[Tensor, Tensor]] = iter(loader)
@@ -211,7 +212,7 @@ def update_average(averaged: nn.Module, network: nn.Module, decay: float) -> Non
     """Move the averaged weights and batch-norm statistics towards the current ones."""
     pairs = list(zip(averaged.state_dict().values(), network.state_dict().values(), strict=True))
     floats = [pair for pair in pairs if pair[0].dtype.is_floating_point]
-    # One call for all of them: on a GPU each call of its own costs as much.
+    # One call for all tensors: on a GPU, a call per tensor would take as long each.
     torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], 1 - decay)
     for target, source in pairs:
         if not target.dtype.is_floating_point:
@@ -225,7 +226,7 @@ def _train_step(
     labels: Tensor,
     plan: TrainingPlan,
 ) -> Tensor:
-    """One step; the loss, still on the device, since to fetch it would wait for the step."""
+    """Run one step; the loss stays on the device, because copying it would wait for the step."""
     with torch.autocast(images.device.type, torch.bfloat16, enabled=images.is_cuda):
         logits = network(images)
     loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=plan.label_smoothing)

@@ -197,7 +197,7 @@ def test_evaluate_folder_follows_links_and_says_what_else_lies_there(
     assert "colours 1 on 12 images of" in said
     assert "left out: 1 image of kinds that are not read (.bmp 1)" in said
     assert "left out: 1 hidden or system file" in said
-    assert "left out: 1 image beside the class folders, of no class" in said
+    assert "left out: 1 image beside the class folders, without a class" in said
 
 
 def test_evaluate_folder_with_a_linked_class_that_is_gone_says_so(
@@ -290,7 +290,7 @@ def test_evaluate_manifest_leaves_out_a_picture_with_two_labels(
     assert run("--bundle", small_bundle, "--data", colours) == 0
     said = capsys.readouterr().out
     assert "on 2 images of" in said
-    assert "left out: red/0.jpg and blue/twice.jpg are the same picture" in said
+    assert "left out: red/0.jpg and blue/twice.jpg are the same image" in said
     assert "no image of: red; nothing is known of these classes" in said
 
 
@@ -330,7 +330,7 @@ def test_evaluate_shows_names_of_strangers_with_escapes(
         ),
         pytest.param(("--threads", "0"), "--threads is 0; give 1 to", id="threads"),
         pytest.param(("--wrong", "{colours}"), "not an empty folder; name another", id="full"),
-        pytest.param(("--json", "{colours}/a.json"), "lies in what is judged", id="inside"),
+        pytest.param(("--json", "{colours}/a.json"), "is inside what is evaluated", id="inside"),
         pytest.param(("--json", "{colours}/.."), "--json:", id="folder"),
         pytest.param(("--json", "/missing/x.json"), "/missing is no folder; make it", id="json"),
     ],
@@ -364,7 +364,7 @@ def test_evaluate_picture_with_two_labels_is_left_out_and_named(
     assert run("--bundle", small_bundle, "--folder", colours) == 0
     said = capsys.readouterr().out
     assert "on 10 images" in said
-    assert "left out: red/0.jpg and blue/twice.jpg are the same picture" in said
+    assert "left out: red/0.jpg and blue/twice.jpg are the same image" in said
 
 
 def test_choose_graphs_takes_what_the_bundle_holds(small_bundle: Path) -> None:

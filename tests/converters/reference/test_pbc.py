@@ -67,8 +67,8 @@ def test_read_original_reports_a_picture_with_two_labels_and_leaves_both_out(
     (small_original / "ig" / "EO_2.JPG").write_text("another cell")
     files = pbc_reader.read_original(small_original)
     assert len(files) == 14
-    assert "neutrophil/BNE_1.jpg and eosinophil/EO_2.JPG are the same picture" in caplog.text
-    assert caplog.text.count("same picture") == 1
+    assert "neutrophil/BNE_1.jpg and eosinophil/EO_2.JPG are the same image" in caplog.text
+    assert caplog.text.count("same image") == 1
 
 
 def test_read_original_with_two_copies_names_both(small_original: Path) -> None:
@@ -146,7 +146,7 @@ def test_read_manifest_without_a_column_names_it(tmp_path: Path) -> None:
 
 def test_read_manifest_that_is_no_text_says_so(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_bytes(b"\xff\xfe\x00file")
-    with pytest.raises(ConfigError, match=r"manifest\.csv cannot be read .* copy it anew"):
+    with pytest.raises(ConfigError, match=r"manifest\.csv cannot be read .* copy it again"):
         pbc_reader.read_manifest(tmp_path, "val")
 
 

@@ -1,4 +1,4 @@
-"""Run a graph on images as it is, before it has its final form."""
+"""Runs a graph on images in the course of canonicalization."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from converters.onnx_graph.sessions import open_session, session_options
 from edge.backends.onnx import RUNTIME_ERRORS
 from edge.errors import first_line
 
-# Batches that exporters fix a graph at, tried in turn where the graph does not say its own.
+# Batches that exporters often fix; tried in turn if a graph does not declare its own.
 LIKELY_BATCHES: Final = (1, 2, 3, 4, 8, 16, 32, 64)
 
 Arrays = dict[str, NDArray[Any]]
@@ -42,7 +42,7 @@ class Running:
             raise RuntimeError(error) from error
 
     def rows(self, images: NDArray[np.float32], batch: int) -> Arrays:
-        """All outputs (n, ...) of images that are run one by one, each repeated to a batch."""
+        """All outputs (n, ...) of images run one by one, each repeated to fill the batch."""
         found = [self.infer(np.repeat(image[None], batch, axis=0)) for image in images]
         return {
             name: np.stack([first_of_batch(outputs[name], batch) for outputs in found])
@@ -55,7 +55,7 @@ def open_graph(model: onnx.ModelProto, *, optimised: bool = True) -> Running:
     """Open a graph with one image input.
 
     Raises:
-        RuntimeError: ONNX Runtime has no kernels for it, or it contradicts itself.
+        RuntimeError: ONNX Runtime has no kernels for it, or its shapes contradict each other.
     """
     options = session_options(threads=2, is_optimised=optimised, is_silent=True)
     try:
@@ -67,16 +67,16 @@ def open_graph(model: onnx.ModelProto, *, optimised: bool = True) -> Running:
 
 
 def first_of_batch(output: NDArray[Any], batch: int) -> NDArray[Any]:
-    """The first image's part of an output; a batch of one may have lost its axis."""
+    """The first image's part of an output; for a batch of one the batch axis may be missing."""
     has_axis = output.ndim > 0 and output.shape[0] == batch
     return np.asarray(output[0] if has_axis else output)
 
 
 def batch_of(running: Running, declared: int, images: NDArray[np.float32]) -> int:
-    """The batch that a graph is for: the one it declares, or else the first that it runs on.
+    """The batch of a graph: the declared one, or else the first on which it runs.
 
     Raises:
-        RuntimeError: it runs on none; the reason is that of the first.
+        RuntimeError: it runs on none; the error for the first.
     """
     candidates = (declared,) if declared > 0 else LIKELY_BATCHES
     reasons = []
@@ -91,7 +91,7 @@ def batch_of(running: Running, declared: int, images: NDArray[np.float32]) -> in
 
 
 def reason_of(error: BaseException) -> str:
-    """An error in one short line; TorchScript puts the cause below its own traceback."""
+    """An exception's message in one short line; TorchScript's cause is in its last line."""
     if "TorchScript interpreter" in str(error):
         return str(error).strip().splitlines()[-1].strip()[:200]
     return first_line(error)[:200]
@@ -100,12 +100,12 @@ def reason_of(error: BaseException) -> str:
 def is_near(found: NDArray[Any], expected: NDArray[Any], tolerance: float) -> bool:
     """Whether the largest deviation is within a share of the expected values' range.
 
-    NaN is near NaN, in the same place.
+    NaN equals NaN.
     """
     if found.shape != expected.shape:
         return False
     if found.dtype.kind not in "fiu":
-        # Names of classes, or flags.
+        # Class names or flags.
         return np.array_equal(found, expected)
     if np.array_equal(found, expected, equal_nan=True):
         return True

@@ -1,4 +1,4 @@
-"""The model that the steps of the intake change, and what they found out about it."""
+"""The model that the steps change, and what is known about it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Run = Callable[[int, int], object]
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What the source's own framework gives; nothing for an ONNX file, whose framework this is.
+    """The outputs of the source's own framework; empty for an ONNX file.
 
     Attributes:
-        outputs: (n, classes) for the samples; None where nobody knows.
-        batch: that the graph was exported with, 0 where nobody knows.
-        decision: by name all that it gives, (n, ...), where it gives no scores.
+        outputs: logits (n, classes) for the samples; None if not known.
+        batch: the batch with which the graph was exported; 0 if not known.
+        decision: all outputs (n, ...) by name, if the source outputs only decisions.
     """
 
     outputs: NDArray[np.float32] | None = None
@@ -33,18 +33,18 @@ class Given:
 
 @dataclass(slots=True)
 class Subject:
-    """A model and what is known of it.
+    """A model on its way to canonical form.
 
     Attributes:
-        name: of the file, for messages.
-        class_count: how many classes the card has.
-        samples: normalised images (n, 3, h, w) to try the model on.
-        outputs: what the source gives for them, (n, classes), once that is known.
-        batch: the number of images that the graph was made for, 0 until that is known; any other
-            may be wrong in it.
-        decision: all that the source gives, by name, where it gives no scores.
-        removed_head: the operator that turned the logits into probabilities, once taken off.
-        changes: what was done to the model, for people to read.
+        name: the file's name, for messages.
+        class_count: the card's number of classes.
+        samples: normalised images (n, 3, h, w) on which the model is run.
+        outputs: the source's logits (n, classes) for them; None until known.
+        batch: the batch for which the graph was exported, 0 until known. With other batches it
+            may fail or be wrong.
+        decision: all outputs of the source, by name, if it outputs only decisions.
+        removed_head: the operator at the end that was removed, such as softmax.
+        changes: what was changed, in words, for the report.
     """
 
     model: onnx.ModelProto
@@ -59,25 +59,25 @@ class Subject:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the images, px."""
+        """Height and width of the images in px."""
         return self.samples.shape[2], self.samples.shape[3]
 
     def given(self) -> NDArray[np.float32]:
-        """What the source gives for the samples, after the step that found it out."""
+        """The source's logits for the samples (n, classes); call only once they are known."""
         if self.outputs is None:
             raise ModelError(f"{self.name} was not run. Convert it again.")
         return self.outputs
 
     def facts(self, facts: dict[str, Any]) -> dict[str, Any]:
-        """Facts of the file, with what the steps changed that a person has to know."""
+        """Facts about the file, extended by the changes to the model."""
         changes = [*facts.get("changes", []), *self.changes]
         found = {"changes": changes, "removed_head": self.removed_head}
         return facts | {key: value for key, value in found.items() if value}
 
     def does_not_run(self, error: BaseException, run: Run) -> ModelError:
-        """The refusal of a whole file that does not run on the card's images.
+        """The error for a model that does not run on the card's images.
 
         Args:
-            run: runs it on an image of another height and width.
+            run: runs it on an image of any height and width, or raises.
         """
         return does_not_run(self.name, self.size, error, run)

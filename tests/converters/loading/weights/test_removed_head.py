@@ -67,7 +67,7 @@ def test_source_that_gives_bounded_values_of_unknown_origin_is_refused(
     bounded = dataclasses.replace(
         tiny_source, sample_logits=np.array([[0.2, 0.9, 0.4], [0.0, 1.0, 0.7]], np.float32)
     )
-    with pytest.raises(ModelError, match="values from 0 to 1 alone"):
+    with pytest.raises(ModelError, match="only values from 0 to 1"):
         check_logits(bounded, card, 2)
 
 
