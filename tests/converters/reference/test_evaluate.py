@@ -329,7 +329,7 @@ def test_evaluate_shows_names_of_strangers_with_escapes(
             ("--graphs", "int4"), "no graph 'int4'; give all or some of fp32, int8", id="g"
         ),
         pytest.param(("--threads", "0"), "--threads is 0; give 1 to", id="threads"),
-        pytest.param(("--wrong", "{colours}"), "not an empty folder; name another", id="full"),
+        pytest.param(("--wrong", "{colours}"), "not an empty folder; give another", id="full"),
         pytest.param(("--json", "{colours}/a.json"), "is inside what is evaluated", id="inside"),
         pytest.param(("--json", "{colours}/.."), "--json:", id="folder"),
         pytest.param(("--json", "/missing/x.json"), "/missing is no folder; make it", id="json"),
