@@ -14,8 +14,13 @@ from typing import Any
 import pytest
 
 from daemon.health.outcome_counts import OutcomeCounts
+from daemon.image.comparison import Comparison
+from daemon.image.records import ClaimedImage, ImageVersion, PastOutcome, Postponed
+from daemon.image.watch_folder import WatchFolder, names_regex
 from daemon.startup import opened_service
-from edge.image_files.read import read_file
+from edge.errors import RejectReason, StorageError
+from edge.image_files.read import ImageLimits, read_file
+from edge.labeller import ImageFacts, Status, rejected
 from tests.support.digests import digests
 from tests.support.images import Jpeg
 from tests.support.site import Site
@@ -306,3 +311,15 @@ def test_once_image_that_left_keeps_its_rejection_and_gets_no_more_looks(
     monkeypatch.setattr("daemon.second_looks.time.time", lambda: time.monotonic() + 2e9)
     once(site)
     assert row(site, "state, status, next_look_at") == ("done", "rejected", None)
+
+
+def test_error_without_a_reason_of_the_system_is_named_by_its_type(tmp_path: Path) -> None:
+    def fail(_target: Path) -> bool:
+        raise StorageError("the share is away") from OSError("no number")
+
+    folder = WatchFolder(1, tmp_path, tmp_path, names_regex(("*.jpg",)))
+    past = PastOutcome(Status.REJECTED, "empty", None)
+    image = ClaimedImage(1, ImageVersion(1, b"a.jpg", 0, 0), past_outcome=past)
+    outcome = rejected(RejectReason.EMPTY, "the file is empty", ImageFacts())
+    found = Comparison({1: folder}, ImageLimits(), fail, 2.0).of_outcome(image, outcome)
+    assert found == Postponed(image, 2.0, 0, "sidecar: StorageError")
