@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Without `argv` it takes the arguments of the process and ends the process.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = build_parser().parse_args(argv)
 
     def command() -> int:
         chosen: Callable[[argparse.Namespace], int] = arguments.command
@@ -167,7 +167,7 @@ def _check_installed(place: Place) -> int:
 def _install(arguments: argparse.Namespace) -> int:
     site = site_of(arguments)
     install.require_root("install", dry_run=arguments.dry_run)
-    for step in install.plan(site, install.man_and_completions(_parser())):
+    for step in install.plan(site, install.man_and_completions(build_parser())):
         for line in describe(site.place, step, is_whole=arguments.dry_run):
             _show(line)
         if not arguments.dry_run:
@@ -216,7 +216,8 @@ def _show(text: str) -> None:
     print(printable_lines(text))
 
 
-def _parser() -> CommandParser:
+def build_parser() -> CommandParser:
+    """The command line."""
     parser = CommandParser(
         prog="edge-daemon", description="Label the cell images that an analyzer exports."
     )

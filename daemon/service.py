@@ -49,14 +49,20 @@ _IDLE_S: Final = 0.5
 
 
 class Service:
-    """Labels the images of all watch folders. Call `run`; without a supervisor, call `once`."""
+    """Labels the images of all watch folders. Call `run`; without a supervisor, call `once`.
+
+    Attributes:
+        outcome_counts: of the images that it has labelled.
+        parts: what it is made of.
+        supervisor: watches it; None where it ends by itself.
+    """
 
     def __init__(self, parts: ServiceParts, supervisor: Supervisor | None = None) -> None:
         self.outcome_counts = OutcomeCounts(parts.watch_folders)
-        self._parts = parts
+        self.parts = parts
         self._config = parts.config
         self._journal = parts.journal
-        self._supervisor = supervisor
+        self.supervisor = supervisor
         self._is_once = supervisor is None
         self._hints = Hints()
         self._settle = SettleTracker(parts.config.settle_s)
@@ -87,9 +93,9 @@ class Service:
             # The first tick starts the watch before the scan: a file that arrived between a scan
             # and the start of the watch would be seen by neither.
             self._tick()
-            if self._supervisor is not None:
-                self._supervisor.start()
-            self._parts.heartbeat.ready()
+            if self.supervisor is not None:
+                self.supervisor.start()
+            self.parts.heartbeat.ready()
             while not self._stop_request.is_made:
                 self._tick()
         self._stop_request.raise_error()
@@ -112,7 +118,7 @@ class Service:
     @property
     def left(self) -> int:
         """Images that `once` could not write sidecars for, as the names are taken or refused."""
-        return self._parts.results.left
+        return self.parts.results.left
 
     def stop(self) -> None:
         """Finish the current batches and end. Safe from any thread, not in a signal handler."""
@@ -134,7 +140,7 @@ class Service:
         turn_ends_s = time.monotonic() + _HINTS_TURN_S
         for hint in self._hints.take(self._seconds_to_next()):
             failpoint("hint.taken")
-            self._parts.stages.tick()
+            self.parts.stages.tick()
             intake = self._intakes[hint.folder_id]
             if hint.kind is HintKind.NEW_FOLDER:
                 intake.note_new_folder(hint.path)
@@ -163,7 +169,7 @@ class Service:
                 self._settle.watch(version)
 
     def _record_settled(self) -> None:
-        with self._parts.stages.stage(EXPORT):
+        with self.parts.stages.stage(EXPORT):
             settled = self._settle.take_settled(lambda v: self._intakes[v.folder_id].look(v.path))
         self._record(settled)
 
@@ -180,12 +186,12 @@ class Service:
                 seen = self._work_signal.count
                 claimed = self._journal.claim(self._config.batch.max_images)
                 if claimed:
-                    with self._parts.stages.stage(BUSY):
+                    with self.parts.stages.stage(BUSY):
                         failpoint("claim.after_commit")
                         self._finish_batch(claimed)
-                    self._parts.stages.note_queue_progress()
+                    self.parts.stages.note_queue_progress()
                 elif self._work_signal.wait(seen, _IDLE_S):
-                    with self._parts.stages.stage(BUSY):
+                    with self.parts.stages.stage(BUSY):
                         self._stop_request.wait(self._config.batch.max_wait_ms / 1e3)
         finally:
             # When one worker ends, the service ends, and systemd starts it anew.
@@ -193,12 +199,12 @@ class Service:
 
     def _finish_batch(self, claimed: list[ClaimedImage]) -> None:
         try:
-            with self._parts.stages.stage(LABEL):
+            with self.parts.stages.stage(LABEL):
                 labelled = self._label(claimed)
-            with self._parts.stages.stage(RESULTS), without_paths():
+            with self.parts.stages.stage(RESULTS), without_paths():
                 verdicts = self._write(labelled)
             failpoint("batch.durable")
-            with self._parts.stages.stage(MARK):
+            with self.parts.stages.stage(MARK):
                 self._look_again_at_changed(verdicts)
                 self._journal.conclude(verdicts)
             failpoint("mark.after_commit")
@@ -209,30 +215,30 @@ class Service:
         except BaseException:
             self._journal.release(claimed, is_interruption=True)
             raise
-        with self._parts.stages.stage(MARK):
+        with self.parts.stages.stage(MARK):
             self.outcome_counts.add(verdicts)
-            self._parts.metrics.finished(verdicts)
-            self._parts.image_log.log_verdicts(verdicts)
+            self.parts.metrics.finished(verdicts)
+            self.parts.image_log.log_verdicts(verdicts)
         if all(isinstance(v, Postponed) and not v.is_unfinished for v in verdicts):
             # Possibly nothing can be read or written now: do not try the whole backlog at once.
             self._stop_request.wait(self._config.retry.first_delay_s)
 
     def _label(self, claimed: list[ClaimedImage]) -> list[Verdict]:
         try:
-            return self._parts.job.label(claimed)
+            return self.parts.job.label(claimed)
         except EdgeError:
             raise
         except Exception as error:  # noqa: BLE001 - one image must not end the service
             if len(claimed) > 1:
                 return [verdict for image in claimed for verdict in self._label([image])]
-            self._parts.image_log.log_unexpected(claimed[0], error)
-            return [self._parts.job.retry(claimed[0], type(error).__name__)]
+            self.parts.image_log.log_unexpected(claimed[0], error)
+            return [self.parts.job.retry(claimed[0], type(error).__name__)]
 
     def _write(self, verdicts: list[Verdict]) -> list[Verdict]:
         failpoint("batch.labelled")
         finished = [verdict for verdict in verdicts if isinstance(verdict, Finished)]
         others = [verdict for verdict in verdicts if not isinstance(verdict, Finished)]
-        results = self._parts.results
+        results = self.parts.results
         write = results.write if self._is_once else results.write_or_postpone
         return [*others, *write(finished)]
 
@@ -255,8 +261,8 @@ class Service:
             finally:
                 self.stop()
                 failpoint("shutdown.begun")
-                if self._supervisor is not None:
-                    self._supervisor.stop()
+                if self.supervisor is not None:
+                    self.supervisor.stop()
                 for intake in self._intakes.values():
                     intake.stop_watching()
                 self._work_signal.wake_all()
@@ -287,11 +293,11 @@ class Service:
         )
 
     def _report_progress(self) -> None:
-        self._parts.stages.tick()
-        self._parts.health.set_settling(len(self._settle))
-        self._parts.results.review()
+        self.parts.stages.tick()
+        self.parts.health.set_settling(len(self._settle))
+        self.parts.results.review()
         for number, intake in enumerate(self._intakes.values()):
-            intake.report(self._parts.health, number)
-        if self._parts.heartbeat.status_due():
+            intake.report(self.parts.health, number)
+        if self.parts.heartbeat.status_due():
             text = f"{self.outcome_counts.text()}; {self._journal.count_open()} waiting"
-            self._parts.heartbeat.status(text)
+            self.parts.heartbeat.status(text)

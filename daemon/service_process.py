@@ -43,7 +43,11 @@ _OPENING_S: Final = 60
 
 
 class ServiceProcess:
-    """Runs services until one is stopped. Use one object once, in the main thread."""
+    """Runs services until one is stopped. Use one object once, in the main thread.
+
+    Attributes:
+        service: the one that labels now; None while none is open.
+    """
 
     def __init__(
         self,
@@ -75,7 +79,7 @@ class ServiceProcess:
         self._lock = threading.Lock()
         self._is_checking = self._is_wanted = False
         self._is_opening = True
-        self._service: Service | None = None
+        self.service: Service | None = None
         self._next: Config | None = None
 
     def run(self, config: Config) -> None:
@@ -124,7 +128,7 @@ class ServiceProcess:
         if is_first:
             self._notifier.notify("STOPPING=1")
             self._stopped.set()
-        if (service := self._service) is not None:
+        if (service := self.service) is not None:
             service.stop()
         if is_first and self._is_running:
             threading.Thread(target=self._end_in_time, name="end", daemon=True).start()
@@ -166,14 +170,14 @@ class ServiceProcess:
         self._has_started, self._previous = True, None
         self._is_opening = False
         with self._lock:
-            self._service = service
+            self.service = service
             is_outdated = self._next is not None
         try:
             if not is_outdated and not self._stopped.is_set():
                 self._label(service, config)
         finally:
             with self._lock:
-                self._service = None
+                self.service = None
 
     def _label(self, service: Service, config: Config) -> None:
         # The previous service, and the opening of this one, have left free memory.
@@ -225,7 +229,7 @@ class ServiceProcess:
             if self._is_checking:
                 return False
             self._next = found or self._next
-            service = self._service if found else None
+            service = self.service if found else None
         if service is not None:
             # The new service sends READY=1.
             service.stop()

@@ -84,7 +84,7 @@ def opened_service(
         storage = _open_storage(config, stack)
         journal = storage.journal
         stages = Stages()
-        opening = _announced(notifier)
+        opening = announced(notifier)
         current_model = open_current_model(config, stages, opening, gpu_failure)
         stack.callback(current_model.close)
         failpoint("startup.model_opened")
@@ -180,7 +180,7 @@ def _open_storage(config: Config, stack: ExitStack) -> _Storage:
 
 def _supervisor(parts: ServiceParts, current_model: CurrentModel, notifier: Notifier) -> Supervisor:
     config, stop_request = parts.config, parts.stop_request
-    open_ = model_opener(config, parts.stages, _announced(notifier))
+    open_ = model_opener(config, parts.stages, announced(notifier))
     return Supervisor(
         Watched(
             current_model=current_model,
@@ -233,7 +233,7 @@ def open_retention(parts: ServiceParts) -> Retention:
     )
 
 
-def _announced(notifier: Notifier) -> Opening:
+def announced(notifier: Notifier) -> Opening:
     """Log choices of back ends, and ask systemd for more time while an engine is built."""
 
     def on_progress(step: str, done: int, total: int) -> None:

@@ -19,8 +19,8 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PARSERS = {
     "edge-convert": build_parser,
-    "edge-daemon": daemon.cli._parser,
-    "edge-bench": edge.bench.cli._parser,
+    "edge-daemon": daemon.cli.build_parser,
+    "edge-bench": edge.bench.cli.build_parser,
 }
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 

@@ -38,7 +38,7 @@ _MOST_THREADS = 256
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    arguments = _parser().parse_args(argv)
+    arguments = build_parser().parse_args(argv)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
@@ -126,7 +126,8 @@ def _write_sheets(found: Judgement, origin: Path, folder: Path) -> None:
     print(printable(f"{len(positions)} images that a graph gets wrong are shown in {folder}"))
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = CommandParser(prog="python -m converters.reference", description=__doc__)
     add_version(parser)
     commands = parser.add_subparsers(required=True)

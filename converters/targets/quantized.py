@@ -142,7 +142,7 @@ class _Solving:
         solution = self.solutions.get(like.name)
         if solution is None:
             return attempt(lambda: solve(self.problem, placement))
-        return attempt(lambda: _in_the_form_of(self.problem, placement, solution))
+        return attempt(lambda: in_the_form_of(self.problem, placement, solution))
 
     def _tensorrt(self) -> Solution | Failure:
         """The float layers are FP16; FP32 if the FP16 graph failed or this graph fails with it."""
@@ -186,7 +186,7 @@ def _problem(
     return Problem(fp32, calibration, spec, reference, probe, judging, on_progress, beyond)
 
 
-def _in_the_form_of(problem: Problem, placement: Placement, solution: Solution) -> Solution:
+def in_the_form_of(problem: Problem, placement: Placement, solution: Solution) -> Solution:
     """A graph for a related placement, with the same ranges and float layers; judged again."""
     start = time.monotonic()
     kept = solution.kept_float

@@ -47,7 +47,7 @@ _CLOSE_S: Final = 2.0
 InotifyMoveEventGrouper.delay = 0.01
 
 
-class _HintHandler(FileSystemEventHandler):
+class HintHandler(FileSystemEventHandler):
     """Turns the events of one watch folder into hints."""
 
     KINDS: ClassVar[dict[type[FileSystemEvent], HintKind]] = {
@@ -199,11 +199,11 @@ class InotifyWatch:
     def _open(self) -> _Observer:
         # inotify does not follow a watch folder that is a symbolic link.
         folder = Path(os.path.realpath(self._watch_folder.path))
-        handler = _HintHandler(self._watch_folder, folder, self._hints)
+        handler = HintHandler(self._watch_folder, folder, self._hints)
         observer = _Observer()
         try:
             # Without opened and closed-without-writing, which the daemon's own reads cause.
-            events = list(_HintHandler.KINDS)
+            events = list(HintHandler.KINDS)
             observer.schedule(handler, str(folder), recursive=True, event_filter=events)
             if self._probe:
                 self._probe.join(observer)

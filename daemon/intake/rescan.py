@@ -134,7 +134,13 @@ class Rescan:
     changed, which works where the file system keeps the mtime of folders.
     """
 
-    def __init__(self, watch_folder: WatchFolder, *, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        watch_folder: WatchFolder,
+        *,
+        clock: Clock = time.monotonic,
+        wall_clock: Clock = time.time,
+    ) -> None:
         self.watch_folder = watch_folder
         self.completed = 0
         # When the last file or folder was found, to tell a long scan from a call that hangs.
@@ -145,7 +151,7 @@ class Rescan:
         self._busy_s = 0.0
         self._files: Iterator[ImageVersion] | None = None
         self._kind = _Kind.WHOLE
-        self._known = KnownFolders(clock=clock)
+        self._known = KnownFolders(clock=clock, wall_clock=wall_clock)
         self._seen: set[bytes] = set()
         self._new_folders: dict[bytes, float] = {}
         self._errors: list[OSError] = []

@@ -18,8 +18,8 @@ from daemon.journal.rows import LAST_MOMENT_S, DamagedError
 from daemon.journal.schema import statements
 
 # A million rows, fifty days of a hospital, take 232 MB: 1.1 s for the pages, 6 s for the values.
-_PAGES_BYTES: Final = 256 * 2**20
-_ROWS_BYTES: Final = 48 * 2**20
+PAGES_BYTES: Final = 256 * 2**20
+ROWS_BYTES: Final = 48 * 2**20
 
 # Without SQLite's own: indexes of keys, and tables made by ANALYZE.
 _OBJECTS: Final = """
@@ -80,11 +80,11 @@ def require_intact(connection: sqlite3.Connection, size_bytes: int) -> None:
     """
     if _schema(connection) != _right_schema():
         raise DamagedError("its tables or indexes are not those of this version")
-    if size_bytes <= _PAGES_BYTES:
+    if size_bytes <= PAGES_BYTES:
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             raise DamagedError(f"SQLite's check says: {found}")
-    rows = _EVERY_ROW if size_bytes <= _ROWS_BYTES else _CLAIMED_ROWS
+    rows = _EVERY_ROW if size_bytes <= ROWS_BYTES else _CLAIMED_ROWS
     (is_foreign,) = connection.execute(rows).fetchone()
     if is_foreign != 0:
         raise DamagedError("it holds rows that no daemon wrote")

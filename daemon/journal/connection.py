@@ -32,7 +32,7 @@ class JournalConnection:
 
     def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock) -> None:
         self._connection = connection
-        self._path = path
+        self.path = path
         self._clock = clock
         self._lock = threading.Lock()
         self._begin_count = limit_steps(connection, path)
@@ -55,11 +55,11 @@ class JournalConnection:
         """
         with self._transaction() as db:
             db.execute(sql.WRITE_PROOF, (time.time(),))
-        files = identities(self._path)
+        files = identities(self.path)
         self._files = self._files or files
         if files != self._files:
             raise StorageError(
-                f"the journal {self._path} was removed or replaced while this daemon was running. "
+                f"the journal {self.path} was removed or replaced while this daemon was running. "
                 "See that nothing else uses the folder."
             )
 
@@ -94,7 +94,7 @@ class JournalConnection:
             durable: whether it survives a power cut. False is enough for what a scan finds again:
                 images that are recorded or claimed but have no outcome.
         """
-        with self._lock, translated(self._path):
+        with self._lock, translated(self.path):
             self._begin_count()
             if not durable:
                 self._connection.execute("PRAGMA synchronous = NORMAL")

@@ -34,7 +34,7 @@ from edge.errors import StorageError
 
 log = logging.getLogger(__name__)
 
-_MOST_CLIENTS: Final = 64
+MOST_CLIENTS: Final = 64
 # Clients that the kernel keeps until they are taken.
 _BACKLOG: Final = 128
 # From its connection to the end of its answer.
@@ -200,7 +200,7 @@ class _Clients:
                 # The next turn would come at once, and find the same.
                 stopped.wait(_LOOK_S)
             return
-        self._make_room(most=_MOST_CLIENTS - 1)
+        self._make_room(most=MOST_CLIENTS - 1)
         connection.settimeout(0)
         client = _Client(connection, time.monotonic() + _REQUEST_S)
         self._clients[connection] = client

@@ -86,7 +86,7 @@ class Watched:
 
 
 class Supervisor:
-    """Watches in two threads while the service runs."""
+    """Watches `watched` in two threads while the service runs."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Supervisor:
         clock: Clock = time.monotonic,
     ) -> None:
         """Prepare; `exit_now` ends the process without waiting for any thread."""
-        self._watched = watched
+        self.watched = watched
         self._exit_now = exit_now
         self._clock = clock
         self._checked_s = self._resumed_s = clock()
@@ -113,20 +113,20 @@ class Supervisor:
     def stop(self) -> None:
         """End both threads, without waiting for one that hangs."""
         self._stopped.set()
-        self._watched.heartbeat.stop()
+        self.watched.heartbeat.stop()
 
     def check(self) -> str | None:
         """What hangs now, or None; ends the process if an inference hangs."""
         self._notice_pause()
-        if self._has_waited(self._watched.stages.longest_s(INFER), self.infer_limit_s()):
+        if self._has_waited(self.watched.stages.longest_s(INFER), self.infer_limit_s()):
             self._end_hung_inference()
             return "inference hangs"
-        if self._has_waited(self._watched.known_image.passed_ago_s(), HUNG_AFTER_S + INTERVAL_S):
-            return f"the known image has hung in the step {self._watched.known_image.step}"
+        if self._has_waited(self.watched.known_image.passed_ago_s(), HUNG_AFTER_S + INTERVAL_S):
+            return f"the known image has hung in the step {self.watched.known_image.step}"
         if problem := self._queue_problem():
             return problem
-        waits_for_export = self._watched.stages.longest_s(EXPORT) > 0
-        is_still = self._has_waited(self._watched.stages.ticked_ago_s(), HUNG_AFTER_S)
+        waits_for_export = self.watched.stages.longest_s(EXPORT) > 0
+        is_still = self._has_waited(self.watched.stages.ticked_ago_s(), HUNG_AFTER_S)
         if is_still and not waits_for_export:
             return (
                 f"the coordinator, which finds and records images, has hung for {HUNG_AFTER_S:g} s"
@@ -138,10 +138,10 @@ class Supervisor:
 
         A worker may take long for its batch, whose images may be large or on a slow share.
         """
-        stages = self._watched.stages
+        stages = self.watched.stages
         if self._has_waited(stages.longest_s(MARK), _STALLED_AFTER_S):
             return f"marking a batch in the journal has hung for {_STALLED_AFTER_S:g} s"
-        is_free = stages.threads_in(BUSY) < self._watched.workers
+        is_free = stages.threads_in(BUSY) < self.watched.workers
         if is_free and self._has_waited(stages.queue_stalled_s(), _STALLED_AFTER_S):
             return (
                 f"images have waited for {_STALLED_AFTER_S:g} s and no free worker has claimed them"
@@ -160,32 +160,36 @@ class Supervisor:
 
     def infer_limit_s(self) -> float:
         """How long one inference may take, in seconds: 5, or more for a slow model."""
-        batch_s = self._watched.max_images * self._watched.current_model.model.image_s
+        batch_s = self.watched.max_images * self.watched.current_model.model.image_s
         return max(HUNG_AFTER_S, _SLACK * batch_s)
 
     def _watch(self) -> None:
         while not self._stopped.is_set():
-            problem = self.check()
-            if problem is None:
-                self._watched.heartbeat.beat()
-                self._watched.gpu_return.check()
-            self._log_slow_storage()
-            self._update_health(problem)
-            if problem != self._logged_problem:
-                if problem is not None:
-                    log.error("%s; no WATCHDOG=1 is sent to systemd until that ends", problem)
-                else:
-                    log.warning("no thread hangs any more; WATCHDOG=1 is sent again")
-                self._logged_problem = problem
+            self.check_and_tell()
             self._stopped.wait(TICK_S)
 
+    def check_and_tell(self) -> None:
+        """Check once; systemd, the log and the health are told of what was found."""
+        problem = self.check()
+        if problem is None:
+            self.watched.heartbeat.beat()
+            self.watched.gpu_return.check()
+        self._log_slow_storage()
+        self._update_health(problem)
+        if problem != self._logged_problem:
+            if problem is not None:
+                log.error("%s; no WATCHDOG=1 is sent to systemd until that ends", problem)
+            else:
+                log.warning("no thread hangs any more; WATCHDOG=1 is sent again")
+            self._logged_problem = problem
+
     def _update_health(self, problem: str | None) -> None:
-        health, current_model = self._watched.health, self._watched.current_model
+        health, current_model = self.watched.health, self.watched.current_model
         health.set("progress", ok=problem is None, reason=problem or "")
         reason = "a file system does not answer; its images wait"
         # Longer than _SLOW_AFTER_S, which large images on a slow machine may take.
-        hung = self._watched.stages.threads_in(LABEL, RESULTS, longer_than_s=_STALLED_AFTER_S)
-        if is_vital := hung >= self._watched.workers:
+        hung = self.watched.stages.threads_in(LABEL, RESULTS, longer_than_s=_STALLED_AFTER_S)
+        if is_vital := hung >= self.watched.workers:
             reason = "a file system does not answer; every worker waits for it"
         health.set("storage", ok=not self._slow, reason=reason, is_vital=is_vital)
         trouble = log_problem()
@@ -197,7 +201,7 @@ class Supervisor:
     def _log_slow_storage(self) -> None:
         """Log once when a call to a file system hangs, and once when it has ended."""
         for stage, (step, effect) in _STORAGE_STAGES.items():
-            is_slow = self._watched.stages.longest_s(stage) > _SLOW_AFTER_S
+            is_slow = self.watched.stages.longest_s(stage) > _SLOW_AFTER_S
             if is_slow and stage not in self._slow:
                 log.warning("%s has taken over %.0f s; %s", step, _SLOW_AFTER_S, effect)
                 self._slow.add(stage)
@@ -208,25 +212,25 @@ class Supervisor:
     def _send_known_images(self) -> None:
         while not self._stopped.wait(INTERVAL_S):
             try:
-                self._watched.known_image.pass_once()
-                self._watched.health.known_image_passed()
-                if not self._watched.has_claimable():
-                    self._watched.stages.note_queue_progress()
+                self.watched.known_image.pass_once()
+                self.watched.health.known_image_passed()
+                if not self.watched.has_claimable():
+                    self.watched.stages.note_queue_progress()
             except TransientError as error:
                 # Possibly it can be read next time.
                 log.debug("%s", error)
             except EdgeError as error:
-                self._watched.end_with(error)
+                self.watched.end_with(error)
                 return
             except Exception as error:  # noqa: BLE001 - otherwise this thread would end unnoticed
                 text = f"labelling the known image failed with {type(error).__name__}."
-                self._watched.end_with(EdgeError(text))
+                self.watched.end_with(EdgeError(text))
                 return
 
     def _end_hung_inference(self) -> None:
-        backend = self._watched.current_model.model.session.backend
+        backend = self.watched.current_model.model.session.backend
         log.error("inference on %s hangs; the process ends, and systemd starts it again", backend)
-        if self._watched.current_model.is_on_gpu:
-            write_gpu_marker(self._watched.state_dir, "inference hung")
+        if self.watched.current_model.is_on_gpu:
+            write_gpu_marker(self.watched.state_dir, "inference hung")
         flush_log()
         self._exit_now(BackendError.exit_code)

@@ -18,7 +18,7 @@ from edge.backends.onnx import open_onnx
 # convolutions of the INT8 graphs. Input: uint8 (1, 64, 4, 4). Weights: int8 (16, 64, 1, 1), all
 # 127. Output scale: 64 * 255 * 127 / 200. It is stored as bytes because `edge` does not depend on
 # `onnx`; tests/edge/backends/test_cpu.py builds it with `onnx` and compares.
-_CONVOLUTION: Final = base64.b64decode(
+CONVOLUTION: Final = base64.b64decode(
     "CAg67wEKLAoBcxIBdyIPQ29uc3RhbnRPZlNoYXBlKhMKBXZhbHVlKgcIARADSgF/oAEECjQKAXgKA29uZQoEemVybwoB"
     "dwoDb25lCgJ6dwoCeXMKBHplcm8SAXkiC1FMaW5lYXJDb252EgFwKikIBBAHQgFzSiAQAAAAAAAAAEAAAAAAAAAAAQAA"
     "AAAAAAABAAAAAAAAACoNEAFCA29uZUoEAACAPyoLEAJCBHplcm9KAQAqCRADQgJ6d0oBACoMEAFCAnlzSgTN7CFGWhsK"
@@ -40,7 +40,7 @@ def has_vnni() -> bool:
     Raises:
         BackendError, BundleError: ONNX Runtime does not work here.
     """
-    session = open_onnx(_CONVOLUTION, "int8")
+    session = open_onnx(CONVOLUTION, "int8")
     outputs = session.infer(np.full((1, _CHANNELS, 4, 4), 255, np.uint8))
     session.close()
     return bool((outputs == _EXACT).all())

@@ -32,7 +32,7 @@ _MOST = 1_000_000
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    arguments = _parser().parse_args(argv)
+    arguments = build_parser().parse_args(argv)
     return run_command(lambda: _run(arguments), debug=arguments.debug, tidies_up=True)
 
 
@@ -173,7 +173,8 @@ def _batches(text: str) -> tuple[int, ...]:
     return found
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = CommandParser(
         prog="edge-bench",
         description="Measure the latency of a bundle on this machine, stage by stage.",

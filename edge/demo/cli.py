@@ -26,7 +26,7 @@ _DRAWN_COUNT = 200
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    arguments = _parser().parse_args(argv)
+    arguments = build_parser().parse_args(argv)
     return run_command(lambda: _run(arguments), tidies_up=True)
 
 
@@ -119,7 +119,8 @@ def _whereabouts(labelled: list[run.LabelledExport], workspace: run.Workspace) -
     return "\n".join(lines)
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = CommandParser(prog="python -m edge.demo", description=__doc__)
     add_version(parser)
     parser.add_argument("--model", type=Path, help="the model to convert")

@@ -208,7 +208,7 @@ def try_one(seed: int, base: Path, scratch: Path) -> str:
     damage(scratch / NAME, chance)
     is_checked = chance.random() < 0.5
     limit = 2**30 if is_checked else -1
-    journal_check._PAGES_BYTES = journal_check._ROWS_BYTES = limit  # type: ignore[misc]
+    journal_check.PAGES_BYTES = journal_check.ROWS_BYTES = limit  # type: ignore[misc]
     try:
         found = use(scratch)
     except BaseException as error:  # noqa: BLE001 - that is what is looked for

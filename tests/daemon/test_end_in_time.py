@@ -48,7 +48,7 @@ def test_an_end_in_time_is_left_alone(site: Site, monkeypatch: pytest.MonkeyPatc
     lifecycle = ServiceProcess(site.folder / "edge.yaml", Notifier({}), exit_now=codes.append)
     thread = threading.Thread(target=lifecycle.run, args=(site.config(),))
     thread.start()
-    until(lambda: lifecycle._service is not None)
+    until(lambda: lifecycle.service is not None)
     lifecycle.stop()
     thread.join(20)
     until(lambda: all(other.name != "end" for other in threading.enumerate()))

@@ -61,13 +61,18 @@ class Gate:
         return self._function(*arguments)
 
 
+def is_checking() -> bool:
+    """Whether a configuration is being checked; a right one is handed over at its end."""
+    return any(thread.name == "reload" for thread in threading.enumerate())
+
+
 @pytest.fixture
 def hung_check(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     gate = Gate(check_config)
     monkeypatch.setattr(lifecycle, "check_config", gate)
     yield gate
     gate.opened.set()
-    until(lambda: all(thread.name != "reload" for thread in threading.enumerate()))
+    until(lambda: not is_checking())
 
 
 @contextmanager
@@ -151,7 +156,7 @@ def test_sighup_while_the_next_service_is_being_opened_takes_the_newest_configur
         assert opening.entered.wait(20)
         newest = add_folder(site, "newest", colour_jpeg("green"))
         life.reload()
-        until(lambda: life._next is not None)
+        until(lambda: not is_checking())
         opening.opened.set()
         until(newest.exists)
 
@@ -165,7 +170,7 @@ def test_sighup_during_the_first_start_takes_the_new_configuration(
         assert opening.entered.wait(20)
         newest = add_folder(site, "newest", colour_jpeg("green"))
         life.reload()
-        until(lambda: life._next is not None)
+        until(lambda: not is_checking())
         opening.opened.set()
         until(newest.exists)
 
@@ -246,7 +251,7 @@ def test_reload_onto_a_folder_that_another_daemon_holds_keeps_the_old_configurat
 
 
 def test_a_folder_that_another_daemon_took_while_the_journal_was_away_ends_the_process(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     is_away = threading.Event()
     check_writable = Journal.check_writable
@@ -262,9 +267,9 @@ def test_a_folder_that_another_daemon_took_while_the_journal_was_away_ends_the_p
         pytest.raises(InUseError, match="export is in use by process") as caught,
         living(site) as life,
     ):
-        until(lambda: life._service is not None)
+        until(lambda: life.service is not None)
         is_away.set()
-        until(lambda: life._waited_s > 0)
+        until(lambda: "labelling stands still" in caplog.text)
         with held_by_another(site.export):
             is_away.clear()
             until(lambda: all(t.name != "lifecycle" for t in threading.enumerate()))
@@ -313,12 +318,15 @@ def test_sighup_whose_file_is_wrong_after_one_that_was_right_takes_the_right_one
 
 
 def test_sighup_while_the_journal_is_waited_for_is_taken_at_once(
-    site: Site, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
+    site: Site,
+    colour_jpeg: Jpeg,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     check_writable, away = Journal.check_writable, threading.Event()
 
     def refuse_the_first_disk(journal: Journal) -> None:
-        if away.is_set() and journal._path.parent.name == "state":
+        if away.is_set() and journal.path.parent.name == "state":
             raise StorageError("the journal refuses")
         check_writable(journal)
 
@@ -331,7 +339,7 @@ def test_sighup_while_the_journal_is_waited_for_is_taken_at_once(
     with living(site, told) as life:
         label(site, "S1/A/1.jpg", colour_jpeg("red"))
         away.set()
-        until(lambda: life._waited_s > 0)
+        until(lambda: "labelling stands still" in caplog.text)
         (site.folder / "edge.yaml").write_text("nonsense: 1\n")
         told.lines.clear()
         life.reload()

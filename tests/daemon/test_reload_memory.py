@@ -21,6 +21,7 @@ from daemon.journal.journal import Journal
 from daemon.model.current_model import CurrentModel
 from daemon.operator.check_config import check_config
 from daemon.service import Service
+from daemon.startup import opened_service
 from edge.backends.onnx import OnnxSession
 from tests.daemon.test_service_process import living
 from tests.support.images import Jpeg
@@ -86,7 +87,7 @@ def no_collection() -> Iterator[None]:
 
 
 def is_another(life: lifecycle.ServiceProcess, before: Service | None) -> bool:
-    return life._service not in (None, before)
+    return life.service not in (None, before)
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_nothing_of_a_service_is_left_after_reloads(
     site.settings["precision"] = "int8"
     with no_collection(), living(site) as life:
         for number in range(RELOADS):
-            before = life._service
+            before = life.service
             if number:
                 life.reload()
             until(partial(is_another, life, before))
@@ -118,7 +119,6 @@ def test_freed_memory_goes_back_after_each_check_and_before_each_service(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[str] = []
-    label = lifecycle.ServiceProcess._label
     monkeypatch.setattr(lifecycle, "trim_heap", lambda: steps.append("given back"))
 
     def checks(config: Config) -> list[str]:
@@ -127,13 +127,15 @@ def test_freed_memory_goes_back_after_each_check_and_before_each_service(
 
     monkeypatch.setattr(lifecycle, "check_config", checks)
 
-    def labels(life: lifecycle.ServiceProcess, *arguments: Any) -> None:
-        steps.append("opened")
-        label(life, *arguments)
+    @contextmanager
+    def opens(*arguments: Any, **options: Any) -> Iterator[Service]:
+        with opened_service(*arguments, **options) as service:
+            steps.append("opened")
+            yield service
 
-    monkeypatch.setattr(lifecycle.ServiceProcess, "_label", labels)
+    monkeypatch.setattr(lifecycle, "opened_service", opens)
     with living(site) as life:
-        until(lambda: life._service is not None and len(steps) == 2)
+        until(lambda: life.service is not None and len(steps) == 2)
         life.reload()
         until(lambda: len(steps) == 6)
     assert steps == ["opened", "given back", "checked", "given back", "opened", "given back"]

@@ -238,16 +238,16 @@ def said_to_be(site: Site) -> tuple[int | None, str | None]:
 
 
 def test_a_process_that_is_stopped_while_it_waits_for_the_disk_ends(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with living(site) as lifecycle:
-        until(lambda: lifecycle._service is not None)
+        until(lambda: lifecycle.service is not None)
 
         def refuse(_journal: Journal) -> None:
             raise StorageError("the journal refuses: disk full")
 
         monkeypatch.setattr(Journal, "check_writable", refuse)
-        until(lambda: lifecycle._waited_s > 0, timeout_s=20)
+        until(lambda: "labelling stands still" in caplog.text, timeout_s=20)
         assert not site.has_sidecar("S1/A/1.jpg")
         # It holds no lock then; a health of "ok" from before would be shown for 30 s.
         until(lambda: said_to_be(site) == (os.getpid(), "failing"))

@@ -48,7 +48,7 @@ def running(lab: Lab, *, gone: tuple[str, ...] = ()) -> Iterator[None]:
 
 def lose_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """Events are read from the kernel and come to nothing; every thread lives."""
-    monkeypatch.setattr(watch._HintHandler, "dispatch", lambda _self, _event: None)
+    monkeypatch.setattr(watch.HintHandler, "dispatch", lambda _self, _event: None)
 
 
 def add_directly(lab: Lab) -> None:
@@ -175,14 +175,14 @@ def test_watch_limit_on_the_root_and_below_it_loses_nothing(lab: Lab, watches: i
 def test_handler_that_raises_is_replaced_and_its_image_labelled(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    dispatch = watch._HintHandler.dispatch
+    dispatch = watch.HintHandler.dispatch
 
     def fail_on_poison(self: Any, event: Any) -> None:
         if "poison" in str(event.src_path):
             raise RuntimeError  # ends the dispatcher's thread
         dispatch(self, event)
 
-    monkeypatch.setattr(watch._HintHandler, "dispatch", fail_on_poison)
+    monkeypatch.setattr(watch.HintHandler, "dispatch", fail_on_poison)
     with running(lab):
         lab.add("poison.jpg", "a.jpg")
         lab.await_done(timeout_s=WINDOW_S + SLACK_S)
@@ -229,7 +229,7 @@ def test_watcher_that_hangs_with_living_threads_is_replaced(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released, hung = threading.Event(), threading.Event()
-    dispatch = watch._HintHandler.dispatch
+    dispatch = watch.HintHandler.dispatch
 
     def hang_on_poison(self: Any, event: Any) -> None:
         if "poison" in str(event.src_path) and not hung.is_set():
@@ -237,7 +237,7 @@ def test_watcher_that_hangs_with_living_threads_is_replaced(
             released.wait(30)
         dispatch(self, event)
 
-    monkeypatch.setattr(watch._HintHandler, "dispatch", hang_on_poison)
+    monkeypatch.setattr(watch.HintHandler, "dispatch", hang_on_poison)
     seen: list[str] = []
     monkeypatch.setattr(watch.log, "warning", lambda text, *_: seen.append(text))
     with running(lab):

@@ -162,7 +162,7 @@ def test_rows_that_come_out_of_their_order_do_not_make_pages_without_end(
     path.write_bytes(content)
     with pytest.raises(StorageError, match="out of order"):
         open_journal(state_dir)
-    monkeypatch.setattr("daemon.journal.check._PAGES_BYTES", 0)
+    monkeypatch.setattr("daemon.journal.check.PAGES_BYTES", 0)
     with closing(open_journal(state_dir)) as journal:
         for folder in FOLDERS:
             journal.serve(folder)

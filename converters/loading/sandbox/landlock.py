@@ -29,9 +29,9 @@ _READ_DIR: Final = 1 << 3
 _TRUNCATE: Final = 1 << 14
 _IOCTL_DEVICE: Final = 1 << 15
 # The rights of version 1: execute, write, read, list, remove, create.
-_FIRST_RIGHTS: Final = (1 << 13) - 1
+FIRST_RIGHTS: Final = (1 << 13) - 1
 # Later rights by version: move to another folder, truncate, ioctl on devices.
-_LATER_RIGHTS: Final = {2: 1 << 13, 3: _TRUNCATE, 5: _IOCTL_DEVICE}
+LATER_RIGHTS: Final = {2: 1 << 13, 3: _TRUNCATE, 5: _IOCTL_DEVICE}
 # Rights that a rule for a single file may have.
 _OF_A_FILE: Final = 1 | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEVICE
 _TCP: Final = 0b11
@@ -61,8 +61,8 @@ def restrict(readable: Iterable[Path], writable: Iterable[Path]) -> str:
         OSError: the kernel has no Landlock, or it is disabled.
     """
     version = kernel.syscall(_CREATE_RULESET, None, 0, _ASK_VERSION)
-    rights = _FIRST_RIGHTS
-    for needed, right in _LATER_RIGHTS.items():
+    rights = FIRST_RIGHTS
+    for needed, right in LATER_RIGHTS.items():
         rights |= right if version >= needed else 0
     attributes = _Ruleset(rights, _TCP, _OUTSIDE_SOCKETS_AND_SIGNALS)
     # Older kernels refuse a structure that is longer than theirs.

@@ -30,7 +30,7 @@ from converters.search.judging import Judging
 from converters.search.probing import NO_NUMBERS, LayerEffect, probe_divergence, rank_layers
 from converters.search.problem import Problem, build
 from converters.search.search import solve
-from converters.targets.quantized import _in_the_form_of
+from converters.targets.quantized import in_the_form_of
 from edge.errors import AccuracyGateError
 from tests.support.networks.tiny_network import CARD
 
@@ -114,7 +114,7 @@ def test_graph_in_the_form_of_another_is_rescued_by_itself(problem: Problem) -> 
     layer = conv_names(problem.model)[1]
     refusing = refusing_until_float(problem, layer, X86_7BIT)
     first = solve(refusing, X86)
-    related = _in_the_form_of(refusing, X86_7BIT, first)
+    related = in_the_form_of(refusing, X86_7BIT, first)
     assert first.steps == []
     assert related.holds
     assert layer in related.int8.float_layers

@@ -53,7 +53,7 @@ def no_fp16(monkeypatch: pytest.MonkeyPatch) -> None:
 def failing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of placements that fail, to be filled."""
     names: list[str] = []
-    related = quantized._in_the_form_of
+    related = quantized.in_the_form_of
 
     def refuse(placement: Placement) -> None:
         if placement.name in names:
@@ -68,7 +68,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return related(problem, placement, like)
 
     monkeypatch.setattr(quantized, "solve", refusing_solve)
-    monkeypatch.setattr(quantized, "_in_the_form_of", refusing_related)
+    monkeypatch.setattr(quantized, "in_the_form_of", refusing_related)
     return names
 
 

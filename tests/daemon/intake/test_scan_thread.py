@@ -16,7 +16,6 @@ from daemon.image.watch_folder import WatchFolder, names_regex
 from daemon.intake import folder_intake as source_module
 from daemon.intake.folder_intake import FolderIntake
 from daemon.intake.hints import Hints
-from daemon.intake.known_folders import KnownFolders
 from daemon.intake.rescan import Rescan
 from daemon.system.bounded_call import BoundedCalls
 from edge.errors import StorageError
@@ -176,9 +175,8 @@ class Quick:
     def __init__(self, folder: Path) -> None:
         self.now_s = 0.0
         self.folder = folder
-        self.scan = Rescan(a_root(folder), clock=lambda: self.now_s)
         # Folders count as listed long after their last change.
-        self.scan._known = KnownFolders(clock=lambda: self.now_s, wall_clock=lambda: 0.0)
+        self.scan = Rescan(a_root(folder), clock=lambda: self.now_s, wall_clock=lambda: 0.0)
         self.scan.next_chunk(3600.0, quick_s=1.0)
 
     def found(self) -> set[bytes]:

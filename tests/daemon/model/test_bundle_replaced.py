@@ -111,12 +111,7 @@ def test_bundle_replaced_between_the_child_and_this_process_is_not_opened(
     current_model = Seat(gpu_site)
     lose(current_model, gpu)
     gpu.lost = False
-
-    def work_and_replace(_: object) -> bool:
-        halve_the_graphs(current_model.config.bundle)
-        return True
-
-    current_model.back._works_in_child = work_and_replace
+    current_model.before_child_ends = lambda: halve_the_graphs(current_model.config.bundle)
     current_model.back.try_once()
     assert not current_model.current_model.is_on_gpu
     assert not current_model.stop_request.is_made

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from daemon.health.stages import Stages
 from daemon.model import gpu_return
@@ -18,6 +20,7 @@ from daemon.startup import opened_service
 from daemon.worker_threads import StopRequest
 from edge.bundle import Bundle, load_bundle
 from edge.errors import BackendError, BundleError, DeviceError
+from edge.image_files.read import ImageLimits, decode_image
 from edge.labeller import Outcome
 from tests.support.fake_gpu import FakeGpu
 from tests.support.images import Jpeg
@@ -52,9 +55,9 @@ def test_a_gpu_that_begins_to_label_wrongly_is_given_up_by_the_known_image(
     gpu_site: Site, gpu: FakeGpu
 ) -> None:
     with opened_service(gpu_site.config()) as service:
-        supervisor = service._supervisor
+        supervisor = service.supervisor
         assert supervisor is not None
-        watched = supervisor._watched
+        watched = supervisor.watched
         before = watched.current_model.model.session.backend
         gpu.swapped_above = 0
         for _ in range(3):
@@ -114,15 +117,20 @@ class Seat:
         )
         self.stop_request = StopRequest()
         self.trials = 0
+        self.before_child_ends: Callable[[], object] = lambda: None
         self.child_works = True
-
-        def works(_: Bundle) -> bool:
-            self.trials += 1
-            return self.child_works
-
         self.back = GpuReturn(
-            self.current_model, self.open, works, self.stop_request.make, clock=lambda: self.now_s
+            self.current_model,
+            self.open,
+            self.works_in_child,
+            self.stop_request.make,
+            clock=lambda: self.now_s,
         )
+
+    def works_in_child(self, _: Bundle) -> bool:
+        self.trials += 1
+        self.before_child_ends()
+        return self.child_works
 
     def open(self, backend: str, bundle: Bundle | None = None) -> Model:
         self.opened += 1
@@ -130,8 +138,7 @@ class Seat:
 
     def check(self) -> None:
         self.back.check()
-        if self.back._trial is not None:
-            self.back._trial.join(10)
+        until(lambda: all(thread.name != "gpu-trial" for thread in threading.enumerate()))
 
 
 @pytest.fixture
@@ -283,16 +290,17 @@ def label_with_another_model_seated_meanwhile(
     current_model: Seat, path: Path, change: Callable[[], None]
 ) -> str:
     """A worker holds the model that `change` closes; which back end gave the label."""
-    labeller = current_model.current_model.model.labeller
-    prepare = labeller._prepare
+    with pytest.MonkeyPatch.context() as patch:
 
-    def prepare_late(image: Any) -> Any:
-        prepared = prepare(image)
-        change()
-        return prepared
+        def decode_late(content: bytes, limits: ImageLimits) -> NDArray[np.uint8]:
+            # Only this image: the change decodes golden images.
+            patch.undo()
+            pixels = decode_image(content, limits)
+            change()
+            return pixels
 
-    labeller._prepare = prepare_late  # type: ignore[method-assign]
-    (outcome,), facts = current_model.current_model.label_batch([path])
+        patch.setattr("edge.labeller.decode_image", decode_late)
+        (outcome,), facts = current_model.current_model.label_batch([path])
     assert isinstance(outcome, Outcome)
     assert outcome.decision is not None
     assert outcome.decision.label == "red"

@@ -139,20 +139,20 @@ def test_a_lost_gpu_is_known_to_the_next_service_of_the_process_and_tried_again(
 ) -> None:
     monkeypatch.setattr("daemon.startup.works_in_child", lambda *_: True)
     with living(gpu_site) as life:
-        until(lambda: life._service is not None)
-        before = life._service
+        until(lambda: life.service is not None)
+        before = life.service
         gpu.lost = True
         gpu_site.add("S1/A/1.jpg", colour_jpeg("red"))
         until(lambda: gpu_site.has_sidecar("S1/A/1.jpg"))
         gpu.lost = False
         reopen(life, monkeypatch)
-        until(lambda: life._service is not None and life._service is not before)
-        service = life._service
+        until(lambda: life.service is not None and life.service is not before)
+        service = life.service
         assert service is not None
-        report = service._parts.health.report()
+        report = service.parts.health.report()
         assert (report.status, report.is_failed_over) == ("degraded", True)
         monkeypatch.setattr(gpu_return, "RETURN_AFTER_S", 0.0)
-        until(lambda: not service._parts.health.report().is_failed_over)
+        until(lambda: not service.parts.health.report().is_failed_over)
         gpu_site.add("S1/A/2.jpg", colour_jpeg("blue"))
         until(lambda: gpu_site.has_sidecar("S1/A/2.jpg"))
     assert backend_of(gpu_site, "S1/A/1.jpg") == "onnxruntime-cpu"

@@ -225,9 +225,9 @@ def test_retry_all_is_heard_by_an_image_that_waits_to_be_compared(
     path, before = labelled.export / "S1/1/red.jpg", created(labelled)["red.jpg"]
     path.chmod(0o640)
     with opened_service(labelled.config(), is_once=True) as service:
-        version = service._parts.watch_folders[1].look(b"S1/1/red.jpg")
+        version = service.parts.watch_folders[1].look(b"S1/1/red.jpg")
         assert version is not None
-        assert service._journal.record_waiting([version]) == 1
+        assert service.parts.journal.record_waiting([version]) == 1
     capsys.readouterr()
     assert run(labelled, "retry", "--image", str(path)) == 0
     assert run(labelled, "once") == 0
@@ -238,8 +238,8 @@ def test_retried_images_do_not_keep_a_new_one_waiting(labelled: Site, colour_jpe
     assert run(labelled, "retry", "--all") == 0
     labelled.add("S3/1/new.jpg", colour_jpeg("green"))
     with opened_service(labelled.config(), is_once=True) as service:
-        version = service._parts.watch_folders[1].look(b"S3/1/new.jpg")
+        version = service.parts.watch_folders[1].look(b"S3/1/new.jpg")
         assert version is not None
-        service._journal.record_waiting([version])
-        (first,) = service._journal.claim(1)
+        service.parts.journal.record_waiting([version])
+        (first,) = service.parts.journal.claim(1)
     assert first.version.path == b"S3/1/new.jpg"

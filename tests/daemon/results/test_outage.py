@@ -232,8 +232,10 @@ def test_folders_that_refuse_are_remembered_up_to_a_number(
     monkeypatch.setattr("daemon.results.outage._MAX_FOLDERS", 10)
     for number in range(30):
         case.refuse(A.with_name(str(number)))
-    assert len(case.outage._refusing) <= 10
-    assert case.outage._refusing[A.with_name("29")].failures == 1
+    case.now_s += POLICY.max_delay_s
+    # The second refusal of a folder that is remembered, the first of one that is forgotten.
+    delays_s = [case.refuse(A.with_name(str(n)), after_s=10.0) for n in (25, 29, 0)]
+    assert delays_s == [POLICY.delay_s(2), POLICY.delay_s(2), POLICY.first_delay_s]
 
 
 def test_results_taken_by_another_daemon_meanwhile_are_said_once(

@@ -202,14 +202,14 @@ def test_crowd_of_slow_clients_turns_nobody_away_and_takes_no_thread(
     monkeypatch.setattr(metrics_server, "_REQUEST_S", 600.0)
     before = threading.active_count()
     crowd = []
-    for number in range(3 * metrics_server._MOST_CLIENTS):
+    for number in range(3 * metrics_server.MOST_CLIENTS):
         crowd.append(connect())
         crowd[-1].sendall(b"GET /metrics HTTP/1.1\r\n")
         crowd[-1].settimeout(0)
         if number % 10 == 0:
             assert get(connect, "/health")[0] == HTTPStatus.OK
     assert threading.active_count() == before
-    until(lambda: sum(map(is_cut_off, crowd)) >= len(crowd) - metrics_server._MOST_CLIENTS)
+    until(lambda: sum(map(is_cut_off, crowd)) >= len(crowd) - metrics_server.MOST_CLIENTS)
     # The newest are still served.
     assert not is_cut_off(crowd[-1])
     crowd[-1].settimeout(10)

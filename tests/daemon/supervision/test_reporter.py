@@ -208,15 +208,12 @@ def test_reporter_whose_port_and_folder_come_back_recovers(
     assert health.report().status is HealthStatus.DEGRADED
     assert health.report().reasons == ("metrics: see the log", "metrics file: see the log")
     file.parent.mkdir()
-    reporter.tick()
-    try:
-        assert health.report().status is HealthStatus.OK
+    with reporter.running():
+        until(file.exists)
+        until(lambda: health.report().status is HealthStatus.OK)
         assert b"microscope_edge_up 1.0" in file.read_bytes()
         assert file.stat().st_mode & 0o777 == 0o644
         assert list(file.parent.iterdir()) == [file]
-    finally:
-        assert reporter._server is not None
-        reporter._server.stop()
     assert [r.levelname for r in caplog.records] == ["ERROR", "ERROR", "WARNING", "WARNING"]
 
 

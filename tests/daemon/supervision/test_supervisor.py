@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from daemon.image.records import ClaimedImage, ImageVersion, Postponed
 from daemon.intake.folder_intake import FolderIntake
 from daemon.intake.hints import Hint
 from daemon.journal.journal import Journal
+from daemon.model.current_model import CurrentModel
 from daemon.model.gpu_failure import GPU_MARKER
 from daemon.service import Service
 from daemon.startup import opened_service
@@ -30,7 +32,6 @@ from daemon.supervision.supervisor import (
     MARK,
     RESULTS,
     Supervisor,
-    Watched,
 )
 from edge.errors import BackendError, EdgeError, StorageError, TransientError
 from edge.image_files.read import ImageFile, ImageLimits, read_file
@@ -48,19 +49,31 @@ class Bench:
     """A supervisor of a real service that does not run, on a clock to turn."""
 
     def __init__(self, service: Service) -> None:
-        assert service._supervisor is not None
-        self.watched: Watched = service._supervisor._watched
+        assert service.supervisor is not None
         self.exits: list[int] = []
         self.now_s = 1000.0
+        parts, watched = service.parts, service.supervisor.watched
+        known_image = KnownImage(
+            watched.current_model,
+            parts.journal,
+            watched.state_dir,
+            parts.require_state_dir,
+            clock=self.clock,
+        )
+        self.watched = replace(watched, stages=Stages(clock=self.clock), known_image=known_image)
         self.supervisor = Supervisor(self.watched, exit_now=self.exits.append, clock=self.clock)
-        for part in (self.watched.stages, self.watched.known_image):
-            part._clock = self.clock
-        self.watched.stages.tick()
-        self.watched.stages.note_queue_progress()
         self.watched.known_image.pass_once()
 
     def clock(self) -> float:
         return self.now_s
+
+    def move_on(self, seconds: float) -> None:
+        """Time passes, everything that no test holds up moves, and what is found is told."""
+        self.now_s += seconds
+        self.watched.stages.tick()
+        self.watched.stages.note_queue_progress()
+        self.watched.known_image.pass_once()
+        self.supervisor.check_and_tell()
 
     def check_for(self, seconds: float, *others: Callable[[], None]) -> str | None:
         """Check twice a second while time passes and others move; what is found at the end."""
@@ -130,11 +143,10 @@ def test_check_of_a_hung_gpu_leaves_a_marker_for_the_next_start(
 
 
 def test_a_slow_model_may_take_longer(bench: Bench) -> None:
-    from dataclasses import replace
-
-    current_model = bench.watched.current_model
-    current_model._model = replace(current_model.model, image_s=0.2)
-    assert bench.supervisor.infer_limit_s() == pytest.approx(10 * 16 * 0.2)
+    slow = replace(bench.watched.current_model.model, image_s=0.2)
+    current_model = CurrentModel(slow, lambda *_: slow, may_fail_over=False)
+    supervisor = Supervisor(replace(bench.watched, current_model=current_model))
+    assert supervisor.infer_limit_s() == pytest.approx(10 * 16 * 0.2)
 
 
 def test_check_of_a_known_image_that_is_stuck_names_its_step(bench: Bench) -> None:
@@ -170,11 +182,10 @@ def test_storage_that_does_not_answer_is_said_once_and_once_again(
 ) -> None:
     with bench.hanging_in(LABEL):
         for _ in range(20):
-            bench.now_s += 5
-            bench.supervisor._log_slow_storage()
+            bench.move_on(5)
     for _ in range(3):
-        bench.supervisor._log_slow_storage()
-    said = [r.message for r in caplog.records if r.levelno == logging.WARNING]
+        bench.move_on(0)
+    said = [r.message for r in caplog.records if r.levelno >= logging.WARNING]
     assert said == [
         "reading or labelling a batch of images has taken over 10 s; its images wait",
         "reading or labelling a batch of images takes less time again",
@@ -367,12 +378,13 @@ def test_queue_that_is_empty_or_not_due_is_no_hang(site: Site) -> None:
         bench = Bench(service)
         bench.now_s += 60
         assert not bench.watched.has_claimable()
-        (root,) = service._parts.watch_folders
-        service._journal.record_waiting([ImageVersion(root, b"a.jpg", 1, 1)])
+        (root,) = service.parts.watch_folders
+        journal = service.parts.journal
+        journal.record_waiting([ImageVersion(root, b"a.jpg", 1, 1)])
         assert bench.watched.has_claimable()
-        (claimed,) = service._journal.claim(1)
+        (claimed,) = journal.claim(1)
         assert not bench.watched.has_claimable()
-        service._journal.conclude([Postponed(claimed, 1000.0, 1, "x")])
+        journal.conclude([Postponed(claimed, 1000.0, 1, "x")])
         assert not bench.watched.has_claimable()
 
 
@@ -410,14 +422,11 @@ def test_workers_that_stand_still_are_found_in_a_service_that_runs(
 
 
 def test_health_fails_where_storage_holds_every_worker(bench: Bench) -> None:
-    supervisor, health = bench.supervisor, bench.watched.health
+    health = bench.watched.health
 
     def told(after_s: float) -> tuple[str, tuple[str, ...]]:
-        bench.now_s += after_s
-        bench.watched.known_image.pass_once()
         health.known_image_passed()
-        supervisor._log_slow_storage()
-        supervisor._update_health(None)
+        bench.move_on(after_s)
         report = health.report()
         return str(report.status), report.reasons
 
@@ -436,6 +445,6 @@ def test_health_names_a_log_that_nobody_reads(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("daemon.supervision.supervisor.log_problem", lambda: "nobody reads the log")
-    bench.supervisor._update_health(None)
+    bench.move_on(0)
     report = bench.watched.health.report()
     assert (str(report.status), report.reasons) == ("degraded", ("log: nobody reads the log",))

@@ -64,7 +64,7 @@ def convolution() -> bytes:
 
 
 def test_convolution_in_the_code_is_the_one_that_its_comment_describes() -> None:
-    assert onnx.ModelProto.FromString(cpu._CONVOLUTION) == onnx.ModelProto.FromString(convolution())
+    assert onnx.ModelProto.FromString(cpu.CONVOLUTION) == onnx.ModelProto.FromString(convolution())
 
 
 def test_has_vnni_of_outputs_that_saturated_is_false(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,8 +24,8 @@ from tests.support.machine.shells import words_after_tab
 
 PARSERS = {
     "edge-convert": build_parser,
-    "edge-daemon": daemon.cli._parser,
-    "edge-bench": edge.bench.cli._parser,
+    "edge-daemon": daemon.cli.build_parser,
+    "edge-bench": edge.bench.cli.build_parser,
 }
 MODULES = ["daemon.cli", "converters.cli", "edge.bench.cli", "edge.demo", "converters.reference"]
 OPTIONS = ["--version", "--manual", *(f"--completion={shell}" for shell in SHELLS)]

@@ -37,7 +37,7 @@ class Systemd:
 
     def __init__(self, server: socket.socket, address: Path, folder: Path) -> None:
         self._server = server
-        self._address = address
+        self.address = address
         self.config = folder / "edge.yaml"
         self.export, self.results = folder / "export", folder / "results"
         self.told: list[dict[str, str]] = []
@@ -46,7 +46,7 @@ class Systemd:
     def started(self) -> Iterator[subprocess.Popen[str]]:
         environment = {
             **os.environ,
-            "NOTIFY_SOCKET": str(self._address),
+            "NOTIFY_SOCKET": str(self.address),
             "WATCHDOG_USEC": str(int(WATCHDOG_S * 1e6)),
         }
         process = subprocess.Popen(
@@ -220,8 +220,8 @@ def _reload(systemd: Systemd, process: subprocess.Popen[str]) -> None:
 
 
 def test_building_of_an_engine_asks_systemd_for_more_time(systemd: Systemd) -> None:
-    notifier = Notifier({"NOTIFY_SOCKET": str(systemd._address)})
-    tell = startup._announced(notifier).on_progress
+    notifier = Notifier({"NOTIFY_SOCKET": str(systemd.address)})
+    tell = startup.announced(notifier).on_progress
     assert tell is not None
     tell("building", 3, 10)
     message = systemd.wait_for("EXTEND_TIMEOUT_USEC")

@@ -64,7 +64,7 @@ def test_engines_and_torch_take_turns_and_what_torch_cannot_do_is_told(
         setting.sessions() as sessions,
         peer.open_peer(sys.executable, spec, 8, cells, tmp_path, device="cpu") as opened,
     ):
-        times, failed = peer._race(setting, sessions, opened, small, ("eager fp32", "none"))
+        times, failed = peer.race(setting, sessions, opened, small, ("eager fp32", "none"))
     assert set(times) == {
         f"{level} {who}" for level in ("engine", "call") for who in ("int8", "torch eager fp32")
     }

@@ -130,7 +130,7 @@ class Library(Search):
 def searched(fault: Fault, model: onnx.ModelProto, setting: Setting) -> Search:
     search = Library(setting, IMAGES)
     search.fault = fault
-    wrong_tensor._search(search, model)
+    wrong_tensor.search_tensors(search, model)
     return search
 
 

@@ -116,7 +116,7 @@ def against_torch(setting: Setting) -> Found:
                     figures["failed"][f"batch {size}{title}"] = "no time was left"
                     continue
                 batch = np.resize(images, (size, *images.shape[1:]))
-                times, failed = _race(setting, sessions, peer, batch, variants)
+                times, failed = race(setting, sessions, peer, batch, variants)
                 latencies = {n: Latencies(np.array(v)).to_dict() for n, v in times.items()}
                 figures["batches"][f"{size}{title}"] = latencies
                 figures["failed"] |= failed
@@ -169,7 +169,7 @@ def open_peer(
         peer.close()
 
 
-def _race(
+def race(
     setting: Setting,
     sessions: Mapping[str, TensorRtSession],
     peer: Peer,

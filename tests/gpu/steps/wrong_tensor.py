@@ -99,13 +99,13 @@ def wrong_tensor(setting: Setting) -> Found:
     image = read_image(setting.bundle.root / setting.bundle.golden[0].path)
     search = Search(setting, preprocess(image, setting.bundle.input)[np.newaxis])
     try:
-        _search(search, model)
+        search_tensors(search, model)
     except NoTimeError:
         search.lines.append("there was no time for more builds")
     return Found(search.figures, tuple(search.lines))
 
 
-def _search(search: Search, model: onnx.ModelProto) -> None:
+def search_tensors(search: Search, model: onnx.ModelProto) -> None:
     whole = search.deviation(model)
     search.keep("whole graph", f"level {LEVEL}", whole)
     if whole <= LIMIT:

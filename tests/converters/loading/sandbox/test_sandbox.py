@@ -192,7 +192,7 @@ def test_filter_ends_a_process_that_uses_the_32_bit_calls_of_x86() -> None:
 
 def test_landlock_rights_of_the_newest_version_are_all_handled() -> None:
     """A right that is not handled is allowed everywhere."""
-    rights = landlock._FIRST_RIGHTS
-    for right in landlock._LATER_RIGHTS.values():
+    rights = landlock.FIRST_RIGHTS
+    for right in landlock.LATER_RIGHTS.values():
         rights |= right
     assert rights == (1 << 16) - 1
