@@ -55,6 +55,10 @@ def test_links_lead_to_files_and_headings_that_are_there(page: Path) -> None:
         assert not anchor or anchor in anchors(target), (path, anchor)
 
 
+def test_links_are_found() -> None:
+    assert sum(page.read_text().count("](") for page in PAGES) > 50
+
+
 @each_page
 def test_command_lines_are_understood(page: Path) -> None:
     for name, *words in command_lines(page):

@@ -1,4 +1,4 @@
-"""Every row of the fault catalogue names a test that is there."""
+"""Every row of the fault catalogue names a test that is there and can fail."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import re
 from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -22,10 +23,44 @@ def catalogue() -> list[re.Match[str]]:
     return [found for line in rows if (found := _ROW.match(line))]
 
 
+Function: TypeAlias = ast.FunctionDef | ast.ClassDef
+
+
 @cache
-def names_in(path: str) -> frozenset[str]:
-    tree = ast.parse((ROOT / path).read_text("utf-8"))
-    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+def functions_in(path: Path) -> dict[str, Function]:
+    tree = ast.parse(path.read_text("utf-8"))
+    return {node.name: node for node in ast.walk(tree) if isinstance(node, Function)}
+
+
+def demands(function: Function) -> bool:
+    """Whether it asserts or expects an error itself."""
+    return any(
+        isinstance(node, ast.Assert)
+        or (isinstance(node, ast.Attribute) and node.attr in ("raises", "fail"))
+        or (isinstance(node, ast.Call) and ast.unparse(node.func).startswith("np.testing."))
+        for node in ast.walk(function)
+    )
+
+
+def used_by(function: Function) -> set[str]:
+    """The names that it calls, or takes as a fixture."""
+    calls = [node.func for node in ast.walk(function) if isinstance(node, ast.Call)]
+    names = {call.attr if isinstance(call, ast.Attribute) else ast.unparse(call) for call in calls}
+    return names | {node.arg for node in ast.walk(function) if isinstance(node, ast.arg)}
+
+
+@cache
+def demanding() -> frozenset[str]:
+    """The names of helpers that assert, or use one that does."""
+    paths = (ROOT / "tests").rglob("*.py")
+    functions = [item for path in paths for item in functions_in(path).items()]
+    helpers = [(name, f) for name, f in functions if not name.startswith("test_")]
+    found: set[str] = set()
+    known = -1
+    while len(found) > known:
+        known = len(found)
+        found |= {name for name, f in helpers if demands(f) or used_by(f) & found}
+    return frozenset(found)
 
 
 def test_the_catalogue_has_sixty_faults_or_more_and_none_twice() -> None:
@@ -42,9 +77,20 @@ def test_every_row_of_the_catalogue_is_read() -> None:
 
 
 @pytest.mark.parametrize("row", catalogue(), ids=lambda row: row["name"])
-def test_every_fault_has_its_columns_and_a_test_that_is_there(row: re.Match[str]) -> None:
+def test_every_fault_has_its_columns_and_a_test_that_can_fail(row: re.Match[str]) -> None:
     fault, daemon, operator = row["cells"].split(" | ")
     assert fault
     assert daemon
     assert operator
-    assert row["name"] in names_in(row["path"])
+    test = functions_in(ROOT / row["path"])[row["name"]]
+    assert demands(test) or used_by(test) & demanding()
+
+
+def test_a_test_without_a_demand_is_told_from_one_with() -> None:
+    text = "def plain(lab):\n    lab.add('a')\n\ndef waits(lab):\n    until(lab.done)"
+    plain, waits = ast.parse(text).body
+    assert isinstance(plain, Function)
+    assert isinstance(waits, Function)
+    assert not demands(plain)
+    assert not demands(waits)
+    assert "until" in used_by(waits) & demanding()

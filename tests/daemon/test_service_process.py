@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -138,11 +137,12 @@ def test_a_journal_that_refuses_is_waited_for_and_said_once(
 ) -> None:
     monkeypatch.setattr("daemon.service_process._FIRST_WAIT_S", 0.05)
     monkeypatch.setattr("daemon.service_process._BEAT_S", 0.02)
-    is_full = threading.Event()
+    is_full, refused = threading.Event(), list[object]()
 
     def refuse_where_full(original: Callable[..., object]) -> Callable[..., object]:
         def call(*arguments: object, **options: object) -> object:
             if is_full.is_set():
+                refused.append(original)
                 raise StorageError("the journal refuses: disk full") from OSError(
                     errno.ENOSPC, "No space left on device"
                 )
@@ -158,7 +158,8 @@ def test_a_journal_that_refuses_is_waited_for_and_said_once(
         is_full.set()
         for number in range(2, 6):
             site.add(f"S1/A/{number}.jpg", colour_jpeg("green", seed=number))
-        time.sleep(0.6)
+        # The next services in the process meet the full disk as well.
+        until(lambda: len(refused) > 3)
         assert not site.has_sidecar("S1/A/2.jpg")
         is_full.clear()
         until(lambda: all(site.has_sidecar(f"S1/A/{n}.jpg") for n in range(2, 6)), timeout_s=30)
@@ -197,6 +198,11 @@ def test_an_outcome_that_the_journal_refuses_again_and_again_is_held_against_no_
     assert len(refused) == 10
 
 
+def has_ended() -> bool:
+    """Whether the thread of `living` has."""
+    return all(thread.name != "lifecycle" for thread in threading.enumerate())
+
+
 def test_a_journal_that_refuses_at_the_first_start_is_an_error(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,7 +211,7 @@ def test_a_journal_that_refuses_at_the_first_start_is_an_error(
 
     monkeypatch.setattr(Journal, "check_writable", refuse)
     with pytest.raises(StorageError, match="disk full"), living(site):
-        time.sleep(0.3)
+        until(has_ended)
 
 
 def test_a_bundle_that_is_broken_at_a_reload_is_refused_and_the_open_model_goes_on(
@@ -228,7 +234,7 @@ def test_a_broken_bundle_at_the_first_start_is_an_error(site: Site) -> None:
     model = Path(site.settings["bundle"]) / "model.int8.onnx"
     model.write_bytes(model.read_bytes()[:-1])
     with pytest.raises(BundleError), living(site):
-        time.sleep(0.3)
+        until(has_ended)
 
 
 def said_to_be(site: Site) -> tuple[int | None, str | None]:

@@ -124,6 +124,7 @@ def test_correction_twice_gives_the_same_bytes(net: Calibrated) -> None:
 def test_walk_carries_eight_bits_where_the_graph_has_them(net: Calibrated) -> None:
     int8 = net.quantized(X86)
     walk = LayerWalk(int8.model, net.images[:1])
+    assert int8.quantized_layers
     for name in int8.quantized_layers:
         (read,) = walk.inputs(name)
         assert read.dtype == np.float32

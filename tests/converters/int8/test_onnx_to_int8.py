@@ -60,6 +60,7 @@ def test_x86_makes_every_layer_run_in_integers(net: Calibrated, tmp_path: Path) 
 def test_tensorrt_quantizes_the_inputs_of_weighted_layers_symmetrically(net: Calibrated) -> None:
     model = net.quantized(TENSORRT).model
     made_by, values = producers(model), constant_arrays(model)
+    assert {"Conv", "Gemm"} <= {node.op_type for node in model.graph.node}
     for node in model.graph.node:
         if node.op_type in ("Conv", "Gemm"):
             for name in node.input[:2]:

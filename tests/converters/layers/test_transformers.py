@@ -105,6 +105,7 @@ def test_weights_of_a_matmul_have_a_scale_for_each_column(vision_transformer: Ca
         original = constant_arrays(vision_transformer.fp32)
         layers = [n for n in weighted_layers(vision_transformer.fp32) if n.op_type == "MatMul"]
         nodes = {node.name: node for node in model.graph.node}
+        assert layers
         for layer in layers:
             dequantize = made_by[nodes[layer.name].input[1]]
             weight = original[layer.input[1]]
@@ -119,6 +120,7 @@ def test_tensorrt_quantizes_the_inputs_of_layers_alone(net: Calibrated) -> None:
     made_by = producers(model)
     layers = {layer.name for layer in weighted_layers(net.fp32)}
     layers.difference_update(layers_on_a_sum(net.fp32))
+    assert layers & {node.name for node in model.graph.node}
     for node in model.graph.node:
         sources = [made_by[name].op_type for name in node.input if name in made_by]
         if node.name in layers:

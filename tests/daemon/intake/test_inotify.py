@@ -19,6 +19,7 @@ from daemon.intake import inotify as watch
 from daemon.intake.hints import Hint, HintKind, Hints
 from daemon.intake.inotify import InotifyWatch, listen_for_losses
 from tests.support.waiting import until
+from tests.support.watch_threads import KINDS, watch_threads
 
 
 class Watched:
@@ -142,10 +143,9 @@ def test_watch_name_that_is_not_utf8_comes_through(watched: Watched) -> None:
 def test_watch_dead_threads_are_replaced(watched: Watched) -> None:
     assert watched.keep_watching()
     assert not watched.keep_watching()
-    for number in range(3):
-        observer = watched.watcher._observer
-        assert observer is not None
-        (observer, next(iter(observer.emitters)), observer._inotify_fd)[number].stop()
+    for kind in KINDS:
+        (thread,) = watch_threads(kind)
+        thread.stop()
         until(lambda: not watched.watcher.is_watching)
         assert watched.keep_watching()
     (watched.folder / "a.jpg").write_bytes(b"x")

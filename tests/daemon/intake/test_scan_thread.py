@@ -70,12 +70,13 @@ def test_source_that_hangs_blocks_nobody_and_is_said_once(
     monkeypatch.setattr(source_module, "HUNG_S", 0.1)
     monkeypatch.setattr(source_module, "_LOOK_S", 0.1)
     (tmp_path / "a.jpg").touch()
-    answers = threading.Event()
+    answers, answered = threading.Event(), list[object]()
     scandir = os.scandir
 
     def wait_first(call: Callable[..., Any]) -> Callable[..., Any]:
         def hang(*arguments: Any) -> Any:
-            answers.wait(30)
+            answers.wait(60)
+            answered.append(call)
             return call(*arguments)
 
         return hang
@@ -83,15 +84,14 @@ def test_source_that_hangs_blocks_nobody_and_is_said_once(
     monkeypatch.setattr(os, "scandir", wait_first(scandir))
     source = polled(tmp_path)
     monkeypatch.setattr(WatchFolder, "look", wait_first(WatchFolder.look))
-    started_s = time.monotonic()
     for _ in range(20):
         source.keep_watching()
         assert source.next_chunk() == []
         assert not source.is_scanned
         assert source.look(b"a.jpg") is None
-        time.sleep(0.01)
-    assert time.monotonic() - started_s < 2
-    assert source.hung_for_s > 0.1
+    until(lambda: source.hung_for_s > 0.1)
+    source.keep_watching()
+    assert answered == []
     monkeypatch.undo()
     answers.set()
     assert set(take_all(source)) == {b"a.jpg"}
@@ -108,15 +108,20 @@ def test_source_that_hangs_blocks_nobody_and_is_said_once(
 def test_source_that_hangs_does_not_hold_up_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = threading.Event()
-    monkeypatch.setattr(WatchFolder, "identity", lambda _self: answers.wait(30))
+    answers, is_hung, has_answered = threading.Event(), threading.Event(), threading.Event()
+
+    def hang(_watch_folder: WatchFolder) -> None:
+        is_hung.set()
+        answers.wait(60)
+        has_answered.set()
+
+    monkeypatch.setattr(WatchFolder, "identity", hang)
+    monkeypatch.setattr("daemon.intake.scan_thread._STOP_S", 0.01)
     source = polled(tmp_path)
     source.keep_watching()
-    time.sleep(0.05)
-    monkeypatch.setattr("daemon.intake.scan_thread._STOP_S", 0.01)
-    started_s = time.monotonic()
+    assert is_hung.wait(20)
     source.stop_watching()
-    assert time.monotonic() - started_s < 1
+    assert not has_answered.is_set()
     answers.set()
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
@@ -24,10 +22,19 @@ def test_interleave_gives_every_function_the_same_number_of_calls_in_turn() -> N
     assert rounds == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_interleave_tells_a_slow_function_from_a_fast_one() -> None:
-    found = interleave({"slow": lambda _: time.sleep(0.004), "fast": lambda _: None}, 5)
-    assert found["slow"].median >= 4.0
-    assert found["slow"].median > 5 * found["fast"].median
+def test_interleave_gives_each_function_its_own_milliseconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s = 0.0
+
+    def take(seconds: float) -> None:
+        nonlocal now_s
+        now_s += seconds
+
+    monkeypatch.setattr("edge.backends.interleave.time.perf_counter", lambda: now_s)
+    found = interleave({"slow": lambda _: take(0.25), "fast": lambda _: take(0.125)}, 5)
+    assert set(found["slow"].values_ms) == {250.0}
+    assert set(found["fast"].values_ms) == {125.0}
 
 
 def test_latencies_give_percentiles_and_rate() -> None:

@@ -240,6 +240,7 @@ def test_decode_of_large_images_is_one_at_a_time(monkeypatch: pytest.MonkeyPatch
         nonlocal at_once, most
         at_once += 1
         most = max(most, at_once)
+        # Gives another thread its chance to come in between.
         time.sleep(0.02)
         pixels = decode(*arguments, **keywords)
         at_once -= 1

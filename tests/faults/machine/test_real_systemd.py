@@ -221,6 +221,7 @@ def test_results_share_away_at_the_start_is_waited_for(
     machine = laboratory.machine
     name = laboratory.export("green")
     machine.run("systemctl", "start", UNIT)
+    # Gives the service its chance to start, and to fail, without the share.
     time.sleep(2.0)
     share()
     assert laboratory.label(name, timeout_s=RECOVERED_S) == "green"
@@ -239,6 +240,8 @@ def test_results_share_mounted_anew_gets_the_next_results(
     assert laboratory.label(laboratory.export("red")) == "red"
     machine.run("umount", "--lazy", RESULTS)
     name = laboratory.export("blue")
+    # Gives a worker its chance to write under the bare mount point.
+    until(lambda: (name, "waiting") in laboratory.journal())
     time.sleep(2.0)
     assert list(machine.at(RESULTS).glob(f"{name}.*")) == []
     share()
