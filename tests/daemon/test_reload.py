@@ -269,7 +269,7 @@ def test_a_folder_that_another_daemon_took_while_the_journal_was_away_ends_the_p
     ):
         until(lambda: life.service is not None)
         is_away.set()
-        until(lambda: "labelling stands still" in caplog.text)
+        until(lambda: "labelling is paused" in caplog.text)
         with held_by_another(site.export):
             is_away.clear()
             until(lambda: all(t.name != "lifecycle" for t in threading.enumerate()))
@@ -339,7 +339,7 @@ def test_sighup_while_the_journal_is_waited_for_is_taken_at_once(
     with living(site, told) as life:
         label(site, "S1/A/1.jpg", colour_jpeg("red"))
         away.set()
-        until(lambda: "labelling stands still" in caplog.text)
+        until(lambda: "labelling is paused" in caplog.text)
         (site.folder / "edge.yaml").write_text("nonsense: 1\n")
         told.lines.clear()
         life.reload()

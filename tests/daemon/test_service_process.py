@@ -253,7 +253,7 @@ def test_a_process_that_is_stopped_while_it_waits_for_the_disk_ends(
             raise StorageError("the journal refuses: disk full")
 
         monkeypatch.setattr(Journal, "check_writable", refuse)
-        until(lambda: "labelling stands still" in caplog.text, timeout_s=20)
+        until(lambda: "labelling is paused" in caplog.text, timeout_s=20)
         assert not site.has_sidecar("S1/A/1.jpg")
         # It holds no lock then; a health of "ok" from before would be shown for 30 s.
         until(lambda: said_to_be(site) == (os.getpid(), "failing"))
