@@ -245,6 +245,8 @@ class Retention:
         except FileNotFoundError:
             return None, None
         except OSError as error:
-            raise StorageError(f"{self._path} cannot be read ({error.strerror}).") from error
+            raise StorageError(
+                f"{self._path} cannot be read ({error.strerror}). Check its permissions."
+            ) from error
         except (ValueError, KeyError, TypeError, OverflowError):
             return None, None

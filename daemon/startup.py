@@ -127,13 +127,15 @@ def _assemble(
     )
     metrics = Metrics(health, [watch.folder for watch in config.watch])
     metrics.add_labels(current_model.model.facts)
-    patience = _patience(config, is_once=is_once)
+    grace_period = _grace_period(config, is_once=is_once)
     comparison = _comparison(config, watch_folders, storage.destination)
     return ServiceParts(
         config=config,
         journal=storage.journal,
         watch_folders=watch_folders,
-        job=LabelJob(current_model.label_batch, watch_folders, config.retry, patience, comparison),
+        job=LabelJob(
+            current_model.label_batch, watch_folders, config.retry, grace_period, comparison
+        ),
         results=ResultsWriter(
             watch_folders,
             lambda: current_model.model.facts,
@@ -202,7 +204,7 @@ def _supervisor(parts: ServiceParts, current_model: CurrentModel, notifier: Noti
     )
 
 
-def _patience(config: Config, *, is_once: bool) -> GracePeriod:
+def _grace_period(config: Config, *, is_once: bool) -> GracePeriod:
     return GracePeriod(
         config.settle_s * GRACE_FACTOR,
         trust_mtime=is_once,

@@ -69,7 +69,7 @@ class Metrics:
         self._labels = counter("labels", "Labelled images by their label.", "label")
         self._reasons = counter("rejections", "Rejected images by the reason code.", "reason")
         self._dropped = counter("dropped", "Versions that vanished or changed first.", "state")
-        self._unchanged = counter("unchanged", "Images looked at again whose outcome stands.")
+        self._unchanged = counter("unchanged", "Rechecked images that keep their outcome.")
         self._postponed = counter("postponed", "Times an image was put off.")
         self._forgotten = counter("retention_deleted", "Journal rows deleted by their age.")
         self._latency = histogram(
@@ -154,7 +154,7 @@ class _StateCollector(Collector):
         for name, part in report.parts.items():
             parts.add_metric([name], part.is_ok)
         yield parts
-        yield _gauge("failed_over", "1 while the CPU stands in for a GPU.").of(
+        yield _gauge("failed_over", "1 while the CPU labels in place of a GPU.").of(
             report.is_failed_over
         )
         yield _gauge("journal_bytes", "Size of the journal.").of(self.journal_bytes)
@@ -168,8 +168,8 @@ class _StateCollector(Collector):
 
     def _watch_folders(self, watch: Mapping[int, Watch]) -> Iterator[Metric]:
         info = _gauge("watch_folder_info", "Which folder has which number.", "watch", "folder")
-        there = _gauge("watch_folder_there", "0 where the folder is away or silent.", "watch")
-        events = _gauge("watch_folder_events", "1: the kernel tells; 0: it is polled.", "watch")
+        there = _gauge("watch_folder_there", "0: the folder is away or does not answer.", "watch")
+        events = _gauge("watch_folder_events", "1: inotify gives hints; 0: it is polled.", "watch")
         text = "Files and folders that the last whole scan left out."
         passed_over = _gauge("passed_over", text, "watch", "reason")
         for number, folder in enumerate(self._folders):

@@ -95,6 +95,6 @@ def has_sidecars(target: Path, formats: tuple[str, ...]) -> bool:
         return False
     except OSError as error:
         raise StorageError(
-            f"sidecars in {target.parent} cannot be looked at ({error.strerror})."
+            f"sidecars in {target.parent} cannot be looked at ({error.strerror}). Check its share."
         ) from error
     return all(stat.S_ISREG(mode) for mode in modes)

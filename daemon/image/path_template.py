@@ -35,7 +35,7 @@ class PathTemplate:
         if set("{}") & set(_TOKEN.sub("", text)):
             raise ConfigError(f"{text!r} has an unmatched brace; use {known}.")
         if unknown or not groups or len(set(groups)) < len(groups):
-            raise ConfigError(f"{text!r} is no path template; use {known}, each at most once.")
+            raise ConfigError(f"{text!r} is not a path template; use {known}, each at most once.")
         return cls(text, re.compile(_to_regex(text), re.DOTALL))
 
     def ids(self, path: bytes) -> tuple[str | None, str | None]:

@@ -60,7 +60,7 @@ class JournalConnection:
         if files != self._files:
             raise StorageError(
                 f"the journal {self.path} was removed or replaced while this daemon was running. "
-                "See that nothing else uses the folder."
+                "Make sure that no other program uses the folder."
             )
 
     def serve(self, folder: Path) -> int:

@@ -97,7 +97,7 @@ def require_files(path: Path) -> None:
             raise StorageError(f"{file}: {error.strerror}. Run as the daemon's user.") from error
         if not stat.S_ISREG(status.st_mode):
             raise StorageError(
-                f"{file} is no regular file. Stop the daemon, remove it and start again."
+                f"{file} is not a regular file. Stop the daemon, remove it and start again."
             )
         if os.geteuid() not in (0, status.st_uid):
             raise StorageError(
@@ -179,7 +179,9 @@ def _make_private(path: Path) -> None:
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        raise StorageError(f"the journal {path} cannot be opened ({error.strerror}).") from error
+        raise StorageError(
+            f"the journal {path} cannot be made ({error.strerror}). Check space and permissions."
+        ) from error
 
 
 def _open_for_reading(path: Path) -> sqlite3.Connection:
@@ -225,7 +227,7 @@ def _require_current(version: int, path: Path) -> None:
     if version < SCHEMA_VERSION:
         raise StorageError(
             f"the journal {path} has version {version}, this program reads {SCHEMA_VERSION}. "
-            "Restart the daemon, or run edge-daemon once, which brings it up to date."
+            "Restart the daemon, or run edge-daemon once, which upgrades it."
         )
 
 

@@ -185,7 +185,7 @@ def _changes(
         for row in db.execute(query, (folder_id, *paths)):
             version = seen.get((folder_id, row[0]))
             if version is None:
-                raise take.DamagedError("a path is there twice, or is none")
+                raise take.DamagedError("a path was found twice, or was not asked for")
             # In a scan nearly all files are unchanged; this check is ten times as fast.
             if not is_written and _is_as_before(version, row):
                 del seen[folder_id, row[0]]

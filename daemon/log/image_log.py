@@ -73,7 +73,9 @@ class ImageLog:
             case Finished(outcome=outcome):
                 log.debug("image %s %s", name, outcome.status)
             case Postponed(attempts=attempts) if attempts > verdict.image.attempts:
-                log.info("image %s cannot be read (%s), tried again later", name, verdict.cause)
+                log.info(
+                    "image %s could not be labelled (%s), tried again later", name, verdict.cause
+                )
             case Postponed():
                 log.debug("image %s waits %.1f s: %s", name, verdict.delay_s, verdict.cause)
             case Dropped():

@@ -122,7 +122,7 @@ class CurrentModel:
         if is_late:
             _close(model)
             return
-        log.warning("labelling on %s again", model.session.backend)
+        log.warning("the GPU works again; labelling on %s", model.session.backend)
         _close(before)
 
     def close(self) -> None:
@@ -171,4 +171,4 @@ def _close(model: Model) -> None:
         model.session.close()
     except BackendError as error:
         # On a device that has failed, closing may fail too.
-        log.debug("%s", error)
+        log.debug("closing the model on %s: %s", model.session.backend, error)

@@ -108,7 +108,7 @@ class LabelJob:
             # Excluded by a configuration that is newer than its row.
             return Dropped(image, "gone")
         if image.interruptions >= INTERRUPTION_LIMIT:
-            message = f"the daemon ended {image.interruptions} times with this image in hand"
+            message = f"the daemon ended {image.interruptions} times while it labelled this image"
             return Finished(image, rejected(RejectReason.RETRIES_EXHAUSTED, message, ImageFacts()))
         # A link may lead out of the export, or to an image that is labelled already.
         return _reject_link(image) if _is_link(self._path(image)) else None

@@ -73,7 +73,7 @@ def next_steps(
     held_up: dict[str, int],
     *,
     is_running: bool,
-    has_trouble: bool,
+    has_problem: bool,
     is_installed: bool = True,
 ) -> list[NextStep]:
     """What to do next, the most urgent first; empty if nothing is wrong.
@@ -82,11 +82,11 @@ def next_steps(
         rejected: counts by reason code.
         held_up: counts of waiting images by cause.
         is_running: whether the daemon runs.
-        has_trouble: whether the health names a problem.
+        has_problem: whether the health names a problem.
         is_installed: whether a unit reads the configuration.
     """
     todo = [] if is_running else _start(is_installed=is_installed)
-    if has_trouble:
+    if has_problem:
         text = "Read in the log what is wrong"
         todo.append(NextStep(f"{text}:", _LOG) if is_installed else NextStep(f"{text}."))
     todo += [

@@ -54,7 +54,7 @@ def status_text(fields: dict[str, Any], config_path: Path) -> str:
         fields["reasons"],
         fields["held_up"],
         is_running=daemon["is_running"],
-        has_trouble=bool(reasons),
+        has_problem=bool(reasons),
         is_installed=is_installed(config_path),
     )
     passed_over = _passed_over(health)

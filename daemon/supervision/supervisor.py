@@ -192,8 +192,8 @@ class Supervisor:
         if is_vital := hung >= self.watched.workers:
             reason = "a file system does not answer; every worker waits for it"
         health.set("storage", ok=not self._slow, reason=reason, is_vital=is_vital)
-        trouble = log_problem()
-        health.set("log", ok=not trouble, reason=trouble, is_vital=False)
+        log_reason = log_problem()
+        health.set("log", ok=not log_reason, reason=log_reason, is_vital=False)
         health.set_model(
             current_model.model.facts, failed_over=current_model.failed_over_since_s is not None
         )
@@ -218,7 +218,7 @@ class Supervisor:
                     self.watched.stages.note_queue_progress()
             except TransientError as error:
                 # Possibly it can be read next time.
-                log.debug("%s", error)
+                log.debug("the known image cannot be read now: %s", error)
             except EdgeError as error:
                 self.watched.end_with(error)
                 return

@@ -69,7 +69,9 @@ def lock_file(
             if is_named(descriptor, folder.descriptor, name):
                 return descriptor
         os.close(descriptor)
-    raise StorageError(f"{folder.path / name} is replaced over and over. Stop what replaces it.")
+    raise StorageError(
+        f"{folder.path / name} is replaced again and again. Stop the program that replaces it."
+    )
 
 
 def is_named(descriptor: int, folder: int, name: str) -> bool:

@@ -141,9 +141,11 @@ def _require(folder: Path, descriptor: int) -> None:
         with open_folder(folder) as opened:
             is_held = is_named(descriptor, opened.descriptor, LOCK_NAME)
     except OSError as error:
-        raise StorageError(f"state_dir {folder} is away ({error.strerror}).") from error
+        raise StorageError(
+            f"state_dir {folder} is away ({error.strerror}). Mount it, or correct its permissions."
+        ) from error
     if not is_held:
         raise StorageError(
             f"{folder / LOCK_NAME} was removed or replaced while this daemon was running. "
-            "See that nothing else uses the folder."
+            "Make sure that no other program uses the folder."
         )

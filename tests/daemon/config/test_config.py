@@ -93,7 +93,7 @@ def test_load_key_with_a_line_in_its_name_is_one_problem(tmp_path: Path) -> None
             "bundle: b\nstate_dir: s\nwatch: [{folder: a, pattern: 'S*/*.jpg'}]",
             "watch[0].pattern ['S*/*.jpg'] has a /; give file names, of any folder below.",
         ),
-        ("bundle: b\nstate_dir: s\nwatch: [{folder: a, sample: '{id}'}]", "is no path template"),
+        ("bundle: b\nstate_dir: s\nwatch: [{folder: a, sample: '{id}'}]", "is not a path template"),
         (
             "bundle: b\nstate_dir: s\nresults: {folder: r}\nwatch: [{folder: x/a}, {folder: y/a}]",
             "watch has folders of the same name",

@@ -153,7 +153,7 @@ def test_journal_that_is_no_file_is_refused_in_one_line(
     if suffix:
         open_journal(tmp_path).close()
     make(tmp_path / f"{NAME}{suffix}")
-    message = f"{NAME}{suffix} is no regular file. Stop the daemon, remove it and start again.$"
+    message = f"{NAME}{suffix} is not a regular file. Stop the daemon, remove it and start again.$"
     with pytest.raises(StorageError, match=message):
         open_journal(tmp_path)
     with pytest.raises(StorageError, match=message):
