@@ -28,11 +28,11 @@ PATTERNS: Final = ("*.jpg", "*.jpeg", "*.jpe", "*.jfif", "*.png")
 POLL_MODES: Final = ("auto", "always", "never")
 PRECISIONS: Final = ("int8", "fp16", "fp32")
 
-# A year and a month: what happened at the same time last year can still be looked up.
+# A year and a month, so that outcomes of the same time last year are still there.
 RETENTION_DAYS: Final = 400.0
-# Two workers keep two cores busy and one of them inferring while the other waits for a disk.
+# While one worker waits for a disk, the other infers.
 _DEFAULT_WORKERS: Final = 2
-# With the other threads, of several watch folders too, they stay within TasksMax= of the unit.
+# With the threads of several watch folders these stay within TasksMax= of the unit.
 MAX_WORKERS: Final = 16
 
 
@@ -46,7 +46,7 @@ class WatchConfig:
     exclude: tuple[str, ...] = ()
 
     def watch_folder(self, id_: int, results: Path) -> WatchFolder:
-        """The folder as the daemon reads it, by its number in the journal."""
+        """The folder for the daemon; `id_` is the journal's, `results` holds its sidecars."""
         exclude = names_regex(self.exclude) if self.exclude else None
         names = names_regex(self.patterns)
         return WatchFolder(id_, self.folder, results, names, self.sample, exclude)
@@ -54,7 +54,7 @@ class WatchConfig:
 
 @dataclass(frozen=True, slots=True)
 class ResultsConfig:
-    """Where sidecars go: `folder` None means beside the image."""
+    """Where sidecars go (`folder` None: beside the image), and their formats."""
 
     folder: Path | None
     formats: tuple[str, ...]
@@ -94,7 +94,7 @@ class Config:
 
     @property
     def folders(self) -> list[Path]:
-        """The bundle, the watch folders and, where there is one, the results folder."""
+        """The bundle, the watch folders and the results folder, if there is one."""
         folders = [self.bundle, *(watch.folder for watch in self.watch)]
         return [*folders, self.results.folder] if self.results.folder else folders
 
@@ -104,9 +104,9 @@ class Config:
         return {id_: w.watch_folder(id_, self.results_folder(w)) for id_, w in ids.items()}
 
     def results_folder(self, watch: WatchConfig) -> Path:
-        """The folder that mirrors a watch folder, or the watch folder itself.
+        """The folder of a watch folder's sidecars: the watch folder itself, or its mirror.
 
-        Several watch folders get a folder of their own each, or equal paths would meet.
+        Each of several watch folders has its own, as they may hold images of equal paths.
         """
         if self.results.folder is None:
             return watch.folder
@@ -128,7 +128,7 @@ def load_config(path: Path, *, base: Path | None = None) -> Config:
     config = _in_form_of_disk(_read(Block(values, "", problems), folder))
     _check_folders(config, problems)
     if problems:
-        # A key or a folder may have a line's end in its name.
+        # Keys and folders may contain line breaks.
         raise ConfigError("\n".join(printable(f"{path}: {problem}") for problem in problems))
     return config
 
@@ -170,7 +170,7 @@ def _read_watch(block: Block, base: Path) -> WatchConfig:
     for key, names, what in (("pattern", patterns, "file"), ("exclude", exclude, "file or folder")):
         if any("/" in name for name in names):
             block.note(key, f"{list(names)} has a /; give {what} names, of any folder below")
-    # Names of sidecars are left out in any case; a pattern that means them is a mistake.
+    # Sidecars are never images, so a pattern that matches them is a mistake.
     if any(names_regex(patterns).match(f"x.jpg.{format_}") for format_ in FORMATS):
         block.note("pattern", f"{list(patterns)} matches sidecars too; give image suffixes")
     block.close()
@@ -226,7 +226,7 @@ def _read_log_level(block: Block) -> str:
 
 
 def _in_form_of_disk(config: Config) -> Config:
-    """The same with each path in the Unicode form in which the disk has it."""
+    """The configuration with each path in the Unicode form that the disk has."""
     results, file = config.results.folder, config.metrics.file
     folders = {config.bundle, config.state_dir, *(watch.folder for watch in config.watch)}
     forms = forms_on_disk(folders | {path for path in (results, file) if path is not None})
@@ -246,7 +246,7 @@ def _default_workers() -> int:
 
 
 def _check_folders(config: Config, problems: list[str]) -> None:
-    """Refuse folders that would label an image twice or take results for images."""
+    """Note folders that contain each other, and folders whose results would be mixed."""
     paths = _without_links({config.state_dir, *(watch.folder for watch in config.watch)})
     real = [(i, paths[watch.folder]) for i, watch in enumerate(config.watch)]
     for i, folder in real:
@@ -254,23 +254,23 @@ def _check_folders(config: Config, problems: list[str]) -> None:
             if folder == other:
                 problems.append(f"watch[{i}].folder is the same folder as watch[{j}].folder.")
             elif folder.is_relative_to(other) or other.is_relative_to(folder):
-                problems.append(f"watch[{i}].folder and watch[{j}].folder lie in one another.")
+                problems.append(f"watch[{i}].folder and watch[{j}].folder contain each other.")
     state_dir = paths[config.state_dir]
     problems.extend(
-        f"state_dir lies inside watch[{i}].folder; give a folder elsewhere."
+        f"state_dir is inside watch[{i}].folder; give a folder elsewhere."
         for i, folder in real
         if state_dir.is_relative_to(folder)
     )
     names = [watch.folder.name for watch in config.watch]
     if config.results.folder is not None and len(set(names)) < len(names):
         problems.append(
-            "watch has folders of the same name, whose results would meet in one folder; "
-            "rename one, or leave results.folder null."
+            "watch has folders of the same name, whose results would go to one folder; rename "
+            "one, or leave results.folder null."
         )
 
 
 def _without_links(folders: Collection[Path]) -> dict[Path, Path]:
-    """Two names of one folder are one folder; a share that does not answer keeps the name given."""
+    """Each folder's path without links; on a share that does not answer, the path as given."""
     calls = {folder: partial(os.path.realpath, folder) for folder in folders}
     found = call_each(calls, ANSWER_S, "folder-names")
     return {folder: Path(found.get(folder, folder)) for folder in folders}

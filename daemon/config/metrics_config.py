@@ -1,4 +1,4 @@
-"""The `metrics` block of the configuration: an address of this machine alone, or a file."""
+"""The `metrics` block of the configuration: an address of this machine only, and a file."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Final
 from daemon.config.strict_block import Block
 
 _HOST_PORT: Final = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:\[\]]+)):(?P<port>\d{1,5})")
-# sockaddr_un holds 108 bytes with the zero at the end.
+# sockaddr_un holds 108 bytes with the final zero.
 _LONGEST_SOCKET_PATH: Final = 107
 _SHAPES: Final = "give 127.0.0.1:PORT, [::1]:PORT or unix:/PATH"
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the server listens: a host of this machine and a port, or a socket's path."""
+    """Where the server listens: a loopback host and a port, or a socket's path."""
 
     host: str = ""
     port: int = 0
@@ -28,18 +28,18 @@ class Address:
 
     @property
     def host_name(self) -> str:
-        """The host as URLs and the Host header have it."""
+        """The host as in URLs and in the Host header."""
         return f"[{self.host}]" if ":" in self.host else self.host
 
     @property
     def family(self) -> socket.AddressFamily:
-        """What kind of socket listens there."""
+        """The address family of the socket."""
         if self.path is not None:
             return socket.AF_UNIX
         return socket.AF_INET6 if ":" in self.host else socket.AF_INET
 
     def __str__(self) -> str:
-        """As the configuration has it."""
+        """As in the configuration."""
         if self.path is not None:
             return f"unix:{self.path}"
         return f"{self.host_name}:{self.port}"
@@ -47,14 +47,14 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class MetricsConfig:
-    """Both None: no metrics leave the process."""
+    """Where metrics go; both None: nowhere."""
 
     listen: Address | None = None
     file: Path | None = None
 
 
 def read_metrics(block: Block, base: Path) -> MetricsConfig:
-    """The `metrics` block; problems are noted in it."""
+    """Read the `metrics` block; problems are noted in it."""
     listen, file = block.text("listen"), block.text("file")
     path = Path(os.path.normpath(base / file)) if file else None
     if path is not None and path.suffix != ".prom":
@@ -77,8 +77,8 @@ def _read_address(block: Block, text: str) -> Address | None:
     if not _is_loopback(host):
         block.note(
             "listen",
-            f"is {text!r}, which other machines can reach, and the endpoint asks nobody who he "
-            "is; listen on 127.0.0.1 behind a reverse proxy, or give metrics.file to node_exporter",
+            f"is {text!r}, which other machines can reach, and there is no password; listen on "
+            "127.0.0.1 behind a reverse proxy, or give metrics.file to node_exporter",
         )
         return None
     return Address(host, int(match["port"]))
@@ -97,5 +97,5 @@ def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        # A name may mean another machine tomorrow.
+        # A host name, which may be another machine's later.
         return False

@@ -1,4 +1,4 @@
-"""How long to wait before a step that failed is tried again."""
+"""How long to wait before a failed step is tried again."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Delays double from `first_delay_s` to `max_delay_s`; after `attempts` failures it ends."""
+    """Delays double from `first_delay_s` to `max_delay_s`; after `attempts` failures they end."""
 
     attempts: int = 5
     first_delay_s: float = 1.0
     max_delay_s: float = 60.0
 
     def delay_s(self, failures: int) -> float:
-        """The wait after this many failures in a row, counted from 1."""
-        # 2**30 first delays exceed any limit; the bound keeps the power from overflowing.
+        """The delay after this many failures in a row, from 1, in seconds."""
+        # Bounded, as the power would overflow; 2**30 first delays exceed any limit.
         doubled = self.first_delay_s * 2.0 ** min(failures - 1, 30)
         return min(doubled, self.max_delay_s)
 
     def is_exhausted(self, failures: int) -> bool:
-        """Whether this many failures in a row were the last that are allowed."""
+        """Whether no more attempts are allowed after this many failures in a row."""
         return failures >= self.attempts

@@ -1,4 +1,4 @@
-"""Strict reading of a YAML mapping: every problem is collected, so that all are told at once."""
+"""Reads a YAML mapping strictly, and collects all problems."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
-# Of a value, of the keys that nobody knows, and of the blocks of a list.
+# Limits of what messages show: characters of a value, unknown keys. And most blocks of a list.
 _MOST_SHOWN: Final = 80
 _MOST_UNKNOWN: Final = 20
 _MOST_BLOCKS: Final = 100
 
 
 class Block:
-    """One mapping of the file. Getters note a problem and give the default instead of raising."""
+    """One mapping of the file. On a problem its methods note it and return the default."""
 
     def __init__(self, values: Any, name: str, problems: list[str]) -> None:
         self._name = name
@@ -27,7 +27,7 @@ class Block:
             self._values = values
         elif values is not None:
             self._note("", f"is {_shown(values)}; give a block of keys")
-            # That its keys are missing as well follows from it.
+            # Its keys are missing too, which need not be noted.
             self.problems = []
 
     def text(self, key: str, default: str | None = None, *, required: bool = False) -> str | None:
@@ -38,7 +38,7 @@ class Block:
         return default if value is None else self._typed(key, value, str, "a text") or default
 
     def path(self, key: str, base: Path) -> Path:
-        """A required path, made absolute; a path of its own where it is missing."""
+        """A required path, made absolute; if it is missing, a unique placeholder."""
         text = self.text(key, required=True)
         return Path(os.path.normpath(base / (text or f"<{self._dotted(key)}>")))
 
@@ -60,7 +60,7 @@ class Block:
         return default
 
     def number_or_null(self, key: str, default: float, *, low: float, high: float) -> float | None:
-        """As `number`; None where the file says null."""
+        """As `number`; None if the file has null."""
         if key in self._values and self._values[key] is None:
             return self._get(key)  # type: ignore[no-any-return]
         return self.number(key, default, low=low, high=high)
@@ -86,7 +86,7 @@ class Block:
         return default
 
     def block(self, key: str) -> Block:
-        """A nested block; an empty one where the key is absent."""
+        """A nested block; an empty one if the key is missing."""
         return Block(self._get(key), self._dotted(key), self.problems)
 
     def blocks(self, key: str) -> list[Block]:
@@ -104,14 +104,14 @@ class Block:
         return []
 
     def close(self) -> None:
-        """Note every key that nobody asked for, with the nearest one that is known."""
+        """Note every key that was not read, with the nearest known key."""
         unknown = [str(key) for key in self._values if key not in self._asked]
         for key in unknown[:_MOST_UNKNOWN]:
             near = difflib.get_close_matches(key, self._asked, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}" if near else f"known: {', '.join(self._asked)}"
             self._note(key[:_MOST_SHOWN], f"is not a known key; {hint}")
         if more := unknown[_MOST_UNKNOWN:]:
-            self._note("", f"has {len(more)} more keys that are not known")
+            self._note("", f"has {len(more)} more unknown keys")
 
     def note(self, key: str, problem: str) -> None:
         """Add a problem with a key's value."""
@@ -141,6 +141,6 @@ def _is_number(value: Any, type_: type[float]) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """A value as a message shows it: of a long one only how it begins."""
+    """A value for a message: of a long one only its beginning."""
     text = repr(value)
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."

@@ -1,7 +1,7 @@
-"""What a client of the metrics server asked for, and the answer's bytes.
+"""Parses a request to the metrics server, and makes the answer.
 
-Little of HTTP: GET and HEAD of a page, one request for each connection. Whatever else a client
-sends is refused from the first bytes that show it.
+Supports GET and HEAD of a page, one request per connection. Anything else is refused as soon as it
+is recognised.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class _RefusedError(Exception):
 
 
 def answer_to(received: bytes, served: Pages, hosts: frozenset[str] | None) -> bytes | None:
-    """The answer to what a client sent so far; None while its request is not whole.
+    """The answer to a request; None while it is incomplete.
 
     Args:
-        received: from the beginning.
+        received: all bytes from the client so far.
         served: the pages by their path.
-        hosts: names by which a client may know this server; None: any.
+        hosts: allowed names in the Host header; None: any.
     """
     try:
         head = _head(received)
@@ -48,7 +48,7 @@ def answer_to(received: bytes, served: Pages, hosts: frozenset[str] | None) -> b
 
 
 def _head(received: bytes) -> bytes | None:
-    """The request without its body, when it is there."""
+    """The request's head; None while it is incomplete."""
     line, _, _ = received.partition(b"\n")
     if len(line) > _MOST_LINE_BYTES:
         raise _RefusedError(HTTPStatus.REQUEST_URI_TOO_LONG, "the first line is too long")
@@ -62,17 +62,17 @@ def _head(received: bytes) -> bytes | None:
 def _asked(
     head: bytes, served: Pages, hosts: frozenset[str] | None
 ) -> tuple[bytes, Callable[[], Page]]:
-    """Method and page."""
+    """The method and the page of a request."""
     first, *lines = head.split(b"\r\n")
     found = _REQUEST_LINE.fullmatch(first)
     if found is None:
         raise _RefusedError(HTTPStatus.BAD_REQUEST, "not a request of HTTP/1.0 or HTTP/1.1")
     method, target, minor = found.groups()
     if method not in (b"GET", b"HEAD"):
-        raise _RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, "GET and HEAD alone")
+        raise _RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD")
     if hosts is not None:
         _check_host(lines, hosts, is_required=minor == b"1")
-    # A target that names another server begins with its scheme, and is none of our pages.
+    # A target of another server begins with a scheme, so it is not found.
     page = served.get(target.decode("ascii").partition("?")[0])
     if page is None:
         raise _RefusedError(HTTPStatus.NOT_FOUND, ", ".join(served))
@@ -80,20 +80,20 @@ def _asked(
 
 
 def _check_host(lines: list[bytes], hosts: frozenset[str], *, is_required: bool) -> None:
-    """Refuse a name that is not this machine's own.
+    """Refuse a Host that is not this machine's.
 
-    A page of a foreign server whose name somebody let point to this machine has the browser of a
-    person here ask, and reads the answer: its requests carry that name.
+    Otherwise a web page whose host name was made to point to this machine (DNS rebinding) could
+    read the answers in a browser here. Its requests carry that host name.
     """
     fields = [line.partition(b":") for line in lines]
     if not all(colon and _NAME.fullmatch(name) for name, colon, _ in fields):
-        raise _RefusedError(HTTPStatus.BAD_REQUEST, "a line of the header is no field")
+        raise _RefusedError(HTTPStatus.BAD_REQUEST, "a line of the header is not a field")
     found = [value.strip(b" \t") for name, _, value in fields if name.lower() == b"host"]
     names = [name.decode("ascii", "replace") for name in found]
     if not names and not is_required:
         return
     if len(names) != 1:
-        raise _RefusedError(HTTPStatus.BAD_REQUEST, "one Host is needed")
+        raise _RefusedError(HTTPStatus.BAD_REQUEST, "exactly one Host is needed")
     host = _HOST.fullmatch(names[0])
     if host is None or host[1].lower() not in hosts:
         text = "Host is not a name of this server, such as localhost or 127.0.0.1"
@@ -105,7 +105,7 @@ def _answer(
 ) -> bytes:
     lines = [
         f"HTTP/1.1 {status.value} {status.phrase}",
-        # No version of this program or of Python for whoever asks.
+        # Without the versions of this program and of Python.
         "Server: microscope-edge",
         f"Content-Type: {content_type}",
         f"Content-Length: {len(content)}",

@@ -1,12 +1,12 @@
-"""/metrics and /health over HTTP, to this machine alone.
+"""/metrics and /health over HTTP, for this machine only.
 
-A client may hang, drip or never come back: one thread serves all of them, waits for none, and cuts
-each off after a few seconds. Where there are too many, the one that came first makes room. Nothing
-here waits for the journal, a disk or the model.
+Clients may hang or send single bytes. So one thread serves all of them without waiting, and closes
+each after a few seconds; above a limit it closes the oldest. It never waits for the journal, a disk
+or the model.
 
-prometheus_client's own server has a thread for each client and no time limit: as many silent
-clients as the unit's TasksMax would leave the service no thread for its work. It also answers any
-Host (docs/architecture.md, "Libraries that were tried").
+prometheus_client's own server has a thread per client and no time limit: clients that send nothing
+could take all threads of the unit's TasksMax. It also answers any Host (docs/architecture.md,
+"Libraries that were tried").
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from edge.errors import StorageError
 log = logging.getLogger(__name__)
 
 MOST_CLIENTS: Final = 64
-# Clients that the kernel keeps until they are taken.
+# Connections that the kernel queues.
 _BACKLOG: Final = 128
-# From its connection to the end of its answer.
+# Longest time from a connection to the end of its answer.
 _REQUEST_S: Final = 3.0
 _LOOK_S: Final = 0.25
 _STOP_S: Final = 2.0
-# accept(2) gives one more than a file does.
+# accept(2) has one more such error than open(2).
 _CANNOT_ACCEPT: Final = OUT_OF_RESOURCES | {errno.ENOBUFS}
 _TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def pages(health: Health, metrics: Metrics) -> Pages:
-    """What is served under which path."""
+    """The pages by their paths."""
 
     def health_page() -> tuple[HTTPStatus, str, bytes]:
         report = health.report()
@@ -73,23 +73,23 @@ class MetricsServer:
 
     @property
     def is_listening(self) -> bool:
-        """Whether clients are served."""
+        """Whether the server's thread runs."""
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
         """Begin to listen.
 
         Raises:
-            StorageError: the address cannot be had, now.
+            StorageError: the address cannot be used now.
         """
         try:
             listener = _open_listener(self._address)
         except OSError as error:
-            # Its own text says more where it comes from the library, in as many words.
+            # The system's text, as socket.create_server's error has a longer one.
             reason = os.strerror(error.errno) if error.errno else error
             raise StorageError(
-                f"metrics.listen: {self._address} cannot be had ({reason}). "
-                "End what listens there, or give another address."
+                f"metrics.listen: {self._address} cannot be used ({reason}). Stop the program "
+                "that listens there, or give another address."
             ) from error
         self._stopped.clear()
         clients = _Clients(listener, self._served, _hosts(self._address))
@@ -102,11 +102,11 @@ class MetricsServer:
         except RuntimeError as error:
             listener.close()
             raise StorageError(
-                f"metrics.listen: {self._address} is not served ({error})."
+                f"metrics.listen: no thread for {self._address} ({error}). Raise TasksMax=."
             ) from error
 
     def stop(self) -> None:
-        """End listening; clients in hand are cut off."""
+        """Stop listening; open connections are closed."""
         if self._thread is not None and self._thread.ident is not None:
             self._stopped.set()
             self._thread.join(_STOP_S)
@@ -123,7 +123,7 @@ def _open_listener(address: Address) -> socket.socket:
     listener = socket.socket(address.family, socket.SOCK_STREAM)
     try:
         listener.bind(str(address.path))
-        # Whoever may read the results may look at the metrics; the umask took the right to connect.
+        # The umask removed the group's right to connect; who may read results may read metrics.
         address.path.chmod(0o660)
         listener.listen(_BACKLOG)
     except BaseException:
@@ -133,7 +133,7 @@ def _open_listener(address: Address) -> socket.socket:
 
 
 def _remove_dead_socket(path: Path) -> None:
-    """Remove a socket that a killed process left, but none that somebody listens on."""
+    """Remove a socket that a killed process left, but none that is in use."""
     if not path.is_socket():
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
@@ -145,7 +145,7 @@ def _remove_dead_socket(path: Path) -> None:
 
 
 def _hosts(address: Address) -> frozenset[str] | None:
-    """The names by which clients may know the server; a socket's path says it already."""
+    """The allowed names in the Host header; None for a socket's path: any."""
     if address.path is not None:
         return None
     return frozenset({"localhost", "127.0.0.1", "[::1]", address.host_name.lower()})
@@ -153,7 +153,7 @@ def _hosts(address: Address) -> frozenset[str] | None:
 
 @dataclass(slots=True)
 class _Client:
-    """A connection: first its request is read, then its answer sent, then its end waited for."""
+    """A connection: its request is read, its answer is sent, then the client closes it."""
 
     connection: socket.socket
     until_s: float
@@ -171,7 +171,7 @@ class _Clients:
         self._served = served
         self._hosts = hosts
         self._selector = selectors.DefaultSelector()
-        # In the order in which they came.
+        # Oldest first.
         self._clients: dict[socket.socket, _Client] = {}
         listener.settimeout(0)
         self._selector.register(listener, selectors.EVENT_READ)
@@ -197,7 +197,7 @@ class _Clients:
             connection, _ = self._listener.accept()
         except OSError as error:
             if error.errno in _CANNOT_ACCEPT and not self._make_room(most=0):
-                # The next turn would come at once, and find the same.
+                # Without a pause the loop would run at once with the same error.
                 stopped.wait(_LOOK_S)
             return
         self._make_room(most=MOST_CLIENTS - 1)
@@ -207,7 +207,7 @@ class _Clients:
         self._selector.register(connection, selectors.EVENT_READ, client)
 
     def _make_room(self, *, most: int) -> bool:
-        """Cut off the client that came first where there are more than `most`."""
+        """Close the oldest client if there are more than `most`; returns whether it did."""
         if len(self._clients) <= most:
             return False
         self._end(next(iter(self._clients.values())))
@@ -224,14 +224,15 @@ class _Clients:
                 self._receive(client)
             elif client.answer:
                 self._send(client)
-            # The end: what it sent beyond its request, which would turn the answer away, is read.
+            # Bytes after the request are read, as closing with unread bytes would reset the
+            # connection before the client has the answer.
             elif not client.connection.recv(65536):
                 self._end(client)
         except BlockingIOError:
             return
-        except Exception as error:  # noqa: BLE001 - a client must not end anything
+        except Exception as error:  # noqa: BLE001 - the thread must serve the other clients
             if not isinstance(error, OSError):
-                log.error("a page of the metrics failed with %s", type(error).__name__)  # noqa: TRY400
+                log.error("making a page of the metrics failed: %s", type(error).__name__)  # noqa: TRY400
             self._end(client)
 
     def _receive(self, client: _Client) -> None:

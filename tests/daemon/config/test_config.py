@@ -85,9 +85,9 @@ def test_load_key_with_a_line_in_its_name_is_one_problem(tmp_path: Path) -> None
         ),
         (
             "bundle: b\nstate_dir: s\nwatch: [{folder: a}, {folder: a/b}]",
-            "watch[1].folder and watch[0].folder lie in one another.",
+            "watch[1].folder and watch[0].folder contain each other.",
         ),
-        ("bundle: b\nstate_dir: a/s\nwatch: [{folder: a}]", "state_dir lies inside watch[0]"),
+        ("bundle: b\nstate_dir: a/s\nwatch: [{folder: a}]", "state_dir is inside watch[0]"),
         ("bundle: b\nstate_dir: s\nwatch: [{folder: a, pattern: '*'}]", "matches sidecars too"),
         (
             "bundle: b\nstate_dir: s\nwatch: [{folder: a, pattern: 'S*/*.jpg'}]",

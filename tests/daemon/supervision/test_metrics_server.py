@@ -261,7 +261,7 @@ def test_page_that_fails_is_said_and_the_next_client_is_served(
             assert bool(found) == bool(answer)
     finally:
         server.stop()
-    assert "a page of the metrics failed with ZeroDivisionError" in caplog.text
+    assert "making a page of the metrics failed: ZeroDivisionError" in caplog.text
 
 
 def test_no_descriptor_for_a_client_cuts_off_the_oldest(
@@ -292,7 +292,7 @@ def test_start_without_a_thread_is_an_error_and_can_be_tried_again(
     server = MetricsServer(address, pages(health, Metrics(health)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(StorageError, match="is not served"):
+        with pytest.raises(StorageError, match="no thread for"):
             server.start()
     assert not server.is_listening
     server.start()
@@ -316,7 +316,9 @@ def test_start_at_an_address_in_use_says_so_and_leaves_the_other_alone(
     address: Address, connect: Connect, health: Health
 ) -> None:
     second = MetricsServer(address, pages(health, Metrics(health)))
-    with pytest.raises(StorageError, match=r"cannot be had .*in use.* End what listens there"):
+    with pytest.raises(
+        StorageError, match=r"cannot be used .*in use.* Stop the program that listens there"
+    ):
         second.start()
     assert not second.is_listening
     assert get(connect, "/health")[0] == HTTPStatus.OK
@@ -339,6 +341,6 @@ def test_start_over_the_socket_of_a_killed_process_takes_its_place(
 def test_start_at_a_file_that_is_no_socket_leaves_it(tmp_path: Path, health: Health) -> None:
     path = tmp_path / "edge.yaml"
     path.write_text("mine")
-    with pytest.raises(StorageError, match="cannot be had"):
+    with pytest.raises(StorageError, match="cannot be used"):
         MetricsServer(Address(path=path), pages(health, Metrics(health))).start()
     assert path.read_text() == "mine"

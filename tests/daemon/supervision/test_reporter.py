@@ -187,7 +187,7 @@ def test_port_in_use_is_said_once_and_images_are_labelled_all_the_same(
             until(lambda: "metrics.listen" in caplog.text)
     said = [record for record in caplog.records if "metrics.listen" in record.getMessage()]
     assert [record.levelname for record in said] == ["ERROR"]
-    assert f"127.0.0.1:{port} cannot be had (Address already in use)" in caplog.text
+    assert f"127.0.0.1:{port} cannot be used (Address already in use)" in caplog.text
 
 
 def test_reporter_whose_port_and_folder_come_back_recovers(

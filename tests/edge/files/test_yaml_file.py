@@ -121,6 +121,6 @@ def test_thousands_of_wrong_keys_and_folders_are_told_in_few_lines(tmp_path: Pat
         load_config(path)
     lines = str(caught.value).splitlines()
     assert f"{path}: watch has 5000 blocks; give at most 100." in lines
-    assert f"{path}: has 4980 more keys that are not known." in lines
+    assert f"{path}: has 4980 more unknown keys." in lines
     assert len(lines) < 30
     assert max(map(len, lines)) < 500 + len(str(path))
