@@ -52,9 +52,9 @@ class Service:
     """Labels the images of all watch folders. Call `run`; without a supervisor, call `once`.
 
     Attributes:
-        outcome_counts: of the images that it has labelled.
-        parts: what it is made of.
-        supervisor: watches it; None where it ends by itself.
+        outcome_counts: counts of the outcomes so far.
+        parts: the objects that it works with.
+        supervisor: finds calls that hang; None for `once`.
     """
 
     def __init__(self, parts: ServiceParts, supervisor: Supervisor | None = None) -> None:

@@ -46,7 +46,7 @@ class ServiceProcess:
     """Runs services until one is stopped. Use one object once, in the main thread.
 
     Attributes:
-        service: the one that labels now; None while none is open.
+        service: the current service; None while none is open.
     """
 
     def __init__(
