@@ -43,11 +43,11 @@ class _Refusal:
 class Outage:
     """Whether sidecars can be written now. Safe to use from any thread.
 
-    An outage begins when a folder refuses that did not refuse before. During it one image of each
-    folder, the probe, is tried every two seconds; the others wait until a folder that refused
-    takes sidecars. The outage ends when sidecars were written and none was refused for a little
-    longer than a probe's interval. A folder that goes on refusing while others work is no outage:
-    only the health shows it.
+    An outage begins when a folder refuses sidecars that did not refuse before, or when any does
+    after a long time without a success. During it one image of each folder, the probe, is tried
+    every two seconds; the others wait until a folder that refused takes sidecars. The outage ends
+    when sidecars were written and none was refused for a little longer than a probe's interval. A
+    folder that goes on refusing while others work is no outage: only the health shows it.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Outage:
         self._written_s = self._recovered_s = float("-inf")
         # The last refusal, and the last by a folder that did not refuse before.
         self._refused_s = self._begun_s = float("-inf")
-        self._is_on = False
+        self._is_active = False
         self._is_logged = False
         # Reason and time of the last log line.
         self._last_logged: tuple[str | None, float] = (None, float("-inf"))
@@ -114,8 +114,8 @@ class Outage:
             now_s = self._refused_s = self._clock()
             refusal, is_known = self._count(folder, now_s)
             if not is_known or now_s - self._written_s > self._long_s:
-                self._is_on, self._begun_s = True, now_s
-            if self._is_on:
+                self._is_active, self._begun_s = True, now_s
+            if self._is_active:
                 self._destination.release()
                 self._log_once(reason)
             self._update_health()
@@ -129,11 +129,11 @@ class Outage:
             since_s: the result of `begin_write` before the write. If a folder refused since then,
                 this success does not end the outage.
         """
-        if not (self._is_on or self._refusing):
+        if not (self._is_active or self._refusing):
             self._written_s = self._clock()
             return
         with self._order:
-            if self._is_on and since_s < self._refused_s:
+            if self._is_active and since_s < self._refused_s:
                 return
             self._written_s = self._clock()
             known = len(self._refusing)
@@ -141,15 +141,15 @@ class Outage:
                 self._refusing.pop(folder, None)
             if len(self._refusing) < known:
                 self._retry_waiting()
-            self._end_if_calm()
+            self._end_if_over()
             self._update_health()
 
     def review(self) -> None:
         """End an outage that is over, and forget old folders. Never waits."""
-        if (self._is_on or self._refusing) and self._order.acquire(blocking=False):
+        if (self._is_active or self._refusing) and self._order.acquire(blocking=False):
             try:
                 self._drop_old()
-                self._end_if_calm()
+                self._end_if_over()
                 self._update_health()
             finally:
                 self._order.release()
@@ -194,10 +194,10 @@ class Outage:
             self._recovered_s = self._clock()
             self._on_recovered()
 
-    def _end_if_calm(self) -> None:
+    def _end_if_over(self) -> None:
         is_calm = self._clock() - self._begun_s > _CALM * self._probe_s
-        if self._is_on and is_calm and self._written_s > self._refused_s:
-            self._is_on = False
+        if self._is_active and is_calm and self._written_s > self._refused_s:
+            self._is_active = False
             if self._is_logged:
                 log.warning("sidecars can be written again")
             self._is_logged = False
@@ -211,7 +211,7 @@ class Outage:
         self._is_logged, self._last_logged = True, (reason, self._clock())
 
     def _update_health(self) -> None:
-        what = "sidecars" if self._is_on else "sidecars of some folders"
-        is_ok = not (self._is_on or self._refusing)
+        what = "sidecars" if self._is_active else "sidecars of some folders"
+        is_ok = not (self._is_active or self._refusing)
         reason = f"{what} cannot be written; their images wait"
         self._health.set("results", ok=is_ok, reason=reason, is_vital=False)

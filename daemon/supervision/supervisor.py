@@ -106,7 +106,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Begin to watch."""
-        for target in (self._send_known_images, self._watch):
+        for target in (self._label_known_images, self._watch):
             # Daemon threads: one that hangs must not keep the process from ending.
             threading.Thread(target=target, name=target.__name__, daemon=True).start()
 
@@ -126,8 +126,8 @@ class Supervisor:
         if problem := self._queue_problem():
             return problem
         waits_for_export = self.watched.stages.longest_s(EXPORT) > 0
-        is_still = self._has_waited(self.watched.stages.ticked_ago_s(), HUNG_AFTER_S)
-        if is_still and not waits_for_export:
+        is_stalled = self._has_waited(self.watched.stages.ticked_ago_s(), HUNG_AFTER_S)
+        if is_stalled and not waits_for_export:
             return (
                 f"the coordinator, which finds and records images, has hung for {HUNG_AFTER_S:g} s"
             )
@@ -165,11 +165,11 @@ class Supervisor:
 
     def _watch(self) -> None:
         while not self._stopped.is_set():
-            self.check_and_tell()
+            self.check_and_report()
             self._stopped.wait(TICK_S)
 
-    def check_and_tell(self) -> None:
-        """Check once; systemd, the log and the health are told of what was found."""
+    def check_and_report(self) -> None:
+        """Check once, and report to systemd, the log and the health."""
         problem = self.check()
         if problem is None:
             self.watched.heartbeat.beat()
@@ -209,7 +209,7 @@ class Supervisor:
                 log.warning("%s takes less time again", step)
                 self._slow.remove(stage)
 
-    def _send_known_images(self) -> None:
+    def _label_known_images(self) -> None:
         while not self._stopped.wait(INTERVAL_S):
             try:
                 self.watched.known_image.pass_once()

@@ -73,7 +73,7 @@ class Bench:
         self.watched.stages.tick()
         self.watched.stages.note_queue_progress()
         self.watched.known_image.pass_once()
-        self.supervisor.check_and_tell()
+        self.supervisor.check_and_report()
 
     def check_for(self, seconds: float, *others: Callable[[], None]) -> str | None:
         """Check twice a second while time passes and others move; what is found at the end."""
