@@ -3,45 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import pickle
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import simplejpeg
 import torch
-import yaml
 
-from converters.cli import main
 from edge.backends.cpu import has_vnni
 from edge.backends.select import open_session
 from edge.bundle import load_bundle
 from edge.golden import open_labeller
 from edge.labeller import Status
-
-
-def convert(folder: Path, *more: str, model: str = "tiny.pt") -> int:
-    return main([str(folder / model), "--out", str(folder / "tiny.edge"), *more])
-
-
-def edit_card(folder: Path, **changes: Any) -> None:
-    card = yaml.safe_load((folder / "tiny.yaml").read_text()) | changes
-    kept = {key: value for key, value in card.items() if value is not None}
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(kept))
-
-
-def refused(folder: Path, capsys: pytest.CaptureFixture[str], *more: str, **kw: Any) -> str:
-    """Run a conversion that must fail: one line, no bundle, nothing half-written."""
-    before = sorted(p.name for p in folder.iterdir())
-    code = convert(folder, *more, **kw)
-    lines = [x for x in capsys.readouterr().err.splitlines() if not x.startswith("opening")]
-    assert len(lines) == 1, lines
-    assert lines[0].startswith("error: ")
-    assert sorted(p.name for p in folder.iterdir()) == before
-    return f"{code} {lines[0]}"
+from tests.converters.conversions import convert, edit_card, refused
 
 
 def test_convert_state_dict_writes_a_bundle_that_labels(
@@ -124,151 +99,6 @@ def test_convert_without_int8_needs_no_calibration_and_writes_no_int8(model_fold
     bundle = load_bundle(model_folder / "tiny.edge")
     assert [a.precision for a in bundle.artefacts if a.role == "model"] == ["fp32", "fp16"]
     assert bundle.default_precision == "fp32"
-
-
-def test_convert_twice_is_refused_without_overwrite_and_keeps_the_bundle(
-    model_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert convert(model_folder) == 0
-    kept = (model_folder / "tiny.edge" / "manifest.json").read_bytes()
-    capsys.readouterr()
-    assert refused(model_folder, capsys).startswith("2 ")
-    assert (model_folder / "tiny.edge" / "manifest.json").read_bytes() == kept
-    assert convert(model_folder, "--overwrite") == 0
-
-
-def test_convert_without_card_names_the_flag(
-    model_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (model_folder / "tiny.yaml").unlink()
-    said = refused(model_folder, capsys)
-    assert said.startswith("2 ")
-    assert "tiny.yaml" in said
-    assert "--card" in said
-
-
-@pytest.mark.parametrize(
-    ("changes", "code", "said"),
-    [
-        ({"classes": None}, 2, "has no classes"),
-        ({"clases": ["a"]}, 2, "Did you mean classes"),
-        ({"classes": ["red", "green", "blue", "grey"]}, 3, "4 classes"),
-        ({"architecture": None}, 2, "architecture"),
-        ({"architecture": "resnet18"}, 2, "package.module:function"),
-        ({"architecture": "absent.module:build"}, 2, "Is it installed"),
-        ({"calibration": None}, 2, "--calibration"),
-        ({"validation": None}, 2, "--validation"),
-        ({"calibration": "nowhere"}, 2, "no folder"),
-        ({"name": "../up"}, 2, "name is"),
-        ({"unidentified_below": 50}, 2, "unidentified_below"),
-    ],
-)
-def test_convert_with_wrong_card_says_what_is_wrong(
-    model_folder: Path,
-    capsys: pytest.CaptureFixture[str],
-    changes: dict[str, Any],
-    code: int,
-    said: str,
-) -> None:
-    edit_card(model_folder, **changes)
-    line = refused(model_folder, capsys, "--int8")
-    assert line.startswith(f"{code} ")
-    assert said in line
-
-
-def test_convert_with_unreadable_calibration_image_names_it(
-    model_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = model_folder / "calibration" / "7.jpg"
-    path.write_bytes(path.read_bytes()[:-40])
-    said = refused(model_folder, capsys, "--int8")
-    assert said.startswith("2 ")
-    assert "7.jpg cannot be used" in said
-
-
-def test_convert_with_too_few_calibration_images_says_how_many_are_needed(
-    model_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for path in sorted((model_folder / "calibration").iterdir())[5:]:
-        path.unlink()
-    # Before the model is opened, which may take minutes.
-    (model_folder / "tiny.pt").write_bytes(b"no model")
-    assert "holds 5 calibration images, 32 are needed" in refused(model_folder, capsys, "--int8")
-    said = refused(model_folder, capsys, "--int8", "--calibration-images", "5")
-    assert "--calibration-images is 5; give 32 or more" in said
-
-
-def test_convert_with_folder_that_is_no_class_names_it(
-    model_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (model_folder / "validation" / "red").rename(model_folder / "validation" / "rot")
-    assert "'rot' that is no class" in refused(model_folder, capsys, "--int8")
-
-
-class RunsCode:
-    """A pickle that makes a file when it is loaded."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.marker),)
-
-
-def test_convert_pickled_module_is_refused_and_never_run(
-    model_folder: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
-) -> None:
-    marker = tmp_path_factory.mktemp("outside") / "executed"
-    torch.save(RunsCode(marker), model_folder / "tiny.pt")
-    said = refused(model_folder, capsys)
-    assert said.startswith("3 ")
-    assert "run its own code" in said
-    assert "mkdir" in said
-    assert not marker.exists()
-
-
-def test_convert_plain_pickle_is_refused_and_never_run(
-    model_folder: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
-) -> None:
-    marker = tmp_path_factory.mktemp("outside") / "executed"
-    (model_folder / "tiny.pt").write_bytes(pickle.dumps(RunsCode(marker), protocol=2))
-    assert refused(model_folder, capsys).startswith("3 ")
-    assert not marker.exists()
-
-
-@pytest.mark.parametrize("kept", [0.0, 0.2, 0.5, 0.9, 0.999])
-def test_convert_truncated_model_says_so(
-    model_folder: Path, capsys: pytest.CaptureFixture[str], kept: float
-) -> None:
-    path = model_folder / "tiny.pt"
-    content = path.read_bytes()
-    path.write_bytes(content[: int(len(content) * kept)])
-    assert refused(model_folder, capsys).startswith("3 ")
-
-
-def test_convert_truncated_onnx_says_so(
-    model_folder: Path, exported_onnx: bytes, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (model_folder / "tiny.onnx").write_bytes(exported_onnx[:-100])
-    assert refused(model_folder, capsys, model="tiny.onnx").startswith("3 ")
-
-
-def test_convert_image_in_place_of_a_model_says_what_it_found(
-    model_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (model_folder / "tiny.pt").write_bytes((model_folder / "calibration" / "1.jpg").read_bytes())
-    assert "tiny.pt is an image. Give the model's file." in refused(model_folder, capsys)
-
-
-def test_convert_onnx_of_other_input_size_names_both(
-    model_folder: Path, exported_onnx: bytes, capsys: pytest.CaptureFixture[str]
-) -> None:
-    card = yaml.safe_load((model_folder / "tiny.yaml").read_text())
-    edit_card(model_folder, input={**card["input"], "height": 64})
-    (model_folder / "tiny.onnx").write_bytes(exported_onnx)
-    said = refused(model_folder, capsys, model="tiny.onnx")
-    assert "[1, 3, 32, 32]" in said
-    assert "[batch, 3, 64, 32]" in said
 
 
 @pytest.fixture

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
-import pwd
 import signal
 import socket
 import sqlite3
-import subprocess
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from daemon.cli import main
+from tests.daemon.commands import run
 from tests.support.images import Jpeg
 from tests.support.site import Site
 from tests.support.waiting import until
-
-ROOT = Path(__file__).parent.parent.parent
-
-
-def run(site: Site, *words: str) -> int:
-    return main([*words, "--config", str(site.config_path)])
 
 
 def test_once_labels_and_prints_a_summary(
@@ -40,107 +32,6 @@ def test_once_labels_and_prints_a_summary(
     assert capsys.readouterr().out.splitlines()[-1] == "nothing new to label"
     assert site.sidecar("S1/1/a.jpg")["label"] == "red"
     assert site.sidecar("S1/1/b.jpg")["reason"] == "unsupported_format"
-
-
-def test_status_shows_counts_and_rejections(
-    site: Site, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
-) -> None:
-    site.add("S1/1/a.jpg", colour_jpeg("red"))
-    site.add("S1/1/b.jpg", b"", age_s=3600)
-    run(site, "once")
-    capsys.readouterr()
-    assert run(site, "status", "--json") == 0
-    fields = json.loads(capsys.readouterr().out)
-    assert fields["outcomes"] == {"labelled": 1, "rejected": 1}
-    assert fields["labels"] == {"red": 1}
-    assert fields["oldest_waiting"] is None
-    assert fields["rejections"][0]["reason"] == "empty"
-    assert fields["rejections"][0]["file"].endswith("/S1/1/b.jpg")
-    assert run(site, "status") == 0
-    text = capsys.readouterr().out
-    assert "nothing waiting" in text
-    assert fields["rejections"][0]["log_id"] in text
-
-
-def test_status_before_the_first_start_says_so(
-    site: Site, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(site, "status") == 6
-    assert "no daemon has used" in capsys.readouterr().err
-
-
-def test_check_config_says_what_would_be_done(
-    site: Site, capsys: pytest.CaptureFixture[str]
-) -> None:
-    site.settings["precision"] = "int8"
-    assert run(site, "check-config") == 0
-    out = capsys.readouterr().out
-    assert "colours 1, int8 on onnxruntime-cpu (model.int8.onnx)\n" in out
-    assert "3 golden images got the right labels" in out
-    assert f"json and csv in {site.results}" in out
-    assert not (site.folder / "state").exists()
-
-
-def test_check_config_folders_that_cannot_be_used_are_all_named(
-    site: Site, capsys: pytest.CaptureFixture[str]
-) -> None:
-    site.export.rmdir()
-    site.results.rmdir()
-    site.results.write_bytes(b"in the way")
-    site.settings["bundle"] = "none.edge"
-    assert run(site, "check-config") == 2
-    errors = capsys.readouterr().err.splitlines()
-    assert len(errors) == 3
-    assert all(line.startswith("error: ") for line in errors)
-    assert "is not a folder" in errors[1]
-    assert "none.edge" in errors[2]
-
-
-def test_check_config_results_folder_that_is_not_there_says_how_to_make_it(
-    site: Site, capsys: pytest.CaptureFixture[str]
-) -> None:
-    site.results.rmdir()
-    assert run(site, "check-config") == 2
-    assert f"make it: mkdir -p {site.results}" in capsys.readouterr().err
-
-
-@pytest.mark.usefixtures("_no_superuser")
-def test_check_config_folders_without_permission_are_problems(
-    site: Site, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
-) -> None:
-    site.settings["results"] = {"folder": "locked/results"}
-    site.settings["state_dir"] = "locked/state"
-    site.settings["watch"] = [{"folder": "locked/export"}]
-    locked = site.folder / "locked"
-    for name in ("results", "export"):
-        (locked / name).mkdir(parents=True)
-    (locked / "export" / "a.jpg").write_bytes(colour_jpeg())
-    locked.chmod(0)
-    for command, exit_code, lines in (("check-config", 2, 3), ("once", 6, 1), ("run", 6, 1)):
-        assert run(site, command) == exit_code
-        errors = capsys.readouterr().err.splitlines()
-        assert len(errors) == lines
-        assert all("ermission" in line for line in errors)
-        if command == "check-config":
-            user = pwd.getpwuid(os.geteuid()).pw_name
-            assert all(f"Give the user {user} the permission" in line for line in errors)
-    locked.chmod(0o700)
-    assert run(site, "once") == 0
-    assert (locked / "results" / "a.jpg.json").exists()
-
-
-def test_check_config_shows_what_the_template_makes_of_an_image(
-    site: Site, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run(site, "check-config")
-    assert "not tried, as there is no image yet" in capsys.readouterr().out
-    site.add("stray.jpg", colour_jpeg())
-    run(site, "check-config")
-    assert "WARNING: none of 1 images matches" in capsys.readouterr().out
-    site.add("S9/2/a.jpg", colour_jpeg())
-    run(site, "check-config")
-    out = capsys.readouterr().out
-    assert "S9/2/a.jpg has sample_id S9, slide_id 2; 1 of 2 images do not match" in out
 
 
 def test_command_wrong_config_exits_2_with_a_line_each(
@@ -273,78 +164,6 @@ def test_argument_that_is_not_known_is_shown_without_control_characters(
     error = capsys.readouterr().err
     assert r"unrecognized arguments: \x1b[2J\nerror: forged.jpg" in error
     assert "\x1b" not in error
-
-
-def test_status_counts_images_of_folders_that_are_no_longer_configured_apart(
-    site: Site, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
-) -> None:
-    site.settings["watch"] = [{"folder": "old"}]
-    (site.folder / "old").mkdir()
-    run(site, "once")
-    with closing(sqlite3.connect(site.folder / "state" / "journal.sqlite3")) as db:
-        insert = "INSERT INTO image (root, path, size_bytes, mtime_ns, recorded_at)"
-        db.execute(f"{insert} VALUES (1, x'61', 1, 1, 1)")
-        db.commit()
-    site.settings["watch"] = [{"folder": "export"}]
-    site.add("a.jpg", colour_jpeg("red"))
-    run(site, "once")
-    capsys.readouterr()
-    assert run(site, "status", "--json") == 0
-    fields = json.loads(capsys.readouterr().out)
-    assert (fields["states"], fields["oldest_waiting"]) == ({"done": 1}, None)
-    assert fields["waiting_elsewhere"] == 1
-    assert run(site, "status") == 0
-    assert "1 images wait in folders that are no longer configured" in capsys.readouterr().out
-
-
-@pytest.mark.usefixtures("_no_superuser")
-def test_status_says_what_holds_images_up(
-    site: Site, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
-) -> None:
-    site.add("a.jpg", colour_jpeg("red")).chmod(0)
-    with site.running():
-        until(lambda: run(site, "status") == 0 and "unreadable" in capsys.readouterr().out)
-    assert site.outcomes()["a.jpg"][0] == "waiting"
-
-
-def test_status_whose_reader_has_gone_ends_quietly(site: Site, colour_jpeg: Jpeg) -> None:
-    site.add("a.jpg", colour_jpeg("red"))
-    run(site, "once")
-    reader, writer = os.pipe()
-    os.close(reader)
-    process = subprocess.run(
-        site.command("status", "--json"),
-        cwd=ROOT,
-        stdout=writer,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    os.close(writer)
-    assert (process.returncode, process.stderr) == (0, "")
-
-
-def test_retry_puts_rejected_images_or_one_back_and_says_how_many(
-    site: Site, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(site, "retry") == 6
-    good = site.add("S1/1/good.jpg", colour_jpeg("red", side_px=256))
-    site.settings["limits"] = {"max_bytes": 10_000}
-    run(site, "once")
-    del site.settings["limits"]
-    capsys.readouterr()
-    assert run(site, "retry", "--rejected") == 0
-    assert capsys.readouterr().out == "to be labelled again: 1\n"
-    # It keeps its outcome until it has another one.
-    assert site.outcomes()["S1/1/good.jpg"] == ("waiting", "rejected", None, "too_large")
-    assert run(site, "retry", "--image", str(good)) == 2
-    assert "has no outcome yet" in capsys.readouterr().err
-    assert run(site, "once") == 0
-    assert site.sidecar("S1/1/good.jpg")["label"] == "red"
-    assert run(site, "retry", "--image", str(good)) == 0
-    assert site.outcomes()["S1/1/good.jpg"][0] == "waiting"
-    assert run(site, "retry", "--image", "/elsewhere/a.jpg") == 2
-    assert "is in no watch folder" in capsys.readouterr().err
 
 
 def test_once_that_rejected_images_says_where_they_are_named(

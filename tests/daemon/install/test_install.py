@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 from functools import partial
@@ -13,17 +12,16 @@ import yaml
 
 from daemon.cli import main
 from daemon.config.config import load_config
-from daemon.install import install
 from daemon.install import unit_files as install_files
-from daemon.install.site import site_of
-from daemon.install.steps import FileStep
 from daemon.system.mounts import is_on_share, mount_point
+from tests.daemon.install.plans import COMMAND, planned, steps
 from tests.support.digests import digests
 from tests.support.machine.install_image import CONFIG, UNIT, needs_root
 from tests.support.wheel import files_of_wheel
 
 ROOT = Path(__file__).parents[3]
-COMMAND = Path("usr/local/bin/edge-daemon")
+
+
 PROGRAM = "/opt/microscope-edge/bin/edge-daemon"
 
 
@@ -213,67 +211,6 @@ def test_command_by_its_name_alone_starts_the_program_with_its_arguments(
     assert subprocess.run(argv, capture_output=True, check=True).stdout == b"retry|--image|a b|"
 
 
-def test_program_that_lies_where_commands_do_is_not_replaced(machine: Path) -> None:
-    assert f"/{COMMAND}" not in planned(machine, "--prefix", "/usr/local")
-
-
-@needs_root
-def test_command_of_somebody_else_is_kept(machine: Path) -> None:
-    (machine / COMMAND).parent.mkdir(parents=True)
-    (machine / COMMAND).write_text("mine")
-    assert main(["install", "--root", str(machine)]) == 0
-    assert main(["uninstall", "--root", str(machine)]) == 0
-    assert (machine / COMMAND).read_text() == "mine"
-
-
-@pytest.mark.parametrize(
-    ("wrong", "told"),
-    [
-        (["--instance", "a/b"], "give letters, digits"),
-        (["--instance", "engines"], "is reserved"),
-        (["--bundle", "cells8.edge"], "an absolute, printable path"),
-        (["--watch", "/srv/a\nb"], "an absolute, printable path"),
-        (["--results", "/home/anna/results"], "the unit cannot see this folder"),
-        (["--bundle", "/root/cells8.edge"], "the unit cannot see this folder"),
-        (["--prefix", "/opt/a b"], "--prefix /opt/a b"),
-        (["--share", "nosuch"], "no such group"),
-    ],
-)
-def test_install_refuses_what_cannot_work_in_one_line(
-    machine: Path, wrong: list[str], told: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["install", "--dry-run", "--root", str(machine), *wrong]) == 2
-    out, error = capsys.readouterr()
-    assert (out, error.count("\n")) == ("", 1)
-    assert told in error
-
-
-def test_install_without_root_is_refused_in_one_line_and_changes_nothing(
-    machine: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    before = digests(machine)
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert main(["install", "--root", str(machine)]) == 2
-    assert capsys.readouterr().err == (
-        "error: install writes to /etc: run it as root, or see what it would do with --dry-run.\n"
-    )
-    assert digests(machine) == before
-
-
-@needs_root
-def test_install_tells_why_a_command_failed(
-    machine: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    # systemd-sysusers cannot read a group file that is a folder.
-    (machine / "etc" / "passwd").mkdir()
-    assert main(["install", "--root", str(machine)]) == 5
-    error = capsys.readouterr().err
-    assert error.startswith(f"error: systemd-sysusers --root={machine} edge-daemon.conf failed: ")
-    assert error.count("\n") == 1
-
-
 def test_wheel_holds_every_file_of_systemd(tmp_path: Path) -> None:
     held = {
         name.removeprefix("daemon/units/"): content
@@ -287,18 +224,3 @@ def test_wheel_holds_every_file_of_systemd(tmp_path: Path) -> None:
 
 def options(folders: dict[str, str]) -> list[str]:
     return [word for key, value in folders.items() for word in (f"--{key}", value)]
-
-
-def planned(machine: Path, *words: str) -> dict[str, str]:
-    """The files that would be written, by the path that the machine would know."""
-    parser = argparse.ArgumentParser()
-    install.add_arguments(parser)
-    arguments = parser.parse_args(["--dry-run", "--root", str(machine), *words])
-    steps = install.plan(site_of(arguments), {})
-    return {str(s.path): s.content for s in steps if isinstance(s, FileStep)}
-
-
-def steps(out: str) -> list[str]:
-    """The steps that were told, without the content of files and what is to do next."""
-    verbs = ("write ", "change ", "keep ", "same ", "user ", "folder ", "run ", "remove ")
-    return [line for line in out.splitlines() if line.startswith(verbs)]

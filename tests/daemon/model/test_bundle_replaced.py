@@ -14,7 +14,7 @@ from daemon.model.open_model import open_model
 from edge.backends.probe import main as probe
 from edge.bundle import load_bundle, seal
 from edge.errors import BundleError
-from tests.daemon.model.test_failover import Seat, lose
+from tests.daemon.model.seat import Seat, lose
 from tests.support.fake_gpu import FakeGpu
 from tests.support.images import Jpeg
 from tests.support.site import Site

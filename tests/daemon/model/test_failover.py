@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable
-from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from daemon.health.stages import Stages
-from daemon.model import gpu_return
 from daemon.model.current_model import CurrentModel
-from daemon.model.gpu_return import RETURN_AFTER_S, GpuReturn
-from daemon.model.open_model import Model, open_model
+from daemon.model.open_model import open_model
 from daemon.startup import opened_service
-from daemon.worker_threads import StopRequest
-from edge.bundle import Bundle, load_bundle
 from edge.errors import BackendError, BundleError, DeviceError
-from edge.image_files.read import ImageLimits, decode_image
-from edge.labeller import Outcome
+from tests.daemon.model.seat import Seat, label_with_another_model_seated_meanwhile, lose
 from tests.support.fake_gpu import FakeGpu
 from tests.support.images import Jpeg
 from tests.support.site import Site, backend_of
@@ -104,49 +93,6 @@ def test_a_named_gpu_that_fails_at_every_start_is_held_against_no_image(
     assert gpu_site.sidecar("S1/A/1.jpg")["label"] == "red"
 
 
-class Seat:
-    """A current_model on the fake GPU with a clock to turn."""
-
-    def __init__(self, site: Site) -> None:
-        self.now_s = 1000.0
-        self.config = site.config()
-        self.config.state_dir.mkdir(exist_ok=True)
-        self.opened = 0
-        self.current_model = CurrentModel(
-            self.open("auto"), self.open, may_fail_over=True, clock=lambda: self.now_s
-        )
-        self.stop_request = StopRequest()
-        self.trials = 0
-        self.before_child_ends: Callable[[], object] = lambda: None
-        self.child_works = True
-        self.back = GpuReturn(
-            self.current_model,
-            self.open,
-            self.works_in_child,
-            self.stop_request.make,
-            clock=lambda: self.now_s,
-        )
-
-    def works_in_child(self, _: Bundle) -> bool:
-        self.trials += 1
-        self.before_child_ends()
-        return self.child_works
-
-    def open(self, backend: str, bundle: Bundle | None = None) -> Model:
-        self.opened += 1
-        return open_model(self.config, backend=backend, bundle=bundle, stages=Stages())
-
-    def check(self) -> None:
-        self.back.check()
-        until(lambda: all(thread.name != "gpu-trial" for thread in threading.enumerate()))
-
-
-@pytest.fixture
-def current_model(gpu_site: Site, gpu: FakeGpu) -> Seat:
-    assert not gpu.lost
-    return Seat(gpu_site)
-
-
 def test_a_named_precision_that_the_cpu_lacks_keeps_it_from_nothing(
     gpu_site: Site,
     gpu: FakeGpu,
@@ -202,111 +148,6 @@ def test_a_takeover_that_fails_ends_the_service_with_what_failed_and_why(
     assert "the CPU labels from now on" not in caplog.text
 
 
-def lose(current_model: Seat, gpu: FakeGpu) -> None:
-    gpu.lost = True
-    current_model.current_model.fail_over(current_model.current_model.model, DeviceError("lost"))
-
-
-def test_the_gpu_is_tried_again_after_a_while_and_takes_over(
-    current_model: Seat, gpu: FakeGpu
-) -> None:
-    lose(current_model, gpu)
-    gpu.lost = False
-    current_model.check()
-    current_model.now_s += RETURN_AFTER_S - 1
-    current_model.check()
-    assert (current_model.trials, current_model.current_model.is_on_gpu) == (0, False)
-    current_model.now_s += 2
-    current_model.check()
-    assert (current_model.trials, current_model.current_model.is_on_gpu) == (1, True)
-    current_model.now_s += 10 * RETURN_AFTER_S
-    current_model.check()
-    assert current_model.trials == 1
-
-
-def test_a_gpu_that_is_still_broken_leaves_the_cpu_at_work(
-    current_model: Seat, gpu: FakeGpu
-) -> None:
-    lose(current_model, gpu)
-    current_model.child_works = False
-    for _ in range(3):
-        current_model.now_s += RETURN_AFTER_S + 1
-        current_model.check()
-    assert (current_model.trials, current_model.current_model.is_on_gpu) == (3, False)
-    assert not current_model.stop_request.is_made
-
-
-def test_a_trial_that_outlives_its_service_opens_nothing(current_model: Seat, gpu: FakeGpu) -> None:
-    lose(current_model, gpu)
-    gpu.lost = False
-    current_model.current_model.close()
-    opened = current_model.opened
-    current_model.back.try_once()
-    assert (current_model.trials, current_model.opened) == (1, opened)
-    assert not current_model.stop_request.is_made
-
-
-def test_a_model_that_comes_after_the_end_of_the_service_is_closed(
-    current_model: Seat, gpu: FakeGpu
-) -> None:
-    lose(current_model, gpu)
-    gpu.lost = False
-    model = current_model.open("auto")
-    current_model.current_model.close()
-    allocations = gpu.allocations
-    current_model.current_model.replace(model)
-    assert gpu.allocations < allocations
-    assert not current_model.current_model.is_on_gpu
-    assert current_model.current_model.failed_over_since_s is not None
-
-
-def test_a_device_that_fails_after_the_end_of_the_service_is_replaced_by_nothing(
-    current_model: Seat, gpu: FakeGpu
-) -> None:
-    current_model.current_model.close()
-    with pytest.raises(DeviceError, match="lost"):
-        lose(current_model, gpu)
-    assert current_model.current_model.failed_over_since_s is None
-
-
-def test_a_gpu_that_works_in_another_process_alone_ends_this_one(
-    current_model: Seat, gpu: FakeGpu
-) -> None:
-    lose(current_model, gpu)
-    current_model.now_s += RETURN_AFTER_S + 1
-    current_model.check()
-    assert current_model.stop_request.is_made
-    with pytest.raises(BackendError, match="not in this process"):
-        current_model.stop_request.raise_error()
-
-
-def test_the_probe_says_no_where_there_is_no_gpu(gpu_site: Site) -> None:
-    # A real child process, which sees no fake.
-    config = gpu_site.config()
-    assert not gpu_return.works_in_child(config, load_bundle(config.bundle))
-
-
-def label_with_another_model_seated_meanwhile(
-    current_model: Seat, path: Path, change: Callable[[], None]
-) -> str:
-    """A worker holds the model that `change` closes; which back end gave the label."""
-    with pytest.MonkeyPatch.context() as patch:
-
-        def decode_late(content: bytes, limits: ImageLimits) -> NDArray[np.uint8]:
-            # Only this image: the change decodes golden images.
-            patch.undo()
-            pixels = decode_image(content, limits)
-            change()
-            return pixels
-
-        patch.setattr("edge.labeller.decode_image", decode_late)
-        (outcome,), facts = current_model.current_model.label_batch([path])
-    assert isinstance(outcome, Outcome)
-    assert outcome.decision is not None
-    assert outcome.decision.label == "red"
-    return facts.backend
-
-
 def test_an_image_in_work_while_the_gpu_is_given_up_is_labelled_on_the_cpu(
     current_model: Seat, gpu: FakeGpu, gpu_site: Site, colour_jpeg: Jpeg
 ) -> None:
@@ -315,22 +156,6 @@ def test_an_image_in_work_while_the_gpu_is_given_up_is_labelled_on_the_cpu(
         current_model, path, lambda: lose(current_model, gpu)
     )
     assert backend == "onnxruntime-cpu"
-
-
-def test_an_image_in_work_while_the_gpu_comes_back_is_labelled_on_the_gpu(
-    current_model: Seat, gpu: FakeGpu, gpu_site: Site, colour_jpeg: Jpeg
-) -> None:
-    path = gpu_site.add("a.jpg", colour_jpeg("red"))
-    lose(current_model, gpu)
-    gpu.lost = False
-
-    def come_back() -> None:
-        current_model.now_s += RETURN_AFTER_S + 1
-        current_model.check()
-        current_model.now_s += RETURN_AFTER_S + 1
-        current_model.check()
-
-    assert label_with_another_model_seated_meanwhile(current_model, path, come_back) == "tensorrt"
 
 
 def test_a_session_that_does_not_work_and_was_not_replaced_is_reported(

@@ -20,7 +20,7 @@ from edge.backends.select import Opening
 from edge.backends.trt import select as trt_select
 from edge.backends.trt import session as trt
 from edge.errors import StorageError
-from tests.daemon.test_service_process import living
+from tests.daemon.process.living import living
 from tests.support.fake_gpu import FakeGpu
 from tests.support.images import Jpeg
 from tests.support.site import Site, backend_of

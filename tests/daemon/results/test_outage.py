@@ -5,82 +5,15 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-from collections.abc import Collection
-from pathlib import Path
 
 import pytest
 
 from daemon import service
-from daemon.config.retry_policy import RetryPolicy
-from daemon.health.health import Health
-from daemon.results.outage import Outage
 from edge.errors import StorageError
+from tests.daemon.results.outage_case import A, B, C, Case, said
 from tests.support.images import Jpeg
 from tests.support.site import Site
 from tests.support.waiting import until
-
-REFUSED, AGAIN = "sidecars cannot be written (", "sidecars can be written again"
-A, B, C = Path("/results/A"), Path("/results/B"), Path("/results/C")
-FULL = "No space left on device"
-POLICY = RetryPolicy(first_delay_s=1.0, max_delay_s=60.0)
-
-
-class Held:
-    """The locks of a destination, as far as an outage needs them."""
-
-    def __init__(self) -> None:
-        self.are_held = True
-        self.problem: StorageError | None = None
-
-    def hold(self, _paths: Collection[Path]) -> None:
-        if self.problem:
-            raise self.problem
-        self.are_held = True
-
-    def release(self) -> None:
-        self.are_held = False
-
-
-class Case:
-    """Trouble on a clock of its own."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-        self.locks = Held()
-        self.health = Health()
-        self.freed = 0
-        self.outage = Outage(
-            self.locks,  # type: ignore[arg-type]
-            self.health,
-            POLICY,
-            self.free,
-            clock=lambda: self.now_s,
-        )
-
-    def free(self) -> None:
-        self.freed += 1
-
-    def refuse(self, folder: Path, *, after_s: float = 1.0, reason: str = FULL) -> float:
-        self.now_s += after_s
-        return self.outage.refused(folder, reason)
-
-    def write(self, folder: Path, *, after_s: float = 3.0) -> None:
-        self.now_s += after_s
-        self.outage.written({folder}, self.outage.begin_write([folder]))
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        return self.health.report().reasons
-
-
-@pytest.fixture
-def case() -> Case:
-    return Case()
-
-
-def said(caplog: pytest.LogCaptureFixture) -> list[str]:
-    texts = [record.getMessage() for record in caplog.records]
-    return ["refused" if REFUSED in text else "again" if AGAIN in text else text for text in texts]
 
 
 def test_write_that_trouble_has_overtaken_does_not_end_it(
@@ -143,54 +76,12 @@ def test_calm_without_a_write_is_no_end(case: Case, caplog: pytest.LogCaptureFix
     assert case.reasons
 
 
-def test_one_image_of_a_folder_is_tried_often_and_frees_the_others(case: Case) -> None:
-    delays = [case.refuse(A, after_s=0.0) for _ in range(16)]
-    assert delays == [1.0, *[60.0] * 15]
-    for _ in range(30):
-        # The probe is refused again, and comes again soon.
-        assert case.refuse(A, after_s=2.0) == 2.0
-    assert case.freed == 0
-    case.write(A, after_s=2.0)
-    assert case.freed == 1
-
-
-def test_probes_of_many_folders_are_few(case: Case) -> None:
-    folders = [A.with_name(str(number)) for number in range(1000)]
-    delays = [case.refuse(folder, after_s=0.0) for folder in folders]
-    assert sum(delay < 60.0 for delay in delays) == 8
-    case.now_s += 2.0
-    assert [case.refuse(folder, after_s=0.0) for folder in folders[:9]] == [*[2.0] * 8, 60.0]
-
-
 def test_second_outage_is_said_though_the_images_of_the_first_are_gone(
     case: Case, caplog: pytest.LogCaptureFixture
 ) -> None:
     case.refuse(A)
     case.write(B)
     case.refuse(C, after_s=100.0)
-    assert not case.locks.are_held
-    assert said(caplog) == ["refused", "again", "refused"]
-
-
-def test_folder_that_refuses_for_good_while_others_do_not_is_said_once(
-    case: Case, caplog: pytest.LogCaptureFixture
-) -> None:
-    case.refuse(A)
-    for _ in range(500):
-        case.write(B, after_s=1.0)
-        assert case.refuse(A, after_s=1.0) == 2.0
-    assert said(caplog) == ["refused", "again"]
-    assert (case.locks.are_held, case.freed) == (True, 0)
-    assert "some folders" in case.reasons[0]
-
-
-def test_known_folder_that_refuses_when_nothing_else_is_written_is_trouble(
-    case: Case, caplog: pytest.LogCaptureFixture
-) -> None:
-    case.refuse(A)
-    case.write(B)
-    for _ in range(11):
-        case.refuse(A, after_s=60.0)
     assert not case.locks.are_held
     assert said(caplog) == ["refused", "again", "refused"]
 
@@ -213,29 +104,6 @@ def test_disk_at_its_brim_is_said_once(case: Case, caplog: pytest.LogCaptureFixt
     case.write(C)
     case.refuse(C, reason="Read-only file system")
     assert said(caplog)[3:] == ["again", "refused"]
-
-
-def test_folder_whose_images_are_gone_is_forgotten_after_a_while(case: Case) -> None:
-    case.refuse(A)
-    case.write(B)
-    case.outage.review()
-    assert case.reasons
-    case.now_s += 10 * POLICY.max_delay_s
-    case.outage.review()
-    assert not case.reasons
-    assert case.refuse(A) == POLICY.first_delay_s
-
-
-def test_folders_that_refuse_are_remembered_up_to_a_number(
-    case: Case, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("daemon.results.outage._MAX_FOLDERS", 10)
-    for number in range(30):
-        case.refuse(A.with_name(str(number)))
-    case.now_s += POLICY.max_delay_s
-    # The second refusal of a folder that is remembered, the first of one that is forgotten.
-    delays_s = [case.refuse(A.with_name(str(n)), after_s=10.0) for n in (25, 29, 0)]
-    assert delays_s == [POLICY.delay_s(2), POLICY.delay_s(2), POLICY.first_delay_s]
 
 
 def test_results_taken_by_another_daemon_meanwhile_are_said_once(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 import threading
 import time
-import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,14 +14,13 @@ import pytest
 
 from daemon.cli import main
 from edge.files.temporary import is_temporary
+from tests.daemon.results.beside import cause, state, warnings
 from tests.support.images import Jpeg
 from tests.support.machine import mounts
 from tests.support.site import Site
 from tests.support.waiting import until
 
 TAKEN = "sidecar name: taken by a file of another program"
-TWIN = "sidecar name: taken by the sidecar of another image"
-FOLDER = "sidecar name: taken by a folder whose name is the same there"
 
 
 @pytest.fixture
@@ -33,20 +30,8 @@ def beside(site: Site) -> Site:
     return site
 
 
-def state(site: Site, name: str) -> str | None:
-    return site.outcomes().get(name, (None,))[0]
-
-
-def cause(site: Site, name: str) -> str | None:
-    return site.outcomes().get(name, (None, None, None, None))[3]
-
-
 def leftovers(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if is_temporary(path.name)]
-
-
-def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
 
 
 def take(path: Path, kind: str) -> Callable[[], object]:
@@ -143,36 +128,6 @@ def test_once_leaves_an_image_whose_name_is_taken_to_the_next_run_and_ends_with_
 
 
 @pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ("S1/IMG.JPG", "S1/img.jpg"),
-        (
-            unicodedata.normalize("NFC", "S1/zé.jpg"),
-            unicodedata.normalize("NFD", "S1/zé.jpg"),
-        ),
-    ],
-)
-def test_run_images_whose_names_are_one_on_the_share_keep_the_first_sidecar(
-    site: Site, colour_jpeg: Jpeg, caplog: pytest.LogCaptureFixture, first: str, second: str
-) -> None:
-    site.settings["watch"] = [{"folder": "export"}]
-    with mounts.faultfs(site.results, "fold") as disk, site.running():
-        site.add(first, colour_jpeg("red"))
-        until(lambda: state(site, first) == "done")
-        site.add(second, colour_jpeg("green"))
-        until(lambda: cause(site, second) == TWIN)
-        site.add("S1/c.jpg", colour_jpeg("blue"))
-        until(lambda: state(site, "S1/c.jpg") == "done")
-        fields = json.loads((disk.backing / f"{first}.json").read_bytes())
-        assert (fields["label"], len(list(disk.backing.rglob("*.json")))) == ("red", 2)
-        assert len(warnings(caplog)) == 1
-        # The first is gone: its name is free.
-        (site.export / first).unlink()
-        until(lambda: state(site, second) == "done")
-        assert json.loads((disk.backing / f"{first}.json").read_bytes())["label"] == "green"
-
-
-@pytest.mark.parametrize(
     ("name", "fault"),
     [
         ("S1/a:b.jpg", {"op": "getattr", "error": "EINVAL", "path": "*:*.json"}),
@@ -199,59 +154,6 @@ def test_run_name_that_the_share_refuses_holds_up_its_own_image_and_no_other(
         disk.fail()
         until(lambda: state(site, name) == "done")
     assert "cannot be written" not in caplog.text
-
-
-def test_run_images_of_one_batch_whose_names_are_one_on_the_share_keep_one_sidecar(
-    site: Site, colour_jpeg: Jpeg
-) -> None:
-    site.settings |= {"watch": [{"folder": "export"}], "workers": 1}
-    names = ["IMG.JPG", "img.jpg", "Img.jpg"]
-    for name in names:
-        site.add(name, colour_jpeg("red"))
-    with mounts.faultfs(site.results, "fold"), site.running():
-        until(lambda: sorted(cause(site, n) or "" for n in names) == ["", TWIN, TWIN])
-        assert [state(site, name) for name in names].count("done") == 1
-
-
-def test_run_folders_whose_names_are_one_on_the_share_keep_the_first_sidecar(
-    site: Site, colour_jpeg: Jpeg
-) -> None:
-    site.settings["watch"] = [{"folder": "export"}]
-    with mounts.faultfs(site.results, "fold") as disk:
-        with site.running():
-            site.add("S1/a.jpg", colour_jpeg("red"))
-            until(lambda: state(site, "S1/a.jpg") == "done")
-            site.add("s1/a.jpg", colour_jpeg("green"))
-            until(lambda: cause(site, "s1/a.jpg") == FOLDER)
-        # A service that knows nothing of what was before, too.
-        with site.running():
-            until(lambda: cause(site, "s1/a.jpg") == FOLDER)
-            assert json.loads((disk.backing / "S1/a.jpg.json").read_bytes())["label"] == "red"
-            (site.export / "S1").rename(site.export / "gone")
-            shutil.rmtree(site.export / "gone")
-            until(lambda: state(site, "s1/a.jpg") == "done")
-            assert json.loads((disk.backing / "S1/a.jpg.json").read_bytes())["label"] == "green"
-
-
-def test_run_on_a_share_that_refuses_hidden_names_writes_with_others(
-    site: Site, colour_jpeg: Jpeg, caplog: pytest.LogCaptureFixture
-) -> None:
-    site.settings["watch"] = [{"folder": "export"}]
-    with mounts.faultfs(site.results) as disk:
-        disk.fail({"op": "*", "error": "ENOENT", "path": "*/.*"})
-        with site.running():
-            for name in ("S1/a.jpg", "S1/b.jpg"):
-                site.add(name, colour_jpeg("red"))
-                until(lambda n=name: state(site, n) == "done")  # type: ignore[misc]
-            assert (site.results / "edge-daemon.lock").read_text().startswith("process ")
-        assert site.sidecar("S1/a.jpg")["label"] == "red"
-        names = {path.name for path in disk.backing.rglob("*")}
-    assert names == {"S1", "edge-daemon.lock", *(f"{x}.jpg.{y}" for x in "ab" for y in SUFFIXES)}
-    assert len(warnings(caplog)) == 1
-    assert "refuses hidden names" in caplog.text
-
-
-SUFFIXES = ("json", "csv")
 
 
 class Folder:

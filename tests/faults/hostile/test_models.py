@@ -9,11 +9,7 @@ import os
 import pickle
 import signal
 import struct
-import tempfile
 import warnings
-import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +17,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-import yaml
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -30,74 +25,9 @@ from converters.cli import main
 from converters.loading import private_copy as staging
 from converters.loading import run_child
 from converters.loading.sandbox.limits import GIB, Limits
-from tests.support.images import Jpeg
+from tests.faults.hostile.model_lab import Laboratory, RunsCode, exported, saved
 from tests.support.machine.confined import has_landlock
-from tests.support.networks.tiny_network import CARD, CLASSES, TinyNetwork, train_tiny_network
-
-Change = Callable[[str, bytes], bytes | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Laboratory:
-    """A folder with a card and validation images; models are put beside them."""
-
-    root: Path
-    marker: Path
-    capsys: pytest.CaptureFixture[str]
-
-    @property
-    def model(self) -> Path:
-        return self.root / "tiny.pt"
-
-    def convert(self, *more: str) -> tuple[int, str]:
-        card, target = str(self.root / "tiny.yaml"), str(self.root / "tiny.edge")
-        code = main([str(self.model), "--card", card, "--out", target, *more])
-        return code, self.capsys.readouterr().err
-
-    def refused(self, *more: str) -> str:
-        """Convert what must be refused; gives the one line."""
-        code, said = self.convert(*more)
-        lines = [line for line in said.splitlines() if not line.startswith("opening")]
-        assert code == 3, said
-        assert len(lines) == 1, said
-        assert lines[0].startswith("error: ")
-        assert not self.marker.exists()
-        assert not (self.root / "tiny.edge").exists()
-        assert list(Path(tempfile.gettempdir()).iterdir()) == []
-        return lines[0]
-
-
-@pytest.fixture(scope="session")
-def network() -> TinyNetwork:
-    return train_tiny_network()
-
-
-@pytest.fixture
-def lab(
-    tmp_path: Path,
-    colour_jpeg: Jpeg,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Laboratory:
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({**CARD, "validation": "validation"}))
-    for number in range(30):
-        path = tmp_path / "validation" / CLASSES[number % 3] / f"{number}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(colour_jpeg(CLASSES[number % 3], seed=number))
-    return Laboratory(tmp_path, tmp_path / "executed", capsys)
-
-
-class RunsCode:
-    """A pickle that makes a folder when it is loaded."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.marker),)
+from tests.support.networks.tiny_network import TinyNetwork
 
 
 class Crashes:
@@ -107,43 +37,12 @@ class Crashes:
         return signal.raise_signal, (signal.SIGSEGV,)
 
 
-def saved(content: object) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    return buffer.getvalue()
-
-
 def scripted(module: nn.Module) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch deprecates its own TorchScript
         torch.jit.save(torch.jit.script(module), buffer)
     return buffer.getvalue()
-
-
-def exported(network: nn.Module, change: Change, **added: bytes) -> bytes:
-    """A .pt2 file with its entries changed; None drops one."""
-    buffer, result = io.BytesIO(), io.BytesIO()
-    torch.export.save(torch.export.export(network, (torch.zeros(2, 3, 32, 32),)), buffer)
-    with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(result, "w") as target:
-        root = source.namelist()[0].split("/")[0]
-        for name in source.namelist():
-            changed = change(name.removeprefix(f"{root}/"), source.read(name))
-            if changed is not None:
-                target.writestr(name, changed)
-        for name, content in added.items():
-            target.writestr(f"{root}/{name}", content)
-    return result.getvalue()
-
-
-def replacing(old: str, new: str, entry: str = "models/model.json") -> Change:
-    def change(name: str, content: bytes) -> bytes:
-        if name != entry:
-            return content
-        assert old.encode() in content
-        return content.replace(old.encode(), new.encode(), 1)
-
-    return change
 
 
 def graph_bytes(*nodes: onnx.NodeProto, weights: tuple[TensorProto, ...] = ()) -> bytes:
@@ -181,107 +80,6 @@ def test_convert_checkpoint_with_malice_beside_good_weights_is_refused(
     content = {"state_dict": network.state_dict(), "callbacks": [RunsCode(lab.marker)]}
     lab.model.write_bytes(saved(content))
     assert "mkdir" in lab.refused()
-
-
-def test_convert_exported_program_rewritten_without_change_converts(
-    lab: Laboratory, network: TinyNetwork
-) -> None:
-    """The attacks below are refused for what they change, not for how the test writes them."""
-    lab.model.write_bytes(exported(network, lambda _, content: content))
-    assert lab.convert()[0] == 0
-
-
-def test_convert_exported_program_with_pickled_weight_is_refused(
-    lab: Laboratory, network: TinyNetwork
-) -> None:
-    def change(name: str, content: bytes) -> bytes:
-        if name == "data/weights/weight_0":
-            return saved(RunsCode(lab.marker))
-        return content.replace(b'"use_pickle": false', b'"use_pickle": true', 1)
-
-    lab.model.write_bytes(exported(network, change))
-    assert "use_pickle True" in lab.refused()
-
-
-def test_convert_exported_program_with_pickled_sample_input_is_not_run(
-    lab: Laboratory, network: TinyNetwork
-) -> None:
-    """torch.export.load unpickles sample inputs without restriction when the safe way fails."""
-    malice = saved((RunsCode(lab.marker),))
-    change: Change = lambda n, c: malice if n == "data/sample_inputs/model.pt" else c  # noqa: E731
-    lab.model.write_bytes(exported(network, change))
-    assert "cannot be opened" in lab.refused()
-
-
-@pytest.mark.parametrize("entry", ["data/constants/opaque_obj_0", "data/weights/model.pt"])
-def test_convert_exported_program_with_unknown_entry_is_refused(
-    lab: Laboratory, network: TinyNetwork, entry: str
-) -> None:
-    malice = pickle.dumps(RunsCode(lab.marker))
-    lab.model.write_bytes(exported(network, lambda _, content: content, **{entry: malice}))
-    assert f"entry {entry}" in lab.refused()
-
-
-def test_convert_exported_program_with_code_in_a_shape_is_refused(
-    lab: Laboratory, network: TinyNetwork
-) -> None:
-    code = f"__import__('os').mkdir('{lab.marker}')"
-    shape = f'{{"as_expr": {{"expr_str": "{code}", "hint": {{"as_int": 2}}}}}}'
-    change = replacing('"sizes": [{"as_int": 2}', f'"sizes": [{shape}')
-    lab.model.write_bytes(exported(network, change))
-    assert "expr_str __import__" in lab.refused()
-
-
-def test_convert_exported_program_that_calls_below_torch_is_refused(
-    lab: Laboratory, network: TinyNetwork
-) -> None:
-    change = replacing("torch.ops.aten.relu.default", "torch.os.mkdir")
-    lab.model.write_bytes(exported(network, change))
-    assert "target torch.os.mkdir" in lab.refused()
-
-
-def test_convert_exported_program_with_code_in_a_name_is_refused(
-    lab: Laboratory, network: TinyNetwork
-) -> None:
-    """torch writes a Python function out of the names in the file."""
-    change = replacing('{"name": "images"}', '{"name": "images=__import__(\'os\')"}')
-    lab.model.write_bytes(exported(network, change))
-    assert "name images=__import__" in lab.refused()
-
-
-def test_convert_exported_program_with_compiled_library_is_refused(
-    lab: Laboratory, network: TinyNetwork
-) -> None:
-    library = {"data/aotinductor/model/model.so": b"\x7fELF"}
-    lab.model.write_bytes(exported(network, lambda _, content: content, **library))
-    digest = hashlib.sha256(lab.model.read_bytes()).hexdigest()
-    assert "compiled code" in lab.refused()
-    assert "compiled code" in lab.refused("--trust-pickle", f"sha256:{digest}")
-
-
-@pytest.mark.parametrize("name", ["../outside", "/etc/outside", "a/../../outside", "a\\..\\b"])
-def test_convert_archive_with_leaving_name_is_refused(lab: Laboratory, name: str) -> None:
-    with zipfile.ZipFile(lab.model, "w") as archive:
-        archive.writestr("a/data.pkl", pickle.dumps({}))
-        archive.writestr(name, b"x")
-    assert "leaves its folder" in lab.refused()
-
-
-def test_convert_archive_that_unpacks_to_far_more_than_it_is_is_refused(lab: Laboratory) -> None:
-    with zipfile.ZipFile(lab.model, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a/data.pkl", pickle.dumps({}))
-        archive.writestr("a/data/0", bytes(32 * 1024**2))
-    assert "unpacks to" in lab.refused()
-
-
-def test_convert_archive_that_declares_too_much_is_refused(lab: Laboratory) -> None:
-    with zipfile.ZipFile(lab.model, "w") as archive:
-        archive.writestr("a/data.pkl", pickle.dumps({}))
-    content = bytearray(lab.model.read_bytes())
-    directory = content.index(b"PK\x01\x02")
-    struct.pack_into("<II", content, directory + 20, 0xFFFFFFF0, 0xFFFFFFF0)
-    lab.model.write_bytes(content)
-    assert "error: " in lab.refused()
 
 
 def test_convert_onnx_with_weights_outside_is_refused_and_reads_nothing(lab: Laboratory) -> None:

@@ -1,9 +1,7 @@
-"""Silent mistakes are loud: each sabotage ends with its exit code and one line that names it."""
+"""Cards, images, weights and converters with a mistake: `edge-convert` names it."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import shutil
 from collections.abc import Callable
@@ -17,26 +15,12 @@ import onnx
 import pytest
 import torch
 import yaml
-from numpy.typing import NDArray
-from onnx import numpy_helper
 
-import edge.bench.cli
 from converters.cli import main
 from converters.export.torch_to_onnx import source_to_onnx
 from converters.search.problem import build
-from edge.backends.cpu import has_vnni
-from edge.backends.onnx import OnnxSession
-from tests.support.networks.discs import CLASSES, INPUT, DiscNetwork, draw_disc, train_on_discs
-
-BUNDLE_FILES = (
-    "manifest.json",
-    "manifest.sha256",
-    "model.fp32.onnx",
-    "model.int8.onnx",
-    "golden/00.png",
-    "golden/golden.json",
-    "evidence/evidence.json",
-)
+from tests.faults.sabotage.lab import flip, only_error, scale
+from tests.support.networks.discs import CLASSES, INPUT, DiscNetwork, draw_disc
 
 
 @dataclass(frozen=True)
@@ -65,51 +49,11 @@ class Lab:
         return self.folder / kind
 
 
-def write_discs(folder: Path, count: int, first_seed: int, *, by_class: bool) -> None:
-    for number in range(count):
-        name = CLASSES[number % len(CLASSES)]
-        path = folder / (name if by_class else "") / f"{number:03}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        image = cv2.cvtColor(draw_disc(name, first_seed + number), cv2.COLOR_RGB2BGR)
-        path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
-
-
-@pytest.fixture(scope="module")
-def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sound model, its images and its bundle; no test changes them."""
-    folder = tmp_path_factory.mktemp("discs")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # so small a network only waits for a second thread
-    torch.save(train_on_discs().state_dict(), folder / "model.pt")
-    torch.set_num_threads(threads)
-    write_discs(folder / "calibration", 49, 5000, by_class=False)
-    write_discs(folder / "validation", 196, 9000, by_class=True)
-    card = {
-        "name": "discs",
-        "version": "1",
-        "architecture": "tests.support.networks.discs:DiscNetwork",
-        "classes": list(CLASSES),
-        "input": INPUT,
-        "unidentified_below": 0.5,
-        "calibration": str(folder / "calibration"),
-        "validation": str(folder / "validation"),
-    }
-    (folder / "model.yaml").write_text(yaml.safe_dump(card))
-    arguments = [str(folder / "model.pt"), "--int8", "--strict", "--no-cache"]
-    assert main([*arguments, "--out", str(folder / "discs.edge")]) == 0
-    return folder
-
-
 @pytest.fixture
 def lab(origin: Path, tmp_path: Path) -> Lab:
     for name in ("model.pt", "model.yaml"):
         shutil.copy(origin / name, tmp_path)
     return Lab(tmp_path, origin)
-
-
-@pytest.fixture
-def bundle(origin: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(origin / "discs.edge", tmp_path / "discs.edge"))
 
 
 def conversion(lab: Lab, model: str = "model.pt") -> int:
@@ -119,58 +63,6 @@ def conversion(lab: Lab, model: str = "model.pt") -> int:
     code = main([*arguments, "--card", card, "--out", out])
     assert code == 0 or not (lab.folder / "new.edge").exists()
     return code
-
-
-def served_int8(bundle: Path) -> Path:
-    """The INT8 graph that a processor like this one is given."""
-    return bundle / ("model.int8.onnx" if has_vnni() else "model.int8.7bit.onnx")
-
-
-def benchmark(bundle: Path) -> int:
-    golden = str(bundle / "golden")
-    return edge.bench.cli.main(
-        [str(bundle), "--rounds", "1", "--images", golden, "--output", str(bundle.parent)]
-    )
-
-
-def only_error(capsys: pytest.CaptureFixture[str]) -> str:
-    lines = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
-    assert len(lines) == 1, lines
-    assert lines[0].startswith("error: ")
-    return lines[0]
-
-
-def seal(bundle: Path, **changes: Any) -> None:
-    """Write the manifest again so that it fits the files, as one who edits a bundle would."""
-    path = bundle / "manifest.json"
-    manifest = json.loads(path.read_text()) | changes
-    for entry in manifest["artefacts"]:
-        content = (bundle / entry["path"]).read_bytes()
-        entry |= {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    path.write_text(json.dumps(manifest))
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    (bundle / "manifest.sha256").write_text(f"{digest}  manifest.json\n")
-
-
-def last_constant(model: onnx.ModelProto, ending: str) -> onnx.TensorProto | None:
-    return next((t for t in reversed(model.graph.initializer) if t.name.endswith(ending)), None)
-
-
-def scale(model: onnx.ModelProto, ending: str, largest: float) -> None:
-    """Multiply the last constant whose name ends so by 0 to `largest`, channel by channel."""
-    tensor = last_constant(model, ending)
-    if tensor is not None:
-        values = numpy_helper.to_array(tensor)
-        factors = np.linspace(0, largest, values.shape[0]).reshape(-1, *[1] * (values.ndim - 1))
-        tensor.CopyFrom(
-            numpy_helper.from_array((values * factors).astype(values.dtype), tensor.name)
-        )
-
-
-def flip(path: Path, position: int) -> None:
-    content = bytearray(path.read_bytes())
-    content[position] ^= 4
-    path.write_bytes(content)
 
 
 @pytest.mark.parametrize(
@@ -378,110 +270,3 @@ def test_convert_calibrated_on_one_class_is_refused_by_the_gate(
         (folder / f"{number}.png").write_bytes(cv2.imencode(".png", image)[1].tobytes())
     assert conversion(lab) == 4
     assert "INT8" in only_error(capsys)
-
-
-@pytest.mark.parametrize("name", BUNDLE_FILES)
-def test_bench_of_bundle_with_flipped_byte_names_the_file(
-    bundle: Path, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
-    whole = (bundle / name).read_bytes()
-    for position in np.linspace(0, len(whole) - 1, 12).astype(int):
-        flip(bundle / name, int(position))
-        assert benchmark(bundle) == 3
-        assert Path(name).name in only_error(capsys)
-        (bundle / name).write_bytes(whole)
-
-
-@pytest.mark.parametrize("name", BUNDLE_FILES)
-def test_bench_of_bundle_with_missing_file_names_it(
-    bundle: Path, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
-    (bundle / name).unlink()
-    assert benchmark(bundle) == 3
-    assert Path(name).name in only_error(capsys)
-
-
-@pytest.fixture
-def other_model(bundle: Path) -> bytes:
-    """The INT8 model of another bundle with the same classes: its last layer is another."""
-    model = onnx.load(served_int8(bundle))
-    last = last_constant(model, "_weight_q")
-    assert last is not None
-    turned = np.roll(numpy_helper.to_array(last), 1, axis=0)
-    last.CopyFrom(numpy_helper.from_array(turned, last.name))
-    return bytes(model.SerializeToString())
-
-
-def test_bench_of_bundle_with_the_model_of_another_names_the_file(
-    bundle: Path, capsys: pytest.CaptureFixture[str], other_model: bytes
-) -> None:
-    (bundle / "model.int8.onnx").write_bytes(other_model)
-    assert benchmark(bundle) == 3
-    assert "model.int8.onnx is not the file" in only_error(capsys)
-
-
-def test_bench_of_bundle_sealed_with_the_model_of_another_fails_its_golden_images(
-    bundle: Path, capsys: pytest.CaptureFixture[str], other_model: bytes
-) -> None:
-    served_int8(bundle).write_bytes(other_model)
-    seal(bundle)
-    assert benchmark(bundle) == 5
-    assert "golden image" in only_error(capsys)
-
-
-def test_bench_of_bundle_sealed_with_a_wrong_scale_fails_its_golden_images(
-    bundle: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    model = onnx.load(served_int8(bundle))
-    scale(model, "_weight_scale", 4.0)
-    onnx.save(model, served_int8(bundle))
-    seal(bundle)
-    assert benchmark(bundle) == 5
-    assert "golden image" in only_error(capsys)
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        pytest.param({"channels": "bgr"}, "golden image", id="channels_edited"),
-        pytest.param({"crop": 0.5}, "golden image", id="crop_edited"),
-    ],
-)
-def test_bench_of_bundle_sealed_with_another_input_fails_its_golden_images(
-    bundle: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], said: str
-) -> None:
-    seal(bundle, input=INPUT | changes)
-    assert benchmark(bundle) == 5
-    assert said in only_error(capsys)
-
-
-def test_bench_of_bundle_sealed_with_too_few_classes_says_how_many_the_model_has(
-    bundle: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    seal(bundle, classes=list(CLASSES[:5]))
-    assert benchmark(bundle) != 0
-    assert "classes" in only_error(capsys)
-
-
-@pytest.mark.parametrize(
-    ("compute", "said"),
-    [
-        pytest.param(lambda logits: logits * 1.5, "golden image", id="runtime_scales"),
-        pytest.param(lambda logits: np.roll(logits, 1, axis=1), "golden image", id="runtime_rolls"),
-        pytest.param(np.zeros_like, "golden image", id="runtime_gives_zeros"),
-        pytest.param(
-            lambda logits: logits * np.float32(np.nan), "not finite", id="runtime_gives_nan"
-        ),
-    ],
-)
-def test_bench_on_runtime_that_computes_wrong_numbers_fails_the_golden_images(
-    bundle: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    compute: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-    said: str,
-) -> None:
-    infer = OnnxSession.infer
-    monkeypatch.setattr(OnnxSession, "infer", lambda self, images: compute(infer(self, images)))
-    assert benchmark(bundle) == 5
-    assert said in only_error(capsys)

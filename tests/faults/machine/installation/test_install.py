@@ -7,75 +7,20 @@ Each test has an instance of its own on one machine, so that none sees what anot
 
 from __future__ import annotations
 
-import itertools
 import json
-import shutil
-import subprocess
-from collections.abc import Iterator
-from pathlib import PurePath
-from typing import Any
 
 import pytest
-import yaml
 
-from tests.support.images import Jpeg
+from tests.faults.machine.installation.instance import Instance
 from tests.support.machine.nspawn import Machine
 from tests.support.machine.systemd_lab import (
     BUNDLE,
-    PROGRAM,
     PYTHON,
-    Laboratory,
     add_command,
-    add_program,
-    booted_machine,
 )
 from tests.support.waiting import until
 
 METRICS_FOLDER = "/var/lib/node-exporter"
-
-
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory, colour_jpeg: Jpeg) -> Iterator[Machine]:
-    with booted_machine(tmp_path_factory.mktemp("nspawn")) as machine:
-        add_program(machine, colour_jpeg)
-        yield machine
-
-
-class Instance:
-    """edge-daemon@NAME, whose folders are below /srv/NAME."""
-
-    def __init__(self, machine: Machine, name: str, jpeg: Jpeg) -> None:
-        self.machine, self.name = machine, name
-        self.unit = f"edge-daemon@{name}.service"
-        self.export, self.results = f"/srv/{name}/export", f"/srv/{name}/results"
-        self.config = f"/etc/microscope-edge/{name}.yaml"
-        self.state = f"/var/lib/microscope-edge/{name}"
-        self.drop_ins = f"/etc/systemd/system/{self.unit}.d"
-        self._laboratory = Laboratory(machine, jpeg)
-        machine.run("mkdir", "-p", self.export)
-
-    def edge(self, command: str, *words: str) -> subprocess.CompletedProcess[str]:
-        words = ("--instance", self.name, *words)
-        return self.machine.run(PROGRAM, command, *words, is_checked=False)
-
-    def install(self, *words: str) -> None:
-        # All instances share the unit's file, and with it the program.
-        prefix = str(PurePath(PROGRAM).parent.parent)
-        result = self.edge("install", "--bundle", BUNDLE, "--prefix", prefix, *words)
-        assert result.returncode == 0, result.stdout + result.stderr
-
-    def configure(self, **changes: Any) -> None:
-        path = self.machine.at(self.config)
-        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **changes}))
-
-    def start(self) -> None:
-        self.machine.run("systemctl", "start", self.unit)
-
-    def labels(self, colour: str, **where: str) -> None:
-        """The service labels an image that is exported now."""
-        where = {"export": self.export, "results": self.results, **where}
-        name = self._laboratory.export(colour, export=where["export"])
-        assert self._laboratory.label(name, results=where["results"]) == colour
 
 
 CLIENT = """
@@ -88,16 +33,6 @@ if "unix:" in address:
 connection.request("GET", "/health")
 print(connection.getresponse().read().decode())
 """
-NUMBERS = itertools.count(1)
-
-
-@pytest.fixture
-def instance(machine: Machine, colour_jpeg: Jpeg) -> Iterator[Instance]:
-    name = f"dm{next(NUMBERS)}"
-    instance = Instance(machine, name, colour_jpeg)
-    yield instance
-    instance.edge("uninstall", "--purge")
-    shutil.rmtree(machine.at(f"/srv/{name}"), ignore_errors=True)
 
 
 def test_what_is_missing_is_told_at_once_after_the_installation_and_can_be_checked_again(
@@ -269,82 +204,3 @@ def test_results_folder_behind_a_link_is_written_to(instance: Instance) -> None:
     instance.install("--results", link)
     instance.start()
     instance.labels("green", results=real)
-
-
-def test_status_takes_the_installed_configuration_and_asks_where_there_are_several(
-    instance: Instance,
-) -> None:
-    machine = instance.machine
-    instance.install()
-    instance.start()
-    instance.labels("red")
-    machine.run("systemctl", "stop", instance.unit)
-    result = instance.edge("status")
-    assert result.returncode == 0
-    assert f"systemctl start {instance.unit.removesuffix('.service')}\n" in result.stdout
-    another = [machine.at(f"/etc/microscope-edge/another.{end}") for end in ("yaml", "installed")]
-    for path in another:
-        path.write_text("")
-    try:
-        result = machine.run(PROGRAM, "status", is_checked=False)
-    finally:
-        for path in another:
-            path.unlink()
-    assert result.returncode == 2
-    assert result.stderr == (
-        f"error: several daemons are installed: another, {instance.name}. "
-        "Say which: --instance NAME.\n"
-    )
-
-
-def test_uninstall_stops_the_service_and_removes_what_was_installed_alone(
-    instance: Instance,
-) -> None:
-    machine = instance.machine
-    instance.install()
-    machine.run("systemctl", "enable", "--now", instance.unit)
-    instance.labels("blue")
-    by_hand = machine.at(f"{instance.drop_ins}/mine.conf")
-    by_hand.parent.mkdir(exist_ok=True)
-    by_hand.write_text("[Service]\nNice=5\n")
-
-    told = instance.edge("uninstall", "--dry-run").stdout
-    assert machine.show(instance.unit, "ActiveState") == "active"
-    result = instance.edge("uninstall")
-    assert (result.returncode, result.stdout) == (0, told)
-    assert machine.show(instance.unit, "ActiveState") == "inactive"
-    assert machine.show(instance.unit, "UnitFileState") in ("", "disabled")
-    assert f"keep   {instance.drop_ins}/mine.conf: " in told
-    assert by_hand.is_file()
-    assert not machine.at(f"/etc/tmpfiles.d/edge-daemon-{instance.name}.conf").exists()
-    # Journal, configuration and results stay.
-    assert machine.at(f"{instance.state}/journal.sqlite3").is_file()
-    assert machine.at(instance.config).is_file()
-    assert [*machine.at(instance.results).glob("*.json")]
-    assert machine.run("id", "-u", "edge").stdout.strip() != "0"
-
-    result = instance.edge("uninstall", "--purge")
-    assert result.returncode == 0
-    assert not machine.at(instance.state).exists()
-    assert not machine.at(instance.config).exists()
-    assert [*machine.at(instance.results).glob("*.json")]
-    assert [*machine.at(instance.export).glob("*.jpg")]
-    result = instance.edge("uninstall")
-    assert result.returncode == 2
-    assert result.stderr.startswith(f"error: edge-daemon@{instance.name} is not installed here.")
-
-
-def test_uninstall_of_one_instance_leaves_the_other_at_work(
-    instance: Instance, colour_jpeg: Jpeg
-) -> None:
-    machine = instance.machine
-    other = Instance(machine, f"{instance.name}b", colour_jpeg)
-    instance.install()
-    other.install()
-    other.start()
-    assert instance.edge("uninstall", "--purge").returncode == 0
-    machine.run("systemctl", "restart", other.unit)
-    other.labels("red")
-    assert other.edge("uninstall", "--purge").returncode == 0
-    assert not machine.at("/etc/systemd/system/edge-daemon@.service").exists()
-    assert not machine.at("/usr/local/share/man/man1/edge-daemon.1").exists()

@@ -23,12 +23,11 @@ from daemon.operator.check_config import check_config
 from daemon.service import Service
 from daemon.startup import opened_service
 from edge.backends.onnx import OnnxSession
-from tests.daemon.test_service_process import living
+from tests.daemon.process.living import living
 from tests.support.images import Jpeg
-from tests.support.site import Site
+from tests.support.site import ROOT, Site
 from tests.support.waiting import until
 
-ROOT = Path(__file__).parents[2]
 RELOADS = 4
 # Threads that are alive at once, each with memory of its own; how many arenas that made.
 COUNT_ARENAS = """

@@ -10,46 +10,20 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from daemon.health.systemd import Notifier
 from daemon.journal.journal import Journal
-from daemon.service_process import ServiceProcess
 from daemon.supervision.reporter import HEALTH_NAME
 from daemon.supervision.running_daemon import read_running
 from edge.errors import BundleError, StorageError
+from tests.daemon.process.living import living
 from tests.support.images import Jpeg
 from tests.support.site import ROOT, Site
 from tests.support.waiting import until
-
-
-@contextmanager
-def living(site: Site, notifier: Notifier | None = None) -> Iterator[ServiceProcess]:
-    """A lifecycle in a thread; its error, if any, is raised at the end."""
-    errors: list[BaseException] = []
-    config = site.config()
-    lifecycle = ServiceProcess(site.folder / "edge.yaml", notifier)
-
-    def run() -> None:
-        try:
-            lifecycle.run(config)
-        except BaseException as error:  # noqa: BLE001 - raised again below
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="lifecycle")
-    thread.start()
-    try:
-        yield lifecycle
-    finally:
-        lifecycle.stop()
-        thread.join(20)
-        assert not thread.is_alive()
-    if errors:
-        raise errors[0]
 
 
 def test_a_right_configuration_is_taken_without_losing_an_image(
