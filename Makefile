@@ -7,7 +7,7 @@ IMAGES ?=
 JOBS ?= 2
 DATA ?= ../shared/pbc
 
-# What `make gpu-check` takes; docs/gpu.md describes it.
+# What `make gpu-check` takes; docs/gpu/check.md describes it.
 BUNDLE ?=
 WHEELS ?=
 GPU_PYTHON ?=
@@ -26,7 +26,7 @@ help:
 	@echo "make demo [IMAGES=DIR]  convert the reference model, label drawn cells or your images"
 	@echo "make test               lint, types and tests"
 	@echo "make train DATA=DIR     train the reference model again (about an hour on 2 cores)"
-	@echo "make gpu-check BUNDLE=NAME.edge  measure on this machine's GPU (docs/gpu.md), no network needed"
+	@echo "make gpu-check BUNDLE=NAME.edge  measure on this machine's GPU (docs/gpu/check.md), no network needed"
 	@echo "make clean              remove the virtual environment and caches"
 
 # The installation is made anew when what it depends on changes.

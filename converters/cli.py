@@ -70,7 +70,7 @@ def _write_card(arguments: argparse.Namespace) -> int:
     try:
         from converters.new_card.write import write_new_card
     except ModuleNotFoundError as error:
-        raise _lacks(error) from error
+        raise _missing_package(error) from error
     model: Path = arguments.model
     print(f"reading {printable(model.name)} ...", file=sys.stderr)
     card = write_new_card(model, arguments.card or card_of(model))
@@ -90,7 +90,7 @@ def _write_card(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _lacks(error: ModuleNotFoundError) -> ConfigError:
+def _missing_package(error: ModuleNotFoundError) -> ConfigError:
     return ConfigError(f"edge-convert needs {error.name}; {install_command('convert')}.")
 
 
@@ -139,7 +139,7 @@ def _convert(arguments: argparse.Namespace) -> int:
         from converters.console import describe, fallback_text
         from converters.convert import convert
     except ModuleNotFoundError as error:
-        raise _lacks(error) from error
+        raise _missing_package(error) from error
     with StepProgress(sys.stderr) as progress:
         report = convert(request, progress.update)
     print(printable_lines(describe(report)))

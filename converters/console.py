@@ -10,8 +10,8 @@ from converters.accuracy.validation_size import THIN_CLASS_IMAGES
 from converters.convert import Report
 from converters.int8.graphs import FP16, FP32, GRAPHS, INT8
 from converters.loading.sandbox.limits import NO_GUARDS
-from converters.search.search import Solution
-from converters.targets.half_model import HalfModel
+from converters.search.search import SearchResult
+from converters.targets.fp16_model import Fp16Model
 from converters.targets.quantized import Quantized
 from edge.backends.interleave import Latencies
 
@@ -66,11 +66,11 @@ def _thin_classes(report: Report) -> list[str]:
 
 def _class_lines(report: Report) -> list[str]:
     """Recall of each class in the INT8 graph for CPUs with VNNI, which most workstations run."""
-    solution = report.quantized.solutions.get(INT8.target) if report.quantized else None
-    if solution is None or not solution.evidence.validation.is_labelled:
+    result = report.quantized.results.get(INT8.target) if report.quantized else None
+    if result is None or not result.evidence.validation.is_labelled:
         return []
-    found = solution.evidence
-    refused = "" if solution.holds else " (refused, not in the bundle)"
+    found = result.evidence
+    refused = "" if result.holds else " (refused, not in the bundle)"
     lines = [f"recall of each class, {INT8.target}{refused}:"]
     for index, name in enumerate(found.validation.classes):
         share = found.accuracy(CANDIDATE, index)
@@ -96,11 +96,11 @@ def _table(report: Report) -> list[str]:
 
 def _accuracy(report: Report, name: str) -> str:
     kind = GRAPHS[name]
-    solutions = report.quantized.solutions if report.quantized else {}
-    if kind.target in solutions:
-        found = solutions[kind.target].evidence.accuracy(CANDIDATE)
-    elif kind is FP16 and isinstance(report.half, HalfModel):
-        found = report.half.evidence.accuracy(CANDIDATE)
+    results = report.quantized.results if report.quantized else {}
+    if kind.target in results:
+        found = results[kind.target].evidence.accuracy(CANDIDATE)
+    elif kind is FP16 and isinstance(report.fp16, Fp16Model):
+        found = report.fp16.evidence.accuracy(CANDIDATE)
     else:
         found = report.judging.fp32_accuracy()
     return "no labels to compare with" if found is None else str(found)
@@ -115,7 +115,7 @@ def _quantized_lines(report: Report, quantized: Quantized) -> list[str]:
     count = quantized.calibration.image_count if quantized.calibration else "no"
     lines = [f"calibrated on {count} images of {quantized.origin}"]
     lines += speed_lines(report.latencies)
-    lines += _verdicts(quantized.solutions.values())
+    lines += _verdicts(quantized.results.values())
     if quantized.origin == "drawn cells":
         lines.append("note: drawn cells show that the conversion works; for use at a microscope")
         lines.append("      calibrate and validate on images of your own analyzer")
@@ -139,26 +139,26 @@ def speed_lines(latencies: Mapping[str, Latencies]) -> list[str]:
     return lines
 
 
-def _verdicts(solutions: Collection[Solution]) -> list[str]:
+def _verdicts(results: Collection[SearchResult]) -> list[str]:
     """The accuracy gate's verdict on each INT8 graph, one line each."""
-    lines = [_VERDICT.format(*_VERDICT_HEAD).rstrip(), *map(_verdict, solutions)]
+    lines = [_VERDICT.format(*_VERDICT_HEAD).rstrip(), *map(_verdict, results)]
     legend = [
         "  lost: points of accuracy; in INT8: share of the arithmetic; put back: layers, in float",
         "  plain, corrected: divergence in nats on calibration images, the layers corrected or not",
     ]
-    return ["", *lines, *legend, ""] if solutions else []
+    return ["", *lines, *legend, ""] if results else []
 
 
-def _verdict(solution: Solution) -> str:
-    drop, correction = solution.evidence.drop_points(), solution.correction
+def _verdict(result: SearchResult) -> str:
+    drop, correction = result.evidence.drop_points(), result.correction
     return _VERDICT.format(
-        solution.placement.name,
-        "passed" if solution.holds else "refused",
+        result.placement.name,
+        "passed" if result.holds else "refused",
         "not known" if drop is None else f"{drop:.2f}",
-        f"{solution.evidence.agreement.rate:.1%}",
-        f"{solution.int8_share:.0%}",
-        len(solution.kept_float),
+        f"{result.evidence.agreement.rate:.1%}",
+        f"{result.int8_share:.0%}",
+        len(result.kept_float),
         f"{correction.before:.6f}",
         f"{correction.after:.6f}" if correction.is_kept else "left out",
-        solution.method,
+        result.method,
     )

@@ -27,8 +27,8 @@ from converters.int8.graphs import FP16, FP32, INT8, INT8_7BIT, QUANTIZED
 from converters.loading.checkpoint import SourceModel, open_model, reopen_for_any_size
 from converters.new_card.contradictions import contradictions
 from converters.search.judging import Judging
-from converters.targets.attempt import Failure, attempt
-from converters.targets.half_model import HalfModel, halve
+from converters.targets.failure import Failure, result_or_failure
+from converters.targets.fp16_model import Fp16Model, make_fp16
 from converters.targets.outcome import target_warnings
 from converters.targets.quantized import Quantized, quantize_for_all, require_int8
 from converters.targets.request import ConversionRequest, calibration_images, validation_images
@@ -58,7 +58,7 @@ class Report:
     latencies: dict[str, Latencies]
     judging: Judging
     quantized: Quantized | None
-    half: HalfModel | Failure
+    fp16: Fp16Model | Failure
     warnings: tuple[str, ...]
     left_out: tuple[str, ...]
     fp32_reason: str | None
@@ -81,16 +81,18 @@ def convert(request: ConversionRequest, on_progress: OnProgress) -> Report:
         source, fp32, doubts = _open(request, to_judge, on_progress)
         validation = Validation.from_images(to_judge, card.classes)
         judging = Judging(fp32, card, validation, request.gate, on_progress)
-        half = attempt(lambda: halve(fp32, judging, _range_images(to_calibrate or to_judge, card)))
+        fp16 = result_or_failure(
+            lambda: make_fp16(fp32, judging, _range_images(to_calibrate or to_judge, card))
+        )
         quantized = (
-            quantize_for_all(request, fp32, to_calibrate, judging, half, on_progress)
+            quantize_for_all(request, fp32, to_calibrate, judging, fp16, on_progress)
             if to_calibrate
             else None
         )
         if quantized and request.strict:
             require_int8(quantized)
-        models = _chosen_models(fp32, half, quantized)
-        latencies = _race(models, to_judge, card, on_progress)
+        models = _chosen_models(fp32, fp16, quantized)
+        latencies = _time_graphs(models, to_judge, card, on_progress)
         contents = Contents(
             card=card,
             source=source,
@@ -99,7 +101,7 @@ def convert(request: ConversionRequest, on_progress: OnProgress) -> Report:
             fastest=min(latencies, key=lambda name: latencies[name].median),
             judging=judging,
             quantized=quantized,
-            half=half,
+            fp16=fp16,
         )
         write_bundle(request.target, contents, overwrite=request.overwrite)
     return _report(request, contents, latencies, doubts, (to_judge, to_calibrate))
@@ -131,19 +133,19 @@ def _open(
 
 
 def _chosen_models(
-    fp32: onnx.ModelProto, half: HalfModel | Failure, quantized: Quantized | None
+    fp32: onnx.ModelProto, fp16: Fp16Model | Failure, quantized: Quantized | None
 ) -> dict[str, onnx.ModelProto]:
     held = quantized.held() if quantized else {}
     chosen = {k.name: held[k.target].int8.model for k in QUANTIZED if k.target in held}
     if INT8.name not in chosen:
         # If INT8 was refused for machines with VNNI, machines without it do not get it either.
         chosen.pop(INT8_7BIT.name, None)
-    if isinstance(half, HalfModel) and half.holds:
-        chosen[FP16.name] = half.model
+    if isinstance(fp16, Fp16Model) and fp16.holds:
+        chosen[FP16.name] = fp16.model
     return {FP32.name: fp32, **chosen}
 
 
-def _race(
+def _time_graphs(
     models: dict[str, onnx.ModelProto],
     images: ImageSet,
     card: ModelCard,
@@ -177,7 +179,7 @@ def _report(
     doubts: list[str],
     image_sets: tuple[ImageSet | None, ...],
 ) -> Report:
-    quantized, half = contents.quantized, contents.half
+    quantized, fp16 = contents.quantized, contents.fp16
     return Report(
         target=request.target,
         source=contents.source,
@@ -185,7 +187,7 @@ def _report(
         latencies=latencies,
         judging=contents.judging,
         quantized=quantized,
-        half=half,
+        fp16=fp16,
         warnings=(*doubts, *_warnings(contents)),
         left_out=tuple(
             f"{images.origin}: {line}"
@@ -194,7 +196,7 @@ def _report(
             for line in images.left_out
         ),
         fp32_reason=quantized.missed().get(INT8.target) if quantized else None,
-        traces=_traces(half, quantized),
+        traces=_traces(fp16, quantized),
     )
 
 
@@ -203,9 +205,9 @@ def _warnings(contents: Contents) -> list[str]:
     found = [*source.warnings(), *contradictions(source.path, card), *contents.judging.warnings()]
     if quantized and quantized.calibration:
         found += quantized.calibration.warnings(card.classes)
-    return found + target_warnings(contents.half, quantized)
+    return found + target_warnings(contents.fp16, quantized)
 
 
-def _traces(half: HalfModel | Failure, quantized: Quantized | None) -> tuple[str, ...]:
-    failed = [half, *(quantized.failed.values() if quantized else ())]
+def _traces(fp16: Fp16Model | Failure, quantized: Quantized | None) -> tuple[str, ...]:
+    failed = [fp16, *(quantized.failed.values() if quantized else ())]
     return tuple(dict.fromkeys(f.trace for f in failed if isinstance(f, Failure) and f.trace))

@@ -79,7 +79,7 @@ def _imported(name: str) -> Callable[..., object]:
     if not separator:
         raise ConfigError(
             f"architecture {name!r} is not known; give {_FORMS} | package.module:function."
-            f"{_meant(name)}"
+            f"{_suggestion(name)}"
         )
     try:
         module = importlib.import_module(module_name)
@@ -103,7 +103,7 @@ def _imported(name: str) -> Callable[..., object]:
     return function  # type: ignore[no-any-return]  # what it returns is checked by the caller
 
 
-def _meant(name: str) -> str:
+def _suggestion(name: str) -> str:
     """A hint if an installed library has a similar name, such as for `timm.resnet18`."""
     found = nearest(name.rpartition(".")[2], count=1)
     return f" Did you mean {' or '.join(found)}?" if found else ""

@@ -14,9 +14,9 @@ from converters.accuracy.gate import check_fields
 from converters.calibration.histogram import HALF_BINS, Histogram
 from converters.int8.graphs import FP16
 from converters.search.judging import Judging
-from converters.search.search import Solution
-from converters.targets.attempt import Failure
-from converters.targets.half_model import HalfModel
+from converters.search.search import SearchResult
+from converters.targets.failure import Failure
+from converters.targets.fp16_model import Fp16Model
 from converters.targets.quantized import Quantized
 
 SCHEMA: Final = "edge-evidence/1"
@@ -26,14 +26,14 @@ BARS: Final = 64
 
 
 def evidence_document(
-    judging: Judging, quantized: Quantized | None, half: HalfModel | Failure
+    judging: Judging, quantized: Quantized | None, fp16: Fp16Model | Failure
 ) -> dict[str, Any]:
     """`evidence/evidence.json`, schema `edge-evidence/1`."""
     validation = judging.validation
     fp32 = judging.fp32_accuracy()
     calibration = quantized.calibration if quantized else None
     histograms = calibration.histograms if calibration else {}
-    solutions = quantized.solutions if quantized else {}
+    results = quantized.results if quantized else {}
     return {
         "schema": SCHEMA,
         "classes": list(validation.classes),
@@ -47,76 +47,76 @@ def evidence_document(
         },
         "gate": asdict(judging.gate),
         "fp32": {"accuracy": None if fp32 is None else fp32.to_dict()},
-        "graphs": {name: _graph_fields(found, histograms) for name, found in solutions.items()},
-        "not_made": _not_made(quantized, half),
-        **_half_fields(half),
+        "graphs": {name: _graph_fields(found, histograms) for name, found in results.items()},
+        "not_made": _not_made(quantized, fp16),
+        **_fp16_fields(fp16),
     }
 
 
-def _not_made(quantized: Quantized | None, half: HalfModel | Failure) -> dict[str, str]:
+def _not_made(quantized: Quantized | None, fp16: Fp16Model | Failure) -> dict[str, str]:
     """By graph, why it could not be made. Graphs that were made and refused are not in it."""
     failed = dict(quantized.failed) if quantized else {}
-    if isinstance(half, Failure):
-        failed[FP16.target] = half
+    if isinstance(fp16, Failure):
+        failed[FP16.target] = fp16
     return {name: failure.reason for name, failure in failed.items()}
 
 
-def _half_fields(half: HalfModel | Failure) -> dict[str, Any]:
-    if isinstance(half, Failure):
+def _fp16_fields(fp16: Fp16Model | Failure) -> dict[str, Any]:
+    if isinstance(fp16, Failure):
         return {}
     return {
         FP16.target: {
-            "passed": half.holds,
-            "checks": check_fields(half.checks),
+            "passed": fp16.holds,
+            "checks": check_fields(fp16.checks),
             # Tensors beyond the range of FP16, with their largest magnitude on calibration images.
-            "kept_float": _magnitudes(half.beyond.tensors),
+            "kept_float": _magnitudes(fp16.out_of_range.tensors),
             # Sums within an operator, by the operator's output.
-            "sums_kept_float": _magnitudes(half.beyond.sums),
-            **evidence_fields(half.evidence),
+            "sums_kept_float": _magnitudes(fp16.out_of_range.sums),
+            **evidence_fields(fp16.evidence),
         },
     }
 
 
-def _magnitudes(beyond: Mapping[str, float]) -> dict[str, float]:
-    return {name: float(f"{value:.6g}") for name, value in beyond.items()}
+def _magnitudes(out_of_range: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(f"{value:.6g}") for name, value in out_of_range.items()}
 
 
-def _graph_fields(solution: Solution, histograms: dict[str, Histogram]) -> dict[str, Any]:
+def _graph_fields(result: SearchResult, histograms: dict[str, Histogram]) -> dict[str, Any]:
     return {
-        "passed": solution.holds,
-        "method": solution.method,
-        "method_divergence": {k: round(v, 6) for k, v in solution.method_divergence.items()},
+        "passed": result.holds,
+        "method": result.method,
+        "method_divergence": {k: round(v, 6) for k, v in result.method_divergence.items()},
         # Mean over the classes on the probe images, of the graph that was written.
         "layer_correction": {
-            "divergence_before": round(solution.correction.before, 6),
-            "divergence_after": round(solution.correction.after, 6),
-            "kept": solution.correction.is_kept,
+            "divergence_before": round(result.correction.before, 6),
+            "divergence_after": round(result.correction.after, 6),
+            "kept": result.correction.is_kept,
         },
-        "int8_share_of_macs": round(solution.int8_share, 4),
-        "rest_in": "fp16" if solution.placement.half_floats else "fp32",
-        "checks": check_fields(solution.checks),
-        "naive_checks": check_fields(solution.naive_checks),
+        "int8_share_of_macs": round(result.int8_share, 4),
+        "rest_in": "fp16" if result.placement.half_floats else "fp32",
+        "checks": check_fields(result.checks),
+        "naive_checks": check_fields(result.naive_checks),
         "layer_effects": [
             {"name": effect.name, "divergence": round(effect.divergence, 6)}
-            for effect in solution.effects
+            for effect in result.effects
         ],
-        "rescue_steps": [asdict(step) for step in solution.steps],
-        "worst_tensors": worst_tensors(solution, histograms),
-        **evidence_fields(solution.evidence),
+        "rescue_steps": [asdict(step) for step in result.steps],
+        "worst_tensors": worst_tensors(result, histograms),
+        **evidence_fields(result.evidence),
     }
 
 
-def worst_tensors(solution: Solution, histograms: dict[str, Histogram]) -> list[dict[str, Any]]:
+def worst_tensors(result: SearchResult, histograms: dict[str, Histogram]) -> list[dict[str, Any]]:
     """The activations with the largest quantization noise, with their histograms."""
     errors = {
-        name: quantization_noise(histogram, solution.ranges[name])
+        name: quantization_noise(histogram, result.ranges[name])
         for name, histogram in histograms.items()
     }
     worst = sorted(errors, key=lambda name: errors[name], reverse=True)[:WORST_TENSORS]
     return [
         {
             "name": name,
-            "range": [round(v, 6) for v in solution.ranges[name]],
+            "range": [round(v, 6) for v in result.ranges[name]],
             "seen": [round(histograms[name].low, 6), round(histograms[name].high, 6)],
             "noise": round(errors[name], 6),
             "histogram": _bars(histograms[name]),

@@ -20,8 +20,8 @@ from converters.loading.checkpoint import SourceModel
 from converters.report.page import render_report
 from converters.report.thumbnails import thumbnails_of
 from converters.search.judging import Judging
-from converters.targets.attempt import Failure
-from converters.targets.half_model import HalfModel
+from converters.targets.failure import Failure
+from converters.targets.fp16_model import Fp16Model
 from converters.targets.quantized import Quantized
 from edge.files import atomic
 from edge.manifest import (
@@ -55,7 +55,7 @@ class Contents:
     fastest: str
     judging: Judging
     quantized: Quantized | None
-    half: HalfModel | Failure
+    fp16: Fp16Model | Failure
 
 
 def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
@@ -64,7 +64,7 @@ def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
     Raises:
         StorageError: it exists already, or the disk refuses.
     """
-    evidence = evidence_document(contents.judging, contents.quantized, contents.half)
+    evidence = evidence_document(contents.judging, contents.quantized, contents.fp16)
     with atomic.new_directory(target, overwrite=overwrite) as folder:
         writer = BundleWriter(folder)
         for name, content in contents.models.items():
@@ -114,13 +114,13 @@ def _margins(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 def _add_golden(writer: BundleWriter, contents: Contents) -> None:
     judging = contents.judging
     logits = {FP32.name: judging.fp32}
-    solutions = contents.quantized.solutions if contents.quantized else {}
+    results = contents.quantized.results if contents.quantized else {}
     # Sessions compare by precision: one entry serves both graphs for CPUs.
     for kind in (INT8, INT8_TENSORRT, INT8_TENSORRT8):
         if kind.name in contents.models:
-            logits[kind.name] = solutions[kind.target].evidence.candidate
-    if FP16.name in contents.models and isinstance(contents.half, HalfModel):
-        logits[FP16.name] = contents.half.evidence.candidate
+            logits[kind.name] = results[kind.target].evidence.candidate
+    if FP16.name in contents.models and isinstance(contents.fp16, Fp16Model):
+        logits[FP16.name] = contents.fp16.evidence.candidate
     entries = []
     for number, image in enumerate(
         choose_golden(judging.fp32, logits.get(INT8.name, judging.fp32))
@@ -188,7 +188,7 @@ def _quantization_facts(quantized: Quantized | None) -> dict[str, Any] | None:
                 "float_layers": list(found.int8.float_layers),
                 "kept_float_by_rescue": found.kept_float,
             }
-            for name, found in quantized.solutions.items()
+            for name, found in quantized.results.items()
         },
     }
 
@@ -207,7 +207,7 @@ def _summary(evidence: dict[str, Any]) -> dict[str, Any]:
 
 def _times(quantized: Quantized | None) -> dict[str, Any]:
     times: dict[str, Any] = {"created": now().isoformat(timespec="seconds")}
-    for name, found in quantized.solutions.items() if quantized else ():
+    for name, found in quantized.results.items() if quantized else ():
         times[f"{name}_seconds"] = round(found.seconds, 1)
     return times
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from converters.card_check.trial import Infer
+from converters.card_check.evaluator import Infer
 from converters.loading.graph_file.size_search import at_any_size
 from converters.onnx_graph.lookup import graph_inputs
 from converters.onnx_graph.sessions import open_session, session_options

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from converters.card_check.alternatives import other_inputs, other_order
 from converters.card_check.aspect import squashed
+from converters.card_check.evaluator import Infer, SpecEvaluator, choose_images
 from converters.card_check.first_norm import FirstNorm, Misfit, find_misfit
 from converters.card_check.fit import MIN_BALANCED_ACCURACY, Fit, is_clearly_better, measure_fit
 from converters.card_check.sizes import better_sizes
 from converters.card_check.suspicion import MIN_CROP_GAIN, MIN_SIZE_GAIN, Suspicion, judge
-from converters.card_check.trial import Infer, Trial, choose_images
 from converters.export.export_check import EXPORT_TOLERANCE
 from converters.inputs.card import ModelCard
 from converters.inputs.image_set import ImageSet
@@ -65,17 +65,17 @@ def diagnose(
         if misfit:
             raise ConfigError(f"{_misfitting(misfit)} Or give labelled images; they decide.")
         return warnings
-    trial = Trial(infer, *choose_images(images, card.classes))
-    logits = trial.logits(card.input)
-    found = measure_fit(logits, trial.labels)
-    suspicions = _suspect_order(logits, trial.labels, card.classes)
+    evaluator = SpecEvaluator(infer, *choose_images(images, card.classes))
+    logits = evaluator.logits(card.input)
+    found = measure_fit(logits, evaluator.labels)
+    suspicions = _suspect_order(logits, evaluator.labels, card.classes)
     ordered = [s.fit for s in suspicions if is_clearly_better(s.fit, found)]
     if not (ordered or [found])[0].leaves_no_doubt:
-        suspicions += _suspect_input(trial, found, card.input, on_progress)
+        suspicions += _suspect_input(evaluator, found, card.input, on_progress)
         if open_at_any_size:
-            suspicions += _suspect_size(trial, found, card.input, on_progress, open_at_any_size)
+            suspicions += _suspect_size(evaluator, found, card.input, on_progress, open_at_any_size)
     doubt = judge(suspicions, found)
-    if misfit and not is_clearly_better(found, trial.fit(misfit.other.spec)):
+    if misfit and not is_clearly_better(found, evaluator.fit(misfit.other.spec)):
         raise ConfigError(_misfitting(misfit))
     if not found.is_recognised:
         raise ModelError(_unrecognised(found, card.classes))
@@ -105,12 +105,12 @@ def _suspect_order(
 
 
 def _suspect_input(
-    trial: Trial, found: Fit, spec: InputSpec, on_progress: OnProgress
+    evaluator: SpecEvaluator, found: Fit, spec: InputSpec, on_progress: OnProgress
 ) -> list[Suspicion]:
     suspicions = []
     others = other_inputs(spec)
     for number, other in enumerate(others, start=1):
-        fit = trial.fit_if_better(other.spec, found)
+        fit = evaluator.fit_if_better(other.spec, found)
         if fit is not None:
             is_crop = other.spec.crop != spec.crop
             suspicions.append(
@@ -130,7 +130,7 @@ def _suspect_input(
 
 
 def _suspect_size(
-    trial: Trial,
+    evaluator: SpecEvaluator,
     found: Fit,
     spec: InputSpec,
     on_progress: OnProgress,
@@ -140,13 +140,13 @@ def _suspect_size(
     on_progress(step, 0, len(SIDES))
     try:
         infer = open_at_any_size()
-        is_same = _computes_the_same(infer, trial, spec)
+        is_same = _computes_the_same(infer, evaluator, spec)
     except _CANNOT_RUN:
         # A network that cannot run at another size says nothing about the card.
         return []
     if not is_same:
         return []
-    sized = replace(trial, infer=infer)
+    sized = replace(evaluator, infer=infer)
     better = better_sizes(
         sized, found, spec, lambda n: on_progress(step, min(n, len(SIDES)), len(SIDES))
     )
@@ -171,10 +171,10 @@ def _sides(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-def _computes_the_same(infer: Infer, trial: Trial, spec: InputSpec) -> bool:
+def _computes_the_same(infer: Infer, evaluator: SpecEvaluator, spec: InputSpec) -> bool:
     """Whether both networks give the same logits at the card's size."""
-    images = trial.first_batch(spec)
-    expected = trial.infer(images)
+    images = evaluator.first_batch(spec)
+    expected = evaluator.infer(images)
     deviation = float(np.abs(infer(images) - expected).max())
     return deviation <= EXPORT_TOLERANCE * max(float(np.ptp(expected)), 1e-6)
 

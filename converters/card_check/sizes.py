@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from converters.card_check.evaluator import SpecEvaluator
 from converters.card_check.fit import Fit, is_clearly_better
-from converters.card_check.trial import Trial
 from converters.loading.graph_file.size_search import SIDES
 from edge.backends.onnx import RUNTIME_ERRORS
 from edge.preprocess import InputSpec
@@ -38,16 +38,18 @@ class BetterSize:
     fit: Fit
 
 
-def better_sizes(trial: Trial, found: Fit, spec: InputSpec, on_size: OnSize) -> list[BetterSize]:
+def better_sizes(
+    evaluator: SpecEvaluator, found: Fit, spec: InputSpec, on_size: OnSize
+) -> list[BetterSize]:
     """The sizes under which the images fit better than `found`, the fit under the card's.
 
     Oblong sizes are included only if they fit clearly better than every square one.
 
     Args:
-        trial: its network accepts any size, or raises at a size at which it cannot run.
+        evaluator: evaluates the network, which accepts any size, or raises if it cannot run at one.
         on_size: called with the number of sizes that were tried.
     """
-    search = _Search(trial, found, spec, on_size)
+    search = _Search(evaluator, found, spec, on_size)
     height, width = spec.height, spec.width
     turned = {(height, height), (width, width), (width, height)} - {(height, width)}
     better = [b for size in sorted(turned) if (b := search.fit(size)) is not None]
@@ -65,8 +67,10 @@ def better_sizes(trial: Trial, found: Fit, spec: InputSpec, on_size: OnSize) -> 
 class _Search:
     """Tries sizes, each once."""
 
-    def __init__(self, trial: Trial, found: Fit, spec: InputSpec, on_size: OnSize) -> None:
-        self._trial, self._found, self._spec, self._on_size = trial, found, spec, on_size
+    def __init__(
+        self, evaluator: SpecEvaluator, found: Fit, spec: InputSpec, on_size: OnSize
+    ) -> None:
+        self._evaluator, self._found, self._spec, self._on_size = evaluator, found, spec, on_size
         self._tried: set[Size] = {(spec.height, spec.width)}
         self._is_worse = False
 
@@ -94,7 +98,7 @@ class _Search:
         self._on_size(len(self._tried) - 1)
         other = replace(self._spec, height=size[0], width=size[1])
         try:
-            fit = self._trial.fit_if_better(other, self._found)
+            fit = self._evaluator.fit_if_better(other, self._found)
         except RUNTIME_ERRORS:
             return None
         self._is_worse = fit is None

@@ -53,16 +53,16 @@ def judge(suspicions: Sequence[Suspicion], found: Fit) -> str | None:
     Raises:
         ConfigError: it names the entry, or all entries that fit equally well.
     """
-    clear = _without_needless([s for s in suspicions if is_clearly_better(s.fit, found)])
+    clear = _without_needless_pairs([s for s in suspicions if is_clearly_better(s.fit, found)])
     if not clear:
         return None
     against = [s for s in clear if _contradicts(s, found)]
     rivals = _rivals(max(against or clear, key=_order), clear)
     if against:
-        raise ConfigError(f"{_said(rivals, found)} {_advice(rivals)}")
+        raise ConfigError(f"{_fit_text(rivals, found)} {_advice(rivals)}")
     keys = " and ".join(dict.fromkeys(s.keys for s in rivals))
     return (
-        f"{_said(rivals, found)} A network that was trained on random cuts shows that behind a "
+        f"{_fit_text(rivals, found)} A network that was trained on random cuts shows that behind a "
         f"right card, too: look up {keys} in the training script"
     )
 
@@ -72,7 +72,7 @@ def _contradicts(suspicion: Suspicion, found: Fit) -> bool:
     return gain >= suspicion.least_gain or not found.is_recognised
 
 
-def _without_needless(clear: list[Suspicion]) -> list[Suspicion]:
+def _without_needless_pairs(clear: list[Suspicion]) -> list[Suspicion]:
     """Drop combined suspicions, unless they fit clearly better than every single one."""
     single = max((s for s in clear if not s.is_combined), key=_order, default=None)
     if single is None:
@@ -89,12 +89,12 @@ def _rivals(best: Suspicion, clear: Sequence[Suspicion]) -> list[Suspicion]:
     rivals: list[Suspicion] = []
     for one in sorted(clear, key=_order, reverse=True):
         is_repeated = one.is_scale and one.keys in {r.keys for r in rivals}
-        if (one is best or _may_be(one, best)) and not is_repeated:
+        if (one is best or _is_possible(one, best)) and not is_repeated:
             rivals.append(one)
     return sorted(rivals, key=lambda s: not s.keys.startswith("input.height"))[:_SHOWN]
 
 
-def _may_be(one: Suspicion, best: Suspicion) -> bool:
+def _is_possible(one: Suspicion, best: Suspicion) -> bool:
     """Whether an entry may be the wrong one although another fits better.
 
     A smaller crop may gain up to `MIN_CROP_GAIN` whichever entry is wrong, so it does not rule out
@@ -106,7 +106,7 @@ def _may_be(one: Suspicion, best: Suspicion) -> bool:
     return not is_clearly_better(best.fit, one.fit)
 
 
-def _said(rivals: Sequence[Suspicion], found: Fit) -> str:
+def _fit_text(rivals: Sequence[Suspicion], found: Fit) -> str:
     images = f"{len(found.labels)} images"
     if len(rivals) == 1:
         (only,) = rivals

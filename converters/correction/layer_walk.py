@@ -41,7 +41,7 @@ class LayerWalk:
 
     def __init__(self, model: onnx.ModelProto, images: NDArray[np.uint8]) -> None:
         # Constants that replace the graph's own; and by node and input position, their names.
-        self._solved: dict[str, NDArray[np.float32]] = {}
+        self._new_constants: dict[str, NDArray[np.float32]] = {}
         self._replaced: dict[str, dict[int, str]] = {}
         self._model = onnx.shape_inference.infer_shapes(model)
         graph = self._model.graph
@@ -60,12 +60,12 @@ class LayerWalk:
             {graph.input[0].name: image[np.newaxis]} for image in images
         ]
 
-    def solve(self, layer: str, constants: LayerConstants) -> None:
+    def set_constants(self, layer: str, constants: LayerConstants) -> None:
         """Use other constants for a layer from now on."""
         node = self._nodes[layer]
         place = self._biases.find(node, constants.bias.size)
         weight, bias = f"{layer}_solved_weight", f"{layer}_solved_bias"
-        self._solved |= {weight: constants.weight, bias: constants.bias}
+        self._new_constants |= {weight: constants.weight, bias: constants.bias}
         self._replaced.setdefault(layer, {})[1] = weight
         if place is not None:
             self._replaced.setdefault(place.node.name, {})[place.position] = bias
@@ -125,8 +125,8 @@ class LayerWalk:
         nodes = [*(self._with_constants(node) for node in self._between(reads, wanted)), *more]
         used = {name for node in nodes for name in node.input}
         constants = [t for t in self._model.graph.initializer if t.name in used]
-        solved = ((name, values) for name, values in self._solved.items() if name in used)
-        constants += [numpy_helper.from_array(np.ascontiguousarray(v), name) for name, v in solved]
+        changed = ((name, values) for name, values in self._new_constants.items() if name in used)
+        constants += [numpy_helper.from_array(np.ascontiguousarray(v), name) for name, v in changed]
         graph = helper.make_graph(
             nodes,
             "part",

@@ -30,8 +30,8 @@ from edge.text.progress import OnProgress
 
 PRECISIONS: Final = ("int8", "fp16")
 # A single image, and the number that a worker labels at once when there is a backlog.
-RACED_BATCHES: Final = (1, 16)
-RACE_ROUNDS: Final = 20
+TIMED_BATCHES: Final = (1, 16)
+TIMING_ROUNDS: Final = 20
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True)
-class EngineTrial:
+class EngineChecks:
     """What the engines for this machine are checked with."""
 
     bundle: Bundle
@@ -85,12 +85,12 @@ def add_engines(
         StorageError: the disk refuses.
     """
     bundle = load_bundle(root)
-    trial = EngineTrial(bundle, validation, options.gate, on_progress)
+    checks = EngineChecks(bundle, validation, options.gate, on_progress)
     engines: list[Engine] = []
     for target in targets:
         built = [_build(bundle, target, p, options, on_progress) for p in _held(bundle, target)]
         if target.is_here:
-            _try_here(trial, target.library, built)
+            _check_here(checks, target.library, built)
         engines += built
     kept = [engine.plan for engine in engines if engine.problem is None]
     if not kept:
@@ -137,17 +137,17 @@ def _build(
     return Engine(plan)
 
 
-def _try_here(trial: EngineTrial, library: Library, engines: list[Engine]) -> None:
+def _check_here(checks: EngineChecks, library: Library, engines: list[Engine]) -> None:
     """Check the golden images and the gate, and measure speed; writes the results to `engines`."""
     sessions: dict[str, TensorRtSession] = {}
     try:
         for engine in engines:
             session = open_plan(library, engine.plan)
             sessions[session.precision] = session
-            _judge(trial, engine, session)
+            _judge(checks, engine, session)
         sound = {e.plan.record.precision: e for e in engines if e.problem is None}
-        for batch in RACED_BATCHES if sound else ():
-            found = _race(trial, {name: sessions[name] for name in sound}, batch)
+        for batch in TIMED_BATCHES if sound else ():
+            found = _time_engines(checks, {name: sessions[name] for name in sound}, batch)
             for precision, engine in sound.items():
                 engine.latencies[batch] = found[precision]
     finally:
@@ -155,21 +155,21 @@ def _try_here(trial: EngineTrial, library: Library, engines: list[Engine]) -> No
             session.close()
 
 
-def _judge(trial: EngineTrial, engine: Engine, session: TensorRtSession) -> None:
+def _judge(checks: EngineChecks, engine: Engine, session: TensorRtSession) -> None:
     record = replace(engine.plan.record, layer_precisions=session.layer_precisions())
     engine.plan = replace(engine.plan, record=record)
     try:
-        check_session(trial.bundle, session)
+        check_session(checks.bundle, session)
     except DeviceError:
         raise
     except BackendError as error:
         engine.problem = str(error)
         return
-    if trial.validation is not None:
-        fp32 = _label(trial, _open_fp32(trial.bundle), trial.validation)
-        smaller = _label(trial, session, trial.validation)
-        evidence = Evidence(trial.validation, fp32, smaller, session.precision)
-        missed = failures(judge(evidence, trial.gate))
+    if checks.validation is not None:
+        fp32 = _label(checks, _open_fp32(checks.bundle), checks.validation)
+        smaller = _label(checks, session, checks.validation)
+        evidence = Evidence(checks.validation, fp32, smaller, session.precision)
+        missed = failures(judge(evidence, checks.gate))
         engine.problem = missed[0].text if missed else None
         accuracy = evidence.accuracy(CANDIDATE)
         engine.was_judged, engine.accuracy = True, None if accuracy is None else str(accuracy)
@@ -179,16 +179,16 @@ def _open_fp32(bundle: Bundle) -> InferenceSession:
     return open_onnx(bundle.read(bundle.model("onnxruntime", "fp32").path), "fp32")
 
 
-def _label(trial: EngineTrial, session: InferenceSession, validation: Validation) -> Logits:
+def _label(checks: EngineChecks, session: InferenceSession, validation: Validation) -> Logits:
     step = f"labelling with {session.precision} on {session.backend}"
-    labeller = open_labeller(trial.bundle, session)
-    return label_all(labeller, validation, partial(trial.on_progress, step))
+    labeller = open_labeller(checks.bundle, session)
+    return label_all(labeller, validation, partial(checks.on_progress, step))
 
 
-def _race(
-    trial: EngineTrial, sessions: dict[str, TensorRtSession], batch: int
+def _time_engines(
+    checks: EngineChecks, sessions: dict[str, TensorRtSession], batch: int
 ) -> dict[str, Latencies]:
-    spec = trial.bundle.input
+    spec = checks.bundle.input
     blank = np.zeros((batch, spec.height, spec.width, 3), np.uint8)
 
     def infer_with(session: TensorRtSession) -> Callable[[int], object]:
@@ -196,8 +196,8 @@ def _race(
 
     return interleave(
         {precision: infer_with(session) for precision, session in sessions.items()},
-        RACE_ROUNDS,
-        on_round=partial(trial.on_progress, f"measuring speed, batch {batch}"),
+        TIMING_ROUNDS,
+        on_round=partial(checks.on_progress, f"measuring speed, batch {batch}"),
     )
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from converters.inputs.card import ModelCard
 from converters.inputs.image_set import ImageSet, evenly, image_batches
+from converters.loading.canonical.heads import HEADS
 from converters.loading.checkpoint import SourceModel
-from converters.loading.intake.heads import HEADS
 from edge.backends.onnx import open_onnx
 from edge.errors import ModelError
 

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from converters.fp16.half_nodes import HalfNodes
 from converters.fp16.opset import with_half_scales
-from converters.fp16.range_check import NOTHING, Beyond
+from converters.fp16.range_check import NONE_OUT_OF_RANGE, OutOfRange
 from converters.onnx_graph.constants import constant_nodes_to_initializers
 from converters.onnx_graph.editing import copy_of, free_name
 from converters.onnx_graph.lookup import constants, opset_of, tensor_types
@@ -27,7 +27,9 @@ _LARGEST: Final = float(np.finfo(np.float16).max)
 _SMALLEST: Final = np.finfo(np.float16).smallest_subnormal
 
 
-def to_fp16(model: onnx.ModelProto, beyond: Beyond = NOTHING) -> onnx.ModelProto:
+def to_fp16(
+    model: onnx.ModelProto, out_of_range: OutOfRange = NONE_OUT_OF_RANGE
+) -> onnx.ModelProto:
     """A copy with FP16 floats where the operators allow it, and with FP32 logits.
 
     FP16 holds values up to 65,504 with 11 bits of precision. The caller names the tensors that
@@ -35,7 +37,7 @@ def to_fp16(model: onnx.ModelProto, beyond: Beyond = NOTHING) -> onnx.ModelProto
 
     Args:
         model: FP32, quantized or not, one graph with static types.
-        beyond: values that FP16 cannot hold; nodes that read, compute or sum them stay in FP32.
+        out_of_range: values that FP16 cannot hold; nodes that read, compute or sum them stay FP32.
 
     Raises:
         RuntimeError, ValueError: from `onnx`, for a graph that it cannot convert.
@@ -43,19 +45,19 @@ def to_fp16(model: onnx.ModelProto, beyond: Beyond = NOTHING) -> onnx.ModelProto
     converted = with_half_scales(copy_of(model))
     # The opset converter writes constants as nodes; below only initializers are handled.
     constant_nodes_to_initializers(converted)
-    return _HalfWriter(converted, beyond).written()
+    return _HalfWriter(converted, out_of_range).written()
 
 
 class _HalfWriter:
     """Rewrites the nodes, each with its inputs in the type that it needs."""
 
-    def __init__(self, model: onnx.ModelProto, beyond: Beyond) -> None:
+    def __init__(self, model: onnx.ModelProto, out_of_range: OutOfRange) -> None:
         self._model = model
         self._types = tensor_types(model)
         self._constants = constants(model)
         large = {n for n, t in self._constants.items() if t.data_type == _FP32 and _overflows(t)}
-        kept = {*beyond.tensors, *large}
-        self._half = HalfNodes(model, opset_of(model), self._types, kept, beyond.sums)
+        kept = {*out_of_range.tensors, *large}
+        self._half = HalfNodes(model, opset_of(model), self._types, kept, out_of_range.sums)
         self._readers: dict[str, list[onnx.NodeProto]] = {}
         for node in model.graph.node:
             for name in (*node.input, *captured(node)):
@@ -94,7 +96,7 @@ class _HalfWriter:
                 is_half_input = ports is not None and ports.inputs[position]
                 copy.input[position] = self._as_type(name, _FP16 if is_half_input else _FP32)
         rename_captured(copy, {name: self._as_type(name, _FP32) for name in captured(node)})
-        if node.op_type == "Cast" and self._gives_half(node):
+        if node.op_type == "Cast" and self._outputs_fp16(node):
             is_half = True
             next(a for a in copy.attribute if a.name == "to").i = _FP16
         for position, name in enumerate(node.output):
@@ -103,7 +105,7 @@ class _HalfWriter:
                 copy.output[position] = self._made(name, _FP16 if is_half_output else _FP32)
         self._nodes.append(copy)
 
-    def _gives_half(self, node: onnx.NodeProto) -> bool:
+    def _outputs_fp16(self, node: onnx.NodeProto) -> bool:
         """Whether a Cast to FP32 is read only by nodes in FP16."""
         name = node.output[0]
         if self._types.get(name) != _FP32 or name in self._ends:

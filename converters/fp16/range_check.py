@@ -24,7 +24,7 @@ _NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Beyond:
+class OutOfRange:
     """Values that FP16 cannot hold, with their largest magnitudes.
 
     Attributes:
@@ -37,10 +37,10 @@ class Beyond:
     sums: Mapping[str, float] = field(default_factory=dict)
 
 
-NOTHING: Final = Beyond()
+NONE_OUT_OF_RANGE: Final = OutOfRange()
 
 
-def leaving_fp16(model: onnx.ModelProto, images: NDArray[np.uint8]) -> Beyond:
+def find_out_of_range(model: onnx.ModelProto, images: NDArray[np.uint8]) -> OutOfRange:
     """Find the tensors and internal sums that FP16 cannot hold on these images.
 
     Args:
@@ -60,7 +60,7 @@ def leaving_fp16(model: onnx.ModelProto, images: NDArray[np.uint8]) -> Beyond:
     largest = np.max([[float(value) for value in row[count:]] for row in rows], axis=0)
     in_tensors = _beyond(tensors, largest[: len(tensors)])
     in_sums = _beyond(list(sums), largest[len(tensors) :])
-    return Beyond(in_tensors, {n: v for n, v in in_sums.items() if n not in in_tensors})
+    return OutOfRange(in_tensors, {n: v for n, v in in_sums.items() if n not in in_tensors})
 
 
 def largest_of(found: Mapping[str, float]) -> str:

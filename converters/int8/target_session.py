@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 
 from converters.fp16.conversion import to_fp16
-from converters.fp16.rounded import rounded
+from converters.fp16.emulation import emulate_fp16
 from converters.layers.folding import fold_weights
 from converters.layers.placement import Placement
 from edge.backends.cpu import has_vnni
@@ -18,9 +18,9 @@ def open_as_target(model: onnx.ModelProto, placement: Placement) -> OnnxSession:
     Tensors that a GPU computes in FP16, or may compute in it, are rounded to FP16.
     """
     if placement.half_floats:
-        model = rounded(model)
+        model = emulate_fp16(model)
     elif placement.may_choose_fp16:
-        model = rounded(to_fp16(model))
+        model = emulate_fp16(to_fp16(model))
     is_fused = may_be_fused(placement)
     content = (model if is_fused else fold_weights(model)).SerializeToString()
     return open_onnx(content, "int8", optimise=is_fused)

@@ -8,24 +8,24 @@ import onnx
 
 from converters.export.normalisation import INPUT_NAME
 from converters.fp16.conversion import to_fp16
-from converters.fp16.range_check import NOTHING, Beyond
+from converters.fp16.range_check import NONE_OUT_OF_RANGE, OutOfRange
 from converters.onnx_graph.editing import copy_of
 
 _CAST_IMAGES: Final = "images_as_float"
 
 
 def for_tensorrt(
-    model: onnx.ModelProto, *, half_floats: bool, beyond: Beyond = NOTHING
+    model: onnx.ModelProto, *, half_floats: bool, out_of_range: OutOfRange = NONE_OUT_OF_RANGE
 ) -> onnx.ModelProto:
     """A copy that TensorRT can parse; with `half_floats`, its floats are FP16.
 
     Args:
-        beyond: values that FP16 cannot hold.
+        out_of_range: values that FP16 cannot hold.
     """
     converted = copy_of(model)
     cast_before_moving(converted)
     _keep_standard_operators(converted)
-    return to_fp16(converted, beyond) if half_floats else converted
+    return to_fp16(converted, out_of_range) if half_floats else converted
 
 
 def cast_before_moving(model: onnx.ModelProto) -> None:

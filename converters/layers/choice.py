@@ -31,7 +31,7 @@ from converters.layers.weighted import has_weight
 from converters.onnx_graph.lookup import attribute, constants, readers_by_tensor
 
 # The outputs of these operators are always float.
-FLOAT_MAKERS: Final = frozenset(
+FLOAT_OUTPUTS: Final = frozenset(
     {
         *("MatMul", "Einsum", "Attention", "LSTM", "GRU", "RNN"),
         *("LayerNormalization", "GroupNormalization", "InstanceNormalization", "RMSNormalization"),
@@ -106,7 +106,7 @@ class _Graph:
         if not activations or any(name not in self.available for name in activations):
             return []
         if has_weight(node, self._ranks):
-            stays = self._is_on_a_sum_in_float(node, self._wanted) or not _is_linear(node)
+            stays = self._is_on_float_residual(node, self._wanted) or not _is_linear(node)
             return [] if stays else activations
         if self._floats.intersection(activations) or not self._may_be_quantized(node, activations):
             return []
@@ -153,11 +153,11 @@ class _Graph:
         return all(reader.output[0] in by for reader in self._readers.get(name, []))
 
     def _tensors_in_float(self) -> set[str]:
-        """Outputs of FLOAT_MAKERS, and all that is computed from them up to a weighted layer."""
+        """Outputs of FLOAT_OUTPUTS, and all that is computed from them up to a weighted layer."""
         found: set[str] = set()
         for node in self.model.graph.node:
             is_layer = has_weight(node, self._ranks) and node.op_type != "MatMul"
-            if node.op_type in FLOAT_MAKERS or (not is_layer and found.intersection(node.input)):
+            if node.op_type in FLOAT_OUTPUTS or (not is_layer and found.intersection(node.input)):
                 found.update(node.output)
         return found
 
@@ -166,7 +166,7 @@ class _Graph:
         found = {value.name for value in self.model.graph.output}
         for node in reversed(self.model.graph.node):
             if has_weight(node, self._ranks):
-                if not self._is_on_a_sum_in_float(node, found):
+                if not self._is_on_float_residual(node, found):
                     found.add(node.input[0])
             elif any(name in found and name not in self._floats for name in node.output):
                 found.update(node.input)
@@ -178,7 +178,7 @@ class _Graph:
         is_arithmetic = node.op_type == "Add" or node.op_type in self.placement.arithmetic
         return is_arithmetic and len(activations) == len(node.input)
 
-    def _is_on_a_sum_in_float(self, node: onnx.NodeProto, wanted: Collection[str]) -> bool:
+    def _is_on_float_residual(self, node: onnx.NodeProto, wanted: Collection[str]) -> bool:
         """Whether a convolution reads or starts a residual sum that is in float."""
         if node.op_type != "Conv" or node.output[0] in wanted:
             return False

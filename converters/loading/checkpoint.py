@@ -117,7 +117,7 @@ def open_model(
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
         folder = Path(scratch)
         staged = _stage(path, folder)
-        _require_meant(path.name, staged.sha256, trusted_digest)
+        _require_same_digest(path.name, staged.sha256, trusted_digest)
         request = ChildRequest(
             name=path.name,
             sha256=staged.sha256,
@@ -189,7 +189,7 @@ def _stage(path: Path, folder: Path) -> Staged:
     return stage_all(files, source_copies(folder, len(files)))
 
 
-def _require_meant(name: str, sha256: str, trusted_digest: str | None) -> None:
+def _require_same_digest(name: str, sha256: str, trusted_digest: str | None) -> None:
     if trusted_digest not in (None, sha256):
         raise ModelError(
             f"{name} has sha256:{sha256}, --trust-pickle names sha256:{trusted_digest}. "

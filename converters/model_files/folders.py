@@ -47,7 +47,7 @@ def model_in(path: Path) -> Path:
     parts = sorted(filter(is_index, names)) or sorted(filter(is_part, names))
     if parts:
         return path / parts[0]
-    raise ModelError(f"{path} is a folder {_what_it_holds(names)}")
+    raise ModelError(f"{path} is a folder {_content_text(names)}")
 
 
 def _names_in(folder: Path) -> set[str]:
@@ -58,7 +58,7 @@ def _names_in(folder: Path) -> set[str]:
         raise ModelError(f"{folder} cannot be read ({error.strerror}).") from error
 
 
-def _what_it_holds(names: set[str]) -> str:
+def _content_text(names: set[str]) -> str:
     models = sorted(name for name in names if name.endswith(MODEL_SUFFIXES))
     if models:
         more = ", ..." if len(models) > _SHOWN else ""

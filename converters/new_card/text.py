@@ -67,9 +67,11 @@ def _architecture(kind: SourceKind, found: Findings) -> Iterator[str]:
 
 def _classes(found: Findings) -> Iterator[str]:
     count = found.outputs.value if found.outputs else 2
-    how_many = f"{count}: {_said(found.outputs)}" if found.outputs else "how many, it does not say"
+    how_many = (
+        f"{count}: {_origin(found.outputs)}" if found.outputs else "how many, it does not say"
+    )
     if found.classes:
-        yield f"classes:  # {_said(found.classes)}; in the order of the network's outputs"
+        yield f"classes:  # {_origin(found.classes)}; in the order of the network's outputs"
         yield from (f"  - {_yaml(name)}" for name in found.classes.value)
         return
     yield f"classes:  # in the order of the network's outputs; {how_many}"
@@ -95,10 +97,10 @@ def _input(found: Findings) -> Iterator[str]:
 def _line(key: str, finding: Finding | None, needed: str = "") -> str:
     if finding is None:
         return f"{key}: {FILL_IN}  # {printable(needed)}"
-    return f"{key}: {_yaml(finding.value)}  # {_said(finding)}"
+    return f"{key}: {_yaml(finding.value)}  # {_origin(finding)}"
 
 
-def _said(finding: Finding) -> str:
+def _origin(finding: Finding) -> str:
     return (
         f"a guess: {printable(finding.origin)}" if finding.is_guess else printable(finding.origin)
     )

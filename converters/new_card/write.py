@@ -44,7 +44,7 @@ def write_new_card(model: Path, card: Path) -> NewCard:
     # In a folder that transformers or timm saved, the folder has the model's name.
     named = model.parent.resolve().name if model.name in WEIGHTS else card_of(model).stem
     name = re.sub(r"[^\w.-]+", "-", named).strip("-.") or "model"
-    found = read_configs(model).or_else(described.findings)
+    found = read_configs(model).completed_by(described.findings)
     text = card_text(model.name, name, described.kind, found)
     atomic.write_file(card, text.encode())
     marks = sum(line.partition("#")[0].count(FILL_IN) for line in text.splitlines())

@@ -16,7 +16,7 @@ from converters.calibration.ranges import METHODS, Range, choose_ranges
 from converters.int8.onnx_to_int8 import Int8Model
 from converters.int8.target_session import open_as_target
 from converters.layers.placement import Placement
-from converters.search.problem import Problem, build, quantize_on
+from converters.search.task import SearchTask, build, quantize_on
 
 PROBE_BATCH: Final = 8
 # Correction reduces the divergence to between a half and a tenth, by a similar factor for all
@@ -51,7 +51,7 @@ class Correction:
 
 
 def choose_method(
-    problem: Problem, placement: Placement
+    task: SearchTask, placement: Placement
 ) -> tuple[str, dict[str, Range], dict[str, float]]:
     """The range method with the smallest divergence from FP32, its ranges, and all scores.
 
@@ -59,47 +59,47 @@ def choose_method(
     images. The others keep their score from before. If the best divergence is negligible, methods
     are not compared after correction.
     """
-    histograms, symmetric = problem.calibration.histograms, placement.symmetric
+    histograms, symmetric = task.calibration.histograms, placement.symmetric
     candidates, scores = {}, {}
     for done, method in enumerate(METHODS, start=1):
         candidates[method] = choose_ranges(histograms, method, symmetric=symmetric)
-        int8 = quantize_on(problem, placement, candidates[method], None)
-        scores[method] = probe_divergence(problem, placement, int8)
-        problem.on_progress(f"range methods for {placement.name}", done, len(METHODS))
+        int8 = quantize_on(task, placement, candidates[method], None)
+        scores[method] = probe_divergence(task, placement, int8)
+        task.on_progress(f"range methods for {placement.name}", done, len(METHODS))
     least = min(scores.values())
     # Rounding errors can make the divergence of equal probabilities slightly negative.
     near = [method for method in METHODS if scores[method] <= NEAR * max(least, 0.0)]
     if least > NEGLIGIBLE and len(near) > 1:
         for method in near:
-            int8 = quantize_on(problem, placement, candidates[method], problem.probe)
+            int8 = quantize_on(task, placement, candidates[method], task.probe)
             # If correction makes it worse, `build_corrected` will take the uncorrected graph.
-            scores[method] = min(scores[method], probe_divergence(problem, placement, int8))
+            scores[method] = min(scores[method], probe_divergence(task, placement, int8))
     best = min(near, key=lambda name: scores[name])
     return best, candidates[best], scores
 
 
 def rank_layers(
-    problem: Problem, placement: Placement, ranges: dict[str, Range]
+    task: SearchTask, placement: Placement, ranges: dict[str, Range]
 ) -> list[LayerEffect]:
     """The quantized nodes, ordered by their effect on the probabilities, largest first.
 
     A node that is not quantized when all others are in float is left out: making it float alone
     has no effect.
     """
-    names = quantize_on(problem, placement, ranges, None).quantized_nodes
-    in_float = _content(quantize_on(problem, placement, ranges, None, kept_float=names))
+    names = quantize_on(task, placement, ranges, None).quantized_nodes
+    in_float = _content(quantize_on(task, placement, ranges, None, kept_float=names))
     effects = []
     for done, name in enumerate(names, start=1):
         others = [other for other in names if other != name]
-        int8 = quantize_on(problem, placement, ranges, None, kept_float=others)
+        int8 = quantize_on(task, placement, ranges, None, kept_float=others)
         if _content(int8) != in_float:
-            effects.append(LayerEffect(name, probe_divergence(problem, placement, int8)))
-        problem.on_progress(f"ranking layers for {placement.name}", done, len(names))
+            effects.append(LayerEffect(name, probe_divergence(task, placement, int8)))
+        task.on_progress(f"ranking layers for {placement.name}", done, len(names))
     return sorted(effects, key=lambda effect: effect.divergence, reverse=True)
 
 
 def build_corrected(
-    problem: Problem,
+    task: SearchTask,
     placement: Placement,
     ranges: dict[str, Range],
     *,
@@ -111,20 +111,20 @@ def build_corrected(
     closer too, but not always.
     """
     plain, corrected = (
-        build(problem, placement, ranges, kept_float=kept_float, is_corrected=is_corrected)
+        build(task, placement, ranges, kept_float=kept_float, is_corrected=is_corrected)
         for is_corrected in (False, True)
     )
-    before, after = (probe_divergence(problem, placement, int8) for int8 in (plain, corrected))
+    before, after = (probe_divergence(task, placement, int8) for int8 in (plain, corrected))
     is_kept = not before + NEGLIGIBLE < after
     return corrected if is_kept else plain, Correction(before, after, is_kept)
 
 
-def probe_divergence(problem: Problem, placement: Placement, int8: Int8Model) -> float:
+def probe_divergence(task: SearchTask, placement: Placement, int8: Int8Model) -> float:
     """Mean over the classes of the divergence from FP32 on the probe images, in nats.
 
     Returns `NO_NUMBERS` if a logit is not finite.
     """
-    session, probe = open_as_target(int8.model, placement), problem.probe
+    session, probe = open_as_target(int8.model, placement), task.probe
     batches = (probe.images[i : i + PROBE_BATCH] for i in range(0, len(probe.images), PROBE_BATCH))
     logits = np.concatenate([session.infer(batch) for batch in batches])
     if not np.isfinite(logits).all():

@@ -24,7 +24,7 @@ from converters.search.probing import (
     choose_method,
     rank_layers,
 )
-from converters.search.problem import Problem, quantize_on
+from converters.search.task import SearchTask, quantize_on
 from edge.errors import AccuracyGateError
 
 # With a smaller share of the arithmetic in INT8, FP16 or FP32 is the better choice.
@@ -51,7 +51,7 @@ class RescueStep:
 
 
 @dataclass(slots=True)
-class Solution:
+class SearchResult:
     """The best graph for one placement; `holds` says whether the gate accepts it.
 
     Attributes:
@@ -91,7 +91,7 @@ class Solution:
         return len(failures(self.checks)), self.evidence.divergence.value
 
 
-def solve(problem: Problem, placement: Placement) -> Solution:
+def find_graph(task: SearchTask, placement: Placement) -> SearchResult:
     """Quantize for one placement; if the gate refuses the graph, try to rescue it.
 
     Raises:
@@ -99,12 +99,12 @@ def solve(problem: Problem, placement: Placement) -> Solution:
             INT8.
     """
     start = time.monotonic()
-    method, ranges, scores = choose_method(problem, placement)
-    int8, correction = build_corrected(problem, placement, ranges)
+    method, ranges, scores = choose_method(task, placement)
+    int8, correction = build_corrected(task, placement, ranges)
     if not int8.quantized_layers:
         raise AccuracyGateError("none of the network's layers can be quantized")
-    evidence, checks = problem.judge(int8, placement)
-    solution = Solution(
+    evidence, checks = task.judge(int8, placement)
+    result = SearchResult(
         placement=placement,
         method=method,
         method_divergence=scores,
@@ -112,88 +112,86 @@ def solve(problem: Problem, placement: Placement) -> Solution:
         int8=int8,
         evidence=evidence,
         checks=checks,
-        int8_share=int8_share(problem.macs, int8.quantized_layers),
+        int8_share=int8_share(task.macs, int8.quantized_layers),
         naive_checks=checks,
         correction=correction,
     )
     if failures(checks):
-        rescue(problem, solution)
-    solution.seconds = time.monotonic() - start
-    return solution
+        rescue(task, result)
+    result.seconds = time.monotonic() - start
+    return result
 
 
-def rescue(problem: Problem, solution: Solution) -> None:
+def rescue(task: SearchTask, result: SearchResult) -> None:
     """Try other ranges, then make the worst layers float, one by one, until the gate passes.
 
     A layer is skipped if less than MIN_INT8_SHARE of the arithmetic would remain in INT8. The
     rescue also ends if no layer is left, or after `PATIENCE` layers without improvement. Then the
     best graph that was found is used: with the fewest missed limits, then the least divergence.
     """
-    best = _copy(solution)
-    _take_rescue_ranges(problem, solution)
-    best = min(best, _copy(solution), key=Solution.distance)
-    if not solution.holds:
-        solution.effects = rank_layers(problem, solution.placement, solution.ranges)
-        best = _make_float(problem, solution, best)
-    if not solution.holds:
-        _return_to(best, solution)
+    best = _copy(result)
+    _take_rescue_ranges(task, result)
+    best = min(best, _copy(result), key=SearchResult.distance)
+    if not result.holds:
+        result.effects = rank_layers(task, result.placement, result.ranges)
+        best = _make_float(task, result, best)
+    if not result.holds:
+        _return_to(best, result)
 
 
-def _take_rescue_ranges(problem: Problem, solution: Solution) -> None:
-    method = min(RESCUE_METHODS, key=lambda name: solution.method_divergence[name])
-    if method != solution.method:
-        solution.method = method
-        solution.ranges = choose_ranges(
-            problem.calibration.histograms, method, symmetric=solution.placement.symmetric
+def _take_rescue_ranges(task: SearchTask, result: SearchResult) -> None:
+    method = min(RESCUE_METHODS, key=lambda name: result.method_divergence[name])
+    if method != result.method:
+        result.method = method
+        result.ranges = choose_ranges(
+            task.calibration.histograms, method, symmetric=result.placement.symmetric
         )
-        _take(problem, solution, [])
+        _take(task, result, [])
 
 
-def _make_float(problem: Problem, solution: Solution, best: Solution) -> Solution:
-    """Make layers float, one by one, until the gate passes; returns the best solution."""
+def _make_float(task: SearchTask, result: SearchResult, best: SearchResult) -> SearchResult:
+    """Make layers float, one by one, until the gate passes; returns the best result."""
     kept: list[str] = []
     without_gain = 0
-    step = f"layers back in float for {solution.placement.name}"
-    for done, effect in enumerate(solution.effects, start=1):
-        problem.on_progress(step, done, len(solution.effects))
-        if _share_with(problem, solution, [*kept, effect.name]) < MIN_INT8_SHARE:
+    step = f"layers back in float for {result.placement.name}"
+    for done, effect in enumerate(result.effects, start=1):
+        task.on_progress(step, done, len(result.effects))
+        if _share_with(task, result, [*kept, effect.name]) < MIN_INT8_SHARE:
             continue
         kept.append(effect.name)
-        _take(problem, solution, kept)
-        missed = tuple(check.name for check in failures(solution.checks))
-        solution.steps.append(RescueStep(effect.name, missed, solution.int8_share))
-        is_better = solution.distance() < best.distance()
-        best = _copy(solution) if is_better else best
+        _take(task, result, kept)
+        missed = tuple(check.name for check in failures(result.checks))
+        result.steps.append(RescueStep(effect.name, missed, result.int8_share))
+        is_better = result.distance() < best.distance()
+        best = _copy(result) if is_better else best
         without_gain = 0 if is_better else without_gain + 1
         if not missed or without_gain == PATIENCE:
             break
     return best
 
 
-def _share_with(problem: Problem, solution: Solution, kept_float: list[str]) -> float:
-    plain = quantize_on(problem, solution.placement, solution.ranges, None, kept_float=kept_float)
-    return int8_share(problem.macs, plain.quantized_layers)
+def _share_with(task: SearchTask, result: SearchResult, kept_float: list[str]) -> float:
+    plain = quantize_on(task, result.placement, result.ranges, None, kept_float=kept_float)
+    return int8_share(task.macs, plain.quantized_layers)
 
 
-def _take(problem: Problem, solution: Solution, kept_float: list[str]) -> None:
-    """Rebuild and judge the solution's graph with these layers in float."""
-    int8, correction = build_corrected(
-        problem, solution.placement, solution.ranges, kept_float=kept_float
-    )
-    solution.int8, solution.correction = int8, correction
-    solution.int8_share = int8_share(problem.macs, int8.quantized_layers)
-    solution.evidence, solution.checks = problem.judge(int8, solution.placement)
+def _take(task: SearchTask, result: SearchResult, kept_float: list[str]) -> None:
+    """Rebuild and judge the result's graph with these layers in float."""
+    int8, correction = build_corrected(task, result.placement, result.ranges, kept_float=kept_float)
+    result.int8, result.correction = int8, correction
+    result.int8_share = int8_share(task.macs, int8.quantized_layers)
+    result.evidence, result.checks = task.judge(int8, result.placement)
 
 
-def _copy(solution: Solution) -> Solution:
-    return replace(solution, steps=list(solution.steps))
+def _copy(result: SearchResult) -> SearchResult:
+    return replace(result, steps=list(result.steps))
 
 
-def _return_to(best: Solution, solution: Solution) -> None:
-    """Reset the solution to an earlier one; later steps stay in it, marked as not kept."""
-    solution.method, solution.ranges = best.method, best.ranges
-    solution.int8, solution.int8_share = best.int8, best.int8_share
-    solution.evidence, solution.checks = best.evidence, best.checks
-    solution.correction = best.correction
+def _return_to(best: SearchResult, result: SearchResult) -> None:
+    """Reset the result to an earlier one; later steps stay in it, marked as not kept."""
+    result.method, result.ranges = best.method, best.ranges
+    result.int8, result.int8_share = best.int8, best.int8_share
+    result.evidence, result.checks = best.evidence, best.checks
+    result.correction = best.correction
     kept = len(best.steps)
-    solution.steps = [replace(s, is_kept=i < kept) for i, s in enumerate(solution.steps)]
+    result.steps = [replace(s, is_kept=i < kept) for i, s in enumerate(result.steps)]

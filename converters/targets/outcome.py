@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from converters.fp16.range_check import largest_of
 from converters.layers.placement import TENSORRT
-from converters.targets.attempt import Failure
-from converters.targets.half_model import HalfModel, half_refusal
+from converters.targets.failure import Failure
+from converters.targets.fp16_model import Fp16Model, fp16_refusal
 from converters.targets.quantized import Quantized
 
 
-def target_warnings(half: HalfModel | Failure, quantized: Quantized | None) -> list[str]:
+def target_warnings(fp16: Fp16Model | Failure, quantized: Quantized | None) -> list[str]:
     """A line for each graph that is missing or not as expected."""
     found = []
-    refusal = half_refusal(half)
+    refusal = fp16_refusal(fp16)
     if refusal is not None:
         found.append(f"no FP16 graph for GPUs: {refusal}")
-    if isinstance(half, HalfModel) and half.beyond.tensors:
+    if isinstance(fp16, Fp16Model) and fp16.out_of_range.tensors:
         found.append(
-            f"FP16 ends at 65,504: {largest_of(half.beyond.tensors)} stay in FP32 in the graphs "
-            "for GPUs, which makes them slower"
+            f"FP16 ends at 65,504: {largest_of(fp16.out_of_range.tensors)} stay in FP32 in the "
+            "graphs for GPUs, which makes them slower"
         )
-    if isinstance(half, HalfModel) and half.beyond.sums:
+    if isinstance(fp16, Fp16Model) and fp16.out_of_range.sums:
         found.append(
             f"FP16 ends at 65,504, and larger sums occur inside the operators that compute "
-            f"{largest_of(half.beyond.sums)}: they stay in FP32 in the graphs for GPUs"
+            f"{largest_of(fp16.out_of_range.sums)}: they stay in FP32 in the graphs for GPUs"
         )
     if quantized is None:
         return found

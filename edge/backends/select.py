@@ -29,7 +29,7 @@ CLEARLY_FASTER: Final = 0.9
 TIMING_ROUNDS: Final = 4
 
 
-def _say_nothing(_text: str) -> None:
+def _log_nothing(_text: str) -> None:
     pass
 
 
@@ -57,7 +57,7 @@ class Opening:
     threads: int = 1
     cache: Path | None = None
     keeps_plans: bool = True
-    on_choice: Callable[[str], None] = _say_nothing
+    on_choice: Callable[[str], None] = _log_nothing
     on_progress: OnProgress = _show_nothing
     on_gpu: Callable[[], None] = _do_nothing
 

@@ -112,7 +112,7 @@ def _start(bundle: Bundle, folder: Path, daemon: DaemonStart) -> subprocess.Pope
     atomic.write_file(folder / "edge.yaml", json.dumps(config).encode())
     # Wait for the READY=1 that the service sends to systemd: it now labels images at once.
     address = folder / "notify"
-    with _listening(address) as heard:
+    with _listening(address) as has_received:
         command = daemon.command or [installed_command("edge-daemon")]
         service = subprocess.Popen(
             [*command, "run", "--config", str((folder / "edge.yaml").resolve())],
@@ -120,7 +120,7 @@ def _start(bundle: Bundle, folder: Path, daemon: DaemonStart) -> subprocess.Pope
             stderr=subprocess.DEVNULL,
         )
         end_s = time.monotonic() + _READY_LIMIT_S
-        while not heard("READY=1"):
+        while not has_received("READY=1"):
             if service.poll() is not None or time.monotonic() > end_s:
                 service.kill()
                 raise EdgeError("edge-daemon did not start. Run it by hand to see why.")
@@ -175,10 +175,10 @@ def _listening(address: Path) -> Iterator[Callable[[str], bool]]:
         server.bind(str(address))
         server.settimeout(0.5)
 
-        def heard(line: str) -> bool:
+        def has_received(line: str) -> bool:
             try:
                 return line in server.recv(4096).decode().splitlines()
             except TimeoutError:
                 return False
 
-        yield heard
+        yield has_received

@@ -54,7 +54,7 @@ def run_command(
             exit_code = command()
         sys.stdout.flush()
     except KeyboardInterrupt:
-        _say(on_interrupt)
+        _print_errors(on_interrupt)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader, such as `head`, has closed the pipe. Python flushes stdout again at exit.
@@ -63,7 +63,7 @@ def run_command(
     except Exception as error:  # noqa: BLE001 - the end of the program
         if debug:
             _write(printable_lines("".join(traceback.format_exception(error))))
-        _say(*_lines(error, is_private=is_private))
+        _print_errors(*_lines(error, is_private=is_private))
         return error.exit_code if isinstance(error, EdgeError) else EdgeError.exit_code
     return exit_code or 0
 
@@ -104,7 +104,7 @@ def end_process(exit_code: int) -> NoReturn:
     os._exit(exit_code)
 
 
-def _say(*lines: str) -> None:
+def _print_errors(*lines: str) -> None:
     # A line may contain a file name, which may contain control characters.
     _write("".join(f"error: {printable(line)}\n" for line in lines))
 
@@ -137,11 +137,11 @@ def _fill_standard_descriptors() -> None:
             # open() returns the lowest free number, which is this one.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003
     # Python sets them to None if the descriptor was closed when it started.
-    sys.stdout = sys.stdout or _nowhere()
-    sys.stderr = sys.stderr or _nowhere()
+    sys.stdout = sys.stdout or _open_null()
+    sys.stderr = sys.stderr or _open_null()
 
 
-def _nowhere() -> TextIO:
+def _open_null() -> TextIO:
     return Path(os.devnull).open("w", encoding="utf-8")
 
 

@@ -57,7 +57,7 @@ def _run(arguments: argparse.Namespace) -> int:
     print()
     print(_label_table(labelled))
     print(_latency_table(labelled))
-    print(_whereabouts(labelled, workspace))
+    print(_locations(labelled, workspace))
     return 0 if all(one.sidecar for one in labelled) else 1
 
 
@@ -103,7 +103,7 @@ def _latency_table(labelled: list[run.LabelledExport]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _whereabouts(labelled: list[run.LabelledExport], workspace: run.Workspace) -> str:
+def _locations(labelled: list[run.LabelledExport], workspace: run.Workspace) -> str:
     lines = [f"the sidecars are beside the images under {workspace.export}"]
     example = next((one for one in labelled if one.sidecar), None)
     if example and example.sidecar:

@@ -4,7 +4,7 @@
 
 Every step is printed with its result; one that fails, hangs or ends its process does not keep the
 others from running. FILE.json and FILE.md are written after each step and within the long ones, so
-that a run that is cut off leaves what it found. docs/gpu.md says what the steps and levels mean.
+that a run that is cut off leaves what it found. docs/gpu/check.md describes the steps and levels.
 
 Exit codes: 0 done, 1 a step failed, 2 wrong usage, 3 the bundle is unusable, 5 no GPU or library.
 A missed target and a step that was not reached are results, not failures.

@@ -1,4 +1,4 @@
-"""The targets, and the figures as Markdown for docs/gpu.md."""
+"""The targets, and the figures as Markdown for docs/gpu/measured.md."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _verdict(is_met: bool, figure: str) -> str:  # noqa: FBT001 - one of two wor
 
 
 def markdown(steps: list[dict[str, Any]]) -> str:
-    """A block for docs/gpu.md.
+    """A block for docs/gpu/measured.md.
 
     Args:
         steps: of the report: name, state, reason, seconds, figures.

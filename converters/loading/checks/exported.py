@@ -44,7 +44,7 @@ _TYPES: Final = frozenset(
 )
 
 
-def what_it_runs(path: Path) -> str | None:
+def find_disallowed(path: Path) -> str | None:
     """The first part of the file that is not allowed, for a message; None if there is none."""
     archive = torch._C.PyTorchFileReader(str(path))  # noqa: SLF001  # the reader torch.export.load uses
     entries = archive.get_all_records()
@@ -53,7 +53,7 @@ def what_it_runs(path: Path) -> str | None:
         return f"entry {strange[0][:80]}" if strange else "entries outside its folder"
     for entry in entries:
         if entry.endswith(".json") and not entry.startswith("extra/"):
-            found = next(_strange_values(json.loads(archive.get_record(entry))), None)
+            found = next(_disallowed_values(json.loads(archive.get_record(entry))), None)
             if found is not None:
                 return f"{entry}: {found[:120]}"
     return None
@@ -64,7 +64,7 @@ def _entry_count(path: Path) -> int:
         return len([e for e in archive.namelist() if "/" in e])
 
 
-def _strange_values(values: Any) -> Iterator[str]:
+def _disallowed_values(values: Any) -> Iterator[str]:
     return (f"{key} {leaf}" for key, leaf in _leaves("", values) if not _is_plain(key, leaf))
 
 
@@ -92,7 +92,7 @@ def _is_plain(key: str, leaf: Any) -> bool:
     if key == "expr_str":
         return bool(_SHAPES.fullmatch(leaf))
     if key in ("in_spec", "out_spec", "context"):
-        return leaf == "" or next(_strange_values(json.loads(leaf)), None) is None
+        return leaf == "" or next(_disallowed_values(json.loads(leaf)), None) is None
     return bool(_NAME.fullmatch(leaf)) and (key != "type" or leaf in _TYPES)
 
 

@@ -46,7 +46,7 @@ def check_torchscript(path: Path, name: str) -> None:
             write.
     """
     archive = torch._C.PyTorchFileReader(str(path))  # noqa: SLF001  # the reader torch.jit.load uses
-    found = next(_strange_in(archive), None)
+    found = next(_find_disallowed(archive), None)
     if found is not None:
         raise ModelError(
             f"{name} is TorchScript that uses {found}, which no classifier needs and which is not "
@@ -55,7 +55,7 @@ def check_torchscript(path: Path, name: str) -> None:
         )
 
 
-def _strange_in(archive: Any) -> Iterator[str]:
+def _find_disallowed(archive: Any) -> Iterator[str]:
     entries = archive.get_all_records()
     yield from (f"entry {e[:80]}" for e in entries if not _ENTRIES.fullmatch(e))
     sources = {found[1]: e for e in entries if (found := _SOURCE.fullmatch(e))}
@@ -76,7 +76,7 @@ def _strange_in(archive: Any) -> Iterator[str]:
         for module, tree in trees.items()
         for name, types in fields_of(tree)
     }
-    yield from _strange_objects(archive, entries, fields)
+    yield from _disallowed_objects(archive, entries, fields)
 
 
 def _is_own_method(name: str, methods: set[str]) -> bool:
@@ -90,7 +90,7 @@ def _operators() -> frozenset[str]:
     return frozenset(schema.name for schema in torch._C._jit_get_all_schemas())  # noqa: SLF001
 
 
-def _strange_objects(
+def _disallowed_objects(
     archive: Any, entries: list[str], fields: dict[str, dict[str, str]]
 ) -> Iterator[str]:
     for entry in entries:

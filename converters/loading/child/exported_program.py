@@ -10,11 +10,11 @@ import torch
 from torch import nn
 from torch.export.graph_signature import ConstantArgument, InputKind, TensorArgument
 
-from converters.loading.checks.exported import what_it_runs
-from converters.loading.intake.inputs import BYTES_TAKEN
-from converters.loading.intake.subject.refusals import has_other_inputs
+from converters.loading.canonical.inputs import BYTES_TAKEN
+from converters.loading.canonical.working_model.refusals import has_other_inputs
+from converters.loading.checks.exported import find_disallowed
 from converters.loading.sandbox.messages import ChildRequest
-from converters.loading.torch_graph.of_images import OfImages, takes_no_tensor
+from converters.loading.torch_graph.images_only import ImagesOnly, takes_no_tensor
 from edge.errors import ModelError
 
 # Asserts the type of the example image, which the cast to float would violate.
@@ -44,7 +44,7 @@ def open_exported_program(path: Path, request: ChildRequest, size: tuple[int, in
         ModelError: it would run code when loaded and is not trusted, or needs other inputs, or was
             exported for images of another size.
     """
-    reason = what_it_runs(path)
+    reason = find_disallowed(path)
     if reason is not None and not request.trusted:
         raise ModelError(
             f"{request.name} is a .pt2 file that may do more than a network does ({reason}); one "
@@ -63,7 +63,7 @@ def open_exported_program(path: Path, request: ChildRequest, size: tuple[int, in
         facts["changes"] = [BYTES_TAKEN]
     batch = image.shape[0] if image.dim() else 0
     return Program(
-        OfImages(module, others) if others else module,
+        ImagesOnly(module, others) if others else module,
         batch if isinstance(batch, int) else 0,
         facts,
     )

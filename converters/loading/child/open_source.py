@@ -13,10 +13,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.loading.intake.chain import take_in
-from converters.loading.intake.subject.running import reason_of
-from converters.loading.kinds.detect import detect_kind
-from converters.loading.kinds.quantized import refuse_quantized_torch
+from converters.loading.canonical.canonicalize import canonicalize
+from converters.loading.canonical.working_model.graph_session import reason_of
+from converters.loading.file_kind.detect import detect_kind
+from converters.loading.file_kind.quantized import refuse_quantized_torch
 from converters.loading.sandbox.messages import (
     SOURCE_NAME,
     Answer,
@@ -60,14 +60,14 @@ def _open(folder: Path, request: ChildRequest, samples: NDArray[np.float32]) -> 
     facts: dict[str, Any] = {}
     if kind is SourceKind.ONNX:
         # Runs the graph within the child's limits; the converter later runs it without them.
-        taken = take_in(path.read_bytes(), request.name, request.class_count, samples)
+        taken = canonicalize(path.read_bytes(), request.name, request.class_count, samples)
     else:
         # Imported only for torch files: it takes three seconds and 200 MB.
         from converters.loading.child.torch_source import open_torch
 
         kind, taken, facts = open_torch(kind, path, request, samples)
     facts = taken.facts(facts)
-    write_result(folder, taken.model.SerializeToString(), taken.given())
+    write_result(folder, taken.model.SerializeToString(), taken.source_logits())
     return Answer(kind, facts, None)
 
 

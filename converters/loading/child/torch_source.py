@@ -13,16 +13,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from converters.loading.canonical.batch.dynamic import FixedBatchError
+from converters.loading.canonical.canonicalize import canonicalize
+from converters.loading.canonical.working_model.working_model import WorkingModel
 from converters.loading.checks.devices import on_cpu
 from converters.loading.checks.kernels import checked_kernels
 from converters.loading.checks.torchscript import check_torchscript
 from converters.loading.child.exported_program import open_exported_program
-from converters.loading.intake.batch.free import FixedBatchError
-from converters.loading.intake.chain import take_in
-from converters.loading.intake.subject.subject import Subject
 from converters.loading.sandbox.messages import ChildRequest, SourceKind
 from converters.loading.torch_graph.export import export
-from converters.loading.torch_graph.run import Ran, run_module
+from converters.loading.torch_graph.run import RunResult, run_module
 from converters.loading.weights.open_weights import open_parts, open_pickle, open_safetensors
 from edge.errors import ModelError
 
@@ -37,7 +37,7 @@ class _Loaded:
 
 def open_torch(
     kind: SourceKind, path: Path, request: ChildRequest, samples: NDArray[np.float32]
-) -> tuple[SourceKind, Subject, dict[str, Any]]:
+) -> tuple[SourceKind, WorkingModel, dict[str, Any]]:
     """Load the file, run it on normalised images (n, 3, h, w), and export its graph.
 
     Returns:
@@ -57,10 +57,12 @@ def open_torch(
         ran = run_module(loaded.module, request.name, request.class_count, samples, loaded.batch)
     changes = [*loaded.facts.get("changes", []), *ran.changes]
     facts = loaded.facts | ({"changes": changes} if changes else {})
-    return loaded.kind, taken_in(ran, request, samples), facts
+    return loaded.kind, to_canonical(ran, request, samples), facts
 
 
-def taken_in(ran: Ran, request: ChildRequest, samples: NDArray[np.float32]) -> Subject:
+def to_canonical(
+    ran: RunResult, request: ChildRequest, samples: NDArray[np.float32]
+) -> WorkingModel:
     """The graph of a module that ran on the samples, for any batch.
 
     Raises:
@@ -78,7 +80,9 @@ def taken_in(ran: Ran, request: ChildRequest, samples: NDArray[np.float32]) -> S
             raise fixed from None
 
 
-def _exported(ran: Ran, request: ChildRequest, samples: NDArray[np.float32], batch: int) -> Subject:
+def _exported(
+    ran: RunResult, request: ChildRequest, samples: NDArray[np.float32], batch: int
+) -> WorkingModel:
     # Exporting runs the module again, so scripts need the guard. It would disturb the tracing of
     # other modules, which do not need it.
     is_script = any(isinstance(m, torch.jit.ScriptModule) for m in ran.module.modules())
@@ -86,7 +90,7 @@ def _exported(ran: Ran, request: ChildRequest, samples: NDArray[np.float32], bat
     with torch.no_grad(), checked_kernels() if is_script else nullcontext():
         graph = export(ran.module, request.name, height, width, batch, any_size=request.any_size)
     given = replace(ran.given, batch=batch)
-    return take_in(graph, request.name, request.class_count, samples, given)
+    return canonicalize(graph, request.name, request.class_count, samples, given)
 
 
 def _load(kind: SourceKind, path: Path, request: ChildRequest, size: tuple[int, int]) -> _Loaded:

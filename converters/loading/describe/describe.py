@@ -14,7 +14,7 @@ from converters.loading.describe.findings import (
     Finding,
     Findings,
 )
-from converters.loading.describe.notes import CLASS_KEYS, noted
+from converters.loading.describe.metadata import CLASS_KEYS, find_in_metadata
 from converters.loading.sandbox.messages import ChildRequest, SourceKind
 from edge.errors import ModelError
 
@@ -32,7 +32,7 @@ def describe(kind: SourceKind, path: Path, request: ChildRequest) -> Description
     if kind is SourceKind.ONNX:
         return Description(kind, _describe_onnx(path, request))
     if kind in (SourceKind.TORCHSCRIPT, SourceKind.EXPORTED_PROGRAM):
-        found = _noted(_extra_texts(path), "the file's notes")
+        found = _in_metadata(_extra_texts(path), "the file's notes")
         return Description(kind, found, needs_trust=_needs_trust(kind, path, request))
     from converters.loading.describe.describe_weights import (
         describe_parts,
@@ -49,11 +49,11 @@ def describe(kind: SourceKind, path: Path, request: ChildRequest) -> Description
 
 def _needs_trust(kind: SourceKind, path: Path, request: ChildRequest) -> bool:
     """Whether a .pt2 file needs --trust-pickle; refuses TorchScript that cannot be opened."""
-    from converters.loading.checks.exported import what_it_runs
+    from converters.loading.checks.exported import find_disallowed
     from converters.loading.checks.torchscript import check_torchscript
 
     if kind is SourceKind.EXPORTED_PROGRAM:
-        return what_it_runs(path) is not None
+        return find_disallowed(path) is not None
     check_torchscript(path, request.name)
     return False
 
@@ -67,14 +67,14 @@ def _describe_onnx(path: Path, request: ChildRequest) -> Findings:
     if not images or not graph.graph.output:
         raise ModelError(f"{request.name} has no input or no output; give an image classifier.")
     height, width = _size(_shape(images[0]))
-    noted = _noted({p.key: p.value for p in graph.metadata_props}, "the file's notes")
+    metadata = _in_metadata({p.key: p.value for p in graph.metadata_props}, "the file's notes")
     outputs = (_shape(graph.graph.output[0]) or [0])[-1]
     own = Findings(
         height=_found(height, "the graph's input"),
         width=_found(width, "the graph's input"),
         outputs=_found(outputs, "the graph's output"),
     )
-    return own.or_else(noted)
+    return own.completed_by(metadata)
 
 
 def _size(shape: list[int]) -> list[int]:
@@ -100,13 +100,13 @@ def _extra_texts(path: Path) -> dict[str, str]:
         }
 
 
-def _noted(texts: Mapping[str, str], origin: str) -> Findings:
+def _in_metadata(texts: Mapping[str, str], origin: str) -> Findings:
     """Findings in text entries, some of which are JSON or Python literals."""
     notes: dict[Any, Any] = {}
     for key, text in texts.items():
         value = _literal(text)
         notes.update(value if isinstance(value, dict) and key not in CLASS_KEYS else {key: value})
-    return noted(notes, origin)
+    return find_in_metadata(notes, origin)
 
 
 def _literal(text: str) -> Any:

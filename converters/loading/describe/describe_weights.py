@@ -9,8 +9,8 @@ from typing import Any, Final
 from torch import Tensor
 
 from converters.loading.describe.findings import Description, Finding, Findings
-from converters.loading.describe.notes import noted
-from converters.loading.kinds.quantized import already_quantized, quantized_tensor_name
+from converters.loading.describe.metadata import find_in_metadata
+from converters.loading.file_kind.quantized import already_quantized, quantized_tensor_name
 from converters.loading.pickled.plain import as_mapping
 from converters.loading.sandbox.messages import ChildRequest, SourceKind
 from converters.loading.weights.candidates import Candidate, find_candidates
@@ -30,7 +30,9 @@ _NETWORK_KEYS: Final = ("architecture", "arch", "model_name", "model", "backbone
 def describe_safetensors(path: Path) -> Findings:
     """The number of classes, and findings in the file's metadata."""
     tensors, notes = read_safetensors(path)
-    return noted(notes, "the file's notes").or_else(_of_tensors(Candidate("", tensors)))
+    return find_in_metadata(notes, "the file's notes").completed_by(
+        _of_tensors(Candidate("", tensors))
+    )
 
 
 def describe_parts(kind: SourceKind, folder: Path, request: ChildRequest) -> Findings:
@@ -59,21 +61,21 @@ def describe_pickle(path: Path, request: ChildRequest) -> Description:
     if code and (not candidates or is_module(content.tree, candidates)):
         return Description(SourceKind.PICKLED_MODULE, found, needs_trust=True)
     kind = SourceKind.CHECKPOINT if candidates[0].key else SourceKind.STATE_DICT
-    return Description(kind, found.or_else(_of_tensors(candidates[0])), needs_trust=bool(code))
+    return Description(kind, found.completed_by(_of_tensors(candidates[0])), needs_trust=bool(code))
 
 
 def _of_training(tree: object) -> Findings:
     top = as_mapping(tree) or {}
-    found = noted(top, "the file")
+    found = find_in_metadata(top, "the file")
     for key in _ARGUMENT_KEYS:
         arguments = as_mapping(top.get(key))
         if arguments is not None:
-            found = found.or_else(_of_arguments(arguments, f"{key} in the file"))
+            found = found.completed_by(_of_arguments(arguments, f"{key} in the file"))
     named = file_architecture(tree, 0)
     if named is None:
         return found
     values = {"name": named.name, **named.arguments}
-    return Findings(architecture=Finding(values, "the file")).or_else(found)
+    return Findings(architecture=Finding(values, "the file")).completed_by(found)
 
 
 def _of_arguments(arguments: Mapping[Any, Any], origin: str) -> Findings:
@@ -83,7 +85,7 @@ def _of_arguments(arguments: Mapping[Any, Any], origin: str) -> Findings:
         # A guess, because the training does not say from which library the name is.
         architecture=Finding({"name": name}, origin, is_guess=True) if name else None,
         outputs=Finding(count, origin) if type(count) is int and count > 1 else None,
-    ).or_else(noted(arguments, origin))
+    ).completed_by(find_in_metadata(arguments, origin))
 
 
 def _of_tensors(candidate: Candidate) -> Findings:

@@ -35,7 +35,7 @@ class Findings:
     crop: Finding | None = None
     licence: Finding | None = None
 
-    def or_else(self, other: Findings) -> Findings:
+    def completed_by(self, other: Findings) -> Findings:
         """These findings, completed by those of `other`."""
         return Findings(
             **{f.name: getattr(self, f.name) or getattr(other, f.name) for f in fields(self)}

@@ -10,7 +10,7 @@ import onnx.inliner
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto, helper
 
-from converters.loading.kinds.quantized import refuse_quantized_graph
+from converters.loading.file_kind.quantized import refuse_quantized_graph
 from converters.onnx_graph.lookup import STANDARD_DOMAINS, graph_inputs
 from converters.onnx_graph.nested import all_nodes, bodies
 from edge.errors import ModelError, first_line

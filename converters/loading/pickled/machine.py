@@ -26,14 +26,14 @@ class TruncatedError(PickleError):
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class ImportedName:
     """A class or function that the pickle names, as `module.name`; it was not imported."""
 
     name: str
 
 
 @dataclass(slots=True, eq=False)
-class Made:
+class RecordedCall:
     """A recorded call that was not made, and the state and items for its result."""
 
     name: str
@@ -43,7 +43,7 @@ class Made:
 
 
 class Rebuild(Protocol):
-    """Builds values for the few names of plain data types, and `Made` for all others."""
+    """Builds values for the few names of plain data types, and `RecordedCall` for all others."""
 
     def call(self, name: str, arguments: tuple[Any, ...]) -> Any:
         """The result of calling the named function or class."""
@@ -135,7 +135,7 @@ class _Machine:
         module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
         full = f"{module}.{name}"
         self._names[full] = None
-        self.stack.append(Named(full))
+        self.stack.append(ImportedName(full))
 
     def tuple_of(self, count: int) -> None:
         items = [self.stack.pop() for _ in range(count)]
@@ -154,7 +154,7 @@ class _Machine:
 
     def _extend(self, items: list[Any]) -> None:
         target = self.stack[-1]
-        found = target.items if isinstance(target, Made) else target
+        found = target.items if isinstance(target, RecordedCall) else target
         if isinstance(found, list):
             found.extend(items)
 
@@ -167,7 +167,7 @@ class _Machine:
 
     def _update(self, items: list[Any]) -> None:
         target = self.stack[-1]
-        if isinstance(target, Made):
+        if isinstance(target, RecordedCall):
             target.items = target.items or {}
             target = target.items
         if isinstance(target, dict):
@@ -181,7 +181,7 @@ class _Machine:
         keywords, arguments, cls = self.stack.pop(), self.stack.pop(), self.stack.pop()
         self._call(cls, (*arguments, *keywords.values()))
 
-    def made_of_mark(self) -> None:
+    def call_from_mark(self) -> None:
         cls, *arguments = self.pop_mark()
         self._call(cls, tuple(arguments))
 
@@ -191,14 +191,14 @@ class _Machine:
         self._call(self.stack.pop(), tuple(arguments))
 
     def _call(self, function: Any, arguments: tuple[Any, ...]) -> None:
-        if isinstance(function, Named):
+        if isinstance(function, ImportedName):
             self.stack.append(self._rebuild.call(function.name, tuple(arguments)))
         else:
-            self.stack.append(Made("a call of what another call gives", (function, arguments)))
+            self.stack.append(RecordedCall("the result of another call", (function, arguments)))
 
     def build(self) -> None:
         state = self.stack.pop()
-        if isinstance(self.stack[-1], Made):
+        if isinstance(self.stack[-1], RecordedCall):
             self.stack[-1].state = state
 
     def storage(self) -> None:
@@ -256,7 +256,7 @@ _STEPS: Final[dict[str, Callable[[_Machine], None]]] = {
     "REDUCE": _Machine.reduce,
     "NEWOBJ": _Machine.reduce,
     "NEWOBJ_EX": _Machine.new_with_keywords,
-    "OBJ": _Machine.made_of_mark,
+    "OBJ": _Machine.call_from_mark,
     "BUILD": _Machine.build,
     "BINPERSID": _Machine.storage,
 }

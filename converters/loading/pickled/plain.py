@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, Final
 
-from converters.loading.pickled.machine import Made, Named
+from converters.loading.pickled.machine import ImportedName, RecordedCall
 
 _MAPPINGS: Final = frozenset(
     {"collections.OrderedDict", "collections.Counter", "collections.defaultdict", "builtins.dict"}
@@ -31,18 +31,18 @@ _VALUE_TYPES: Final = frozenset(
 )
 
 
-def unplain(names: Iterable[str]) -> list[str]:
+def other_than_data(names: Iterable[str]) -> list[str]:
     """The names of everything except plain data: numbers, texts, paths and containers."""
     return [name for name in names if not _is_plain(name)]
 
 
-def reaching(names: Iterable[str]) -> list[str]:
+def dangerous(names: Iterable[str]) -> list[str]:
     """The names in the standard library that could access files, processes or the network."""
-    return [name for name in names if _reaches(name)]
+    return [name for name in names if _is_dangerous(name)]
 
 
 def plain_value(name: str, arguments: tuple[Any, ...]) -> Any:
-    """The result of calling a plain data type; `Made` for every other name."""
+    """The result of calling a plain data type; `RecordedCall` for every other name."""
     if name in _MAPPINGS:
         return _mapping(arguments)
     if name in _SEQUENCES:
@@ -55,13 +55,13 @@ def plain_value(name: str, arguments: tuple[Any, ...]) -> Any:
     if name in ("copyreg._reconstructor", "copyreg.__newobj__") and _names_class(arguments):
         content = arguments[-1]
         items = content if isinstance(content, dict | list) else []
-        return Made(arguments[0].name, arguments[1:], items=items)
-    return Made(name, arguments)
+        return RecordedCall(arguments[0].name, arguments[1:], items=items)
+    return RecordedCall(name, arguments)
 
 
 def as_mapping(content: object) -> dict[Any, Any] | None:
     """The content of a dictionary, or the attributes of a recorded object; else None."""
-    if isinstance(content, Made):
+    if isinstance(content, RecordedCall):
         content = content.items or content.state
     return content if isinstance(content, dict) else None
 
@@ -76,7 +76,7 @@ def _is_plain(name: str) -> bool:
     )
 
 
-def _reaches(name: str) -> bool:
+def _is_dangerous(name: str) -> bool:
     module = name.partition(".")[0]
     if module not in sys.stdlib_module_names or module in _VALUE_MODULES:
         return False
@@ -90,4 +90,4 @@ def _mapping(arguments: tuple[Any, ...]) -> dict[Any, Any]:
 
 
 def _names_class(arguments: tuple[Any, ...]) -> bool:
-    return bool(arguments) and isinstance(arguments[0], Named)
+    return bool(arguments) and isinstance(arguments[0], ImportedName)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from converters.loading.pickled.machine import Made, Named, PickleError
+from converters.loading.pickled.machine import ImportedName, PickleError, RecordedCall
 from converters.loading.pickled.plain import plain_value
 
 _DTYPES: Final = {
@@ -69,7 +69,7 @@ class TensorRebuild:
             return _tensor(*arguments)
         if name.startswith(_PARAMETERS):
             return arguments[0]
-        if name == "torch._tensor._rebuild_from_type_v2" and isinstance(arguments[0], Named):
+        if name == "torch._tensor._rebuild_from_type_v2" and isinstance(arguments[0], ImportedName):
             # A tensor of a subclass.
             return self.call(arguments[0].name, arguments[2])
         if name == "torch.storage._load_from_bytes":
@@ -77,14 +77,14 @@ class TensorRebuild:
         return plain_value(name, arguments)
 
     def storage(self, identifier: Any) -> Any:
-        """The storage of a tensor; `Made` for types that are not supported here."""
+        """The storage of a tensor; `RecordedCall` for types that are not supported here."""
         if not isinstance(identifier, tuple) or len(identifier) < 5 or identifier[0] != "storage":
             raise PickleError("it refers to something that is not the storage of a tensor")
         kind, key, _, count, *views = identifier[1:]
-        name = kind.name if isinstance(kind, Named) else ""
+        name = kind.name if isinstance(kind, ImportedName) else ""
         dtype = _DTYPES.get(name)
         if (dtype is None and name not in _UNTYPED) or any(views):
-            return Made(name, (str(key),))
+            return RecordedCall(name, (str(key),))
         return _Storage(
             self.storages.get(str(key), count * (dtype.itemsize if dtype else 1)), dtype
         )
@@ -94,7 +94,7 @@ def as_tensor(content: object) -> Tensor | None:
     """A tensor, also from a numpy array; None for anything else."""
     if isinstance(content, Tensor):
         return content
-    if not isinstance(content, Made) or content.name not in _ARRAYS:
+    if not isinstance(content, RecordedCall) or content.name not in _ARRAYS:
         return None
     try:
         return _array(content)
@@ -103,9 +103,9 @@ def as_tensor(content: object) -> Tensor | None:
 
 
 def _tensor(storage: object, offset: int, size: Any, stride: Any, *more: Any) -> Any:
-    types = [value.name for value in more if isinstance(value, Named)]
+    types = [value.name for value in more if isinstance(value, ImportedName)]
     if not isinstance(storage, _Storage):
-        return Made("torch._utils._rebuild_tensor", (storage,))
+        return RecordedCall("torch._utils._rebuild_tensor", (storage,))
     found = storage.dtype or getattr(torch, types[0].removeprefix("torch.") if types else "", None)
     if not isinstance(found, torch.dtype):
         raise PickleError("it holds a tensor without a type")
@@ -116,7 +116,7 @@ def _tensor(storage: object, offset: int, size: Any, stride: Any, *more: Any) ->
         raise PickleError("it holds a tensor larger than its data") from error
 
 
-def _array(content: Made) -> Tensor:
+def _array(content: RecordedCall) -> Tensor:
     if content.name.endswith("_frombuffer"):
         numbers, kind, shape, order = content.arguments
     else:

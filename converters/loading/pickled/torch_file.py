@@ -24,8 +24,8 @@ _OLD_MAGIC: Final = 0x1950A86A20F9469CFC6C
 class Content:
     """A file's content, and every name in its pickle, in order.
 
-    `tree` consists of dictionaries, lists, tuples, texts, numbers and tensors, and of `Made` and
-    `Named` for everything that would need code.
+    `tree` is made of dictionaries, lists, tuples, texts, numbers and tensors. Whatever would need
+    code is a `RecordedCall` or an `ImportedName`.
     """
 
     tree: Any

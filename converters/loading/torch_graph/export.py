@@ -12,9 +12,9 @@ from typing import Final
 import torch
 from torch import nn
 
+from converters.loading.canonical.training_mode import measures_batch
+from converters.loading.canonical.working_model.graph_session import reason_of
 from converters.loading.graph_file.graph import OPSET
-from converters.loading.intake.subject.running import reason_of
-from converters.loading.intake.training_mode import measures_batch
 from converters.loading.torch_graph.symbolics import add_symbolics
 from edge.errors import ModelError
 

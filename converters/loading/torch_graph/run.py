@@ -10,20 +10,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from converters.loading.intake.outputs import choose, flat, may_be_decision
-from converters.loading.intake.subject.running import Arrays, is_near
-from converters.loading.intake.subject.subject import Given
-from converters.loading.torch_graph.chance import draws_by_chance
-from converters.loading.torch_graph.of_images import of_images_alone
-from converters.loading.torch_graph.tensors import chosen_alone, named_tensors
-from converters.loading.torch_graph.trial import rows_of, runnable
+from converters.loading.canonical.outputs import choose, flat, may_be_decision
+from converters.loading.canonical.working_model.graph_session import Arrays, is_near
+from converters.loading.canonical.working_model.working_model import SourceOutputs
+from converters.loading.torch_graph.images_only import with_images_only
+from converters.loading.torch_graph.randomness import random_outputs
+from converters.loading.torch_graph.runnable_form import find_runnable_form, rows_of
+from converters.loading.torch_graph.tensors import named_tensors, select_outputs
 from edge.errors import ModelError
 
 _SAME: Final = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class RunResult:
     """A module whose outputs are only tensors, and its outputs for the samples.
 
     Attributes:
@@ -31,7 +31,7 @@ class Ran:
     """
 
     module: nn.Module
-    given: Given
+    given: SourceOutputs
     changes: list[str]
 
 
@@ -41,7 +41,7 @@ def run_module(
     class_count: int,
     samples: NDArray[np.float32],
     batch: int = 0,
-) -> Ran:
+) -> RunResult:
     """Run a module on normalised images (n, 3, h, w), twice, and choose its logits.
 
     Args:
@@ -50,26 +50,26 @@ def run_module(
     Raises:
         ModelError: it does not run on such images, has no logits, or is random.
     """
-    module, changes = of_images_alone(module, name)
-    module, batch, found_out = runnable(module, name, samples, batch)
+    module, changes = with_images_only(module, name)
+    module, batch, found_out = find_runnable_form(module, name, samples, batch)
     changes += found_out
     first, second = (rows_of(module, samples, batch) for _ in range(2))
     if not first:
         raise _no_tensors(name, module, samples, batch)
     if not all(is_near(first[key], second[key], _SAME) for key in first):
-        raise draws_by_chance(module, name, _images(samples, batch))
+        raise random_outputs(module, name, _images(samples, batch))
     if may_be_decision(first, class_count):
-        module = chosen_alone(module, list(first), _images(samples, batch))
+        module = select_outputs(module, list(first), _images(samples, batch))
         batch = _example_batch(module, batch, samples, first)
-        return Ran(module, Given(None, batch, first), changes)
+        return RunResult(module, SourceOutputs(None, batch, first), changes)
     chosen = choose(first, name, class_count)
     if chosen:
         others = ", ".join(key for key in first if key != chosen) or "what is not a tensor"
         changes.append(f"of its outputs {chosen[:40]} was taken; left out: {others[:200]}")
-        module = chosen_alone(module, [chosen], _images(samples, batch))
+        module = select_outputs(module, [chosen], _images(samples, batch))
     outputs = np.asarray(flat(first[chosen]), np.float32)
     batch = _example_batch(module, batch, samples, {"": outputs})
-    return Ran(module, Given(outputs, batch), changes)
+    return RunResult(module, SourceOutputs(outputs, batch), changes)
 
 
 def _images(samples: NDArray[np.float32], batch: int) -> Tensor:

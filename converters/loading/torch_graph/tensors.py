@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from converters.loading.torch_graph.of_images import OfImages
+from converters.loading.torch_graph.images_only import ImagesOnly
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def named_tensors(output: object) -> dict[str, Tensor]:
     return {place.path: tensor for place, tensor in _placed(output)}
 
 
-def chosen_alone(module: nn.Module, chosen: list[str], example: Tensor) -> nn.Module:
+def select_outputs(module: nn.Module, chosen: list[str], example: Tensor) -> nn.Module:
     """Reduce the module's outputs to the chosen ones.
 
     Args:
@@ -62,8 +62,10 @@ def chosen_alone(module: nn.Module, chosen: list[str], example: Tensor) -> nn.Mo
     except RuntimeError:
         # The script's types do not say that these are tensors.
         return Outputs(module, chosen)
-    is_last = any(isinstance(part, OfImages) and part.is_channels_last for part in module.modules())
-    return OfImages(picked, is_channels_last=True) if is_last else picked
+    is_last = any(
+        isinstance(part, ImagesOnly) and part.is_channels_last for part in module.modules()
+    )
+    return ImagesOnly(picked, is_channels_last=True) if is_last else picked
 
 
 def _placed(output: object, place: _Place | None = None) -> Iterator[tuple[_Place, Tensor]]:
@@ -88,7 +90,7 @@ def _script_within(module: nn.Module) -> tuple[Any, tuple[Any, ...]]:
     """The script inside the wrappers, and its other arguments; None if it is not a script."""
     found: Any = module
     others: tuple[Any, ...] = ()
-    while isinstance(found, OfImages):
+    while isinstance(found, ImagesOnly):
         found, others = found.module, found.others or others
     return (found if isinstance(found, torch.jit.ScriptModule) else None), others
 

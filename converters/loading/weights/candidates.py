@@ -10,7 +10,7 @@ from typing import Any, Final
 from torch import Tensor
 
 from converters.loading.pickled.tensors import as_tensor
-from converters.loading.weights.walk import contents, held_in
+from converters.loading.weights.walk import contents, items_of
 
 # Trainings usually validate the moving average (EMA) of the weights, so it is preferred.
 _EMA_KEYS: Final = ("ema_state_dict", "state_dict_ema", "ema", "model_ema")
@@ -41,7 +41,7 @@ def find_candidates(tree: object) -> list[Candidate]:
     found = [
         Candidate(key, tensors)
         for key, content in contents(tree)
-        if isinstance(mapping := held_in(content), dict) and (tensors := _tensors(mapping))
+        if isinstance(mapping := items_of(content), dict) and (tensors := _tensors(mapping))
     ]
     return sorted(found, key=lambda c: (not is_average(c.key), c.rank))
 

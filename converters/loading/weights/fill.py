@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from converters.architectures.file_names import file_names
-from converters.loading.kinds.quantized import already_quantized
+from converters.loading.file_kind.quantized import already_quantized
 from converters.loading.sandbox.messages import ChildRequest
 from converters.loading.weights.candidates import Candidate, average_words, unwrapped
 from converters.loading.weights.mismatch import does_not_fit
@@ -23,7 +23,7 @@ _NUMBERS: Final = {2: "two", 3: "three", 4: "four", 5: "five"}
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
+class FilledNetwork:
     """A network with its weights. `key` is their place in the file; `facts` are the choices."""
 
     network: nn.Module
@@ -33,7 +33,7 @@ class Filled:
 
 def fill_network(
     candidates: Sequence[Candidate], network: nn.Module, request: ChildRequest, architecture: str
-) -> Filled:
+) -> FilledNetwork:
     """Load the best of the candidates that fit into the network.
 
     Raises:
@@ -49,7 +49,7 @@ def fill_network(
             chosen = _choose(fitting, request)
             _refuse_quantized(chosen, wanted, request)
             network.load_state_dict({names[n]: t for n, t in chosen.state.items()}, strict=False)
-            return Filled(network, chosen.candidate.key, _facts(chosen, found))
+            return FilledNetwork(network, chosen.candidate.key, _facts(chosen, found))
         nearest.append(max(found, key=_closeness))
         _refuse_quantized(nearest[-1], wanted, request)
     raise does_not_fit(max(nearest, key=_closeness), request, architecture)

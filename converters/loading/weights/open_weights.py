@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from converters.architectures.build import build_network
-from converters.loading.kinds.quantized import already_quantized, quantized_name
-from converters.loading.pickled.machine import Made
-from converters.loading.pickled.plain import reaching, unplain
+from converters.loading.file_kind.quantized import already_quantized, quantized_name
+from converters.loading.pickled.machine import RecordedCall
+from converters.loading.pickled.plain import dangerous, other_than_data
 from converters.loading.pickled.torch_file import Content
 from converters.loading.sandbox.messages import ChildRequest, SourceKind
 from converters.loading.weights.candidates import KNOWN_KEYS, Candidate, find_candidates, is_average
@@ -81,7 +81,7 @@ def open_pickle(path: Path, request: ChildRequest) -> Opened:
         # The name alone is no proof: the file may also have float weights, which would have fit.
         sign = quantized_name(content.names)
         raise already_quantized(request.name, sign) if sign else error from error
-    not_run = unplain(content.names)[:_MOST_NAMES]
+    not_run = other_than_data(content.names)[:_MOST_NAMES]
     return Opened(
         opened.kind, opened.module, opened.facts | ({"not_run": not_run} if not_run else {})
     )
@@ -110,20 +110,20 @@ def code_needed(content: Content, candidates: Sequence[Candidate]) -> list[str]:
 
     Empty if its weights can be read without running code.
     """
-    code = reaching(content.names)
+    code = dangerous(content.names)
     if not code and (not candidates or is_module(content.tree, candidates)):
-        code = unplain(content.names)
+        code = other_than_data(content.names)
     return code
 
 
 def is_module(tree: object, candidates: Sequence[Candidate]) -> bool:
     """Whether the weights are in a pickled module, and the candidates are other tensors."""
     values = [tree, *(tree.get(key) for key in KNOWN_KEYS if isinstance(tree, dict))]
-    modules = [v for v in values if isinstance(v, Made) and "_modules" in (_state(v) or {})]
+    modules = [v for v in values if isinstance(v, RecordedCall) and "_modules" in (_state(v) or {})]
     return bool(modules) and not any(c.key.split(".")[-1] in KNOWN_KEYS for c in candidates)
 
 
-def _state(made: Made) -> dict[Any, Any] | None:
+def _state(made: RecordedCall) -> dict[Any, Any] | None:
     return made.state if isinstance(made.state, dict) else None
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from converters.loading.kinds.detect import detect_kind
-from converters.loading.pickled.plain import unplain
+from converters.loading.file_kind.detect import detect_kind
+from converters.loading.pickled.plain import other_than_data
 from converters.loading.sandbox.messages import ChildRequest, SourceKind, source_copies
 from converters.loading.weights.candidates import Candidate, find_candidates
 from converters.loading.weights.read import read_pickle_file, read_safetensors
@@ -56,7 +56,7 @@ def read_parts(kind: SourceKind, folder: Path, request: ChildRequest) -> Candida
 
 def _pickled(path: Path, name: str, request: ChildRequest) -> dict[str, Tensor]:
     content = read_pickle_file(path, replace(request, name=name))
-    code = unplain(content.names)
+    code = other_than_data(content.names)
     found = [c for c in find_candidates(content.tree) if not c.key]
     if code or not found:
         what = f"names {code[0][:80]}" if code else "has no tensors under names"

@@ -7,15 +7,15 @@ from typing import Any, Final
 
 from torch import nn
 
-from converters.loading.pickled.machine import Made
+from converters.loading.pickled.machine import RecordedCall
 
 _DEEPEST: Final = 4
 _MOST: Final = 1000
-_HOLDERS: Final = (dict, list, tuple, Made, nn.Module)
+_HOLDERS: Final = (dict, list, tuple, RecordedCall, nn.Module)
 
 
 def contents(tree: object) -> Iterator[tuple[str, object]]:
-    """All dictionaries, lists, modules and `Made` objects with their keys, breadth first.
+    """All dictionaries, lists, modules and `RecordedCall` objects with their keys, breadth first.
 
     The key of a list's item is its position. Attributes of objects are not visited.
     """
@@ -31,13 +31,13 @@ def contents(tree: object) -> Iterator[tuple[str, object]]:
             waiting += [((*keys, key), value) for key, value in _entries(content)]
 
 
-def held_in(content: object) -> object:
-    """The items of a `Made` object, such as of a subclass of dict; other content unchanged."""
-    return content.items if isinstance(content, Made) else content
+def items_of(content: object) -> object:
+    """The items of a `RecordedCall`, such as of a subclass of dict; other content unchanged."""
+    return content.items if isinstance(content, RecordedCall) else content
 
 
 def _entries(content: object) -> Iterator[tuple[str, Any]]:
-    held = held_in(content)
+    held = items_of(content)
     if isinstance(held, dict):
         yield from ((key, value) for key, value in held.items() if isinstance(key, str))
     elif isinstance(held, list | tuple | nn.ModuleList):

@@ -6,7 +6,7 @@ from typing import Final
 
 import onnx
 
-from converters.fp16.rounded import rounded
+from converters.fp16.emulation import emulate_fp16
 from converters.int8.graphs import FP32, GRAPHS, INT8, GraphKind
 from converters.int8.target_session import may_be_fused, open_as_target
 from edge.backends.onnx import OnnxSession, open_onnx
@@ -69,7 +69,7 @@ def _open_for_gpu(kind: GraphKind, model: onnx.ModelProto) -> OnnxSession:
     """Open a graph for GPUs, with FP16's rounding emulated."""
     if kind.placement is not None:
         return open_as_target(model, kind.placement)
-    return open_onnx(rounded(model).SerializeToString(), kind.precision)
+    return open_onnx(emulate_fp16(model).SerializeToString(), kind.precision)
 
 
 def _held(bundle: Bundle) -> dict[str, Artefact]:

@@ -16,11 +16,11 @@ from edge.demo.drawing.paint import (
     Plane,
     Span,
     between,
+    blend,
     blurred,
     dots,
     filled,
     grain,
-    lay,
     rim,
     rounded,
     spots,
@@ -133,21 +133,21 @@ def _draw_stained_cell(
 def _stain_cytoplasm(view: Plane, body: Plane, recipe: Recipe, rng: np.random.Generator) -> None:
     side_px = len(view)
     colour = between(*recipe.cytoplasm, rng.uniform())
-    lay(view, body, colour)
+    blend(view, body, colour)
     clouds = grain(rng, side_px, 14.0) + grain(rng, side_px, 4.0)
     stain_through(view, body * clouds, (1.0 - 0.5 * recipe.mottle,) * 3)
     edge = between(colour, (96.0, 78.0, 160.0), 0.7)
-    lay(view, rim(body, 2.5) * recipe.edge_stain.pick(rng), edge)
+    blend(view, rim(body, 2.5) * recipe.edge_stain.pick(rng), edge)
 
 
 def _stain_nucleus(
     view: Plane, nucleus: Plane, chromatin: Chromatin, rng: np.random.Generator
 ) -> None:
     side_px = len(view)
-    lay(view, nucleus, chromatin.dark)
+    blend(view, nucleus, chromatin.dark)
     gaps = spots(rng, side_px, chromatin.clump_px, chromatin.open_share.pick(rng))
-    lay(view, nucleus * gaps * rng.uniform(0.6, 0.95), chromatin.light)
-    lay(view, rim(nucleus, 2.2) * chromatin.rim, chromatin.dark)
+    blend(view, nucleus * gaps * rng.uniform(0.6, 0.95), chromatin.light)
+    blend(view, rim(nucleus, 2.2) * chromatin.rim, chromatin.dark)
 
 
 def _stain_granules(
@@ -158,7 +158,7 @@ def _stain_granules(
     reach = np.clip(blurred(body, 2.5) * 1.8, 0.0, 1.0) if granules.frayed_edge else body
     where = reach * (1.0 - (1.0 - granules.cover_nucleus) * nucleus)
     grains = spots(rng, side_px, granules.size_px, granules.coverage.pick(rng))
-    lay(view, where * grains * granules.opacity.pick(rng), granules.colour)
+    blend(view, where * grains * granules.opacity.pick(rng), granules.colour)
 
 
 def _punch_vacuoles(
@@ -171,7 +171,7 @@ def _punch_vacuoles(
     lengths = radius_px * rng.uniform(0.4, 0.92, count)
     places = np.stack([turned(a, r) for a, r in zip(angles, lengths, strict=True)])
     holes = rounded(dots(rng, places, Span(1.8, 4.5), len(view)), 0.8)
-    lay(view, holes * body * 0.8, (236.0, 218.0, 222.0))
+    blend(view, holes * body * 0.8, (236.0, 218.0, 222.0))
 
 
 def _photograph(field: Plane, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -122,7 +122,7 @@ def dots(rng: np.random.Generator, places: Points, radius_px: Span, side_px: int
     return mask.astype(np.float32) / np.float32(255.0)
 
 
-def lay(canvas: Plane, mask: Plane, colour: Colour) -> None:
+def blend(canvas: Plane, mask: Plane, colour: Colour) -> None:
     """Blend a colour into the canvas, in place, with the mask as its opacity."""
     # Channel by channel: numpy is twice as slow with an innermost axis of 3.
     for channel, value in enumerate(colour):

@@ -10,9 +10,9 @@ from edge.demo.drawing.paint import (
     Points,
     Span,
     between,
+    blend,
     blurred,
     filled,
-    lay,
     rim,
     rounded,
     spots,
@@ -64,8 +64,8 @@ def scatter_platelets(
         view = window(canvas, place, _PLATELET_SIDE_PX)
         radius_px = rng.uniform(6.0, 12.0)
         mask = rounded(filled(wobbly_outline(rng, radius_px, wobble=0.08), len(view)), 1.2)
-        lay(view, mask * rng.uniform(0.6, 0.95), _PLATELET_STAINS[1])
-        lay(view, mask * spots(rng, len(view), 3.5, rng.uniform(0.4, 0.8)), _PLATELET_STAINS[0])
+        blend(view, mask * rng.uniform(0.6, 0.95), _PLATELET_STAINS[1])
+        blend(view, mask * spots(rng, len(view), 3.5, rng.uniform(0.4, 0.8)), _PLATELET_STAINS[0])
 
 
 def _places(

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from converters.card_check.core import open_at_any_size
 from converters.card_check.diagnosis import diagnose
+from converters.card_check.evaluator import MAX_IMAGES, Infer, choose_images
 from converters.card_check.first_norm import FirstNorm, find_first_norm
-from converters.card_check.trial import MAX_IMAGES, Infer, choose_images
 from converters.inputs.card import ModelCard, read_card
 from converters.inputs.image_set import ImageSet, image_batches, load_images
 from converters.loading.checkpoint import open_model

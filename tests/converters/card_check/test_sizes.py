@@ -18,10 +18,10 @@ from torch import nn
 
 from converters.card_check.aspect import squashed
 from converters.card_check.core import open_at_any_size
+from converters.card_check.evaluator import SpecEvaluator, choose_images
 from converters.card_check.fit import Fit
 from converters.card_check.sizes import better_sizes
 from converters.card_check.suspicion import MIN_CROP_GAIN, MIN_SIZE_GAIN, Suspicion, judge
-from converters.card_check.trial import Trial, choose_images
 from converters.cli import main
 from converters.inputs.card import ModelCard
 from converters.inputs.image_set import ImageSet
@@ -50,7 +50,7 @@ def discs(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
     return ImageSet("discs", tuple(files), "")
 
 
-def sized_network(discs: ImageSet, accuracy: Callable[[tuple[int, int]], float]) -> Trial:
+def sized_network(discs: ImageSet, accuracy: Callable[[tuple[int, int]], float]) -> SpecEvaluator:
     """A network whose accuracy is a function of the size; it knows the images by their order."""
     chosen, labels = choose_images(discs, CLASSES)
     position, last = 0, (0, 0)
@@ -68,33 +68,33 @@ def sized_network(discs: ImageSet, accuracy: Callable[[tuple[int, int]], float])
         noise = numbers % 7 * 0.1
         return np.asarray(np.eye(len(CLASSES))[said] * (4 + noise)[:, None], np.float32)
 
-    return Trial(infer, chosen, labels)
+    return SpecEvaluator(infer, chosen, labels)
 
 
-def sizes_found(trial: Trial, spec: InputSpec) -> tuple[list[tuple[int, int]], int]:
+def sizes_found(evaluator: SpecEvaluator, spec: InputSpec) -> tuple[list[tuple[int, int]], int]:
     """Better sizes, the best first, and how many were tried."""
     tried: list[int] = []
-    better = better_sizes(trial, trial.fit(spec), spec, tried.append)
+    better = better_sizes(evaluator, evaluator.fit(spec), spec, tried.append)
     better.sort(key=lambda one: -one.fit.accuracy)
     return [one.size for one in better], len(tried)
 
 
 @pytest.mark.parametrize("card", [64, 72, 96, 112, 160, 224])
 def test_better_sizes_climbs_to_the_size_of_the_training(discs: ImageSet, card: int) -> None:
-    trial = sized_network(discs, lambda size: 1 - abs(np.log(np.prod(size) / 80**2)) / 2.5)
-    found, _ = sizes_found(trial, replace(SPEC, height=card, width=card))
+    evaluator = sized_network(discs, lambda size: 1 - abs(np.log(np.prod(size) / 80**2)) / 2.5)
+    found, _ = sizes_found(evaluator, replace(SPEC, height=card, width=card))
     assert found[0] == (80, 80)
 
 
 def test_better_sizes_of_a_card_that_fits_best_stops_after_its_neighbours(discs: ImageSet) -> None:
-    trial = sized_network(discs, lambda size: 0.9 - abs(np.log(np.prod(size) / 80**2)) / 2)
+    evaluator = sized_network(discs, lambda size: 0.9 - abs(np.log(np.prod(size) / 80**2)) / 2)
     # Two on each side, and the four nearest oblongs.
-    assert sizes_found(trial, replace(SPEC, height=80, width=80)) == ([], 8)
+    assert sizes_found(evaluator, replace(SPEC, height=80, width=80)) == ([], 8)
 
 
 def test_better_sizes_of_a_card_that_is_nowhere_near_tries_all(discs: ImageSet) -> None:
-    trial = sized_network(discs, lambda size: 0.95 if size == (80, 80) else 0.1)
-    assert sizes_found(trial, replace(SPEC, height=224, width=224))[0] == [(80, 80)]
+    evaluator = sized_network(discs, lambda size: 0.95 if size == (80, 80) else 0.1)
+    assert sizes_found(evaluator, replace(SPEC, height=224, width=224))[0] == [(80, 80)]
 
 
 @pytest.mark.parametrize(
@@ -104,21 +104,21 @@ def test_better_sizes_of_a_card_that_is_nowhere_near_tries_all(discs: ImageSet) 
 def test_better_sizes_tries_other_proportions(
     discs: ImageSet, card: tuple[int, int], trained: tuple[int, int]
 ) -> None:
-    trial = sized_network(discs, lambda size: 0.95 if size == trained else 0.7)
+    evaluator = sized_network(discs, lambda size: 0.95 if size == trained else 0.7)
     spec = replace(SPEC, height=card[0], width=card[1])
-    assert sizes_found(trial, spec)[0] == [trained]
+    assert sizes_found(evaluator, spec)[0] == [trained]
 
 
 def test_better_sizes_that_recognise_nothing_cost_few_images(discs: ImageSet) -> None:
-    trial = sized_network(discs, lambda size: 0.95 if size == (80, 80) else 0.1)
+    evaluator = sized_network(discs, lambda size: 0.95 if size == (80, 80) else 0.1)
     looked_at: dict[tuple[int, ...], int] = {}
 
     def infer(images: NDArray[np.float32]) -> NDArray[np.float32]:
         size = images.shape[2:]
         looked_at[size] = looked_at.get(size, 0) + len(images)
-        return trial.infer(images)
+        return evaluator.infer(images)
 
-    sizes_found(replace(trial, infer=infer), replace(SPEC, height=224, width=224))
+    sizes_found(replace(evaluator, infer=infer), replace(SPEC, height=224, width=224))
     assert looked_at.pop((80, 80)) == looked_at.pop((224, 224)) == 70
     assert set(looked_at.values()) == {16}
 

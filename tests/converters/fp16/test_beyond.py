@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from converters.fp16.conversion import to_fp16
-from converters.fp16.range_check import leaving_fp16
+from converters.fp16.range_check import find_out_of_range
 from converters.onnx_graph.lookup import tensor_types
 from tests.converters.fp16.graphs import FLOAT, HALF, computed, f32
 from tests.support.networks.graphs import evaluated, graph, some_images
@@ -15,14 +15,14 @@ LOUD = "e = Mul (f, gain) m = ReduceMax <axes = [1, 2, 3]> (e) y = Div (e, m)"
 
 
 def test_tensors_beyond_fp16_are_named_with_their_size() -> None:
-    found = leaving_fp16(graph(LOUD, gain=f32(1e6)[0]), some_images())
+    found = find_out_of_range(graph(LOUD, gain=f32(1e6)[0]), some_images())
     assert sorted(found.tensors) == ["e", "m"]
     assert found.tensors["e"] >= found.tensors["m"] > 65_504
 
 
 def test_what_reads_or_makes_a_tensor_beyond_fp16_stays_in_fp32() -> None:
     fp32 = graph(LOUD, gain=f32(1e6)[0])
-    half = to_fp16(fp32, leaving_fp16(fp32, some_images()))
+    half = to_fp16(fp32, find_out_of_range(fp32, some_images()))
     types = tensor_types(half)
     assert (types["e"], types["m"], types["f"]) == (FLOAT, FLOAT, HALF)
     np.testing.assert_allclose(evaluated(half, some_images()), computed(fp32), atol=0.01)
@@ -34,7 +34,7 @@ def test_norm_whose_sum_of_squares_leaves_fp16_stays_in_fp32(gain: float, kept: 
         norm = ReduceL2 <axes = [1], keepdims = 1> (large)
         y = Div (large, norm)"""
     fp32 = graph(body, gain=f32(gain)[0])
-    found = leaving_fp16(fp32, some_images())
+    found = find_out_of_range(fp32, some_images())
     assert sorted(found.sums) == kept
     assert not found.tensors
     half = to_fp16(fp32, found)
@@ -65,7 +65,7 @@ def test_operator_with_a_sum_beyond_fp16_stays_in_fp32_and_its_readers_do_not(na
         four=np.ones(4, np.float32),
         none=np.zeros(4, np.float32),
     )
-    found = leaving_fp16(fp32, some_images())
+    found = find_out_of_range(fp32, some_images())
     assert not found.tensors
     assert len(found.sums) == 1
     half = to_fp16(fp32, found)

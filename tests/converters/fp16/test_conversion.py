@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from converters.fp16.conversion import to_fp16
-from converters.fp16.range_check import Beyond, leaving_fp16
+from converters.fp16.range_check import OutOfRange, find_out_of_range
 from converters.int8.tensorrt_graph import for_tensorrt
 from converters.onnx_graph.lookup import opset_of, tensor_types
 from tests.converters.fp16.graphs import FLOAT, HALF, computed, f32
@@ -129,7 +129,7 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
 def test_graph_in_fp16_is_legal_and_computes_nearly_the_same(name: str) -> None:
     body, constants = BODIES[name]
     fp32 = graph(body, **constants)
-    half = for_tensorrt(fp32, half_floats=True, beyond=leaving_fp16(fp32, some_images()))
+    half = for_tensorrt(fp32, half_floats=True, out_of_range=find_out_of_range(fp32, some_images()))
     onnx.checker.check_model(half, full_check=True)
     assert tensor_types(half)["f"] == HALF
     expected = computed(fp32)
@@ -228,7 +228,7 @@ def test_quantizers_of_a_weight_have_the_type_of_the_layer_that_reads_it() -> No
         zero=np.asarray(0, np.int8),
         weight=weight,
     )
-    half = to_fp16(model, Beyond({"e": 1e6}))
+    half = to_fp16(model, OutOfRange({"e": 1e6}))
     types = tensor_types(half)
     assert {types[name] for name in ("e", "ed", "wd")} == {FLOAT}
     assert not [n for n in half.graph.node if n.op_type == "Cast" and "wd" in n.input]

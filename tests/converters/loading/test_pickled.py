@@ -21,8 +21,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from converters.loading.pickled.machine import Made, PickleError
-from converters.loading.pickled.plain import as_mapping, reaching, unplain
+from converters.loading.pickled.machine import PickleError, RecordedCall
+from converters.loading.pickled.plain import as_mapping, dangerous, other_than_data
 from converters.loading.pickled.tensors import as_tensor
 from converters.loading.pickled.torch_file import read_torch_file
 
@@ -68,7 +68,7 @@ def test_tensors_of_every_format_are_those_that_were_saved(
     for name, tensor in state.items():
         assert found[name].dtype == tensor.dtype
         assert torch.equal(found[name], tensor)
-    assert unplain(content.names) == []
+    assert other_than_data(content.names) == []
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])
@@ -85,7 +85,7 @@ def test_arrays_of_numpy_become_tensors(tmp_path: Path, protocol: int) -> None:
         tensor = as_tensor(content.tree[name])
         assert tensor is not None
         np.testing.assert_array_equal(tensor.numpy(), array)
-    assert unplain(content.names) == []
+    assert other_than_data(content.names) == []
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_folders_of_every_python_and_system_are_texts(tmp_path: Path, name: str)
     (tmp_path / "a").write_bytes(b"\x80\x02" + made + b"(X\x01\x00\x00\x00/X\x03\x00\x00\x00labtR.")
     content = read_torch_file(tmp_path / "a")
     assert content.tree == "/lab"
-    assert unplain(content.names) == []
+    assert other_than_data(content.names) == []
 
 
 class Settings(dict[str, Any]):
@@ -142,10 +142,10 @@ def test_objects_of_a_training_are_told_of_and_not_made(tmp_path: Path, protocol
     assert sorted(tree["sets"][0]) == [1, 2]
     assert tree["sets"][1:] == [[3], {"a": 1}]
     assert tree["default"] == {"k": [1]}
-    assert isinstance(tree["mode"], Made)
-    assert isinstance(tree["part"], Made)
-    assert {"Settings", "Mode"} <= {name.rpartition(".")[2] for name in unplain(read.names)}
-    assert reaching(read.names) == []
+    assert isinstance(tree["mode"], RecordedCall)
+    assert isinstance(tree["part"], RecordedCall)
+    assert {"Settings", "Mode"} <= {name.rpartition(".")[2] for name in other_than_data(read.names)}
+    assert dangerous(read.names) == []
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
@@ -154,8 +154,8 @@ def test_code_in_a_pickle_is_named_and_does_not_run(tmp_path: Path, protocol: in
     (tmp_path / "a").write_bytes(pickle.dumps([Marks(marker)], protocol))
     read = read_torch_file(tmp_path / "a")
     assert not marker.exists()
-    assert [name.rpartition(".")[2] for name in reaching(read.names)] == ["mkdir"]
-    assert isinstance(read.tree[0], Made)
+    assert [name.rpartition(".")[2] for name in dangerous(read.names)] == ["mkdir"]
+    assert isinstance(read.tree[0], RecordedCall)
     assert read.tree[0].arguments == (str(marker),)
 
 
@@ -164,8 +164,8 @@ def test_code_in_a_pickle_is_named_and_does_not_run(tmp_path: Path, protocol: in
 )
 def test_names_that_reach_the_system_are_told_apart(name: str) -> None:
     plain = ("collections.OrderedDict", "builtins.set", "mylab.Net", "torch.FloatStorage")
-    assert reaching((*plain, name)) == [name]
-    assert unplain((*plain, name)) == ["mylab.Net", name]
+    assert dangerous((*plain, name)) == [name]
+    assert other_than_data((*plain, name)) == ["mylab.Net", name]
 
 
 def changed(path: Path, entry: str, change: Callable[[bytes], bytes]) -> None:
@@ -184,8 +184,8 @@ def changed(path: Path, entry: str, change: Callable[[bytes], bytes]) -> None:
         ("data.pkl", lambda content: content[: len(content) // 2], "its pickle is damaged"),
         ("data.pkl", lambda _: b"\x80\x02\x82\x01.", "its pickle uses EXT1"),
         ("data.pkl", lambda _: b"\x80\x02a.", "its pickle is damaged"),
-        ("data.pkl", lambda _: b"\x80\x02K\x05Q.", "no storage of a tensor"),
-        ("data/0", lambda content: content[:-4], "larger than its numbers"),
+        ("data.pkl", lambda _: b"\x80\x02K\x05Q.", "not the storage of a tensor"),
+        ("data/0", lambda content: content[:-4], "larger than its data"),
         ("byteorder", lambda _: b"big", "big-endian"),
     ],
 )
@@ -214,5 +214,5 @@ def test_a_view_beyond_its_numbers_is_refused(tmp_path: Path) -> None:
     torch.save({"w": torch.ones(8)}, path)
     # The count of the tensor, where the storage's own comes first.
     changed(path, "data.pkl", lambda c: c.replace(b"K\x08\x85", b"K\x09\x85"))
-    with pytest.raises(PickleError, match="larger than its numbers"):
+    with pytest.raises(PickleError, match="larger than its data"):
         read_torch_file(path)

@@ -28,9 +28,9 @@ from converters.loading.checkpoint import open_model
 from converters.search import search as quantization
 from converters.search.judging import Judging
 from converters.search.probing import NO_NUMBERS, LayerEffect, probe_divergence, rank_layers
-from converters.search.problem import Problem, build
-from converters.search.search import solve
-from converters.targets.quantized import in_the_form_of
+from converters.search.search import find_graph
+from converters.search.task import SearchTask, build
+from converters.targets.quantized import rebuild_like
 from edge.errors import AccuracyGateError
 from tests.support.networks.tiny_network import CARD
 
@@ -38,11 +38,11 @@ FRAGILE = "tests.support.networks.fragile_network:build"
 
 
 @pytest.fixture
-def problem(model_folder: Path) -> Problem:
-    return make_problem(model_folder, Gate(), architecture=FRAGILE)
+def task(model_folder: Path) -> SearchTask:
+    return make_task(model_folder, Gate(), architecture=FRAGILE)
 
 
-def make_problem(folder: Path, gate: Gate, **card_changes: Any) -> Problem:
+def make_task(folder: Path, gate: Gate, **card_changes: Any) -> SearchTask:
     from tests.support.networks.fragile_network import train_fragile_network
 
     torch.save(train_fragile_network().state_dict(), folder / "fragile.pt")
@@ -56,7 +56,7 @@ def make_problem(folder: Path, gate: Gate, **card_changes: Any) -> Problem:
         load_images(folder / "validation", card.classes), card.classes
     )
     reference = run_float(fp32, probe)
-    return Problem(
+    return SearchTask(
         model=fp32,
         calibration=calibrate(fp32, tensors, images, card.input, lambda *_: None),
         spec=card.input,
@@ -72,92 +72,94 @@ def conv_names(model: onnx.ModelProto) -> list[str]:
 
 
 @pytest.mark.parametrize("placement", [X86, TENSORRT], ids=lambda p: p.name)
-def test_solve_of_network_that_int8_breaks_keeps_few_layers_in_float(
-    problem: Problem, placement: Placement
+def test_find_graph_of_network_that_int8_breaks_keeps_few_layers_in_float(
+    task: SearchTask, placement: Placement
 ) -> None:
-    solution = solve(problem, placement)
-    assert any(not check.holds for check in solution.naive_checks)
-    assert solution.holds
-    assert 1 <= len(solution.steps) <= 3
-    assert solution.steps[-1].missed == ()
-    assert solution.int8_share >= 0.6
-    drop = solution.evidence.drop_points()
+    result = find_graph(task, placement)
+    assert any(not check.holds for check in result.naive_checks)
+    assert result.holds
+    assert 1 <= len(result.steps) <= 3
+    assert result.steps[-1].missed == ()
+    assert result.int8_share >= 0.6
+    drop = result.evidence.drop_points()
     assert drop is not None
     assert drop <= 1
-    weighted = {n.name for n in problem.model.graph.node if n.op_type in WEIGHTED}
-    kept = {step.kept_float for step in solution.steps}
-    assert set(solution.int8.float_layers) == kept & weighted
+    weighted = {n.name for n in task.model.graph.node if n.op_type in WEIGHTED}
+    kept = {step.kept_float for step in result.steps}
+    assert set(result.int8.float_layers) == kept & weighted
     assert kept & weighted
 
 
-def refusing_until_float(problem: Problem, layer: str, placement: Placement) -> Problem:
-    """The problem with a gate that finds a lost class while `layer` of a placement is in INT8."""
+def refusing_until_float(task: SearchTask, layer: str, placement: Placement) -> SearchTask:
+    """The task with a gate that finds a lost class while `layer` of a placement is in INT8."""
 
     def judge(int8: Int8Model, of: Placement) -> tuple[Evidence, list[Check]]:
-        evidence, _ = problem.judge(int8, of)
+        evidence, _ = task.judge(int8, of)
         holds = of != placement or layer in int8.float_layers
         return evidence, [Check("class loss", 0.01, 0.05, holds, "INT8 loses 7 images of blue")]
 
-    return replace(problem, judge=judge)
+    return replace(task, judge=judge)
 
 
-def test_solve_where_a_class_loses_puts_layers_back_until_it_does_not(problem: Problem) -> None:
-    layer = conv_names(problem.model)[1]
-    solution = solve(refusing_until_float(problem, layer, X86), X86)
-    assert solution.holds
-    assert not failures(solution.checks)
-    assert solution.steps[-1].kept_float == layer
-    assert {step.missed for step in solution.steps[:-1]} <= {("class loss",)}
+def test_find_graph_where_a_class_loses_puts_layers_back_until_it_does_not(
+    task: SearchTask,
+) -> None:
+    layer = conv_names(task.model)[1]
+    result = find_graph(refusing_until_float(task, layer, X86), X86)
+    assert result.holds
+    assert not failures(result.checks)
+    assert result.steps[-1].kept_float == layer
+    assert {step.missed for step in result.steps[:-1]} <= {("class loss",)}
 
 
-def test_graph_in_the_form_of_another_is_rescued_by_itself(problem: Problem) -> None:
-    layer = conv_names(problem.model)[1]
-    refusing = refusing_until_float(problem, layer, X86_7BIT)
-    first = solve(refusing, X86)
-    related = in_the_form_of(refusing, X86_7BIT, first)
+def test_graph_in_the_form_of_another_is_rescued_by_itself(task: SearchTask) -> None:
+    layer = conv_names(task.model)[1]
+    refusing = refusing_until_float(task, layer, X86_7BIT)
+    first = find_graph(refusing, X86)
+    related = rebuild_like(refusing, X86_7BIT, first)
     assert first.steps == []
     assert related.holds
     assert layer in related.int8.float_layers
 
 
-def test_solve_takes_the_plain_graph_where_the_correction_makes_it_worse(
-    problem: Problem,
+def test_find_graph_takes_the_plain_graph_where_the_correction_makes_it_worse(
+    task: SearchTask,
 ) -> None:
     # With all layers in INT8 this network is beyond what rounding and biases can mend.
-    accepting = replace(problem, judge=lambda int8, of: (problem.judge(int8, of)[0], []))
-    broken = solve(accepting, X86)
+    accepting = replace(task, judge=lambda int8, of: (task.judge(int8, of)[0], []))
+    broken = find_graph(accepting, X86)
     assert not broken.correction.is_kept
     assert broken.correction.after > broken.correction.before
     plain = build(accepting, X86, broken.ranges, kept_float=(), is_corrected=False)
     assert broken.int8.model.SerializeToString() == plain.model.SerializeToString()
-    rescued = solve(problem, X86)
+    rescued = find_graph(task, X86)
     assert rescued.correction.is_kept
 
 
-def test_rank_layers_puts_the_layer_that_was_made_fragile_first(problem: Problem) -> None:
-    ranges = choose_ranges(problem.calibration.histograms, "max", symmetric=False)
-    effects = rank_layers(problem, X86, ranges)
+def test_rank_layers_puts_the_layer_that_was_made_fragile_first(task: SearchTask) -> None:
+    ranges = choose_ranges(task.calibration.histograms, "max", symmetric=False)
+    effects = rank_layers(task, X86, ranges)
     assert [e.divergence for e in effects] == sorted((e.divergence for e in effects), reverse=True)
     # The second convolution reads the activation whose channels differ a thousandfold.
-    assert effects[0].name == conv_names(problem.model)[1]
+    assert effects[0].name == conv_names(task.model)[1]
 
 
-def test_solve_of_a_network_without_a_layer_to_quantize_is_no_int8(problem: Problem) -> None:
+def test_find_graph_of_a_network_without_a_layer_to_quantize_is_no_int8(task: SearchTask) -> None:
     # As where every weight is computed: no layer has ranges.
-    unknown = replace(problem, calibration=replace(problem.calibration, histograms={}))
+    unknown = replace(task, calibration=replace(task.calibration, histograms={}))
     with pytest.raises(AccuracyGateError, match="none of the network's layers"):
-        solve(unknown, X86)
+        find_graph(unknown, X86)
 
 
-def test_solve_where_nothing_helps_ends_without_passing(model_folder: Path) -> None:
+def test_find_graph_where_nothing_helps_ends_without_passing(model_folder: Path) -> None:
     impossible = Gate(max_divergence=0.0)
-    solution = solve(make_problem(model_folder, impossible, architecture=FRAGILE), X86)
-    assert not solution.holds
-    assert solution.int8_share >= 0.5
+    result = find_graph(make_task(model_folder, impossible, architecture=FRAGILE), X86)
+    assert not result.holds
+    assert result.int8_share >= 0.5
 
 
-def test_solve_is_repeatable(problem: Problem, onnx_checker: Callable[[bytes], None]) -> None:
-    first, second = (solve(problem, X86) for _ in range(2))
+def test_find_graph_is_repeatable(task: SearchTask, onnx_checker: Callable[[bytes], None]) -> None:
+    first, second = (find_graph(task, X86) for _ in range(2))
     content = first.int8.model.SerializeToString(deterministic=True)
     onnx_checker(content)
     assert content == second.int8.model.SerializeToString(deterministic=True)
@@ -165,19 +167,19 @@ def test_solve_is_repeatable(problem: Problem, onnx_checker: Callable[[bytes], N
 
 
 def refusing_with(
-    problem: Problem, divergences: list[float], judged: list[Int8Model]
-) -> tuple[Problem, list[float]]:
-    """The problem with a gate that refuses every graph, as far off as the list says in turn."""
+    task: SearchTask, divergences: list[float], judged: list[Int8Model]
+) -> tuple[SearchTask, list[float]]:
+    """The task with a gate that refuses every graph, as far off as the list says in turn."""
     left = list(divergences)
 
     def judge(int8: Int8Model, _: Placement) -> tuple[Evidence, list[Check]]:
         judged.append(int8)
-        evidence, _checks = problem.judge(int8, X86)
+        evidence, _checks = task.judge(int8, X86)
         value = left.pop(0) if left else divergences[-1]
         moved = replace(evidence, candidate=evidence.fp32 + np.float32(value) * WRONG)
         return moved, [Check("divergence", value, 0.0, holds=False, text=f"diverges by {value}")]
 
-    return replace(problem, judge=judge), left
+    return replace(task, judge=judge), left
 
 
 # What is added to the logits: the more, the larger the divergence.
@@ -185,63 +187,63 @@ WRONG = np.asarray([1, -1, 0], np.float32)
 
 
 def test_rescue_that_fails_ends_with_its_best_step_and_says_which_were_taken_back(
-    problem: Problem, monkeypatch: pytest.MonkeyPatch
+    task: SearchTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judged: list[Int8Model] = []
     monkeypatch.setattr(quantization, "MIN_INT8_SHARE", 0.0)
-    refusing, _ = refusing_with(problem, [9, 8, 7, 1, 5, 6], judged)
-    solution = solve(refusing, X86)
-    assert not solution.holds
+    refusing, _ = refusing_with(task, [9, 8, 7, 1, 5, 6], judged)
+    result = find_graph(refusing, X86)
+    assert not result.holds
     # Naive, other ranges where they differ, then one layer after another.
     best = 3
-    assert solution.checks[0].found == 1
-    assert solution.int8 is judged[best]
-    tried = [step.is_kept for step in solution.steps]
+    assert result.checks[0].found == 1
+    assert result.int8 is judged[best]
+    tried = [step.is_kept for step in result.steps]
     first_step = len(judged) - len(tried)
     assert tried == [position <= best for position in range(first_step, len(judged))]
-    assert len(solution.kept_float) < len(tried)
-    assert set(solution.int8.float_layers) <= set(solution.kept_float)
+    assert len(result.kept_float) < len(tried)
+    assert set(result.int8.float_layers) <= set(result.kept_float)
 
 
 def test_rescue_where_nothing_helps_keeps_the_graph_that_it_began_with(
-    problem: Problem,
+    task: SearchTask,
 ) -> None:
     judged: list[Int8Model] = []
-    refusing, _ = refusing_with(problem, [1, 5, 6, 7], judged)
-    solution = solve(refusing, X86)
-    assert solution.int8 is judged[0]
-    assert solution.kept_float == []
-    assert solution.steps
-    assert solution.checks[0].found == 1
+    refusing, _ = refusing_with(task, [1, 5, 6, 7], judged)
+    result = find_graph(refusing, X86)
+    assert result.int8 is judged[0]
+    assert result.kept_float == []
+    assert result.steps
+    assert result.checks[0].found == 1
 
 
 def test_rescue_gives_up_after_layers_in_turn_that_bring_nothing(
-    problem: Problem, monkeypatch: pytest.MonkeyPatch
+    task: SearchTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quantization, "MIN_INT8_SHARE", 0.0)
     monkeypatch.setattr(quantization, "PATIENCE", 2)
-    refusing, _ = refusing_with(problem, [1, 5, 6, 7, 8, 9], [])
-    assert len(solve(refusing, X86).steps) == 2
+    refusing, _ = refusing_with(task, [1, 5, 6, 7, 8, 9], [])
+    assert len(find_graph(refusing, X86).steps) == 2
 
 
 def test_rescue_passes_over_a_layer_that_is_too_large_and_tries_the_next(
-    problem: Problem,
+    task: SearchTask,
 ) -> None:
-    macs = layer_macs(problem.model)
+    macs = layer_macs(task.model)
     largest = max(macs, key=lambda name: macs[name])
-    refusing, _ = refusing_with(problem, [1.0], [])
+    refusing, _ = refusing_with(task, [1.0], [])
     ranked = LayerEffect(largest, 9.0), *(LayerEffect(n, 1.0) for n in macs if n != largest)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(quantization, "rank_layers", lambda *_: list(ranked))
         patch.setattr(quantization, "MIN_INT8_SHARE", macs[largest] / sum(macs.values()))
-        solution = solve(refusing, X86)
-    assert [step.kept_float for step in solution.steps] == [e.name for e in ranked[1:]]
+        result = find_graph(refusing, X86)
+    assert [step.kept_float for step in result.steps] == [e.name for e in ranked[1:]]
 
 
-def test_rank_layers_leaves_out_what_is_in_float_in_any_case(problem: Problem) -> None:
+def test_rank_layers_leaves_out_what_is_in_float_in_any_case(task: SearchTask) -> None:
     # Additions of a constant are never quantized, whatever their place.
     model = onnx.ModelProto()
-    model.CopyFrom(problem.model)
+    model.CopyFrom(task.model)
     conv = next(node for node in model.graph.node if node.op_type == "Conv")
     shifted = onnx.helper.make_node("Add", ["shifted_conv", "shift"], [conv.output[0]], "shift")
     conv.output[0] = "shifted_conv"
@@ -249,17 +251,17 @@ def test_rank_layers_leaves_out_what_is_in_float_in_any_case(problem: Problem) -
     model.graph.node.insert(position + 1, shifted)
     shift = onnx.numpy_helper.from_array(np.zeros((), np.float32), "shift")
     model.graph.initializer.append(shift)
-    ranges = choose_ranges(problem.calibration.histograms, "max", symmetric=False)
-    names = [effect.name for effect in rank_layers(replace(problem, model=model), X86, ranges)]
+    ranges = choose_ranges(task.calibration.histograms, "max", symmetric=False)
+    names = [effect.name for effect in rank_layers(replace(task, model=model), X86, ranges)]
     assert "shift" not in names
     assert conv.name in names
 
 
-def test_graph_without_numbers_diverges_most_and_is_refused_for_that(problem: Problem) -> None:
+def test_graph_without_numbers_diverges_most_and_is_refused_for_that(task: SearchTask) -> None:
     int8 = build(
-        problem,
+        task,
         X86,
-        choose_ranges(problem.calibration.histograms, "max", symmetric=False),
+        choose_ranges(task.calibration.histograms, "max", symmetric=False),
         kept_float=(),
         is_corrected=False,
     )
@@ -271,7 +273,7 @@ def test_graph_without_numbers_diverges_most_and_is_refused_for_that(problem: Pr
     broken.graph.initializer.append(infinite)
     broken.graph.node.append(onnx.helper.make_node("Add", ["finite", "infinite"], ["logits"]))
     without = replace(int8, model=broken)
-    assert probe_divergence(problem, X86, without) == NO_NUMBERS
-    evidence, checks = problem.judge(without, X86)
+    assert probe_divergence(task, X86, without) == NO_NUMBERS
+    evidence, checks = task.judge(without, X86)
     assert failures(checks)[0].text == "INT8 gives NaN or infinite logits on 48 of 48 images"
     assert np.isfinite(evidence.divergence.value)

@@ -14,10 +14,10 @@ from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 import converters.int8.tensorrt_graph
 from converters.cli import main
 from converters.layers.placement import Placement
-from converters.search.problem import Problem
-from converters.search.search import Solution, solve
+from converters.search.search import SearchResult, find_graph
+from converters.search.task import SearchTask
 from converters.targets import quantized
-from converters.targets.attempt import Failure, attempt
+from converters.targets.failure import Failure, result_or_failure
 from edge.backends.select import open_session
 from edge.bundle import load_bundle
 from edge.errors import BackendError, ConfigError, ModelError, StorageError
@@ -53,22 +53,24 @@ def no_fp16(monkeypatch: pytest.MonkeyPatch) -> None:
 def failing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of placements that fail, to be filled."""
     names: list[str] = []
-    related = quantized.in_the_form_of
+    related = quantized.rebuild_like
 
     def refuse(placement: Placement) -> None:
         if placement.name in names:
             raise Fail("no kernel\nfor this")
 
-    def refusing_solve(problem: Problem, placement: Placement) -> Solution:
+    def refusing_find_graph(task: SearchTask, placement: Placement) -> SearchResult:
         refuse(placement)
-        return solve(problem, placement)
+        return find_graph(task, placement)
 
-    def refusing_related(problem: Problem, placement: Placement, like: Solution) -> Solution:
+    def refusing_related(
+        task: SearchTask, placement: Placement, like: SearchResult
+    ) -> SearchResult:
         refuse(placement)
-        return related(problem, placement, like)
+        return related(task, placement, like)
 
-    monkeypatch.setattr(quantized, "solve", refusing_solve)
-    monkeypatch.setattr(quantized, "in_the_form_of", refusing_related)
+    monkeypatch.setattr(quantized, "find_graph", refusing_find_graph)
+    monkeypatch.setattr(quantized, "rebuild_like", refusing_related)
     return names
 
 
@@ -177,7 +179,7 @@ def test_what_costs_every_target_is_not_caught(error: Exception) -> None:
         raise error
 
     with pytest.raises(type(error)):
-        attempt(fail)
+        result_or_failure(fail)
 
 
 def test_interruption_is_not_caught() -> None:
@@ -185,22 +187,22 @@ def test_interruption_is_not_caught() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        attempt(interrupted)
+        result_or_failure(interrupted)
 
 
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
         (BackendError("the session is closed."), "the session is closed."),
-        (KeyError("conv"), "KeyError at converters/targets/attempt.py: 'conv'"),
-        (MemoryError(), "MemoryError at converters/targets/attempt.py"),
+        (KeyError("conv"), "KeyError at converters/targets/failure.py: 'conv'"),
+        (MemoryError(), "MemoryError at converters/targets/failure.py"),
     ],
 )
 def test_failure_is_one_line_with_the_trace_apart(error: Exception, reason: str) -> None:
     def fail() -> None:
         raise error
 
-    found = attempt(fail)
+    found = result_or_failure(fail)
     assert isinstance(found, Failure)
     assert re.sub(r"\.py:\d+", ".py", found.reason) == reason
     assert type(error).__name__ in found.trace

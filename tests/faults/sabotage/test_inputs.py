@@ -18,7 +18,7 @@ import yaml
 
 from converters.cli import main
 from converters.export.torch_to_onnx import source_to_onnx
-from converters.search.problem import build
+from converters.search.task import build
 from tests.faults.sabotage.lab import flip, only_error, scale
 from tests.support.networks.discs import CLASSES, INPUT, DiscNetwork, draw_disc
 

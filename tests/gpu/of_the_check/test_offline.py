@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -24,19 +23,11 @@ export KIT=$2/kit
 """
 
 
-def plain(requirement: str) -> str:
-    """A distribution's name as the index compares names."""
-    name = re.split(r"[<>=!~ ;\[]", requirement)[0]
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def test_the_wheels_of_the_page_hold_every_dependency_of_the_runtime() -> None:
-    page = (ROOT / "docs" / "gpu.md").read_text("utf-8").replace("\\\n", " ")
-    (line,) = re.findall(r"^ +pip download -d wheels (.*numpy.*)$", page, re.MULTILINE)
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    listed = {plain(word) for word in shlex.split(line)}
-    needed = {plain(requirement) for requirement in project["dependencies"]}
-    assert needed - listed == set()
+    page = (ROOT / "docs" / "gpu" / "check.md").read_text("utf-8").replace("\\\n", " ")
+    lines = re.findall(r"^ +pip download -d wheels (.*)$", page, re.MULTILINE)
+    # The checkout itself: pip downloads the dependencies that pyproject.toml lists.
+    assert "." in shlex.split(lines[0])
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from edge.preprocess import preprocess
 from edge.session import InferenceSession
 from tests.gpu.setting import Found, Setting, SkippedError
 
-# The converter's own limit of accuracy lost (docs/conversion.md).
+# The converter's own limit of accuracy lost (docs/conversion/gate.md).
 MAX_DROP: Final = 0.005
 _THREADS: Final = 8
 _SMI_FIELDS: Final = ("clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit", "temperature.gpu")

@@ -1,7 +1,7 @@
 """The steps in the order of their worth, with the seconds that each may take.
 
 The seconds are for a machine of 16 cores with an H100, where TensorRT 8.6 builds the INT8 engine in
-77 s and the FP16 engine in 94 s. docs/gpu.md says what the steps do.
+77 s and the FP16 engine in 94 s. docs/gpu/check.md says what the steps do.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ BLOCKS: Final = 4
 IMAGES: Final = 16
 # The float networks differ in the order of their sums alone; torch may use TF32.
 _DEVIATION: Final = 0.02
-_NETWORK: Final = ROOT / "converters" / "reference" / "network.py"
+_NETWORK: Final = ROOT / "converters" / "architectures" / "efficientnet_lite0.py"
 _WEIGHTS: Final = ROOT / "converters" / "reference" / "cells8.pt"
 _SCRIPT: Final = Path(__file__).with_name("torch_peer.py")
 # The first call of a compiled network compiles it.

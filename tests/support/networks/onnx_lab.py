@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from converters.loading.child.torch_source import taken_in
-from converters.loading.intake.chain import take_in
-from converters.loading.intake.heads import HEADS
-from converters.loading.intake.subject.running import open_graph
-from converters.loading.intake.subject.subject import Subject
+from converters.loading.canonical.canonicalize import canonicalize
+from converters.loading.canonical.heads import HEADS
+from converters.loading.canonical.working_model.graph_session import open_graph
+from converters.loading.canonical.working_model.working_model import WorkingModel
+from converters.loading.child.torch_source import to_canonical
 from converters.loading.sandbox.limits import Limits
 from converters.loading.sandbox.messages import ChildRequest
 from converters.loading.torch_graph.run import run_module
@@ -80,16 +80,16 @@ def to_onnx(
     return onnx.load_model_from_string(buffer.getvalue())
 
 
-def take(model: onnx.ModelProto) -> Subject:
-    """What the intake makes of an ONNX file."""
-    return take_in(model.SerializeToString(), "m.onnx", CLASS_COUNT, SAMPLES)
+def take(model: onnx.ModelProto) -> WorkingModel:
+    """An ONNX file in canonical form."""
+    return canonicalize(model.SerializeToString(), "m.onnx", CLASS_COUNT, SAMPLES)
 
 
-def take_module(module: nn.Module, batch: int = 0) -> Subject:
-    """A torch module's way: run, exported, and through the intake."""
+def take_module(module: nn.Module, batch: int = 0) -> WorkingModel:
+    """A torch module that was run, exported and brought to canonical form."""
     with torch.no_grad():
         ran = run_module(module, REQUEST.name, CLASS_COUNT, SAMPLES, batch)
-    taken = taken_in(ran, REQUEST, SAMPLES)
+    taken = to_canonical(ran, REQUEST, SAMPLES)
     taken.changes[:0] = ran.changes
     return taken
 
@@ -100,12 +100,12 @@ def given_by(module: nn.Module) -> NDArray[np.float32]:
         return np.asarray(module(torch.from_numpy(SAMPLES)).numpy(), np.float32)
 
 
-def outputs_of(subject: Subject, count: int = 5) -> NDArray[np.float64]:
+def outputs_of(working: WorkingModel, count: int = 5) -> NDArray[np.float64]:
     """What the taken graph gives for the first samples as one batch, behind its head."""
-    (found,) = open_graph(subject.model).infer(SAMPLES[:count]).values()
+    (found,) = open_graph(working.model).infer(SAMPLES[:count]).values()
     values = found.astype(np.float64)
-    return HEADS[subject.removed_head](values) if subject.removed_head else values
+    return HEADS[working.removed_head](values) if working.removed_head else values
 
 
-def operators(subject: Subject) -> list[str]:
-    return [node.op_type for node in subject.model.graph.node]
+def operators(working: WorkingModel) -> list[str]:
+    return [node.op_type for node in working.model.graph.node]

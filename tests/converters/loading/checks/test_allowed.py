@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from converters.loading.checks.allowed import ATEN, EXPORTED_ONLY
-from converters.loading.checks.exported import what_it_runs
+from converters.loading.checks.exported import find_disallowed
 from converters.loading.checks.torchscript import check_torchscript
 from tests.support.networks.networks import NETWORKS
 
@@ -78,7 +78,7 @@ def test_exported_program_of_a_standard_network_passes(tmp_path: Path, name: str
         buffer = io.BytesIO()
         torch.export.save(saved, buffer)
         (tmp_path / "m.pt2").write_bytes(buffer.getvalue())
-        assert what_it_runs(tmp_path / "m.pt2") is None
+        assert find_disallowed(tmp_path / "m.pt2") is None
 
 
 def test_every_operator_in_the_list_is_one_of_torch() -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from converters.loading.checks.exported import what_it_runs
+from converters.loading.checks.exported import find_disallowed
 from converters.loading.checks.kernels import checked_kernels
 
 ATEN = torch.ops.aten
@@ -46,7 +46,7 @@ def exported(path: Path, operator: str = "torch.ops.aten.relu.default") -> Path:
 
 
 def test_what_it_runs_of_a_network_is_nothing(tmp_path: Path) -> None:
-    assert what_it_runs(exported(tmp_path / "m.pt2")) is None
+    assert find_disallowed(exported(tmp_path / "m.pt2")) is None
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_what_it_runs_of_a_network_is_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_what_it_runs_names_an_operator_that_is_not_listed(tmp_path: Path, operator: str) -> None:
-    found = what_it_runs(exported(tmp_path / "m.pt2", operator))
+    found = find_disallowed(exported(tmp_path / "m.pt2", operator))
     assert found == f"models/model.json: target {operator}"
 
 

@@ -44,7 +44,7 @@ def test_read_answer_of_child_that_gave_none_is_none(tmp_path: Path) -> None:
 )
 def test_read_answer_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / ANSWER).write_bytes(content)
-    with pytest.raises(ModelError, match="gave a damaged answer"):
+    with pytest.raises(ModelError, match="returned a damaged answer"):
         read_answer(tmp_path)
 
 
@@ -76,5 +76,5 @@ def test_read_answer_from_no_file_or_a_large_one_is_refused(
 
 
 def test_read_result_of_child_that_left_no_graph_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"left no graph\.onnx"):
+    with pytest.raises(ModelError, match=r"wrote no graph\.onnx"):
         read_result(tmp_path)

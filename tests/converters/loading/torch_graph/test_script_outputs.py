@@ -70,7 +70,7 @@ class Best(Pair):
         return self.network(images).argmax(1), None
 
 
-TAKEN = "of its outputs {} was taken; left out: what is no tensor"
+TAKEN = "of its outputs {} was taken; left out: what is not a tensor"
 CASES: list[tuple[type[nn.Module], list[str]]] = [
     (Pair, [TAKEN.format("0")]),
     (Named, [TAKEN.format("logits")]),

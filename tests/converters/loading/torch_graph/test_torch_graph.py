@@ -196,4 +196,4 @@ def test_decision_without_scores_behind_it_is_refused_as_such() -> None:
 
 
 def test_nan_weights_are_not_taken_for_training_mode() -> None:
-    assert np.isnan(take_module(Then(lambda x: x * torch.nan)).given()).all()
+    assert np.isnan(take_module(Then(lambda x: x * torch.nan)).source_logits()).all()

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from converters.loading.canonical.working_model.working_model import WorkingModel
 from converters.loading.child.torch_source import open_torch
-from converters.loading.intake.subject.subject import Subject
 from converters.loading.sandbox.messages import SourceKind
 from edge.errors import ModelError
 from tests.support.networks.onnx_lab import (
@@ -92,18 +92,18 @@ class OfDictionary(nn.Module):
         return self.network(batch["images"])  # type: ignore[no-any-return]
 
 
-def opened(path: Path, kind: SourceKind) -> Subject:
+def opened(path: Path, kind: SourceKind) -> WorkingModel:
     _, taken, facts = open_torch(kind, path, REQUEST, SAMPLES)
     taken.changes[:0] = facts.get("changes", [])
     return taken
 
 
-def scripted(module: nn.Module, folder: Path) -> Subject:
+def scripted(module: nn.Module, folder: Path) -> WorkingModel:
     torch.jit.save(torch.jit.script(module.eval()), folder / "m.pt")
     return opened(folder / "m.pt", SourceKind.TORCHSCRIPT)
 
 
-def exported(module: nn.Module, folder: Path, *given: Any, **named: Any) -> Subject:
+def exported(module: nn.Module, folder: Path, *given: Any, **named: Any) -> WorkingModel:
     torch.export.save(torch.export.export(module.eval(), given, named), folder / "m.pt2")
     return opened(folder / "m.pt2", SourceKind.EXPORTED_PROGRAM)
 
