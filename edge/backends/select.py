@@ -82,7 +82,7 @@ def open_session(
     """
     opening = opening or Opening()
     sessions = open_sessions(bundle, backend=backend, precision=precision, opening=opening)
-    return _fastest(bundle, sessions, opening)
+    return fastest(bundle, sessions, opening)
 
 
 def open_sessions(
@@ -141,7 +141,7 @@ def _open_cpu(
     return sessions
 
 
-def _fastest(
+def fastest(
     bundle: Bundle, sessions: dict[str, InferenceSession], opening: Opening
 ) -> InferenceSession:
     """The bundle's default precision, unless another one is clearly faster on this machine.

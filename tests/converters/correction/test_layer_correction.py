@@ -128,7 +128,7 @@ def test_walk_carries_eight_bits_where_the_graph_has_them(net: Calibrated) -> No
     for name in int8.quantized_layers:
         (read,) = walk.inputs(name)
         assert read.dtype == np.float32
-        assert {values.dtype for values in walk._carried[0].values()} == {np.dtype(np.uint8)}
+        assert {values.dtype for values in walk._carried[0].values()} == {np.dtype(np.uint8)}  # noqa: SLF001 - what is kept between two layers
 
 
 def one_layer(weight: float, *, bias: float | None, side: int = SIDE) -> onnx.ModelProto:

@@ -47,7 +47,7 @@ def test_source_is_scanned_only_when_its_last_chunk_was_taken(tmp_path: Path) ->
         (tmp_path / f"{number}.jpg").touch()
     source = polled(tmp_path)
     source.keep_watching()
-    until(lambda: source._scanner._scan.completed > 0)
+    until(lambda: source._scanner._scan.completed > 0)  # noqa: SLF001 - that a whole scan waits to be taken
     assert not source.is_scanned
     assert len(take_all(source)) == 1200
     source.note_loss()

@@ -104,8 +104,8 @@ def test_damaged_page_is_a_storage_error(journal: Journal, tmp_path: Path) -> No
 
 
 def test_open_new_journal_survives_a_power_cut(journal: Journal) -> None:
-    (mode,) = journal._connection.execute("PRAGMA journal_mode").fetchone()
-    (synchronous,) = journal._connection.execute("PRAGMA synchronous").fetchone()
+    (mode,) = journal._connection.execute("PRAGMA journal_mode").fetchone()  # noqa: SLF001 - a connection's own settings
+    (synchronous,) = journal._connection.execute("PRAGMA synchronous").fetchone()  # noqa: SLF001 - a connection's own settings
     assert (mode, synchronous) == ("wal", 2)
 
 

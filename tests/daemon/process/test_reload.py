@@ -73,7 +73,7 @@ def test_wrong_configuration_during_the_first_start_does_not_say_ready_before_it
         (site.folder / "edge.yaml").write_text("nonsense: 1\n")
         life.reload()
         until(lambda: "keeps the previous one" in caplog.text)
-        until(lambda: not life._is_checking)
+        until(lambda: not is_checking())
         assert "READY=1" not in told.lines
         opening.opened.set()
         until(lambda: "READY=1" in told.lines)

@@ -38,7 +38,7 @@ def test_signal_that_interrupts_the_holder_of_a_lock_is_acted_on() -> None:
     stop_request = StopRequest()
     with acting_on_signals({signal.SIGUSR1: stop_request.make}):
         # What `wait` and `request` of this very thread hold for moments.
-        with stop_request._requested._cond:  # type: ignore[attr-defined]
+        with stop_request._requested._cond:  # type: ignore[attr-defined]  # noqa: SLF001 - a race: the signal comes while this thread holds the lock
             send(signal.SIGUSR1)
             assert not stop_request.is_made
         until(lambda: stop_request.is_made)
@@ -47,11 +47,11 @@ def test_signal_that_interrupts_the_holder_of_a_lock_is_acted_on() -> None:
 def test_sigterm_that_interrupts_the_wait_for_storage_ends_it(tmp_path: Path) -> None:
     lifecycle = ServiceProcess(tmp_path / "edge.yaml", Notifier({}))
     with lifecycle.acting_on_signals():
-        condition = lifecycle._stopped._cond  # type: ignore[attr-defined]
-        with condition, lifecycle._lock:
+        condition = lifecycle._stopped._cond  # type: ignore[attr-defined]  # noqa: SLF001 - a race: the signal comes while this thread holds the lock
+        with condition, lifecycle._lock:  # noqa: SLF001 - a race, as above
             for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM):
                 send(number)
-        until(lifecycle._stopped.is_set)
+        until(lifecycle._stopped.is_set)  # noqa: SLF001 - the process would end as a whole
     # A second one while the process ends changes nothing.
     send(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN

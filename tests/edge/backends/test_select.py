@@ -46,7 +46,7 @@ def test_fastest_precision_is_taken_and_said(
     said: list[str] = []
     sessions: Any = {name: Session(name) for name in medians_ms}
     bundle: Any = SimpleNamespace(default_precision="int8", root=Path("a.edge"))
-    winner = select._fastest(bundle, sessions, Opening(on_choice=said.append))
+    winner = select.fastest(bundle, sessions, Opening(on_choice=said.append))
     assert winner.precision == chosen
     assert [name for name, session in sessions.items() if not session.is_closed] == [chosen]
     assert said[-1].startswith(f"onnxruntime-cpu {chosen}, model.{chosen}.onnx (one image: int8 ")

@@ -206,7 +206,7 @@ def _test_files(setting: Setting) -> dict[Path, tuple[str, str]]:
 
 
 def _has_graphs(session: TensorRtSession) -> bool:
-    return bool(session._loaded and session._loaded.graphs)
+    return bool(session._loaded and session._loaded.graphs)  # noqa: SLF001 - what lies on the GPU
 
 
 def _package_version(name: str) -> str:

@@ -53,7 +53,7 @@ class EngineRun:
     """
 
     def __init__(self, session: TensorRtSession, size: int) -> None:
-        loaded = session._loaded
+        loaded = session._loaded  # noqa: SLF001 - what lies on the GPU
         assert loaded is not None
         self._device = loaded.device
         with self._device.current():

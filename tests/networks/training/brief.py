@@ -63,7 +63,7 @@ def _train(
     steps = round(network.epochs * len(images.labels) / BATCH)
     optimiser = torch.optim.AdamW(_parameter_groups(module), lr=network.peak_learning_rate)
     # Half of the time on processors that have it; it is far slower on the others.
-    has_bfloat16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    has_bfloat16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001 - an operator's own name
     order: list[int] = []
     module.train()
     for step in range(steps):
@@ -149,7 +149,7 @@ def _fit_head(
             on_progress("fitting the last layer", number + 1, len(batches))
         wanted = nn.functional.one_hot(torch.from_numpy(images.labels), class_count).double()
         for head, kept in zip(heads, given, strict=True):
-            head._forward_pre_hooks.clear()
+            head._forward_pre_hooks.clear()  # noqa: SLF001 - nn.Module cannot take back a hook that it loaded
             weights, bias = _least_squares(torch.cat(kept).double(), wanted)
             head.weight.copy_(HEAD_SCALE * weights)
             head.bias.copy_(HEAD_SCALE * bias)

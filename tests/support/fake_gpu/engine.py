@@ -20,8 +20,8 @@ class Engine:
         self._gpu, self._queue, self.header = gpu, queue, header
         self.contexts = 0
         self.session = open_onnx(graph, "fp32", optimise=False)
-        assert self.session._session is not None
-        self.classes = int(self.session._session.get_outputs()[0].shape[1])
+        assert self.session._session is not None  # noqa: SLF001 - shapes of the graph
+        self.classes = int(self.session._session.get_outputs()[0].shape[1])  # noqa: SLF001 - shapes of the graph
 
     def get_tensor_name(self, index: int) -> str:
         return ("images", "logits")[index]

@@ -172,7 +172,7 @@ class _Network:
         return SimpleNamespace(type="quantize" if index else "convolution")
 
     def get_input(self, _index: int) -> Any:
-        session = open_onnx(self.graph, "fp32", optimise=False)._session
+        session = open_onnx(self.graph, "fp32", optimise=False)._session  # noqa: SLF001 - shapes of the graph
         assert session is not None
         shape = (-1, *session.get_inputs()[0].shape[1:])
         return SimpleNamespace(name="images", shape=shape)

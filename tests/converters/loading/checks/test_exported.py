@@ -92,11 +92,11 @@ LYING: dict[str, Callable[[], Any]] = {
     "norm without statistics": lambda: ATEN.native_batch_norm(
         ones(2, 64, 4), None, None, None, None, NO, 0.1, 1e-5
     ),
-    "decomposed norm": lambda: ATEN._native_batch_norm_legit_no_training(
+    "decomposed norm": lambda: ATEN._native_batch_norm_legit_no_training(  # noqa: SLF001 - an operator's own name
         ones(2, 64, 4), ones(1), ones(1), ones(1), ones(1), 0.1, 1e-5
     ),
-    "weight norm": lambda: ATEN._weight_norm(ones(5, 5), ones(1), 0),
-    "attention by its kernel": lambda: ATEN._scaled_dot_product_flash_attention_for_cpu(
+    "weight norm": lambda: ATEN._weight_norm(ones(5, 5), ones(1), 0),  # noqa: SLF001 - an operator's own name
+    "attention by its kernel": lambda: ATEN._scaled_dot_product_flash_attention_for_cpu(  # noqa: SLF001 - an operator's own name
         ones(9, 2, 4, 8), ones(1, 2, 4, 8), ones(1, 2, 4, 8)
     ),
     "attention": lambda: ATEN.scaled_dot_product_attention(
@@ -109,7 +109,7 @@ LYING: dict[str, Callable[[], Any]] = {
     "lstm state": lambda: lstm(
         ones(3, 9, 4), ones(1, 1, 5), ones(20, 4), ones(20, 5), ones(20), ones(20)
     ),
-    "antialiased scale": lambda: ATEN._upsample_bilinear2d_aa(
+    "antialiased scale": lambda: ATEN._upsample_bilinear2d_aa(  # noqa: SLF001 - an operator's own name
         ones(1, 1, 8, 8), [4, 4], NO, 1e-5, 1e-5
     ),
     "grid mode": lambda: ATEN.grid_sampler(ones(1, 1, 4, 4), ones(1, 3, 3, 2), 7, 0, YES),
