@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 
@@ -23,3 +24,12 @@ def until(
     while not condition():
         assert time.monotonic() < end_s, f"the condition did not become true within {timeout_s:g} s"
         time.sleep(poll_s)
+
+
+def is_listened_to(port: int) -> bool:
+    """Whether a server takes connections at a port of this machine."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True

@@ -21,6 +21,7 @@ from contextlib import closing
 from pathlib import Path
 
 from edge.system.installed import installed_command
+from tests.support.waiting import until
 
 
 def main() -> int:
@@ -56,13 +57,17 @@ def prepare(bundle: Path, images: Path, folder: Path) -> Path:
     return folder / "edge.yaml"
 
 
+def count(folder: Path) -> int:
+    """How many sidecars there are."""
+    return len(list((folder / "results").rglob("*.json")))
+
+
 def kill_at_random(argv: list[str], folder: Path, chance: random.Random) -> int:
     """Start the daemon, kill it within its work, count the whole sidecars."""
-    before = len(list((folder / "results").rglob("*.json")))
+    before = count(folder)
     process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     # Only a daemon that has begun to write can be killed within its work.
-    while process.poll() is None and len(list((folder / "results").rglob("*.json"))) == before:
-        time.sleep(0.005)
+    until(lambda: process.poll() is not None or count(folder) > before, timeout_s=60)
     time.sleep(chance.uniform(0.0, 0.1))
     process.kill()
     process.wait()

@@ -7,16 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from daemon.cli import main
 from daemon.startup import opened_service
+from tests.daemon.commands import run
 from tests.support.images import Jpeg
 from tests.support.site import Site
 from tests.support.small_bundle import write_small_bundle
 from tests.support.waiting import until
-
-
-def run(site: Site, *words: str) -> int:
-    return main([*words, "--config", str(site.config_path)])
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ import os
 import shutil
 import socket
 import subprocess
-import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import pytest
+
+from tests.support.waiting import is_listened_to, until
 
 # A guest needs no account on this machine.
 _CONFIG: Final = """
@@ -69,11 +69,10 @@ class Samba:
                 # At its end it signals its whole process group.
                 start_new_session=True,
             )
-        for _ in range(200):
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
-                return
-            time.sleep(0.05)
-        pytest.fail((self._folder / "smbd.out").read_text(errors="replace"))
+        try:
+            until(lambda: is_listened_to(self._port))
+        except AssertionError:
+            pytest.fail((self._folder / "smbd.out").read_text(errors="replace"))
 
     def client(self, *commands: str) -> None:
         """Have a client do these commands of smbclient(1)."""

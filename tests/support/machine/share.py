@@ -7,11 +7,11 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from contextlib import suppress
 from pathlib import Path
 
 from daemon.system.mounts import file_system_type, mount_point
+from tests.support.waiting import is_listened_to, until
 
 SSHD = Path("/usr/sbin/sshd")
 # A share as an operator mounts it: it comes back by itself, and calls fail within seconds.
@@ -59,10 +59,7 @@ class Share:
         self._listener = subprocess.Popen(
             [str(SSHD), "-D", "-f", config, "-E", str(self._folder / "sshd.log")]
         )
-        for _ in range(100):
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
-                return
-            time.sleep(0.05)
+        until(lambda: is_listened_to(self._port))
 
     def mount(self, options: str = RECONNECT) -> None:
         """Mount the share; without options a silent server makes every call hang."""
