@@ -10,6 +10,7 @@ import select
 import subprocess
 import sys
 import termios
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from daemon.health.health import Health
 from daemon.health.metrics import Metrics
 from daemon.log import queue as log_queue
 from daemon.log.queue import MOST_BYTES, QueuedHandler, QueuedScreen
-from tests.support.waiting import until
 
 _ROOT = Path(__file__).parents[3]
 
@@ -30,6 +30,18 @@ def pipe() -> Iterator[tuple[int, int]]:
     yield reader, writer
     for descriptor in (reader, writer):
         os.close(descriptor)
+
+
+class Clock:
+    """Is asked when the writer has taken a line out of the queue and begins to write it."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.is_asked = threading.Event()
+
+    def __call__(self) -> float:
+        self.is_asked.set()
+        return self.now_s
 
 
 def logger_of(handler: logging.Handler) -> logging.Logger:
@@ -64,17 +76,17 @@ def test_reader_that_stands_still_holds_nobody_up_and_is_told_what_it_missed(
 ) -> None:
     reader, writer = pipe
     filled = fill(writer)
-    now_s = 0.0
-    handler = QueuedHandler(writer, most_bytes=70, clock=lambda: now_s)
+    clock = Clock()
+    handler = QueuedHandler(writer, most_bytes=70, clock=clock)
     logger = logger_of(handler)
     logger.info("first")
-    until(handler._lines.empty)  # noqa: SLF001 - a race: the writer has the line in hand
+    assert clock.is_asked.wait(20)
     for number in range(13):
         logger.info("line %d", number)
     logger.error("bad")
     assert handler.dropped == {"info": 3, "error": 1}
     assert handler.problem == ""
-    now_s = 6.0
+    clock.now_s = 6.0
     assert handler.problem == "nobody reads the log; lines that do not fit its queue are dropped"
     while filled:
         filled -= len(os.read(reader, filled))
@@ -160,11 +172,12 @@ def test_terminal_that_was_stopped_does_not_hold_up_the_progress_line() -> None:
 
 def test_dropped_lines_are_a_metric(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     fill(pipe[1])
-    handler = QueuedHandler(pipe[1], most_bytes=25)
+    clock = Clock()
+    handler = QueuedHandler(pipe[1], most_bytes=25, clock=clock)
     monkeypatch.setattr(logging.getLogger("daemon"), "handlers", [handler])
     logger = logger_of(handler)
     logger.warning("in the writer's hand")
-    until(handler._lines.empty)  # noqa: SLF001 - a race: the writer has the line in hand
+    assert clock.is_asked.wait(20)
     for _ in range(3):
         logger.warning("one too many")
     text = Metrics(Health()).text().decode()
