@@ -161,9 +161,9 @@ def test_function_that_gives_no_network_is_one_line(architecture: Architecture, 
         ({"name": "timm:a", "num_classes": 9}, "num_classes 9 and the card has 3 classes"),
         ({"img_size": 96}, "give a name, or architecture: {name: "),
         (["timm:a"], "give a name, or architecture: {name: "),
-        ("hf-hub:timm/resnet18", "is no name"),
-        ("timm:https://host/a", "is no name"),
-        ("a b", "is no name"),
+        ("hf-hub:timm/resnet18", "is not a name"),
+        ("timm:https://host/a", "is not a name"),
+        ("a b", "is not a name"),
     ],
 )
 def test_card_with_an_architecture_that_is_not_taken_is_refused(

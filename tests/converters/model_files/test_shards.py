@@ -116,10 +116,10 @@ def change(index: Path, edit: Callable[[dict[str, str]], None]) -> None:
     [
         (lambda i: (i.parent / SAFE.format(2)).unlink(), "00002.safetensors is not beside it"),
         (lambda i: change(i, lambda m: m.update(a="../x.safetensors")), "names '../x.safetensors'"),
-        (lambda i: change(i, lambda m: m.update(a="/etc/passwd")), "which is no file beside it"),
-        (lambda i: change(i, lambda m: m.update(a="..")), "which is no file beside it"),
+        (lambda i: change(i, lambda m: m.update(a="/etc/passwd")), "must be a file beside it"),
+        (lambda i: change(i, lambda m: m.update(a="..")), "must be a file beside it"),
         (lambda i: change(i, lambda m: m.clear()), "it has no weight_map"),
-        (lambda i: i.write_text("{"), "is no whole JSON .*Copy it again"),
+        (lambda i: i.write_text("{"), "is not complete JSON .*Copy it again"),
         (lambda i: i.write_text("version https://git-lfs.github.com/spec/v1"), "Run git lfs pull"),
     ],
     ids=["missing", "outside", "absolute", "parent", "empty", "cut", "lfs"],

@@ -86,7 +86,7 @@ def test_new_card_of_a_bundle_or_a_folder_without_a_model_says_what_is_needed(
     assert "a folder without model.safetensors or" in refused(tmp_path / "empty", capsys)
     (tmp_path / "a.edge").mkdir()
     (tmp_path / "a.edge" / "manifest.json").touch()
-    assert "is a bundle, which has its card in it" in refused(tmp_path / "a.edge", capsys)
+    assert "is a bundle, which contains its card" in refused(tmp_path / "a.edge", capsys)
 
 
 def test_new_card_into_a_folder_that_is_not_there_says_so(
