@@ -106,7 +106,7 @@ def test_each_kind_of_metrics_that_the_example_names_can_be_read_outside(
     instance.configure(metrics={"listen": "127.0.0.1:9464", "file": file})
     result = instance.edge("check-config", "--installed")
     assert result.returncode == 2
-    assert "metrics.listen 127.0.0.1:9464 cannot be had" in result.stderr
+    assert "metrics.listen 127.0.0.1:9464 cannot be used" in result.stderr
     assert f"metrics.file {file}: {METRICS_FOLDER} is read-only here" in result.stderr
     machine.run("chown", "edge:", METRICS_FOLDER)
     instance.install()
