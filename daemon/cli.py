@@ -108,10 +108,10 @@ def _once(arguments: argparse.Namespace) -> int:
     if unsettled:
         text = f"left for the next run, as still being written: {counted(unsettled, 'file')}"
         print(text, file=sys.stderr)
-    if left := service.outcome_counts.left - service.left:
+    if left := service.outcome_counts.left - service.parts.results.left:
         text = "left for the next run, as other programs hold them or their share gives errors"
         print(f"{text}: {counted(left, 'image')}", file=sys.stderr)
-    if left := service.left:
+    if left := service.parts.results.left:
         print(f"error: {left_text(left)}", file=sys.stderr)
         return StorageError.exit_code
     if was_stopped.is_set():

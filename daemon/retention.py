@@ -27,7 +27,7 @@ from typing import Final
 
 from daemon.image.records import ImageVersion, OldRow
 from daemon.image.watch_folder import WatchFolder
-from daemon.intake.rescan import image_files
+from daemon.intake.walk import image_files
 from daemon.journal.journal import Journal
 from edge.errors import EdgeError, StorageError
 from edge.files.atomic import write_file

@@ -115,11 +115,6 @@ class Service:
                     intake.require_folder()
         return len(self._settle)
 
-    @property
-    def left(self) -> int:
-        """Images that `once` could not write sidecars for, as the names are taken or refused."""
-        return self.parts.results.left
-
     def stop(self) -> None:
         """Finish the current batches and end. Safe from any thread, not in a signal handler."""
         self._stop_request.make()

@@ -6,19 +6,18 @@ import errno
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from enum import Enum, auto
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import Final
 
-from daemon.image.passed_over import PassedOver, PassedOverCount, Reason
+from daemon.image.passed_over import PassedOver, PassedOverCount
 from daemon.image.records import ImageVersion
-from daemon.image.watch_folder import WatchFolder, is_sidecar_name
+from daemon.image.watch_folder import WatchFolder
 from daemon.intake.known_folders import KnownFolders
+from daemon.intake.walk import image_files, list_folder
 from daemon.system.clock import Clock
-from daemon.system.unicode_form import comparable
 from edge.failpoints import failpoint
-from edge.files.temporary import remove_if_stale
 
 log = logging.getLogger(__name__)
 
@@ -33,92 +32,6 @@ MAX_LOAD: Final = 0.1
 # Of a longer call only this much counts as load, as the rest is waiting for a server: after a share
 # hung for a minute the next scan must not wait ten minutes.
 STALL_S: Final = 0.1
-
-OnError: TypeAlias = Callable[[bytes, OSError], None]
-# Gets the reason and the name of each file and folder that is left out.
-OnPassedOver: TypeAlias = Callable[[Reason, bytes], None]
-
-
-def _ignore(_reason: Reason, _name: bytes) -> None:
-    pass
-
-
-def image_files(
-    watch_folder: WatchFolder,
-    on_error: OnError,
-    start: bytes = b"",
-    on_folder: Callable[[bytes], None] = lambda _folder: None,
-    on_passed_over: OnPassedOver = _ignore,
-) -> Iterator[ImageVersion]:
-    """Yield every image below a watch folder, in bounded memory.
-
-    Args:
-        watch_folder: the watch folder.
-        on_error: called with each folder that could not be read.
-        start: the folder to begin with, relative to the watch folder.
-        on_folder: called with each folder before it is listed; may raise OSError.
-        on_passed_over: called with each file or folder that is left out.
-    """
-    pending = [start]
-    while pending:
-        folder = pending.pop()
-        try:
-            on_folder(folder)
-            yield from _list(watch_folder, folder, pending, on_error, on_passed_over=on_passed_over)
-        except OSError as error:
-            on_error(folder, error)
-
-
-def _list(
-    watch_folder: WatchFolder,
-    folder: bytes,
-    subfolders: list[bytes],
-    on_error: OnError,
-    *,
-    since_ns: int = 0,
-    on_passed_over: OnPassedOver = _ignore,
-) -> Iterator[ImageVersion]:
-    """Yield the images of one folder whose ctime is `since_ns` or later; adds its subfolders."""
-    with os.scandir(os.fsencode(watch_folder.path) + b"/" + folder) as entries:
-        for entry in entries:
-            name = comparable(entry.name)
-            if reason := watch_folder.passes_over(name):
-                _pass_over(watch_folder, folder, entry.name, reason, on_passed_over)
-                continue
-            path = folder + b"/" + entry.name if folder else entry.name
-            if entry.is_dir(follow_symlinks=False):
-                subfolders.append(path)
-            elif watch_folder.is_image_name(name):
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                except OSError as error:
-                    on_error(folder, error)
-                    continue
-                if status.st_ctime_ns >= since_ns:
-                    yield watch_folder.version(path, status)
-            else:
-                reason = _reason_of_no_image(entry, name)
-                _pass_over(watch_folder, folder, entry.name, reason, on_passed_over)
-
-
-def _pass_over(
-    watch_folder: WatchFolder,
-    folder: bytes,
-    name: bytes,
-    reason: Reason,
-    on_passed_over: OnPassedOver,
-) -> None:
-    # A temporary file that a killed process left in a folder that was renamed since.
-    remove_if_stale(watch_folder.image(folder), os.fsdecode(name))
-    on_passed_over(reason, name)
-
-
-def _reason_of_no_image(entry: os.DirEntry[bytes], name: str) -> Reason:
-    if entry.is_symlink():
-        return Reason.LINK
-    return Reason.SIDECAR if is_sidecar_name(name) else Reason.OTHER_NAME
 
 
 class _Kind(Enum):
@@ -235,7 +148,7 @@ class Rescan:
             self._note_progress()
             subfolders: list[bytes] = []
             try:
-                yield from _list(
+                yield from list_folder(
                     self.watch_folder, folder, subfolders, self._note_error, since_ns=since_ns
                 )
             except OSError as error:

@@ -11,7 +11,7 @@ from typing import Final
 
 from daemon.config.config import WatchConfig
 from daemon.image.passed_over import PassedOver, PassedOverCount, Reason
-from daemon.intake.rescan import image_files
+from daemon.intake.walk import image_files
 from edge.image_folders.names import UNREAD_SUFFIXES
 
 # Limits, as an export may hold millions of images, and a share may list a hundred names a second.

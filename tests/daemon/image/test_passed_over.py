@@ -16,7 +16,8 @@ from daemon.image.passed_over import PassedOver, PassedOverCount, Reason
 from daemon.image.watch_folder import WatchFolder
 from daemon.intake.hints import HintKind, Hints
 from daemon.intake.inotify import InotifyWatch
-from daemon.intake.rescan import Rescan, image_files
+from daemon.intake.rescan import Rescan
+from daemon.intake.walk import image_files
 from daemon.startup import opened_service
 from edge.errors import ConfigError
 from tests.daemon.image.system_folders import put, root
@@ -177,7 +178,7 @@ def test_scan_asks_the_file_system_of_images_alone(
         with scandir(folder) as entries:
             yield map(_Entry, entries)
 
-    monkeypatch.setattr("daemon.intake.rescan.os.scandir", noting)
+    monkeypatch.setattr("daemon.intake.walk.os.scandir", noting)
     count = PassedOverCount()
     files = image_files(root(tmp_path), lambda *_: None, on_passed_over=count.add)
     assert [image.path for image in files] == [b"S1/b.jpg"]

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from daemon.image.watch_folder import WatchFolder, names_regex
-from daemon.intake.rescan import CHUNK, Rescan, image_files
+from daemon.intake.rescan import CHUNK, Rescan
+from daemon.intake.walk import image_files
 from daemon.journal.journal import open_journal
 
 
