@@ -29,9 +29,9 @@ from converters.new_card.contradictions import contradictions
 from converters.search.judging import Judging
 from converters.targets.failure import Failure, result_or_failure
 from converters.targets.fp16_model import Fp16Model, make_fp16
-from converters.targets.outcome import target_warnings
 from converters.targets.quantized import Quantized, quantize_for_all, require_int8
 from converters.targets.request import ConversionRequest, calibration_images, validation_images
+from converters.targets.warnings import target_warnings
 from edge.backends.cpu import has_vnni
 from edge.backends.interleave import Latencies, interleave
 from edge.backends.onnx import open_onnx
@@ -195,7 +195,7 @@ def _report(
             if images
             for line in images.left_out
         ),
-        fp32_reason=quantized.missed().get(INT8.target) if quantized else None,
+        fp32_reason=quantized.absent().get(INT8.target) if quantized else None,
         traces=_traces(fp16, quantized),
     )
 

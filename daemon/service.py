@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from daemon.health.outcome_counts import OutcomeCounts
+from daemon.health.stages import BUSY, EXPORT, LABEL, MARK, RESULTS
 from daemon.image.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed, Verdict
 from daemon.intake.folder_intake import FolderIntake
 from daemon.intake.hints import Hint, HintKind, Hints
@@ -33,7 +34,7 @@ from daemon.intake.settle import SettleTracker
 from daemon.log.without_paths import without_paths
 from daemon.second_looks import SecondLooks
 from daemon.service_parts import ServiceParts
-from daemon.supervision.supervisor import BUSY, EXPORT, LABEL, MARK, RESULTS, Supervisor
+from daemon.supervision.supervisor import Supervisor
 from daemon.worker_threads import WorkSignal, start_workers
 from edge.errors import EdgeError
 from edge.failpoints import failpoint
@@ -200,7 +201,7 @@ class Service:
                 verdicts = self._write(labelled)
             failpoint("batch.durable")
             with self.parts.stages.stage(MARK):
-                self._look_again_at_changed(verdicts)
+                self._hint_superseded(verdicts)
                 self._journal.conclude(verdicts)
             failpoint("mark.after_commit")
         except EdgeError:
@@ -237,7 +238,7 @@ class Service:
         write = results.write if self._is_once else results.write_or_postpone
         return [*others, *write(finished)]
 
-    def _look_again_at_changed(self, verdicts: list[Verdict]) -> None:
+    def _hint_superseded(self, verdicts: list[Verdict]) -> None:
         # Before the rows are concluded: after that, `once` could end without seeing these hints.
         for verdict in verdicts:
             if isinstance(verdict, Dropped) and verdict.state == "superseded":

@@ -98,7 +98,7 @@ def judge(evidence: Evidence, gate: Gate) -> list[Check]:
     return [*_judge_labelled(evidence, gate), *checks]
 
 
-def failures(checks: list[Check]) -> list[Check]:
+def missed_limits(checks: list[Check]) -> list[Check]:
     """The limits that were missed."""
     return [check for check in checks if not check.holds]
 

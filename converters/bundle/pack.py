@@ -93,7 +93,8 @@ def choose_golden(
 ) -> list[int]:
     """The images with the largest margins in both models, spread over the predicted classes.
 
-    Such images keep their label despite other rounding, so a changed label means a broken machine.
+    Such images keep their label despite other rounding, so a changed label means that something on
+    this machine computes wrongly: the processor, a driver or a library.
     """
     margins = np.minimum(_margins(fp32), _margins(other))
     by_class: dict[int, list[int]] = {}
@@ -115,7 +116,8 @@ def _add_golden(writer: BundleWriter, contents: Contents) -> None:
     judging = contents.judging
     logits = {FP32.name: judging.fp32}
     results = contents.quantized.results if contents.quantized else {}
-    # Sessions compare by precision: one entry serves both graphs for CPUs.
+    # On a CPU a session compares with the logits of `int8`, which both graphs for CPUs share.
+    # TensorRT compares with those of `int8.trt` or `fp16.trt`.
     for kind in (INT8, INT8_TENSORRT, INT8_TENSORRT8):
         if kind.name in contents.models:
             logits[kind.name] = results[kind.target].evidence.candidate

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from converters.accuracy.comparison import CANDIDATE, Evidence, Logits, Validation, label_all
-from converters.accuracy.gate import Gate, failures, judge
+from converters.accuracy.gate import Gate, judge, missed_limits
 from converters.bundle.writer import BundleWriter, to_json
 from converters.engines.request import EngineOptions, Target
 from edge.backends.interleave import Latencies, interleave
@@ -169,7 +169,7 @@ def _judge(checks: EngineChecks, engine: Engine, session: TensorRtSession) -> No
         fp32 = _label(checks, _open_fp32(checks.bundle), checks.validation)
         smaller = _label(checks, session, checks.validation)
         evidence = Evidence(checks.validation, fp32, smaller, session.precision)
-        missed = failures(judge(evidence, checks.gate))
+        missed = missed_limits(judge(evidence, checks.gate))
         engine.problem = missed[0].text if missed else None
         accuracy = evidence.accuracy(CANDIDATE)
         engine.was_judged, engine.accuracy = True, None if accuracy is None else str(accuracy)

@@ -28,9 +28,9 @@ def with_sums(model: onnx.ModelProto) -> dict[str, str]:
     """
     sums = {}
     for node in list(model.graph.node):
-        if node.op_type in _WRITTEN and node.output[0]:
+        if node.op_type in _SUM_BUILDERS and node.output[0]:
             written = _Steps(model, node)
-            _WRITTEN[node.op_type](written)
+            _SUM_BUILDERS[node.op_type](written)
             sums[node.output[0]] = written.last
     return sums
 
@@ -111,13 +111,14 @@ def _pool(steps: _Steps) -> None:
     steps.add("Mul", steps.made, steps.constant(np.array(count, np.float32)))
 
 
-_WRITTEN: Final[dict[str, Callable[[_Steps], None]]] = {
+_SUM_BUILDERS: Final[dict[str, Callable[[_Steps], None]]] = {
     "LayerNormalization": _layer,
     "InstanceNormalization": _instance,
     "MeanVarianceNormalization": _mean_variance,
     "LpNormalization": _power,
     "LRN": _response,
-    # ONNX defines these by other operators in the type of the input, so their sums are FP16 too.
+    # ONNX expands these into simpler operators that compute in the type of the input: in FP16 their
+    # sums can overflow.
     **dict.fromkeys(("ReduceL2", "LpPool", "GlobalLpPool"), _root),
     **dict.fromkeys(("ReduceLogSum", "ReduceLogSumExp", "Softplus"), _logarithm),
     **dict.fromkeys(("ReduceMean", "GlobalAveragePool"), _mean),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from converters.accuracy.comparison import Evidence
-from converters.accuracy.gate import Check, failures
+from converters.accuracy.gate import Check, missed_limits
 from converters.calibration.ranges import Range, choose_ranges
 from converters.int8.onnx_to_int8 import Int8Model
 from converters.layers.macs import int8_share
@@ -75,7 +75,7 @@ class SearchResult:
     @property
     def holds(self) -> bool:
         """Whether every limit of the gate holds."""
-        return not failures(self.checks)
+        return not missed_limits(self.checks)
 
     @property
     def kept_float(self) -> list[str]:
@@ -84,11 +84,11 @@ class SearchResult:
 
     def refusal(self) -> str:
         """The first limit that was missed."""
-        return failures(self.checks)[0].text
+        return missed_limits(self.checks)[0].text
 
     def distance(self) -> tuple[int, float]:
         """A sort key, best first: number of missed limits, then divergence in nats."""
-        return len(failures(self.checks)), self.evidence.divergence.value
+        return len(missed_limits(self.checks)), self.evidence.divergence.value
 
 
 def find_graph(task: SearchTask, placement: Placement) -> SearchResult:
@@ -116,7 +116,7 @@ def find_graph(task: SearchTask, placement: Placement) -> SearchResult:
         naive_checks=checks,
         correction=correction,
     )
-    if failures(checks):
+    if missed_limits(checks):
         rescue(task, result)
     result.seconds = time.monotonic() - start
     return result
@@ -160,7 +160,7 @@ def _make_float(task: SearchTask, result: SearchResult, best: SearchResult) -> S
             continue
         kept.append(effect.name)
         _take(task, result, kept)
-        missed = tuple(check.name for check in failures(result.checks))
+        missed = tuple(check.name for check in missed_limits(result.checks))
         result.steps.append(RescueStep(effect.name, missed, result.int8_share))
         is_better = result.distance() < best.distance()
         best = _copy(result) if is_better else best

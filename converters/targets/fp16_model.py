@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 
 from converters.accuracy.comparison import Evidence
-from converters.accuracy.gate import Check, failures
+from converters.accuracy.gate import Check, missed_limits
 from converters.fp16.emulation import emulate_fp16
 from converters.fp16.range_check import OutOfRange, find_out_of_range
 from converters.int8.tensorrt_graph import for_tensorrt
@@ -34,7 +34,7 @@ class Fp16Model:
     @property
     def holds(self) -> bool:
         """Whether every limit of the gate holds."""
-        return not failures(self.checks)
+        return not missed_limits(self.checks)
 
 
 def make_fp16(fp32: onnx.ModelProto, judging: Judging, images: NDArray[np.uint8]) -> Fp16Model:
@@ -54,4 +54,4 @@ def fp16_refusal(fp16: Fp16Model | Failure) -> str | None:
     """Why there is no FP16 graph; None if there is one."""
     if isinstance(fp16, Failure):
         return fp16.reason
-    return None if fp16.holds else failures(fp16.checks)[0].text
+    return None if fp16.holds else missed_limits(fp16.checks)[0].text

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import onnx
 
-from converters.accuracy.gate import failures
+from converters.accuracy.gate import missed_limits
 from converters.calibration.cache import cache_key, cached
 from converters.calibration.calibration import Calibration, calibrate
 from converters.correction.float_run import balanced, run_float
@@ -58,7 +58,7 @@ class Quantized:
         """The graphs that passed the gate."""
         return {name: found for name, found in self.results.items() if found.holds}
 
-    def missed(self) -> dict[str, str]:
+    def absent(self) -> dict[str, str]:
         """By placement without a graph in the bundle, the reason."""
         refused = {name: s.refusal() for name, s in self.results.items() if not s.holds}
         return refused | {name: failure.reason for name, failure in self.failed.items()}
@@ -100,7 +100,7 @@ def require_int8(quantized: Quantized) -> None:
     Raises:
         AccuracyGateError: one is missing; the message has the reason.
     """
-    for name, reason in quantized.missed().items():
+    for name, reason in quantized.absent().items():
         result = quantized.results.get(name)
         tried = (
             f" even with {len(result.kept_float)} layers in float (validated on "
@@ -128,13 +128,12 @@ class _Searches:
     def add(self, placement: Placement) -> None:
         """Search a graph for one more placement."""
         searches: dict[str, Callable[[], SearchResult | Failure]] = {
+            X86.name: lambda: result_or_failure(lambda: find_graph(self.task, X86)),
             X86_7BIT.name: lambda: self._related(X86_7BIT, X86),
             TENSORRT.name: self._tensorrt,
             TENSORRT8.name: self._tensorrt8,
         }
-        found = searches.get(
-            placement.name, lambda: result_or_failure(lambda: find_graph(self.task, X86))
-        )()
+        found = searches[placement.name]()
         if isinstance(found, Failure):
             self.failed[placement.name] = found
         else:
@@ -206,7 +205,7 @@ def rebuild_like(task: SearchTask, placement: Placement, result: SearchResult) -
         effects=list(result.effects),
         steps=[step for step in result.steps if step.is_kept],
     )
-    if failures(checks):
+    if missed_limits(checks):
         found.steps = []
         rescue(task, found)
     found.seconds = time.monotonic() - start

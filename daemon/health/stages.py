@@ -6,8 +6,20 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from daemon.system.clock import Clock
+
+# Stages that wait for a file system, which may be on another machine.
+EXPORT: Final = "export"
+LABEL: Final = "label"
+RESULTS: Final = "results"
+# A worker that has claimed images, or waits for more to arrive.
+BUSY: Final = "busy"
+# A worker's last step, on local disks alone.
+MARK: Final = "mark"
+# One inference, within the stage LABEL.
+INFER: Final = "infer"
 
 
 class Stages:

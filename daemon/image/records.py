@@ -9,7 +9,7 @@ from edge.errors import RejectReason
 from edge.labeller import Outcome, Status
 from edge.sidecar import ModelFacts
 
-# A delay until the next start, which resets all delays.
+# Not again in this run: the next start clears all delays.
 LATER_RUN: Final = float("inf")
 # Why an image that is still being written may be rejected.
 UNFINISHED: Final = frozenset(

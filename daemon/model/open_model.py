@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.config.config import Config
-from daemon.health.stages import Stages
+from daemon.health.stages import INFER, Stages
 from edge.backends.cpu import has_vnni
 from edge.backends.onnx import BACKEND_NAME
 from edge.backends.select import ONNXRUNTIME, Opening, open_session
@@ -25,7 +25,6 @@ from edge.sidecar import ModelFacts, model_facts
 
 # Folder in the state folder that keeps the engines built on this machine.
 ENGINES_NAME: Final = "engines"
-INFER: Final = "infer"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Final
 
 from daemon.health.health import Health
-from daemon.health.stages import Stages
+from daemon.health.stages import BUSY, EXPORT, INFER, LABEL, MARK, RESULTS, Stages
 from daemon.health.systemd import Heartbeat
 from daemon.log.journald import flush_log, log_problem
 from daemon.model.current_model import CurrentModel
 from daemon.model.gpu_failure import write_gpu_marker
 from daemon.model.gpu_return import GpuReturn
-from daemon.model.open_model import INFER
 from daemon.supervision.known_image import INTERVAL_S, KnownImage
 from daemon.system.clock import Clock
 from edge.errors import BackendError, EdgeError, TransientError
@@ -37,20 +36,12 @@ TICK_S: Final = 0.5
 _PAUSE_S: Final = 2.0
 # An inference may take this many times as long as at the start, as the machine may be busy.
 _SLACK: Final = 10
-# Stages that wait for a file system, which may be on another machine.
-EXPORT: Final = "export"
-LABEL: Final = "label"
-RESULTS: Final = "results"
 _STORAGE_STAGES: Final = {
     EXPORT: ("looking at files in a watch folder", "the images of that folder wait"),
     LABEL: ("reading or labelling a batch of images", "its images wait"),
     RESULTS: ("writing sidecars", "the images of that batch wait"),
 }
 _SLOW_AFTER_S: Final = 10.0
-# A worker that has claimed images, or waits for more to arrive.
-BUSY: Final = "busy"
-# A worker's last step, on local disks alone.
-MARK: Final = "mark"
 _STALLED_AFTER_S: Final = 30.0
 
 

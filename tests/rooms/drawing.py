@@ -70,8 +70,8 @@ def draw(house: House, way: Way, root: Path) -> str:
                 _MARGIN,
                 51,
                 "note",
-                "A room stands above all that it imports. Grey: imports, those that follow from "
-                "others left out. Green: the way.",
+                "A room stands above all that it imports. Green: the calls of the way, by number. "
+                "Grey: other imports; indirect ones are not drawn.",
             ),
             *arrows,
             *_way_arrows(way.steps, boxes),
@@ -153,7 +153,7 @@ def _says(root: Path, room: str) -> str:
 
 
 def _room(name: str, box: _Box, files: int, says: str, *, is_on_way: bool) -> str:
-    lines = textwrap.wrap(says, 35)[:3]
+    lines = textwrap.wrap(says, 33)[:3]
     fill, stroke = ("#eef7f2", _WAY_COLOUR) if is_on_way else ("#f6f8fa", "#a3adb7")
     return "\n".join(
         [
@@ -182,9 +182,9 @@ def _way_arrows(steps: Sequence[Step], boxes: Mapping[str, _Box]) -> list[str]:
 
 def _numbers(steps: Sequence[Step], boxes: Mapping[str, _Box]) -> list[str]:
     """The number of each step at the room in which it happens."""
-    rooms: dict[str, list[int]] = {}
-    for number, step in enumerate(steps, 1):
-        rooms.setdefault(step.called, []).append(number)
+    rooms: dict[str, list[str]] = {}
+    for step in steps:
+        rooms.setdefault(step.called, []).append(step.number)
     lines = []
     for room, numbers in rooms.items():
         for place, number in enumerate(reversed(numbers)):
@@ -219,10 +219,10 @@ def _markers() -> list[str]:
 def _legend(way: Way, y: float) -> list[str]:
     rows = math.ceil(len(way.steps) / 2)
     lines = []
-    for number, step in enumerate(way.steps, 1):
-        column, row = divmod(number - 1, rows)
+    for place, step in enumerate(way.steps):
+        column, row = divmod(place, rows)
         x = _MARGIN + column * (_WIDTH / 2)
-        text = f"{number}. {_short(step.called, way)}/: {step.text}"
+        text = f"{step.number}. {_short(step.called, way)}/: {step.text}"
         lines.append(_text(x, y + row * _LINE, "step", text))
     return lines
 

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a way: who calls whom, and what happens there. A room may call itself."""
+    """One step of a way: its number, who calls whom, and what happens there.
 
+    A room may call itself.
+    """
+
+    number: str
     caller: str
     called: str
     text: str
@@ -31,16 +35,17 @@ IMAGE = Way(
     "daemon",
     ("edge", "edge/backends", "edge/image_files", "edge/files"),
     (
-        Step("daemon", "daemon/intake", "found: an inotify hint or a rescan names the file"),
-        Step("daemon/intake", "daemon/intake", "settled: nobody writes to it any more"),
-        Step("daemon", "daemon/journal", "recorded as waiting, later claimed by a worker"),
-        Step("daemon", "daemon/model", "given with its batch to the model that labels now"),
-        Step("daemon/model", "edge", "labelled: read, preprocessed, inferred, judged"),
-        Step("edge", "edge/image_files", "read with bounds, checked to be whole, decoded"),
-        Step("daemon/model", "edge/backends", "logits, by the session that was opened there"),
-        Step("daemon", "daemon/results", "the outcome as JSON and CSV, named after the image"),
-        Step("daemon/results", "edge/files", "durable: synced to the disk, then visible"),
-        Step("daemon", "daemon/journal", "marked with its outcome"),
+        Step("1", "daemon", "daemon/intake", "found: an inotify hint or a rescan names the file"),
+        Step("2", "daemon/intake", "daemon/intake", "settled: nobody writes to it any more"),
+        Step("3", "daemon", "daemon/journal", "recorded as waiting"),
+        Step("4", "daemon", "daemon/journal", "claimed by a worker, with others if many wait"),
+        Step("5a", "daemon", "daemon/model", "labelled, by the model that labels now:"),
+        Step("5b", "daemon/model", "edge", "preprocessed, inferred, decided"),
+        Step("5c", "edge", "edge/image_files", "read with bounds, checked to be whole, decoded"),
+        Step("5d", "daemon/model", "edge/backends", "the session that gives the logits"),
+        Step("6a", "daemon", "daemon/results", "durable: JSON and CSV, named after the image"),
+        Step("6b", "daemon/results", "edge/files", "synced to the disk, then visible"),
+        Step("7", "daemon", "daemon/journal", "marked with its outcome"),
     ),
 )
 
@@ -50,19 +55,32 @@ MODEL = Way(
     "converters",
     ("edge",),
     (
-        Step("converters", "converters/inputs", "the card and the labelled images are read"),
-        Step("converters", "converters/loading", "opened in a child, brought to one ONNX form"),
-        Step("converters", "converters/export", "normalisation in front, compared with the source"),
-        Step("converters", "converters/card_check", "the card is tried against the labels"),
-        Step("converters", "converters/targets", "one INT8 graph for each target"),
-        Step("converters/targets", "converters/calibration", "histograms of every activation"),
-        Step("converters/targets", "converters/search", "which layers, which ranges"),
-        Step("converters/search", "converters/correction", "errors of the layers are corrected"),
-        Step("converters/search", "converters/int8", "quantized, and run as its target runs it"),
-        Step("converters/search", "converters/accuracy", "judged by the gate on the images"),
-        Step("converters", "converters/bundle", "written whole, with its evidence"),
-        Step("converters/bundle", "converters/report", "the report as an HTML page"),
-        Step("converters", "converters/engines", "TensorRT engines, where they are asked for"),
+        Step("1", "converters", "converters/inputs", "the card and the labelled images are read"),
+        Step(
+            "2", "converters", "converters/loading", "opened in a child, brought to one ONNX form"
+        ),
+        Step(
+            "3",
+            "converters",
+            "converters/export",
+            "normalisation in front, compared with the source",
+        ),
+        Step("4", "converters", "converters/card_check", "the card is tried against the labels"),
+        Step("5", "converters", "converters/targets", "one INT8 graph for each target"),
+        Step("6", "converters/targets", "converters/calibration", "histograms of every activation"),
+        Step("7", "converters/targets", "converters/search", "which layers, which ranges"),
+        Step(
+            "8", "converters/search", "converters/correction", "errors of the layers are corrected"
+        ),
+        Step(
+            "9", "converters/search", "converters/int8", "quantized, and run as its target runs it"
+        ),
+        Step("10", "converters/search", "converters/accuracy", "judged by the gate on the images"),
+        Step("11", "converters", "converters/bundle", "written whole, with its evidence"),
+        Step("12", "converters/bundle", "converters/report", "the report as an HTML page"),
+        Step(
+            "13", "converters", "converters/engines", "TensorRT engines, where they are asked for"
+        ),
     ),
 )
 

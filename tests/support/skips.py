@@ -1,4 +1,4 @@
-"""On a machine that has all that the tests need, a test that skips has failed."""
+"""Turns skipped tests into failures, on machines that have everything the tests need."""
 
 from __future__ import annotations
 

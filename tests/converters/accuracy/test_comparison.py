@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from converters.accuracy.comparison import Evidence, Validation, evidence_fields
-from converters.accuracy.gate import Gate, failures, judge, read_gate
+from converters.accuracy.gate import Gate, judge, missed_limits, read_gate
 from converters.bundle.pack import choose_golden
 from edge.errors import ConfigError
 
@@ -24,7 +24,7 @@ def evidence(*rows: Row, precision: str = "int8") -> Evidence:
 
 
 def missed(found: Evidence, gate: Gate | None = None) -> set[str]:
-    return {check.name for check in failures(judge(found, gate or Gate()))}
+    return {check.name for check in missed_limits(judge(found, gate or Gate()))}
 
 
 def test_judge_names_the_precision_that_it_judged() -> None:
@@ -36,7 +36,7 @@ def test_judge_names_the_precision_that_it_judged() -> None:
         assert len(texts) == 7
         assert not [text for text in texts if "INT8" in text]
         assert sum(text.startswith("FP16 ") for text in texts) == 6
-    assert failures(judge(bad, Gate()))[0].text == (
+    assert missed_limits(judge(bad, Gate()))[0].text == (
         "FP16 loses 57.14 points of accuracy, at most 0.5 are allowed"
     )
 
@@ -107,7 +107,7 @@ def test_judge_refuses_a_class_that_loses_more_than_chance(
 
 def test_judge_names_the_class_that_loses_and_its_chance() -> None:
     found = evidence((0, A, A, 3000), (0, A, B, 2), (1, B, B, 2000), (1, B, A, 6))
-    (check,) = failures(judge(found, Gate()))
+    (check,) = missed_limits(judge(found, Gate()))
     assert "loses 6 images of b and gains 0" in check.text
     assert check.found == pytest.approx(1 / 64)
     assert missed(found, Gate(min_class_chance=0.01)) == set()

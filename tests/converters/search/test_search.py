@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from converters.accuracy.comparison import Evidence, Validation
-from converters.accuracy.gate import Check, Gate, failures
+from converters.accuracy.gate import Check, Gate, missed_limits
 from converters.calibration.calibration import calibrate
 from converters.calibration.ranges import choose_ranges
 from converters.correction.float_run import run_float
@@ -107,7 +107,7 @@ def test_find_graph_where_a_class_loses_puts_layers_back_until_it_does_not(
     layer = conv_names(task.model)[1]
     result = find_graph(refusing_until_float(task, layer, X86), X86)
     assert result.holds
-    assert not failures(result.checks)
+    assert not missed_limits(result.checks)
     assert result.steps[-1].kept_float == layer
     assert {step.missed for step in result.steps[:-1]} <= {("class loss",)}
 
@@ -275,5 +275,5 @@ def test_graph_without_numbers_diverges_most_and_is_refused_for_that(task: Searc
     without = replace(int8, model=broken)
     assert probe_divergence(task, X86, without) == NO_NUMBERS
     evidence, checks = task.judge(without, X86)
-    assert failures(checks)[0].text == "INT8 gives NaN or infinite logits on 48 of 48 images"
+    assert missed_limits(checks)[0].text == "INT8 gives NaN or infinite logits on 48 of 48 images"
     assert np.isfinite(evidence.divergence.value)

@@ -10,9 +10,7 @@ from dataclasses import replace
 from daemon.health.stages import Stages
 from daemon.service import Service
 from daemon.supervision.known_image import KnownImage
-from daemon.supervision.supervisor import (
-    Supervisor,
-)
+from daemon.supervision.supervisor import Supervisor
 
 
 class Bench:

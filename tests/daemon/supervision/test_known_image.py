@@ -12,9 +12,7 @@ import pytest
 from daemon.health.systemd import Notifier
 from daemon.startup import opened_service
 from daemon.supervision.known_image import KnownImage
-from daemon.supervision.supervisor import (
-    Supervisor,
-)
+from daemon.supervision.supervisor import Supervisor
 from edge.errors import EdgeError, StorageError, TransientError
 from edge.image_files.read import ImageFile, ImageLimits, read_file
 from tests.daemon.supervision.bench import Bench

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.health.stages import Stages
+from daemon.health.stages import BUSY, EXPORT, LABEL, MARK, RESULTS, Stages
 from daemon.image.records import ClaimedImage, ImageVersion, Postponed
 from daemon.intake.folder_intake import FolderIntake
 from daemon.intake.hints import Hint
@@ -18,15 +18,7 @@ from daemon.model.current_model import CurrentModel
 from daemon.model.gpu_failure import GPU_MARKER
 from daemon.startup import opened_service
 from daemon.supervision.known_image import INTERVAL_S
-from daemon.supervision.supervisor import (
-    BUSY,
-    EXPORT,
-    HUNG_AFTER_S,
-    LABEL,
-    MARK,
-    RESULTS,
-    Supervisor,
-)
+from daemon.supervision.supervisor import HUNG_AFTER_S, Supervisor
 from edge.errors import BackendError
 from edge.image_files.read import ImageLimits
 from tests.daemon.supervision.bench import Bench

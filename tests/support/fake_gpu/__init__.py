@@ -1,4 +1,4 @@
-"""A fake at the hardware border: the NVIDIA driver, pycuda and TensorRT, on the CPU.
+"""Replaces the NVIDIA driver, pycuda and TensorRT by code that runs on the CPU.
 
 `fake_tensorrt` stands for the library: its plan holds the ONNX graph, which ONNX Runtime computes
 in place of the GPU. `FakeDriver` and `fake_pycuda` stand for driver and memory. Work that is queued

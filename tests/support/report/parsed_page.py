@@ -1,4 +1,4 @@
-"""A report as a person and a browser find it."""
+"""Renders a report and parses its HTML: its text, tags and attributes; fails on unclosed tags."""
 
 from __future__ import annotations
 

@@ -37,5 +37,5 @@ def target_warnings(fp16: Fp16Model | Failure, quantized: Quantized | None) -> l
             "the float layers of the INT8 graph for tensorrt stay in FP32: "
             f"{quantized.float32_reason}"
         )
-    missed = quantized.missed()
-    return found + [f"no INT8 graph for {name}: {reason}" for name, reason in missed.items()]
+    absent = quantized.absent()
+    return found + [f"no INT8 graph for {name}: {reason}" for name, reason in absent.items()]
