@@ -168,10 +168,15 @@ def _drop_ins(site: Site) -> Iterator[FileStep | RemoveStep]:
         present = place.text_of(path)
         is_ours = present is None or _was_written(site, path, present)
         if content is not None:
-            is_copy = present == shipped(f"drop-ins/{name}")
+            is_copy = _without_comments(present) == _without_comments(shipped(f"drop-ins/{name}"))
             yield FileStep(path, content, is_editable=not (is_ours or is_copy))
         elif present is not None and is_ours:
             yield RemoveStep(path)
+
+
+def _without_comments(text: str | None) -> list[str]:
+    """The lines that systemd reads: a copy of an earlier version's file has other comments."""
+    return [line for line in (text or "").splitlines() if line and not line.startswith("#")]
 
 
 def _was_written(site: Site, path: Path, present: str) -> bool:

@@ -220,7 +220,7 @@ class Supervisor:
 
     def _end_hung_inference(self) -> None:
         backend = self.watched.current_model.model.session.backend
-        log.error("inference on %s hangs; the process ends, and systemd starts it again", backend)
+        log.error("inference on %s hangs; the process ends, for systemd to start it again", backend)
         if self.watched.current_model.is_on_gpu:
             write_gpu_marker(self.watched.state_dir, "inference hung")
         flush_log()

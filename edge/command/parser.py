@@ -40,6 +40,8 @@ class CommandParser(argparse.ArgumentParser):
             for action in actions(parser)
             for option in action.option_strings
         }
+        if unknown in options:
+            return ": an option of another command"
         found = difflib.get_close_matches(unknown, options, 1) if unknown[:2] == "--" else []
         return f"; did you mean {found[0]}?" if found else ""
 

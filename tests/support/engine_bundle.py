@@ -1,4 +1,4 @@
-"""The small bundle of `tests.conftest` with graphs for TensorRT."""
+"""The bundle of `tests.support.small_bundle` with graphs for TensorRT."""
 
 from __future__ import annotations
 

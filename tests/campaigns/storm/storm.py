@@ -246,9 +246,7 @@ def run_storm(arguments: argparse.Namespace, tell: Callable[[str], None]) -> Fig
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
-        prog="python -m tests.campaigns.storm.__main__", description=__doc__
-    )
+    made = argparse.ArgumentParser(prog="python -m tests.campaigns.storm", description=__doc__)
     made.add_argument("--bundle", type=Path, help="of the classes red, green, blue; default: made")
     made.add_argument("--kills", type=int, default=1000)
     made.add_argument("--files", type=int, default=50_000)

@@ -143,6 +143,22 @@ def test_drop_in_that_a_person_copied_is_not_removed(machine: Path) -> None:
     assert copied.read_bytes() == (DROP_INS / "metrics.conf").read_bytes()
 
 
+@needs_root
+def test_drop_in_copied_from_a_version_with_other_comments_is_brought_up_to_date(
+    machine: Path,
+) -> None:
+    copied = machine / f"{UNIT}.d" / "gpu.conf"
+    copied.parent.mkdir(parents=True)
+    lines = (DROP_INS / "gpu.conf").read_text().splitlines()
+    earlier = ["# As an earlier version said it.", *(x for x in lines if not x.startswith("#"))]
+    copied.write_text("\n".join(earlier) + "\n")
+    assert main(["install", "--root", str(machine), "--gpu"]) == 0
+    assert copied.read_bytes() == (DROP_INS / "gpu.conf").read_bytes()
+    copied.write_text("\n".join([*earlier, "Nice=5"]) + "\n")
+    assert main(["install", "--root", str(machine), "--gpu"]) == 0
+    assert "Nice=5" in copied.read_text()
+
+
 LOOPBACK = ["PrivateNetwork=no", "IPAddressDeny=any", "IPAddressAllow=localhost"]
 
 

@@ -34,14 +34,16 @@ def test_command_error_is_one_line_for_each_of_its_lines(
         (["install", "--bundel", "/srv/a"], "arguments: --bundel /srv/a; did you mean --bundle?"),
         (["install", "--quickly"], "arguments: --quickly"),
         (["install", "bundle"], "arguments: bundle"),
+        (["status", "--bundle", "a"], "arguments: --bundle a: an option of another command"),
     ],
 )
 def test_option_that_is_not_known_names_the_nearest(
     words: list[str], ending: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parser = CommandParser(prog="edge-daemon")
-    command = parser.add_subparsers().add_parser("install")
-    command.add_argument("--bundle")
+    commands = parser.add_subparsers()
+    commands.add_parser("install").add_argument("--bundle")
+    commands.add_parser("status")
     with pytest.raises(SystemExit, match="2"):
         parser.parse_args(words)
     assert capsys.readouterr().err.endswith(f"{ending}\n")

@@ -1,6 +1,6 @@
 """What `edge-daemon run` tells systemd, read from a real datagram socket: sd_notify(3).
 
-Runs where no systemd is to be had; test_real_systemd.py beside it holds what systemd makes of it.
+Runs where no systemd is to be had; service/test_service.py tests what systemd makes of it.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 ILLEGAL_ADDRESS = 700
-# How a plan that loads on paper fails: see `_Engine` and `Runtime`.
+# How a plan that loads on paper fails: see `Engine` and `Runtime`.
 FAULTS = ("is none", "raises", "no context", "does not run", "wrong labels")
 # A timing cache that the library takes, and with which it then builds nothing.
 DAMAGED_TIMINGS = b"damaged"

@@ -2,7 +2,7 @@
 
 Each test has an instance of its own on one machine, so that none sees what another left.
 
-    pytest tests/faults/machine/test_real_install.py      # as root, with systemd-nspawn
+    pytest tests/faults/machine/installation      # as root, with systemd-nspawn
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The service under a real systemd, with the real unit as `edge-daemon install` writes it.
 
-    pytest tests/faults/machine/test_real_systemd.py      # as root, with systemd-nspawn
+    pytest tests/faults/machine/service      # as root, with systemd-nspawn
 
 Where systemd-nspawn is not installed, SYSTEMD_NSPAWN may name it; otherwise these tests are
 skipped, and tests/faults/machine/test_notify_protocol.py alone holds what the daemon tells systemd.
