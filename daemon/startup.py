@@ -105,7 +105,7 @@ def opened_service(
         if not is_once:
             stack.enter_context(Reporter(config, parts.health, parts.metrics).running())
             stack.enter_context(open_retention(parts).running())
-        supervisor = None if is_once else _supervisor(parts, current_model, notifier)
+        supervisor = None if is_once else _supervisor(parts, current_model, opening)
         failpoint("startup.ready")
         yield Service(parts, supervisor)
         failpoint("shutdown.ended")
@@ -180,9 +180,9 @@ def _open_storage(config: Config, stack: ExitStack) -> _Storage:
     return _Storage(pseudonyms, journal, destination, require_state_dir)
 
 
-def _supervisor(parts: ServiceParts, current_model: CurrentModel, notifier: Notifier) -> Supervisor:
+def _supervisor(parts: ServiceParts, current_model: CurrentModel, opening: Opening) -> Supervisor:
     config, stop_request = parts.config, parts.stop_request
-    open_ = model_opener(config, parts.stages, announced(notifier))
+    open_ = model_opener(config, parts.stages, opening)
     return Supervisor(
         Watched(
             current_model=current_model,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.rooms.drawing import draw
-from tests.rooms.graph import GROUND, children_of, floors, read_house
+from tests.rooms.graph import GROUND, children_of, floors, imports_in, read_house
 from tests.rooms.ways import WAYS, Way
 
 ROOT = Path(__file__).parent.parent
@@ -36,13 +36,7 @@ ONLY_IN = {
 
 
 def imports_of(path: Path) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            names.update(alias.name.split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            names.add((node.module or "").split(".")[0])
-    return names
+    return {module.split(".")[0] for module, _ in imports_in(path)}
 
 
 HOUSE = read_house()

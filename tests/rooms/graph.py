@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -65,13 +65,18 @@ def module_name(path: Path) -> str:
 def imported_modules(path: Path, known: Iterable[str]) -> set[str]:
     """The known modules that a file imports, at its top or inside of a function."""
     names: set[str] = set()
+    for module, taken in imports_in(path):
+        names.update({f"{module}.{name}" for name in taken} & set(known) or {module})
+    return names & set(known)
+
+
+def imports_in(path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each module that a file imports, and the names that it takes from it."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
+            yield from ((alias.name, ()) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            within = {f"{node.module}.{alias.name}" for alias in node.names}
-            names.update(within & set(known) or {node.module})
-    return names & set(known)
+            yield node.module, tuple(alias.name for alias in node.names)
 
 
 def children_of(folder: str, files: Iterable[str]) -> dict[str, str]:
