@@ -142,9 +142,11 @@ def batch_sizes(max_batch: int) -> tuple[int, ...]:
 def count_types(inspected: str) -> dict[str, int] | None:
     """Layers by the type of their first output, from the inspector's JSON."""
     try:
-        layers = json.loads(inspected)["Layers"]
-        types = [str(layer["Outputs"][0]).lower() for layer in layers if layer["Outputs"]]
-    except (ValueError, KeyError, TypeError, IndexError):
+        # TensorRT 8.6 writes line breaks into its texts as they are, which strict JSON forbids.
+        layers = json.loads(inspected, strict=False)["Layers"]
+        outputs = [layer["Outputs"][0] for layer in layers if layer["Outputs"]]
+        types = [str(out.get("Format/Datatype", out.get("Datatype"))).lower() for out in outputs]
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         # Without detailed verbosity each layer is only a name.
         return None
     found = (

@@ -167,6 +167,11 @@ def test_layer_precisions_counts_the_inspectors_layers(session: TensorRtSession)
         ('{"Layers": [{"Outputs": [{"Format/Datatype": "Row major linear FP32"}]}]}', {"fp32": 1}),
         ('{"Layers": [{"Outputs": [{"Datatype": "Int8"}]}, {"Outputs": []}]}', {"int8": 1}),
         ('{"Layers": [{"Outputs": [{"Datatype": "FP8"}]}]}', {"other": 1}),
+        # A line break inside a text, as TensorRT 8.6 writes it; a name that looks like a type.
+        (
+            '{"Layers": [{"Text": "\n", "Outputs": [{"Name": "int8", "Datatype": "FP16"}]}]}',
+            {"fp16": 1},
+        ),
     ],
 )
 def test_count_types_reads_what_inspectors_write(
