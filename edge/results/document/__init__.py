@@ -1,0 +1,1 @@
+"""A slide's result, from which every file and message is made."""

@@ -1,0 +1,1 @@
+"""Reads sidecars: typed, as a table, and checked against the images."""
