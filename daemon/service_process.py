@@ -17,7 +17,7 @@ from typing import Final
 
 from daemon.config.config import Config, load_config
 from daemon.health.health import Health
-from daemon.health.systemd import LAST_BATCHES_S, Heartbeat, Notifier
+from daemon.health.systemd import LAST_BATCHES_S, Heartbeat
 from daemon.log.journald import flush_log
 from daemon.model.gpu_failure import GpuFailure
 from daemon.operator.check_config import check_config
@@ -29,6 +29,7 @@ from daemon.system.memory import trim_heap
 from daemon.system.signals import acting_on_signals
 from edge.command.run import place_of
 from edge.errors import EdgeError, StorageError
+from edge.system.notifier import Notifier
 from edge.text.counted import counted
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from daemon.config.config import Config
 from daemon.health.health import Health
 from daemon.health.metrics import Metrics
 from daemon.health.stages import Stages
-from daemon.health.systemd import Heartbeat, Notifier
+from daemon.health.systemd import Heartbeat
 from daemon.image.comparison import Comparison, has_sidecars
 from daemon.image.watch_folder import WatchFolder
 from daemon.intake.settle import GRACE_FACTOR
@@ -46,6 +46,7 @@ from daemon.system.unicode_form import OTHER_FORM
 from daemon.worker_threads import StopRequest
 from edge.backends.select import Opening
 from edge.failpoints import VARIABLE, arm_failpoints, failpoint
+from edge.system.notifier import Notifier
 
 log = logging.getLogger(__name__)
 

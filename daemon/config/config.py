@@ -11,7 +11,6 @@ from typing import Final
 
 from daemon.config.metrics_config import MetricsConfig, read_metrics
 from daemon.config.retry_policy import RetryPolicy
-from daemon.config.strict_block import Block
 from daemon.image.path_template import PathTemplate
 from daemon.image.watch_folder import WatchFolder, names_regex
 from daemon.log.journald import LEVELS
@@ -19,6 +18,7 @@ from daemon.system.bounded_call import ANSWER_S, call_each
 from daemon.system.unicode_form import forms_on_disk
 from edge.backends.select import BACKENDS
 from edge.errors import ConfigError
+from edge.files.strict_block import Block
 from edge.files.yaml_file import read_yaml
 from edge.image_files.read import ImageLimits
 from edge.sidecar import FORMATS

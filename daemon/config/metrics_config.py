@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from daemon.config.strict_block import Block
+from edge.files.strict_block import Block
 
 _HOST_PORT: Final = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:\[\]]+)):(?P<port>\d{1,5})")
 # sockaddr_un holds 108 bytes with the final zero.

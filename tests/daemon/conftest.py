@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.health.systemd import Notifier
+from edge.system.notifier import Notifier
 from tests.support import fake_gpu
 from tests.support.engine_bundle import add_tensorrt_graphs
 from tests.support.fake_gpu import FakeGpu

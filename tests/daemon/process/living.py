@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from daemon.health.systemd import Notifier
 from daemon.service_process import ServiceProcess
+from edge.system.notifier import Notifier
 from tests.support.site import Site
 
 

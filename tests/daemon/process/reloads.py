@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from daemon.health.systemd import Notifier
+from edge.system.notifier import Notifier
 from tests.support.site import Site
 from tests.support.waiting import until
 

@@ -7,10 +7,10 @@ import threading
 import pytest
 
 from daemon import service_process as lifecycle_of_process
-from daemon.health.systemd import Notifier
 from daemon.image.records import ClaimedImage, Dropped, Verdict
 from daemon.model.label_job import LabelJob
 from daemon.service_process import ServiceProcess
+from edge.system.notifier import Notifier
 from tests.support.site import Site
 from tests.support.waiting import until
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from daemon.health.systemd import Notifier
 from daemon.startup import opened_service
 from daemon.supervision.known_image import KnownImage
 from daemon.supervision.supervisor import Supervisor
 from edge.errors import EdgeError, StorageError, TransientError
 from edge.image_files.read import ImageFile, ImageLimits, read_file
+from edge.system.notifier import Notifier
 from tests.daemon.supervision.bench import Bench
 from tests.support.images import Jpeg
 from tests.support.site import Site

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon.health.systemd import Notifier
 from daemon.service_process import ServiceProcess
 from daemon.system.signals import acting_on_signals
 from daemon.worker_threads import StopRequest
+from edge.system.notifier import Notifier
 from tests.support.site import ROOT, Site
 from tests.support.waiting import until
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from daemon.cli import main
-from daemon.health.systemd import Notifier
 from daemon.service_process import ServiceProcess
 from daemon.system.state_dir import LOCK_NAME, owned_state_dir
 from edge.errors import ConfigError, StorageError
+from edge.system.notifier import Notifier
 from tests.support.images import Jpeg
 from tests.support.site import Site
 from tests.support.waiting import until

@@ -22,9 +22,9 @@ import pytest
 import yaml
 
 from daemon import startup
-from daemon.health.systemd import Notifier
 from daemon.system.folder_locks import LOCK_NAME
 from edge.bundle import seal
+from edge.system.notifier import Notifier
 from tests.support.images import Jpeg
 from tests.support.waiting import until
 
