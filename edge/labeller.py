@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +21,7 @@ from edge.image_files.read import ImageFile, ImageLimits, decode_image, modified
 from edge.postprocess import Decision, decide
 from edge.preprocess import InputSpec, preprocess
 from edge.session import InferenceSession
-
-
-class Status(StrEnum):
-    """How an image ended. Every image has exactly one status."""
-
-    LABELLED = "labelled"
-    UNIDENTIFIED = "unidentified"
-    REJECTED = "rejected"
+from edge.status import Status
 
 
 @dataclass(frozen=True, slots=True)

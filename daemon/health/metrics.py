@@ -25,8 +25,8 @@ from daemon.image.passed_over import Reason
 from daemon.image.records import Dropped, Finished, Postponed, Unchanged, Verdict
 from daemon.log.journald import LEVELS, lines_dropped
 from edge.errors import RejectReason
-from edge.labeller import Status
 from edge.sidecar import ModelFacts
+from edge.status import Status
 from edge.text.printable import printable
 
 PREFIX: Final = "microscope_edge"

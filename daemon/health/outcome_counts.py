@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from daemon.image.records import LATER_RUN, Dropped, Finished, Postponed, Unchanged, Verdict
 from daemon.image.watch_folder import WatchFolder
 from daemon.system.clock import Clock
-from edge.labeller import Status
+from edge.status import Status
 
 
 class OutcomeCounts:

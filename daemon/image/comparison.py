@@ -14,8 +14,9 @@ from daemon.image.records import ClaimedImage, Postponed, Unchanged
 from daemon.image.watch_folder import WatchFolder
 from edge.errors import ImageError, StorageError, TransientError
 from edge.image_files.read import ImageLimits, read_file
-from edge.labeller import Outcome, Status
+from edge.labeller import Outcome
 from edge.sidecar import sidecar_path
+from edge.status import Status
 
 
 class Comparison:

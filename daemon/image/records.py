@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from edge.errors import RejectReason
-from edge.labeller import Outcome, Status
+from edge.labeller import Outcome
 from edge.sidecar import ModelFacts
+from edge.status import Status
 
 # Not again in this run: the next start clears all delays.
 LATER_RUN: Final = float("inf")

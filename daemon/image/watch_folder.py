@@ -16,7 +16,7 @@ from daemon.system.mounts import MountMemory
 from daemon.system.unicode_form import comparable
 from edge.files.temporary import is_temporary
 from edge.image_folders.names import is_system_name
-from edge.sidecar import FORMATS, Origin, printable_name
+from edge.sidecar import FORMATS, Origin, printable_name, printable_path
 
 # Never images, whatever the pattern, or sidecars would get sidecars without end.
 _SIDECAR_SUFFIXES: Final = tuple(f".{format_}" for format_ in FORMATS)
@@ -119,7 +119,8 @@ class WatchFolder:
     def origin(self, path: bytes) -> Origin:
         """The image's path and ids for its sidecars."""
         sample_id, slide_id = self.sample.ids(path) if self.sample else (None, None)
-        return Origin(printable_name(self.image(path)), sample_id, slide_id)
+        folder = printable_path(path.rpartition(b"/")[0]) or "."
+        return Origin(printable_name(self.image(path)), sample_id, slide_id, folder)
 
     def lacks_ids(self, path: bytes) -> bool:
         """Whether a template is configured and finds no ids in the image's path."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from daemon.image.records import UNFINISHED, ImageVersion
 from daemon.journal import rows as take
-from edge.labeller import Status
+from edge.status import Status
 
 STATES: Final = frozenset({"waiting", "claimed", "done", "gone", "superseded"})
 STATUSES: Final = frozenset(map(str, Status))

@@ -28,7 +28,7 @@ from daemon.journal.outcomes import Outcomes
 from daemon.journal.verdicts import conclude, release
 from daemon.system.clock import Clock
 from edge.failpoints import failpoint
-from edge.labeller import Status
+from edge.status import Status
 
 # Most images set to be tried at once; others are tried at their own time, within a minute.
 _MAX_RETRIED: Final = 20_000

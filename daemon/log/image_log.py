@@ -15,7 +15,7 @@ from daemon.image.watch_folder import WatchFolder
 from daemon.log.journald import Pseudonyms
 from daemon.system.clock import Clock
 from edge.errors import RejectReason
-from edge.labeller import Status
+from edge.status import Status
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from daemon.journal.summary import Rejection, Summary
 from daemon.log.journald import Pseudonyms
 from daemon.operator.next_steps import NextStep, meaning, next_steps
 from daemon.supervision.running_daemon import Running
-from edge.labeller import Status
+from edge.status import Status
 from edge.text.printable import printable
 
 _WIDTH: Final = 80

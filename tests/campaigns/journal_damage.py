@@ -40,8 +40,9 @@ from daemon.journal.file import NAME
 from daemon.journal.journal import Journal, open_journal
 from daemon.journal.summary import read_queue, read_summary
 from edge.errors import RejectReason, StorageError
-from edge.labeller import ImageFacts, Outcome, Status, Timing, rejected
+from edge.labeller import ImageFacts, Outcome, Timing, rejected
 from edge.postprocess import Decision
+from edge.status import Status
 from tests.campaigns.journal_damages import DAMAGES
 
 ROOT = Path(__file__).parent.parent.parent

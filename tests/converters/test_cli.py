@@ -15,7 +15,7 @@ from edge.backends.cpu import has_vnni
 from edge.backends.select import open_session
 from edge.bundle import load_bundle
 from edge.golden import open_labeller
-from edge.labeller import Status
+from edge.status import Status
 from tests.converters.conversions import convert, edit_card, refused
 
 

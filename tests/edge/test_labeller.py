@@ -12,7 +12,8 @@ from edge.bundle import load_bundle
 from edge.errors import BackendError, RejectReason, TransientError
 from edge.golden import open_labeller
 from edge.image_files.read import ImageLimits
-from edge.labeller import Labeller, Outcome, Status
+from edge.labeller import Labeller, Outcome
+from edge.status import Status
 from tests.support.images import Jpeg
 
 

@@ -114,11 +114,25 @@ def test_sidecar_names_the_graph_and_csv_readers_that_count_columns_go_on(
     fields = fields_of(colour_jpeg("blue"))
     assert fields["model"]["graph"] == model.graph
     assert model.graph in ("model.int8.onnx", "model.fp32.onnx")
-    assert csv_columns(model.classes)[-2:] == ["host", "model_graph"]
+    assert csv_columns(model.classes)[-3:] == ["host", "model_graph", "image_folder"]
     row = to_csv(fields, model.classes).decode().splitlines()[1]
-    assert row.endswith(f",h,{model.graph}")
+    assert row.endswith(f",h,{model.graph},.")
     # Sidecars of earlier versions have none, and hold.
     del fields["model"]["graph"]
+    jsonschema.validate(fields, SCHEMA)
+
+
+def test_sidecar_names_the_folder_and_older_ones_without_it_are_valid(
+    fields_of: Fields, colour_jpeg: Jpeg, model: ModelFacts
+) -> None:
+    fields = fields_of(colour_jpeg("blue"))
+    assert list(fields["image"])[:2] == ["file", "folder"]
+    assert fields["image"]["folder"] == "."
+    fields["image"]["folder"] = "=S1/a\nb"
+    jsonschema.validate(fields, SCHEMA)
+    (row,) = csv.DictReader(io.StringIO(to_csv(fields, model.classes).decode(), newline=""))
+    assert row["image_folder"] == r"'=S1/a\x0ab"
+    del fields["image"]["folder"]
     jsonschema.validate(fields, SCHEMA)
 
 

@@ -16,7 +16,8 @@ from daemon.journal.file import NAME, opened_for_reading
 from daemon.journal.journal import Journal, open_journal
 from daemon.journal.summary import read_queue, read_summary
 from edge.errors import StorageError
-from edge.labeller import ImageFacts, Outcome, Status, Timing
+from edge.labeller import ImageFacts, Outcome, Timing
+from edge.status import Status
 from tests.campaigns.journal_damage import FOLDERS, make_journal, run, use
 from tests.campaigns.journal_damages import COLUMNS, PAGE, VALUES, past_index
 

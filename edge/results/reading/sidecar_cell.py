@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from edge.labeller import Status
 from edge.results.document.result import ModelIdentity
+from edge.status import Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from daemon.health.health import Health, Queue
 from daemon.health.metrics import Metrics
 from daemon.image.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed
 from edge.errors import RejectReason
-from edge.labeller import ImageFacts, Outcome, Status, Timing, rejected
+from edge.labeller import ImageFacts, Outcome, Timing, rejected
 from edge.postprocess import Decision
 from edge.sidecar import ModelFacts
+from edge.status import Status
 
 MODEL = ModelFacts(
     "colours", "1", "ab" * 32, "int8", "onnxruntime-cpu", "model.int8.onnx", ("red", "green")

@@ -16,7 +16,8 @@ from daemon.image.records import ClaimedImage, ImageVersion, PastOutcome, Postpo
 from daemon.image.watch_folder import WatchFolder, names_regex
 from edge.errors import RejectReason, StorageError
 from edge.image_files.read import ImageLimits, read_file
-from edge.labeller import ImageFacts, Status, rejected
+from edge.labeller import ImageFacts, rejected
+from edge.status import Status
 from tests.daemon.image.rows import counts, once, row
 from tests.support.digests import digests
 from tests.support.images import Jpeg

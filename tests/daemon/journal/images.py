@@ -6,8 +6,9 @@ from pathlib import Path
 
 from daemon.image.records import ImageVersion
 from daemon.journal.journal import Journal, open_journal
-from edge.labeller import ImageFacts, Outcome, Status, Timing
+from edge.labeller import ImageFacts, Outcome, Timing
 from edge.postprocess import Decision
+from edge.status import Status
 
 
 class Clock:

@@ -19,9 +19,10 @@ from daemon.image.watch_folder import WatchFolder, names_regex
 from daemon.model.label_job import INTERRUPTION_LIMIT, GracePeriod, LabelJob
 from edge.errors import BackendError, RejectReason
 from edge.image_files.read import ImageLimits
-from edge.labeller import Labeller, Status
+from edge.labeller import Labeller
 from edge.preprocess import InputSpec
 from edge.sidecar import ModelFacts
+from edge.status import Status
 from tests.support.images import Jpeg
 
 CLASSES = ("red", "green", "blue")

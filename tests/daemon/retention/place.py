@@ -15,8 +15,9 @@ from daemon.image.watch_folder import WatchFolder, names_regex
 from daemon.journal.file import NAME
 from daemon.journal.journal import open_journal
 from daemon.retention import DAY_S, Retention
-from edge.labeller import ImageFacts, Outcome, Status, Timing
+from edge.labeller import ImageFacts, Outcome, Timing
 from edge.postprocess import Decision
+from edge.status import Status
 
 NOW_S = 1_800_000_000.0
 

@@ -16,7 +16,8 @@ import pytest
 from edge.backends.select import open_session
 from edge.bundle import load_bundle
 from edge.golden import open_labeller
-from edge.labeller import Outcome, Status
+from edge.labeller import Outcome
+from edge.status import Status
 from tests.support.hostile.cases import Case, all_cases
 from tests.support.hostile.lab import put, sidecars, wait_for_sidecars
 from tests.support.images import Jpeg
