@@ -4,13 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from edge.results.document.result import State
+from edge.results.document.result import LEUKOCYTES, State
 
-# What a code is for: the share of a class in percent, its number per litre, and others.
-#   "neutrophil %"  "neutrophil #"  (each of `LEUKOCYTES`)
-#   "erythroblast /100 WBC"  "erythroblast #"  "platelet presence"  "cells counted"  "panel"
+# What a code is for: one of `ANALYTES`.
 Analyte = str
+
+PANEL: Final = "panel"
+ERYTHROBLASTS_PER_100_WBC: Final = "erythroblast /100 WBC"
+PLATELET_PRESENCE: Final = "platelet presence"
+CELLS_COUNTED: Final = "cells counted"
+
+
+def percent_of(leukocyte: str) -> Analyte:
+    """The share of a class in percent of all leukocytes."""
+    return f"{leukocyte} %"
+
+
+def number_of(leukocyte: str) -> Analyte:
+    """The number of a class per litre of blood."""
+    return f"{leukocyte} #"
+
+
+# In the order in which a report gives them. There is no number of erythroblasts per litre: the
+# leukocyte count of a cell counter may include them, and then the number would be wrong.
+ANALYTES: Final = (
+    PANEL,
+    *map(percent_of, LEUKOCYTES),
+    ERYTHROBLASTS_PER_100_WBC,
+    PLATELET_PRESENCE,
+    CELLS_COUNTED,
+    *map(number_of, LEUKOCYTES),
+)
 
 
 @dataclass(frozen=True, slots=True)
