@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.accuracy import statistics as metrics
-from converters.accuracy.intervals import Share
 from converters.accuracy.statistics import Estimate
 from converters.accuracy.validation_size import THIN_CLASS_IMAGES
 from converters.inputs.image_set import ImageSet
 from edge.errors import ModelError
 from edge.labeller import Labeller
 from edge.postprocess import softmax
+from edge.shares.share import Share
 from edge.text.progress import OnCount
 
 Logits = NDArray[np.float32]

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from converters.accuracy.comparison import Evidence, Logits, Validation, label_all
 from converters.accuracy.gate import Check, Gate, judge
-from converters.accuracy.intervals import Share
 from converters.accuracy.validation_size import weak_classes_text
 from converters.inputs.card import ModelCard
 from converters.int8.onnx_to_int8 import Int8Model
@@ -21,6 +20,7 @@ from edge.backends.onnx import open_onnx
 from edge.labeller import Labeller
 from edge.postprocess import softmax
 from edge.session import InferenceSession
+from edge.shares.share import Share
 from edge.text.progress import OnProgress
 
 # A good model leaves only a few percent unidentified; the DM96 analyzer leaves 2.6 %.

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from converters.accuracy.intervals import Share
 from converters.inputs.image_set import evenly, image_batches, load_images
 from edge.bundle import Bundle, load_bundle
 from edge.errors import ConfigError
+from edge.shares.share import Share
 from tests.gpu.figures import table
 from tests.networks import rivals
 from tests.networks.conversion import Settings

@@ -8,11 +8,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.accuracy.intervals import Share
 from edge.backends.cpu import has_vnni
 from edge.backends.interleave import interleave
 from edge.backends.onnx import open_onnx
 from edge.bundle import Bundle
+from edge.shares.share import Share
 from tests.networks.training.images import Labelled
 
 Infer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.accuracy import statistics as metrics
-from converters.accuracy.intervals import Share
 from converters.accuracy.statistics import Estimate
 from converters.reference.data.class_folders import LabelledFile
 from converters.reference.evaluation.graphs import open_graph
 from edge.bundle import Bundle
 from edge.labeller import Labeller, Outcome
 from edge.postprocess import softmax
+from edge.shares.share import Share
 from edge.text.progress import OnCount
 
 # The value in `Answers.predicted` for an image that could not be read; it counts as wrong.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from converters.accuracy.intervals import Share
 from converters.accuracy.statistics import CALIBRATION_BINS
 from converters.reference.evaluation.evaluate import ALL_IMAGES, Judgement, Mask
 from converters.reference.evaluation.graphs import REFERENCE
+from edge.shares.share import Share
 from edge.text.counted import counted
 
 _NAME_WIDTH: Final = 14

@@ -4,8 +4,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from converters.accuracy.intervals import Share
 from converters.report.drawings import bar, histogram, outside, recall_bars
+from edge.shares.share import Share
 from tests.support.report.sample_evidence import HOSTILE, tensor
 
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from converters.accuracy.intervals import Share
 from converters.inputs.image_set import draw_images
 from converters.report.facts import DRAWN_ORIGIN
+from edge.shares.share import Share
 from tests.support.report.parsed_page import page
 from tests.support.report.sample_evidence import both, graph
 

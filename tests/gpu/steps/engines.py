@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from converters.accuracy.intervals import Share
 from edge.backends.onnx import open_onnx
 from edge.backends.trt import gpu
 from edge.backends.trt.library import Library
@@ -26,6 +25,7 @@ from edge.golden import TOLERANCE, check_session, open_labeller
 from edge.image_files.read import read_image
 from edge.preprocess import preprocess
 from edge.session import InferenceSession
+from edge.shares.share import Share
 from tests.gpu.setting import Found, Setting, SkippedError
 
 # The converter's own limit of accuracy lost (docs/conversion/gate.md).

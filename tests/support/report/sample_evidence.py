@@ -8,7 +8,7 @@ from functools import partial
 from itertools import cycle, islice
 from typing import Any
 
-from converters.accuracy.intervals import Share
+from edge.shares.share import Share
 
 HOSTILE = '<script>alert("x")</script>\'"&'
 CLASSES = ["neutrophil", "ig", HOSTILE, "platelet"]

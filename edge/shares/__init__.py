@@ -1,0 +1,1 @@
+"""Shares of counted images and cells, with exact confidence intervals."""
