@@ -1,0 +1,1 @@
+"""Counts cells into a differential: percentages, their intervals, and flags."""

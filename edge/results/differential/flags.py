@@ -1,0 +1,100 @@
+"""What a person must know before using a differential, in one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from edge.results.differential.limits import Limits
+from edge.results.document.result import LEUKOCYTES, Flag, FlagCode, ResultCell
+
+_LEUKOCYTES: Final = frozenset(LEUKOCYTES)
+
+
+def flags_of(cells: Sequence[ResultCell], rejected: int, limits: Limits) -> tuple[Flag, ...]:
+    """The flags of a slide, in the order of `FlagCode`.
+
+    Args:
+        rejected: number of images without a cell.
+    """
+    found = (
+        _too_few(cells, limits),
+        _many_unidentified(cells, limits),
+        _low_confidence(cells, limits),
+        _other_laboratory(cells, limits),
+        _rejected(rejected),
+    )
+    return tuple(flag for flag in found if flag)
+
+
+def unfamiliar(cells: Sequence[ResultCell]) -> tuple[int, int]:
+    """Unseen cells that do not look like the laboratory's own, and all unseen ones with a score.
+
+    Cells that a person has seen do not stand on what the model has learned.
+    """
+    scores = [c.is_familiar for c in cells if c.reviewed_by is None and c.is_familiar is not None]
+    return scores.count(False), len(scores)
+
+
+def is_beyond(count: int, total: int, most: float) -> bool:
+    """Whether a share is larger than allowed; never of nothing."""
+    return total > 0 and count > most * total
+
+
+def _too_few(cells: Sequence[ResultCell], limits: Limits) -> Flag | None:
+    count = sum(cell.label in _LEUKOCYTES for cell in cells)
+    if count >= limits.fewest_leukocytes:
+        return None
+    text = f"{count} leukocytes were counted, a differential needs {limits.fewest_leukocytes}"
+    return Flag(FlagCode.TOO_FEW_CELLS, text)
+
+
+def _many_unidentified(cells: Sequence[ResultCell], limits: Limits) -> Flag | None:
+    count = sum(cell.label is None for cell in cells)
+    if not is_beyond(count, len(cells), limits.most_unidentified):
+        return None
+    text = (
+        f"{_part(count, len(cells))} cells are unidentified, "
+        f"at most {_percent(limits.most_unidentified)} are usual"
+    )
+    return Flag(FlagCode.MANY_UNIDENTIFIED, text)
+
+
+def _low_confidence(cells: Sequence[ResultCell], limits: Limits) -> Flag | None:
+    # A share of the cells rather than a mean or median: a few labels of a class that the model
+    # does not know hardly move those, and a lowered median needs half of the slide to be doubtful.
+    confidences = [c.confidence for c in cells if c.reviewed_by is None and c.label is not None]
+    count = sum(confidence < limits.unsure_below for confidence in confidences)
+    if not is_beyond(count, len(confidences), limits.most_unsure):
+        return None
+    text = (
+        f"{_part(count, len(confidences))} labels have a confidence below "
+        f"{limits.unsure_below:g}, at most {_percent(limits.most_unsure)} are usual"
+    )
+    return Flag(FlagCode.LOW_CONFIDENCE, text)
+
+
+def _other_laboratory(cells: Sequence[ResultCell], limits: Limits) -> Flag | None:
+    count, scored = unfamiliar(cells)
+    if not is_beyond(count, scored, limits.most_unfamiliar):
+        return None
+    text = (
+        f"{_part(count, scored)} cells do not look like the laboratory's own images, "
+        f"at most {_percent(limits.most_unfamiliar)} are usual"
+    )
+    return Flag(FlagCode.OTHER_LABORATORY, text)
+
+
+def _rejected(rejected: int) -> Flag | None:
+    if not rejected:
+        return None
+    images = "1 image was" if rejected == 1 else f"{rejected} images were"
+    return Flag(FlagCode.REJECTED_IMAGES, f"{images} rejected and not counted")
+
+
+def _part(count: int, total: int) -> str:
+    return f"{count} of {total} ({100 * count / total:.1f} %)"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"
