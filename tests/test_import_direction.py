@@ -23,7 +23,8 @@ ONLY_IN = {
     "sqlite3": {
         f"daemon/journal/{name}.py"
         for name in ("journal", "check", "connection", "file", "verdicts", "summary")
-    },
+    }
+    | {f"edge/results/issued/{name}.py" for name in ("database", "issued")},
     "onnxruntime": {"edge/backends/onnx.py"},
     "tensorrt": {"edge/backends/trt/library.py"},
     "tensorrt_rtx": {"edge/backends/trt/library.py"},

@@ -1,1 +1,1 @@
-"""Formats counts and progress, and makes text safe to print."""
+"""Counts, progress and times as text, and text that is safe to print."""

@@ -14,6 +14,10 @@ LEUKOCYTES: Final = ("neutrophil", "eosinophil", "basophil", "lymphocyte", "mono
 ERYTHROBLAST: Final = "erythroblast"
 PLATELET: Final = "platelet"
 CELL_CLASSES: Final = (*LEUKOCYTES, ERYTHROBLAST, PLATELET)
+# What a person may decide beyond the classes, and no model may: such a cell is in no count.
+ARTEFACT: Final = "artefact"  # no whole cell: dirt, stain, a smudge
+OTHER: Final = "other"  # a cell of another kind, such as a blast
+NOT_COUNTED: Final = (ARTEFACT, OTHER)
 
 
 class State(StrEnum):
@@ -32,6 +36,7 @@ class FlagCode(StrEnum):
     LOW_CONFIDENCE = "low_confidence"
     OTHER_LABORATORY = "other_laboratory"
     REJECTED_IMAGES = "rejected_images"
+    OTHER_CELLS = "other_cells"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +129,8 @@ class ResultCell:
         sha256: of the image file.
         suggested: the model's label; None if it identified none.
         confidence: of the most probable class, 0 to 1.
-        label: what is counted; None while the cell is unidentified.
+        label: what is counted; None while the cell is unidentified. One of `NOT_COUNTED` if a
+            person took the cell out of the count.
         reviewed_by: id of the person who saw the cell; None if none did.
         is_familiar: whether it looks like the laboratory's own images; None without such a score.
     """
@@ -171,6 +177,7 @@ class SlideResult:
         models: those that labelled, in order.
         reason: why a corrected result was issued; None otherwise.
         replaces: `result_id` of the revision before; None for the first.
+        collected: when the sample was taken, with time zone, if a manifest says it.
     """
 
     sample_id: str
@@ -185,16 +192,27 @@ class SlideResult:
     verification: Verification | None = None
     reason: str | None = None
     replaces: str | None = None
+    collected: datetime | None = None
 
     @property
     def slide_key(self) -> str:
         """The same for all revisions of a slide: 20 letters and digits, without patient data."""
-        return short_hash(f"{self.sample_id}\0{self.slide_id or ''}")
+        return slide_key(self.sample_id, self.slide_id)
 
     @property
     def result_id(self) -> str:
         """Of this revision: 20 letters and digits, without patient data."""
-        return short_hash(f"{self.slide_key}\0{self.revision}")
+        return result_id(self.slide_key, self.revision)
+
+
+def slide_key(sample_id: str, slide_id: str | None) -> str:
+    """What all revisions of a slide share."""
+    return short_hash(f"{sample_id}\0{slide_id or ''}")
+
+
+def result_id(key: str, revision: int) -> str:
+    """The id of one revision of the slide with this key."""
+    return short_hash(f"{key}\0{revision}")
 
 
 def short_hash(text: str) -> str:

@@ -1,0 +1,110 @@
+"""Writes a slide's result as JSON: the same result always gives the same bytes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from edge.results.document.result import (
+    SCHEMA,
+    ClassResult,
+    Differential,
+    Interval,
+    ResultCell,
+    SlideResult,
+    Verification,
+)
+from edge.text.rfc3339 import rfc3339
+
+
+def to_json(result: SlideResult) -> bytes:
+    """The document, UTF-8, `edge-result/1`; `from_json` gives back an equal result.
+
+    Raises:
+        ValueError: a time has no time zone, a number is not finite, or a text is no Unicode.
+    """
+    return (
+        json.dumps(_fields(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    ).encode()
+
+
+def _fields(result: SlideResult) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "result_id": result.result_id,
+        "slide_key": result.slide_key,
+        "sample_id": result.sample_id,
+        "slide_id": result.slide_id,
+        "state": str(result.state),
+        "revision": result.revision,
+        "replaces": result.replaces,
+        "reason": result.reason,
+        "completed": rfc3339(result.completed),
+        "collected": rfc3339(result.collected) if result.collected else None,
+        "verification": _verification(result.verification),
+        "differential": _differential(result.differential),
+        "models": [
+            {"name": m.name, "version": m.version, "bundle_sha256": m.bundle_sha256}
+            for m in result.models
+        ],
+        "rejected_images": list(result.rejected_images),
+        "cells": [_cell(cell) for cell in result.cells],
+    }
+
+
+def _verification(verification: Verification | None) -> dict[str, Any] | None:
+    if verification is None:
+        return None
+    return {
+        "by": {"id": verification.by.id, "name": verification.by.name},
+        "at": rfc3339(verification.at),
+        "note": verification.note,
+    }
+
+
+def _differential(differential: Differential) -> dict[str, Any]:
+    erythroblasts = differential.erythroblasts
+    return {
+        "leukocytes": differential.leukocytes,
+        "classes": [_class(one) for one in differential.classes],
+        "erythroblasts": {
+            "count": erythroblasts.count,
+            "per_100_wbc": erythroblasts.per_100_wbc,
+            "sampling": _interval(erythroblasts.sampling),
+            "with_errors": _interval(erythroblasts.with_errors),
+        },
+        "platelets": differential.platelets,
+        "unidentified": differential.unidentified,
+        "rejected": differential.rejected,
+        "wbc": differential.wbc,
+        "errors_from": differential.errors_from,
+        "flags": [{"code": str(flag.code), "text": flag.text} for flag in differential.flags],
+    }
+
+
+def _class(one: ClassResult) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "count": one.count,
+        "percent": one.percent,
+        "share": one.share,
+        "sampling": _interval(one.sampling),
+        "with_errors": _interval(one.with_errors),
+        "absolute": one.absolute,
+    }
+
+
+def _interval(interval: Interval | None) -> dict[str, float] | None:
+    return {"low": interval.low, "high": interval.high} if interval else None
+
+
+def _cell(cell: ResultCell) -> dict[str, Any]:
+    return {
+        "image": cell.image,
+        "sha256": cell.sha256,
+        "suggested": cell.suggested,
+        "confidence": cell.confidence,
+        "label": cell.label,
+        "reviewed_by": cell.reviewed_by,
+        "is_familiar": cell.is_familiar,
+    }

@@ -1,0 +1,1 @@
+"""What was issued: every revision of every result, durable and never changed."""

@@ -1,0 +1,161 @@
+"""The issued results: the last of each slide, and the next one."""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from edge.errors import StorageError
+from edge.results.document.consistency import inconsistency
+from edge.results.document.from_json import from_json
+from edge.results.document.ids import alike_form
+from edge.results.document.result import SlideResult
+from edge.results.document.to_json import to_json
+from edge.results.issued.database import NAME, open_database, transaction, translated
+from edge.text.rfc3339 import moment_of, rfc3339
+
+# What `add` needs to know of the revision before, and of those that others added meanwhile.
+_DOCUMENT: Final = "SELECT document FROM result WHERE slide_key = ? AND revision = ?"
+_LAST: Final = "SELECT document FROM result WHERE slide_key = ? ORDER BY revision DESC LIMIT 1"
+
+
+class Issued:
+    """Results that left or may have left; closed at the end of a `with` block.
+
+    Every method may raise StorageError. Use it from one thread.
+
+    Attributes:
+        path: of the database. An outbox may be kept beside it.
+    """
+
+    __slots__ = ("_connection", "path")
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self.path = path
+
+    @classmethod
+    def open(cls, folder: Path) -> Issued:
+        """Open the results in a folder; it is created if it is not there."""
+        return cls(open_database(folder), folder / NAME)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _e: BaseException | None, _t: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()
+
+    def last(self, slide_key: str) -> SlideResult | None:
+        """The last revision of a slide; None if nothing of it was issued."""
+        with translated(self.path):
+            row = self._connection.execute(_LAST, (slide_key,)).fetchone()
+        return self._read(row[0]) if row else None
+
+    def get(self, slide_key: str, revision: int) -> SlideResult | None:
+        """One revision of a slide; None if it was never issued."""
+        content = self._document(slide_key, revision)
+        return self._parsed(content) if content is not None else None
+
+    def revisions(self, slide_key: str) -> Iterator[SlideResult]:
+        """All revisions of a slide, from the first."""
+        number = 1
+        while (result := self.get(slide_key, number)) is not None:
+            yield result
+            number += 1
+
+    def add(self, result: SlideResult) -> bool:
+        """Issue a revision, durably and for ever.
+
+        Returns:
+            False if this very document was issued before, so that a caller may repeat the call
+            after a crash.
+
+        Raises:
+            StorageError: it contradicts itself or the revision before it, or its number was given
+                to another document.
+        """
+        if problem := inconsistency(result):
+            raise self._refused(result, problem)
+        content = to_json(result)
+        with transaction(self._connection, self.path) as db:
+            known = self._document(result.slide_key, result.revision)
+            if known is not None:
+                if known == content:
+                    return False
+                raise self._refused(result, "that number was given to another document")
+            self._require_next(result)
+            db.execute(
+                "INSERT INTO result (slide_key, revision, alike, sample_id, document)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (
+                    *(result.slide_key, result.revision),
+                    *(alike_form(result.sample_id), result.sample_id, zlib.compress(content)),
+                ),
+            )
+        return True
+
+    def alike_samples(self, sample_id: str) -> tuple[str, ...]:
+        """Other sample ids with results that a LIS may take for this one."""
+        found = "SELECT DISTINCT sample_id FROM result WHERE alike = ? AND sample_id != ?"
+        with translated(self.path):
+            rows = self._connection.execute(found, (alike_form(sample_id), sample_id)).fetchall()
+        return tuple(sorted(str(row[0]) for row in rows))
+
+    def say_complete(self, slide_key: str, *, by: str, at: datetime) -> None:
+        """Note an operator's word that no more cells of a slide will come."""
+        with transaction(self._connection, self.path) as db:
+            values = (slide_key, rfc3339(at), by)
+            db.execute("INSERT OR REPLACE INTO completion VALUES (?, ?, ?)", values)
+
+    def said_complete(self, slide_key: str) -> tuple[str, datetime] | None:
+        """Who said that a slide is complete, and when; None if nobody did."""
+        with translated(self.path):
+            found = "SELECT said_by, said_at FROM completion WHERE slide_key = ?"
+            row = self._connection.execute(found, (slide_key,)).fetchone()
+        return (str(row[0]), moment_of(row[1])) if row else None
+
+    def _require_next(self, result: SlideResult) -> None:
+        before = self.last(result.slide_key)
+        number = before.revision if before else 0
+        if result.revision != number + 1:
+            raise self._refused(result, f"the last revision issued is {number}")
+        if before and result.completed <= before.completed:
+            raise self._refused(result, "it is not completed later than the one before")
+
+    def _document(self, slide_key: str, revision: int) -> bytes | None:
+        with translated(self.path):
+            row = self._connection.execute(_DOCUMENT, (slide_key, revision)).fetchone()
+        return self._unpacked(row[0]) if row else None
+
+    def _read(self, packed: bytes) -> SlideResult:
+        return self._parsed(self._unpacked(packed))
+
+    def _unpacked(self, packed: bytes) -> bytes:
+        try:
+            return zlib.decompress(packed)
+        except zlib.error as error:
+            raise self._damaged(error) from error
+
+    def _parsed(self, content: bytes) -> SlideResult:
+        try:
+            return from_json(content)
+        except ValueError as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> StorageError:
+        return StorageError(f"{self.path} is damaged: {error}. Restore it from a backup.")
+
+    def _refused(self, result: SlideResult, problem: str) -> StorageError:
+        name = f"revision {result.revision} of slide {result.slide_key}"
+        return StorageError(f"{name} cannot be issued: {problem}. Read what was issued, and retry.")

@@ -1,0 +1,39 @@
+"""Times as text, in RFC 3339 with an offset."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+# Of the forms that `datetime.fromisoformat` reads, RFC 3339 allows this one alone.
+_FORM: Final = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+
+
+def rfc3339(moment: datetime) -> str:
+    """A time with its offset; `moment_of` gives it back exactly.
+
+    Raises:
+        ValueError: the time has no time zone.
+    """
+    offset = moment.utcoffset()
+    if offset is None:
+        raise ValueError(f"{moment.isoformat()} has no time zone")
+    # Offsets with seconds, which some zones had until 1970, do not exist in RFC 3339.
+    return (moment.astimezone(UTC) if offset.seconds % 60 else moment).isoformat()
+
+
+def moment_of(text: str) -> datetime:
+    """The time that a text gives.
+
+    Raises:
+        ValueError: it is not in RFC 3339, has no offset, or does not exist.
+    """
+    if not _FORM.fullmatch(text):
+        raise ValueError(f"{text!r} is no time such as 2026-11-23T09:14:03+01:00")
+    try:
+        return datetime.fromisoformat(text.upper())
+    except ValueError as error:
+        raise ValueError(f"{text!r} does not exist: {error}") from error
