@@ -84,7 +84,7 @@ def _differential(counts: Mapping[str | None, int]) -> Differential:
     return Differential(
         classes=classes,
         leukocytes=leukocytes,
-        erythroblasts=Erythroblasts(count, 100 * count / leukocytes, None, None),
+        erythroblasts=Erythroblasts(count, round(100 * count / leukocytes, 1), None, None),
         platelets=counts.get(PLATELET, 0),
         unidentified=counts.get(None, 0),
         rejected=0,
