@@ -27,7 +27,13 @@ from edge.results.document.result import (
 MODEL = ModelIdentity("cells8", "1.0.0", "b" * 64)
 PERSON = Person("mm", "Dr. Mina Müller")
 START = datetime(2026, 11, 23, 9, 14, 3, 131000, tzinfo=UTC)
-COUNTS: dict[str | None, int] = {"neutrophil": 60, "lymphocyte": 30, "monocyte": 6, "eosinophil": 3, "ig": 1}
+COUNTS: dict[str | None, int] = {
+    "neutrophil": 60,
+    "lymphocyte": 30,
+    "monocyte": 6,
+    "eosinophil": 3,
+    "ig": 1,
+}
 
 
 def sha_of(text: str) -> str:

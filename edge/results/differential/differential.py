@@ -17,6 +17,7 @@ from edge.results.document.result import (
     CELL_CLASSES,
     ERYTHROBLAST,
     LEUKOCYTES,
+    NOT_COUNTED,
     PLATELET,
     ClassResult,
     Differential,
@@ -45,12 +46,16 @@ def differential(
         seed: the slide's key: the same cells and seed give the same intervals.
         wbc: leukocyte count of the sample, 10^9 per litre, from a cell counter.
 
+    Cells that a person took out of the count, as `NOT_COUNTED` names them, only make a flag.
+
     Raises:
-        ConfigError: a label is none of the eight classes, or `wbc` is no such count.
+        ConfigError: a label is none of these and of the eight classes, or `wbc` is no such count.
     """
     if wbc is not None:
         _check_wbc(wbc)
     _check_labels(cells)
+    left_out = [cell for cell in cells if cell.label in NOT_COUNTED]
+    cells = [cell for cell in cells if cell.label not in NOT_COUNTED]
     counts = Counter(cell.label for cell in cells)
     leukocytes = sum(counts[name] for name in LEUKOCYTES)
     intervals = intervals_of(cells, errors, seed)
@@ -68,7 +73,7 @@ def differential(
         rejected=rejected,
         wbc=wbc,
         errors_from=intervals.errors_from,
-        flags=flags_of(cells, rejected, limits),
+        flags=flags_of(cells, rejected, limits, left_out=left_out),
     )
 
 
@@ -101,7 +106,7 @@ def _check_wbc(wbc: float) -> None:
 
 
 def _check_labels(cells: Sequence[ResultCell]) -> None:
-    known = {*CELL_CLASSES, None}
+    known = {*CELL_CLASSES, *NOT_COUNTED, None}
     if other := sorted({str(cell.label) for cell in cells if cell.label not in known}):
         raise ConfigError(
             f"cells are labelled {', '.join(map(ascii, other[:8]))}; a differential is of "

@@ -6,16 +6,24 @@ from collections.abc import Sequence
 from typing import Final
 
 from edge.results.differential.limits import Limits
-from edge.results.document.result import LEUKOCYTES, Flag, FlagCode, ResultCell
+from edge.results.document.result import LEUKOCYTES, OTHER, Flag, FlagCode, ResultCell
 
 _LEUKOCYTES: Final = frozenset(LEUKOCYTES)
 
 
-def flags_of(cells: Sequence[ResultCell], rejected: int, limits: Limits) -> tuple[Flag, ...]:
+def flags_of(
+    cells: Sequence[ResultCell],
+    rejected: int,
+    limits: Limits,
+    *,
+    left_out: Sequence[ResultCell] = (),
+) -> tuple[Flag, ...]:
     """The flags of a slide, in the order of `FlagCode`.
 
     Args:
+        cells: those that count, and the unidentified ones.
         rejected: number of images without a cell.
+        left_out: cells that a person took out of the count.
     """
     found = (
         _too_few(cells, limits),
@@ -23,6 +31,7 @@ def flags_of(cells: Sequence[ResultCell], rejected: int, limits: Limits) -> tupl
         _low_confidence(cells, limits),
         _other_laboratory(cells, limits),
         _rejected(rejected),
+        _other_cells(left_out),
     )
     return tuple(flag for flag in found if flag)
 
@@ -90,6 +99,15 @@ def _rejected(rejected: int) -> Flag | None:
         return None
     images = "1 image was" if rejected == 1 else f"{rejected} images were"
     return Flag(FlagCode.REJECTED_IMAGES, f"{images} rejected and not counted")
+
+
+def _other_cells(left_out: Sequence[ResultCell]) -> Flag | None:
+    count = sum(cell.label == OTHER for cell in left_out)
+    if not count:
+        return None
+    # Such as blasts, which a LIS must not take for absent because no class is theirs.
+    cells = "1 cell is" if count == 1 else f"{count} cells are"
+    return Flag(FlagCode.OTHER_CELLS, f"{cells} of another kind and in no count; see the slide")
 
 
 def _part(count: int, total: int) -> str:

@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from edge.errors import ConfigError
 from edge.results.differential.differential import differential
-from edge.results.document.result import LEUKOCYTES, ClassResult, Differential, Interval
+from edge.results.document.result import (
+    LEUKOCYTES,
+    ClassResult,
+    Differential,
+    Flag,
+    FlagCode,
+    Interval,
+)
 from tests.support.cells import cells_of
 
 MIX = {
@@ -45,6 +54,13 @@ def test_differential_percentages_are_of_leukocytes_and_sum_to_100() -> None:
     found = of_mix()
     assert [c.percent for c in found.classes] == [60, 3, 0, 29, 7, 1]
     assert [c.share for c in found.classes] == pytest.approx([59.5, 3, 0.5, 29, 6.5, 1.5])
+
+
+def test_differential_cells_that_a_person_took_out_make_a_flag_and_change_no_number() -> None:
+    cells = cells_of(MIX | {"other": 2, "artefact": 5})
+    found = differential(cells, rejected=2, seed="S1")
+    flag = Flag(FlagCode.OTHER_CELLS, "2 cells are of another kind and in no count; see the slide")
+    assert found == replace(of_mix(), flags=(*of_mix().flags, flag))
 
 
 def test_differential_gives_erythroblasts_per_100_leukocytes() -> None:
