@@ -15,6 +15,7 @@ from typing import Final
 from edge.results.document.result import (
     CELL_CLASSES,
     LEUKOCYTES,
+    NOT_COUNTED,
     ClassResult,
     Differential,
     Erythroblasts,
@@ -227,7 +228,7 @@ def _verified(draw: random.Random, before: SlideResult, state: State) -> SlideRe
             cell,
             label=draw.choice(CELL_CLASSES)
             if draw.random() < 0.02
-            else cell.label or draw.choice((None, *CELL_CLASSES)),
+            else cell.label or draw.choice((*CELL_CLASSES, *NOT_COUNTED)),
             reviewed_by=person.id,
         )
         for cell in before.cells

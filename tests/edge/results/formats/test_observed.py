@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from edge.results.document.consistency import inconsistency
 from edge.results.document.result import LEUKOCYTES, State
 from edge.results.formats.code_map import load_code_map
 from edge.results.formats.observed import number_text, observed
@@ -13,6 +14,10 @@ from tests.support.slides import differential_of, simulated_results
 
 CODES = load_code_map()
 RESULTS = tuple(simulated_results(30, seed=7))
+
+
+def test_simulated_results_do_not_contradict_themselves() -> None:
+    assert {inconsistency(result) for result in RESULTS} == {None}
 
 
 @pytest.mark.parametrize("state", State)

@@ -1,0 +1,17 @@
+"""All formats by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from edge.results.formats.files.document import JSON
+from edge.results.formats.files.generic import GENERIC
+from edge.results.formats.files.openelis import OPENELIS
+from edge.results.formats.files.senaite import SENAITE
+from edge.results.formats.format import Format
+
+FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
+    {one.name: one for one in (OPENELIS, SENAITE, GENERIC, JSON)}
+)
