@@ -148,7 +148,7 @@ def _class_result(
         percent=percent,
         share=share,
         sampling=limits,
-        with_errors=limits and Interval(limits.low / 2, min(100.0, limits.high * 1.1)),
+        with_errors=limits and _limits(limits.low / 2, limits.high * 1.1),
         absolute=round(share * wbc / 100, 2) if share is not None and wbc is not None else None,
     )
 
@@ -157,7 +157,12 @@ def _interval(count: int, total: int) -> Interval | None:
     if not total:
         return None
     middle, half = 100 * count / total, 100 / total**0.5
-    return Interval(max(0.0, middle - half), min(100.0, middle + half))
+    return _limits(middle - half, middle + half)
+
+
+def _limits(low: float, high: float) -> Interval:
+    # As many decimals as limits have in a result.
+    return Interval(round(max(0.0, low), 2), round(min(100.0, high), 2))
 
 
 def _percents(counts: Sequence[int]) -> list[int]:
