@@ -72,6 +72,15 @@ KNOWN: Final = {
     "journal.after_commit": "any transaction was committed",
     "shutdown.begun": "the service was told to stop, batches are in hand",
     "shutdown.ended": "all workers have ended, the journal is still open",
+    # Of edge-results send.
+    "send.issued": "a result was issued, the outbox does not know it",
+    "send.before_commit": "a change of the outbox is in an open transaction",
+    "send.after_commit": "a change of the outbox was committed",
+    "send.before_file": "a file is about to be put into a drop folder",
+    "send.file_put": "a file is in the drop folder, the outbox does not know",
+    "send.before_message": "the connection is open, no byte of the message was sent",
+    "send.message_sent": "a message was sent, no answer was read",
+    "send.answered": "a message was answered, the outbox does not know",
 }
 
 # Points at system calls that can fail: only there does the code handle an OSError.

@@ -24,7 +24,8 @@ ONLY_IN = {
         f"daemon/journal/{name}.py"
         for name in ("journal", "check", "connection", "file", "verdicts", "summary")
     }
-    | {f"edge/results/issued/{name}.py" for name in ("database", "issued")},
+    | {f"edge/results/issued/{name}.py" for name in ("database", "issued")}
+    | {f"edge/results/send/outbox/{name}.py" for name in ("outbox", "file")},
     "onnxruntime": {"edge/backends/onnx.py"},
     "tensorrt": {"edge/backends/trt/library.py"},
     "tensorrt_rtx": {"edge/backends/trt/library.py"},

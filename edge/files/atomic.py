@@ -213,7 +213,8 @@ def _create(folder: OpenFolder) -> tuple[str, BinaryIO]:
     try:
         return name, _create_file(folder, name)
     except OSError as error:
-        if error.errno in NAME_REFUSED_ERRORS and folder.allows_hidden:
+        may_be_seen = folder.allows_hidden and not folder.requires_hidden
+        if error.errno in NAME_REFUSED_ERRORS and may_be_seen:
             plain = name.removeprefix(".")
             with suppress(OSError):
                 stream = _create_file(folder, plain)

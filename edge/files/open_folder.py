@@ -28,14 +28,17 @@ class OpenFolder:
         path: the path that it was opened by.
         descriptor: for the `dir_fd` of system calls.
         allows_hidden: False once it has refused a name that begins with a dot.
+        requires_hidden: whether temporary files must be hidden, as another program takes every
+            file that it sees.
     """
 
-    __slots__ = ("allows_hidden", "descriptor", "path")
+    __slots__ = ("allows_hidden", "descriptor", "path", "requires_hidden")
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self.descriptor = descriptor
         self.allows_hidden = True
+        self.requires_hidden = False
 
     def __enter__(self) -> Self:
         return self

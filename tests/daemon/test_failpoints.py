@@ -64,7 +64,9 @@ def test_service_labels_an_image_and_passes_every_failpoint(
         # A file that was closed and is not whole settles before it is looked at.
         (site.export / "S1" / "1" / "part.jpg").write_bytes(colour_jpeg("blue")[:500])
         until(lambda: failpoints.passes()["settle.settled"] > 0)
-    assert {name for name, count in failpoints.passes().items() if not count} == set()
+    missed = {name for name, count in failpoints.passes().items() if not count}
+    # tests/edge/results/send/test_kills.py passes the others.
+    assert {name for name in missed if not name.startswith("send.")} == set()
     assert site.sidecar("S1/1/old.jpg")["label"] == "red"
     assert site.sidecar("S1/1/new.jpg")["label"] == "blue"
 

@@ -22,6 +22,8 @@ from edge.text.rfc3339 import moment_of, rfc3339
 # What `add` needs to know of the revision before, and of those that others added meanwhile.
 _DOCUMENT: Final = "SELECT document FROM result WHERE slide_key = ? AND revision = ?"
 _LAST: Final = "SELECT document FROM result WHERE slide_key = ? ORDER BY revision DESC LIMIT 1"
+# Nothing is ever deleted, so that the numbers of rows only grow.
+_AFTER: Final = "SELECT rowid, document FROM result WHERE rowid > ? ORDER BY rowid LIMIT ?"
 
 
 class Issued:
@@ -104,6 +106,18 @@ class Issued:
                 ),
             )
         return True
+
+    def newest(self) -> int:
+        """The number of the result that was issued last, of any slide; 0 if none was."""
+        with translated(self.path):
+            (number,) = self._connection.execute("SELECT MAX(rowid) FROM result").fetchone()
+        return int(number or 0)
+
+    def after(self, number: int, most: int) -> list[tuple[int, SlideResult]]:
+        """The results that were issued after that number, each with its own, in their order."""
+        with translated(self.path):
+            rows = self._connection.execute(_AFTER, (number, most)).fetchall()
+        return [(int(row[0]), self._read(row[1])) for row in rows]
 
     def alike_samples(self, sample_id: str) -> tuple[str, ...]:
         """Other sample ids with results that a LIS may take for this one."""

@@ -1,0 +1,1 @@
+"""Sends results to a LIS: durable, in order, each once."""

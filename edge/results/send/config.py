@@ -1,0 +1,212 @@
+"""The configuration of what is sent where: one YAML file, checked as a whole before anything."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from edge.errors import ConfigError
+from edge.files.strict_block import Block
+from edge.files.yaml_file import read_yaml
+from edge.results.document.result import State
+from edge.results.formats.format import Format, Site
+from edge.results.send.targets.mllp import Receiver
+from edge.text.printable import printable
+
+# A result that nobody verified leaves only where a laboratory has asked for it.
+DEFAULT_STATES: Final = (State.FINAL, State.CORRECTED)
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+_ADDRESS: Final = re.compile(
+    r"(\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]\s]+)):(?P<port>[0-9]{1,5})"
+)
+# The unit's WatchdogSec= is longer: an attempt must end before systemd takes it for a hang.
+_LONGEST_ANSWER_S: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """Each delay is twice the last; a message that its receiver fails so often is held."""
+
+    failures: int = 8
+    first_delay_s: float = 5.0
+    max_delay_s: float = 300.0
+
+    def delay_s(self, number: int) -> float:
+        """The delay after a number of failures."""
+        return float(min(self.first_delay_s * 2 ** min(number - 1, 40), self.max_delay_s))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One receiver: a drop folder, or a host that takes HL7 over MLLP.
+
+    Attributes:
+        states: the results that go there; others do not.
+        pause_s: between two messages, for receivers that need it.
+        since: results completed before are not sent; None: a new target gets what is issued from
+            now on.
+    """
+
+    name: str
+    format: Format
+    place: Path | Receiver
+    states: tuple[State, ...] = DEFAULT_STATES
+    retries: Retries = Retries()
+    pause_s: float = 0.0
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SendConfig:
+    """The whole configuration; paths are absolute."""
+
+    state_dir: Path
+    site: Site
+    codes: Path | None
+    targets: tuple[Target, ...]
+    poll_s: float
+    keep_days: float
+
+
+def load_send_config(path: Path, formats: Mapping[str, Format]) -> SendConfig:
+    """Read and check a configuration file. Relative paths are relative to its folder.
+
+    Raises:
+        ConfigError: one line for every problem found.
+    """
+    problems: list[str] = []
+    values = read_yaml(path)
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds no keys; see docs/sending.md for an example.")
+    config = _read(Block(values, "", problems), path.absolute().parent, formats)
+    _check_places(config, problems)
+    if problems:
+        raise ConfigError("\n".join(printable(f"{path}: {problem}") for problem in problems))
+    return config
+
+
+def _read(block: Block, base: Path, formats: Mapping[str, Format]) -> SendConfig:
+    codes = block.text("codes")
+    config = SendConfig(
+        state_dir=block.path("state_dir", base),
+        site=_read_site(block.block("site")),
+        codes=Path(os.path.normpath(base / codes)) if codes else None,
+        targets=tuple(_read_target(b, base, formats) for b in block.blocks("targets")),
+        poll_s=block.number("poll_s", 10.0, low=0.1, high=3600),
+        keep_days=block.number("keep_days", 30.0, low=1, high=36500),
+    )
+    block.close()
+    return config
+
+
+def _read_site(block: Block) -> Site:
+    usual = Site()
+    site = Site(
+        application=block.text("application", usual.application) or usual.application,
+        facility=block.text("facility", usual.facility) or usual.facility,
+        receiver_application=block.text("receiver_application") or "",
+        receiver_facility=block.text("receiver_facility") or "",
+        device=block.text("device", usual.device) or usual.device,
+    )
+    block.close()
+    return site
+
+
+def _read_target(block: Block, base: Path, formats: Mapping[str, Format]) -> Target:
+    name = block.text("name", required=True) or "?"
+    if name != "?" and not _NAME.fullmatch(name):
+        block.note("name", f"is {name!r}; give letters, digits and . _ - alone, at most 40")
+    chosen = block.choice("format", None, tuple(formats))
+    if chosen is None:
+        block.note("format", f"is missing; give one of {', '.join(formats)}")
+    format_ = formats[chosen or next(iter(formats))]
+    target = Target(
+        name,
+        format_,
+        _read_place(block, base, format_),
+        _read_states(block),
+        _read_retries(block.block("retry")),
+        block.number("pause_s", 0.0, low=0, high=60),
+        _read_since(block),
+    )
+    block.close()
+    return target
+
+
+def _read_place(block: Block, base: Path, format_: Format) -> Path | Receiver:
+    drop, mllp = block.text("drop"), block.text("mllp")
+    connect_s = block.number("connect_s", 10.0, low=0.1, high=60)
+    answer_s = block.number("answer_s", 30.0, low=0.1, high=_LONGEST_ANSWER_S)
+    if (drop is None) == (mllp is None):
+        block.note("drop", "and mllp: give one of them, a folder or HOST:PORT")
+    if mllp is None:
+        return Path(os.path.normpath(base / (drop or "?")))
+    if format_.suffix != ".hl7":
+        block.note("mllp", f"carries HL7 messages, and {format_.name} is none; give drop: FOLDER")
+    address = _ADDRESS.fullmatch(mllp)
+    if address is None or not 0 < int(address["port"]) < 65536:
+        block.note("mllp", f"is {mllp!r}; give HOST:PORT, such as 192.0.2.10:6661")
+        return Receiver("?", 1)
+    return Receiver(address["v6"] or address["host"], int(address["port"]), connect_s, answer_s)
+
+
+def _read_states(block: Block) -> tuple[State, ...]:
+    given = block.texts("states", DEFAULT_STATES)
+    unknown = [state for state in given if state not in list(State)]
+    if unknown:
+        block.note("states", f"has {unknown[0]!r}; give some of {', '.join(State)}")
+        return DEFAULT_STATES
+    return tuple(State(state) for state in given)
+
+
+def _read_retries(block: Block) -> Retries:
+    usual = Retries()
+    retries = Retries(
+        failures=block.whole("failures", usual.failures, low=1, high=1000),
+        first_delay_s=block.number("first_delay_s", usual.first_delay_s, low=0.01, high=3600),
+        max_delay_s=block.number("max_delay_s", usual.max_delay_s, low=0.01, high=86400),
+    )
+    if retries.max_delay_s < retries.first_delay_s:
+        block.note("max_delay_s", f"is {retries.max_delay_s:g}, less than first_delay_s")
+    block.close()
+    return retries
+
+
+def _read_since(block: Block) -> datetime | None:
+    text = block.text("since")
+    if text is None:
+        return None
+    try:
+        since = datetime.fromisoformat(text)
+    except ValueError:
+        since = None
+    if since is None or since.tzinfo is None:
+        block.note("since", f"is {text!r}; give a time with offset, as 2026-11-27T00:00:00+01:00")
+        return None
+    return since
+
+
+def _check_places(config: SendConfig, problems: list[str]) -> None:
+    names = [target.name for target in config.targets]
+    problems.extend(
+        f"targets[{i}].name is {name!r} again; the outbox knows targets by name."
+        for i, name in enumerate(names)
+        if name in names[:i]
+    )
+    drops = [(i, t.place) for i, t in enumerate(config.targets) if isinstance(t.place, Path)]
+    for i, folder in drops:
+        if folder == config.state_dir or config.state_dir.is_relative_to(folder):
+            problems.append(
+                f"state_dir is inside targets[{i}].drop, where an importer would see it."
+            )
+        problems.extend(
+            f"targets[{i}].drop is the folder of targets[{j}] as well; an importer takes every "
+            "file in it."
+            for j, other in drops
+            if j < i and other == folder
+        )

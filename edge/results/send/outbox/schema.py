@@ -1,0 +1,57 @@
+"""The tables of the outbox."""
+
+from __future__ import annotations
+
+from typing import Final
+
+VERSION: Final = 1
+
+STATEMENTS: Final = (
+    # How many of the issued results were looked at for a target.
+    "CREATE TABLE target (name TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID",
+    """
+    CREATE TABLE message (
+      id INTEGER PRIMARY KEY,
+      target TEXT NOT NULL,
+      result_id TEXT NOT NULL,
+      sample_id TEXT NOT NULL,
+      slide_key TEXT NOT NULL,
+      revision INTEGER NOT NULL,
+      state TEXT NOT NULL,
+      name TEXT NOT NULL,
+      content BLOB,
+      stage TEXT NOT NULL
+        CHECK (stage IN ('queued', 'sending', 'acked', 'held', 'given_up')),
+      attempts INTEGER NOT NULL DEFAULT 0,
+      failures INTEGER NOT NULL DEFAULT 0,
+      next_try_s REAL NOT NULL DEFAULT 0,
+      told TEXT NOT NULL DEFAULT '',
+      detail TEXT NOT NULL DEFAULT '',
+      changed TEXT NOT NULL,
+      UNIQUE (target, result_id)
+    )
+    """,
+    # The open ones are few, those that were sent are many.
+    """
+    CREATE INDEX open_message ON message (target, sample_id, id)
+      WHERE stage IN ('queued', 'sending', 'held')
+    """,
+    "CREATE INDEX kept_content ON message (changed) WHERE content IS NOT NULL",
+)
+
+COLUMNS: Final = (
+    "id, target, result_id, sample_id, slide_key, revision, state, name, stage, attempts, "
+    "failures, told, detail, changed"
+)
+
+# The oldest open one of each sample that waits for its turn. Whatever is before it must be done or
+# given up, so that a correction never overtakes what it corrects.
+DUE: Final = f"""
+    SELECT {COLUMNS} FROM message AS m
+    WHERE target = :target AND stage = 'queued' AND next_try_s <= :now_s AND content IS NOT NULL
+      AND NOT EXISTS (
+        SELECT 1 FROM message AS earlier
+        WHERE earlier.target = m.target AND earlier.sample_id = m.sample_id AND earlier.id < m.id
+          AND earlier.stage IN ('queued', 'sending', 'held'))
+    ORDER BY attempts, id LIMIT 1
+"""  # noqa: S608 - constants alone

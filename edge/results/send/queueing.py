@@ -1,0 +1,107 @@
+"""Puts issued results into the outbox, each in the bytes that its target gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC
+from pathlib import Path
+from typing import Final, Protocol
+
+from edge.command.run import place_of
+from edge.results.document.result import SlideResult
+from edge.results.formats.format import Context
+from edge.results.send.config import Target
+from edge.results.send.outbox.entry import NewEntry
+from edge.results.send.outbox.outbox import Outbox
+from edge.results.send.targets.answer import outgoing
+
+# Results that are written and queued in one transaction.
+_CHUNK: Final = 50
+
+
+class Results(Protocol):
+    """The results that were issued, in the order of their issue."""
+
+    def newest(self) -> int:
+        """The number of the last one; 0 if there is none."""
+
+    def after(self, number: int, most: int) -> Sequence[tuple[int, SlideResult]]:
+        """The next ones after that number, with theirs."""
+
+    def get(self, slide_key: str, revision: int) -> SlideResult | None:
+        """One revision of a slide; None if it was never issued."""
+
+
+def begin_targets(outbox: Outbox, results: Results, targets: Sequence[Target]) -> None:
+    """Let each new target begin with the next result, or with those of its `since`."""
+    for target in targets:
+        outbox.see_target(target.name, 0 if target.since else results.newest())
+
+
+def queue_new(
+    outbox: Outbox, results: Results, target: Target, context: Context, tell: Callable[[str], None]
+) -> None:
+    """Queue what was issued since the last call and goes to this target."""
+    position = outbox.see_target(target.name, 0)
+    while found := results.after(position, _CHUNK):
+        entries = [_entry(r, target, context) for _, r in found if _goes_to(r, target)]
+        position = found[-1][0]
+        outbox.queue(target.name, entries, position)
+        for entry in entries:
+            if entry.content is None:
+                title = f"{entry.slide_key} revision {entry.revision}"
+                tell(f"{target.name}: held {title}: {entry.told}")
+
+
+def refill(outbox: Outbox, results: Results, target: Target, context: Context) -> None:
+    """Write those again that a format could not carry and a person has released."""
+    for entry in outbox.released_without_content(target.name):
+        result = results.get(entry.slide_key, entry.revision)
+        if result is None:
+            outbox.hold(entry, "its result is no longer among the issued ones")
+        else:
+            content, told = _written(result, target, context)
+            outbox.fill(entry, content, told)
+
+
+def _goes_to(result: SlideResult, target: Target) -> bool:
+    is_late_enough = target.since is None or result.completed >= target.since
+    return result.state in target.states and is_late_enough
+
+
+def _entry(result: SlideResult, target: Target, context: Context) -> NewEntry:
+    content, told = _written(result, target, context)
+    return NewEntry(
+        result_id=result.result_id,
+        sample_id=result.sample_id,
+        slide_key=result.slide_key,
+        revision=result.revision,
+        state=str(result.state),
+        name=file_name(result, target),
+        content=content,
+        told=told,
+    )
+
+
+def file_name(result: SlideResult, target: Target) -> str:
+    """The same for a result at all times, without patient data.
+
+    Importers take files in the order of their names, so that the time comes first.
+    """
+    completed = result.completed.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return f"{completed}-{result.slide_key}-r{result.revision}{target.format.suffix}"
+
+
+def _written(result: SlideResult, target: Target, context: Context) -> tuple[bytes | None, str]:
+    """The bytes of a result, or why there are none."""
+    try:
+        if problem := target.format.misfit(result, context):
+            return None, problem
+        content = target.format.write(result, context)
+        if not isinstance(target.place, Path):
+            outgoing(content)
+    except Exception as error:  # noqa: BLE001 - one result must not stop those of all other patients
+        # Its text may hold an id.
+        where = f"{type(error).__name__} at {place_of(error)}"
+        return None, f"{target.format.name} could not be written ({where}); report this"
+    return content, ""
