@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from edge.command.run import place_of
 from edge.results.document.result import SlideResult
 from edge.results.formats.format import Context
+from edge.results.issued.issued import Issued
 from edge.results.send.config import Target
 from edge.results.send.outbox.entry import NewEntry
 from edge.results.send.outbox.outbox import Outbox
@@ -19,31 +20,18 @@ from edge.results.send.targets.answer import outgoing
 _CHUNK: Final = 50
 
 
-class Results(Protocol):
-    """The results that were issued, in the order of their issue."""
-
-    def newest(self) -> int:
-        """The number of the last one; 0 if there is none."""
-
-    def after(self, number: int, most: int) -> Sequence[tuple[int, SlideResult]]:
-        """The next ones after that number, with theirs."""
-
-    def get(self, slide_key: str, revision: int) -> SlideResult | None:
-        """One revision of a slide; None if it was never issued."""
-
-
-def begin_targets(outbox: Outbox, results: Results, targets: Sequence[Target]) -> None:
+def begin_targets(outbox: Outbox, issued: Issued, targets: Sequence[Target]) -> None:
     """Let each new target begin with the next result, or with those of its `since`."""
     for target in targets:
-        outbox.see_target(target.name, 0 if target.since else results.newest())
+        outbox.see_target(target.name, 0 if target.since else issued.newest())
 
 
 def queue_new(
-    outbox: Outbox, results: Results, target: Target, context: Context, tell: Callable[[str], None]
+    outbox: Outbox, issued: Issued, target: Target, context: Context, tell: Callable[[str], None]
 ) -> None:
     """Queue what was issued since the last call and goes to this target."""
     position = outbox.see_target(target.name, 0)
-    while found := results.after(position, _CHUNK):
+    while found := issued.after(position, _CHUNK):
         entries = [_entry(r, target, context) for _, r in found if _goes_to(r, target)]
         position = found[-1][0]
         outbox.queue(target.name, entries, position)
@@ -53,10 +41,10 @@ def queue_new(
                 tell(f"{target.name}: held {title}: {entry.told}")
 
 
-def refill(outbox: Outbox, results: Results, target: Target, context: Context) -> None:
+def refill(outbox: Outbox, issued: Issued, target: Target, context: Context) -> None:
     """Write those again that a format could not carry and a person has released."""
     for entry in outbox.released_without_content(target.name):
-        result = results.get(entry.slide_key, entry.revision)
+        result = issued.get(entry.slide_key, entry.revision)
         if result is None:
             outbox.hold(entry, "its result is no longer among the issued ones")
         else:

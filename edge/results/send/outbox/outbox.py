@@ -18,7 +18,7 @@ from edge.errors import ConfigError
 from edge.failpoints import failpoint
 from edge.results.send.outbox.entry import Entry, NewEntry, Stage
 from edge.results.send.outbox.file import NAME, damaged, open_database, translated
-from edge.results.send.outbox.schema import COLUMNS, DUE
+from edge.results.send.outbox.schema import COLUMNS, DUE, NEXT_TRY
 
 _OPEN: Final = "('queued', 'sending', 'held')"
 
@@ -104,9 +104,8 @@ class Outbox:
         return found[0] if found else None
 
     def next_try_s(self, target: str) -> float | None:
-        """The earliest time at which something is queued for; None if nothing is queued."""
-        query = "SELECT MIN(next_try_s) FROM message WHERE target = ? AND stage = 'queued'"
-        ((found,),) = self._rows(query, (target,))
+        """When the next one is due, by the monotonic clock; None if nothing can be sent."""
+        ((found,),) = self._rows(NEXT_TRY, {"target": target})
         return found if found is None else float(found)
 
     def begin(self, entry: Entry) -> bytes:

@@ -44,14 +44,15 @@ COLUMNS: Final = (
     "failures, told, detail, changed"
 )
 
-# The oldest open one of each sample that waits for its turn. Whatever is before it must be done or
-# given up, so that a correction never overtakes what it corrects.
-DUE: Final = f"""
-    SELECT {COLUMNS} FROM message AS m
-    WHERE target = :target AND stage = 'queued' AND next_try_s <= :now_s AND content IS NOT NULL
+# The oldest open one of each sample. Whatever is before it must be done or given up, so that a
+# correction never overtakes what it corrects.
+_HEADS: Final = """
+    FROM message AS m
+    WHERE target = :target AND stage = 'queued' AND content IS NOT NULL
       AND NOT EXISTS (
         SELECT 1 FROM message AS earlier
         WHERE earlier.target = m.target AND earlier.sample_id = m.sample_id AND earlier.id < m.id
           AND earlier.stage IN ('queued', 'sending', 'held'))
-    ORDER BY attempts, id LIMIT 1
-"""  # noqa: S608 - constants alone
+"""
+DUE: Final = f"SELECT {COLUMNS} {_HEADS} AND next_try_s <= :now_s ORDER BY attempts, id LIMIT 1"
+NEXT_TRY: Final = f"SELECT MIN(next_try_s) {_HEADS}"

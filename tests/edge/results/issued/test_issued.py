@@ -149,3 +149,15 @@ def test_operator_s_word_is_kept(tmp_path: Path) -> None:
         issued.say_complete(key, by="mm", at=START)
     with Issued.open(tmp_path) as issued:
         assert issued.said_complete(key) == ("mm", START)
+
+
+def test_after_gives_what_was_issued_since_in_its_order(tmp_path: Path) -> None:
+    with Issued.open(tmp_path) as issued:
+        assert (issued.newest(), issued.after(0, 9)) == (0, [])
+        results = [made_result("S2"), made_result("S1"), made_result("S2", revision=2)]
+        for result in results:
+            issued.add(result)
+        assert [result for _, result in issued.after(0, 9)] == results
+        assert issued.newest() == issued.after(0, 9)[-1][0]
+        first = issued.after(0, 1)[0][0]
+        assert [result for _, result in issued.after(first, 1)] == [results[1]]

@@ -37,7 +37,7 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
 
 def due(outbox: Outbox, now_s: float = 0.0) -> str | None:
     entry = outbox.next_due("lis", now_s)
-    return entry and entry.result_id
+    return entry.result_id if entry else None
 
 
 def test_queue_keeps_bytes_and_order_over_a_restart(tmp_path: Path) -> None:
@@ -82,6 +82,7 @@ def test_correction_waits_while_the_earlier_one_is_open(outbox: Outbox, stage: S
     assert due(outbox) == "S2-1"
     outbox.done(outbox.open_entries(9)[-1], "took it")
     assert due(outbox) is None
+    assert outbox.next_try_s("lis") == (100.0 if stage is Stage.QUEUED else None)
 
 
 def test_correction_goes_once_the_earlier_one_is_done(outbox: Outbox) -> None:
@@ -111,12 +112,14 @@ def test_take_back_after_a_kill_queues_again_without_delay(tmp_path: Path) -> No
     with Outbox(tmp_path) as outbox:
         outbox.see_target("lis", 0)
         outbox.queue("lis", [new("S1"), new("S2")], 2)
-        for _ in range(2):
-            entry = outbox.next_due("lis", 0.0)
-            assert entry is not None
-            outbox.begin(entry)
+        first = outbox.next_due("lis", 0.0)
+        assert first is not None
+        outbox.begin(first)
+        second = outbox.next_due("lis", 0.0)
+        assert second is not None
+        outbox.begin(second)
         # A machine that started anew counts its time from zero.
-        outbox.try_again(entry, 1e9, "away")
+        outbox.try_again(second, 1e9, "away")
     with Outbox(tmp_path) as outbox:
         assert outbox.take_back() == 1
         assert due(outbox) == "S1-1"

@@ -1,0 +1,79 @@
+"""What an operator sees of the outbox, and decides about what is held."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from edge.errors import ConfigError
+from edge.results.send.outbox.entry import Entry, Stage
+from edge.results.send.outbox.outbox import Outbox
+
+# More would fill the terminal; the counts are of all.
+_MOST_SHOWN: Final = 100
+_HEADINGS: Final = {
+    Stage.QUEUED: "queued",
+    Stage.SENDING: "sending",
+    Stage.HELD: "held",
+    Stage.ACKED: "sent",
+    Stage.GIVEN_UP: "given up",
+}
+
+
+def status_lines(outbox: Outbox, targets: Sequence[str]) -> Iterator[str]:
+    """The counts of each target, then what is held and what waits.
+
+    Samples are named: an operator has to find them in the LIS.
+    """
+    counts = outbox.counts()
+    names = [*targets, *sorted(set(counts) - set(targets))]
+    width = max(len("target"), *(len(_shown(name, targets)) for name in names))
+    yield f"{'target':{width}}" + "".join(f"{word:>10}" for word in _HEADINGS.values())
+    for name in names:
+        found = counts.get(name, {})
+        numbers = "".join(f"{found.get(stage, 0):>10}" for stage in _HEADINGS)
+        yield f"{_shown(name, targets):{width}}{numbers}"
+    entries = outbox.open_entries(_MOST_SHOWN)
+    held = [entry for entry in entries if entry.stage is Stage.HELD]
+    waiting = [entry for entry in entries if entry.stage is not Stage.HELD]
+    if held:
+        yield ""
+        yield "held; decide with --release NUMBER, or --give-up NUMBER --reason TEXT:"
+        for entry in held:
+            yield from _entry_lines(entry)
+    if waiting:
+        yield ""
+        yield "on the way:"
+        for entry in waiting:
+            yield from _entry_lines(entry)
+
+
+def give_up(outbox: Outbox, number: int, reason: str | None) -> Entry:
+    """Send a held result no more, and note who decided and why.
+
+    Raises:
+        ConfigError: there is no reason, or no held result of this number.
+    """
+    if not reason or not reason.strip():
+        raise ConfigError("--give-up needs --reason TEXT: why this result is not sent.")
+    return outbox.give_up(number, f"{reason.strip()} ({_user()})")
+
+
+def _shown(name: str, targets: Sequence[str]) -> str:
+    return name if name in targets else f"{name} (not configured)"
+
+
+def _entry_lines(entry: Entry) -> Iterator[str]:
+    tries = f"{entry.attempts} attempt{'' if entry.attempts == 1 else 's'}"
+    what = f"sample {entry.sample_id}, slide {entry.title}"
+    yield f"  {entry.id}  {entry.target}: {what}, {entry.stage} since {entry.changed}, {tries}"
+    if entry.told:
+        yield f"      {entry.told}" + (f": {entry.detail}" if entry.detail else "")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown user"
