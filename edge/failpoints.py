@@ -27,9 +27,9 @@ from edge.errors import ConfigError
 
 VARIABLE: Final = "EDGE_FAILPOINTS"
 
-# In the order in which an image passes them. tests/daemon/test_failpoints.py checks that the code
-# passes each of them and no other.
-KNOWN: Final = {
+# Those of the daemon, in the order in which an image passes them. tests/daemon/test_failpoints.py
+# checks that the daemon passes each of them.
+LABELLING: Final = {
     "startup.locked": "the state folder belongs to this process",
     "startup.log_key_written": "the first start has made the key of the log's pseudonyms",
     "startup.journal_opened": "the journal is open",
@@ -72,7 +72,9 @@ KNOWN: Final = {
     "journal.after_commit": "any transaction was committed",
     "shutdown.begun": "the service was told to stop, batches are in hand",
     "shutdown.ended": "all workers have ended, the journal is still open",
-    # Of edge-results send.
+}
+# Those of `edge-results send`, in the order in which a result passes them.
+SENDING: Final = {
     "send.issued": "a result was issued, the outbox does not know it",
     "send.before_commit": "a change of the outbox is in an open transaction",
     "send.after_commit": "a change of the outbox was committed",
@@ -82,6 +84,7 @@ KNOWN: Final = {
     "send.message_sent": "a message was sent, no answer was read",
     "send.answered": "a message was answered, the outbox does not know",
 }
+KNOWN: Final = {**LABELLING, **SENDING}
 
 # Points at system calls that can fail: only there does the code handle an OSError.
 FALLIBLE: Final = frozenset(

@@ -3,7 +3,7 @@
     python -m tests.campaigns.storm [--bundle B] [--kills 1000] [--files 50000]
         [--workers 2] [--seed 1] [--json FILE] [--output FOLDER]
 
-Half of the kills come from failpoints, each of edge.failpoints.KNOWN in turn, the others at
+Half of the kills come from failpoints, each of edge.failpoints.LABELLING in turn, the others at
 random moments. Each worker has an export, a results folder and a daemon of its own. All the time
 an observer reads the sidecars as a LIS does. At the end `edge-daemon once` labels what is left.
 Exits with 1 if anything is lost, torn, doubled or wrong. tests/faults/test_storm.py is the short
@@ -28,7 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.failpoints import KNOWN
+from edge.failpoints import LABELLING
 from tests.campaigns.storm.checks import Observer, final_problems
 from tests.campaigns.storm.site import Site
 from tests.support.images import colour_jpeg
@@ -60,7 +60,7 @@ class Figures:
 
     def to_dict(self) -> dict[str, object]:
         """For the JSON file."""
-        per_failpoint = {name: self.kills[name] for name in KNOWN}
+        per_failpoint = {name: self.kills[name] for name in LABELLING}
         return {
             "kills": self.kills.total(),
             "kills_at_random": self.kills[RANDOM],
@@ -81,7 +81,7 @@ class Plan:
 
     def __init__(self, kills: int, files: int, chance: random.Random) -> None:
         self._kinds: queue.SimpleQueue[str] = queue.SimpleQueue()
-        names = list(KNOWN)
+        names = list(LABELLING)
         # Half of them, and in a short storm still each name once.
         armed = max(kills // 2, min(kills, len(names)))
         kinds = [names[n % len(names)] if n < armed else RANDOM for n in range(kills)]
