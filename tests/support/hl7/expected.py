@@ -53,6 +53,8 @@ def _own(result: SlideResult) -> Values:
         "NRBC-CELLS": found.erythroblasts.count,
         "UNIDENTIFIED": found.unidentified,
         "REJECTED": found.rejected,
+        "CELLS-ARTEFACT": len([cell for cell in result.cells if cell.label == "artefact"]),
+        "CELLS-OTHER": len([cell for cell in result.cells if cell.label == "other"]),
         "CELLS-REVIEWED": len([cell for cell in result.cells if cell.reviewed_by]),
         "INTERVAL-BASIS": found.errors_from,
         **{flag.code.replace("_", "-").upper(): flag.text for flag in found.flags},

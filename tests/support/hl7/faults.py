@@ -133,6 +133,8 @@ FAULTS: dict[str, tuple[State, Fault]] = {
     "sample with an escape": (P, field("OBR", 3, "S000\\S\\123")),
     "sample that is too long": (P, field("OBR", 3, "S" * 23)),
     "another specimen": (P, field("SPM", 2, "S000124")),
+    "collected at another time": (P, field("SPM", 17, "20010101000000.000+0000")),
+    "collected on a day without offset": (P, field("OBR", 7, "20261127")),
     "specimen of no type": (P, field("SPM", 4, "")),
     "control specimen": (P, field("SPM", 11, "Q^Control specimen^HL70369")),
     "no message id": (P, field("MSH", 10, "")),

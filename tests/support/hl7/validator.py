@@ -88,8 +88,8 @@ def _of_order(obr: Segment) -> Iterator[str]:
     panel = _UNVERIFIED_PANEL if status == "P" else _VERIFIED_PANEL
     if obr.part(4, 1) != panel or obr.part(4, 3) != "LN":
         yield "OBR-4 is not the panel of this status"
-    if not TIME.fullmatch(obr[7]) or obr[22] != obr[7]:
-        yield "OBR-7 or OBR-22 is no time with an offset, or they differ"
+    if not TIME.fullmatch(obr[7]) or not TIME.fullmatch(obr[22]):
+        yield "OBR-7 or OBR-22 is no time with an offset"
     if obr[24] != "HM":
         yield "OBR-24 is not haematology"
     if bool(obr[32]) != (status in {"F", "C"}):
@@ -101,6 +101,8 @@ def _of_order(obr: Segment) -> Iterator[str]:
 def _of_specimen(spm: Segment, obr: Segment) -> Iterator[str]:
     if spm[2] != obr[3]:
         yield "SPM-2 is another sample than OBR-3"
+    if spm[17] and (spm[17] != obr[7] or not TIME.fullmatch(spm[17])):
+        yield "SPM-17 is no time with an offset, or another than OBR-7"
     if (spm.part(4, 1), spm.part(4, 3)) != ("BLD", "HL70487"):
         yield "SPM-4 is not whole blood of table 0487"
     if (spm.part(11, 1), spm.part(11, 3)) != ("P", "HL70369"):

@@ -110,8 +110,9 @@ def _order(result: SlideResult, context: Context) -> list[str]:
         # Bare: the OpenELIS bridge takes the whole field as the accession.
         3: text(result.sample_id),
         4: coded(panel) if panel else "",
-        # When the blood was taken is known to the LIS, not here.
-        7: completed,
+        # When the blood was taken. The field must be filled in; without a manifest that says it,
+        # by the time of the result, as analyzers do.
+        7: timestamp(result.collected) if result.collected else completed,
         20: text(result.slide_id or ""),
         22: completed,
         24: "HM",
@@ -175,6 +176,7 @@ def _specimen(result: SlideResult) -> str:
         4: components("BLD", "Whole blood", "HL70487"),
         # A patient's specimen, and not a control.
         11: components("P", "Patient specimen", "HL70369"),
+        17: timestamp(result.collected) if result.collected else "",
     }
     return segment("SPM", fields)
 

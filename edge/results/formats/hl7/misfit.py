@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
+from edge.results.document.ids import unfit_id
 from edge.results.document.result import SlideResult, State
 from edge.results.formats.codes import ANALYTES, PANEL, CodeMap
 from edge.results.formats.format import Context, Site
-from edge.results.formats.hl7.segment import CONTROLS, DELIMITERS
+from edge.results.formats.hl7.segment import DELIMITERS
 
 # Lengths of v2.5.1: OBR-3 (EI), OBR-20 (ST), XCN-1 and CNN-1, CNN-2, OBX-18 (EI), HD-1, CE-4.
 # A receiver may cut what is longer, and a cut id can be another patient's.
@@ -22,7 +22,6 @@ _NAMESPACE_LENGTH: Final = 20
 _CODE_LENGTH: Final = 20
 # Two quotes alone mean "delete what you have".
 _NULL: Final = '""'
-_SPECIAL: Final = re.compile(f"[{re.escape(DELIMITERS)}{CONTROLS}\ud800-\udfff]")
 
 
 def misfit(result: SlideResult, context: Context) -> str | None:
@@ -31,9 +30,9 @@ def misfit(result: SlideResult, context: Context) -> str | None:
 
 
 def _misfits(result: SlideResult, context: Context) -> Iterator[str]:
-    yield from _of_id("sample id", result.sample_id, _SAMPLE_LENGTH)
+    yield from _of_id("sample", result.sample_id, _SAMPLE_LENGTH)
     if result.slide_id is not None:
-        yield from _of_id("slide id", result.slide_id, _SLIDE_LENGTH)
+        yield from _of_id("slide", result.slide_id, _SLIDE_LENGTH)
     yield from _of_codes(result, context.codes)
     yield from _of_site(context.site)
     if result.state is not State.PRELIMINARY:
@@ -42,17 +41,16 @@ def _misfits(result: SlideResult, context: Context) -> Iterator[str]:
         yield "the result is a correction, but does not say of which result and why"
 
 
-def _of_id(what: str, value: str, longest: int) -> Iterator[str]:
-    found = _SPECIAL.search(value)
-    if found:
-        yield (
-            f"the {what} has the character {_named(found[0])}, which many HL7 receivers do not "
-            f"read back: enter the result by hand, or give ids without it"
-        )
-    if not value.strip() or value != value.strip() or value == _NULL:
-        yield f"the {what} is empty or has blanks at an end, which HL7 receivers remove or misread"
+def _of_id(whose: str, value: str, longest: int) -> Iterator[str]:
+    if why := unfit_id(value):
+        yield f"the {whose}'s id {why}"
+    if value == _NULL:
+        yield f"the {whose}'s id is two quotes, which delete a value in HL7"
+    if found := [character for character in DELIMITERS if character in value]:
+        # It could be escaped, but many receivers do not read it back.
+        yield f"the {whose}'s id has the character {found[0]}, a delimiter of HL7"
     if len(value) > longest:
-        yield f"the {what} has {len(value)} characters, HL7 v2.5.1 takes at most {longest}"
+        yield f"the {whose}'s id has {len(value)} characters, HL7 v2.5.1 takes at most {longest}"
 
 
 def _of_codes(result: SlideResult, codes: CodeMap) -> Iterator[str]:
@@ -88,7 +86,3 @@ def _of_verification(result: SlideResult) -> Iterator[str]:
 def _too_long(what: str, value: str, longest: int) -> Iterator[str]:
     if len(value) > longest:
         yield f"{what} has {len(value)} characters, HL7 v2.5.1 takes at most {longest}: shorten it"
-
-
-def _named(character: str) -> str:
-    return character if character.isprintable() else f"U+{ord(character):04X}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from edge.results.document.result import Flag, Interval, SlideResult, State
+from edge.results.document.result import ARTEFACT, OTHER, Flag, Interval, SlideResult, State
 from edge.results.formats.codes import Code, CodeMap
 from edge.results.formats.hl7.segment import components, text
 from edge.results.formats.observed import PRESENT, Observed, number_text, observed
@@ -91,6 +91,9 @@ def _counts(result: SlideResult) -> Iterator[Observation]:
     yield _count("NRBC-CELLS", "Erythroblasts counted", differential.erythroblasts.count)
     yield _count("UNIDENTIFIED", "Cells that are not identified", differential.unidentified)
     yield _count("REJECTED", "Images that cannot be labelled", differential.rejected)
+    labels = [cell.label for cell in result.cells]
+    yield _count("CELLS-ARTEFACT", "Images of no whole cell, said a person", labels.count(ARTEFACT))
+    yield _count("CELLS-OTHER", "Cells of another kind, said a person", labels.count(OTHER))
     reviewed = sum(cell.reviewed_by is not None for cell in result.cells)
     yield _count("CELLS-REVIEWED", "Cells that a person has seen", reviewed)
 

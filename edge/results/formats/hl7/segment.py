@@ -12,8 +12,8 @@ DELIMITERS: Final = "|" + ENCODING_CHARACTERS
 _ESCAPES: Final = {"|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\", "\\": "\\E\\"}
 # CR ends a segment, and 0B and 1C frame a message. The rest are the line breaks of Unicode, at
 # which receivers split that read lines and not segments.
-CONTROLS: Final = "\x00-\x1f\x7f-\x9f\u2028\u2029"
-_ESCAPED: Final = re.compile(f"[{re.escape(DELIMITERS)}{CONTROLS}]")
+_CONTROLS: Final = "\x00-\x1f\x7f-\x9f\u2028\u2029"
+_ESCAPED: Final = re.compile(f"[{re.escape(DELIMITERS)}{_CONTROLS}]")
 
 
 def segment(name: str, fields: Mapping[int, str]) -> str:

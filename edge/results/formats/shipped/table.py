@@ -11,7 +11,8 @@ from edge.results.formats.files.generic import GENERIC
 from edge.results.formats.files.openelis import OPENELIS
 from edge.results.formats.files.senaite import SENAITE
 from edge.results.formats.format import Format
+from edge.results.formats.hl7.messages import ORU, OUL
 
 FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
-    {one.name: one for one in (OPENELIS, SENAITE, GENERIC, JSON)}
+    {one.name: one for one in (OPENELIS, SENAITE, GENERIC, JSON, ORU, OUL)}
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -8,6 +9,7 @@ import edge
 from edge.results.document.result import ModelIdentity, Person, SlideResult, State, Verification
 from edge.results.formats.format import Context, Format, Site
 from edge.results.formats.hl7.messages import ORU, OUL
+from edge.results.formats.hl7.segment import timestamp
 from tests.support.hl7.reading import Segment, read
 from tests.support.slides import simulated_results
 
@@ -97,6 +99,28 @@ def test_message_of_a_correction_says_what_it_corrects_and_why(
 def test_message_leaves_out_the_patient_whom_we_do_not_know(context: Context) -> None:
     for form in (ORU, OUL):
         assert segments(form, FINAL, context, "PID") == []
+
+
+@BOTH
+def test_message_says_when_the_sample_was_taken_if_that_is_known(
+    form: Format, context: Context
+) -> None:
+    taken = datetime(2026, 11, 27, 6, 30, tzinfo=timezone(timedelta(hours=1)))
+    for result, observed, collected in (
+        (replace(FINAL, collected=taken), "20261127063000.000+0100", "20261127063000.000+0100"),
+        (FINAL, timestamp(FINAL.completed), ""),
+    ):
+        assert segments(form, result, context, "OBR")[0][7] == observed
+        assert segments(form, result, context, "SPM")[0][17] == collected
+
+
+@BOTH
+def test_message_counts_what_a_person_took_out(form: Format, context: Context) -> None:
+    labels = ("artefact", "artefact", "other")
+    cells = [replace(cell, label=label) for cell, label in zip(FINAL.cells, labels, strict=False)]
+    result = replace(FINAL, cells=(*cells, *FINAL.cells[3:]))
+    counted = {o.part(3, 1): o[5] for o in segments(form, result, context, "OBX")}
+    assert (counted["CELLS-ARTEFACT"], counted["CELLS-OTHER"]) == ("2", "1")
 
 
 def test_message_oul_names_the_slide_as_container(context: Context) -> None:

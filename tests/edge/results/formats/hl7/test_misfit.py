@@ -40,7 +40,7 @@ def test_misfit_of_an_id_that_arrives_unaltered_is_none(sample_id: str, context:
 def test_misfit_of_a_sample_id_says_why_without_the_id(sample_id: str, context: Context) -> None:
     reason = ORU.misfit(replace(PRELIMINARY, sample_id=sample_id), context)
     assert reason
-    assert "sample id" in reason
+    assert "the sample's id" in reason
     assert reason.isprintable()
     assert len(sample_id) < 2 or sample_id == '""' or sample_id not in reason
 
@@ -49,7 +49,7 @@ def test_misfit_of_a_sample_id_says_why_without_the_id(sample_id: str, context: 
 def test_misfit_of_a_slide_id_says_why(slide_id: str, context: Context) -> None:
     reason = OUL.misfit(replace(PRELIMINARY, slide_id=slide_id), context)
     assert reason
-    assert "slide id" in reason
+    assert "the slide's id" in reason
 
 
 @pytest.mark.parametrize("sample_id", ["S|1", "S^1&2", "S\\1"])
