@@ -23,9 +23,12 @@ def to_json(result: SlideResult) -> bytes:
     Raises:
         ValueError: a time has no time zone, a number is not finite, or a text is no Unicode.
     """
-    return (
-        json.dumps(_fields(result), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    ).encode()
+    # A line for each field and each cell: the encoder is several times slower when it indents.
+    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+    lines = [f"{encode(name)}: {encode(value)}" for name, value in _fields(result).items()]
+    cells = ",\n  ".join(encode(_cell(cell)) for cell in result.cells)
+    lines.append(f'"cells": [\n  {cells}\n ]')
+    return ("{\n " + ",\n ".join(lines) + "\n}\n").encode()
 
 
 def _fields(result: SlideResult) -> dict[str, Any]:
@@ -48,7 +51,6 @@ def _fields(result: SlideResult) -> dict[str, Any]:
             for m in result.models
         ],
         "rejected_images": list(result.rejected_images),
-        "cells": [_cell(cell) for cell in result.cells],
     }
 
 
