@@ -198,6 +198,26 @@ def evidence_fields(evidence: Evidence) -> dict[str, Any]:
     return fields
 
 
+def confusion_unidentified(
+    validation: Validation, logits: Logits, unidentified_below: float
+) -> list[list[int]]:
+    """Counts with a row per true class and a column per label; the last is of unidentified cells.
+
+    Unlike `confusion` in `evidence_fields`, where a cell below the limit counts with its most
+    probable class, it has what a sidecar says.
+
+    Args:
+        validation: images with labels.
+        unidentified_below: the confidence limit of the model's card.
+    """
+    count = len(validation.classes)
+    probabilities = softmax(logits)
+    is_identified = probabilities.max(1) >= unidentified_below
+    labels = np.where(is_identified, probabilities.argmax(1), count)
+    # A class is a row as well; nothing is truly of the class "unidentified".
+    return metrics.confusion(validation.labels, labels, count + 1)[:-1]
+
+
 def _labelled_fields(evidence: Evidence) -> dict[str, Any]:
     classes = evidence.validation.classes
     balanced_drop = evidence.balanced_drop_points()

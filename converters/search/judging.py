@@ -44,6 +44,11 @@ class Judging:
         self._on_progress = on_progress
         self.fp32 = self._label(open_onnx(fp32.SerializeToString(), "fp32"), "fp32")
 
+    @property
+    def unidentified_below(self) -> float:
+        """The confidence below which a cell stays unidentified."""
+        return self._card.unidentified_below
+
     def __call__(self, int8: Int8Model, placement: Placement) -> tuple[Evidence, list[Check]]:
         """The evidence for a quantized graph, and the gate's checks."""
         return self.judge(open_as_target(int8.model, placement), placement.name)
@@ -75,7 +80,7 @@ class Judging:
             found.append(f"no validation images of {', '.join(missing)}: nothing is known of them")
         if weak := weak_classes_text(self._right_of_class()):
             found.append(weak)
-        limit = self._card.unidentified_below
+        limit = self.unidentified_below
         unsure = Share(int((softmax(self.fp32).max(1) < limit).sum()), len(self.fp32))
         if unsure.rate > MANY_UNIDENTIFIED:
             found.append(
@@ -96,7 +101,7 @@ class Judging:
             session,
             classes=self._card.classes,
             spec=self._card.input,
-            unidentified_below=self._card.unidentified_below,
+            unidentified_below=self.unidentified_below,
         )
         return label_all(
             labeller,

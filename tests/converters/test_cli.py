@@ -64,6 +64,10 @@ def test_convert_manifest_holds_the_evidence(converted: Path) -> None:
     assert evidence["schema"] == "edge-evidence/1"
     assert evidence["graphs"]["x86"]["per_class"]["red"]["int8"]["total"] == 16
     assert all(check["holds"] for check in evidence["graphs"]["x86"]["checks"])
+    errors = evidence["confusion_unidentified"]
+    assert errors["unidentified_below"] == manifest["unidentified_below"]
+    assert {"model.fp32.onnx", "model.int8.onnx", "model.int8.7bit.onnx"} <= set(errors["graphs"])
+    assert [sum(row) for row in errors["graphs"]["model.int8.onnx"]] == [16, 16, 16]
 
 
 def test_convert_torchscript_gives_the_same_model_as_its_state_dict(

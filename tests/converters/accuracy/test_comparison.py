@@ -5,7 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converters.accuracy.comparison import Evidence, Validation, evidence_fields
+from converters.accuracy.comparison import (
+    Evidence,
+    Validation,
+    confusion_unidentified,
+    evidence_fields,
+)
 from converters.accuracy.gate import Gate, judge, missed_limits, read_gate
 from converters.bundle.pack import choose_golden
 from edge.errors import ConfigError
@@ -54,6 +59,17 @@ def test_evidence_counts_accuracy_drop_and_agreement() -> None:
     assert fields["confusion"]["fp32"] == [[92, 0], [2, 6]]
     assert len(fields["disagreements"]) == 4
     assert fields["paired_p_value"] == 1.0
+
+
+def test_confusion_with_unidentified_cells_counts_what_a_sidecar_says() -> None:
+    unsure, at_the_limit = [1.0, 0.0], [float(np.log(9.0)), 0.0]
+    found = evidence((0, A, A, 5), (0, unsure, A, 3), (1, B, unsure, 2), (1, at_the_limit, B, 1))
+    fp32, int8 = (
+        confusion_unidentified(found.validation, found.logits(of), 0.9)
+        for of in ("fp32", "candidate")
+    )
+    assert fp32 == [[5, 0, 3], [1, 2, 0]]
+    assert int8 == [[8, 0, 0], [0, 1, 2]]
 
 
 @pytest.mark.parametrize(("dropped", "is_missed"), [(0, False), (1, False), (2, True)])
