@@ -58,7 +58,7 @@ def differential(
     cells = [cell for cell in cells if cell.label not in NOT_COUNTED]
     counts = Counter(cell.label for cell in cells)
     leukocytes = sum(counts[name] for name in LEUKOCYTES)
-    intervals = intervals_of(cells, errors, seed)
+    intervals = intervals_of(cells, errors, limits, seed)
     return Differential(
         classes=_class_results(counts, intervals, wbc),
         leukocytes=leukocytes,

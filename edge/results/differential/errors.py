@@ -11,6 +11,8 @@ from typing import Final
 # last column is of unidentified cells.
 Table = tuple[tuple[int, ...], ...]
 
+NO_BUNDLE: Final = "none: no bundle was given, whose validation would tell the model's errors"
+
 
 @dataclass(frozen=True, slots=True)
 class ModelErrors:
@@ -18,13 +20,15 @@ class ModelErrors:
 
     Attributes:
         tables: by graph.
-        graph_of: by `ResultCell.image`, the key of the cell's table; cells without one are missing.
-        text: what the tables stand on; why some are missing, otherwise. One line.
+        graph_of: by `ResultCell.image`, the key in `tables`; cells without a table are missing.
+        source: what the tables stand on, in one line.
+        missing: why cells have no table, in one line.
     """
 
     tables: Mapping[str, Table] = field(default_factory=lambda: MappingProxyType({}))
     graph_of: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    text: str = "none: no bundle was given, whose validation would tell the model's errors"
+    source: str = ""
+    missing: str = NO_BUNDLE
 
 
 UNKNOWN_ERRORS: Final = ModelErrors()
