@@ -1,1 +1,1 @@
-"""Files with one result each: CSV for OpenELIS, for SENAITE and with all columns, and JSON."""
+"""Files with one result each: CSV for OpenELIS, SENAITE, GNU Health, with all columns, and JSON."""

@@ -8,11 +8,12 @@ from typing import Final
 
 from edge.results.formats.files.document import JSON
 from edge.results.formats.files.generic import GENERIC
+from edge.results.formats.files.gnuhealth import GNU_HEALTH
 from edge.results.formats.files.openelis import OPENELIS
 from edge.results.formats.files.senaite import SENAITE
 from edge.results.formats.format import Format
 from edge.results.formats.hl7.messages import ORU, OUL
 
 FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
-    {one.name: one for one in (OPENELIS, SENAITE, GENERIC, JSON, ORU, OUL)}
+    {one.name: one for one in (OPENELIS, SENAITE, GNU_HEALTH, GENERIC, JSON, ORU, OUL)}
 )

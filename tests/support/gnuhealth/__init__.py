@@ -1,0 +1,1 @@
+"""GNU Health lab on Tryton and SQLite, for a test that imports our files into it."""
