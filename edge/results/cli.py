@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 from edge.command.parser import CommandParser, add_common_options
 from edge.command.run import run_command
+from edge.results.commands.codes import CODES
 from edge.results.commands.command import Command
+from edge.results.commands.openelis_profile import OPENELIS_PROFILE
 from edge.text.printable import printable_lines
 
 # One module of `edge/results/commands` each, in the order of the help text.
-COMMANDS: tuple[Command, ...] = ()
+COMMANDS: tuple[Command, ...] = (CODES, OPENELIS_PROFILE)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
