@@ -12,6 +12,7 @@ import pytest
 
 import daemon.cli
 import edge.bench.cli
+import edge.results.cli
 from converters.cli_options import build_parser
 from daemon.config.config import load_config
 
@@ -21,6 +22,7 @@ PARSERS = {
     "edge-convert": build_parser,
     "edge-daemon": daemon.cli.build_parser,
     "edge-bench": edge.bench.cli.build_parser,
+    "edge-results": edge.results.cli.build_parser,
 }
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 

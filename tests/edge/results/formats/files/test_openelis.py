@@ -189,6 +189,14 @@ def test_correction_with_the_same_time_would_be_lost(bridge: Bridge, tmp_path: P
     assert lost
 
 
+def test_value_that_returns_to_a_staged_one_would_be_lost() -> None:
+    staging = Staging()
+    for minute, value in enumerate(("58", "60", "58")):
+        time = f"2026-11-23T09:{minute:02}:00+01:00"
+        staging.insert(Row("S1", "23761-0", value, is_number=True, unit="%", time=time))
+    assert staging.current("S1", "23761-0").value == "60"
+
+
 @pytest.mark.parametrize(
     ("sample_id", "says"),
     [
