@@ -1,0 +1,1 @@
+"""FHIR R4: a transaction Bundle, for OpenELIS and for general servers."""
