@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge.results.document.result import Interval, SlideResult
+from edge.results.document.result import FlagCode, Interval, SlideResult
 from edge.results.formats.codes import (
     CELLS_COUNTED,
     ERYTHROBLASTS_PER_100_WBC,
@@ -57,6 +57,7 @@ def _own(result: SlideResult) -> Values:
         "CELLS-OTHER": len([cell for cell in result.cells if cell.label == "other"]),
         "CELLS-REVIEWED": len([cell for cell in result.cells if cell.reviewed_by]),
         "INTERVAL-BASIS": found.errors_from,
+        **{code.replace("_", "-").upper(): "none" for code in FlagCode},
         **{flag.code.replace("_", "-").upper(): flag.text for flag in found.flags},
     }
     for one in found.classes:

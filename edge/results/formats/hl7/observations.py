@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from edge.results.document.result import ARTEFACT, OTHER, Flag, Interval, SlideResult, State
+from edge.results.document.result import ARTEFACT, OTHER, FlagCode, Interval, SlideResult, State
 from edge.results.formats.codes import Code, CodeMap
 from edge.results.formats.hl7.segment import components, text
 from edge.results.formats.observed import PRESENT, Observed, number_text, observed
@@ -67,14 +67,6 @@ def coded(code: Code) -> str:
     return components(code.loinc, code.display, "LN", code.local, "", "L")
 
 
-def flag_code(flag: Flag) -> str:
-    """A flag's own code.
-
-    Each has its own, because receivers keep one value of a code for a sample and time.
-    """
-    return flag.code.upper().replace("_", "-")
-
-
 def _reported(found: Observed) -> Observation:
     if isinstance(found.value, str):
         is_present = found.value == PRESENT
@@ -131,9 +123,14 @@ def _limits(
 
 def _remarks(result: SlideResult) -> Iterator[Observation]:
     differential = result.differential
-    yield _said("INTERVAL-BASIS", "Basis of the intervals", differential.errors_from)
-    for flag in differential.flags:
-        yield _said(flag_code(flag), "Flag", flag.text)
+    if differential.errors_from:
+        yield _said("INTERVAL-BASIS", "Basis of the intervals", differential.errors_from)
+    said = {flag.code: flag.text for flag in differential.flags}
+    # Each has a code of its own, because receivers keep one value of a code; and each is always
+    # there, because a correction would not take back a flag that it does not name.
+    for flag in FlagCode:
+        name = flag.replace("_", " ")
+        yield _said(name.upper().replace(" ", "-"), f"Flag: {name}", said.get(flag, "none"))
     if result.replaces:
         yield _said("REPLACES", "Message that this one replaces", result.replaces)
     if result.state is State.CORRECTED and result.reason:

@@ -22,9 +22,9 @@ from tests.support.slides import simulated_results
 
 # The campaign tests/campaigns/hl7_messages.py has 1,000 slides.
 SLIDES = 150
-PARSED_BACK = 25
+PARSED_BACK = 8
 # hl7apy needs half a second for one.
-OF_HL7APY = 3
+OF_HL7APY = 2
 BOTH = pytest.mark.parametrize("form", [ORU, OUL], ids=lambda form: form.name)
 PLANTED = [
     *((ORU, name, *fault) for name, fault in (FAULTS | OF_ORU).items()),
@@ -35,7 +35,7 @@ PLANTED = [
 @cache
 def results_of(slides: int) -> list[SlideResult]:
     found = list(simulated_results(slides, seed=20))
-    return [*found, *map(with_odd_texts, found[:10]), *map(without_leukocytes, found[:10])]
+    return [*found, *map(with_odd_texts, found[:6]), *map(without_leukocytes, found[:3])]
 
 
 @cache
@@ -110,8 +110,9 @@ def test_planted_fault_is_refused(
     assert faults(planted(message, fault))
 
 
-@BOTH
-@pytest.mark.parametrize("name", ["no status", "patient without a name", "no order"])
+@pytest.mark.parametrize(
+    ("form", "name"), [(ORU, "no status"), (OUL, "patient without a name"), (OUL, "no order")]
+)
 def test_planted_fault_of_structure_is_refused_by_hl7apy(
     form: Format, name: str, context: Context
 ) -> None:
