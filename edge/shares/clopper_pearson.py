@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import exp, lgamma, log, log1p
 from typing import Final
 
@@ -13,6 +14,8 @@ _PRECISION: Final = 1e-13
 _TINY: Final = 1e-300
 
 
+# The same small counts come again with each slide.
+@lru_cache(maxsize=10_000)
 def clopper_pearson(count: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
     """Limits of the share of which `count` of `total` is a sample, 0 to 1."""
     if total == 0:

@@ -50,9 +50,7 @@ def interval_of_shares(
     digest = int.from_bytes(hashlib.sha256(seed.encode()).digest())
     rng = np.random.Generator(np.random.PCG64(digest))
     counts = sample_true_counts(_for_chains(labelled, _LENGTH.chains), rng, _LENGTH)
-    unseen = int(labelled.unseen.sum())
-    known_share = 1 - unseen / (unseen + int(labelled.known.sum()))
-    limits = share_limits(counts.reshape(-1, len(CELL_CLASSES)), known_share, rng)
+    limits = share_limits(counts.reshape(-1, len(CELL_CLASSES)), known_share(labelled), rng)
     names = (*LEUKOCYTES, ERYTHROBLAST)
     return {name: (float(low), float(high)) for name, low, high in zip(names, *limits, strict=True)}
 
@@ -81,8 +79,14 @@ def counted(cells: Sequence[ResultCell], errors: ModelErrors) -> Labelled:
     return Labelled(unseen, known, validated)
 
 
+def known_share(labelled: Labelled) -> float:
+    """Of the cells, those whose class is known, 0 to 1."""
+    known, unseen = int(labelled.known.sum()), int(labelled.unseen.sum())
+    return known / (known + unseen)
+
+
 def share_limits(
-    counts: Counts, known_share: float, rng: np.random.Generator
+    counts: Counts, known: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Lower and upper limits of each leukocyte's share, and of erythroblasts per leukocyte.
 
@@ -94,14 +98,14 @@ def share_limits(
 
     Args:
         counts: of true classes, drawn (draws, classes).
-        known_share: of the cells, 0 to 1.
+        known: share of the cells whose class is known, 0 to 1.
     """
     leukocytes = counts[:, : len(LEUKOCYTES)]
     erythroblasts = counts[:, _COLUMN[ERYTHROBLAST], np.newaxis]
     total = leukocytes.sum(axis=1, keepdims=True)
     of_class = np.concatenate([leukocytes, erythroblasts], axis=1)
     others = np.concatenate([total - leukocytes, total], axis=1)
-    half = PRIOR * known_share
+    half = PRIOR * known
     low = _beta_quantile(of_class + PRIOR - half, others + PRIOR + half, _TAILS[0], rng)
     high = _beta_quantile(of_class + PRIOR + half, others + PRIOR - half, _TAILS[1], rng)
     # Of leukocytes and erythroblasts together, the latter have a share; wanted is their ratio.
