@@ -70,6 +70,8 @@ class MllpServer:
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
         self._script: list[Reaction] = []
+        # To messages for which the script has none.
+        self.usual: Reaction = accept
         self.received: list[bytes] = []
         self.connections = 0
         self._stop = threading.Event()
@@ -81,7 +83,7 @@ class MllpServer:
         return int(self._listener.getsockname()[1])
 
     def then(self, *reactions: Reaction) -> None:
-        """How it reacts to the next messages; it accepts what comes after."""
+        """How it reacts to the next messages; `usual` is for what comes after."""
         self._script += reactions
 
     def stop(self) -> None:
@@ -114,7 +116,7 @@ class MllpServer:
                 message = bytes(buffer[1:end])
                 del buffer[: end + len(END)]
                 self.received.append(message)
-                reaction = self._script.pop(0) if self._script else accept
+                reaction = self._script.pop(0) if self._script else self.usual
                 reaction(connection, message)
         except OSError:
             return False

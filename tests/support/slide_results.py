@@ -83,6 +83,12 @@ def made_result(
     )
 
 
+def signed(sample_id: str = "S1", revision: int = 1) -> SlideResult:
+    """A verified result; from the second revision on a corrected one."""
+    state = State.FINAL if revision == 1 else State.CORRECTED
+    return made_result(sample_id, revision=revision, state=state)
+
+
 def _differential(counts: Mapping[str | None, int]) -> Differential:
     leukocytes = sum(counts.get(name, 0) for name in LEUKOCYTES)
     classes = tuple(_class(name, counts.get(name, 0), leukocytes) for name in LEUKOCYTES)

@@ -25,7 +25,8 @@ _ADDRESS: Final = re.compile(
     r"(\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]\s]+)):(?P<port>[0-9]{1,5})"
 )
 # The unit's WatchdogSec= is longer: an attempt must end before systemd takes it for a hang.
-_LONGEST_ANSWER_S: Final = 120.0
+LONGEST_ANSWER_S: Final = 120.0
+LONGEST_CONNECT_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +141,8 @@ def _read_target(block: Block, base: Path, formats: Mapping[str, Format]) -> Tar
 
 def _read_place(block: Block, base: Path, format_: Format) -> Path | Receiver:
     drop, mllp = block.text("drop"), block.text("mllp")
-    connect_s = block.number("connect_s", 10.0, low=0.1, high=60)
-    answer_s = block.number("answer_s", 30.0, low=0.1, high=_LONGEST_ANSWER_S)
+    connect_s = block.number("connect_s", 10.0, low=0.1, high=LONGEST_CONNECT_S)
+    answer_s = block.number("answer_s", 30.0, low=0.1, high=LONGEST_ANSWER_S)
     if (drop is None) == (mllp is None):
         block.note("drop", "and mllp: give one of them, a folder or HOST:PORT")
     if mllp is None:

@@ -5,14 +5,23 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from daemon.config.config import MAX_WORKERS
 from tests.support.images import Jpeg
-from tests.support.machine.unit_files import DROP_INS, FOLDER, found_in, run, source_of
+from tests.support.machine.unit_files import (
+    DROP_INS,
+    FOLDER,
+    exposure,
+    found_in,
+    machine,
+    needs_systemd,
+    run,
+    settings,
+    systemd_version,
+)
 from tests.support.site import Site
 from tests.support.waiting import until
 
@@ -29,35 +38,7 @@ INSTANCE_KEYS = {
 MAX_EXPOSURE = {None: 0.2, "share": 0.2, "gpu": 0.4, "metrics": 1.1}
 NOTIFY_RELOAD_SINCE = 253
 
-needs_systemd = pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="systemd's tools are not installed"
-)
 each_unit = pytest.mark.parametrize("unit", ["edge-daemon.service", "edge-daemon@dm96.service"])
-
-
-def systemd_version() -> int:
-    return int(run("systemd-analyze", "--version").stdout.split()[1])
-
-
-def settings(path: Path) -> list[tuple[str, str]]:
-    """Every assignment of a unit with its key, in order, without comments."""
-    lines = [line for line in path.read_text().splitlines() if line and line[0] != "#"]
-    return [(line.partition("=")[0], line) for line in lines]
-
-
-def machine(folder: Path, unit: str, drop_in: str | None, replace: Mapping[str, str]) -> list[Path]:
-    """Lay out a unit and a drop-in as under /etc; gives the environment that finds them."""
-    source = source_of(unit)
-    targets = [(source, folder / source.name)]
-    if drop_in:
-        targets.append((DROP_INS / f"{drop_in}.conf", folder / f"{unit}.d" / f"{drop_in}.conf"))
-    for origin, target in targets:
-        text = origin.read_text()
-        for old, new in replace.items():
-            text = text.replace(old, new)
-        target.parent.mkdir(exist_ok=True)
-        target.write_text(text)
-    return [target for _, target in targets]
 
 
 @needs_systemd
@@ -82,12 +63,7 @@ def test_unit_with_each_drop_in_is_valid(tmp_path: Path, unit: str, drop_in: str
 @pytest.mark.parametrize("drop_in", MAX_EXPOSURE)
 def test_exposure_with_each_drop_in_is_low(tmp_path: Path, unit: str, drop_in: str | None) -> None:
     machine(tmp_path, unit, drop_in, {})
-    result = run(
-        *("systemd-analyze", "security", "--offline=yes", unit), environment=found_in(tmp_path)
-    )
-    found = re.search(r"exposure level for \S+: ([0-9.]+)", result.stdout)
-    assert found is not None
-    assert float(found[1]) <= MAX_EXPOSURE[drop_in]
+    assert exposure(tmp_path, unit) <= MAX_EXPOSURE[drop_in]
 
 
 def test_units_differ_only_in_what_names_the_analyzer() -> None:

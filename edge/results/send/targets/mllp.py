@@ -23,6 +23,8 @@ _KEEPALIVE: Final = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 20),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
 )
+# How long the first commit of a receiver is watched for a second answer.
+_LEARN_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class MllpSender:
         self._receiver = receiver
         self._connection: socket.socket | None = None
         self._reader: FrameReader | None = None
+        # Whether an application's answer follows that of the transport; None: not known yet.
+        self._answers_twice: bool | None = None
 
     def close(self) -> None:
         """Close the connection, if there is one."""
@@ -86,9 +90,32 @@ class MllpSender:
         failpoint("send.message_sent")
         answer = _answer_to(message, reader, deadline)
         if answer.code == "CA":
-            answer = _after_commit(answer, message, reader, deadline)
+            answer = self._after_commit(answer, message, reader, deadline)
         if reader.has_more:
             self.close()
+        return answer
+
+    def _after_commit(
+        self, commit: Answer, message: Outgoing, reader: FrameReader, deadline: Deadline
+    ) -> Answer:
+        """The application's answer, which follows that of the transport in enhanced mode.
+
+        Receivers send it whether or not MSH-16 asks for it, or never. What this one does is learned
+        from its first commit, as an answer that is not read would meet the next message.
+        """
+        if message.wants_application or self._answers_twice:
+            return _answer_to(message, reader, deadline)
+        wait_s = _LEARN_S if self._answers_twice is None else 0.0
+        if not wait_s and not reader.has_more:
+            return commit
+        try:
+            answer = _answer_to(message, reader, Deadline(min(wait_s, deadline.left_s())))
+        except (TransientError, ValueError, OSError):
+            # Committed it is. What else has come, or comes, must not meet the next message.
+            self.close()
+            self._answers_twice = False
+            return commit
+        self._answers_twice = True
         return answer
 
     def _connected(self) -> tuple[socket.socket, FrameReader]:
@@ -108,23 +135,6 @@ def _answer_to(message: Outgoing, reader: FrameReader, deadline: Deadline) -> An
     if answer.control_id != message.control_id:
         raise TransientError("the answer names another message and was not counted")
     return answer
-
-
-def _after_commit(
-    commit: Answer, message: Outgoing, reader: FrameReader, deadline: Deadline
-) -> Answer:
-    """The application's answer, which follows that of the transport in enhanced mode.
-
-    It is waited for only if the message asks for it, but counts if it came with the first one.
-    """
-    if message.wants_application:
-        return _answer_to(message, reader, deadline)
-    if reader.has_more:
-        try:
-            return _answer_to(message, reader, Deadline(0.0))
-        except (TransientError, ValueError):
-            return commit
-    return commit
 
 
 def _is_disturbed(connection: socket.socket) -> bool:

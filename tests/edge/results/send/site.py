@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-from edge.results.document.result import SlideResult, State
+from edge.results.document.result import SlideResult
 from edge.results.formats.code_map import load_code_map
 from edge.results.formats.format import Context, Format, Site
 from edge.results.issued.issued import Issued
@@ -16,7 +16,6 @@ from edge.results.send.operator import status_lines
 from edge.results.send.outbox.outbox import Outbox
 from edge.results.send.sending import Sending
 from edge.results.send.targets.mllp import Receiver
-from tests.support.slide_results import made_result
 
 
 def _misfit(result: SlideResult, _context: Context) -> str | None:
@@ -36,13 +35,6 @@ TEXT = Format("text", ".csv", _misfit, _write_text)
 MESSAGE = Format("message", ".hl7", _misfit, _write_message)
 # Delays that a test can wait for.
 HASTY = Retries(failures=3, first_delay_s=0.01, max_delay_s=0.02)
-
-
-def signed(sample: str = "S1", revision: int = 1) -> SlideResult:
-    """A verified result; from the second revision on a corrected one."""
-    state = State.FINAL if revision == 1 else State.CORRECTED
-    reason = None if revision == 1 else "a late cell"
-    return made_result(sample, revision=revision, state=state, reason=reason)
 
 
 def mllp_target(port: int, name: str = "lis", **options: Any) -> Target:

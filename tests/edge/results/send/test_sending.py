@@ -13,9 +13,9 @@ from edge.errors import ConfigError, StorageError
 from edge.results.document.result import SlideResult, State
 from edge.results.formats.format import Context
 from edge.results.send.operator import give_up
-from tests.edge.results.send.site import SendingSite, drop_target, mllp_target, signed
+from tests.edge.results.send.site import SendingSite, drop_target, mllp_target
 from tests.support.mllp_server import MllpServer, closes, control_id, mllp_server, says
-from tests.support.slide_results import made_result
+from tests.support.slide_results import made_result, signed
 from tests.support.waiting import until
 
 

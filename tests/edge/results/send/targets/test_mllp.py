@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -215,11 +216,36 @@ def test_commit_with_the_applications_refusal_in_one_piece_is_refused(
 
 
 def test_commit_with_a_part_of_another_answer_is_done(
-    sender: MllpSender, server: MllpServer
+    hasty: MllpSender, server: MllpServer
 ) -> None:
     server.then(lambda c, m: c.sendall(answer(m, "CA") + answer(m, "AR")[:20]))
-    assert sender.send(ONE).fate is Fate.DONE
-    assert sender.send(TWO).fate is Fate.DONE
+    assert hasty.send(ONE).fate is Fate.DONE
+    assert hasty.send(TWO).fate is Fate.DONE
+
+
+def test_receiver_that_commits_alone_is_not_waited_for_again(
+    hasty: MllpSender, server: MllpServer
+) -> None:
+    server.usual = says("CA")
+    assert [hasty.send(one).fate for one in (ONE, TWO, ONE)] == [Fate.DONE] * 3
+    assert server.received == [ONE, TWO, ONE]
+    # The first connection was closed: its second answer would have met the next message.
+    assert server.connections == 2
+
+
+def test_receiver_that_answers_twice_is_waited_for(sender: MllpSender, server: MllpServer) -> None:
+    def commit_then(code: str) -> Reaction:
+        def react(connection: socket.socket, one: bytes) -> None:
+            connection.sendall(answer(one, "CA"))
+            select.select([], [], [], 0.002)
+            connection.sendall(answer(one, code))
+
+        return react
+
+    server.then(commit_then("AA"), commit_then("AR"), commit_then("AE"), commit_then("AA"))
+    fates = [sender.send(one).fate for one in (ONE, TWO, ONE, TWO)]
+    assert fates == [Fate.DONE, Fate.REFUSED, Fate.AGAIN, Fate.DONE]
+    assert server.connections == 1
 
 
 def test_message_that_asks_for_the_applications_answer_waits_for_it(

@@ -1,0 +1,1 @@
+"""Faults of a receiver, of the network and of the sender, and what must hold all the same."""

@@ -1,0 +1,27 @@
+"""Run by hand: see `campaign.py`."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.campaigns.mllp_faults.campaign import parser, run_campaign
+
+
+def main() -> int:
+    """Run the faults; returns 1 if one lost, doubled or wrongly credited a result."""
+    arguments = parser().parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        figures = run_campaign(
+            Path(folder),
+            faults=arguments.faults,
+            seed=arguments.seed,
+            show=lambda line: sys.stderr.write(f"{line}\n"),
+        )
+    sys.stdout.write("\n".join(figures.lines()) + "\n")
+    return 1 if figures.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""Tests for the configuration of edge-results send."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from edge.errors import ConfigError
+from edge.results.document.result import State
+from edge.results.send.config import Retries, SendConfig, load_send_config
+from edge.results.send.targets.mllp import Receiver
+from tests.edge.results.send.site import MESSAGE, TEXT
+
+FORMATS = {"text": TEXT, "message": MESSAGE}
+LIS = {"name": "lis", "format": "message", "mllp": "192.0.2.10:6661"}
+DROP = {"name": "drop", "format": "text", "drop": "lis"}
+
+
+def load(folder: Path, **changes: Any) -> SendConfig:
+    values = {"state_dir": "state", "targets": [LIS, DROP], **changes}
+    path = folder / "results.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return load_send_config(path, FORMATS)
+
+
+def test_small_configuration_sends_verified_results_alone(tmp_path: Path) -> None:
+    config = load(tmp_path)
+    lis, drop = config.targets
+    assert config.state_dir == tmp_path / "state"
+    assert lis.place == Receiver("192.0.2.10", 6661, connect_s=10.0, answer_s=30.0)
+    assert drop.place == tmp_path / "lis"
+    assert lis.states == drop.states == (State.FINAL, State.CORRECTED)
+    assert lis.retries == Retries()
+
+
+def test_all_options_of_a_target_are_read(tmp_path: Path) -> None:
+    retry = {"failures": 2, "first_delay_s": 1, "max_delay_s": 2}
+    more = {"states": ["preliminary"], "retry": retry, "answer_s": 5, "pause_s": 1}
+    since = {"since": "2026-11-27T00:00:00+01:00"}
+    (target,) = load(
+        tmp_path, targets=[{**LIS, "mllp": "[2001:db8::1]:99", **more, **since}]
+    ).targets
+    assert target.place == Receiver("2001:db8::1", 99, connect_s=10.0, answer_s=5.0)
+    assert str(target.place) == "[2001:db8::1]:99"
+    assert target.states == (State.PRELIMINARY,)
+    assert target.retries == Retries(2, 1.0, 2.0)
+    assert target.pause_s == 1.0
+    assert target.since is not None
+    assert target.since.isoformat() == "2026-11-27T00:00:00+01:00"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"target": [LIS]}, "target is not a known key; did you mean 'targets'"),
+        ({"targets": [{**LIS, "formt": "x"}]}, "targets[0].formt is not a known key"),
+        ({"targets": []}, "targets is []; give a list of blocks"),
+        ({"targets": [{**LIS, "format": "hl8"}]}, "format is 'hl8'; give one of text, message"),
+        ({"targets": [{**LIS, "format": "text"}]}, "carries HL7 messages, and text is none"),
+        ({"targets": [{**LIS, "drop": "x"}]}, "give one of them, a folder or HOST:PORT"),
+        ({"targets": [{"name": "a", "format": "text"}]}, "give one of them"),
+        ({"targets": [{**LIS, "mllp": "192.0.2.10"}]}, "give HOST:PORT"),
+        ({"targets": [{**LIS, "mllp": "h:70000"}]}, "give HOST:PORT"),
+        ({"targets": [{**LIS, "states": ["finl"]}]}, "has 'finl'; give some of preliminary"),
+        ({"targets": [{**LIS, "since": "2026-11-27"}]}, "give a time with offset"),
+        ({"targets": [{**LIS, "since": "soon"}]}, "give a time with offset"),
+        ({"targets": [{**LIS, "answer_s": 500}]}, "give a number from 0.1 to 120"),
+        ({"targets": [{**LIS, "name": "a b"}]}, "give letters, digits"),
+        ({"targets": [LIS, LIS]}, "'lis' again"),
+        ({"targets": [DROP, {**DROP, "name": "b"}]}, "an importer takes every file in it"),
+        ({"state_dir": "lis/state"}, "state_dir is inside targets[1].drop"),
+    ],
+)
+def test_wrong_configuration_is_refused_with_what_to_do(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, **changes)
+    assert said in str(caught.value)
