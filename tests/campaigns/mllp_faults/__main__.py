@@ -17,10 +17,14 @@ def main() -> int:
             Path(folder),
             faults=arguments.faults,
             seed=arguments.seed,
-            show=lambda line: sys.stderr.write(f"{line}\n"),
+            show=_show,
         )
     sys.stdout.write("\n".join(figures.lines()) + "\n")
     return 1 if figures.problems else 0
+
+
+def _show(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 if __name__ == "__main__":

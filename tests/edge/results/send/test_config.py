@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from edge.errors import ConfigError
 from edge.results.document.result import State
@@ -22,7 +22,7 @@ DROP = {"name": "drop", "format": "text", "drop": "lis"}
 def load(folder: Path, **changes: Any) -> SendConfig:
     values = {"state_dir": "state", "targets": [LIS, DROP], **changes}
     path = folder / "results.yaml"
-    path.write_text(yaml.safe_dump(values))
+    path.write_text(json.dumps(values))
     return load_send_config(path, FORMATS)
 
 

@@ -39,7 +39,7 @@ def medplum(mode: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
 @pytest.mark.parametrize("form", [ORU, OUL], ids=lambda form: form.name)
 def test_medplum_takes_each_message_as_it_was_written(form: Format, mode: str) -> None:
     context = Context(load_code_map(), Site())
-    written = [form.write(result, context) for result in simulated_results(50, seed=31)]
+    written = [form.write(result, context) for result in simulated_results(20, seed=31)]
     with medplum(mode) as (port, process):
         sender = MllpSender(Receiver("127.0.0.1", port, connect_s=20, answer_s=20))
         attempts = [sender.send(content) for content in written]
