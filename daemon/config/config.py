@@ -11,7 +11,6 @@ from typing import Final
 
 from daemon.config.metrics_config import MetricsConfig, read_metrics
 from daemon.config.retry_policy import RetryPolicy
-from daemon.image.path_template import PathTemplate
 from daemon.image.watch_folder import WatchFolder, names_regex
 from daemon.log.journald import LEVELS
 from daemon.system.bounded_call import ANSWER_S, call_each
@@ -22,6 +21,7 @@ from edge.files.strict_block import Block
 from edge.files.yaml_file import read_yaml
 from edge.image_files.read import ImageLimits
 from edge.sidecar import FORMATS
+from edge.text.path_template import PathTemplate
 from edge.text.printable import printable
 
 PATTERNS: Final = ("*.jpg", "*.jpeg", "*.jpe", "*.jfif", "*.png")

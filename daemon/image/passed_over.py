@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from daemon.system.unicode_form import comparable
 from edge.image_folders.names import READ_SUFFIXES, UNREAD_SUFFIXES
+from edge.text.unicode_form import comparable
 
 
 class Reason(StrEnum):

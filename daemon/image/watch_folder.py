@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from daemon.image.passed_over import Reason
-from daemon.image.path_template import PathTemplate
 from daemon.image.records import ImageVersion
 from daemon.system.mounts import MountMemory
-from daemon.system.unicode_form import comparable
 from edge.files.temporary import is_temporary
 from edge.image_folders.names import is_system_name
 from edge.sidecar import FORMATS, Origin, printable_name, printable_path
+from edge.text.path_template import PathTemplate
+from edge.text.unicode_form import comparable
 
 # Never images, whatever the pattern, or sidecars would get sidecars without end.
 _SIDECAR_SUFFIXES: Final = tuple(f".{format_}" for format_ in FORMATS)

@@ -9,8 +9,8 @@ from typing import TypeAlias
 from daemon.image.passed_over import Reason
 from daemon.image.records import ImageVersion
 from daemon.image.watch_folder import WatchFolder, is_sidecar_name
-from daemon.system.unicode_form import comparable
 from edge.files.temporary import remove_if_stale
+from edge.text.unicode_form import comparable
 
 OnError: TypeAlias = Callable[[bytes, OSError], None]
 # Gets the reason and the name of each file and folder that is left out.

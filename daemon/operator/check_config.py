@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from daemon.config.config import Config
-from daemon.image.path_template import GROUPS, PathTemplate
 from daemon.model.open_model import open_model
 from daemon.operator.check_metrics import is_read_only, metrics_lines, metrics_problems
 from daemon.operator.folder_preview import FolderPreview, preview_folder
@@ -22,6 +21,7 @@ from daemon.system.unicode_form import OTHER_FORM
 from edge.backends.select import Opening
 from edge.errors import ConfigError, EdgeError
 from edge.text.counted import counted
+from edge.text.path_template import GROUPS, PathTemplate
 from edge.text.printable import printable
 
 _OPEN_RESULTS: Final = (

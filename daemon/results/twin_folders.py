@@ -11,7 +11,7 @@ from typing import Final
 
 from daemon.image.watch_folder import WatchFolder
 from daemon.system.folder_locks import LOCK_NAME, PLAIN_LOCK_NAME
-from daemon.system.unicode_form import comparable
+from edge.text.unicode_form import comparable
 
 _MAX_REMEMBERED: Final = 10_000
 

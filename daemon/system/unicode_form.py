@@ -1,32 +1,26 @@
-"""Compares names that are the same text in different bytes: `ü` has two Unicode forms (UAX 15).
+"""Finds names on a disk that are the same text in different bytes (`edge.text.unicode_form`).
 
 A Mac and some shares write names in the decomposed form (NFD), a PC and most editors in the
-composed one (NFC). To the kernel these are two names, so names in the configuration are compared
-with those on a disk by these functions.
+composed one (NFC). To the kernel these are two names, so names in the configuration are looked
+for on the disk by these functions.
 """
 
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from daemon.system.bounded_call import ANSWER_S, call_each
+from edge.text.unicode_form import comparable
 
 # The message about a path that `forms_on_disk` has found.
 OTHER_FORM: Final = (
     "has another Unicode form (NFC, NFD) on the disk than in the configuration; the one on the "
     "disk is used"
 )
-
-
-def comparable(name: str | bytes) -> str:
-    """The name as text in NFC, for comparing; never for opening."""
-    text = name if isinstance(name, str) else os.fsdecode(name)
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def forms_on_disk(paths: Collection[Path]) -> dict[Path, Path]:

@@ -1,1 +1,1 @@
-"""Counts, progress and times as text, and text that is safe to print."""
+"""Counts, times and ids as text, Unicode forms, and text that is safe to print."""

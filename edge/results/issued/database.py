@@ -27,6 +27,9 @@ CREATE TABLE result (
   UNIQUE (slide_key, revision)
 ) STRICT;
 CREATE INDEX result_alike ON result (alike, sample_id);
+CREATE TABLE landmark (
+  sha256 TEXT NOT NULL, slide_key TEXT NOT NULL, PRIMARY KEY (sha256, slide_key)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE completion (
   slide_key TEXT PRIMARY KEY, said_at TEXT NOT NULL, said_by TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;

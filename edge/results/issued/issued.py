@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,9 @@ from edge.text.rfc3339 import moment_of, rfc3339
 
 # What `add` needs to know of the revision before, and of those that others added meanwhile.
 _DOCUMENT: Final = "SELECT document FROM result WHERE slide_key = ? AND revision = ?"
+# So many of a result's cells find it again, those with the smallest hashes: all would be 20 million
+# rows for 100,000 results.
+_LANDMARKS: Final = 4
 _LAST: Final = "SELECT document FROM result WHERE slide_key = ? ORDER BY revision DESC LIMIT 1"
 # Nothing is ever deleted, so that the numbers of rows only grow.
 _AFTER: Final = "SELECT rowid, document FROM result WHERE rowid > ? ORDER BY rowid LIMIT ?"
@@ -105,6 +109,11 @@ class Issued:
                     *(alike_form(result.sample_id), result.sample_id, zlib.compress(content)),
                 ),
             )
+            landmarks = _landmarks(cell.sha256 for cell in result.cells)
+            db.executemany(
+                "INSERT OR IGNORE INTO landmark VALUES (?, ?)",
+                [(sha256, result.slide_key) for sha256 in landmarks],
+            )
         return True
 
     def newest(self) -> int:
@@ -125,6 +134,20 @@ class Issued:
         with translated(self.path):
             rows = self._connection.execute(found, (alike_form(sample_id), sample_id)).fetchall()
         return tuple(sorted(str(row[0]) for row in rows))
+
+    def was_issued_elsewhere(self, slide_key: str, cells: Iterable[str]) -> bool:
+        """Whether the same cells were issued as another slide, such as under a wrong sample id.
+
+        Args:
+            cells: the hashes of a slide's cells. Some of them are looked for, so that all cells, or
+                nearly all, must be the same to be found for certain.
+        """
+        found = "SELECT 1 FROM landmark WHERE sha256 = ? AND slide_key != ?"
+        with translated(self.path):
+            return any(
+                self._connection.execute(found, (sha256, slide_key)).fetchone()
+                for sha256 in _landmarks(cells)
+            )
 
     def say_complete(self, slide_key: str, *, by: str, at: datetime) -> None:
         """Note an operator's word that no more cells of a slide will come."""
@@ -173,3 +196,7 @@ class Issued:
     def _refused(self, result: SlideResult, problem: str) -> StorageError:
         name = f"revision {result.revision} of slide {result.slide_key}"
         return StorageError(f"{name} cannot be issued: {problem}. Read what was issued, and retry.")
+
+
+def _landmarks(cells: Iterable[str]) -> list[str]:
+    return heapq.nsmallest(_LANDMARKS, set(cells))

@@ -10,11 +10,12 @@ import yaml
 
 from daemon.cli import main
 from daemon.config.config import load_config
-from daemon.image.path_template import PathTemplate
 from daemon.image.watch_folder import WatchFolder, names_regex
 from daemon.startup import opened_service
-from daemon.system.unicode_form import as_on_disk, comparable, forms_on_disk
+from daemon.system.unicode_form import as_on_disk, forms_on_disk
 from edge.errors import ConfigError
+from edge.text.path_template import PathTemplate
+from edge.text.unicode_form import comparable
 from tests.support.images import Jpeg
 from tests.support.site import Site
 

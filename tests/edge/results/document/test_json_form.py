@@ -27,6 +27,7 @@ from edge.results.document.result import (
 )
 from edge.results.document.to_json import to_json
 from tests.support.slide_results import COUNTS, PERSON, START, made_result
+from tests.support.slides import simulated_results
 
 SCHEMA = json.loads((Path(edge.__file__).parent / "schemas" / "edge-result-1.json").read_text())
 VARIED = [
@@ -53,6 +54,16 @@ def test_json_of_result_is_valid_and_gives_back_the_same_result_and_bytes(
     jsonschema.validate(json.loads(content), SCHEMA)
     assert from_json(content) == result
     assert to_json(from_json(content)) == content
+
+
+def test_json_of_simulated_slides_is_valid_and_the_same_again() -> None:
+    validator = jsonschema.Draft202012Validator(SCHEMA)
+    for number, result in enumerate(simulated_results(60, seed=13)):
+        content = to_json(result)
+        if number % 12 == 0:  # the judge takes 0.1 s for a slide
+            validator.validate(json.loads(content))
+        assert from_json(content) == result
+        assert to_json(from_json(content)) == content
 
 
 def test_json_with_flags_times_and_every_optional_value_is_the_same_again() -> None:

@@ -142,6 +142,18 @@ def test_alike_samples_finds_ids_that_a_lis_may_take_for_one(tmp_path: Path) -> 
         assert issued.alike_samples("S2") == ()
 
 
+def test_was_issued_elsewhere_finds_the_same_cells_under_another_id(tmp_path: Path) -> None:
+    result = made_result()
+    cells = [cell.sha256 for cell in result.cells]
+    with Issued.open(tmp_path) as issued:
+        assert not issued.was_issued_elsewhere("0" * 20, cells)
+        issued.add(result)
+        assert issued.was_issued_elsewhere("0" * 20, cells)
+        assert issued.was_issued_elsewhere("0" * 20, [*cells, "f" * 64])
+        assert not issued.was_issued_elsewhere(result.slide_key, cells)
+        assert not issued.was_issued_elsewhere("0" * 20, ["f" * 64])
+
+
 def test_operator_s_word_is_kept(tmp_path: Path) -> None:
     key = made_result().slide_key
     with Issued.open(tmp_path) as issued:

@@ -1,11 +1,11 @@
-"""Tests for daemon.image.path_template."""
+"""Tests for edge.text.path_template."""
 
 from __future__ import annotations
 
 import pytest
 
-from daemon.image.path_template import PathTemplate
 from edge.errors import ConfigError
+from edge.text.path_template import PathTemplate
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,23 @@ def test_ids_path_and_template_give(
     template: str, path: bytes, ids: tuple[str | None, str | None]
 ) -> None:
     assert PathTemplate.parse(template).ids(path) == ids
+
+
+@pytest.mark.parametrize(
+    ("template", "path", "folder"),
+    [
+        ("{sample_id}/{slide_id}/*", b"S1/slide-2/7.jpg", "S1/slide-2"),
+        ("{sample_id}/{slide_id}/**", b"S1/slide-2/monocytes/7.jpg", "S1/slide-2"),
+        ("{sample_id}/**", b"S1/a/b/7.jpg", "S1"),
+        ("{sample_id}_{slide_id}_*.jpg", b"12_3_7.jpg", "."),
+        ("day*/{sample_id}_*", b"day1/S1_7.jpg", "day1"),
+        ("{sample_id}/*", b"S1/a/7.jpg", None),
+    ],
+)
+def test_folder_of_ids_is_the_highest_with_all_of_them(
+    template: str, path: bytes, folder: str | None
+) -> None:
+    assert PathTemplate.parse(template).folder_of_ids(path) == folder
 
 
 @pytest.mark.parametrize("text", ["{sample}/*", "*/*", "{sample_id}/{sample_id}/*", "{}/*"])

@@ -7,8 +7,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
-from daemon.system.unicode_form import comparable
 from edge.errors import ConfigError
+from edge.text.unicode_form import comparable
 
 GROUPS: Final = ("sample_id", "slide_id")
 
@@ -41,9 +41,25 @@ class PathTemplate:
     def ids(self, path: bytes) -> tuple[str | None, str | None]:
         """Sample id and slide id of a path; None if the template does not give them."""
         # Escaped, as bytes that are not UTF-8 cannot be written to a JSON sidecar.
-        match = self.regex.fullmatch(path.decode("utf-8", "backslashreplace"))
+        match = self._match(path)
         found = match.groupdict() if match else {}
         return found.get("sample_id"), found.get("slide_id")
+
+    def folder_of_ids(self, path: bytes) -> str | None:
+        """The highest folder of a path that has all its ids; `.` for the watch folder itself.
+
+        It holds one slide, also where the cells lie in folders of their classes below it. None if
+        the template does not fit.
+        """
+        match = self._match(path)
+        if match is None:
+            return None
+        end = max(match.end(group) for group in self.regex.groupindex)
+        folders = match.string.split("/")[:-1]
+        return "/".join(folders[: match.string.count("/", 0, end) + 1]) or "."
+
+    def _match(self, path: bytes) -> re.Match[str] | None:
+        return self.regex.fullmatch(path.decode("utf-8", "backslashreplace"))
 
 
 def _to_regex(text: str) -> str:

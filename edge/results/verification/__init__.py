@@ -1,0 +1,1 @@
+"""Verifications: what a person says about every cell of a slide, as files."""

@@ -1,0 +1,99 @@
+"""The folder of verifications: each is a file that never changes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+from dataclasses import dataclass
+from datetime import UTC
+from pathlib import Path
+from typing import Final
+
+from edge.errors import ConfigError
+from edge.files.atomic import make_folder, storage_errors, write_file
+from edge.files.safe_open import read_bounded
+from edge.results.document.result import short_hash
+from edge.results.verification.verification_file import (
+    VerificationFile,
+    verification_from_json,
+    verification_to_json,
+)
+
+# Ten thousand cells take about 1.2 MB.
+_LARGEST_BYTES: Final = 16 << 20
+# As `write_verification` names files. Others may be there, written by hand.
+_NAME: Final = re.compile(r"([0-9A-F]{20})-\d{8}T\d{12}Z-[0-9A-F]{8}\.json", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class UnusableVerification:
+    """A file that is no verification; `reason` says why in one line."""
+
+    path: Path
+    reason: str
+
+
+def write_verification(folder: Path, verification: VerificationFile) -> Path:
+    """Write a verification durably; the same one again is the same file.
+
+    Raises:
+        ConfigError: it names no person or no cell, or has an unknown label.
+        StorageError: the disk refuses.
+    """
+    try:
+        content = verification_to_json(verification)
+    except ValueError as error:
+        raise ConfigError(f"the verification is not usable: {error}. Correct it.") from error
+    make_folder(folder)
+    path = folder / _name(verification, content)
+    write_file(path, content)
+    return path
+
+
+def read_verifications(
+    folder: Path, slide_keys: Container[str]
+) -> tuple[list[VerificationFile], list[UnusableVerification]]:
+    """The verifications of some slides, and files that are none.
+
+    Of the files that `write_verification` wrote, only those of these slides are read. A folder that
+    is not there holds none.
+
+    Raises:
+        StorageError: the folder cannot be read.
+    """
+    found, unusable = [], []
+    for path in _files(folder):
+        name = _NAME.fullmatch(path.name)
+        if name and name[1] not in slide_keys:
+            continue
+        verification = _read(path)
+        if isinstance(verification, UnusableVerification):
+            unusable.append(verification)
+        elif name and name[1] != verification.slide_key:
+            unusable.append(UnusableVerification(path, "its name is that of another slide"))
+        elif verification.slide_key in slide_keys:
+            found.append(verification)
+    return found, unusable
+
+
+def _name(verification: VerificationFile, content: bytes) -> str:
+    at = verification.at.astimezone(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    return f"{verification.slide_key}-{at}-{short_hash(content.decode())[:8]}.json"
+
+
+def _files(folder: Path) -> list[Path]:
+    with storage_errors("read", folder):
+        try:
+            names = sorted(path for path in folder.iterdir() if path.suffix == ".json")
+        except FileNotFoundError:
+            return []
+    return [path for path in names if not path.name.startswith(".")]
+
+
+def _read(path: Path) -> VerificationFile | UnusableVerification:
+    try:
+        return verification_from_json(read_bounded(path, _LARGEST_BYTES))
+    except OSError as error:
+        return UnusableVerification(path, f"it cannot be read: {error.strerror or error}")
+    except ValueError as error:
+        return UnusableVerification(path, f"it is no verification: {error}")
