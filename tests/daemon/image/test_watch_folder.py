@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.image.path_template import PathTemplate
 from daemon.image.watch_folder import WatchFolder, names_regex
 from edge.sidecar import Origin
+from edge.text.path_template import PathTemplate
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Manifests: CSV files beside the images that name their samples and slides."""

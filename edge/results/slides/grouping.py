@@ -1,0 +1,192 @@
+"""Gathers images to slides, and finds why some of these must be held."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from edge.results.document.ids import alike_form, unfit_id
+from edge.results.document.result import CELL_CLASSES
+from edge.results.manifest.manifest import ManifestRow
+from edge.results.reading.sidecar_cell import SidecarCell
+from edge.results.slides.outcome import UnidentifiedSample
+from edge.results.slides.resolvers import Ids, Resolvers
+from edge.results.slides.slide import Slide, in_order, is_rejected
+from edge.text.counted import counted
+
+# How far clocks of two machines may differ.
+CLOCK_TOLERANCE: Final = timedelta(minutes=2)
+NOT_NAMED: Final = "no manifest and no path template names the sample"
+
+
+@dataclass(slots=True)
+class Gathered:
+    """The slides of all images, and the images without a sample.
+
+    Attributes:
+        slides: in the order of their ids.
+        problems: why a slide is held, by its key; the first reason that was found.
+        unused: rows of manifests that named no image: place of the manifest and row.
+    """
+
+    slides: list[Slide]
+    unidentified: list[UnidentifiedSample]
+    problems: dict[str, str]
+    unused: list[tuple[str, ManifestRow]]
+
+
+@dataclass(slots=True)
+class _Group:
+    images: list[SidecarCell] = field(default_factory=list)
+    folders: set[Path] = field(default_factory=set)
+    files: dict[Path, set[str]] = field(default_factory=lambda: defaultdict(set))
+    rows: dict[int, ManifestRow] = field(default_factory=dict)
+    problem: str | None = None
+
+
+def gather(
+    cells: Iterable[SidecarCell],
+    resolvers: Resolvers,
+    *,
+    alike_issued: Callable[[str], Sequence[str]],
+    now: datetime,
+) -> Gathered:
+    """Gather images to slides.
+
+    Args:
+        alike_issued: issued sample ids, other than this one, that a LIS may take for it.
+    """
+    groups: dict[tuple[str, str | None], _Group] = defaultdict(_Group)
+    nameless: dict[tuple[str, str], int] = defaultdict(int)
+    contested: dict[Ids, str | None] = {}
+    for cell in cells:
+        found = resolvers.identity(cell)
+        if found.sample_id is None:
+            # A manifest that cannot be used may name it.
+            nameless[cell.folder, found.problem or NOT_NAMED] += 1
+            continue
+        group = groups[found.sample_id, found.slide_id]
+        group.images.append(cell)
+        group.folders.add(found.folder)
+        group.files[resolvers.image_folder(cell)].add(cell.file)
+        group.rows.update({id(row): row for row in found.rows})
+        group.problem = group.problem or found.problem
+        contested.update(dict.fromkeys(found.contested, found.problem))
+    for ids, group in groups.items():
+        group.problem = group.problem or contested.get(ids)
+    unused, absent = _unused_rows(resolvers, groups)
+    slides = [_slide(ids, groups[ids], absent.get(ids, 0)) for ids in sorted(groups, key=_order)]
+    problems = {slide.key: p for slide in slides if (p := _problem(slide, groups, now))}
+    for slide, problem in _problems_between(slides, alike_issued):
+        problems.setdefault(slide.key, problem)
+    return Gathered(slides, _unidentified(nameless), problems, unused)
+
+
+def _order(ids: tuple[str, str | None]) -> tuple[str, str]:
+    return ids[0], ids[1] or ""
+
+
+def _slide(ids: tuple[str, str | None], group: _Group, absent: int) -> Slide:
+    return Slide(
+        *ids,
+        folders=frozenset(group.folders),
+        images=tuple(in_order(group.images)),
+        rows=tuple(sorted(group.rows.values(), key=lambda row: row.line)),
+        absent=absent,
+        files=group.files,
+    )
+
+
+def _unidentified(nameless: Mapping[tuple[str, str], int]) -> list[UnidentifiedSample]:
+    return [
+        UnidentifiedSample(folder, images, reason)
+        for (folder, reason), images in sorted(nameless.items())
+    ]
+
+
+def _unused_rows(
+    resolvers: Resolvers, groups: dict[tuple[str, str | None], _Group]
+) -> tuple[list[tuple[str, ManifestRow]], dict[tuple[str, str | None], int]]:
+    """Rows without an image, and how many of them name an image of a slide that has others."""
+    unused, absent = [], dict[tuple[str, str | None], int]()
+    for place, manifest in resolvers.manifests():
+        for row in manifest.rows:
+            if (place, row.line) in resolvers.used:
+                continue
+            ids = row.sample_id, row.slide_id
+            if ids in groups and not row.is_pattern:
+                absent[ids] = absent.get(ids, 0) + 1
+            else:
+                unused.append((place, row))
+    return unused, absent
+
+
+def _problem(
+    slide: Slide, groups: dict[tuple[str, str | None], _Group], now: datetime
+) -> str | None:
+    """Why a slide is held, as far as its own images and rows tell."""
+    for name, text in (("sample", slide.sample_id), ("slide", slide.slide_id)):
+        if text is not None and (problem := unfit_id(text)):
+            return f"its {name} id {problem}"
+    if problem := groups[slide.sample_id, slide.slide_id].problem:
+        return problem
+    if len(slide.folders) > 1:
+        return f"its id is in {len(slide.folders)} folders; give each slide its own id"
+    return _contradiction(slide.rows) or _wrong_images(slide, now)
+
+
+def _contradiction(rows: Sequence[ManifestRow]) -> str | None:
+    for column in ("cells", "wbc", "collected"):
+        said: dict[object, int] = {}
+        for row in rows:
+            if (value := getattr(row, column)) is not None:
+                said.setdefault(value, row.line)
+        if len(said) > 1:
+            lines = " and ".join(map(str, list(said.values())[:2]))
+            return f"rows {lines} of the manifest differ in {column}"
+    return None
+
+
+def _wrong_images(slide: Slide, now: datetime) -> str | None:
+    labels = {image.label for image in slide.images} - {None, *CELL_CLASSES}
+    if labels:
+        return f"the model has classes that no result has: {', '.join(sorted(map(ascii, labels)))}"
+    expected = slide.expected()
+    if expected is not None and len(slide.images) > expected:
+        images = counted(len(slide.images), "image")
+        return f"{images} are there, the manifest expects {expected}"
+    if slide.newest() > now + CLOCK_TOLERANCE:
+        return "a cell was labelled in the future; set the clocks"
+    collected = slide.collected()
+    if collected is not None and collected > now + CLOCK_TOLERANCE:
+        return "the manifest says that the sample was collected in the future"
+    return None
+
+
+def _problems_between(
+    slides: list[Slide], alike_issued: Callable[[str], Sequence[str]]
+) -> Iterator[tuple[Slide, str]]:
+    """Slides that are held because of another one."""
+    samples, slide_ids = defaultdict(set), defaultdict(set)
+    slides_of: dict[str, set[str]] = defaultdict(set)
+    for slide in slides:
+        samples[alike_form(slide.sample_id)].add(slide.sample_id)
+        slide_ids[slide.sample_id, alike_form(slide.slide_id or "")].add(slide.slide_id)
+        for image in slide.images:
+            if image.sha256 is not None and not is_rejected(image):
+                slides_of[image.sha256].add(slide.key)
+    shared = {key for keys in slides_of.values() if len(keys) > 1 for key in keys}
+    others = "another one that differs only in case, spaces or Unicode form"
+    for slide in slides:
+        if len(samples[alike_form(slide.sample_id)]) > 1:
+            yield slide, f"a LIS may take its sample id for {others}"
+        if len(slide_ids[slide.sample_id, alike_form(slide.slide_id or "")]) > 1:
+            yield slide, f"a LIS may take its slide id for {others}"
+        if slide.key in shared:
+            yield slide, "an image of it is also in another slide, so that one of the ids is wrong"
+        if alike_issued(slide.sample_id):
+            yield slide, f"a LIS may take its sample id for an issued one; it is {others}"

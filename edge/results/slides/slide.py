@@ -1,0 +1,108 @@
+"""The cells of one slide, before anything is counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from edge.results.document.result import (
+    ModelIdentity,
+    ResultCell,
+    slide_key,
+)
+from edge.results.manifest.manifest import ManifestRow
+from edge.results.reading.sidecar_cell import SidecarCell
+from edge.text.counted import counted
+
+
+@dataclass(frozen=True, slots=True)
+class Slide:
+    """What was found of one slide.
+
+    Attributes:
+        folders: real folders that it lies in; more than one is a mistake.
+        images: every outcome, in the order of the images.
+        rows: rows of manifests that name its images.
+        absent: images that a manifest names and that have no sidecar.
+        files: names of the images by their real folder.
+    """
+
+    sample_id: str
+    slide_id: str | None
+    folders: frozenset[Path]
+    images: tuple[SidecarCell, ...]
+    rows: tuple[ManifestRow, ...] = ()
+    absent: int = 0
+    files: Mapping[Path, Collection[str]] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """The key of all its results."""
+        return slide_key(self.sample_id, self.slide_id)
+
+    def cells(self) -> tuple[SidecarCell, ...]:
+        """The images with a cell; of copies of one image only the first."""
+        first: dict[str, SidecarCell] = {}
+        for image in self.images:
+            if image.sha256 is not None and not is_rejected(image):
+                first.setdefault(image.sha256, image)
+        return tuple(first.values())
+
+    def rejected(self) -> tuple[str, ...]:
+        """The paths of images without a cell."""
+        return tuple(image.image for image in self.images if is_rejected(image))
+
+    def newest(self) -> datetime:
+        """When the last of its images was labelled."""
+        return max(image.created for image in self.images)
+
+    def models(self) -> tuple[ModelIdentity, ...]:
+        """The models that labelled its cells, in order."""
+        found = {cell.model for cell in self.cells()}
+        return tuple(sorted(found, key=lambda m: (m.name, m.version, m.bundle_sha256)))
+
+    def expected(self) -> int | None:
+        """How many images a manifest expects; None if none says it."""
+        return next((row.cells for row in self.rows if row.cells is not None), None)
+
+    def wbc(self) -> float | None:
+        """The leukocyte count of a manifest."""
+        return next((row.wbc for row in self.rows if row.wbc is not None), None)
+
+    def collected(self) -> datetime | None:
+        """When the sample was taken, if a manifest says it."""
+        return next((row.collected for row in self.rows if row.collected is not None), None)
+
+    def notes(self) -> list[str]:
+        """What a person should know of its images."""
+        hashes = Counter(i.sha256 for i in self.images if i.sha256 and not is_rejected(i))
+        copies = sum(hashes.values()) - len(hashes)
+        return [f"{counted(copies, 'copy')} of other images not counted"] if copies else []
+
+
+def is_rejected(image: SidecarCell) -> bool:
+    """Whether there is no cell to count; only rejected images have no confidence."""
+    return image.confidence is None
+
+
+def unseen_cells(cells: Iterable[SidecarCell]) -> tuple[ResultCell, ...]:
+    """The cells as the model labelled them."""
+    return tuple(
+        ResultCell(
+            image=cell.image,
+            sha256=cell.sha256 or "",
+            suggested=cell.label,
+            confidence=cell.confidence or 0.0,
+            label=cell.label,
+            is_familiar=cell.is_familiar,
+        )
+        for cell in cells
+    )
+
+
+def in_order(images: Iterable[SidecarCell]) -> Sequence[SidecarCell]:
+    """The images by their path below the watch folder."""
+    return sorted(images, key=lambda image: (image.image, str(image.sidecar)))

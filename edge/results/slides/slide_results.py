@@ -1,0 +1,233 @@
+"""From cells to the results of slides."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Protocol
+
+from edge.results.differential.differential import differential
+from edge.results.differential.errors import UNKNOWN_ERRORS, ModelErrors
+from edge.results.differential.limits import Limits
+from edge.results.document.result import SlideResult
+from edge.results.reading.sidecar_cell import SidecarCell
+from edge.results.slides.completeness import Completeness, waits_for_more_late_cells
+from edge.results.slides.grouping import Gathered, gather
+from edge.results.slides.outcome import Held, Incomplete, Note, SlideReport
+from edge.results.slides.resolvers import Resolvers
+from edge.results.slides.revision import Draft, next_step, numbered, preliminary
+from edge.results.slides.signing import Signing, newest_signing
+from edge.results.slides.slide import Slide, unseen_cells
+from edge.results.verification.folder import read_verifications
+from edge.results.verification.verification_file import VerificationFile
+from edge.text.counted import counted
+
+_MOST_ROWS: Final = 5
+# Sampling alone: it is made at every look, and the other intervals take longer.
+_SO_FAR: Final = ModelErrors(text="none: the slide is not complete")
+
+
+class History(Protocol):
+    """What was issued before; `Issued` is one."""
+
+    def last(self, slide_key: str) -> SlideResult | None:
+        """The last revision of a slide."""
+
+    def alike_samples(self, sample_id: str) -> Sequence[str]:
+        """Other issued sample ids that a LIS may take for this one."""
+
+    def was_issued_elsewhere(self, slide_key: str, cells: Iterable[str]) -> bool:
+        """Whether the same cells were issued as another slide."""
+
+    def said_complete(self, slide_key: str) -> tuple[str, datetime] | None:
+        """Who said that a slide is complete, and when."""
+
+
+class NoHistory:
+    """Nothing was issued."""
+
+    def last(self, _slide_key: str) -> SlideResult | None:
+        """None."""
+        return None
+
+    def alike_samples(self, _sample_id: str) -> Sequence[str]:
+        """None."""
+        return ()
+
+    def was_issued_elsewhere(self, _slide_key: str, _cells: Iterable[str]) -> bool:
+        """False."""
+        return False
+
+    def said_complete(self, _slide_key: str) -> tuple[str, datetime] | None:
+        """None."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class SlideRules:
+    """How cells become results.
+
+    Attributes:
+        verifications: folder of verification files; None if there are none.
+        errors: what is known of the model's errors on these cells.
+        limits: of the flags.
+    """
+
+    completeness: Completeness = field(default_factory=Completeness)
+    verifications: Path | None = None
+    errors: Callable[[Sequence[SidecarCell]], ModelErrors] = lambda _cells: UNKNOWN_ERRORS
+    limits: Limits = field(default_factory=Limits)
+
+
+def slide_results(
+    cells: Iterable[SidecarCell],
+    resolvers: Resolvers,
+    *,
+    rules: SlideRules,
+    history: History,
+    now: datetime,
+    unread: Iterable[Path] = (),
+) -> SlideReport:
+    """The next results of all slides, and what must not leave, with its reason.
+
+    The same cells, files and time give the same report. Nothing is written: who sends the new
+    results adds each to the history first.
+
+    Args:
+        now: with time zone.
+        unread: sidecars that could not be read; a slide in whose folder one lies is not complete.
+
+    Raises:
+        StorageError: the history or the folder of verifications cannot be read.
+    """
+    gathered = gather(cells, resolvers, alike_issued=history.alike_samples, now=now)
+    report = _Report(rules, history, now, Counter(path.parent for path in unread))
+    signings = report.read_signings(gathered)
+    for slide in gathered.slides:
+        report.add(slide, gathered.problems.get(slide.key), signings[slide.key])
+    report.notes += _manifest_notes(gathered, resolvers)
+    return SlideReport(
+        tuple(report.new),
+        tuple(report.standing),
+        tuple(report.incomplete),
+        tuple(report.held),
+        tuple(gathered.unidentified),
+        tuple(report.notes),
+    )
+
+
+class _Report:
+    """Collects what becomes of each slide."""
+
+    def __init__(
+        self, rules: SlideRules, history: History, now: datetime, unread: Counter[Path]
+    ) -> None:
+        self._rules = rules
+        self._history = history
+        self._now = now
+        self._unread = unread
+        self.new: list[SlideResult] = []
+        self.standing: list[SlideResult] = []
+        self.incomplete: list[Incomplete] = []
+        self.held: list[Held] = []
+        self.notes: list[Note] = []
+
+    def read_signings(self, gathered: Gathered) -> dict[str, list[VerificationFile]]:
+        """The verifications by slide; those that cannot be read are held."""
+        found: dict[str, list[VerificationFile]] = defaultdict(list)
+        if self._rules.verifications is not None:
+            keys = {slide.key for slide in gathered.slides}
+            read, unusable = read_verifications(self._rules.verifications, keys)
+            for one in read:
+                found[one.slide_key].append(one)
+            self.held += [
+                Held(None, None, 0, f"verification {one.path.name}: {one.reason}")
+                for one in unusable
+            ]
+        return found
+
+    def add(
+        self, slide: Slide, problem: str | None, verifications: Sequence[VerificationFile]
+    ) -> None:
+        """Decide about one slide."""
+        last = self._history.last(slide.key)
+        signing = newest_signing(verifications, unseen_cells(slide.cells()), last, self._now)
+        problem = problem or self._moved(slide, last, signing)
+        waits = None if problem else self._waits_for(slide)
+        if problem or waits:
+            if last:
+                self.standing.append(last)
+            if waits:
+                so_far = self._result(preliminary(slide, last), last, slide, _SO_FAR)
+                self.incomplete.append(Incomplete(so_far, waits))
+            else:
+                self._hold(slide, problem or "")
+            return
+        step = next_step(slide, last, signing)
+        self.notes += [
+            Note(slide.sample_id, slide.slide_id, n) for n in [*slide.notes(), *step.notes]
+        ]
+        if step.problem:
+            self._hold(slide, step.problem)
+        if step.draft and last and not step.draft.signed and self._is_early(slide):
+            so_far = self._result(step.draft, last, slide, _SO_FAR)
+            self.incomplete.append(Incomplete(so_far, "late cells are still coming"))
+            self.standing.append(last)
+        elif step.draft:
+            errors = self._rules.errors(slide.cells())
+            self.new.append(self._result(step.draft, last, slide, errors))
+        elif last:
+            self.standing.append(last)
+
+    def _is_early(self, slide: Slide) -> bool:
+        return waits_for_more_late_cells(slide, self._now)
+
+    def _hold(self, slide: Slide, reason: str) -> None:
+        self.held.append(Held(slide.sample_id, slide.slide_id, len(slide.images), reason))
+
+    def _moved(self, slide: Slide, last: SlideResult | None, signing: Signing) -> str | None:
+        """Why a slide is held that was issued under another id; a person's word ends that."""
+        if last is not None or signing.usable is not None:
+            return None
+        hashes = [cell.sha256 for cell in slide.cells() if cell.sha256]
+        if self._history.was_issued_elsewhere(slide.key, hashes):
+            return "its cells were issued under another id; withdraw that result, then verify this"
+        return None
+
+    def _waits_for(self, slide: Slide) -> str | None:
+        is_said = self._history.said_complete(slide.key) is not None
+        if is_said:
+            return None
+        folders = {image.sidecar.parent for image in slide.images}
+        if unread := sum(self._unread[folder] for folder in folders):
+            return f"{counted(unread, 'sidecar')} of its folder that cannot be read"
+        return self._rules.completeness.waits_for(slide, self._now)
+
+    def _result(
+        self, draft: Draft, last: SlideResult | None, slide: Slide, errors: ModelErrors
+    ) -> SlideResult:
+        counts = differential(
+            draft.cells,
+            rejected=len(draft.rejected_images),
+            seed=slide.key,
+            wbc=draft.wbc,
+            errors=errors,
+            limits=self._rules.limits,
+        )
+        return numbered(draft, last, slide, counts)
+
+
+def _manifest_notes(gathered: Gathered, resolvers: Resolvers) -> Iterator[Note]:
+    for _, manifest in resolvers.manifests():
+        if manifest.problem:
+            yield Note(None, None, f"{manifest.name} {manifest.problem}")
+        for line in manifest.repeated:
+            yield Note(None, None, f"row {line} of {manifest.name} says the same as one before it")
+    if gathered.unused:
+        rows = [str(row.line) for _, row in gathered.unused]
+        shown = ", ".join(rows[:_MOST_ROWS]) + (" and more" if len(rows) > _MOST_ROWS else "")
+        text = f"{counted(len(rows), 'row')} of the manifest without an image: {shown}"
+        yield Note(None, None, text)

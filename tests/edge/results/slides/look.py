@@ -1,0 +1,86 @@
+"""Looks at cells as the commands do, with a real history and real files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from edge.results.document.result import Person, SlideResult
+from edge.results.issued.issued import Issued
+from edge.results.reading.sidecar_cell import SidecarCell
+from edge.results.slides.completeness import Completeness
+from edge.results.slides.outcome import SlideReport
+from edge.results.slides.resolvers import Resolvers
+from edge.results.slides.slide_results import SlideRules, slide_results
+from edge.results.verification.folder import write_verification
+from edge.results.verification.verification_file import VerificationFile
+from tests.support.slide_results import PERSON, START
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass(slots=True)
+class Lab:
+    """A watch folder, and what was issued of it."""
+
+    root: Path
+    issued: Issued
+    now: datetime = START + HOUR
+    completeness: Completeness = field(default_factory=Completeness)
+
+    @property
+    def verifications(self) -> Path:
+        return self.root / "state" / "verifications"
+
+    def look(
+        self,
+        cells: Iterable[SidecarCell],
+        resolvers: Resolvers | None = None,
+        *,
+        unread: Iterable[Path] = (),
+    ) -> SlideReport:
+        """What the cells make of the slides now."""
+        rules = SlideRules(completeness=self.completeness, verifications=self.verifications)
+        return slide_results(
+            cells,
+            resolvers or Resolvers(),
+            rules=rules,
+            history=self.issued,
+            now=self.now,
+            unread=unread,
+        )
+
+    def issue(
+        self, cells: Iterable[SidecarCell], resolvers: Resolvers | None = None
+    ) -> SlideResult:
+        """Issue the only new result."""
+        (result,) = self.look(cells, resolvers).new
+        assert self.issued.add(result)
+        return result
+
+    def verify(
+        self,
+        cells: Sequence[SidecarCell],
+        *,
+        revision: int,
+        by: Person = PERSON,
+        at: datetime | None = None,
+        relabel: Callable[[str | None], str] = lambda label: label or "artefact",
+        reason: str | None = None,
+        **changes: object,
+    ) -> VerificationFile:
+        """A person verifies the cells of one slide."""
+        verification = VerificationFile(
+            sample_id=cells[0].sample_id or "",
+            slide_id=cells[0].slide_id,
+            revision=revision,
+            by=by,
+            at=at or self.now,
+            labels={cell.sha256 or "": relabel(cell.label) for cell in cells},
+            reason=reason,
+        )
+        verification = replace(verification, **changes)  # type: ignore[arg-type]
+        write_verification(self.verifications, verification)
+        return verification

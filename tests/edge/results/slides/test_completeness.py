@@ -1,0 +1,107 @@
+"""When a slide is complete."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from edge.results.slides.completeness import Completeness
+from tests.edge.results.slides.look import Lab
+from tests.support.sidecar_cells import rejected_of, slide_of
+from tests.support.slide_results import PERSON, START
+
+CELLS = ["neutrophil"] * 4
+
+
+def waits_for(lab: Lab, labels: list[str | None] | None = None) -> str | None:
+    report = lab.look(slide_of(lab.root, labels or CELLS))
+    assert len(report.new) + len(report.incomplete) == 1
+    return report.incomplete[0].reason if report.incomplete else None
+
+
+@pytest.fixture
+def early(lab: Lab) -> Lab:
+    lab.now = START + timedelta(seconds=90)
+    return lab
+
+
+def test_slide_is_complete_after_quiet_time(early: Lab) -> None:
+    assert waits_for(early) == (
+        "the file slide.done or 600 s without a new image, 90 s now or an operator's word"
+    )
+    early.now = START + timedelta(seconds=600)
+    assert waits_for(early) is None
+
+
+def test_slide_without_quiet_time_is_never_complete_by_time(lab: Lab) -> None:
+    lab.completeness = Completeness(quiet_s=None)
+    lab.now = START + timedelta(days=365)
+    assert waits_for(lab) == "the file slide.done or an operator's word"
+    lab.completeness = Completeness(quiet_s=None, marker=None)
+    assert waits_for(lab) == "an operator's word"
+
+
+@pytest.mark.parametrize("name", ["slide.done", "FERTIG.txt"])
+def test_slide_with_its_marker_file_is_complete(early: Lab, name: str) -> None:
+    early.completeness = Completeness(marker=name)
+    folder = early.root / "S1" / "slide-1"
+    folder.mkdir(parents=True)
+    (folder / f"{name}.tmp").touch()
+    (folder.parent / name).touch()
+    assert waits_for(early) is not None
+    (folder / name).touch()
+    assert waits_for(early) is None
+
+
+def test_number_in_a_manifest_decides_alone(lab: Lab) -> None:
+    folder = lab.root / "S1" / "slide-1"
+    folder.mkdir(parents=True)
+    (folder / "slide.done").touch()
+    (lab.root / "manifest.csv").write_text("path,sample_id,cells\nS1/slide-1,S1,5\n")
+    assert waits_for(lab) == "more images: 4 of 5 are there"
+    lab.now = START
+    cells = [*slide_of(lab.root, CELLS), rejected_of(lab.root, "S1/slide-1/9.jpg")]
+    assert len(lab.look(cells).new) == 1
+
+
+def test_operator_s_word_is_enough(early: Lab) -> None:
+    (early.root / "manifest.csv").write_text("path,sample_id,cells\nS1/slide-1,S1,5\n")
+    so_far = early.look(slide_of(early.root, CELLS)).incomplete[0].so_far
+    assert so_far.differential.leukocytes == 4
+    assert so_far.differential.errors_from == "none: the slide is not complete"
+    early.issued.say_complete(so_far.slide_key, by=PERSON.id, at=early.now)
+    assert waits_for(early) is None
+
+
+def test_image_without_a_sidecar_makes_its_slide_wait(lab: Lab) -> None:
+    folder = lab.root / "S1" / "slide-1"
+    folder.mkdir(parents=True)
+    for name in ("0000.jpg", "0003.jpg", ".0009.jpg", "0009.jpg.json", "Thumbs.db", "notes.txt"):
+        (folder / name).touch()
+    assert waits_for(lab) is None
+    (folder / "0004.JPG").touch()
+    assert waits_for(lab) == "1 image in its folder without a sidecar"
+
+
+def test_sidecar_that_cannot_be_read_makes_its_slide_wait(lab: Lab) -> None:
+    cells = slide_of(lab.root, CELLS)
+    torn = lab.root / "S1" / "slide-1" / "0009.jpg.json"
+    report = lab.look(cells, unread=[torn, lab.root / "other" / "1.jpg.json"])
+    assert report.new == ()
+    assert report.incomplete[0].reason == "1 sidecar of its folder that cannot be read"
+
+
+def test_late_cells_wait_a_minute_for_more(lab: Lab) -> None:
+    cells = slide_of(lab.root, CELLS)
+    (lab.root / "S1" / "slide-1").mkdir(parents=True)
+    (lab.root / "S1" / "slide-1" / "slide.done").touch()
+    first = lab.issue(cells)
+    late = replace(slide_of(lab.root, [*CELLS, "ig"])[-1], created=lab.now)
+    lab.now += timedelta(seconds=59)
+    report = lab.look([*cells, late])
+    assert (report.new, report.standing) == ((), (first,))
+    assert report.incomplete[0].reason == "late cells are still coming"
+    lab.now += timedelta(seconds=1)
+    assert lab.issue([*cells, late]).revision == 2
