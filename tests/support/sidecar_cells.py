@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from edge.labeller import Status
 from edge.results.reading.sidecar_cell import SidecarCell
+from edge.status import Status
 from tests.support.slide_results import MODEL, START, sha_of
 
 

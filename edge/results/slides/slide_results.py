@@ -27,7 +27,7 @@ from edge.text.counted import counted
 
 _MOST_ROWS: Final = 5
 # Sampling alone: it is made at every look, and the other intervals take longer.
-_SO_FAR: Final = ModelErrors(text="none: the slide is not complete")
+_SO_FAR: Final = ModelErrors(missing="none: the slide is not complete")
 
 
 class History(Protocol):
