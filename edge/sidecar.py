@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ import edge
 from edge.files import atomic
 from edge.files.open_folder import OpenFolder
 from edge.status import Status
+from edge.text.csv_cells import one_line, safe_cell
 
 if TYPE_CHECKING:
     # Programs that only read sidecars start in half the time without NumPy and OpenCV.
@@ -30,13 +30,7 @@ SCHEMA: Final = "edge-sidecar/1"
 FORMATS: Final = ("json", "csv")
 # Longest file name of ext4, XFS, NTFS and SMB shares, in bytes.
 NAME_MAX_BYTES: Final = 255
-# Spreadsheets run a cell that begins with one of these as a formula; the last four are the
-# full-width forms (OWASP, "CSV injection").
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?", re.ASCII)
 _IDS: Final = ("sample_id", "slide_id")
-# Control characters, and the other line breaks that str.splitlines knows.
-_BREAKS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +138,9 @@ def to_csv(fields: dict[str, Any], classes: tuple[str, ...]) -> bytes:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(_safe_cell(name) for name in csv_columns(classes))
+    writer.writerow(safe_cell(name) for name in csv_columns(classes))
     cells = zip(csv_columns(classes), _csv_row(fields, classes), strict=True)
-    writer.writerow(_one_line(v) if name in _IDS else _safe_cell(v) for name, v in cells)
+    writer.writerow(one_line(v) if name in _IDS else safe_cell(v) for name, v in cells)
     return text.getvalue().encode()
 
 
@@ -237,7 +231,7 @@ def image_of_sidecar(content: bytes, format_: str) -> str | None:
 
 def image_in_sidecar(file: str, format_: str) -> str:
     """An image's name as it appears in its sidecar."""
-    return file if format_ == "json" else str(_safe_cell(file))
+    return file if format_ == "json" else str(safe_cell(file))
 
 
 def printable_name(path: Path) -> str:
@@ -269,24 +263,6 @@ def _csv_row(fields: dict[str, Any], classes: tuple[str, ...]) -> list[Any]:
         *(fields[key] for key in ("created", "software", "host")),
         *(model["graph"], image["folder"]),
     ]
-
-
-def _safe_cell(value: Any) -> Any:
-    r"""Text that no spreadsheet runs: `=cmd` becomes `'=cmd`, a line break `\x0a`."""
-    line = _one_line(value)
-    if not isinstance(line, str):
-        return line
-    starts_formula = line.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(line)
-    return f"'{line}" if starts_formula else line
-
-
-def _one_line(value: Any) -> Any:
-    return _BREAKS.sub(lambda m: _escaped(m[0]), value) if isinstance(value, str) else value
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def _rfc3339(moment: datetime) -> str:

@@ -33,6 +33,8 @@ ONLY_IN = {
     "prometheus_client": {"daemon/health/metrics.py"},
     "shtab": {"edge/command/completion.py"},
     "argparse_manpage": {"edge/command/man_page.py"},
+    "pandas": {"edge/results/reading/table.py"},
+    "pyarrow": {"edge/results/reading/table.py"},
     "watchdog": {"daemon/intake/inotify.py", "daemon/intake/inotify_probe.py"},
 }
 

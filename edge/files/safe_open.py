@@ -66,15 +66,48 @@ def read_bounded(
         OSError: as `open_regular`.
     """
     descriptor = open_regular(path, dir_fd=dir_fd, follows_links=follows_links)
-    with os.fdopen(descriptor, "rb") as stream:
-        size = os.fstat(descriptor).st_size
-        # One byte more than allowed reveals a file that grows while it is read.
-        content = stream.read(max_bytes + 1) if size <= max_bytes else b""
-    if max(size, len(content)) > max_bytes:
-        found = max(size, len(content))
-        text = f"{found} bytes, at most {max_bytes} are read"
+    try:
+        return _read(descriptor, os.fstat(descriptor).st_size, max_bytes, path)
+    finally:
+        os.close(descriptor)
+
+
+def read_listed(name: str, max_bytes: int, *, dir_fd: int) -> bytes:
+    """As `read_bounded`, in half the time: of a file that a listing of `dir_fd` has just shown.
+
+    The listing said that it is a regular file, so it is not checked once more before it is opened.
+
+    Raises:
+        TooLargeError: it is larger, or grows beyond that while it is read.
+        NotRegularError: something else has its name by now.
+        OSError: it cannot be opened.
+    """
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | _SAFE_FLAGS, dir_fd=dir_fd)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _not_regular(name) from error
+        raise
+    try:
+        status = os.fstat(descriptor)
+        _require_regular(status, name)
+        return _read(descriptor, status.st_size, max_bytes, name)
+    finally:
+        os.close(descriptor)
+
+
+def _read(descriptor: int, size: int, max_bytes: int, path: Path | str) -> bytes:
+    # Not through a stream of Python's, which takes longer to make than a small file to read.
+    chunks: list[bytes] = []
+    # One byte more than allowed reveals a file that grows while it is read.
+    remaining = max_bytes + 1 if size <= max_bytes else 0
+    while chunk := os.read(descriptor, min(remaining, size + 1)):
+        chunks.append(chunk)
+        remaining -= len(chunk)
+    if remaining <= 0:
+        text = f"{max(size, max_bytes + 1)} bytes, at most {max_bytes} are read"
         raise TooLargeError(errno.EFBIG, text, os.fspath(path))
-    return content
+    return b"".join(chunks)
 
 
 def _open(

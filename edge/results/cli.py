@@ -7,13 +7,17 @@ from collections.abc import Sequence
 
 from edge.command.parser import CommandParser, add_common_options
 from edge.command.run import run_command
+from edge.results.commands.cells import CELLS
 from edge.results.commands.codes import CODES
 from edge.results.commands.command import Command
+from edge.results.commands.export import EXPORT
 from edge.results.commands.openelis_profile import OPENELIS_PROFILE
+from edge.results.commands.tail import TAIL
+from edge.results.commands.verify import VERIFY
 from edge.text.printable import printable_lines
 
 # One module of `edge/results/commands` each, in the order of the help text.
-COMMANDS: tuple[Command, ...] = (CODES, OPENELIS_PROFILE)
+COMMANDS: tuple[Command, ...] = (CELLS, TAIL, VERIFY, EXPORT, CODES, OPENELIS_PROFILE)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

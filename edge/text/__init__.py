@@ -1,1 +1,1 @@
-"""Counts, times and ids as text, Unicode forms, and text that is safe to print."""
+"""Counts, times, ids and tables as text, Unicode forms, and text that is safe to print."""
