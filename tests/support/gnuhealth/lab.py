@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests.support.npm import CACHE
+
 # Released in 2026-04 under the GPL: it runs in its own process and environment, as a LIS does.
 PACKAGES: Final = ("gnuhealth-lab==5.0.4", "gnuhealth==5.0.6", "trytond==7.0.59")
 _DATABASE: Final = "lab"
@@ -51,8 +53,7 @@ def new_gnuhealth(folder: Path) -> GnuHealth:
 
 def _installed() -> Path:
     """The folder with the environment and an untouched database. Making it takes minutes."""
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    folder = caches / "microscope-edge-tests" / PACKAGES[0].replace("==", "-")
+    folder = CACHE / PACKAGES[0].replace("==", "-")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,0 +1,119 @@
+"""Simulated slides through every format: read back by all judges, and timed.
+
+    python -m tests.campaigns.formats [--slides 1000] [--seed 8] [--slow 100]
+
+Each slide has its revisions: first cells, late ones, a verdict, a correction. Ends with 1 if a
+judge refuses a good result or reads another value, or if a planted fault passes, or if one process
+writes fewer than 200 results a second in all formats: by its processor time, as other work may run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge.results.document.result import SlideResult
+from edge.results.formats.format import Format
+from edge.results.formats.shipped.table import FORMATS
+from tests.campaigns.formats.judges import JUDGES
+from tests.campaigns.formats.planted import planted_faults
+from tests.campaigns.formats.reading import CONTEXT, expected, wrong_readings
+from tests.support.slides import simulated_results
+
+_NEEDED_PER_S = 200
+_NEEDED_FAULTS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What one format made of the results that it carries."""
+
+    results: list[SlideResult]
+    contents: list[bytes]
+    seconds: float
+
+
+def main() -> int:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--slides", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=8)
+    parser.add_argument("--slow", type=int, default=100, help="results for slow judges")
+    arguments = parser.parse_args()
+    results = list(simulated_results(arguments.slides, arguments.seed))
+    started_s = time.perf_counter()
+    written = {one.name: write_all(one, results) for one in FORMATS.values()}
+    taken_s = time.perf_counter() - started_s
+    say(f"{arguments.slides} slides, {len(results)} results with all revisions")
+    say(f"written in {taken_s:.1f} s by the clock; below, processor time\n")
+    is_fast = print_speed(written, arguments.slides)
+    wrong = sum(print_readings(name, one, arguments.slow) for name, one in written.items())
+    passed = print_faults()
+    say(f"\n{wrong} good results refused or read otherwise, {passed} planted faults passed")
+    return 0 if is_fast and not wrong and not passed else 1
+
+
+def write_all(form: Format, results: Sequence[SlideResult]) -> Written:
+    """Write what the format carries; only the writing is timed, with the look for a misfit."""
+    kept, contents = [], []
+    started_s = time.process_time()
+    for result in results:
+        if form.misfit(result, CONTEXT) is None:
+            kept.append(result)
+            contents.append(form.write(result, CONTEXT))
+    return Written(kept, contents, time.process_time() - started_s)
+
+
+def print_speed(written: dict[str, Written], slides: int) -> bool:
+    """How long the writing took, by format; whether that is fast enough."""
+    total_s = sum(one.seconds for one in written.values())
+    say(f"{'written':16}{'results':>9}{'held':>7}{'bytes':>9}{'ms each':>10}{'share':>8}")
+    most = max(len(one.results) for one in written.values())
+    for name, one in written.items():
+        count = len(one.results)
+        size = sum(map(len, one.contents)) // count
+        say(
+            f"{name:16}{count:9}{most - count:7}{size:9}"
+            f"{1e3 * one.seconds / count:10.2f}{one.seconds / total_s:8.0%}"
+        )
+    say(f"all formats: {slides / total_s:.0f} slides/s, {most / total_s:.0f} results/s\n")
+    return most / total_s >= _NEEDED_PER_S
+
+
+def print_readings(name: str, written: Written, slow: int) -> int:
+    """What each judge of a format read; how often it was wrong."""
+    count = 0
+    for judge in JUDGES[name]:
+        end = slow if judge.is_slow else len(written.results)
+        wanted = [
+            expected(one, with_platelets=judge.reads_platelets) for one in written.results[:end]
+        ]
+        wrong = list(wrong_readings(judge, wanted, written.contents[:end]))
+        values = sum(len(one.values) for one in wanted) if judge.reads_values else 0
+        what = f"{values} values" if values else "structure and rules"
+        say(f"{name:16}{judge.name:32}{len(wanted):6} read {what:20}{len(wrong):4} wrong")
+        for line in wrong[:3]:
+            say(f"    {line[:200]}")
+        count += len(wrong)
+    return count
+
+
+def print_faults() -> int:
+    """Planted faults by format, and how many passed all judges."""
+    say(f"\n{'planted faults':16}{'planted':>9}{'refused':>9}")
+    planted = passed = 0
+    for name, outcomes in planted_faults().items():
+        missed = [fault for fault, is_refused in outcomes.items() if not is_refused]
+        planted, passed = planted + len(outcomes), passed + len(missed)
+        say(f"{name:16}{len(outcomes):9}{len(outcomes) - len(missed):9}")
+        for fault in missed:
+            say(f"    passed: {fault}")
+    say(f"{'all':16}{planted:9}{planted - passed:9}")
+    return passed if planted >= _NEEDED_FAULTS else _NEEDED_FAULTS
+
+
+def say(line: str) -> None:
+    """At once, as the judges take minutes."""
+    print(line, flush=True)  # noqa: T201
