@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -28,11 +29,15 @@ def resources_refusals(bundle: Json) -> list[str]:
 
 def node_refusals(bundles: Iterable[Json]) -> Sequence[dict[str, list[str]]]:
     """Why `fhir` and `medplum` refuse each Bundle. One process judges all."""
-    lines = "".join(f"{json.dumps(bundle)}\n" for bundle in bundles)
-    command = ["node", "judge.js"]
     folder = npm_folder(NODE)
-    done = subprocess.run(
-        command, cwd=folder, input=lines, capture_output=True, text=True, check=False
-    )
+    # Not all in memory: a full run has thousands.
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as lines:
+        for bundle in bundles:
+            lines.write(f"{json.dumps(bundle)}\n")
+        lines.seek(0)
+        command = ["node", "judge.js"]
+        done = subprocess.run(
+            command, cwd=folder, stdin=lines, capture_output=True, text=True, check=False
+        )
     assert done.returncode == 0, done.stderr[-2000:]
     return [json.loads(line) for line in done.stdout.splitlines()]

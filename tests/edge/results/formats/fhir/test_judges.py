@@ -19,7 +19,7 @@ from tests.support.slides import simulated_results
 
 Json = dict[str, Any]
 FORMS: Final = (FHIR, FHIR_OPENELIS)
-# Medplum takes 0.1 s for a Bundle: all of the 1,000 slides are for a full run.
+# All judges together take 0.1 s for a Bundle: the 1,000 slides are for a full run.
 IS_FULL_RUN: Final = bool(os.environ.get("EDGE_FULL_TESTS"))
 SLIDES: Final = 1000 if IS_FULL_RUN else 6
 
@@ -47,26 +47,24 @@ def own_refusals(bundle: Json) -> dict[str, list[str]]:
     return {name: refusals for name, refusals in found.items() if refusals}
 
 
-def all_bundles(context: Context) -> Iterator[tuple[Format, Json]]:
-    for result in simulated_results(SLIDES, seed=13):
-        for form in FORMS:
-            yield form, written(form, result, context)
-
-
 @pytest.mark.timeout(3600 if IS_FULL_RUN else 180)
 def test_good_slides_judged_by_all_are_refused_by_none(context: Context) -> None:
-    pairs = list(all_bundles(context))
-    refused = {}
-    for number, (form, bundle) in enumerate(pairs):
-        found = own_refusals(bundle)
-        # What a general server is sent has more than OpenELIS takes.
-        if form is FHIR:
-            found.pop("openelis", None)
-        if found:
-            refused[number] = found
-    assert refused == {}
-    answers = node_refusals(bundle for _, bundle in pairs)
-    assert len(answers) == len(pairs)
+    refused = []
+
+    def judged_by_our_own() -> Iterator[Json]:
+        for result in simulated_results(SLIDES, seed=13):
+            for form in FORMS:
+                bundle = written(form, result, context)
+                found = own_refusals(bundle)
+                # What a general server is sent has more than OpenELIS takes.
+                if form is FHIR:
+                    found.pop("openelis", None)
+                refused.extend(found.items())
+                yield bundle
+
+    answers = node_refusals(judged_by_our_own())
+    assert len(answers) > 2 * SLIDES
+    assert refused == []
     assert [one for one in answers if one != {"fhir": [], "medplum": []}] == []
 
 
