@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from edge.results.document.result import LEUKOCYTES, SlideResult, State
-from edge.results.formats.codes import ERYTHROBLASTS_PER_100_WBC, Analyte, percent_of
+from edge.results.formats.codes import ERYTHROBLASTS_PER_100_WBC, Analyte, number_of, percent_of
 from edge.results.formats.fhir.elements import (
     LOINC,
     OBSERVATION,
@@ -69,7 +69,8 @@ def _absent(source: Source, made: Mapping[str, Json]) -> dict[str, Json]:
         return {}
     reason = coding(f"{TERMINOLOGY}/data-absent-reason", "unknown", "Unknown")
     why = {"dataAbsentReason": {"coding": [reason], "text": "no leukocyte was counted"}}
-    shares = (*map(percent_of, LEUKOCYTES), ERYTHROBLASTS_PER_100_WBC)
+    numbers = map(number_of, LEUKOCYTES) if source.result.differential.wbc is not None else ()
+    shares = (*map(percent_of, LEUKOCYTES), ERYTHROBLASTS_PER_100_WBC, *numbers)
     return {
         analyte: {"identifier": _identifiers(source, analyte), "code": concept(code)} | why
         for analyte in shares
@@ -78,7 +79,7 @@ def _absent(source: Source, made: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _identifiers(source: Source, part: str) -> list[Json]:
-    return [identifier(OBSERVATION, f"{source.slide_key}-{slug(part)}")]
+    return [identifier(OBSERVATION, f"{source.slide_key}-{_slug(part)}")]
 
 
 def _shared(source: Source) -> Json:
@@ -102,7 +103,7 @@ def _shared(source: Source) -> Json:
     )
 
 
-def slug(analyte: Analyte) -> str:
+def _slug(analyte: Analyte) -> str:
     """An analyte as letters and hyphens: `erythroblast /100 WBC` gives `erythroblast-per-100-wbc`.
 
     It stands in identifiers that a request's URL holds.

@@ -49,7 +49,7 @@ def own_refusals(bundle: Json) -> dict[str, list[str]]:
 
 @pytest.mark.timeout(3600 if IS_FULL_RUN else 180)
 def test_good_slides_judged_by_all_are_refused_by_none(context: Context) -> None:
-    refused = []
+    refused: list[tuple[str, list[str]]] = []
 
     def judged_by_our_own() -> Iterator[Json]:
         for result in simulated_results(SLIDES, seed=13):

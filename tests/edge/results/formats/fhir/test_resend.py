@@ -13,7 +13,7 @@ from edge.results.formats.fhir.form import FHIR, FHIR_OPENELIS
 from edge.results.formats.format import Context, Site
 from tests.support.fhir import openelis
 from tests.support.fhir.server import Server
-from tests.support.slides import simulated_results
+from tests.support.slides import differential_of, simulated_results
 
 
 def corrected_slides(count: int) -> Iterator[list[SlideResult]]:
@@ -56,6 +56,31 @@ def test_server_sent_all_results_of_a_slide_holds_one_report_that_is_the_last(
     assert len(server.current("Provenance")) == len(slide)
     (held,) = (one for url, one in server.versions.items() if url.startswith("DiagnosticReport/"))
     assert [one["status"] for one in held] == [one.state.value for one in slide]
+
+
+def test_server_sent_a_correction_without_leukocytes_keeps_no_value_of_before(
+    context: Context,
+) -> None:
+    server = Server()
+    slides = simulated_results(1000, seed=5)
+    final = next(one for one in slides if one.state is State.FINAL and one.differential.wbc)
+    post(server, final, context)
+    held = {one["identifier"][0]["value"] for one in server.current("Observation")}
+    none = differential_of((), rejected=0, wbc=final.differential.wbc)
+    corrected = replace(
+        final,
+        state=State.CORRECTED,
+        revision=final.revision + 1,
+        completed=final.completed + timedelta(minutes=1),
+        differential=none,
+        cells=(),
+        reason="the cells were another patient's",
+        replaces=final.result_id,
+    )
+    post(server, corrected, context)
+    now = server.current("Observation")
+    assert {one["identifier"][0]["value"] for one in now} == held
+    assert {one["status"] for one in now} == {"corrected"}
 
 
 def test_server_sent_two_slides_shares_the_devices_only(context: Context) -> None:
