@@ -15,6 +15,7 @@ from edge.files.strict_block import Block
 from edge.files.yaml_file import read_yaml
 from edge.results.document.result import State
 from edge.results.formats.format import Format, Site
+from edge.results.send.slide_config import SlideConfig, read_slide_config
 from edge.results.send.targets.mllp import Receiver
 from edge.text.printable import printable
 
@@ -67,6 +68,7 @@ class SendConfig:
     """The whole configuration; paths are absolute."""
 
     state_dir: Path
+    slides: SlideConfig
     site: Site
     codes: Path | None
     targets: tuple[Target, ...]
@@ -95,6 +97,9 @@ def _read(block: Block, base: Path, formats: Mapping[str, Format]) -> SendConfig
     codes = block.text("codes")
     config = SendConfig(
         state_dir=block.path("state_dir", base),
+        slides=read_slide_config(
+            block.block("sidecars"), block.block("slides"), block.block("limits"), base
+        ),
         site=_read_site(block.block("site")),
         codes=Path(os.path.normpath(base / codes)) if codes else None,
         targets=tuple(_read_target(b, base, formats) for b in block.blocks("targets")),
@@ -200,7 +205,13 @@ def _check_places(config: SendConfig, problems: list[str]) -> None:
         if name in names[:i]
     )
     drops = [(i, t.place) for i, t in enumerate(config.targets) if isinstance(t.place, Path)]
+    read = list(config.slides.folders)
     for i, folder in drops:
+        problems.extend(
+            f"targets[{i}].drop and {key} contain each other; an importer takes every file in it."
+            for key, other in read
+            if folder.is_relative_to(other) or other.is_relative_to(folder)
+        )
         if folder == config.state_dir or config.state_dir.is_relative_to(folder):
             problems.append(
                 f"state_dir is inside targets[{i}].drop, where an importer would see it."

@@ -20,6 +20,8 @@ from edge.system.notifier import Notifier
 # An attempt takes at most 3 minutes; between attempts systemd hears more often than this.
 _LONGEST_WAIT_S: Final = 30.0
 _TIDY_EVERY_S: Final = 3600.0
+# Looking for new results takes no more of the time than this, however many sidecars there are.
+_MOST_LOAD: Final = 0.2
 
 
 class Sending:
@@ -65,6 +67,11 @@ class Sending:
             tell(f"{count} on the way when the last process ended: sent again, byte for byte")
         self._deliveries = [Delivery(target, outbox, tell) for target in config.targets]
 
+    @property
+    def has_trouble(self) -> bool:
+        """Whether the sidecars could not be read at the last look."""
+        return bool(self._trouble)
+
     def close(self) -> None:
         """Close all connections."""
         for delivery in self._deliveries:
@@ -81,9 +88,11 @@ class Sending:
         self._notifier.notify("READY=1")
         next_poll_s = 0.0
         while True:
-            if time.monotonic() >= next_poll_s:
+            began_s = time.monotonic()
+            if began_s >= next_poll_s:
                 self._gather()
-                next_poll_s = time.monotonic() + self._config.poll_s
+                took_s = time.monotonic() - began_s
+                next_poll_s = time.monotonic() + max(self._config.poll_s, took_s / _MOST_LOAD)
                 self._tell_status()
             # A long queue must not keep new results from being issued.
             self._deliver(until_s=next_poll_s)

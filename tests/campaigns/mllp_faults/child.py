@@ -19,6 +19,7 @@ from edge.results.send.config import Retries, SendConfig, Target
 from edge.results.send.outbox.file import only_sender
 from edge.results.send.outbox.outbox import Outbox
 from edge.results.send.sending import Sending
+from edge.results.send.slide_config import SlideConfig
 from edge.results.send.targets.mllp import Receiver
 from tests.support.slide_results import signed
 
@@ -34,7 +35,7 @@ def main(state: Path, port: int, samples: int, revisions: int) -> None:
     retries = Retries(failures=4, first_delay_s=0.004, max_delay_s=0.01)
     place = Receiver("127.0.0.1", port, connect_s=2, answer_s=ANSWER_S)
     target = Target(NAME, ORU, place, retries=retries)
-    config = SendConfig(state, Site(), None, (target,), poll_s=1, keep_days=30)
+    config = SendConfig(state, SlideConfig(state), Site(), None, (target,), poll_s=1, keep_days=30)
     context = Context(load_code_map(), Site())
     todo = [
         (f"S{number:04}", revision)

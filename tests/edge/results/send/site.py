@@ -15,6 +15,7 @@ from edge.results.send.config import Retries, SendConfig, Target
 from edge.results.send.operator import status_lines
 from edge.results.send.outbox.outbox import Outbox
 from edge.results.send.sending import Sending
+from edge.results.send.slide_config import SlideConfig
 from edge.results.send.targets.mllp import Receiver
 
 
@@ -60,7 +61,15 @@ class SendingSite:
     def __enter__(self) -> Self:
         self.issued = self._open.enter_context(Issued.open(self.folder))
         self.outbox = self._open.enter_context(Outbox(self.folder))
-        config = SendConfig(self.folder, Site(), None, self.targets, poll_s=0.02, keep_days=30)
+        config = SendConfig(
+            self.folder,
+            SlideConfig(self.folder),
+            Site(),
+            None,
+            self.targets,
+            poll_s=0.02,
+            keep_days=30,
+        )
         self.sending = Sending(
             config,
             Context(load_code_map(), Site()),

@@ -20,7 +20,12 @@ DROP = {"name": "drop", "format": "text", "drop": "lis"}
 
 
 def load(folder: Path, **changes: Any) -> SendConfig:
-    values = {"state_dir": "state", "targets": [LIS, DROP], **changes}
+    values = {
+        "state_dir": "state",
+        "sidecars": {"folder": "results"},
+        "targets": [LIS, DROP],
+        **changes,
+    }
     path = folder / "results.yaml"
     path.write_text(json.dumps(values))
     return load_send_config(path, FORMATS)
@@ -72,6 +77,15 @@ def test_all_options_of_a_target_are_read(tmp_path: Path) -> None:
         ({"targets": [LIS, LIS]}, "'lis' again"),
         ({"targets": [DROP, {**DROP, "name": "b"}]}, "an importer takes every file in it"),
         ({"state_dir": "lis/state"}, "state_dir is inside targets[1].drop"),
+        (
+            {"targets": [{**DROP, "drop": "results/lis"}]},
+            "targets[0].drop and sidecars.folder contain each other",
+        ),
+        ({"sidecars": {"folder": "lis/results"}}, "contain each other"),
+        ({"sidecars": {}}, "sidecars.folder is missing"),
+        ({"sidecars": {"folder": "r", "sample": "{x}"}}, "sidecars.sample is wrong"),
+        ({"slides": {"quiet": 5}}, "slides.quiet is not a known key; did you mean 'quiet_s'"),
+        ({"limits": {"most_unsure": 2}}, "give a number from 0 to 1"),
     ],
 )
 def test_wrong_configuration_is_refused_with_what_to_do(

@@ -1,0 +1,111 @@
+"""`edge-results send`: issues the results of slides and sends them to the LIS."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from edge.errors import ConfigError
+from edge.failpoints import arm_failpoints
+from edge.results.commands.command import Command, Show
+from edge.results.formats.code_map import load_code_map
+from edge.results.formats.format import Context
+from edge.results.formats.shipped.table import FORMATS
+from edge.results.issued.issued import Issued
+from edge.results.send.config import SendConfig, load_send_config
+from edge.results.send.issuing import Issuing
+from edge.results.send.operator import give_up, status_lines
+from edge.results.send.outbox.entry import Stage
+from edge.results.send.outbox.file import only_sender, require_outbox
+from edge.results.send.outbox.outbox import Outbox
+from edge.results.send.sending import Sending
+from edge.system.notifier import Notifier
+
+# Exit code: something was not sent, because a receiver is away or a person must look.
+UNSENT: Final = 1
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    text = "what is read, and what is sent where (docs/sending.md)"
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help=text)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--once", action="store_true", help="send what can be sent now, and end")
+    what.add_argument("--watch", action="store_true", help="go on until it is stopped")
+    what.add_argument("--status", action="store_true", help="show what is held and what waits")
+    text = "send a held result again; --status has the numbers"
+    what.add_argument("--release", type=int, metavar="NUMBER", help=text)
+    text = "never send a held result; needs --reason"
+    what.add_argument("--give-up", type=int, metavar="NUMBER", help=text)
+    parser.add_argument("--reason", metavar="TEXT", help="why a result is given up")
+
+
+def _run(arguments: argparse.Namespace, show: Show) -> int:
+    if arguments.reason is not None and arguments.give_up is None:
+        raise ConfigError("--reason belongs to --give-up; give both.")
+    config = load_send_config(arguments.config, FORMATS)
+    if not (arguments.once or arguments.watch):
+        return _operate(arguments, config, show)
+    for name in arm_failpoints():
+        show(f"failpoint {name} is armed")
+    notifier = Notifier()
+    with _opened(config, show, notifier) as sending:
+        if arguments.once:
+            return _once(sending, show)
+        try:
+            sending.watch()
+        except KeyboardInterrupt:
+            # systemd or a person stops it. What was on its way is sent again at the next start.
+            notifier.notify("STOPPING=1")
+        return 0
+
+
+@contextmanager
+def _opened(config: SendConfig, show: Show, notifier: Notifier) -> Iterator[Sending]:
+    context = Context(load_code_map(config.codes), config.site)
+    beat: Callable[[], None] = lambda: notifier.notify("WATCHDOG=1")  # noqa: E731 - passed on
+    with (
+        only_sender(config.state_dir),
+        Issued.open(config.state_dir) as issued,
+        Outbox(config.state_dir) as outbox,
+    ):
+        issuing = Issuing(config.slides, issued, show, beat=beat)
+        sending = Sending(
+            config, context, issued, outbox, issue=issuing.issue, tell=show, notifier=notifier
+        )
+        try:
+            yield sending
+        finally:
+            sending.close()
+
+
+def _once(sending: Sending, show: Show) -> int:
+    unsent = {
+        name: {stage: n for stage, n in stages.items() if stage in (Stage.QUEUED, Stage.HELD)}
+        for name, stages in sending.once().items()
+    }
+    for name, stages in unsent.items():
+        for stage, count in stages.items():
+            show(f"{name}: {count} {stage}; see --status")
+    return UNSENT if any(unsent.values()) or sending.has_trouble else 0
+
+
+def _operate(arguments: argparse.Namespace, config: SendConfig, show: Show) -> int:
+    require_outbox(config.state_dir)
+    with Outbox(config.state_dir) as outbox:
+        if arguments.release is not None:
+            entry = outbox.release(arguments.release)
+            show(f"{entry.target}: released {entry.title}; the running service sends it")
+        elif arguments.give_up is not None:
+            entry = give_up(outbox, arguments.give_up, arguments.reason)
+            show(f"{entry.target}: gave up {entry.title}")
+        else:
+            show("\n".join(status_lines(outbox, [target.name for target in config.targets])))
+    return 0
+
+
+SEND: Final = Command(
+    "send", "issue the results of slides and send them to the LIS", _add_options, _run
+)

@@ -1,0 +1,140 @@
+"""Issues the results of slides as sidecars, manifests and verifications come."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from edge.results.differential.bundle_errors import errors_of_slide, read_bundle_errors
+from edge.results.differential.errors import ModelErrors
+from edge.results.issued.issued import Issued
+from edge.results.manifest.manifest import read_manifest
+from edge.results.reading.problem import Problem
+from edge.results.reading.sidecar_cell import SidecarCell
+from edge.results.send.known_sidecars import KnownSidecars
+from edge.results.send.slide_config import SlideConfig
+from edge.results.slides.outcome import SlideReport
+from edge.results.slides.resolvers import Resolvers
+from edge.results.slides.slide_results import SlideRules, slide_results
+from edge.sidecar import now
+
+# Every folder is listed and every slide looked at again, whatever the folders' times say.
+_WHOLE_EVERY_S: Final = 600.0
+# While slides wait, for quiet time or a person, they are looked at so often,
+_AGAIN_S: Final = 30.0
+# but with many slides only for so small a part of the time.
+_MOST_LOAD: Final = 0.05
+
+
+class Issuing:
+    """One tree of sidecars. Where nothing has changed, a look costs one call for each folder."""
+
+    def __init__(
+        self,
+        config: SlideConfig,
+        issued: Issued,
+        tell: Callable[[str], None],
+        *,
+        beat: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Read the bundles, whose evidence tells the model's errors.
+
+        Args:
+            config: where the sidecars are, and what makes slides of them.
+            issued: takes the results.
+            tell: takes lines for the log, without patient data.
+            beat: called before each result, which may take a second.
+            clock: in seconds.
+
+        Raises:
+            BundleError: a bundle is damaged.
+        """
+        self._config = config
+        self._issued = issued
+        self._tell = tell
+        self._beat = beat
+        self._clock = clock
+        self._problems: Counter[str] = Counter()
+        self._sidecars = KnownSidecars(config.sidecars, self._note_problem, clock=clock)
+        self._bundles = [read_bundle_errors(path) for path in config.bundles]
+        self._whole_s = 0.0
+        self._again_s = 0.0
+        self._times: tuple[int, ...] = ()
+        self._told: tuple[str, ...] = ()
+
+    def issue(self) -> None:
+        """Issue what is new.
+
+        Raises:
+            ConfigError: there is no such folder.
+            StorageError: the sidecars or the issued results cannot be read.
+        """
+        began_s = self._clock()
+        is_whole = began_s >= self._whole_s
+        has_changed = self._sidecars.look(whole=is_whole)
+        times = tuple(map(_modified_ns, (self._config.verifications, self._config.manifest)))
+        if not (has_changed or is_whole or times != self._times or began_s >= self._again_s):
+            return
+        report = self._report()
+        for result in report.new:
+            self._issued.add(result)
+        self._tell_what_stays(report)
+        self._times = times
+        took_s = self._clock() - began_s
+        is_waiting = bool(report.incomplete or report.held)
+        pause_s = max(_AGAIN_S, took_s / _MOST_LOAD)
+        self._again_s = self._clock() + pause_s if is_waiting else math.inf
+        if is_whole:
+            self._whole_s = self._clock() + max(_WHOLE_EVERY_S, took_s / _MOST_LOAD)
+
+    def _report(self) -> SlideReport:
+        config = self._config
+        rules = SlideRules(config.completeness, config.verifications, self._errors, config.limits)
+        # Made anew, as they keep the manifests that they have read.
+        resolvers = Resolvers(
+            images=config.images,
+            given=read_manifest(config.manifest) if config.manifest else None,
+            template=config.template,
+            manifest_name=config.manifest_name,
+        )
+        return slide_results(
+            self._sidecars.cells(),
+            resolvers,
+            rules=rules,
+            history=self._issued,
+            now=now(),
+            unread=self._sidecars.unread(),
+        )
+
+    def _errors(self, cells: Sequence[SidecarCell]) -> ModelErrors:
+        self._beat()
+        return errors_of_slide(cells, self._bundles)
+
+    def _note_problem(self, problem: Problem) -> None:
+        # Without its path, which may hold a sample id.
+        self._problems[f"sidecar {problem.code}: {problem.text}"] += 1
+
+    def _tell_what_stays(self, report: SlideReport) -> None:
+        """Tell what is held, once for each change."""
+        found = Counter(f"slide held: {held.reason}" for held in report.held)
+        found.update(f"images of an unknown sample: {u.reason}" for u in report.unidentified)
+        lines = [f"{count} x {reason}" for reason, count in sorted(found.items())]
+        new = [line for line in lines if line not in self._told]
+        new += [f"{count} x {reason}" for reason, count in sorted(self._problems.items())]
+        self._problems.clear()
+        for line in new:
+            self._tell(f"{line}; see edge-results verify")
+        self._told = tuple(lines)
+
+
+def _modified_ns(path: Path | None) -> int:
+    """When a file or folder was changed; 0 if there is none."""
+    try:
+        return path.stat().st_mtime_ns if path is not None else 0
+    except OSError:
+        return 0

@@ -1,0 +1,97 @@
+"""The part of the configuration that says how sidecars become slides."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from edge.errors import ConfigError
+from edge.files.strict_block import Block
+from edge.results.differential.limits import Limits
+from edge.results.slides.completeness import MARKER, QUIET_S, Completeness
+from edge.results.slides.resolvers import MANIFEST_NAME
+from edge.text.path_template import PathTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class SlideConfig:
+    """Where the sidecars are, and what makes slides of them; paths are absolute.
+
+    Attributes:
+        sidecars: the watch folder or results folder.
+        images: the watch folder, where the sidecars are in a tree of their own; None if they are
+            beside the images.
+        template: for sidecars without ids.
+        manifest: one for all images; None: those beside the images are read.
+        verifications: folder of verification files.
+        bundles: whose evidence tells the model's errors.
+    """
+
+    sidecars: Path
+    images: Path | None = None
+    template: PathTemplate | None = None
+    manifest: Path | None = None
+    manifest_name: str = MANIFEST_NAME
+    completeness: Completeness = field(default_factory=Completeness)
+    verifications: Path | None = None
+    bundles: tuple[Path, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def folders(self) -> Iterator[tuple[str, Path]]:
+        """The folders that are read, each with its key."""
+        yield "sidecars.folder", self.sidecars
+        if self.images is not None:
+            yield "sidecars.images", self.images
+        if self.verifications is not None:
+            yield "slides.verifications", self.verifications
+
+
+def read_slide_config(sidecars: Block, slides: Block, limits: Block, base: Path) -> SlideConfig:
+    """Read the three blocks; problems are noted in them."""
+    bundles = slides.texts("bundles", ())
+    config = SlideConfig(
+        sidecars=sidecars.path("folder", base),
+        images=_path(sidecars, "images", base),
+        template=_template(sidecars),
+        manifest=_path(slides, "manifest", base),
+        manifest_name=slides.text("manifest_name", MANIFEST_NAME) or MANIFEST_NAME,
+        completeness=Completeness(
+            marker=slides.text("marker", MARKER),
+            quiet_s=slides.number_or_null("quiet_s", QUIET_S, low=0, high=86400 * 7),
+        ),
+        verifications=_path(slides, "verifications", base),
+        bundles=tuple(Path(os.path.normpath(base / bundle)) for bundle in bundles),
+        limits=_limits(limits),
+    )
+    for block in (sidecars, slides, limits):
+        block.close()
+    return config
+
+
+def _path(block: Block, key: str, base: Path) -> Path | None:
+    text = block.text(key)
+    return Path(os.path.normpath(base / text)) if text else None
+
+
+def _template(block: Block) -> PathTemplate | None:
+    text = block.text("sample")
+    if not text:
+        return None
+    try:
+        return PathTemplate.parse(text)
+    except ConfigError as error:
+        block.note("sample", f"is wrong: {error}".rstrip("."))
+        return None
+
+
+def _limits(block: Block) -> Limits:
+    usual = Limits()
+    shares = {
+        one.name: block.number(one.name, getattr(usual, one.name), low=0, high=1)
+        for one in fields(Limits)[1:]
+    }
+    fewest = block.whole("fewest_leukocytes", usual.fewest_leukocytes, low=0, high=1_000_000)
+    return Limits(fewest, **shares)
