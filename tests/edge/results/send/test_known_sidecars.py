@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from edge.errors import ConfigError
+from edge.files.open_folder import OpenFolder
 from edge.results.reading.problem import Problem
-from edge.results.reading.sidecars import read_sidecars
+from edge.results.reading.sidecars import read_cell, read_sidecars
+from edge.results.reading.tree import Listing, Tally, list_folder
 from edge.results.send import known_sidecars
 from edge.results.send.known_sidecars import KnownSidecars
 from tests.support.sidecar_tree import export, outcome
@@ -26,15 +28,15 @@ class Tree:
         self.known = KnownSidecars(root, self.problems.append, clock=lambda: self.now_s)
         self.read: list[str] = []
         self.listed: list[str] = []
-        read, listed = known_sidecars.read_cell, known_sidecars.list_folder
+        read, listed = read_cell, list_folder
 
-        def counted(listing: known_sidecars.Listing, name: str) -> object:
+        def counted(listing: Listing, name: str) -> object:
             self.read.append(name)
             return read(listing, name)
 
-        def counted_list(opened: known_sidecars.OpenFolder, tally: object) -> object:
+        def counted_list(opened: OpenFolder, tally: Tally) -> object:
             self.listed.append(opened.path.name)
-            return listed(opened, tally)  # type: ignore[arg-type]
+            return listed(opened, tally)
 
         monkeypatch.setattr(known_sidecars, "read_cell", counted)
         monkeypatch.setattr(known_sidecars, "list_folder", counted_list)

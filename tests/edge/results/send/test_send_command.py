@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,8 @@ class Lab:
             for number in range(count):
                 name = f"{sample}/1/{label}{number}.jpg"
                 found = outcome(name.encode(), label)
-                ids = {"sample_id": sample, "slide_id": "1"}
-                export(self.export, name, found, results=self.results, **ids)
+                where = partial(export, self.export, name, found, results=self.results)
+                where(sample_id=sample, slide_id="1")
 
     def verify(self, sample: str, *, revision: int = 1, reason: str | None = None) -> None:
         """A person's word on all cells that are there; with a reason, one has another label."""
