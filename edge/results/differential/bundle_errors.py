@@ -15,6 +15,7 @@ from edge.results.differential.errors import NO_BUNDLE, ModelErrors, Table
 from edge.results.document.result import CELL_CLASSES
 from edge.results.reading.sidecar_cell import SidecarCell
 from edge.text.counted import counted
+from edge.text.printable import printable
 
 EVIDENCE: Final = "evidence/evidence.json"
 # Of edge-evidence/1; bundles of the first versions lack it.
@@ -68,7 +69,8 @@ def errors_of_slide(cells: Sequence[SidecarCell], bundles: Sequence[BundleErrors
         for cell in found
     }
     sources = {_source(cell, held[cell.model.bundle_sha256]): None for cell in found}
-    why = f"none: {'; '.join(missing)}" if bundles else NO_BUNDLE
+    # Names in a sidecar are anybody's text.
+    why = printable(f"none: {'; '.join(missing)}") if bundles else NO_BUNDLE
     return ModelErrors(tables, graph_of, " and ".join(sources), why)
 
 

@@ -167,6 +167,11 @@ def test_cell_without_a_table_says_why(graph: str | None, sha256: str, why: str)
     assert why in found.missing
 
 
+def test_reason_is_one_line_whatever_a_sidecar_names_its_graph() -> None:
+    found = errors_of_slide([sidecar("1.jpg", "a" * 64, "a\nb\x0b")], [bundle(**{INT8: 50})])
+    assert r"table of errors for a\nb\x0b;" in found.missing
+
+
 def test_slide_without_any_bundle_says_so() -> None:
     assert errors_of_slide([sidecar("1.jpg", "a" * 64)], []).missing == NO_BUNDLE
 
