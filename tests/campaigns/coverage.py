@@ -1,6 +1,6 @@
 """How often the intervals of a differential hold the true share, in simulated slides.
 
-    python -m tests.campaigns.coverage [--slides 1000] [--cells 200] [--chains 16] [--seen none]
+    python -m tests.campaigns.coverage [--slides 1000] [--cells 200] [--chains 8] [--seen none]
 
 Six mixes and three validation sizes; each slide has its own validation, drawn from the same errors.
 `--seen doubtful` has a person look at all cells that are unidentified or called immature. Writes a
