@@ -174,7 +174,8 @@ def _parse_json(content: bytes) -> Any:
     except RecursionError as error:
         raise SidecarError(ProblemCode.NOT_JSON, "nested too deeply") from error
     except json.JSONDecodeError as error:
-        text = f"not whole JSON, {error.msg} at byte {error.pos}" if content else "empty"
+        what = error.msg.removesuffix(" starting at")
+        text = f"not whole JSON at character {error.pos}: {what}" if content else "empty"
         raise SidecarError(ProblemCode.NOT_JSON, text) from error
     except ValueError as error:
         raise SidecarError(ProblemCode.NOT_JSON, str(error).partition(";")[0]) from error

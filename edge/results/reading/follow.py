@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from edge.files.open_folder import OpenFolder
+from edge.results.reading.cell_file import SUFFIX, read_cell
 from edge.results.reading.problem import ForeignError, OnProblem, Problem, SidecarError
 from edge.results.reading.sidecar_cell import SidecarCell
-from edge.results.reading.sidecars import SUFFIX, read_cell
 from edge.results.reading.tree import Listing, Tally, list_folder, open_root, unreadable_folder
 
 # A folder that changed so recently may change again without a new time: FAT counts in 2 s, and

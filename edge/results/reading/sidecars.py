@@ -1,42 +1,25 @@
-"""Reads the JSON sidecars below a folder."""
+"""Reads the JSON sidecars below a folder, in two processes if there are many."""
 
 from __future__ import annotations
 
 import os
-import re
-import unicodedata
+from collections import deque
 from collections.abc import Iterator
-from datetime import datetime
-from functools import lru_cache
-from pathlib import Path, PurePosixPath
-from sys import intern
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Final
 
-from edge.files.safe_open import NotRegularError, TooLargeError, read_listed
-from edge.image_folders.names import READ_SUFFIXES
-from edge.results.document.result import ModelIdentity
-from edge.results.reading.fields import Fields, parse_fields
-from edge.results.reading.problem import (
-    ForeignError,
-    OnProblem,
-    Problem,
-    ProblemCode,
-    SidecarError,
-    log_problem,
-)
+from edge.results.reading.cell_file import SUFFIX, Item, read_items
+from edge.results.reading.helper import Helper, Slice
+from edge.results.reading.problem import OnProblem, Problem, log_problem
 from edge.results.reading.sidecar_cell import SidecarCell
-from edge.results.reading.tree import Listing, Tally, require_folder, walk
-from edge.sidecar import sidecar_path
-from edge.status import Status
+from edge.results.reading.tree import Tally, require_folder, walk
 
-SUFFIX: Final = ".json"
-# 1,000 classes with names of 200 letters still fit.
-LARGEST_BYTES: Final = 1 << 20
-_STATUS: Final = {str(status): status for status in Status}
-_OURS: Final = b'"edge-sidecar/'
-# The end of a name that `sidecar_path` has cut.
-_CUT: Final = re.compile(r"~[0-9a-f]{16}")
-_ESCAPED_BYTE: Final = re.compile(rb"\\x([89a-f][0-9a-f])")
+# A second process takes 0.2 s to start, in which one reads about so many sidecars.
+HELPER_AFTER: Final = 2000
+# Sidecars that a process reads at a time, and slices that wait for the helper's answers at most.
+_SLICE: Final = 200
+_MOST_WAITING: Final = 16
 
 
 def read_sidecars(
@@ -61,112 +44,55 @@ def read_sidecars(
     return _read(path, on_problem, tally if tally is not None else Tally())
 
 
-def read_cell(listing: Listing, name: str) -> tuple[SidecarCell, Fields]:
-    """One sidecar of an open folder, and all of its fields.
-
-    Raises:
-        ForeignError: the file is of another program.
-        SidecarError: it is no usable sidecar.
-        FileNotFoundError: it is gone.
-        NotRegularError: it is a link, pipe or device by now.
-    """
-    try:
-        content = read_listed(name, LARGEST_BYTES, dir_fd=listing.opened.descriptor)
-    except (FileNotFoundError, NotRegularError):
-        raise
-    except TooLargeError as error:
-        if not has_name_of_sidecar(name):
-            raise ForeignError from error
-        text = f"larger than {LARGEST_BYTES >> 20} MiB"
-        raise SidecarError(ProblemCode.TOO_LARGE, text) from error
-    except OSError as error:
-        text = f"cannot be read ({error.strerror})"
-        raise SidecarError(ProblemCode.UNREADABLE, text) from error
-    try:
-        fields = parse_fields(content)
-    except SidecarError as error:
-        is_ours = _OURS in content or has_name_of_sidecar(name)
-        if error.code is ProblemCode.NOT_JSON and not is_ours:
-            raise ForeignError from error
-        raise
-    if name != fields["image"]["file"] + SUFFIX and not _is_of(name, fields["image"]["file"]):
-        text = "the file name is not that of its image: a copied or renamed sidecar"
-        raise SidecarError(ProblemCode.OTHER_NAME, text)
-    return _cell(fields, listing, name), fields
-
-
 def _read(path: Path, on_problem: OnProblem, tally: Tally) -> Iterator[SidecarCell]:
-    for listing in walk(path, on_problem, tally):
-        for name in listing.files:
-            if not name.endswith(SUFFIX):
-                tally.others += 1
-                continue
-            try:
-                cell, _ = read_cell(listing, name)
-            except SidecarError as error:
-                tally.problems += 1
-                on_problem(Problem(listing.opened.path / name, error.code, str(error)))
-            except ForeignError:
-                tally.foreign += 1
-            except FileNotFoundError:
-                tally.gone += 1
-            except NotRegularError:
-                tally.special += 1
-            else:
+    for items in _items(path, on_problem, tally):
+        for item in items:
+            if isinstance(item, SidecarCell):
                 tally.cells += 1
-                yield cell
+                yield item
+            elif isinstance(item, Problem):
+                tally.problems += 1
+                on_problem(item)
+            else:
+                setattr(tally, item, getattr(tally, item) + 1)
 
 
-def _cell(fields: Fields, listing: Listing, name: str) -> SidecarCell:
-    image, model = fields["image"], fields["model"]
-    label, sample_id, slide_id = fields["label"], fields["sample_id"], fields["slide_id"]
-    confidence = fields["confidence"]
-    try:
-        created = datetime.fromisoformat(fields["created"])
-    except ValueError as error:
-        text = "created is a time that does not exist"
-        raise SidecarError(ProblemCode.WRONG_VALUE, text) from error
-    # Equal texts are kept once: a table of 100,000 cells has few classes, samples and models.
-    return SidecarCell(
-        sidecar=listing.opened.path / name,
-        folder=intern(image.get("folder") or listing.folder),
-        file=image["file"],
-        sha256=image["sha256"],
-        status=_STATUS[fields["status"]],
-        label=intern(label) if label is not None else None,
-        confidence=float(confidence) if confidence is not None else None,
-        probabilities={intern(k): float(p) for k, p in (fields["probabilities"] or {}).items()},
-        reason=fields["reason"],
-        message=fields["message"],
-        sample_id=intern(sample_id) if sample_id is not None else None,
-        slide_id=intern(slide_id) if slide_id is not None else None,
-        model=_model(model["name"], model["version"], model["bundle_sha256"]),
-        precision=intern(model["precision"]),
-        backend=intern(model["backend"]),
-        graph=intern(model["graph"]) if "graph" in model else None,
-        created=created,
-        is_familiar=(fields.get("familiarity") or {}).get("passes"),
-    )
+def _items(path: Path, on_problem: OnProblem, tally: Tally) -> Iterator[list[Item]]:
+    """The items of each slice, in order, read here or by the helper."""
+    helper: Helper | None = None
+    # Those before the first that the helper has not answered are given on at once.
+    waiting: deque[list[Item] | Slice] = deque()
+    number = 0
+    with ExitStack() as opened:
+        for listing in walk(path, on_problem, tally):
+            names = [name for name in listing.files if name.endswith(SUFFIX)]
+            tally.others += len(listing.files) - len(names)
+            for first in range(0, len(names), _SLICE):
+                one = Slice(listing.parts, tuple(names[first : first + _SLICE]))
+                number += len(one.names)
+                if helper is None and number > HELPER_AFTER and _processors() > 1:
+                    helper = opened.enter_context(Helper(path))
+                if helper and helper.takes(one):
+                    waiting.append(one)
+                else:
+                    waiting.append(read_items(listing, one.names))
+                yield from _answered(waiting, helper, most=_MOST_WAITING)
+        yield from _answered(waiting, helper, most=0)
 
 
-@lru_cache(maxsize=64)
-def _model(name: str, version: str, bundle_sha256: str) -> ModelIdentity:
-    return ModelIdentity(name, version, bundle_sha256)
+def _answered(
+    waiting: deque[list[Item] | Slice], helper: Helper | None, *, most: int
+) -> Iterator[list[Item]]:
+    while waiting:
+        first = waiting[0]
+        if not isinstance(first, Slice):
+            yield first
+        elif helper and (len(waiting) > most or helper.has_answer()):
+            yield helper.answer(first)
+        else:
+            return
+        waiting.popleft()
 
 
-def has_name_of_sidecar(name: str) -> bool:
-    """Whether a file of this name would be the JSON sidecar of a JPEG or PNG image."""
-    image = name.removesuffix(SUFFIX)
-    return PurePosixPath(image).suffix.lower() in READ_SUFFIXES or bool(_CUT.search(image[-17:]))
-
-
-def _is_of(name: str, file: str) -> bool:
-    r"""Whether a sidecar's name is that of an image, which the sidecar may have as \xNN."""
-    escaped = os.fsencode(file)
-    raw = _ESCAPED_BYTE.sub(lambda match: bytes([int(match[1], 16)]), escaped)
-    found = unicodedata.normalize("NFC", name)
-    # A copy through another system may have the name in another Unicode form.
-    return any(
-        unicodedata.normalize("NFC", sidecar_path(Path(os.fsdecode(one)), "json").name) == found
-        for one in (escaped, raw)
-    )
+def _processors() -> int:
+    return len(os.sched_getaffinity(0))

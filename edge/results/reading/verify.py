@@ -14,6 +14,12 @@ from typing import Final, TypeAlias
 from edge.files.safe_open import open_regular, read_bounded
 from edge.image_folders.names import READ_SUFFIXES
 from edge.results.reading import csv_twin
+from edge.results.reading.cell_file import (
+    LARGEST_BYTES,
+    SUFFIX,
+    has_name_of_sidecar,
+    read_cell,
+)
 from edge.results.reading.fields import Fields
 from edge.results.reading.problem import (
     ForeignError,
@@ -21,12 +27,6 @@ from edge.results.reading.problem import (
     Problem,
     ProblemCode,
     SidecarError,
-)
-from edge.results.reading.sidecars import (
-    LARGEST_BYTES,
-    SUFFIX,
-    has_name_of_sidecar,
-    read_cell,
 )
 from edge.results.reading.tree import Listing, Tally, require_folder, walk
 from edge.sidecar import FORMATS, sidecar_path

@@ -6,13 +6,13 @@ for text, whatever it begins with, so no id loses a zero and none is run as a fo
 
 from __future__ import annotations
 
+import html
 import io
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
-from xml.sax.saxutils import escape
 
 from edge.errors import ConfigError
 from edge.text.progress import OnCount
@@ -107,5 +107,5 @@ def _cell(value: Any) -> str:
             f"a text has {len(text):,} characters, a cell of a sheet takes {LONGEST_TEXT:,}; "
             "export with --csv or --parquet."
         )
-    plain = escape(_ESCAPED.sub(lambda match: f"_x{ord(match[0]):04X}_", text))
+    plain = html.escape(_ESCAPED.sub(lambda match: f"_x{ord(match[0]):04X}_", text), quote=False)
     return f'<c t="inlineStr" s="1"><is><t xml:space="preserve">{plain}</t></is></c>'

@@ -11,9 +11,9 @@ from typing import Final, TypeAlias
 
 from edge.files.open_folder import OpenFolder
 from edge.files.safe_open import NotRegularError
+from edge.results.reading.cell_file import SUFFIX, read_cell
 from edge.results.reading.problem import ForeignError, OnProblem, Problem, SidecarError
 from edge.results.reading.sidecar_cell import SidecarCell
-from edge.results.reading.sidecars import SUFFIX, read_cell
 from edge.results.reading.tree import (
     Listing,
     Tally,

@@ -132,9 +132,9 @@ def test_sidecars_of_the_first_versions_are_taken() -> None:
     ("content", "code", "text"),
     [
         (b"", ProblemCode.NOT_JSON, "empty"),
-        (b"\0" * 900, ProblemCode.NOT_JSON, "not whole JSON, Expecting value at byte 0"),
+        (b"\0" * 900, ProblemCode.NOT_JSON, "not whole JSON at character 0: Expecting value"),
         (to_json(LABELLED)[:400], ProblemCode.NOT_JSON, "not whole JSON"),
-        (to_json(LABELLED) + b"}", ProblemCode.NOT_JSON, "not whole JSON, Extra data"),
+        (to_json(LABELLED) + b"}", ProblemCode.NOT_JSON, "Extra data"),
         (to_json(LABELLED).replace(b"0.93,", b"NaN,"), ProblemCode.NOT_JSON, "NaN is not JSON"),
         (to_json(LABELLED).replace(b"0.93,", b"-Infinity,"), ProblemCode.NOT_JSON, "-Infinity"),
         (to_json(LABELLED).replace(b'"S1"', b'"S\xff1"'), ProblemCode.NOT_JSON, "not UTF-8"),

@@ -12,9 +12,10 @@ import pytest
 
 from edge.errors import ConfigError
 from edge.results.document.result import ModelIdentity
+from edge.results.reading.cell_file import LARGEST_BYTES
 from edge.results.reading.problem import Problem, ProblemCode
 from edge.results.reading.sidecar_cell import SidecarCell
-from edge.results.reading.sidecars import LARGEST_BYTES, read_sidecars
+from edge.results.reading.sidecars import read_sidecars
 from edge.results.reading.tree import Tally
 from edge.sidecar import to_json
 from edge.status import Status

@@ -10,8 +10,9 @@ import pytest
 
 from edge.errors import ConfigError
 from edge.files.open_folder import OpenFolder
+from edge.results.reading.cell_file import read_cell
 from edge.results.reading.problem import Problem
-from edge.results.reading.sidecars import read_cell, read_sidecars
+from edge.results.reading.sidecars import read_sidecars
 from edge.results.reading.tree import Listing, Tally, list_folder
 from edge.results.send import known_sidecars
 from edge.results.send.known_sidecars import KnownSidecars
