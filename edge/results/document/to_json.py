@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import math
+from json.encoder import encode_basestring
+from typing import Any, Final
 
 from edge.results.document.result import (
     SCHEMA,
@@ -16,6 +18,8 @@ from edge.results.document.result import (
 )
 from edge.text.rfc3339 import rfc3339
 
+_WORDS: Final = {None: "null", True: "true", False: "false"}
+
 
 def to_json(result: SlideResult) -> bytes:
     """The document, UTF-8, `edge-result/1`; `from_json` gives back an equal result.
@@ -26,7 +30,7 @@ def to_json(result: SlideResult) -> bytes:
     # A line for each field and each cell: the encoder is several times slower when it indents.
     encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
     lines = [f"{encode(name)}: {encode(value)}" for name, value in _fields(result).items()]
-    cells = ",\n  ".join(encode(_cell(cell)) for cell in result.cells)
+    cells = ",\n  ".join(map(_cell, result.cells))
     lines.append(f'"cells": [\n  {cells}\n ]')
     return ("{\n " + ",\n ".join(lines) + "\n}\n").encode()
 
@@ -100,13 +104,17 @@ def _interval(interval: Interval | None) -> dict[str, float] | None:
     return {"low": interval.low, "high": interval.high} if interval else None
 
 
-def _cell(cell: ResultCell) -> dict[str, Any]:
-    return {
-        "image": cell.image,
-        "sha256": cell.sha256,
-        "suggested": cell.suggested,
-        "confidence": cell.confidence,
-        "label": cell.label,
-        "reviewed_by": cell.reviewed_by,
-        "is_familiar": cell.is_familiar,
-    }
+def _cell(cell: ResultCell) -> str:
+    """One object of JSON: most of a document, for which the encoder's objects are too slow."""
+    if not math.isfinite(cell.confidence):
+        raise ValueError(f"confidence {cell.confidence} is no number of JSON")
+    return (
+        f'{{"image": {encode_basestring(cell.image)}, "sha256": {encode_basestring(cell.sha256)}, '
+        f'"suggested": {_text(cell.suggested)}, "confidence": {float(cell.confidence)!r}, '
+        f'"label": {_text(cell.label)}, "reviewed_by": {_text(cell.reviewed_by)}, '
+        f'"is_familiar": {_WORDS[cell.is_familiar]}}}'
+    )
+
+
+def _text(text: str | None) -> str:
+    return "null" if text is None else encode_basestring(text)
