@@ -44,7 +44,7 @@ def test_sample_is_a_result_without_contradictions() -> None:
     assert inconsistency(SAMPLE) is None
 
 
-@pytest.mark.parametrize("name", ["openelis", "senaite", "generic", "json"])
+@pytest.mark.parametrize("name", ["openelis", "senaite", "gnuhealth", "generic", "json"])
 def test_sample_of_the_page_is_what_is_written(name: str) -> None:
     written = FORMATS[name].write(SAMPLE, CONTEXT).decode().splitlines()
     head, _, tail = blocks()[name].partition(f"{LEFT_OUT}\n")
