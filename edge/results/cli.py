@@ -13,12 +13,17 @@ from edge.results.commands.command import Command
 from edge.results.commands.export import EXPORT
 from edge.results.commands.openelis_profile import OPENELIS_PROFILE
 from edge.results.commands.send import SEND
+from edge.results.commands.slides.complete import COMPLETE
+from edge.results.commands.slides.show import SHOW
 from edge.results.commands.tail import TAIL
 from edge.results.commands.verify import VERIFY
 from edge.text.printable import printable_lines
 
 # One module of `edge/results/commands` each, in the order of the help text.
-COMMANDS: tuple[Command, ...] = (CELLS, TAIL, VERIFY, EXPORT, SEND, CODES, OPENELIS_PROFILE)
+COMMANDS: tuple[Command, ...] = (
+    *(SHOW, COMPLETE, CELLS, TAIL, VERIFY, EXPORT, SEND),
+    *(CODES, OPENELIS_PROFILE),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from edge.results.document.result import CELL_CLASSES
 from edge.results.reading.sidecar_cell import SidecarCell
 from edge.status import Status
 from tests.support.slide_results import MODEL, START, sha_of
@@ -32,7 +33,7 @@ def cell_of(
         status=Status.LABELLED if label else Status.UNIDENTIFIED,
         label=label,
         confidence=confidence,
-        probabilities={label or "neutrophil": confidence},
+        probabilities={**dict.fromkeys(CELL_CLASSES, 0.0), label or "neutrophil": confidence},
         reason=None,
         message=None,
         sample_id=ids[0],

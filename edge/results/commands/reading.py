@@ -26,15 +26,18 @@ def add_path(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, metavar="PATH", help=text)
 
 
-def cells_in(path: Path) -> Iterator[SidecarCell]:
+def cells_in(path: Path, unread: list[Path] | None = None) -> Iterator[SidecarCell]:
     """Every cell below a folder.
+
+    Args:
+        unread: gets the sidecars that cannot be read.
 
     Raises:
         ConfigError: no such folder, or no sidecar in it.
         StorageError: the folder cannot be read.
     """
     require_folder(path)
-    return _cells_in(path)
+    return _cells_in(path, unread if unread is not None else [])
 
 
 def tell(problem: Problem) -> None:
@@ -61,10 +64,15 @@ def require_found(path: Path, tally: Tally) -> None:
     )
 
 
-def _cells_in(path: Path) -> Iterator[SidecarCell]:
+def _cells_in(path: Path, unread: list[Path]) -> Iterator[SidecarCell]:
     tally = Tally()
+
+    def note(problem: Problem) -> None:
+        unread.append(problem.path)
+        tell(problem)
+
     with Progress("sidecars read", sys.stderr) as progress:
-        for number, cell in enumerate(read_sidecars(path, tell, tally=tally)):
+        for number, cell in enumerate(read_sidecars(path, note, tally=tally)):
             if number % _EVERY == 0:
                 progress.update(number)
             yield cell

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from edge.errors import ConfigError
+from edge.results.differential.bundle_errors import require_known_classes
 from edge.results.document.ids import alike_form, unfit_id
-from edge.results.document.result import CELL_CLASSES
 from edge.results.manifest.manifest import ManifestRow
 from edge.results.reading.sidecar_cell import SidecarCell
 from edge.results.slides.outcome import UnidentifiedSample
@@ -152,9 +153,10 @@ def _contradiction(rows: Sequence[ManifestRow]) -> str | None:
 
 
 def _wrong_images(slide: Slide, now: datetime) -> str | None:
-    labels = {image.label for image in slide.images} - {None, *CELL_CLASSES}
-    if labels:
-        return f"the model has classes that no result has: {', '.join(sorted(map(ascii, labels)))}"
+    try:
+        require_known_classes(slide.images)
+    except ConfigError as error:
+        return str(error)
     expected = slide.expected()
     if expected is not None and len(slide.images) > expected:
         images = counted(len(slide.images), "image")

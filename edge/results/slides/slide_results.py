@@ -104,7 +104,9 @@ def slide_results(
         StorageError: the history or the folder of verifications cannot be read.
     """
     gathered = gather(cells, resolvers, alike_issued=history.alike_samples, now=now)
-    report = _Report(rules, history, now, Counter(path.parent for path in unread))
+    report = _Report(
+        rules, history, now, Counter(folder for path in unread for folder in path.parents)
+    )
     signings = report.read_signings(gathered)
     for slide in gathered.slides:
         report.add(slide, gathered.problems.get(slide.key), signings[slide.key])
@@ -202,7 +204,7 @@ class _Report:
         if is_said:
             return None
         folders = {image.sidecar.parent for image in slide.images}
-        if unread := sum(self._unread[folder] for folder in folders):
+        if unread := max(self._unread[folder] for folder in folders):
             return f"{counted(unread, 'sidecar')} of its folder that cannot be read"
         return self._rules.completeness.waits_for(slide, self._now)
 

@@ -1,0 +1,41 @@
+"""`edge-results complete`: an operator's word that no more cells of a slide will come."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from typing import Final
+
+from edge.errors import ConfigError
+from edge.results.commands.command import Command, Show
+from edge.results.commands.slides.options import add_slide_options, open_issued, report_of
+from edge.results.document.result import slide_key
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    add_slide_options(parser)
+    parser.add_argument("--sample", required=True, metavar="ID", help="sample id of the slide")
+    parser.add_argument("--slide", metavar="ID", help="slide id, if it has one")
+    parser.add_argument("--by", required=True, metavar="NAME", help="who says it")
+
+
+def _run(arguments: argparse.Namespace, show: Show) -> int:
+    if arguments.state is None:
+        raise ConfigError("--state is missing; give the state_dir of edge-results send.")
+    if not arguments.by.strip():
+        raise ConfigError("--by is empty; give the name of who says it.")
+    key = slide_key(arguments.sample, arguments.slide)
+    # A mistyped id would be a word about a slide that comes later.
+    waiting = {one.so_far.slide_key: one for one in report_of(arguments).incomplete}
+    if key not in waiting:
+        raise ConfigError("no such slide is incomplete; see edge-results show for those that are.")
+    with open_issued(arguments.state) as issued:
+        issued.say_complete(key, by=arguments.by, at=datetime.now(UTC))
+    cells = len(waiting[key].so_far.cells)
+    show(f"complete with {cells} cells, said {arguments.by}; it waited for {waiting[key].reason}")
+    return 0
+
+
+COMPLETE: Final = Command(
+    "complete", "say that no more cells of a slide will come", _add_options, _run
+)
