@@ -10,10 +10,12 @@ import pytest
 
 from edge.errors import ConfigError
 from edge.results.document.result import State
+from edge.results.formats.shipped import table as shipped
 from edge.results.send.config import Retries, SendConfig, load_send_config
 from edge.results.send.targets.mllp import Receiver
 from tests.edge.results.send.site import MESSAGE, TEXT
 
+ROOT = Path(__file__).parents[4]
 FORMATS = {"text": TEXT, "message": MESSAGE}
 LIS = {"name": "lis", "format": "message", "mllp": "192.0.2.10:6661"}
 DROP = {"name": "drop", "format": "text", "drop": "lis"}
@@ -94,3 +96,17 @@ def test_wrong_configuration_is_refused_with_what_to_do(
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, **changes)
     assert said in str(caught.value)
+
+
+def test_shipped_example_is_whole_and_has_the_defaults(tmp_path: Path) -> None:
+    config = load_send_config(ROOT / "systemd" / "results.yaml", shipped.FORMATS)
+    usual = load(tmp_path)
+    assert [target.name for target in config.targets] == ["senaite", "lis"]
+    assert config.slides.completeness == usual.slides.completeness
+    assert config.slides.limits == usual.slides.limits
+    assert (config.poll_s, config.keep_days) == (usual.poll_s, usual.keep_days)
+    for target in config.targets:
+        assert (target.states, target.retries) == (
+            usual.targets[0].states,
+            usual.targets[0].retries,
+        )
