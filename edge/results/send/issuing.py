@@ -15,7 +15,7 @@ from edge.results.issued.issued import Issued
 from edge.results.manifest.manifest import read_manifest
 from edge.results.reading.problem import Problem
 from edge.results.reading.sidecar_cell import SidecarCell
-from edge.results.send.known_sidecars import KnownSidecars
+from edge.results.send.known_sidecars import SETTLED_S, KnownSidecars
 from edge.results.send.slide_config import SlideConfig
 from edge.results.slides.outcome import SlideReport
 from edge.results.slides.resolvers import Resolvers
@@ -84,11 +84,14 @@ class Issuing:
         for result in report.new:
             self._issued.add(result)
         self._tell_what_stays(report)
-        self._times = times
+        are_settled, self._times = times == self._times, times
         took_s = self._clock() - began_s
         is_waiting = bool(report.incomplete or report.held)
         pause_s = max(_AGAIN_S, took_s / _MOST_LOAD)
         self._again_s = self._clock() + pause_s if is_waiting else math.inf
+        if not are_settled:
+            # Another verification may have come within the same step of the folder's time.
+            self._again_s = min(self._again_s, self._clock() + SETTLED_S)
         if is_whole:
             self._whole_s = self._clock() + max(_WHOLE_EVERY_S, took_s / _MOST_LOAD)
 

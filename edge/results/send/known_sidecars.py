@@ -25,7 +25,7 @@ from edge.results.reading.tree import (
 
 # A folder's time has steps of up to 2 s on some file systems (FAT; SMB servers on it): a file that
 # came within the same step would not change it.
-_SETTLED_S: Final = 3.0
+SETTLED_S: Final = 3.0
 _Parts: TypeAlias = tuple[str, ...]
 # Time, size and inode: a sidecar is replaced by a new file.
 _Stamp: TypeAlias = tuple[int, int, int]
@@ -53,7 +53,7 @@ class _Known:
     @property
     def is_settled(self) -> bool:
         """Whether its time shows all changes."""
-        return self.listed_s - self.since_s >= _SETTLED_S
+        return self.listed_s - self.since_s >= SETTLED_S
 
 
 class KnownSidecars:

@@ -21,6 +21,7 @@ import pytest
 from edge.failpoints import SENDING, VARIABLE
 from edge.results.cli import main
 from edge.results.document.result import Person
+from edge.results.issued.issued import Issued
 from edge.results.verification.folder import write_verification
 from edge.results.verification.verification_file import VerificationFile
 from edge.sidecar import now
@@ -174,7 +175,7 @@ def test_watch_tells_systemd_sends_what_comes_and_ends_at_once(
         other = lab.run("--once", code=6)
         assert "in use by another edge-results send" in other
         # A person verifies what the service has issued.
-        until(lambda: _is_issued(lab, systemd))
+        until(lambda: _is_issued(lab, systemd), timeout_s=60)
         lab.verify("S1")
         until(lambda: _has(systemd, server.received), timeout_s=60)
         process.send_signal(signal.SIGTERM)
@@ -192,7 +193,8 @@ def _has(systemd: socket.socket, found: list[bytes]) -> bool:
 
 def _is_issued(lab: Lab, systemd: socket.socket) -> bool:
     systemd.recv(4096)
-    return (lab.folder / "state" / "outbox.sqlite3-wal").exists()
+    with Issued.open(lab.folder / "state") as issued:
+        return issued.newest() > 0
 
 
 @pytest.mark.parametrize("step", SENDING)
