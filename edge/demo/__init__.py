@@ -1,1 +1,1 @@
-"""The demonstration: drawn cells, exported by a simulated analyzer and labelled by the service."""
+"""The demonstration: cells are drawn, exported by a simulated analyzer, labelled, and counted."""

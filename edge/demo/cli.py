@@ -1,4 +1,4 @@
-"""`python -m edge.demo`: convert a model, run the service and let it label exported cells."""
+"""`python -m edge.demo`: convert a model, let the service label exported cells, show a slide."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from edge.demo import run
 from edge.demo.analyzer import drawn_images, images_in_folder
 from edge.demo.drawing.cells import CLASSES
 from edge.demo.drawing.sheet import contact_sheet
+from edge.demo.slide import differential_table, largest_slide, write_files
 from edge.errors import ConfigError
 from edge.files import atomic
 
@@ -58,6 +59,10 @@ def _run(arguments: argparse.Namespace) -> int:
     print(_label_table(labelled))
     print(_latency_table(labelled))
     print(_locations(labelled, workspace))
+    result = largest_slide(workspace)
+    if result:
+        print(f"\n4. edge-results\n\n{differential_table(result)}\n")
+        print(write_files(result, workspace.results))
     return 0 if all(one.sidecar for one in labelled) else 1
 
 

@@ -25,6 +25,8 @@ from edge.system.installed import installed_command
 
 # About the rate of two analyzers.
 EXPORT_PAUSE_S: Final = 0.05
+# What is counted for a differential.
+IMAGES_PER_SLIDE: Final = 200
 # Enough for an image that no inotify event announced: twice the settle time plus a rescan.
 LABEL_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 15.0
@@ -51,6 +53,11 @@ class Workspace:
     def config(self) -> Path:
         """The daemon's configuration file."""
         return self.root / "edge.yaml"
+
+    @property
+    def results(self) -> Path:
+        """The folder of a slide's files for a LIS."""
+        return self.root / "results"
 
     @property
     def log(self) -> Path:
@@ -147,7 +154,13 @@ def export_and_follow(
     waiting: dict[Path, tuple[ExportedImage, float]] = {}
     finished: list[LabelledExport] = []
     exported = 0
-    for image in export_images(images, workspace.export, seed=seed, pause_s=EXPORT_PAUSE_S):
+    for image in export_images(
+        images,
+        workspace.export,
+        seed=seed,
+        images_per_slide=IMAGES_PER_SLIDE,
+        pause_s=EXPORT_PAUSE_S,
+    ):
         exported += 1
         waiting[sidecar_path(image.path, "json")] = (image, time.monotonic())
         finished += _collect(waiting)

@@ -1,0 +1,99 @@
+"""The end of the demonstration: one slide's differential, and its files for a LIS."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Final
+
+from edge.demo.run import Workspace
+from edge.files import atomic
+from edge.results.differential.bundle_errors import errors_of_slide, read_bundle_errors
+from edge.results.document.result import CELL_CLASSES, Differential, Interval, SlideResult
+from edge.results.formats.code_map import load_code_map
+from edge.results.formats.format import Context, Site
+from edge.results.formats.shipped.table import FORMATS
+from edge.results.reading.sidecars import read_sidecars
+from edge.results.slides.completeness import Completeness
+from edge.results.slides.resolvers import Resolvers
+from edge.results.slides.slide_results import NoHistory, SlideRules, slide_results
+from edge.sidecar import now
+from edge.text.counted import counted
+from edge.text.text_table import text_table
+
+_COLUMNS: Final = 80
+
+
+def largest_slide(workspace: Workspace) -> SlideResult | None:
+    """The result of the slide with the most cells.
+
+    Returns:
+        None if the model has other classes than a differential, or nothing was labelled.
+
+    Raises:
+        BundleError: the bundle is damaged.
+        StorageError: the sidecars cannot be read.
+    """
+    cells = list(read_sidecars(workspace.export))
+    if any(set(cell.probabilities) - set(CELL_CLASSES) for cell in cells):
+        return None
+    bundle = read_bundle_errors(workspace.bundle)
+    rules = SlideRules(
+        # The simulated analyzer has ended: no cell is missing.
+        completeness=Completeness(marker=None, quiet_s=0.0),
+        errors=lambda of_slide: errors_of_slide(of_slide, [bundle]),
+    )
+    report = slide_results(cells, Resolvers(), rules=rules, history=NoHistory(), now=now())
+    return max(report.new, key=lambda result: len(result.cells), default=None)
+
+
+def differential_table(result: SlideResult) -> str:
+    """The differential with both intervals, for people."""
+    found = result.differential
+    rows = [("", "cells", "%", "95 % by sampling", "95 % with model's errors")]
+    for one in found.classes:
+        percent = "-" if one.percent is None else str(one.percent)
+        limits = _limits(one.sampling), _limits(one.with_errors)
+        rows.append((one.name, str(one.count), percent, *limits))
+    slide = f", {result.slide_id}" if result.slide_id else ""
+    title = f"differential of {result.sample_id}{slide}: {result.state}, no person verified it"
+    table = text_table(rows, right=range(1, 5))
+    return "\n".join([title, table, *_beside(found)])
+
+
+def write_files(result: SlideResult, folder: Path) -> str:
+    """Write the result in every format that carries it, and say where, or why not.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    context = Context(load_code_map(), Site())
+    lines = [f"files for a LIS, under {folder}"]
+    for name, form in FORMATS.items():
+        misfit = form.misfit(result, context)
+        path = folder / name / f"{result.result_id}{form.suffix}"
+        if misfit is None:
+            atomic.make_folder(path.parent)
+            atomic.write_file(path, form.write(result, context))
+        text = str(path.relative_to(folder)) if misfit is None else f"none: {misfit}"
+        indent = " " * 16
+        lines += textwrap.wrap(
+            f"{name:14}{text}", _COLUMNS, initial_indent="  ", subsequent_indent=indent
+        )
+    return "\n".join(lines)
+
+
+def _beside(found: Differential) -> list[str]:
+    nucleated = found.erythroblasts
+    per_100 = "-" if nucleated.per_100_wbc is None else f"{nucleated.per_100_wbc:.1f}"
+    platelets = "present" if found.platelets else "not seen"
+    line = (
+        f"{counted(found.leukocytes, 'leukocyte')}, {per_100} erythroblasts per 100 of them, "
+        f"platelets {platelets}, {found.unidentified} unidentified"
+    )
+    flags = [f"flag: {flag.text}" for flag in found.flags]
+    return [part for text in (line, *flags) for part in textwrap.wrap(text, _COLUMNS)]
+
+
+def _limits(interval: Interval | None) -> str:
+    return "-" if interval is None else f"{interval.low:.1f} to {interval.high:.1f}"
