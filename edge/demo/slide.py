@@ -88,7 +88,7 @@ def _beside(found: Differential) -> list[str]:
     per_100 = "-" if nucleated.per_100_wbc is None else f"{nucleated.per_100_wbc:.1f}"
     platelets = "present" if found.platelets else "not seen"
     line = (
-        f"{counted(found.leukocytes, 'leukocyte')}, {per_100} erythroblasts per 100 of them, "
+        f"{counted(found.leukocytes, 'leukocyte')}, {per_100} erythroblasts per 100, "
         f"platelets {platelets}, {found.unidentified} unidentified"
     )
     flags = [f"flag: {flag.text}" for flag in found.flags]
