@@ -74,6 +74,15 @@ class Block:
             self._note(key, f"is {_shown(value)}; give a whole number from {low} to {high}")
         return default
 
+    def boolean(self, key: str, *, default: bool) -> bool:
+        """True or false."""
+        value = self._get(key)
+        if isinstance(value, bool):
+            return value
+        if value is not None:
+            self._note(key, f"is {_shown(value)}; give true or false")
+        return default
+
     def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
         """A list of texts, or a single one; not empty."""
         value = self._get(key)

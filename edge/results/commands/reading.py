@@ -20,10 +20,11 @@ from edge.text.printable import printable
 _EVERY = 100
 
 
-def add_path(parser: argparse.ArgumentParser) -> None:
-    """The argument PATH."""
+def add_path(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    """The argument PATH; None if it is optional and not given."""
     text = "the folder with the sidecars: a results folder, or the images' folder"
-    parser.add_argument("path", type=Path, metavar="PATH", help=text)
+    count = "?" if optional else None
+    parser.add_argument("path", type=Path, nargs=count, metavar="PATH", help=text)
 
 
 def cells_in(path: Path, unread: list[Path] | None = None) -> Iterator[SidecarCell]:

@@ -135,6 +135,13 @@ class Issued:
             rows = self._connection.execute(found, (alike_form(sample_id), sample_id)).fetchall()
         return tuple(sorted(str(row[0]) for row in rows))
 
+    def slides_of(self, sample_id: str) -> tuple[str, ...]:
+        """The keys of the slides of a sample that have results."""
+        found = "SELECT DISTINCT slide_key FROM result WHERE alike = ? AND sample_id = ?"
+        with translated(self.path):
+            rows = self._connection.execute(found, (alike_form(sample_id), sample_id)).fetchall()
+        return tuple(sorted(str(row[0]) for row in rows))
+
     def was_issued_elsewhere(self, slide_key: str, cells: Iterable[str]) -> bool:
         """Whether the same cells were issued as another slide, such as under a wrong sample id.
 

@@ -12,14 +12,12 @@ from typing import Final
 from edge.results.differential.bundle_errors import errors_of_slide, read_bundle_errors
 from edge.results.differential.errors import ModelErrors
 from edge.results.issued.issued import Issued
-from edge.results.manifest.manifest import read_manifest
 from edge.results.reading.problem import Problem
 from edge.results.reading.sidecar_cell import SidecarCell
 from edge.results.send.known_sidecars import SETTLED_S, KnownSidecars
 from edge.results.send.slide_config import SlideConfig
 from edge.results.slides.outcome import SlideReport
-from edge.results.slides.resolvers import Resolvers
-from edge.results.slides.slide_results import SlideRules, slide_results
+from edge.results.slides.slide_results import slide_results
 from edge.sidecar import now
 
 # Every folder is listed and every slide looked at again, whatever the folders' times say.
@@ -96,19 +94,10 @@ class Issuing:
             self._whole_s = self._clock() + max(_WHOLE_EVERY_S, took_s / _MOST_LOAD)
 
     def _report(self) -> SlideReport:
-        config = self._config
-        rules = SlideRules(config.completeness, config.verifications, self._errors, config.limits)
-        # Made anew, as they keep the manifests that they have read.
-        resolvers = Resolvers(
-            images=config.images,
-            given=read_manifest(config.manifest) if config.manifest else None,
-            template=config.template,
-            manifest_name=config.manifest_name,
-        )
         return slide_results(
             self._sidecars.cells(),
-            resolvers,
-            rules=rules,
+            self._config.resolvers(),
+            rules=self._config.rules(self._errors),
             history=self._issued,
             now=now(),
             unread=self._sidecars.unread(),

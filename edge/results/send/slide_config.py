@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from edge.errors import ConfigError
 from edge.files.strict_block import Block
+from edge.results.differential.errors import ModelErrors
 from edge.results.differential.limits import Limits
+from edge.results.manifest.manifest import read_manifest
+from edge.results.reading.sidecar_cell import SidecarCell
 from edge.results.slides.completeness import MARKER, QUIET_S, Completeness
-from edge.results.slides.resolvers import MANIFEST_NAME
+from edge.results.slides.resolvers import MANIFEST_NAME, Resolvers
+from edge.results.slides.slide_results import SlideRules
 from edge.text.path_template import PathTemplate
 
 
@@ -27,6 +31,7 @@ class SlideConfig:
         manifest: one for all images; None: those beside the images are read.
         verifications: folder of verification files.
         bundles: whose evidence tells the model's errors.
+        takes_several_slides: see `SlideRules`.
     """
 
     sidecars: Path
@@ -38,6 +43,34 @@ class SlideConfig:
     verifications: Path | None = None
     bundles: tuple[Path, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    takes_several_slides: bool = False
+
+    def resolvers(self) -> Resolvers:
+        """What names slides; made anew for each look, as it keeps the manifests that it read.
+
+        Raises:
+            StorageError: the manifest cannot be read.
+        """
+        return Resolvers(
+            images=self.images,
+            given=read_manifest(self.manifest) if self.manifest else None,
+            template=self.template,
+            manifest_name=self.manifest_name,
+        )
+
+    def rules(self, errors: Callable[[Sequence[SidecarCell]], ModelErrors]) -> SlideRules:
+        """How cells become results.
+
+        Args:
+            errors: what is known of the model's errors on these cells.
+        """
+        return SlideRules(
+            completeness=self.completeness,
+            verifications=self.verifications,
+            errors=errors,
+            limits=self.limits,
+            takes_several_slides=self.takes_several_slides,
+        )
 
     @property
     def folders(self) -> Iterator[tuple[str, Path]]:
@@ -65,6 +98,7 @@ def read_slide_config(sidecars: Block, slides: Block, limits: Block, base: Path)
         verifications=_path(slides, "verifications", base),
         bundles=tuple(Path(os.path.normpath(base / bundle)) for bundle in bundles),
         limits=_limits(limits),
+        takes_several_slides=slides.boolean("several_per_sample", default=False),
     )
     for block in (sidecars, slides, limits):
         block.close()

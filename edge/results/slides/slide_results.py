@@ -39,6 +39,9 @@ class History(Protocol):
     def alike_samples(self, sample_id: str) -> Sequence[str]:
         """Other issued sample ids that a LIS may take for this one."""
 
+    def slides_of(self, sample_id: str) -> Sequence[str]:
+        """The keys of the slides of a sample that have results."""
+
     def was_issued_elsewhere(self, slide_key: str, cells: Iterable[str]) -> bool:
         """Whether the same cells were issued as another slide."""
 
@@ -54,6 +57,10 @@ class NoHistory:
         return None
 
     def alike_samples(self, _sample_id: str) -> Sequence[str]:
+        """None."""
+        return ()
+
+    def slides_of(self, _sample_id: str) -> Sequence[str]:
         """None."""
         return ()
 
@@ -74,12 +81,15 @@ class SlideRules:
         verifications: folder of verification files; None if there are none.
         errors: what is known of the model's errors on these cells.
         limits: of the flags.
+        takes_several_slides: whether the LIS keeps more than one differential of a sample. Most
+            keep one, in which a second slide would replace or lose the first without a word.
     """
 
     completeness: Completeness = field(default_factory=Completeness)
     verifications: Path | None = None
     errors: Callable[[Sequence[SidecarCell]], ModelErrors] = lambda _cells: UNKNOWN_ERRORS
     limits: Limits = field(default_factory=Limits)
+    takes_several_slides: bool = False
 
 
 def slide_results(
@@ -107,6 +117,7 @@ def slide_results(
     report = _Report(
         rules, history, now, Counter(folder for path in unread for folder in path.parents)
     )
+    report.note_samples(gathered)
     signings = report.read_signings(gathered)
     for slide in gathered.slides:
         report.add(slide, gathered.problems.get(slide.key), signings[slide.key])
@@ -131,11 +142,17 @@ class _Report:
         self._history = history
         self._now = now
         self._unread = unread
+        self._slides_of: dict[str, set[str]] = defaultdict(set)
         self.new: list[SlideResult] = []
         self.standing: list[SlideResult] = []
         self.incomplete: list[Incomplete] = []
         self.held: list[Held] = []
         self.notes: list[Note] = []
+
+    def note_samples(self, gathered: Gathered) -> None:
+        """Note which slides each sample has."""
+        for slide in gathered.slides:
+            self._slides_of[slide.sample_id].add(slide.key)
 
     def read_signings(self, gathered: Gathered) -> dict[str, list[VerificationFile]]:
         """The verifications by slide; those that cannot be read are held."""
@@ -157,7 +174,7 @@ class _Report:
         """Decide about one slide."""
         last = self._history.last(slide.key)
         signing = newest_signing(verifications, unseen_cells(slide.cells()), last, self._now)
-        problem = problem or self._moved(slide, last, signing)
+        problem = problem or self._moved(slide, last, signing) or self._is_one_of(slide, last)
         waits = None if problem else self._waits_for(slide)
         if problem or waits:
             if last:
@@ -198,6 +215,15 @@ class _Report:
         if self._history.was_issued_elsewhere(slide.key, hashes):
             return "its cells were issued under another id; withdraw that result, then verify this"
         return None
+
+    def _is_one_of(self, slide: Slide, last: SlideResult | None) -> str | None:
+        """Why a slide is held whose sample has others; the one that was issued goes on."""
+        if self._rules.takes_several_slides or last is not None:
+            return None
+        keys = self._slides_of[slide.sample_id] | set(self._history.slides_of(slide.sample_id))
+        if len(keys) == 1:
+            return None
+        return f"its sample has {len(keys)} slides, and a LIS keeps one differential of a sample"
 
     def _waits_for(self, slide: Slide) -> str | None:
         is_said = self._history.said_complete(slide.key) is not None

@@ -8,7 +8,7 @@ from typing import Final
 
 from edge.errors import ConfigError
 from edge.results.commands.command import Command, Show
-from edge.results.commands.slides.options import add_slide_options, open_issued, report_of
+from edge.results.commands.slides.options import add_slide_options, look_of, open_issued, report_of
 from edge.results.document.result import slide_key
 
 
@@ -20,16 +20,20 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace, show: Show) -> int:
-    if arguments.state is None:
-        raise ConfigError("--state is missing; give the state_dir of edge-results send.")
+    look = look_of(arguments)
+    if look.state is None:
+        raise ConfigError(
+            "there are no issued results to note it in; give --config or the --state of "
+            "edge-results send, which makes them at its first start."
+        )
     if not arguments.by.strip():
         raise ConfigError("--by is empty; give the name of who says it.")
     key = slide_key(arguments.sample, arguments.slide)
     # A mistyped id would be a word about a slide that comes later.
-    waiting = {one.so_far.slide_key: one for one in report_of(arguments).incomplete}
+    waiting = {one.so_far.slide_key: one for one in report_of(look).incomplete}
     if key not in waiting:
         raise ConfigError("no such slide is incomplete; see edge-results show for those that are.")
-    with open_issued(arguments.state) as issued:
+    with open_issued(look.state) as issued:
         issued.say_complete(key, by=arguments.by, at=datetime.now(UTC))
     cells = len(waiting[key].so_far.cells)
     show(f"complete with {cells} cells, said {arguments.by}; it waited for {waiting[key].reason}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,22 +14,39 @@ from typing import Final
 from edge.errors import ConfigError
 from edge.results.commands.reading import add_path, cells_in
 from edge.results.differential.bundle_errors import errors_of_slide, read_bundle_errors
+from edge.results.formats.shipped.table import FORMATS
 from edge.results.issued.database import NAME
 from edge.results.issued.issued import Issued
-from edge.results.manifest.manifest import Manifest, read_manifest
+from edge.results.manifest.manifest import read_manifest
+from edge.results.send.config import load_send_config
+from edge.results.send.slide_config import SlideConfig
 from edge.results.slides.completeness import MARKER, QUIET_S, Completeness
 from edge.results.slides.outcome import SlideReport
-from edge.results.slides.resolvers import MANIFEST_NAME, Resolvers
-from edge.results.slides.slide_results import NoHistory, SlideRules, slide_results
+from edge.results.slides.resolvers import MANIFEST_NAME
+from edge.results.slides.slide_results import NoHistory, slide_results
 from edge.text.path_template import PathTemplate
 
 # Where verifications are unless an option says it, below the folder of what was issued.
 VERIFICATIONS: Final = "verifications"
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a command looks at.
+
+    Attributes:
+        state: folder of what was issued; None if nothing was.
+    """
+
+    slides: SlideConfig
+    state: Path | None
+
+
 def add_slide_options(parser: argparse.ArgumentParser) -> None:
-    """PATH, and what names slides and makes them complete."""
-    add_path(parser)
+    """PATH or the configuration of `send`, and what names slides and makes them complete."""
+    add_path(parser, optional=True)
+    text = "the configuration of edge-results send, in place of PATH and of all other options here"
+    parser.add_argument("--config", type=Path, metavar="FILE", help=text)
     text = f"manifest of all images; otherwise each {MANIFEST_NAME} beside them"
     parser.add_argument("--manifest", type=Path, metavar="FILE", help=text)
     text = "path template for sidecars without ids, such as '{sample_id}/{slide_id}/*'"
@@ -47,32 +65,52 @@ def add_slide_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--marker", default=MARKER, metavar="NAME", help=text)
     text = "a slide is complete after so long without a new image; 0: never by time (%(default)g)"
     parser.add_argument("--quiet", type=_seconds, default=QUIET_S, metavar="SECONDS", help=text)
+    text = "the LIS keeps the differentials of several slides of one sample"
+    parser.add_argument("--several-per-sample", action="store_true", help=text)
 
 
-def report_of(arguments: argparse.Namespace) -> SlideReport:
-    """What the sidecars below PATH make of the slides now; nothing is written.
+def look_of(arguments: argparse.Namespace) -> Look:
+    """What to look at.
 
     Raises:
-        ConfigError: an option is wrong.
-        EdgeError: a file that an option names cannot be used.
+        ConfigError: an option or the configuration is wrong, or PATH is missing.
     """
-    bundles = [read_bundle_errors(path) for path in arguments.bundle]
-    unread: list[Path] = []
-    resolvers = Resolvers(
+    if arguments.config is not None:
+        if arguments.path is not None:
+            raise ConfigError("PATH and --config are both given; the configuration names a folder.")
+        config = load_send_config(arguments.config, FORMATS)
+        state = config.state_dir
+        return Look(config.slides, state if (state / NAME).exists() else None)
+    if arguments.path is None:
+        raise ConfigError("PATH is missing; give the folder with the sidecars, or --config FILE.")
+    if arguments.manifest and (problem := read_manifest(arguments.manifest).problem):
+        raise ConfigError(f"{arguments.manifest} {problem}")
+    slides = SlideConfig(
+        sidecars=arguments.path,
         images=arguments.images,
-        given=_manifest(arguments.manifest) if arguments.manifest else None,
         template=arguments.template,
-    )
-    rules = SlideRules(
+        manifest=arguments.manifest,
         completeness=Completeness(arguments.marker, arguments.quiet or None),
         verifications=_verifications(arguments),
-        errors=partial(errors_of_slide, bundles=bundles),
+        bundles=tuple(arguments.bundle),
+        takes_several_slides=arguments.several_per_sample,
     )
-    with open_issued(arguments.state) if arguments.state else nullcontext(NoHistory()) as history:
+    return Look(slides, arguments.state)
+
+
+def report_of(look: Look) -> SlideReport:
+    """What the sidecars make of the slides now; nothing is written.
+
+    Raises:
+        EdgeError: a file that an option or the configuration names cannot be used.
+    """
+    bundles = [read_bundle_errors(path) for path in look.slides.bundles]
+    unread: list[Path] = []
+    with open_issued(look.state) if look.state else nullcontext(NoHistory()) as history:
         return slide_results(
-            cells_in(arguments.path, unread),
-            resolvers,
-            rules=rules,
+            cells_in(look.slides.sidecars, unread),
+            look.slides.resolvers(),
+            rules=look.slides.rules(partial(errors_of_slide, bundles=bundles)),
             history=history,
             now=datetime.now(UTC),
             unread=unread,
@@ -102,13 +140,6 @@ def _verifications(arguments: argparse.Namespace) -> Path | None:
     if arguments.verifications is not None:
         return Path(arguments.verifications)
     return arguments.state / VERIFICATIONS if arguments.state else None
-
-
-def _manifest(path: Path) -> Manifest:
-    manifest = read_manifest(path)
-    if manifest.problem:
-        raise ConfigError(f"{path} {manifest.problem}")
-    return manifest
 
 
 def _template(text: str) -> PathTemplate:

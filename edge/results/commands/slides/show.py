@@ -9,7 +9,7 @@ from typing import Final
 from edge.errors import ConfigError
 from edge.results.commands.command import Command, Show
 from edge.results.commands.slides.lines import json_lines, report_text, slide_text
-from edge.results.commands.slides.options import add_slide_options, chosen, report_of
+from edge.results.commands.slides.options import add_slide_options, chosen, look_of, report_of
 from edge.results.slides.outcome import SlideReport
 from edge.text.printable import printable
 
@@ -22,7 +22,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace, show: Show) -> int:
-    report = _only(report_of(arguments), arguments.slide)
+    report = _only(report_of(look_of(arguments)), arguments.slide)
     if arguments.json:
         for line in json_lines(report):
             show(line)

@@ -226,7 +226,10 @@ def test_complete_is_an_operator_s_word_about_an_incomplete_slide(
 
 @pytest.mark.parametrize(
     ("changes", "text"),
-    [({"--state": None}, "--state is missing"), ({"--by": " "}, "--by is empty")],
+    [
+        ({"--state": None}, "there are no issued results to note it in"),
+        ({"--by": " "}, "--by is empty"),
+    ],
 )
 def test_complete_without_state_or_name_says_so(
     run: Run, watched: Path, tmp_path: Path, changes: dict[str, str | None], text: str
@@ -235,3 +238,29 @@ def test_complete_without_state_or_name_says_so(
     options = {"--state": tmp_path, "--by": "Kim", "--sample": "S000124"} | changes
     given = [part for key, value in options.items() if value is not None for part in (key, value)]
     assert text in run("complete", watched, *given, exit_code=2)
+
+
+CONFIG = """state_dir: state
+sidecars: {folder: watched}
+slides: {quiet_s: null}
+targets:
+  - {name: lis, format: generic, drop: drop}
+"""
+
+
+def test_show_and_complete_take_the_configuration_of_send(
+    run: Run, watched: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "results.yaml"
+    config.write_text(CONFIG)
+    (tmp_path / "drop").mkdir()
+    waiting = kinds(run("show", "--config", config, "--json"))
+    assert {one["result"]["sample_id"] for one in waiting["incomplete"]} == {"S000123", "S000124"}
+    with Issued.open(tmp_path / "state"):
+        pass
+    word = ("complete", "--config", config, "--sample", "S000123", "--slide", "slide-1")
+    run(*word, "--by", "A. Meyer")
+    shown = kinds(run("show", "--config", config, "--json"))
+    assert [one["result"]["sample_id"] for one in shown["new"]] == ["S000123"]
+    assert "PATH and --config" in run("show", watched, "--config", config, exit_code=2)
+    assert "PATH is missing" in run("show", exit_code=2)

@@ -29,6 +29,7 @@ class Lab:
     issued: Issued
     now: datetime = START + HOUR
     completeness: Completeness = field(default_factory=Completeness)
+    takes_several_slides: bool = False
 
     @property
     def verifications(self) -> Path:
@@ -42,7 +43,11 @@ class Lab:
         unread: Iterable[Path] = (),
     ) -> SlideReport:
         """What the cells make of the slides now."""
-        rules = SlideRules(completeness=self.completeness, verifications=self.verifications)
+        rules = SlideRules(
+            completeness=self.completeness,
+            verifications=self.verifications,
+            takes_several_slides=self.takes_several_slides,
+        )
         return slide_results(
             cells,
             resolvers or Resolvers(),
