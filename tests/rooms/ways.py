@@ -1,4 +1,4 @@
-"""The two ways that the drawings mark, as calls from room to room."""
+"""The ways that the drawings mark, as calls from room to room."""
 
 from __future__ import annotations
 
@@ -84,4 +84,22 @@ MODEL = Way(
     ),
 )
 
-WAYS = (IMAGE, MODEL)
+SLIDE = Way(
+    "docs/slide-way.svg",
+    "One slide's way, from the sidecars of its images to the LIS",
+    "edge/results",
+    ("edge", "edge/files"),
+    (
+        Step("1", "edge/results/commands", "edge/results/send", "looked for, while send watches"),
+        Step("2", "edge/results/send", "edge/results/reading", "each sidecar read, or held"),
+        Step("3a", "edge/results/send", "edge/results/slides", "images gathered to slides"),
+        Step("3b", "edge/results/slides", "edge/results/manifest", "whose image it is"),
+        Step("3c", "edge/results/slides", "edge/results/verification", "what a person has signed"),
+        Step("4", "edge/results/slides", "edge/results/differential", "counted, with intervals"),
+        Step("5", "edge/results/send", "edge/results/issued", "issued: a revision, for ever"),
+        Step("6", "edge/results/send", "edge/results/formats", "written as the target reads it"),
+        Step("7", "edge/results/send", "edge/results/send", "queued, then handed over once"),
+    ),
+)
+
+WAYS = (IMAGE, MODEL, SLIDE)
