@@ -1,4 +1,4 @@
-"""`edge-results`: from sidecars to slides, differentials, and files and messages for a LIS."""
+"""From sidecars to slides, differentials, and files and messages for a LIS."""
 
 from __future__ import annotations
 

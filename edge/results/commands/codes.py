@@ -8,13 +8,16 @@ from typing import Final
 
 from edge.files.atomic import write_file
 from edge.results.commands.command import Command, Show
+from edge.results.commands.new_file import add_overwrite, require_free
 from edge.results.formats.code_map import SHIPPED, load_code_map
 from edge.text.counted import counted
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="check this code map")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the shipped map to a file")
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("file", nargs="?", type=Path, metavar="FILE", help="check this code map")
+    group.add_argument("--out", type=Path, metavar="FILE", help="write the shipped map to a file")
+    add_overwrite(parser)
 
 
 def _run(arguments: argparse.Namespace, show: Show) -> int:
@@ -23,12 +26,18 @@ def _run(arguments: argparse.Namespace, show: Show) -> int:
         found = len(codes.method_less) + len(codes.manual)
         show(f"{arguments.file}: {counted(found, 'code')}, all right.")
     elif arguments.out is not None:
+        # It may be the site's own map, with hours of work in it.
+        require_free(arguments.out, overwrite=arguments.overwrite)
         write_file(arguments.out, SHIPPED.read_bytes())
+        show(f"{arguments.out} has the shipped code map; edit it, then check it with `codes FILE`.")
     else:
         show("\n".join(SHIPPED.read_text("utf-8").splitlines()))
     return 0
 
 
 CODES: Final = Command(
-    "codes", "print the LOINC codes of results, or check a file of them", _add_options, _run
+    "codes",
+    "print the code map, which has the LOINC codes of results, or check one",
+    _add_options,
+    _run,
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import os
 import sys
 from collections.abc import Iterable
 from datetime import datetime
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.command.progress import Progress
-from edge.errors import ConfigError
 from edge.files import atomic
 from edge.results.commands.command import Command, Show
+from edge.results.commands.new_file import add_overwrite, require_free
 from edge.results.commands.reading import add_path, cells_in
 from edge.results.reading.table import Columns, require_arrow, table_of, to_parquet
 from edge.results.reading.xlsx import to_xlsx
@@ -33,14 +32,13 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     for name in _FORMATS:
         needs = ", needs pyarrow" if name == "parquet" else ""
         group.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write {name}{needs}")
-    text = "replace the file if it exists"
-    parser.add_argument("--overwrite", action="store_true", help=text)
+    add_overwrite(parser)
 
 
 def _run(arguments: argparse.Namespace, show: Show) -> int:
     format_ = next(name for name in _FORMATS if getattr(arguments, name))
     target: Path = getattr(arguments, format_)
-    _require_free(target, overwrite=arguments.overwrite)
+    require_free(target, overwrite=arguments.overwrite)
     if format_ == "parquet":
         require_arrow()
     columns = table_of(cells_in(arguments.path))
@@ -79,13 +77,6 @@ def _csv_cells(row: Iterable[Any], is_id: list[bool]) -> Iterable[Any]:
             yield value.isoformat()
         else:
             yield one_line(value) if keeps else safe_cell(value)
-
-
-def _require_free(target: Path, *, overwrite: bool) -> None:
-    if os.path.lexists(target) and not overwrite:
-        raise ConfigError(f"{target} exists; give another file, or allow it with --overwrite.")
-    if not target.absolute().parent.is_dir():
-        raise ConfigError(f"{target.absolute().parent} is no folder; make it, or give another.")
 
 
 EXPORT = Command("export", "write all cells into one file", _add_options, _run)

@@ -8,19 +8,25 @@ from typing import Final
 
 from edge.files.atomic import write_file
 from edge.results.commands.command import Command, Show
+from edge.results.commands.new_file import add_overwrite, require_free
 from edge.results.formats.code_map import load_code_map
 from edge.results.formats.files.openelis_profile import openelis_profile
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--codes", type=Path, metavar="FILE", help="the site's code map")
+    text = "the site's code map, otherwise the shipped one"
+    parser.add_argument("--codes", type=Path, metavar="FILE", help=text)
     parser.add_argument("--out", type=Path, metavar="FILE", help="write it to a file")
+    add_overwrite(parser)
 
 
 def _run(arguments: argparse.Namespace, show: Show) -> int:
+    if arguments.out is not None:
+        require_free(arguments.out, overwrite=arguments.overwrite)
     profile = openelis_profile(load_code_map(arguments.codes))
     if arguments.out is not None:
         write_file(arguments.out, profile)
+        show(f"{arguments.out} has the profile; hand it to whoever runs the bridge.")
     else:
         show(profile.decode().rstrip("\n"))
     return 0
