@@ -127,8 +127,9 @@ def _read_target(block: Block, base: Path, formats: Mapping[str, Format]) -> Tar
     name = block.text("name", required=True) or "?"
     if name != "?" and not _NAME.fullmatch(name):
         block.note("name", f"is {name!r}; give letters, digits and . _ - alone, at most 40")
+    before = len(block.problems)
     chosen = block.choice("format", None, tuple(formats))
-    if chosen is None:
+    if chosen is None and len(block.problems) == before:
         block.note("format", f"is missing; give one of {', '.join(formats)}")
     format_ = formats[chosen or next(iter(formats))]
     target = Target(

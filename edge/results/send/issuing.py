@@ -116,11 +116,12 @@ class Issuing:
         found = Counter(f"slide held: {held.reason}" for held in report.held)
         found.update(f"images of an unknown sample: {u.reason}" for u in report.unidentified)
         lines = [f"{count} x {reason}" for reason, count in sorted(found.items())]
-        new = [line for line in lines if line not in self._told]
-        new += [f"{count} x {reason}" for reason, count in sorted(self._problems.items())]
+        for line in lines:
+            if line not in self._told:
+                self._tell(f"{line}; see edge-results show")
+        for reason, count in sorted(self._problems.items()):
+            self._tell(f"{count} x {reason}; see edge-results verify")
         self._problems.clear()
-        for line in new:
-            self._tell(f"{line}; see edge-results verify")
         self._told = tuple(lines)
 
 

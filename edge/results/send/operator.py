@@ -66,8 +66,8 @@ def _shown(name: str, targets: Sequence[str]) -> str:
 
 def _entry_lines(entry: Entry) -> Iterator[str]:
     tries = f"{entry.attempts} attempt{'' if entry.attempts == 1 else 's'}"
-    what = f"sample {entry.sample_id}, slide {entry.title}"
-    yield f"  {entry.id}  {entry.target}: {what}, {entry.stage} since {entry.changed}, {tries}"
+    yield f"  {entry.id}  {entry.target}: sample {entry.sample_id}, slide {entry.title}"
+    yield f"      {entry.stage} since {entry.changed}, {tries}"
     if entry.told:
         yield f"      {entry.told}" + (f": {entry.detail}" if entry.detail else "")
 

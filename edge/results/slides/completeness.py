@@ -64,7 +64,7 @@ class Completeness:
             if age >= timedelta(seconds=self.quiet_s):
                 return None
             seconds = max(0, int(age.total_seconds()))
-            quiet = [f"{self.quiet_s:g} s without a new image, {seconds} s now"]
+            quiet = [f"{self.quiet_s:g} s without a new image ({seconds} s now)"]
         return " or ".join([*marker, *quiet, "an operator's word"])
 
 

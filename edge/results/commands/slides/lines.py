@@ -35,8 +35,17 @@ def report_text(report: SlideReport) -> str:
     return "\n\n".join(filter(None, [*parts, _summary(report)]))
 
 
-def slide_text(result: SlideResult) -> str:
-    """One result with both intervals of each class."""
+def slide_texts(report: SlideReport) -> Iterator[str]:
+    """Each result of a report with both intervals of each class."""
+    for result in report.new:
+        yield _slide_text(result, f"{result.state}, revision {result.revision}, not issued")
+    for result in report.standing:
+        yield _slide_text(result, f"{result.state}, revision {result.revision}, issued")
+    for one in report.incomplete:
+        yield _slide_text(one.so_far, "incomplete, not issued")
+
+
+def _slide_text(result: SlideResult, state: str) -> str:
     found = result.differential
     rows = [("class", "count", "%", "share %", "sampling 95 %", "with errors 95 %", "10^9/L")]
     rows += [
@@ -51,7 +60,7 @@ def slide_text(result: SlideResult) -> str:
     per_100 = _number(nucleated.per_100_wbc, 1)
     rows.append(("erythroblast /100", str(nucleated.count), per_100, _NONE, *limits, _NONE))
     table = text_table(rows, right=range(1, 7))
-    return "\n".join([*_heading_lines(result), "", table, "", *_counted_lines(found)])
+    return "\n".join([*_heading_lines(result, state), "", table, "", *_counted_lines(found)])
 
 
 def json_lines(report: SlideReport) -> Iterator[str]:
@@ -134,16 +143,18 @@ def _summary(report: SlideReport) -> str:
         f"{len(report.standing)} issued",
         f"{len(report.incomplete)} incomplete",
         f"{len(report.held)} held",
-        f"{counted(len(report.unidentified), 'folder')} without a sample",
     ]
-    return f"{', '.join(parts)}; {counted(flagged, 'result')} with flags."
+    if nameless := len(report.unidentified):
+        parts.append(f"{counted(nameless, 'folder')} without a sample")
+    flags = f"; {counted(flagged, 'result')} with flags" if flagged else ""
+    return f"{', '.join(parts)}{flags}."
 
 
-def _heading_lines(result: SlideResult) -> list[str]:
+def _heading_lines(result: SlideResult, state: str) -> list[str]:
     lines = [
         f"sample     {result.sample_id}",
         f"slide      {result.slide_id or _NONE}",
-        f"state      {result.state}, revision {result.revision}",
+        f"state      {state}",
         f"completed  {rfc3339(result.completed)}",
     ]
     if result.collected:

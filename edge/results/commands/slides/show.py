@@ -8,7 +8,7 @@ from typing import Final
 
 from edge.errors import ConfigError
 from edge.results.commands.command import Command, Show
-from edge.results.commands.slides.lines import json_lines, report_text, slide_text
+from edge.results.commands.slides.lines import json_lines, report_text, slide_texts
 from edge.results.commands.slides.options import add_slide_options, chosen, look_of, report_of
 from edge.results.slides.outcome import SlideReport
 from edge.text.printable import printable
@@ -28,9 +28,8 @@ def _run(arguments: argparse.Namespace, show: Show) -> int:
             show(line)
         return 0
     if arguments.slide is not None:
-        results = [*report.new, *report.standing, *(one.so_far for one in report.incomplete)]
-        for result in results:
-            show(f"{slide_text(result)}\n")
+        for text in slide_texts(report):
+            show(f"{text}\n")
     show(report_text(report))
     return 0
 

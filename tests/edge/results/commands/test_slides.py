@@ -133,6 +133,17 @@ def test_show_of_one_slide_has_both_intervals_with_its_bundle(
     assert row[:4] == ["neutrophil", "12", "60", "60.00"]
 
 
+@pytest.mark.parametrize(
+    ("options", "state"),
+    [((), "preliminary, revision 1, not issued"), (("--quiet", "0"), "incomplete, not issued")],
+)
+def test_show_of_one_slide_that_is_not_issued_says_so(
+    run: Run, watched: Path, options: tuple[str, ...], state: str
+) -> None:
+    text = run("show", watched, "--slide", "S000123", *options)
+    assert f"state      {state}\n" in text
+
+
 def test_show_of_a_slide_that_is_not_there_says_so(run: Run, watched: Path) -> None:
     assert "no slide is called 'S9'" in run("show", watched, "--slide", "S9", exit_code=2)
 
@@ -186,7 +197,7 @@ def test_show_with_the_state_shows_what_was_issued_and_who_verified(
         )
         issued.add(from_json(line.encode()))
     text = run("show", watched, "--state", state, "--slide", "S000123")
-    assert "state      final, revision 1" in text
+    assert "state      final, revision 1, issued\n" in text
     assert "verified   Dr. Mina Müller (mm), " in text
     assert "0 results to issue, 1 issued" in text
 

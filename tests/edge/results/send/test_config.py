@@ -98,6 +98,13 @@ def test_wrong_configuration_is_refused_with_what_to_do(
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize("format_", [None, "hl8", 8])
+def test_missing_or_wrong_format_is_told_once(tmp_path: Path, format_: object) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, targets=[{**LIS, "format": format_}])
+    assert str(caught.value).count("targets[0].format") == 1
+
+
 def test_shipped_example_is_whole_and_has_the_defaults(tmp_path: Path) -> None:
     config = load_send_config(ROOT / "systemd" / "results.yaml", shipped.FORMATS)
     usual = load(tmp_path)

@@ -137,6 +137,17 @@ def test_once_sends_verified_slides_and_their_corrections_alone(
     assert len(list(lab.drop.iterdir())) == len(server.received) == 2
 
 
+def test_held_slide_and_broken_sidecar_name_the_command_that_shows_them(lab: Lab) -> None:
+    lab.slide("S1")
+    rows = "path,sample_id,slide_id,cells\nS1/1,S1,1,3\n"
+    (lab.export / "manifest.csv").write_text(rows)
+    (lab.results / "torn.jpg.json").write_text("{")
+    held, broken = lab.run("--once").splitlines()
+    assert held.endswith("20 images are there, the manifest expects 3; see edge-results show")
+    assert broken.startswith("1 x sidecar not_json: ")
+    assert broken.endswith("; see edge-results verify")
+
+
 def test_held_result_is_shown_released_and_given_up(lab: Lab, server: MllpServer) -> None:
     lab.slide("S1")
     lab.run("--once")

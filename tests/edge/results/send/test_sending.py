@@ -212,8 +212,7 @@ def test_status_lists_counts_held_and_waiting(tmp_path: Path, server: MllpServer
     assert lines[0].split() == ["target", "queued", "sending", "held", "sent", "given", "up"]
     assert lines[1].split() == ["lis", "1", "0", "1", "0", "0"]
     assert lines[3] == "held; decide with --release NUMBER, or --give-up NUMBER --reason TEXT:"
-    assert lines[4].startswith(
-        f"  1  lis: sample S1, slide {signed().slide_key} revision 1 (final)"
-    )
-    assert lines[5].endswith("refused it (AR): no order")
-    assert lines[7] == "on the way:"
+    assert lines[4] == f"  1  lis: sample S1, slide {signed().slide_key} revision 1 (final)"
+    assert lines[5].startswith("      held since ")
+    assert lines[6].endswith("refused it (AR): no order")
+    assert lines[8] == "on the way:"

@@ -29,7 +29,7 @@ def early(lab: Lab) -> Lab:
 
 def test_slide_is_complete_after_quiet_time(early: Lab) -> None:
     assert waits_for(early) == (
-        "the file slide.done or 600 s without a new image, 90 s now or an operator's word"
+        "the file slide.done or 600 s without a new image (90 s now) or an operator's word"
     )
     early.now = START + timedelta(seconds=600)
     assert waits_for(early) is None
