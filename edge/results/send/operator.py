@@ -45,8 +45,13 @@ def status_lines(outbox: Outbox, targets: Sequence[str]) -> Iterator[str]:
     if waiting:
         yield ""
         yield "on the way:"
+        first = {(entry.target, entry.sample_id): entry.id for entry in reversed(held)}
         for entry in waiting:
             yield from _entry_lines(entry)
+            blocker = first.get((entry.target, entry.sample_id), entry.id)
+            # A later one may be held too: its format cannot carry it.
+            if blocker < entry.id:
+                yield f"      waits for {blocker}, which is held"
 
 
 def give_up(outbox: Outbox, number: int, reason: str | None) -> Entry:

@@ -216,3 +216,4 @@ def test_status_lists_counts_held_and_waiting(tmp_path: Path, server: MllpServer
     assert lines[5].startswith("      held since ")
     assert lines[6].endswith("refused it (AR): no order")
     assert lines[8] == "on the way:"
+    assert lines[-1] == "      waits for 1, which is held"
