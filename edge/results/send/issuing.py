@@ -17,6 +17,7 @@ from edge.results.reading.sidecar_cell import SidecarCell
 from edge.results.send.known_sidecars import SETTLED_S, KnownSidecars
 from edge.results.send.slide_config import SlideConfig
 from edge.results.slides.outcome import SlideReport
+from edge.results.slides.settled import Settled
 from edge.results.slides.slide_results import slide_results
 from edge.sidecar import now
 
@@ -59,6 +60,8 @@ class Issuing:
         self._clock = clock
         self._problems: Counter[str] = Counter()
         self._sidecars = KnownSidecars(config.sidecars, self._note_problem, clock=clock)
+        self._settled = Settled()
+        self._newest = 0
         self._bundles = [read_bundle_errors(path) for path in config.bundles]
         self._whole_s = 0.0
         self._again_s = 0.0
@@ -78,9 +81,13 @@ class Issuing:
         times = tuple(map(_modified_ns, (self._config.verifications, self._config.manifest)))
         if not (has_changed or is_whole or times != self._times or began_s >= self._again_s):
             return
+        if is_whole or self._issued.newest() != self._newest:
+            # The second: another process has issued a result.
+            self._settled.clear()
         report = self._report()
         for result in report.new:
             self._issued.add(result)
+        self._newest = self._issued.newest()
         self._tell_what_stays(report)
         are_settled, self._times = times == self._times, times
         took_s = self._clock() - began_s
@@ -101,6 +108,7 @@ class Issuing:
             history=self._issued,
             now=now(),
             unread=self._sidecars.unread(),
+            settled=self._settled,
         )
 
     def _errors(self, cells: Sequence[SidecarCell]) -> ModelErrors:

@@ -76,7 +76,8 @@ def gather(
         group.files[resolvers.image_folder(cell)].add(cell.file)
         group.rows.update({id(row): row for row in found.rows})
         group.problem = group.problem or found.problem
-        contested.update(dict.fromkeys(found.contested, found.problem))
+        if found.contested:
+            contested.update(dict.fromkeys(found.contested, found.problem))
     for ids, group in groups.items():
         group.problem = group.problem or contested.get(ids)
     unused, absent = _unused_rows(resolvers, groups)
@@ -174,14 +175,17 @@ def _problems_between(
 ) -> Iterator[tuple[Slide, str]]:
     """Slides that are held because of another one."""
     samples, slide_ids = defaultdict(set), defaultdict(set)
-    slides_of: dict[str, set[str]] = defaultdict(set)
+    first_with: dict[str, str] = {}
+    shared: set[str] = set()
     for slide in slides:
+        key = slide.key
         samples[alike_form(slide.sample_id)].add(slide.sample_id)
         slide_ids[slide.sample_id, alike_form(slide.slide_id or "")].add(slide.slide_id)
         for image in slide.images:
             if image.sha256 is not None and not is_rejected(image):
-                slides_of[image.sha256].add(slide.key)
-    shared = {key for keys in slides_of.values() if len(keys) > 1 for key in keys}
+                other = first_with.setdefault(image.sha256, key)
+                if other != key:
+                    shared.update((other, key))
     others = "another one that differs only in case, spaces or Unicode form"
     for slide in slides:
         if len(samples[alike_form(slide.sample_id)]) > 1:

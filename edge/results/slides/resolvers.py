@@ -35,6 +35,21 @@ class Identity:
     contested: frozenset[Ids] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A folder of sidecars, for which these are found once and not for each of its cells.
+
+    Attributes:
+        folder: the real one of the images.
+        manifests: those that may name them, each with its place.
+        plain: whose an image is that no manifest and no template names, by its sidecar's ids.
+    """
+
+    folder: Path
+    manifests: list[tuple[Path, Manifest]]
+    plain: dict[Ids, Identity] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Resolvers:
     """The resolvers of one look through the sidecars, with the manifests that were read.
@@ -55,6 +70,7 @@ class Resolvers:
     manifest_name: str = MANIFEST_NAME
     used: set[tuple[str, int]] = field(default_factory=set)
     _found: dict[Path, Manifest | None] = field(default_factory=dict)
+    _places: dict[tuple[str, str], _Place] = field(default_factory=dict)
 
     def manifests(self) -> list[tuple[str, Manifest]]:
         """The manifests that were read, each with its place for messages."""
@@ -63,8 +79,33 @@ class Resolvers:
 
     def identity(self, cell: SidecarCell) -> Identity:
         """Whose an image is."""
-        folder = self.image_folder(cell)
-        rows, problem = self._rows(cell, folder)
+        place = self._place(cell)
+        if place.manifests or self.template is not None:
+            return self._identity(cell, place)
+        ids = cell.sample_id, cell.slide_id
+        found = place.plain.get(ids)
+        if found is None:
+            found = place.plain[ids] = self._identity(cell, place)
+        return found
+
+    def image_folder(self, cell: SidecarCell) -> Path:
+        """The real folder of an image."""
+        return self._place(cell).folder
+
+    def _place(self, cell: SidecarCell) -> _Place:
+        # Its text is quicker to look up than the folder's `Path`.
+        key = str(cell.sidecar).rpartition("/")[0], cell.folder
+        found = self._places.get(key)
+        if found is None:
+            folder = cell.sidecar.parent
+            if self.images is not None:
+                folder = self.images if cell.folder == "." else self.images / cell.folder
+            found = self._places[key] = _Place(folder, self._manifests_for(cell, folder))
+        return found
+
+    def _identity(self, cell: SidecarCell, at: _Place) -> Identity:
+        folder = at.folder
+        rows, problem = self._rows(cell, at)
         path_ids, path_folder = self._by_path(cell)
         if problem:
             return Identity(*path_ids, _above(folder, cell.folder, path_folder), problem=problem)
@@ -83,21 +124,15 @@ class Resolvers:
         contested = frozenset(named if len(named) > 1 else ())
         return Identity(sample_id, slide_id, place, found, wrong, contested)
 
-    def image_folder(self, cell: SidecarCell) -> Path:
-        """The real folder of an image."""
-        if self.images is not None:
-            return self.images if cell.folder == "." else self.images / cell.folder
-        return cell.sidecar.parent
-
     def _rows(
-        self, cell: SidecarCell, folder: Path
+        self, cell: SidecarCell, at: _Place
     ) -> tuple[list[tuple[Path, ManifestRow]], str | None]:
         """The rows that name an image, each with its slide's folder; or a manifest's problem."""
         rows = []
-        for place, manifest in self._manifests_for(cell, folder):
+        for place, manifest in at.manifests:
             if manifest.problem:
                 return [], f"{manifest.name} {manifest.problem}"
-            names = folder.relative_to(place).parts
+            names = at.folder.relative_to(place).parts
             for row in manifest.rows_for("/".join([*names, cell.file])):
                 self.used.add((str(place) if manifest is not self.given else "", row.line))
                 depth = 0 if row.folder == "." else row.folder.count("/") + 1

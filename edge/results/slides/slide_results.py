@@ -19,6 +19,7 @@ from edge.results.slides.grouping import Gathered, gather
 from edge.results.slides.outcome import Held, Incomplete, Note, SlideReport
 from edge.results.slides.resolvers import Resolvers
 from edge.results.slides.revision import Draft, next_step, numbered, preliminary
+from edge.results.slides.settled import Settled
 from edge.results.slides.signing import Signing, newest_signing
 from edge.results.slides.slide import Slide, unseen_cells
 from edge.results.verification.folder import read_verifications
@@ -100,6 +101,7 @@ def slide_results(
     history: History,
     now: datetime,
     unread: Iterable[Path] = (),
+    settled: Settled | None = None,
 ) -> SlideReport:
     """The next results of all slides, and what must not leave, with its reason.
 
@@ -109,6 +111,8 @@ def slide_results(
     Args:
         now: with time zone.
         unread: sidecars that could not be read; a slide in whose folder one lies is not complete.
+        settled: of the look before, kept for the next one. Slides that have stayed as they were
+            then are passed over: the report has neither their standing results nor their notes.
 
     Raises:
         StorageError: the history or the folder of verifications cannot be read.
@@ -118,9 +122,17 @@ def slide_results(
         rules, history, now, Counter(folder for path in unread for folder in path.parents)
     )
     report.note_samples(gathered)
-    signings = report.read_signings(gathered)
-    for slide in gathered.slides:
-        report.add(slide, gathered.problems.get(slide.key), signings[slide.key])
+    settled = settled or Settled()
+    settled.begin(rules.verifications)
+    slides = [
+        slide
+        for slide in gathered.slides
+        if slide.key in gathered.problems or not settled.has(slide) or report.unread_of(slide)
+    ]
+    signings = report.read_signings(slides)
+    for slide in slides:
+        is_settled = report.add(slide, gathered.problems.get(slide.key), signings[slide.key])
+        settled.note(slide, is_settled=is_settled)
     report.notes += _manifest_notes(gathered, resolvers)
     return SlideReport(
         tuple(report.new),
@@ -154,11 +166,11 @@ class _Report:
         for slide in gathered.slides:
             self._slides_of[slide.sample_id].add(slide.key)
 
-    def read_signings(self, gathered: Gathered) -> dict[str, list[VerificationFile]]:
+    def read_signings(self, slides: Sequence[Slide]) -> dict[str, list[VerificationFile]]:
         """The verifications by slide; those that cannot be read are held."""
         found: dict[str, list[VerificationFile]] = defaultdict(list)
         if self._rules.verifications is not None:
-            keys = {slide.key for slide in gathered.slides}
+            keys = {slide.key for slide in slides}
             read, unusable = read_verifications(self._rules.verifications, keys)
             for one in read:
                 found[one.slide_key].append(one)
@@ -170,8 +182,8 @@ class _Report:
 
     def add(
         self, slide: Slide, problem: str | None, verifications: Sequence[VerificationFile]
-    ) -> None:
-        """Decide about one slide."""
+    ) -> bool:
+        """Decide about one slide; returns whether its last result stands and nothing is open."""
         last = self._history.last(slide.key)
         signing = newest_signing(verifications, unseen_cells(slide.cells()), last, self._now)
         problem = problem or self._moved(slide, last, signing) or self._is_one_of(slide, last)
@@ -184,7 +196,7 @@ class _Report:
                 self.incomplete.append(Incomplete(so_far, waits))
             else:
                 self._hold(slide, problem or "")
-            return
+            return False
         step = next_step(slide, last, signing)
         self.notes += [
             Note(slide.sample_id, slide.slide_id, n) for n in [*slide.notes(), *step.notes]
@@ -200,6 +212,7 @@ class _Report:
             self.new.append(self._result(step.draft, last, slide, errors))
         elif last:
             self.standing.append(last)
+        return last is not None and step.draft is None and step.problem is None
 
     def _is_early(self, slide: Slide) -> bool:
         return waits_for_more_late_cells(slide, self._now)
@@ -225,12 +238,17 @@ class _Report:
             return None
         return f"its sample has {len(keys)} slides, and a LIS keeps one differential of a sample"
 
+    def unread_of(self, slide: Slide) -> int:
+        """How many sidecars of its folder cannot be read."""
+        if not self._unread:
+            return 0
+        return max(self._unread[folder] for folder in {i.sidecar.parent for i in slide.images})
+
     def _waits_for(self, slide: Slide) -> str | None:
         is_said = self._history.said_complete(slide.key) is not None
         if is_said:
             return None
-        folders = {image.sidecar.parent for image in slide.images}
-        if unread := max(self._unread[folder] for folder in folders):
+        if unread := self.unread_of(slide):
             return f"{counted(unread, 'sidecar')} of its folder that cannot be read"
         return self._rules.completeness.waits_for(slide, self._now)
 

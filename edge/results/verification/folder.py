@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
 from typing import Final
@@ -48,6 +48,42 @@ def write_verification(folder: Path, verification: VerificationFile) -> Path:
     path = folder / _name(verification, content)
     write_file(path, content)
     return path
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationNames:
+    """What is in a folder of verifications, without reading it.
+
+    Attributes:
+        by_slide: the names that `write_verification` gave, by the slide's key.
+        others: names, times in nanoseconds and sizes of files that a person named.
+    """
+
+    by_slide: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    others: frozenset[tuple[str, int, int]] = frozenset()
+
+
+def verification_names(folder: Path) -> VerificationNames:
+    """What is in a folder; nothing if it is not there.
+
+    Raises:
+        StorageError: the folder cannot be read.
+    """
+    by_slide: dict[str, set[str]] = {}
+    others = set()
+    for path in _files(folder):
+        if name := _NAME.fullmatch(path.name):
+            by_slide.setdefault(name[1], set()).add(path.name)
+            continue
+        try:
+            status = path.stat()
+        except OSError:
+            others.add((path.name, 0, 0))
+        else:
+            others.add((path.name, status.st_mtime_ns, status.st_size))
+    return VerificationNames(
+        {key: frozenset(names) for key, names in by_slide.items()}, frozenset(others)
+    )
 
 
 def read_verifications(

@@ -13,6 +13,7 @@ from edge.results.reading.sidecar_cell import SidecarCell
 from edge.results.slides.completeness import Completeness
 from edge.results.slides.outcome import SlideReport
 from edge.results.slides.resolvers import Resolvers
+from edge.results.slides.settled import Settled
 from edge.results.slides.slide_results import SlideRules, slide_results
 from edge.results.verification.folder import write_verification
 from edge.results.verification.verification_file import VerificationFile
@@ -41,6 +42,7 @@ class Lab:
         resolvers: Resolvers | None = None,
         *,
         unread: Iterable[Path] = (),
+        settled: Settled | None = None,
     ) -> SlideReport:
         """What the cells make of the slides now."""
         rules = SlideRules(
@@ -55,6 +57,7 @@ class Lab:
             history=self.issued,
             now=self.now,
             unread=unread,
+            settled=settled,
         )
 
     def issue(

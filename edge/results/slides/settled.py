@@ -1,0 +1,61 @@
+"""The slides about which a further look need not decide again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.results.slides.slide import Slide
+from edge.results.verification.folder import VerificationNames, verification_names
+
+
+@dataclass(frozen=True, slots=True)
+class _Basis:
+    """What it was decided on that a slide's last result stands."""
+
+    slide: Slide
+    verifications: frozenset[str]
+
+
+class Settled:
+    """Slides whose last issued result stands, kept from one look to the next.
+
+    Such a slide needs no decision while its images, its rows of manifests and its verifications are
+    the same. Time, a marker file and an operator's word change nothing of it: they complete slides
+    that wait. What another slide may change of it (alike ids, shared images) is found before, for
+    all slides. A result that another process issued is not seen: the caller clears it then.
+    """
+
+    def __init__(self) -> None:
+        self._bases: dict[str, _Basis] = {}
+        self._names = VerificationNames()
+
+    def begin(self, verifications: Path | None) -> None:
+        """Begin a look: see which verifications there are.
+
+        Raises:
+            StorageError: their folder cannot be read.
+        """
+        names = verification_names(verifications) if verifications else VerificationNames()
+        if names.others != self._names.others:
+            # Only reading such a file tells its slide.
+            self.clear()
+        self._names = names
+
+    def has(self, slide: Slide) -> bool:
+        """Whether a slide is as it was when its last result stood."""
+        return self._bases.get(slide.key) == self._basis(slide)
+
+    def note(self, slide: Slide, *, is_settled: bool) -> None:
+        """Note what was decided about a slide at this look."""
+        if is_settled:
+            self._bases[slide.key] = self._basis(slide)
+        else:
+            self._bases.pop(slide.key, None)
+
+    def clear(self) -> None:
+        """Have the next look decide about all slides."""
+        self._bases.clear()
+
+    def _basis(self, slide: Slide) -> _Basis:
+        return _Basis(slide, self._names.by_slide.get(slide.key, frozenset()))
