@@ -62,7 +62,8 @@ def _run(arguments: argparse.Namespace) -> int:
     result = largest_slide(workspace)
     if result:
         print(f"\n4. edge-results\n\n{differential_table(result)}\n")
-        print(write_files(result, workspace.results))
+        print(write_files(result, workspace.lis))
+        print(f"\nall slides: edge-results show {workspace.export}")
     return 0 if all(one.sidecar for one in labelled) else 1
 
 

@@ -55,9 +55,9 @@ class Workspace:
         return self.root / "edge.yaml"
 
     @property
-    def results(self) -> Path:
+    def lis(self) -> Path:
         """The folder of a slide's files for a LIS."""
-        return self.root / "results"
+        return self.root / "lis"
 
     @property
     def log(self) -> Path:

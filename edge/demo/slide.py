@@ -42,6 +42,8 @@ def largest_slide(workspace: Workspace) -> SlideResult | None:
         # The simulated analyzer has ended: no cell is missing.
         completeness=Completeness(marker=None, quiet_s=0.0),
         errors=lambda of_slide: errors_of_slide(of_slide, [bundle]),
+        # One of them is shown; nothing is sent.
+        takes_several_slides=True,
     )
     report = slide_results(cells, Resolvers(), rules=rules, history=NoHistory(), now=now())
     return max(report.new, key=lambda result: len(result.cells), default=None)

@@ -60,9 +60,9 @@ def test_demo_labels_drawn_cells_and_says_where_the_sidecars_lie(demo: Demo) -> 
 
 def test_demo_ends_with_a_differential_and_its_files(demo: Demo) -> None:
     assert "differential of S" in demo.said
-    written = [path for path in (demo.workspace / "results").rglob("*") if path.is_file()]
+    written = [path for path in (demo.workspace / "lis").rglob("*") if path.is_file()]
     assert {"openelis", "fhir", "hl7-oru"} <= {path.parent.name for path in written}
-    assert all(str(path.relative_to(demo.workspace / "results")) in demo.said for path in written)
+    assert all(str(path.relative_to(demo.workspace / "lis")) in demo.said for path in written)
 
 
 def test_reference_model_is_small_enough_to_be_committed() -> None:

@@ -63,7 +63,7 @@ def add_slide_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verifications", type=Path, metavar="DIR", help=text)
     text = "file in a slide's folder that says that it is complete (%(default)s)"
     parser.add_argument("--marker", default=MARKER, metavar="NAME", help=text)
-    text = "a slide is complete after so long without a new image; 0: never by time (%(default)g)"
+    text = "a slide is complete after so long without a new image, or `never` by time (%(default)g)"
     parser.add_argument("--quiet", type=_seconds, default=QUIET_S, metavar="SECONDS", help=text)
     text = "the LIS keeps the differentials of several slides of one sample"
     parser.add_argument("--several-per-sample", action="store_true", help=text)
@@ -90,7 +90,7 @@ def look_of(arguments: argparse.Namespace) -> Look:
         images=arguments.images,
         template=arguments.template,
         manifest=arguments.manifest,
-        completeness=Completeness(arguments.marker, arguments.quiet or None),
+        completeness=Completeness(arguments.marker, arguments.quiet),
         verifications=_verifications(arguments),
         bundles=tuple(arguments.bundle),
         takes_several_slides=arguments.several_per_sample,
@@ -149,11 +149,15 @@ def _template(text: str) -> PathTemplate:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def _seconds(text: str) -> float:
+def _seconds(text: str) -> float | None:
+    if text == "never":
+        return None
     try:
         value = float(text)
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number of seconds from 0, and not `never`"
+        )
     return value

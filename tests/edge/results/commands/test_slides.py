@@ -135,7 +135,7 @@ def test_show_of_one_slide_has_both_intervals_with_its_bundle(
 
 @pytest.mark.parametrize(
     ("options", "state"),
-    [((), "preliminary, revision 1, not issued"), (("--quiet", "0"), "incomplete, not issued")],
+    [((), "preliminary, revision 1, not issued"), (("--quiet", "never"), "incomplete, not issued")],
 )
 def test_show_of_one_slide_that_is_not_issued_says_so(
     run: Run, watched: Path, options: tuple[str, ...], state: str

@@ -1,4 +1,4 @@
-"""The Bundle of docs/lis.md is what the program writes, laid out, with parts left out."""
+"""The Bundle of docs/lis-fhir.md is what the program writes, laid out, with parts left out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge.results.formats.format import Context, Site
 from tests.support.slide_results import made_result
 
 Json = dict[str, Any]
-PAGE = Path(__file__).parents[5] / "docs/lis.md"
+PAGE = Path(__file__).parents[5] / "docs/lis-fhir.md"
 # The slide of the page's other samples.
 COUNTS: dict[str | None, int] = {
     "neutrophil": 120,
