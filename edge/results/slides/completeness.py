@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -77,23 +76,23 @@ def waits_for_more_late_cells(slide: Slide, now: datetime) -> bool:
 
 
 def _unlabelled(slide: Slide) -> int:
-    """Images beside those of the slide that the service has not labelled yet."""
-    return sum(_count_others(folder, names) for folder, names in slide.files.items())
-
-
-def _count_others(folder: Path, names: Collection[str]) -> int:
-    known = {comparable(name) for name in names}
-    try:
-        with os.scandir(folder) as entries:
-            return sum(_is_image(e.name) and _name(e.name) not in known for e in entries)
-    except OSError:
-        # Images may be deleted once they are labelled.
-        return 0
+    """Images in the slide's folders that the service has not labelled yet."""
+    count = 0
+    for top in slide.image_folders:
+        # Images may be deleted once they are labelled: a folder that is gone holds none.
+        for folder, folders, names in os.walk(top):
+            known = {comparable(name) for name in slide.files.get(Path(folder), ())}
+            count += sum(_is_image(name) and _name(name) not in known for name in names)
+            folders[:] = [name for name in folders if slide.is_alone and not _is_hidden(name)]
+    return count
 
 
 def _is_image(name: str) -> bool:
-    is_kept = not name.startswith(".") and not is_system_name(name)
-    return is_kept and Path(name).suffix.lower() in READ_SUFFIXES
+    return not _is_hidden(name) and Path(name).suffix.lower() in READ_SUFFIXES
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or is_system_name(name)
 
 
 def _name(name: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from edge.errors import ConfigError
 from edge.results.differential.bundle_errors import require_known_classes
@@ -21,6 +21,8 @@ from edge.text.counted import counted
 
 # How far clocks of two machines may differ.
 CLOCK_TOLERANCE: Final = timedelta(minutes=2)
+# A slide's folder, and those of an image and its sidecar in it.
+Place: TypeAlias = tuple[Path, Path, Path]
 NOT_NAMED: Final = "no manifest and no path template names the sample"
 
 
@@ -44,7 +46,7 @@ class Gathered:
 class _Group:
     images: list[SidecarCell] = field(default_factory=list)
     folders: set[Path] = field(default_factory=set)
-    files: dict[Path, set[str]] = field(default_factory=lambda: defaultdict(set))
+    places: set[Place] = field(default_factory=set)
     rows: dict[int, ManifestRow] = field(default_factory=dict)
     problem: str | None = None
 
@@ -64,8 +66,11 @@ def gather(
     groups: dict[tuple[str, str | None], _Group] = defaultdict(_Group)
     nameless: dict[tuple[str, str], int] = defaultdict(int)
     contested: dict[Ids, str | None] = {}
+    files: dict[Path, set[str]] = defaultdict(set)
     for cell in cells:
         found = resolvers.identity(cell)
+        folder = resolvers.image_folder(cell)
+        files[folder].add(cell.file)
         if found.sample_id is None:
             # A manifest that cannot be used may name it.
             nameless[cell.folder, found.problem or NOT_NAMED] += 1
@@ -73,7 +78,7 @@ def gather(
         group = groups[found.sample_id, found.slide_id]
         group.images.append(cell)
         group.folders.add(found.folder)
-        group.files[resolvers.image_folder(cell)].add(cell.file)
+        group.places.add((found.folder, folder, cell.sidecar.parent))
         group.rows.update({id(row): row for row in found.rows})
         group.problem = group.problem or found.problem
         if found.contested:
@@ -81,7 +86,16 @@ def gather(
     for ids, group in groups.items():
         group.problem = group.problem or contested.get(ids)
     unused, absent = _unused_rows(resolvers, groups)
-    slides = [_slide(ids, groups[ids], absent.get(ids, 0)) for ids in sorted(groups, key=_order)]
+    above = Counter(
+        place
+        for g in groups.values()
+        for folder in g.folders
+        for place in (folder, *folder.parents)
+    )
+    slides = [
+        _slide(ids, groups[ids], absent.get(ids, 0), files, above)
+        for ids in sorted(groups, key=_order)
+    ]
     problems = {slide.key: p for slide in slides if (p := _problem(slide, groups, now))}
     for slide, problem in _problems_between(slides, alike_issued):
         problems.setdefault(slide.key, problem)
@@ -92,15 +106,36 @@ def _order(ids: tuple[str, str | None]) -> tuple[str, str]:
     return ids[0], ids[1] or ""
 
 
-def _slide(ids: tuple[str, str | None], group: _Group, absent: int) -> Slide:
+def _slide(
+    ids: tuple[str, str | None],
+    group: _Group,
+    absent: int,
+    files: Mapping[Path, Collection[str]],
+    above: Mapping[Path, int],
+) -> Slide:
+    # Folders for each class of cell below a slide's folder belong to it, also those of which no
+    # image is known yet. A folder with other slides in it is looked at without those below.
+    is_alone = all(above[folder] == 1 for folder in group.folders)
     return Slide(
         *ids,
         folders=frozenset(group.folders),
         images=tuple(in_order(group.images)),
         rows=tuple(sorted(group.rows.values(), key=lambda row: row.line)),
         absent=absent,
-        files=group.files,
+        is_alone=is_alone,
+        image_folders=frozenset(top if is_alone else own for top, own, _ in group.places),
+        sidecar_folders=frozenset(
+            _climbed(sidecars, own, top) if is_alone else sidecars
+            for top, own, sidecars in group.places
+        ),
+        files=files,
     )
+
+
+def _climbed(sidecars: Path, own: Path, top: Path) -> Path:
+    """The folder of sidecars that is as far above those of an image as the slide's folder."""
+    up = len(own.parts) - len(top.parts)
+    return sidecars.parents[up - 1] if up > 0 else sidecars
 
 
 def _unidentified(nameless: Mapping[tuple[str, str], int]) -> list[UnidentifiedSample]:

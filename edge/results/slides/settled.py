@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge.results.slides.slide import Slide
@@ -49,7 +49,8 @@ class Settled:
     def note(self, slide: Slide, *, is_settled: bool) -> None:
         """Note what was decided about a slide at this look."""
         if is_settled:
-            self._bases[slide.key] = self._basis(slide)
+            # Names of all slides' images would be kept of each look.
+            self._bases[slide.key] = self._basis(replace(slide, files={}))
         else:
             self._bases.pop(slide.key, None)
 

@@ -27,7 +27,10 @@ class Slide:
         images: every outcome, in the order of the images.
         rows: rows of manifests that name its images.
         absent: images that a manifest names and that have no sidecar.
-        files: names of the images by their real folder.
+        is_alone: whether no other slide lies in its folders or below.
+        image_folders: where images of it may wait for their sidecar; with all below if it is alone.
+        sidecar_folders: where sidecars of it may be that cannot be read, with all below.
+        files: names of the images that have a sidecar by their real folder, of all slides.
     """
 
     sample_id: str
@@ -36,7 +39,10 @@ class Slide:
     images: tuple[SidecarCell, ...]
     rows: tuple[ManifestRow, ...] = ()
     absent: int = 0
-    files: Mapping[Path, Collection[str]] = field(default_factory=dict)
+    is_alone: bool = True
+    image_folders: frozenset[Path] = frozenset()
+    sidecar_folders: frozenset[Path] = frozenset()
+    files: Mapping[Path, Collection[str]] = field(default_factory=dict, compare=False)
 
     @property
     def key(self) -> str:

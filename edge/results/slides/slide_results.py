@@ -242,7 +242,7 @@ class _Report:
         """How many sidecars of its folder cannot be read."""
         if not self._unread:
             return 0
-        return max(self._unread[folder] for folder in {i.sidecar.parent for i in slide.images})
+        return max(self._unread[folder] for folder in slide.sidecar_folders)
 
     def _waits_for(self, slide: Slide) -> str | None:
         is_said = self._history.said_complete(slide.key) is not None

@@ -7,9 +7,11 @@ from datetime import timedelta
 
 import pytest
 
+from edge.results.reading.sidecar_cell import SidecarCell
 from edge.results.slides.completeness import Completeness
+from edge.results.slides.resolvers import Resolvers
 from tests.edge.results.slides.look import Lab
-from tests.support.sidecar_cells import rejected_of, slide_of
+from tests.support.sidecar_cells import cell_of, rejected_of, slide_of
 from tests.support.slide_results import PERSON, START
 
 CELLS = ["neutrophil"] * 4
@@ -83,6 +85,47 @@ def test_image_without_a_sidecar_makes_its_slide_wait(lab: Lab) -> None:
     assert waits_for(lab) is None
     (folder / "0004.JPG").touch()
     assert waits_for(lab) == "1 image in its folder without a sidecar"
+
+
+def by_class(lab: Lab) -> list[SidecarCell]:
+    return [
+        *slide_of(lab.root, CELLS, folder="S1/slide-1/neutrophil"),
+        *slide_of(lab.root, ["lymphocyte"], folder="S1/slide-1/lymphocyte"),
+    ]
+
+
+def test_image_without_a_sidecar_in_another_class_s_folder_makes_its_slide_wait(lab: Lab) -> None:
+    (lab.root / "S1" / "slide-1" / "ig").mkdir(parents=True)
+    assert len(lab.look(by_class(lab)).new) == 1
+    (lab.root / "S1" / "slide-1" / "ig" / "0000.jpg").touch()
+    report = lab.look(by_class(lab))
+    assert report.new == ()
+    assert report.incomplete[0].reason == "1 image in its folder without a sidecar"
+
+
+@pytest.mark.parametrize("images", [None, "export"])
+def test_unread_sidecar_in_another_class_s_folder_makes_its_slide_wait(
+    lab: Lab, images: str | None
+) -> None:
+    resolvers = Resolvers(images=lab.root / images if images else None)
+    torn = lab.root / "S1" / "slide-1" / "ig" / "0000.jpg.json"
+    report = lab.look(by_class(lab), resolvers, unread=[torn])
+    assert report.new == ()
+    assert report.incomplete[0].reason == "1 sidecar of its folder that cannot be read"
+
+
+def test_slides_whose_images_share_a_folder_do_not_wait_for_one_another(lab: Lab) -> None:
+    cells = [
+        cell_of(lab.root, f"all/{sample}-{n}.jpg", ids=(sample, None))
+        for sample in ("S1", "S2")
+        for n in range(3)
+    ]
+    (lab.root / "all" / "later").mkdir(parents=True)
+    for name in (*(cell.file for cell in cells), "later/x.jpg"):
+        (lab.root / "all" / name).touch()
+    assert [result.sample_id for result in lab.look(cells).new] == ["S1", "S2"]
+    (lab.root / "all" / "S3-0.jpg").touch()
+    assert lab.look(cells).new == ()
 
 
 def test_sidecar_that_cannot_be_read_makes_its_slide_wait(lab: Lab) -> None:
