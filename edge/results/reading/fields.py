@@ -87,6 +87,9 @@ def parse_fields(content: bytes) -> Fields:
     _require_types("", fields, _TOP)
     _check_image(fields["image"])
     _check_decision(fields)
+    if fields["image"]["sha256"] is None and fields["reason"] is None:
+        # It would be in no count, as cells are counted by the hashes of their images.
+        _contradict(f"status {fields['status']} of an image without a hash")
     _check_model(fields["model"])
     timing = fields["timing_ms"]
     _require_types("timing_ms.", timing, _TIMING)
@@ -140,8 +143,15 @@ def _check_decision(fields: Fields) -> None:
     is_labelled = status == Status.LABELLED
     if is_labelled != (label is not None):
         _contradict(f"status {status} {'without' if is_labelled else 'with'} a label")
-    if is_labelled and label not in probabilities:
+    if is_labelled:
+        _check_label(label, probabilities)
+
+
+def _check_label(label: str, probabilities: Fields) -> None:
+    if label not in probabilities:
         _contradict("the label is none of the classes in probabilities")
+    if probabilities[label] < max(probabilities.values()):
+        _contradict("the label is not the most probable class")
 
 
 def _check_model(model: Fields) -> None:

@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 
 import edge
+from edge.results.document.result import CELL_CLASSES
 from edge.results.reading.fields import parse_fields
 from edge.results.reading.problem import ForeignError, ProblemCode, SidecarError
 from edge.sidecar import to_json
@@ -92,8 +93,10 @@ def test_reader_refuses_beyond_the_schema_only_what_it_cannot_say(kind: str) -> 
     beyond = {
         # A label without its probability, unidentified without probabilities, and no path.
         *(("label",), ("confidence",), ("probabilities",), ("image", "folder")),
-        # A rejected image may have probabilities in no version.
-        ("probabilities", "neutrophil"),
+        # Only a rejected image may lack its hash.
+        ("image", "sha256"),
+        # A label must be the most probable class; a rejected image has probabilities in no version.
+        *(("probabilities", name) for name in CELL_CLASSES),
     }
     for path in paths(WHOLE[kind]):
         for value in VALUES:
@@ -114,6 +117,22 @@ def test_missing_field_is_told_by_its_name(kind: str) -> None:
         with pytest.raises(SidecarError, match=f"^{'.'.join(path)} is missing$") as raised:
             parse_fields(to_json(fields))
         assert raised.value.code is ProblemCode.MISSING_FIELD
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "text"),
+    [
+        (("image", "sha256"), None, "status labelled of an image without a hash"),
+        (("probabilities", "ig"), 0.94, "the label is not the most probable class"),
+        (("label",), "ig", "the label is not the most probable class"),
+    ],
+)
+def test_cell_that_would_be_counted_wrongly_is_a_contradiction(
+    path: tuple[str, ...], value: object, text: str
+) -> None:
+    with pytest.raises(SidecarError, match=text) as raised:
+        parse_fields(to_json(changed(LABELLED, path, value)))
+    assert raised.value.code is ProblemCode.CONTRADICTION
 
 
 def test_fields_of_later_versions_are_taken() -> None:
