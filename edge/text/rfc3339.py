@@ -29,11 +29,13 @@ def moment_of(text: str) -> datetime:
     """The time that a text gives.
 
     Raises:
-        ValueError: it is not in RFC 3339, has no offset, or does not exist.
+        ValueError: it is not in RFC 3339, has no offset, or does not exist, here or in UTC.
     """
     if not _FORM.fullmatch(text):
         raise ValueError(f"{text!r} is no time such as 2026-11-23T09:14:03+01:00")
     try:
-        return datetime.fromisoformat(text.upper())
-    except ValueError as error:
+        moment = datetime.fromisoformat(text.upper())
+        moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"{text!r} does not exist: {error}") from error
+    return moment

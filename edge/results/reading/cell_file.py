@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from sys import intern
@@ -92,7 +92,10 @@ def _cell(fields: Fields, listing: Listing, name: str) -> SidecarCell:
     confidence = fields["confidence"]
     try:
         created = datetime.fromisoformat(fields["created"])
-    except ValueError as error:
+        if not 1 < created.year < 9999:
+            # The first and last day of the calendar may be none in UTC.
+            created.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         text = "created is a time that does not exist"
         raise SidecarError(ProblemCode.WRONG_VALUE, text) from error
     # Equal texts are kept once: a table of 100,000 cells has few classes, samples and models.
