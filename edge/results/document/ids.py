@@ -8,6 +8,12 @@ from typing import Final
 
 # Control characters, invisible ones, unassigned and private ones, line and paragraph breaks.
 _UNFIT: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+# Letters and marks that nothing is drawn for (Default_Ignorable_Code_Point of Unicode), and the
+# blank pattern of Braille.
+_INVISIBLE: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
 # The daemon writes bytes of a path that are not UTF-8 in this form.
 _ESCAPED_BYTE: Final = re.compile(r"\\x[0-9a-f]{2}")
 # What spreadsheets make of a long number.
@@ -23,7 +29,7 @@ def unfit_id(text: str) -> str | None:
         return "is empty"
     if text != text.strip():
         return "begins or ends with a space"
-    if any(unicodedata.category(character) in _UNFIT for character in text):
+    if any(unicodedata.category(c) in _UNFIT for c in text) or _INVISIBLE.search(text):
         return "has a control character or an invisible one"
     if _ESCAPED_BYTE.search(text):
         return "has bytes that are not UTF-8"
