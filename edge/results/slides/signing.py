@@ -18,7 +18,7 @@ class Signing:
 
     Attributes:
         verification: None if there is none that was not used before.
-        problem: why it cannot be used, in one line without ids; None if it can.
+        problem: why it cannot be used, or an older one was not, in one line without ids.
     """
 
     verification: VerificationFile | None = None
@@ -45,7 +45,7 @@ def newest_signing(
         return Signing()
     newest = max(verifications, key=lambda one: one.at)
     if last is not None and last.verification is not None and newest.at <= last.verification.at:
-        return Signing()
+        return Signing(problem=_overlooked(verifications, last, last.verification.at))
     same_time = [one for one in verifications if one.at == newest.at]
     if any(one != newest for one in same_time):
         return Signing(newest, "two verifications of it have the same time; verify it again")
@@ -65,6 +65,19 @@ def seen_cells(
 def as_signed(verification: VerificationFile) -> Verification:
     """The verification as a result holds it."""
     return Verification(verification.by, verification.at, verification.note)
+
+
+def _overlooked(
+    verifications: Sequence[VerificationFile], last: SlideResult, at: datetime
+) -> str | None:
+    """A person's word after the last result that its time makes look like one before it."""
+    if any(one.at < at and one.revision >= last.revision for one in verifications):
+        earlier = "has an earlier time than that of the result it stands on"
+        return f"its verification {earlier}; set the clocks and verify it again"
+    decided = {cell.sha256: cell.label for cell in last.cells}
+    if any(one.at == at and one.labels != decided for one in verifications):
+        return "its verification was changed after it was used; verify it again"
+    return None
 
 
 def _problem(
