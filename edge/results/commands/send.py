@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,10 +37,16 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--watch", action="store_true", help="go on until it is stopped")
     what.add_argument("--status", action="store_true", help="show what is held and what waits")
     text = "send a held result again; --status has the numbers"
-    what.add_argument("--release", type=int, metavar="NUMBER", help=text)
+    what.add_argument("--release", type=_number, metavar="NUMBER", help=text)
     text = "never send a held result; needs --reason"
-    what.add_argument("--give-up", type=int, metavar="NUMBER", help=text)
+    what.add_argument("--give-up", type=_number, metavar="NUMBER", help=text)
     parser.add_argument("--reason", metavar="TEXT", help="why a result is given up")
+
+
+def _number(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,18}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of a result; --status has them")
+    return int(text)
 
 
 def _run(arguments: argparse.Namespace, show: Show) -> int:

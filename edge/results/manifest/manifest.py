@@ -148,7 +148,10 @@ def _row(raw: TableRow, table: Table) -> ManifestRow:
 
 
 class _Values:
-    """Takes the values of a row; the first problem is kept, and the value is empty then."""
+    """Takes the values of a row; the first problem is kept, and the value is empty then.
+
+    Problems are logged, and never quote a cell: in a row that is shifted it may be a sample's id.
+    """
 
     def __init__(self, raw: TableRow, *, has_decimal_comma: bool) -> None:
         self._cells = raw.cells
@@ -176,7 +179,7 @@ class _Values:
             return None
         if re.fullmatch(r"\d{1,7}", text, re.ASCII) and 0 < int(text) <= _MOST_CELLS:
             return int(text)
-        self._note(f"has {text!r} cells; give a whole number from 1")
+        self._note("has no whole number from 1 in cells")
         return None
 
     def wbc(self) -> float | None:
@@ -187,7 +190,7 @@ class _Values:
         value = float(plain) if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", plain, re.ASCII) else math.nan
         if 0 < value <= _HIGHEST_WBC:
             return value
-        self._note(f"has wbc {text!r}; give 10^9 per litre, above 0 and at most {_HIGHEST_WBC:g}")
+        self._note(f"has no 10^9 per litre above 0 and at most {_HIGHEST_WBC:g} in wbc")
         return None
 
     def collected(self) -> datetime | None:
@@ -196,8 +199,8 @@ class _Values:
             return None
         try:
             return moment_of(text)
-        except ValueError as error:
-            self._note(f"has a wrong time in collected: {error}")
+        except ValueError:
+            self._note("has no time such as 2026-11-23T09:14:03+01:00 in collected")
         return None
 
     def _note(self, problem: str | None) -> None:

@@ -105,11 +105,12 @@ def _header(cells: list[str]) -> list[str]:
     names = [cell.strip().casefold().replace(" ", "_") for cell in cells]
     while names and not names[-1]:
         names.pop()
-    for name in names:
+    for number, name in enumerate(names, 1):
         if name not in COLUMNS:
             near = difflib.get_close_matches(name, COLUMNS, n=1)
-            hint = f"did you mean {near[0]}" if near else f"known are {', '.join(COLUMNS)}"
-            raise ConfigError(f"has an unknown column {name!r}; {hint}?")
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(COLUMNS)}."
+            # Its name is logged nowhere: without a header, it is a sample's id.
+            raise ConfigError(f"has an unknown name in column {number} of its header; {hint}")
     if len(set(names)) < len(names):
         raise ConfigError("has a column twice; leave one.")
     if missing := [name for name in REQUIRED if name not in names]:

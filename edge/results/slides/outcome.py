@@ -15,12 +15,14 @@ class Held:
         sample_id: of the slide; None if it is a file that belongs to no slide.
         images: cells and rejected images that are held.
         reason: one line, without ids, so that it may be logged.
+        file: name of a held file, for people alone: who wrote it may have put an id into it.
     """
 
     sample_id: str | None
     slide_id: str | None
     images: int
     reason: str
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,7 @@ class _Report:
             for one in read:
                 found[one.slide_key].append(one)
             self.held += [
-                Held(None, None, 0, f"verification {one.path.name}: {one.reason}")
+                Held(None, None, 0, f"a verification file: {one.reason}", one.path.name)
                 for one in unusable
             ]
         return found

@@ -24,7 +24,12 @@ def report_text(report: SlideReport) -> str:
     parts = [_table(report), *_section("Flags", _flags(report))]
     waiting = [(*_ids(one.so_far), one.reason) for one in report.incomplete]
     parts += _section("Incomplete and not issued; each waits for", waiting)
-    held = [(*_ids(one), f"{one.reason} ({counted(one.images, 'image')})") for one in report.held]
+    held = [
+        (one.file or "", "", one.reason)
+        if one.sample_id is None
+        else (*_ids(one), f"{one.reason} ({counted(one.images, 'image')})")
+        for one in report.held
+    ]
     parts += _section("Held", held)
     nameless = [
         (one.folder, "", f"{one.reason} ({counted(one.images, 'image')})")
@@ -71,7 +76,7 @@ def json_lines(report: SlideReport) -> Iterator[str]:
         yield _json("incomplete", result=_document(one.so_far), reason=one.reason)
     for held in report.held:
         ids = {"sample_id": held.sample_id, "slide_id": held.slide_id}
-        yield _json("held", **ids, images=held.images, reason=held.reason)
+        yield _json("held", **ids, images=held.images, reason=held.reason, file=held.file)
     for nameless in report.unidentified:
         place = {"folder": nameless.folder, "images": nameless.images}
         yield _json("unidentified_sample", **place, reason=nameless.reason)

@@ -72,8 +72,14 @@ def test_manifest_ids_are_as_written() -> None:
         ("\n\n", "has no header"),
         ("path;slide_id\n", "has no column sample_id"),
         ("sample_id\n", "has no column path"),
-        ("path,sample_id,wcb\n", "has an unknown column 'wcb'; did you mean wbc?"),
-        ("path,sample_id,Bemerkung\n", "has an unknown column 'bemerkung'"),
+        (
+            "path,sample_id,wcb\n",
+            "has an unknown name in column 3 of its header; did you mean wbc?",
+        ),
+        (
+            "path,sample_id,Bemerkung\n",
+            "has an unknown name in column 3 of its header; known are path,",
+        ),
         ("path,sample_id,path\n", "has a column twice"),
         (HEADER + 'a,"S1,,,,\n', "is no CSV at line 2"),
         (HEADER + 'a,"S1"2,,,,\n', "is no CSV at line 2"),
@@ -103,18 +109,24 @@ def test_manifest_that_cannot_be_read_says_why_in_one_line(content: str | bytes,
         ("../a,S1,,,,\n", "has no path relative"),
         ("/a,S1,,,,\n", "has no path relative"),
         ("C:\\a,S1,,,,\n", "has no path relative"),
-        ("a,S1,,many,,\n", "has 'many' cells; give a whole number"),
-        ("a,S1,,0,,\n", "has '0' cells"),
-        ("a,S1,,-1,,\n", "has '-1' cells"),
-        ("a,S1,,1.5,,\n", "has '1.5' cells"),
-        ("a,S1,,\u0661,,\n", "cells; give a whole number"),
-        ("a,S1,,,7300,\n", "has wbc '7300'; give 10^9 per litre"),
-        ("a,S1,,,nan,\n", "has wbc 'nan'"),
-        ("a,S1,,,0,\n", "has wbc '0'"),
-        ("a,S1,,,1e1,\n", "has wbc '1e1'"),
-        ('a,S1,,,"7,3",\n', "has wbc '7,3'"),
-        ("a,S1,,,,23.11.2026 08:00\n", "has a wrong time in collected"),
-        ("a,S1,,,,2026-11-23T08:00:00\n", "has a wrong time in collected"),
+        ("a,S1,,many,,\n", "has no whole number from 1 in cells"),
+        ("a,S1,,0,,\n", "has no whole number from 1 in cells"),
+        ("a,S1,,-1,,\n", "has no whole number from 1 in cells"),
+        ("a,S1,,1.5,,\n", "has no whole number from 1 in cells"),
+        ("a,S1,,\u0661,,\n", "has no whole number from 1 in cells"),
+        ("a,S1,,,7300,\n", "has no 10^9 per litre above 0 and at most 2000 in wbc"),
+        ("a,S1,,,nan,\n", "has no 10^9 per litre above 0"),
+        ("a,S1,,,0,\n", "has no 10^9 per litre above 0"),
+        ("a,S1,,,1e1,\n", "has no 10^9 per litre above 0"),
+        ('a,S1,,,"7,3",\n', "has no 10^9 per litre above 0"),
+        (
+            "a,S1,,,,23.11.2026 08:00\n",
+            "has no time such as 2026-11-23T09:14:03+01:00 in collected",
+        ),
+        (
+            "a,S1,,,,2026-11-23T08:00:00\n",
+            "has no time such as 2026-11-23T09:14:03+01:00 in collected",
+        ),
         ("a,S1,,,,", "may be cut"),
         ("a,S", "has 2 cells"),
     ],
@@ -169,3 +181,19 @@ def test_read_manifest_of_file_pipe_and_nothing(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert "cannot be read" in (read_manifest(tmp_path / "pipe").problem or "")
     assert "cannot be read" in (read_manifest(tmp_path / "none").problem or "")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "run-1,PATIENT7,1,20\n",
+        "path,sample_id,cells\nrun-1,1,PATIENT7\n",
+        "path,sample_id,wbc\nrun-1,1,PATIENT7\n",
+        "path,sample_id,collected\nrun-1,1,PATIENT7\n",
+    ],
+)
+def test_problem_of_a_manifest_never_quotes_an_id(content: str) -> None:
+    manifest = parse_manifest(content.encode(), "manifest.csv")
+    problem = manifest.problem or manifest.rows[0].problem
+    assert problem
+    assert "patient7" not in problem.casefold()

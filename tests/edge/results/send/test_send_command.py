@@ -243,3 +243,32 @@ def test_damaged_outbox_is_one_line_and_ends_with_6(lab: Lab) -> None:
 def test_status_before_anything_was_sent_says_so(lab: Lab) -> None:
     assert "nothing was sent with this configuration yet" in lab.run("--status", code=6)
     assert not (lab.folder / "state").exists()
+
+
+def test_one_sidecar_with_a_time_that_is_none_in_utc_does_not_stop_the_others(lab: Lab) -> None:
+    lab.settings["targets"] = [
+        {"name": "all", "format": "json", "drop": "lis", "states": ["preliminary"]}
+    ]
+    lab.slide("S1", neutrophil=3)
+    lab.slide("S2", neutrophil=3)
+    sidecar = next((lab.results / "S1").rglob("*.json"))
+    fields = json.loads(sidecar.read_text())
+    sidecar.write_text(json.dumps(fields | {"created": "0001-01-01T00:00:00+14:00"}))
+    assert "1 x sidecar wrong_value: created is a time that does not exist" in lab.run("--once")
+    assert [json.loads(p.read_text())["sample_id"] for p in lab.drop.iterdir()] == ["S2"]
+
+
+def test_name_of_a_held_verification_is_not_logged(lab: Lab) -> None:
+    lab.slide("S1", neutrophil=3)
+    (lab.folder / "verifications").mkdir()
+    (lab.folder / "verifications" / "PATIENT7.json").write_text("{")
+    said = lab.run("--once")
+    assert "slide held: a verification file: it is no verification" in said
+    assert "PATIENT7" not in said
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "-1", "x"])
+def test_impossible_number_of_a_result_is_wrong_usage(lab: Lab, number: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["send", "--config", str(lab.folder / "x.yaml"), "--release", number])
+    assert ended.value.code == 2

@@ -287,4 +287,37 @@ def test_torn_verification_is_held_in_a_line_and_the_result_stands(
     path.write_bytes(path.read_bytes()[:-40])
     report = lab.look(cells)
     assert report.standing == (first,)
-    assert f"verification {path.name}: it is no verification" in only_reason(report)
+    assert "a verification file: it is no verification" in only_reason(report)
+    assert report.held[0].file == path.name
+
+
+def test_correction_by_one_whose_clock_is_behind_is_held_and_not_overlooked(
+    lab: Lab, cells: list[SidecarCell]
+) -> None:
+    lab.verify(cells, revision=0)
+    lab.issue(cells)
+    at = lab.now - timedelta(seconds=30)
+    lab.verify(cells, revision=1, at=at, relabel=lambda _label: "ig")
+    report = lab.look(cells)
+    assert report.new == ()
+    assert report.held[0].reason == (
+        "its verification has an earlier time than that of the result it stands on; set the "
+        "clocks and verify it again"
+    )
+
+
+def test_verification_that_was_changed_after_its_use_is_held(
+    lab: Lab, cells: list[SidecarCell]
+) -> None:
+    lab.verify(cells, revision=0)
+    first = lab.issue(cells)
+    (path,) = lab.verifications.iterdir()
+    path.write_text(path.read_text().replace('"neutrophil"', '"ig"'))
+    report = lab.look(cells)
+    assert (report.new, report.standing) == ((), (first,))
+    assert report.held[0].reason == (
+        "its verification was changed after it was used; verify it again"
+    )
+    lab.now += timedelta(minutes=1)
+    lab.verify(cells, revision=1, relabel=lambda _label: "ig")
+    assert lab.issue(cells).state is State.CORRECTED
