@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.command.run import place_of
+from edge.errors import StorageError
 from edge.results.document.result import SlideResult
 from edge.results.formats.format import Context
 from edge.results.issued.issued import Issued
@@ -21,9 +22,20 @@ _CHUNK: Final = 50
 
 
 def begin_targets(outbox: Outbox, issued: Issued, targets: Sequence[Target]) -> None:
-    """Let each new target begin with the next result, or with those of its `since`."""
+    """Let each new target begin with the next result, or with those of its `since`.
+
+    Raises:
+        StorageError: the outbox has seen results that are not among the issued ones.
+    """
+    newest = issued.newest()
     for target in targets:
-        outbox.see_target(target.name, 0 if target.since else issued.newest())
+        if (seen := outbox.see_target(target.name, 0 if target.since else newest)) > newest:
+            # New results would get the numbers of those, and never be queued.
+            raise StorageError(
+                f"{issued.path} has {newest} results, and {target.name} was given {seen}: it is "
+                "older than the outbox, or was deleted. Restore its newest backup, move "
+                "outbox.sqlite3* aside and set `since` of each target to a time before it."
+            )
 
 
 def queue_new(

@@ -217,3 +217,15 @@ def test_status_lists_counts_held_and_waiting(tmp_path: Path, server: MllpServer
     assert lines[6].endswith("refused it (AR): no order")
     assert lines[8] == "on the way:"
     assert lines[-1] == "      waits for 1, which is held"
+
+
+def test_issued_results_older_than_the_outbox_are_refused(tmp_path: Path) -> None:
+    state, target = tmp_path / "state", drop_target(tmp_path / "drop")
+    with SendingSite(state, target) as site:
+        site.issued.add(made_result("S1"))
+        site.issued.add(made_result("S9"))
+        site.sending.once()
+    for path in state.glob("issued.sqlite3*"):
+        path.unlink()
+    with pytest.raises(StorageError, match="has 0 results, and drop was given 2"):
+        SendingSite(state, target).__enter__()
