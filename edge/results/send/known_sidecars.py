@@ -69,6 +69,7 @@ class KnownSidecars:
         self._on_problem = on_problem
         self._clock = clock
         self._known: dict[_Parts, _Known] = {}
+        self._closed: set[_Parts] = set()
 
     def look(self, *, whole: bool = False) -> bool:
         """Read what is new; returns whether anything has changed.
@@ -82,6 +83,7 @@ class KnownSidecars:
         """
         require_folder(self._root)
         seen: set[_Parts] = set()
+        before, self._closed = self._closed, set()
         has_changed = False
         remaining: list[_Parts] = [()]
         with open_root(self._root) as top:
@@ -94,7 +96,9 @@ class KnownSidecars:
                     continue
                 except OSError as error:
                     if parts not in self._known:
-                        self._on_problem(unreadable_folder(self._root.joinpath(*parts), error))
+                        if parts not in before:
+                            self._on_problem(unreadable_folder(self._root.joinpath(*parts), error))
+                        self._closed.add(parts)
                         continue
                 seen.add(parts)
                 below = self._known[parts].folders
@@ -102,7 +106,7 @@ class KnownSidecars:
         gone = set(self._known) - seen
         for parts in gone:
             del self._known[parts]
-        return has_changed or bool(gone)
+        return has_changed or bool(gone) or before != self._closed
 
     def cells(self) -> Iterator[SidecarCell]:
         """All usable sidecars, by folder, then by name."""
@@ -112,8 +116,8 @@ class KnownSidecars:
                     yield cell
 
     def unread(self) -> list[Path]:
-        """Sidecars that could not be read."""
-        return [
+        """Sidecars and folders that could not be read."""
+        return [self._root.joinpath(*parts) for parts in self._closed] + [
             self._root.joinpath(*parts, name)
             for parts, known in self._known.items()
             for name in known.unread

@@ -126,3 +126,24 @@ def test_look_at_a_missing_folder_is_refused_and_keeps_what_is_known(tree: Tree)
     with pytest.raises(ConfigError, match="does not exist"):
         tree.known.look()
     assert len(list(tree.known.cells())) == 3
+
+
+def test_new_folder_that_cannot_be_read_is_among_what_is_unread(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = OpenFolder.below
+
+    def refuse(opened: OpenFolder, parts: tuple[str, ...], *, make: bool) -> OpenFolder:
+        if parts == ("S2", "1"):
+            raise PermissionError(13, "Permission denied")
+        return below(opened, parts, make=make)
+
+    monkeypatch.setattr(OpenFolder, "below", refuse)
+    for _ in range(2):
+        tree.now_s += 10
+        tree.known.look()
+        assert tree.known.unread() == [tree.root / "S2" / "1"]
+    assert [problem.code for problem in tree.problems] == ["folder_unreadable"]
+    monkeypatch.undo()
+    assert tree.known.look()
+    assert tree.known.unread() == []
