@@ -100,7 +100,7 @@ def test_manifest_beside_the_images_is_found_where_sidecars_are_in_a_tree_of_the
         (("run7,S1,,,,", "run7/0000.jpg,S2,,,,"), "rows 2 and 3 of the manifest name different"),
         (("run7,S1,,100,,", "run7,S1,,99,,"), "rows 2 and 3 of the manifest differ in cells"),
         (("run7,S1,,,7.3,", "run7,S1,,,8.1,"), "rows 2 and 3 of the manifest differ in wbc"),
-        (("run7,S1,,,7300,",), "row 2 of the manifest has wbc '7300'"),
+        (("run7,S1,,,7300,",), "row 2 of the manifest has no 10^9 per litre"),
         (("run7,S1,,99,,",), "100 images are there, the manifest expects 99"),
         (("run7,S1,,,,2027-01-01T00:00:00Z",), "collected in the future"),
         (("run7,S1 ,,,,",), "its sample id begins or ends with a space"),
