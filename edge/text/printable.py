@@ -9,6 +9,8 @@ def printable(text: str) -> str:
     Control characters could move a terminal's cursor or hide text. Bytes of a file name that are
     not UTF-8, which Python represents as lone surrogates (PEP 383), are escaped too.
     """
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 

@@ -29,7 +29,7 @@ def unfit_id(text: str) -> str | None:
         return "is empty"
     if text != text.strip():
         return "begins or ends with a space"
-    if any(unicodedata.category(c) in _UNFIT for c in text) or _INVISIBLE.search(text):
+    if not _UNFIT.isdisjoint(map(unicodedata.category, text)) or _INVISIBLE.search(text):
         return "has a control character or an invisible one"
     if _ESCAPED_BYTE.search(text):
         return "has bytes that are not UTF-8"

@@ -82,4 +82,6 @@ def _values(result: SlideResult) -> Iterator[_Value]:
 
 def number_text(number: float) -> str:
     """A number with a decimal point and without an exponent; whole numbers as such."""
-    return str(number) if isinstance(number, int) else format(Decimal(repr(number)), "f")
+    text = repr(number)
+    # Most have no exponent, and are no infinity or the like: then this is the text.
+    return format(Decimal(text), "f") if "e" in text or "n" in text else text
