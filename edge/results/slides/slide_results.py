@@ -171,7 +171,9 @@ class _Report:
         found: dict[str, list[VerificationFile]] = defaultdict(list)
         if self._rules.verifications is not None:
             keys = {slide.key for slide in slides}
-            read, unusable = read_verifications(self._rules.verifications, keys)
+            read, unusable = read_verifications(
+                self._rules.verifications, keys, is_known=self._is_known
+            )
             for one in read:
                 found[one.slide_key].append(one)
             self.held += [
@@ -179,6 +181,10 @@ class _Report:
                 for one in unusable
             ]
         return found
+
+    def _is_known(self, slide_key: str) -> bool:
+        is_here = any(slide_key in keys for keys in self._slides_of.values())
+        return is_here or self._history.last(slide_key) is not None
 
     def add(
         self, slide: Slide, problem: str | None, verifications: Sequence[VerificationFile]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
@@ -87,12 +87,20 @@ def verification_names(folder: Path) -> VerificationNames:
 
 
 def read_verifications(
-    folder: Path, slide_keys: Container[str]
+    folder: Path,
+    slide_keys: Container[str],
+    *,
+    is_known: Callable[[str], bool] = lambda _slide_key: True,
 ) -> tuple[list[VerificationFile], list[UnusableVerification]]:
-    """The verifications of some slides, and files that are none.
+    """The verifications of some slides, and files that are none or that a person must look at.
 
-    Of the files that `write_verification` wrote, only those of these slides are read. A folder that
-    is not there holds none.
+    Of the files that `write_verification` wrote, only those of these slides are read: slides go,
+    and their verifications stay. One that a person named and that is of no slide may have a
+    mistyped id, so that it is told. A folder that is not there holds none.
+
+    Args:
+        slide_keys: of the slides that are wanted.
+        is_known: whether there is, or was, a slide with this key.
 
     Raises:
         StorageError: the folder cannot be read.
@@ -109,6 +117,8 @@ def read_verifications(
             unusable.append(UnusableVerification(path, "its name is that of another slide"))
         elif verification.slide_key in slide_keys:
             found.append(verification)
+        elif not is_known(verification.slide_key):
+            unusable.append(UnusableVerification(path, "no slide here has its sample and slide id"))
     return found, unusable
 
 

@@ -17,7 +17,8 @@ from edge.results.slides.settled import Settled
 from edge.results.slides.slide_results import SlideRules, slide_results
 from edge.results.verification.folder import write_verification
 from edge.results.verification.verification_file import VerificationFile
-from tests.support.slide_results import PERSON, START
+from tests.support.sidecar_cells import slide_of
+from tests.support.slide_results import PERSON, START, sha_of
 
 HOUR = timedelta(hours=1)
 
@@ -92,3 +93,17 @@ class Lab:
         verification = replace(verification, **changes)  # type: ignore[arg-type]
         write_verification(self.verifications, verification)
         return verification
+
+
+def late(lab: Lab, label: str = "ig", number: int = 77) -> SidecarCell:
+    cell = slide_of(lab.root, [label], folder="S1/slide-1")[0]
+    file = f"{number:04}.jpg"
+    sidecar = cell.sidecar.with_name(f"{file}.json")
+    sha256 = sha_of(f"late {number}")
+    return replace(cell, file=file, sidecar=sidecar, sha256=sha256, created=lab.now - HOUR / 2)
+
+
+def only_reason(report: SlideReport) -> str:
+    assert report.new == ()
+    (held,) = report.held
+    return held.reason

@@ -118,6 +118,15 @@ def test_read_verifications_of_other_slides_and_other_files_are_left(tmp_path: P
     assert unusable.reason == "its name is that of another slide"
 
 
+def test_read_verifications_named_by_hand_for_no_slide_is_told(tmp_path: Path) -> None:
+    path = write_verification(tmp_path, VERIFICATION)
+    path.rename(tmp_path / "by-hand.json")
+    assert read_verifications(tmp_path, set(), is_known=KEYS.__contains__) == ([], [])
+    found, (unusable,) = read_verifications(tmp_path, set(), is_known=lambda _key: False)
+    assert (found, unusable.path.name) == ([], "by-hand.json")
+    assert unusable.reason == "no slide here has its sample and slide id"
+
+
 def test_read_verifications_folder_that_is_not_there_holds_none(tmp_path: Path) -> None:
     assert read_verifications(tmp_path / "none", KEYS) == ([], [])
 
