@@ -235,6 +235,15 @@ def test_export_to_no_or_two_files_is_wrong_usage(options: list[str], tree: Path
     assert ended.value.code == 2
 
 
+# Where the tests run in the background, their processes would ignore Ctrl-C.
+TAIL = """\
+import signal, sys
+from edge.results.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main(["tail", *sys.argv[1:]]))
+"""
+
+
 @pytest.mark.parametrize("is_json", [False, True])
 def test_tail_tells_new_cells_and_ends_with_ctrl_c(
     is_json: bool,  # noqa: FBT001 - of parametrize
@@ -242,7 +251,7 @@ def test_tail_tells_new_cells_and_ends_with_ctrl_c(
     tmp_path: Path,
 ) -> None:
     out = tmp_path / "out"
-    words = [sys.executable, "-m", "edge.results.cli", "tail", str(tree), "-n", "1"]
+    words = [sys.executable, "-c", TAIL, str(tree), "-n", "1"]
     with out.open("wb") as stdout:
         process = subprocess.Popen(
             [*words, *(["--json"] if is_json else [])], stdout=stdout, stderr=subprocess.PIPE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -174,7 +173,8 @@ def test_watch_sends_what_is_issued_while_it_runs_and_survives_an_absent_share(
             if len(rounds) == 4:
                 site.issued.add(signed("S2"))
             if len(rounds) == 6:
-                signal.raise_signal(signal.SIGINT)
+                # As Ctrl-C does, which a process in the background may ignore.
+                raise KeyboardInterrupt
 
         site.issue = issue
         with pytest.raises(KeyboardInterrupt):
