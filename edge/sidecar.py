@@ -19,6 +19,7 @@ from edge.files import atomic
 from edge.files.open_folder import OpenFolder
 from edge.status import Status
 from edge.text.csv_cells import one_line, safe_cell
+from edge.text.rfc3339 import rfc3339
 
 if TYPE_CHECKING:
     # Programs that only read sidecars start in half the time without NumPy and OpenCV.
@@ -266,9 +267,5 @@ def _csv_row(fields: dict[str, Any], classes: tuple[str, ...]) -> list[Any]:
 
 
 def _rfc3339(moment: datetime) -> str:
-    # RFC 3339 has no seconds in offsets, but some zones had them as late as 1970, which is the date
-    # of files from a machine without a clock.
-    offset = moment.utcoffset()
-    if offset is None or offset.seconds % 60:
-        moment = moment.astimezone(UTC)
-    return moment.isoformat(timespec="milliseconds")
+    known = moment if moment.utcoffset() is not None else moment.astimezone(UTC)
+    return rfc3339(known, timespec="milliseconds")

@@ -12,8 +12,11 @@ _FORM: Final = re.compile(
 )
 
 
-def rfc3339(moment: datetime) -> str:
+def rfc3339(moment: datetime, *, timespec: str = "auto") -> str:
     """A time with its offset; `moment_of` gives it back exactly.
+
+    Args:
+        timespec: the parts of a second, as of `datetime.isoformat`.
 
     Raises:
         ValueError: the time has no time zone.
@@ -21,8 +24,9 @@ def rfc3339(moment: datetime) -> str:
     offset = moment.utcoffset()
     if offset is None:
         raise ValueError(f"{moment.isoformat()} has no time zone")
-    # Offsets with seconds, which some zones had until 1970, do not exist in RFC 3339.
-    return (moment.astimezone(UTC) if offset.seconds % 60 else moment).isoformat()
+    # RFC 3339 has no seconds in offsets, but some zones had them as late as 1970, which is the date
+    # of files from a machine without a clock.
+    return (moment.astimezone(UTC) if offset.seconds % 60 else moment).isoformat(timespec=timespec)
 
 
 def moment_of(text: str) -> datetime:
