@@ -3,9 +3,10 @@
     python -m tests.campaigns.formats [--slides 1000] [--seed 8] [--slow 100] [--speed]
 
 Each slide has its revisions: first cells, late ones, a verdict, a correction. Ends with 1 if a
-judge refuses a good result or reads another value, or if a planted fault passes, or if two
-processes write fewer than 200 slides a second, each with its last result in all formats: by the
-processor time of the slower one, as other work may run. `--speed` measures that alone.
+judge refuses a good result or reads another value, if a correction does not replace the value in
+OpenELIS' staging, if a planted fault passes, or if two processes write fewer than 200 slides a
+second, each with its last result in all formats: by the processor time of the slower one, as other
+work may run. `--speed` measures that alone.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import Pool
 
-from edge.results.document.result import SlideResult
+from edge.results.document.result import SlideResult, State
 from edge.results.formats.format import Format
 from edge.results.formats.shipped.table import FORMATS
+from tests.campaigns.formats.corrections import lost_corrections
 from tests.campaigns.formats.judges import JUDGES
 from tests.campaigns.formats.planted import planted_faults
 from tests.campaigns.formats.reading import CONTEXT, expected, wrong_readings
@@ -59,6 +61,7 @@ def main() -> int:
     say(f"written in {taken_s:.1f} s by the clock; below, processor time\n")
     print_speed(written)
     wrong = sum(print_readings(name, one, arguments.slow) for name, one in written.items())
+    wrong += print_corrections(written["openelis"].results)
     passed = print_faults()
     say(f"\n{wrong} good results refused or read otherwise, {passed} planted faults passed")
     return 0 if is_fast and not wrong and not passed else 1
@@ -144,6 +147,14 @@ def print_readings(name: str, written: Written, slow: int) -> int:
             say(f"    {line[:200]}")
         count += len(wrong)
     return count
+
+
+def print_corrections(results: Sequence[SlideResult]) -> int:
+    """How many values of corrections the staging of OpenELIS (a model) does not show last."""
+    corrected = [one for one in results if one.state is State.CORRECTED]
+    lost = lost_corrections(results)
+    say(f"{'openelis':16}{'staging (model)':32}{len(corrected):6} {'corrections':25}{lost:4} lost")
+    return lost
 
 
 def print_faults() -> int:

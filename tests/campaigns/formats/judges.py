@@ -7,6 +7,7 @@ import io
 import json
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -32,9 +33,11 @@ from tests.campaigns.formats.reading import (
     each,
     expected,
     reading_of,
+    units_by_loinc,
 )
 from tests.support.hl7.bridge import read_as_bridge
 from tests.support.hl7.judges import (
+    read_by_simple_hl7,
     refused_by_hl7apy,
     sample_of_python_hl7,
     values_of_python_hl7,
@@ -44,6 +47,7 @@ from tests.support.importers import senaite
 from tests.support.importers.openelis import running_bridge
 
 LOCAL: Final = by_local(CONTEXT.codes)
+UNITS: Final = units_by_loinc(CONTEXT.codes)
 
 
 def commons_csv(contents: Sequence[bytes]) -> list[Reading]:
@@ -56,7 +60,11 @@ def commons_csv(contents: Sequence[bytes]) -> list[Reading]:
         for file in bridge.read(Path(made)):
             rows = [(row.sample, row.test, row.value) for row in file.rows]
             refused = "" if file.outcome == "taken" else file.outcome
-            readings.append(reading_of(rows, LOINC, refused))
+            if wrong_units := [one for one in file.rows if (one.unit or "") != UNITS[one.test]]:
+                refused = f"units {wrong_units}"
+            times = {datetime.fromisoformat(row.time) if row.time else None for row in file.rows}
+            completed = times.pop() if len(times) == 1 else None
+            readings.append(replace(reading_of(rows, LOINC, refused), completed=completed))
         return readings
 
 
@@ -84,7 +92,8 @@ def generic_csv(content: bytes) -> Reading:
     for name in LEUKOCYTES:
         columns |= {f"{name}_percent": percent_of(name), f"{name}_absolute": number_of(name)}
     rows = [(row["sample_id"], name, row[name]) for name in columns if row[name]]
-    return reading_of(rows, columns)
+    completed = datetime.fromisoformat(row["completed"])
+    return replace(reading_of(rows, columns), completed=completed)
 
 
 def own_json(content: bytes) -> Reading:
@@ -121,6 +130,14 @@ def python_hl7(content: bytes) -> Reading:
     return reading_of(rows, LOINC)
 
 
+def simple_hl7(contents: Sequence[bytes]) -> list[Reading]:
+    """simple-hl7 of npm, one process for all. It unescapes nothing, and no value needs it."""
+    return [
+        reading_of([(one.sample, *row) for row in one.values.items() if row[0] in LOINC], LOINC)
+        for one in read_by_simple_hl7(contents)
+    ]
+
+
 def hl7_bridge(content: bytes) -> Reading:
     """The rules by which OpenELIS' bridge reads messages, modelled."""
     found = read_as_bridge(content)
@@ -140,19 +157,20 @@ def hl7apy(content: bytes) -> Reading:
 
 _HL7: Final = (
     Judge("python-hl7", each(python_hl7)),
+    Judge("simple-hl7 of npm", simple_hl7),
     Judge("OpenELIS' bridge (model)", each(hl7_bridge)),
     Judge("own validator", each(own_validator), reads_values=False),
     Judge("hl7apy", each(hl7apy), is_slow=True, reads_values=False),
 )
 JUDGES: Final[dict[str, tuple[Judge, ...]]] = {
-    "openelis": (Judge("commons-csv, bridge's settings", commons_csv),),
+    "openelis": (Judge("commons-csv, bridge's settings", commons_csv, reads_time=True),),
     "senaite": tuple(
         Judge(f"SENAITE's rules of {year} (model)", each(_senaite(read)), reads_platelets=False)
         for year, read in senaite.READERS.items()
     ),
     "gnuhealth": (Judge("Tryton's rules (model)", each(tryton)),),
-    "generic": (Judge("Python's csv", each(generic_csv)),),
-    "json": (Judge("own reader", each(own_json)),),
+    "generic": (Judge("Python's csv", each(generic_csv), reads_time=True),),
+    "json": (Judge("own reader", each(own_json), reads_time=True),),
     "hl7-oru": _HL7,
     "hl7-oul": _HL7,
     "fhir": OF_BUNDLES,

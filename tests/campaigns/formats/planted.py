@@ -10,17 +10,19 @@ from pathlib import Path
 from edge.results.document.result import SlideResult, State
 from edge.results.formats.fhir.form import FHIR_OPENELIS
 from edge.results.formats.files.openelis import OPENELIS
+from edge.results.formats.files.openelis_profile import openelis_profile
 from edge.results.formats.files.senaite import SENAITE
 from edge.results.formats.format import Format
 from edge.results.formats.hl7.messages import ORU, OUL
 from tests.campaigns.formats.judges import JUDGES
 from tests.campaigns.formats.reading import CONTEXT, Judge
-from tests.edge.results.formats.files import test_openelis, test_senaite
 from tests.support.fhir.faults import planted as planted_bundles
 from tests.support.hl7.faults import FAULTS, OF_ORU, OF_OUL, planted
 from tests.support.hl7.validator import faults
 from tests.support.importers.openelis import running_bridge
+from tests.support.importers.openelis_faults import openelis_faults
 from tests.support.importers.senaite import READERS
+from tests.support.importers.senaite_faults import senaite_faults
 from tests.support.slides import simulated_results
 
 # Whether each fault is refused, or changes what the importer reads.
@@ -40,13 +42,15 @@ def planted_faults() -> dict[str, Outcomes]:
 
 def of_openelis() -> Outcomes:
     """commons-csv with the bridge's settings."""
-    good = OPENELIS.write(test_openelis.GOOD, CONTEXT)
+    result = _slide_in(State.FINAL)
+    good = OPENELIS.write(result, CONTEXT)
+    profile = json.loads(openelis_profile(CONTEXT.codes))
     outcomes = {}
-    with tempfile.TemporaryDirectory() as made, running_bridge(test_openelis.PROFILE) as bridge:
+    with tempfile.TemporaryDirectory() as made, running_bridge(profile) as bridge:
         file = Path(made) / "0001.csv"
         file.write_bytes(good)
         (whole,) = bridge.read(file.parent)
-        for name, fault in test_openelis.FAULTS.items():
+        for name, fault in openelis_faults(result).items():
             file.write_bytes(fault(good))
             (broken,) = bridge.read(file.parent)
             outcomes[name] = broken != whole
@@ -55,9 +59,10 @@ def of_openelis() -> Outcomes:
 
 def of_senaite() -> Outcomes:
     """The models of SENAITE's readers."""
-    good = SENAITE.write(test_senaite.GOOD, CONTEXT).decode()
+    result = _slide_in(State.FINAL)
+    good = SENAITE.write(result, CONTEXT).decode()
     outcomes = {}
-    for name, fault in test_senaite.FAULTS.items():
+    for name, fault in senaite_faults(result.sample_id).items():
         pairs = [(read(fault(good).encode()), read(good.encode())) for read in READERS.values()]
         outcomes[name] = any(one.errors or str(one) != str(other) for one, other in pairs)
     return outcomes

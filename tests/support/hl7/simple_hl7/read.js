@@ -11,7 +11,6 @@ const found = JSON.parse(fs.readFileSync(0, "utf8")).map((text) => {
       obx.getComponent(3, 1),
       obx.getComponent(5, 1),
       obx.getComponent(6, 1),
-      obx.getField(11),
     ]),
   };
 });

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from edge.results.formats.files.openelis_profile import openelis_profile
 from edge.results.formats.format import Context, Site
 from edge.results.formats.observed import observed
 from tests.support.importers.openelis import Bridge, Row, Staging, running_bridge
+from tests.support.importers.openelis_faults import Fault, openelis_faults
 from tests.support.slides import differential_of, simulated_results
 
 CONTEXT = Context(load_code_map(), Site())
@@ -24,6 +25,7 @@ PROFILE = json.loads(openelis_profile(CONTEXT.codes))
 RESULTS = tuple(simulated_results(40, seed=11))
 GOOD = next(r for r in RESULTS if r.state is State.FINAL and r.differential.wbc)
 NAME = "0001.csv"
+FAULTS = openelis_faults(GOOD)
 
 
 @pytest.fixture(scope="module")
@@ -78,48 +80,6 @@ def test_every_code_of_a_file_is_in_the_profile() -> None:
             assert test["loinc"] == one.code.loinc
             assert test.get("unit", "") == one.code.unit
             assert (test["result_type"] == "quantitative") == (not isinstance(one.value, str))
-
-
-Fault = Callable[[bytes], bytes]
-
-
-def swap(old: str, new: str, count: int = -1) -> Fault:
-    return lambda content: content.replace(old.encode(), new.encode(), count)
-
-
-def columns(change: Callable[[list[str]], list[str]]) -> Fault:
-    def fault(content: bytes) -> bytes:
-        rows = [line.split(",") for line in content.decode().splitlines()]
-        return "\n".join(",".join(change(row)) for row in rows).encode()
-
-    return fault
-
-
-SAMPLE = GOOD.sample_id
-TIME = GOOD.completed.isoformat()
-FAULTS: dict[str, Fault] = {
-    "decimal comma": swap(".", ",", 30),
-    "semicolons": swap(",", ";"),
-    "column renamed": swap("Sample ID", "Sample"),
-    "unit column named Unit": swap("Units", "Unit"),
-    "no header": lambda content: content.partition(b"\n")[2],
-    "blank header name": swap("Result Time", ""),
-    "second Result column": columns(lambda row: [*row, "Result" if row[2] == "Result" else "0"]),
-    "quote left open": swap("23761-0,", '"23761-0,'),
-    "time without offset": swap(TIME, TIME[:19]),
-    "time as people write it": swap(TIME, "01.03.2026 08:30"),
-    "id with a comma": swap(SAMPLE, f"{SAMPLE},2"),
-    "id with spaces": swap(SAMPLE, f" {SAMPLE}x "),
-    "less than": columns(lambda row: [*row[:2], f"<{row[2]}", *row[3:]]),
-    "NaN": columns(lambda row: [*row[:2], "NaN" if row[2].isdigit() else row[2], *row[3:]]),
-    "empty values": columns(lambda row: [*row[:2], "" if row[2] == "0" else row[2], *row[3:]]),
-    "exponent without end": columns(lambda row: [*row[:2], f"{row[2]}e", *row[3:]]),
-    "number of 49 digits": columns(lambda row: [*row[:2], row[2].zfill(49), *row[3:]]),
-    "torn in a row": lambda content: content[: len(content) // 2],
-    "UTF-16": lambda content: content.decode().encode("utf-16"),
-    "line of a title before": lambda content: b"microscope-edge\n" + content,
-    "empty": lambda _content: b"",
-}
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)

@@ -14,12 +14,14 @@ from edge.results.formats.files.senaite import SENAITE
 from edge.results.formats.format import Context, Site
 from edge.results.formats.observed import observed
 from tests.support.importers.senaite import READERS, Importer, Parsed, files_taken, read_2024
+from tests.support.importers.senaite_faults import Fault, senaite_faults
 from tests.support.slides import differential_of, simulated_results
 
 CONTEXT = Context(load_code_map(), Site())
 RESULTS = tuple(r for r in simulated_results(60, seed=12) if r.state is not State.PRELIMINARY)
 GOOD = next(r for r in RESULTS if r.differential.wbc and r.differential.erythroblasts.count)
 SAMPLE = GOOD.sample_id
+FAULTS = senaite_faults(SAMPLE)
 
 
 def numbers(result: SlideResult) -> dict[str, float]:
@@ -62,46 +64,6 @@ def test_file_has_the_form_of_the_importer() -> None:
     assert end == "end,,,,,,,,,"
     assert header.count(",") == row.count(",") == end.count(",")
     assert "" not in row.split(",")[:-1]
-
-
-Fault = Callable[[str], str]
-
-
-def in_row(change: Callable[[list[str]], list[str]]) -> Fault:
-    def fault(text: str) -> str:
-        header, row, end = text.splitlines()
-        return "\n".join((header, ",".join(change(row.split(","))), end))
-
-    return fault
-
-
-def first_value(value: str) -> Fault:
-    return in_row(lambda cells: [cells[0], value, *cells[2:]])
-
-
-FAULTS: dict[str, Fault] = {
-    "no trailing comma": in_row(lambda cells: cells[:-1]),
-    "header without end": lambda text: text.replace(",end\n", "\n", 1),
-    "quoted": in_row(lambda cells: [f'"{cell}"' for cell in cells]),
-    "semicolons": lambda text: text.replace(",", ";"),
-    "decimal comma": first_value("60,5"),
-    "empty cell": first_value(""),
-    "NaN": first_value("nan"),
-    "infinite": first_value("1e400"),
-    "negative": first_value("-5"),
-    "not done": first_value("ND"),
-    "less than": first_value("<1"),
-    "unit in the cell": first_value("60%"),
-    "id is end": lambda text: text.replace(SAMPLE, "end"),
-    "id twice": lambda text: text.replace("end,,", f"{SAMPLE},1,1,\nend,,", 1),
-    "id with a comma": lambda text: text.replace(SAMPLE, f"{SAMPLE},1"),
-    "id with spaces": lambda text: text.replace(SAMPLE, f" {SAMPLE} x "),
-    "keyword with a percent sign": lambda text: text.replace("NEUT", "NEUT%"),
-    "title before the header": lambda text: "\n" + text.replace("EOS", "EO"),
-    "columns swapped": lambda text: text.replace("NEUT,EOS", "EOS,NEUT"),
-    "torn in a row": lambda text: text[: text.index(SAMPLE) + len(SAMPLE) + 6],
-    "empty": lambda _text: "",
-}
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
