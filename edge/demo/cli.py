@@ -18,9 +18,10 @@ from edge.demo import run
 from edge.demo.analyzer import drawn_images, images_in_folder
 from edge.demo.drawing.cells import CLASSES
 from edge.demo.drawing.sheet import contact_sheet
-from edge.demo.slide import differential_table, largest_slide, write_files
+from edge.demo.slide import largest_slide, write_files
 from edge.errors import ConfigError
 from edge.files import atomic
+from edge.results.commands.slides.slide_text import slide_text
 
 _DRAWN_COUNT = 200
 
@@ -61,7 +62,8 @@ def _run(arguments: argparse.Namespace) -> int:
     print(_locations(labelled, workspace))
     result = largest_slide(workspace)
     if result:
-        print(f"\n4. edge-results\n\n{differential_table(result)}\n")
+        shown = slide_text(result, f"{result.state}, no person verified it")
+        print(f"\n4. edge-results show\n\n{shown}\n")
         print(write_files(result, workspace.lis))
         print(f"\nall slides: edge-results show {workspace.export}")
     return 0 if all(one.sidecar for one in labelled) else 1

@@ -9,7 +9,7 @@ from typing import Final
 from edge.demo.run import Workspace
 from edge.files import atomic
 from edge.results.differential.bundle_errors import errors_of_slide, read_bundle_errors
-from edge.results.document.result import CELL_CLASSES, Differential, Interval, SlideResult
+from edge.results.document.result import CELL_CLASSES, SlideResult
 from edge.results.formats.code_map import load_code_map
 from edge.results.formats.format import Context, Site
 from edge.results.formats.shipped.table import FORMATS
@@ -18,8 +18,6 @@ from edge.results.slides.completeness import Completeness
 from edge.results.slides.resolvers import Resolvers
 from edge.results.slides.slide_results import NoHistory, SlideRules, slide_results
 from edge.sidecar import now
-from edge.text.counted import counted
-from edge.text.text_table import text_table
 
 _COLUMNS: Final = 80
 
@@ -49,20 +47,6 @@ def largest_slide(workspace: Workspace) -> SlideResult | None:
     return max(report.new, key=lambda result: len(result.cells), default=None)
 
 
-def differential_table(result: SlideResult) -> str:
-    """The differential with both intervals, for people."""
-    found = result.differential
-    rows = [("", "cells", "%", "95 % by sampling", "95 % with model's errors")]
-    for one in found.classes:
-        percent = "-" if one.percent is None else str(one.percent)
-        limits = _limits(one.sampling), _limits(one.with_errors)
-        rows.append((one.name, str(one.count), percent, *limits))
-    slide = f", {result.slide_id}" if result.slide_id else ""
-    title = f"differential of {result.sample_id}{slide}: {result.state}, no person verified it"
-    table = text_table(rows, right=range(1, 5))
-    return "\n".join([title, table, *_beside(found)])
-
-
 def write_files(result: SlideResult, folder: Path) -> str:
     """Write the result in every format that carries it, and say where, or why not.
 
@@ -83,19 +67,3 @@ def write_files(result: SlideResult, folder: Path) -> str:
             f"{name:14}{text}", _COLUMNS, initial_indent="  ", subsequent_indent=indent
         )
     return "\n".join(lines)
-
-
-def _beside(found: Differential) -> list[str]:
-    nucleated = found.erythroblasts
-    per_100 = "-" if nucleated.per_100_wbc is None else f"{nucleated.per_100_wbc:.1f}"
-    platelets = "present" if found.platelets else "not seen"
-    line = (
-        f"{counted(found.leukocytes, 'leukocyte')}, {per_100} erythroblasts per 100, "
-        f"platelets {platelets}, {found.unidentified} unidentified"
-    )
-    flags = [f"flag: {flag.text}" for flag in found.flags]
-    return [part for text in (line, *flags) for part in textwrap.wrap(text, _COLUMNS)]
-
-
-def _limits(interval: Interval | None) -> str:
-    return "-" if interval is None else f"{interval.low:.1f} to {interval.high:.1f}"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 from edge.demo.run import Workspace
-from edge.demo.slide import differential_table, largest_slide, write_files
+from edge.demo.slide import largest_slide, write_files
 from edge.results.document.result import SlideResult
 from edge.results.formats.shipped.table import FORMATS
 from tests.support.errors_bundle import evidence, perfect_rows, write_errors_bundle
@@ -17,28 +16,6 @@ from tests.support.slides import simulated_slide
 
 def a_result() -> SlideResult:
     return simulated_slide(1, Random(1))[0]  # noqa: S311
-
-
-def test_table_has_each_class_with_both_intervals_in_80_columns() -> None:
-    result = a_result()
-    lines = differential_table(result).splitlines()
-    assert max(map(len, lines)) <= 80
-    for one in result.differential.classes:
-        (line,) = (text for text in lines if text.startswith(one.name))
-        assert one.sampling
-        assert one.with_errors
-        assert str(one.count) in line
-        assert f"{one.sampling.low:.1f} to {one.sampling.high:.1f}" in line
-        assert f"{one.with_errors.low:.1f} to {one.with_errors.high:.1f}" in line
-
-
-def test_table_without_a_table_of_errors_leaves_that_interval_out() -> None:
-    result = a_result()
-    classes = tuple(replace(one, with_errors=None) for one in result.differential.classes)
-    table = differential_table(
-        replace(result, differential=replace(result.differential, classes=classes))
-    )
-    assert table.count(" -\n") == len(classes)
 
 
 def test_files_of_every_format_lie_where_they_are_said_to(tmp_path: Path) -> None:
@@ -69,7 +46,6 @@ def test_slide_with_the_most_cells_is_shown(tmp_path: Path) -> None:
     result = largest_slide(workspace)
     assert result
     assert (result.sample_id, result.slide_id, len(result.cells)) == ("S1", "slide-2", 5)
-    assert "differential of S1, slide-2: preliminary" in differential_table(result)
 
 
 def test_export_without_sidecars_shows_no_slide(tmp_path: Path) -> None:

@@ -6,17 +6,16 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from edge.results.document.result import Differential, Interval, SlideResult
+from edge.results.commands.slides.slide_text import NONE, number_text, slide_text
+from edge.results.document.result import SlideResult
 from edge.results.document.to_json import to_json
 from edge.results.slides.outcome import Held, Note, SlideReport
 from edge.text.counted import counted
 from edge.text.printable import printable
-from edge.text.rfc3339 import rfc3339
 from edge.text.text_table import text_table
 
 _CLASSES: Final = ("NEU", "EOS", "BAS", "LYM", "MON", "IG")
 _SHORT: Final = {"preliminary": "prelim."}
-_NONE: Final = "-"
 
 
 def report_text(report: SlideReport) -> str:
@@ -43,29 +42,11 @@ def report_text(report: SlideReport) -> str:
 def slide_texts(report: SlideReport) -> Iterator[str]:
     """Each result of a report with both intervals of each class."""
     for result in report.new:
-        yield _slide_text(result, f"{result.state}, revision {result.revision}, not issued")
+        yield slide_text(result, f"{result.state}, revision {result.revision}, not issued")
     for result in report.standing:
-        yield _slide_text(result, f"{result.state}, revision {result.revision}, issued")
+        yield slide_text(result, f"{result.state}, revision {result.revision}, issued")
     for one in report.incomplete:
-        yield _slide_text(one.so_far, "incomplete, not issued")
-
-
-def _slide_text(result: SlideResult, state: str) -> str:
-    found = result.differential
-    rows = [("class", "count", "%", "share %", "sampling 95 %", "with errors 95 %", "10^9/L")]
-    rows += [
-        (
-            *(one.name, str(one.count), _number(one.percent), _number(one.share, 2)),
-            *(_interval(one.sampling), _interval(one.with_errors), _number(one.absolute, 2)),
-        )
-        for one in found.classes
-    ]
-    nucleated = found.erythroblasts
-    limits = _interval(nucleated.sampling), _interval(nucleated.with_errors)
-    per_100 = _number(nucleated.per_100_wbc, 1)
-    rows.append(("erythroblast /100", str(nucleated.count), per_100, _NONE, *limits, _NONE))
-    table = text_table(rows, right=range(1, 7))
-    return "\n".join([*_heading_lines(result, state), "", table, "", *_counted_lines(found)])
+        yield slide_text(one.so_far, "incomplete, not issued")
 
 
 def json_lines(report: SlideReport) -> Iterator[str]:
@@ -105,7 +86,7 @@ def _rows(result: SlideResult, state: str, *, is_issued: bool) -> list[Sequence[
     """Percentages, and below them counts: so a line stays within 80 columns."""
     found = result.differential
     nucleated = found.erythroblasts
-    percents = _in_columns([_number(one.percent) for one in found.classes])
+    percents = _in_columns([number_text(one.percent) for one in found.classes])
     counts = _in_columns([str(one.count) for one in found.classes])
     platelets = "yes" if found.platelets else "no"
     left_out = str(found.unidentified), str(found.rejected)
@@ -113,8 +94,8 @@ def _rows(result: SlideResult, state: str, *, is_issued: bool) -> list[Sequence[
     cells = counted(len(result.cells), "cell")
     return [
         (
-            *(result.sample_id, result.slide_id or _NONE, _SHORT.get(state, state), "%", percents),
-            *(_number(nucleated.per_100_wbc, 1), platelets, *left_out),
+            *(result.sample_id, result.slide_id or NONE, _SHORT.get(state, state), "%", percents),
+            *(number_text(nucleated.per_100_wbc, 1), platelets, *left_out),
         ),
         (cells, "", revision, "n", counts, str(nucleated.count), str(found.platelets), "", ""),
     ]
@@ -153,45 +134,6 @@ def _summary(report: SlideReport) -> str:
         parts.append(f"{counted(nameless, 'folder')} without a sample")
     flags = f"; {counted(flagged, 'result')} with flags" if flagged else ""
     return f"{', '.join(parts)}{flags}."
-
-
-def _heading_lines(result: SlideResult, state: str) -> list[str]:
-    lines = [
-        f"sample     {result.sample_id}",
-        f"slide      {result.slide_id or _NONE}",
-        f"state      {state}",
-        f"completed  {rfc3339(result.completed)}",
-    ]
-    if result.collected:
-        lines.append(f"collected  {rfc3339(result.collected)}")
-    if result.verification:
-        person = result.verification.by
-        lines.append(f"verified   {person.name} ({person.id}), {rfc3339(result.verification.at)}")
-    if result.reason:
-        lines.append(f"reason     {result.reason}")
-    models = ", ".join(f"{one.name} {one.version}" for one in result.models)
-    return [*map(printable, lines), printable(f"models     {models}")]
-
-
-def _counted_lines(found: Differential) -> list[str]:
-    platelets = f"present ({counted(found.platelets, 'image')})" if found.platelets else "not seen"
-    lines = [
-        f"leukocytes    {found.leukocytes}",
-        f"platelets     {platelets}",
-        f"unidentified  {found.unidentified}",
-        f"rejected      {found.rejected}",
-        f"WBC           {_NONE if found.wbc is None else f'{found.wbc:g} 10^9/L'}",
-        f"errors from   {found.errors_from}",
-    ]
-    return [*lines, *(f"flag          {flag.code}: {flag.text}" for flag in found.flags)]
-
-
-def _number(value: float | None, digits: int = 0) -> str:
-    return _NONE if value is None else f"{value:.{digits}f}"
-
-
-def _interval(interval: Interval | None) -> str:
-    return _NONE if interval is None else f"{interval.low:.2f} to {interval.high:.2f}"
 
 
 def _document(result: SlideResult) -> Any:
