@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from daemon.config.metrics_config import MetricsConfig, read_metrics
-from daemon.config.retry_policy import RetryPolicy
 from daemon.image.watch_folder import WatchFolder, names_regex
 from daemon.log.journald import LEVELS
 from daemon.system.bounded_call import ANSWER_S, call_each
@@ -20,6 +19,8 @@ from edge.errors import ConfigError
 from edge.files.strict_block import Block
 from edge.files.yaml_file import read_yaml
 from edge.image_files.read import ImageLimits
+from edge.retry.policy import RetryPolicy
+from edge.retry.reading import read_retry_policy
 from edge.sidecar import FORMATS
 from edge.text.path_template import PathTemplate
 from edge.text.printable import printable
@@ -146,7 +147,7 @@ def _read(block: Block, base: Path) -> Config:
         rescan_s=block.number("rescan_s", 30.0, low=0.1, high=86400),
         poll=block.choice("poll", "auto", POLL_MODES) or "auto",
         batch=_read_batch(block.block("batch")),
-        retry=_read_retry(block.block("retry")),
+        retry=read_retry_policy(block.block("retry"), RetryPolicy()),
         limits=_read_limits(block.block("limits")),
         state_dir=block.path("state_dir", base),
         log_level=_read_log_level(block.block("log")),
@@ -194,19 +195,6 @@ def _read_batch(block: Block) -> BatchConfig:
     )
     block.close()
     return batch
-
-
-def _read_retry(block: Block) -> RetryPolicy:
-    default = RetryPolicy()
-    policy = RetryPolicy(
-        attempts=block.whole("attempts", default.attempts, low=1, high=1000),
-        first_delay_s=block.number("first_delay_s", default.first_delay_s, low=0.01, high=3600),
-        max_delay_s=block.number("max_delay_s", default.max_delay_s, low=0.01, high=86400),
-    )
-    if policy.max_delay_s < policy.first_delay_s:
-        block.note("max_delay_s", f"is {policy.max_delay_s:g}, less than first_delay_s")
-    block.close()
-    return policy
 
 
 def _read_limits(block: Block) -> ImageLimits:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from daemon.config.retry_policy import RetryPolicy
 from daemon.image.comparison import Comparison
 from daemon.image.reading_errors import OUT_OF_RESOURCES, transient_cause
 from daemon.image.records import (
@@ -26,6 +25,7 @@ from daemon.image.watch_folder import WatchFolder
 from daemon.system.clock import Clock
 from edge.errors import RejectReason, TransientError
 from edge.labeller import ImageFacts, Outcome, rejected
+from edge.retry.policy import RetryPolicy
 from edge.sidecar import ModelFacts
 
 LabelBatch: TypeAlias = Callable[[list[Path]], tuple[list[Outcome | TransientError], ModelFacts]]

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from daemon.config.retry_policy import RetryPolicy
 from daemon.health.health import Health
 from daemon.results.destination import Destination
 from daemon.system.clock import Clock
 from edge.errors import StorageError
+from edge.retry.policy import RetryPolicy
 
 log = logging.getLogger(__name__)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 
 from edge.errors import ConfigError
+from edge.text.nearest import nearest
 
 
 def require_known_keys(what: str, keys: Iterable[object], known: Sequence[str]) -> None:
@@ -19,6 +19,6 @@ def require_known_keys(what: str, keys: Iterable[object], known: Sequence[str]) 
     """
     for key in keys:
         if key not in known:
-            nearest = difflib.get_close_matches(str(key), known, n=1)
-            hint = f" Did you mean {nearest[0]}?" if nearest else f" Known: {', '.join(known)}."
+            near = nearest(str(key), known)
+            hint = f" Did you mean {near}?" if near else f" Known: {', '.join(known)}."
             raise ConfigError(f"{what} has an unknown key {key!r}.{hint}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 from typing import Any, Final, TypeVar
+
+from edge.text.nearest import nearest
 
 T = TypeVar("T")
 
@@ -47,7 +48,9 @@ class Block:
         value = self._get(key)
         if value is None or value in allowed:
             return default if value is None else str(value)
-        self._note(key, f"is {_shown(value)}; give one of {', '.join(allowed)}")
+        near = nearest(value, allowed) if isinstance(value, str) else None
+        hint = f"did you mean {near!r}" if near else f"give one of {', '.join(allowed)}"
+        self._note(key, f"is {_shown(value)}; {hint}")
         return default
 
     def number(self, key: str, default: float, *, low: float, high: float) -> float:
@@ -116,8 +119,8 @@ class Block:
         """Note every key that was not read, with the nearest known key."""
         unknown = [str(key) for key in self._values if key not in self._asked]
         for key in unknown[:_MOST_UNKNOWN]:
-            near = difflib.get_close_matches(key, self._asked, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}" if near else f"known: {', '.join(self._asked)}"
+            near = nearest(key, self._asked)
+            hint = f"did you mean {near!r}" if near else f"known: {', '.join(self._asked)}"
             self._note(key[:_MOST_SHOWN], f"is not a known key; {hint}")
         if more := unknown[_MOST_UNKNOWN:]:
             self._note("", f"has {len(more)} more unknown keys")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge.errors import ConfigError
+from edge.text.nearest import nearest
 from edge.text.unicode_form import comparable
 
 GROUPS: Final = ("sample_id", "slide_id")
@@ -34,6 +35,10 @@ class PathTemplate:
         known = " and ".join(f"{{{group}}}" for group in GROUPS)
         if set("{}") & set(_TOKEN.sub("", text)):
             raise ConfigError(f"{text!r} has an unmatched brace; use {known}.")
+        if unknown and (near := nearest(unknown[0], GROUPS)):
+            raise ConfigError(
+                f"{text!r} has an unknown id {{{unknown[0]}}}; did you mean {{{near}}}?"
+            )
         if unknown or not groups or len(set(groups)) < len(groups):
             raise ConfigError(f"{text!r} is not a path template; use {known}, each at most once.")
         return cls(text, re.compile(_to_regex(text), re.DOTALL))

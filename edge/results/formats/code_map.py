@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -38,6 +38,7 @@ from edge.results.formats.loinc import (
     check_digit,
     is_loinc,
 )
+from edge.text.nearest import nearest
 from edge.text.printable import printable
 
 SHIPPED: Final = Path(__file__).with_name("codes.csv")
@@ -136,9 +137,10 @@ def _read_rows(path: Path) -> Iterator[_Row]:
     header = [cell.strip() for cell in lines[0]] if lines else []
     missing = [column for column in COLUMNS if header.count(column) != 1]
     if missing:
-        raise ConfigError(
-            f"{path} has not one column '{missing[0]}' in row 1; needed are: {', '.join(COLUMNS)}."
-        )
+        near = nearest(missing[0], set(header).difference(COLUMNS))
+        there = f", but {printable(near)!r}" if near else ""
+        needed = f"needed are: {', '.join(COLUMNS)}"
+        raise ConfigError(f"{path} has not one column '{missing[0]}' in row 1{there}; {needed}.")
     for number, line in enumerate(lines[1:], start=2):
         cells = [cell.strip() for cell in line]
         if any(cells):
@@ -173,9 +175,9 @@ def _read_text(path: Path) -> str:
 def _checked(row: _Row) -> _CheckedRow:
     analyte, state = row["Analyte"], row["State"]
     if analyte not in ANALYTES:
-        raise row.wrong(f"analyte is '{analyte}', needed one of {', '.join(ANALYTES)}")
+        raise row.wrong(f"analyte is '{analyte}', {_needed(analyte, ANALYTES)}")
     if state not in PANELS:
-        raise row.wrong(f"state is '{state}', needed {UNVERIFIED} or {VERIFIED}")
+        raise row.wrong(f"state is '{state}', {_needed(state, (UNVERIFIED, VERIFIED))}")
     term = _checked_term(row)
     _check_unit(row, analyte, term)
     _check_method(row, analyte, state, term)
@@ -190,6 +192,11 @@ def _checked(row: _Row) -> _CheckedRow:
         raise row.wrong("LOINC Long Name is empty, needed the name of the code")
     code = Code(analyte, local, row["LOINC Code"], row["LOINC Long Name"], row["Unit"])
     return _CheckedRow(row, state, code)
+
+
+def _needed(given: str, known: Sequence[str]) -> str:
+    near = nearest(given, known)
+    return f"did you mean '{near}'" if near else f"needed one of {', '.join(known)}"
 
 
 def _checked_term(row: _Row) -> Term:

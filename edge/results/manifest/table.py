@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import codecs
 import csv
-import difflib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from edge.errors import ConfigError
+from edge.text.nearest import nearest
 
 # Rows have all of them if the header has; `note` is for people.
 COLUMNS: Final = ("path", "sample_id", "slide_id", "cells", "wbc", "collected", "note")
@@ -107,8 +107,8 @@ def _header(cells: list[str]) -> list[str]:
         names.pop()
     for number, name in enumerate(names, 1):
         if name not in COLUMNS:
-            near = difflib.get_close_matches(name, COLUMNS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(COLUMNS)}."
+            near = nearest(name, COLUMNS)
+            hint = f"did you mean {near}?" if near else f"known are {', '.join(COLUMNS)}."
             # Its name is logged nowhere: without a header, it is a sample's id.
             raise ConfigError(f"has an unknown name in column {number} of its header; {hint}")
     if len(set(names)) < len(names):

@@ -17,10 +17,16 @@ from edge.results.document.result import State
 from edge.results.formats.format import Format, Site
 from edge.results.send.slide_config import SlideConfig, read_slide_config
 from edge.results.send.targets.mllp import Receiver
+from edge.retry.policy import RetryPolicy
+from edge.retry.reading import read_retry_policy
+from edge.text.nearest import nearest
 from edge.text.printable import printable
+from edge.text.rfc3339 import moment_of
 
 # A result that nobody verified leaves only where a laboratory has asked for it.
 DEFAULT_STATES: Final = (State.FINAL, State.CORRECTED)
+# A message that its receiver fails so often is held.
+RETRIES: Final = RetryPolicy(attempts=8, first_delay_s=5.0, max_delay_s=300.0)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 _ADDRESS: Final = re.compile(
     r"(\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]\s]+)):(?P<port>[0-9]{1,5})"
@@ -28,19 +34,6 @@ _ADDRESS: Final = re.compile(
 # The unit's WatchdogSec= is longer: an attempt must end before systemd takes it for a hang.
 LONGEST_ANSWER_S: Final = 120.0
 LONGEST_CONNECT_S: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Retries:
-    """Each delay is twice the last; a message that its receiver fails so often is held."""
-
-    failures: int = 8
-    first_delay_s: float = 5.0
-    max_delay_s: float = 300.0
-
-    def delay_s(self, number: int) -> float:
-        """The delay after a number of failures."""
-        return float(min(self.first_delay_s * 2 ** min(number - 1, 40), self.max_delay_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +51,7 @@ class Target:
     format: Format
     place: Path | Receiver
     states: tuple[State, ...] = DEFAULT_STATES
-    retries: Retries = Retries()
+    retries: RetryPolicy = RETRIES
     pause_s: float = 0.0
     since: datetime | None = None
 
@@ -137,7 +130,7 @@ def _read_target(block: Block, base: Path, formats: Mapping[str, Format]) -> Tar
         format_,
         _read_place(block, base, format_),
         _read_states(block),
-        _read_retries(block.block("retry")),
+        read_retry_policy(block.block("retry"), RETRIES, count="failures"),
         block.number("pause_s", 0.0, low=0, high=60),
         _read_since(block),
     )
@@ -166,22 +159,11 @@ def _read_states(block: Block) -> tuple[State, ...]:
     given = block.texts("states", DEFAULT_STATES)
     unknown = [state for state in given if state not in list(State)]
     if unknown:
-        block.note("states", f"has {unknown[0]!r}; give some of {', '.join(State)}")
+        near = nearest(unknown[0], map(str, State))
+        hint = f"did you mean {near!r}" if near else f"give some of {', '.join(State)}"
+        block.note("states", f"has {unknown[0]!r}; {hint}")
         return DEFAULT_STATES
     return tuple(State(state) for state in given)
-
-
-def _read_retries(block: Block) -> Retries:
-    usual = Retries()
-    retries = Retries(
-        failures=block.whole("failures", usual.failures, low=1, high=1000),
-        first_delay_s=block.number("first_delay_s", usual.first_delay_s, low=0.01, high=3600),
-        max_delay_s=block.number("max_delay_s", usual.max_delay_s, low=0.01, high=86400),
-    )
-    if retries.max_delay_s < retries.first_delay_s:
-        block.note("max_delay_s", f"is {retries.max_delay_s:g}, less than first_delay_s")
-    block.close()
-    return retries
 
 
 def _read_since(block: Block) -> datetime | None:
@@ -189,13 +171,10 @@ def _read_since(block: Block) -> datetime | None:
     if text is None:
         return None
     try:
-        since = datetime.fromisoformat(text)
+        return moment_of(text)
     except ValueError:
-        since = None
-    if since is None or since.tzinfo is None:
         block.note("since", f"is {text!r}; give a time with offset, as 2026-11-27T00:00:00+01:00")
         return None
-    return since
 
 
 def _check_places(config: SendConfig, problems: list[str]) -> None:

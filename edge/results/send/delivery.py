@@ -82,7 +82,7 @@ class Delivery:
         if attempt.fate is Fate.DONE:
             self._outbox.done(entry, attempt.told)
             self._tell(f"{self._target.name}: sent {entry.title}")
-        elif attempt.fate is Fate.AGAIN and failures < self._target.retries.failures:
+        elif attempt.fate is Fate.AGAIN and not self._target.retries.is_exhausted(failures):
             delay_s = self._target.retries.delay_s(failures)
             next_s = self._clock() + delay_s
             self._outbox.try_again(entry, next_s, attempt.told, attempt.detail, is_failure=True)

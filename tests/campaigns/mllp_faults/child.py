@@ -15,12 +15,13 @@ from edge.results.formats.code_map import load_code_map
 from edge.results.formats.format import Context, Site
 from edge.results.formats.hl7.messages import ORU
 from edge.results.issued.issued import Issued
-from edge.results.send.config import Retries, SendConfig, Target
+from edge.results.send.config import SendConfig, Target
 from edge.results.send.outbox.file import only_sender
 from edge.results.send.outbox.outbox import Outbox
 from edge.results.send.sending import Sending
 from edge.results.send.slide_config import SlideConfig
 from edge.results.send.targets.mllp import Receiver
+from edge.retry.policy import RetryPolicy
 from tests.support.slide_results import signed
 
 NAME: Final = "lis"
@@ -32,7 +33,7 @@ _PAUSE_S: Final = 0.002
 def main(state: Path, port: int, samples: int, revisions: int) -> None:
     """Issue and send everything; what was issued before stays as it is."""
     arm_failpoints()
-    retries = Retries(failures=4, first_delay_s=0.004, max_delay_s=0.01)
+    retries = RetryPolicy(attempts=4, first_delay_s=0.004, max_delay_s=0.01)
     place = Receiver("127.0.0.1", port, connect_s=2, answer_s=ANSWER_S)
     target = Target(NAME, ORU, place, retries=retries)
     config = SendConfig(state, SlideConfig(state), Site(), None, (target,), poll_s=1, keep_days=30)

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from daemon.config.retry_policy import RetryPolicy
 from daemon.image import reading_errors as transient_cause
 from daemon.image.comparison import Comparison
 from daemon.image.records import LATER_RUN, ClaimedImage, Finished, Postponed, Verdict
@@ -25,6 +24,7 @@ from daemon.supervision.running_daemon import Running
 from edge.errors import TransientError
 from edge.image_files.read import ImageLimits, read_file
 from edge.labeller import Outcome
+from edge.retry.policy import RetryPolicy
 from edge.sidecar import ModelFacts
 from tests.support.images import Jpeg
 from tests.support.site import Site

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from daemon.config.retry_policy import RetryPolicy
 from daemon.image.comparison import Comparison, has_sidecars
 from daemon.image.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed, Verdict
 from daemon.image.watch_folder import WatchFolder, names_regex
@@ -21,6 +20,7 @@ from edge.errors import BackendError, RejectReason
 from edge.image_files.read import ImageLimits
 from edge.labeller import Labeller
 from edge.preprocess import InputSpec
+from edge.retry.policy import RetryPolicy
 from edge.sidecar import ModelFacts
 from edge.status import Status
 from tests.support.images import Jpeg

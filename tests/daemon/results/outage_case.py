@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config.retry_policy import RetryPolicy
 from daemon.health.health import Health
 from daemon.results.outage import Outage
 from edge.errors import StorageError
+from edge.retry.policy import RetryPolicy
 
 REFUSED, AGAIN = "sidecars cannot be written (", "sidecars can be written again"
 

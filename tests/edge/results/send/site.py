@@ -11,12 +11,13 @@ from edge.results.document.result import SlideResult
 from edge.results.formats.code_map import load_code_map
 from edge.results.formats.format import Context, Format, Site
 from edge.results.issued.issued import Issued
-from edge.results.send.config import Retries, SendConfig, Target
+from edge.results.send.config import SendConfig, Target
 from edge.results.send.operator import status_lines
 from edge.results.send.outbox.outbox import Outbox
 from edge.results.send.sending import Sending
 from edge.results.send.slide_config import SlideConfig
 from edge.results.send.targets.mllp import Receiver
+from edge.retry.policy import RetryPolicy
 
 
 def _misfit(result: SlideResult, _context: Context) -> str | None:
@@ -35,7 +36,7 @@ def _write_message(result: SlideResult, _context: Context) -> bytes:
 TEXT = Format("text", ".csv", _misfit, _write_text)
 MESSAGE = Format("message", ".hl7", _misfit, _write_message)
 # Delays that a test can wait for.
-HASTY = Retries(failures=3, first_delay_s=0.01, max_delay_s=0.02)
+HASTY = RetryPolicy(attempts=3, first_delay_s=0.01, max_delay_s=0.02)
 
 
 def mllp_target(port: int, name: str = "lis", **options: Any) -> Target:

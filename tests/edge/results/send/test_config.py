@@ -11,8 +11,9 @@ import pytest
 from edge.errors import ConfigError
 from edge.results.document.result import State
 from edge.results.formats.shipped import table as shipped
-from edge.results.send.config import Retries, SendConfig, load_send_config
+from edge.results.send.config import RETRIES, SendConfig, load_send_config
 from edge.results.send.targets.mllp import Receiver
+from edge.retry.policy import RetryPolicy
 from tests.edge.results.send.site import MESSAGE, TEXT
 
 ROOT = Path(__file__).parents[4]
@@ -40,7 +41,7 @@ def test_small_configuration_sends_verified_results_alone(tmp_path: Path) -> Non
     assert lis.place == Receiver("192.0.2.10", 6661, connect_s=10.0, answer_s=30.0)
     assert drop.place == tmp_path / "lis"
     assert lis.states == drop.states == (State.FINAL, State.CORRECTED)
-    assert lis.retries == Retries()
+    assert lis.retries == RETRIES
 
 
 def test_all_options_of_a_target_are_read(tmp_path: Path) -> None:
@@ -53,7 +54,7 @@ def test_all_options_of_a_target_are_read(tmp_path: Path) -> None:
     assert target.place == Receiver("2001:db8::1", 99, connect_s=10.0, answer_s=5.0)
     assert str(target.place) == "[2001:db8::1]:99"
     assert target.states == (State.PRELIMINARY,)
-    assert target.retries == Retries(2, 1.0, 2.0)
+    assert target.retries == RetryPolicy(2, 1.0, 2.0)
     assert target.pause_s == 1.0
     assert target.since is not None
     assert target.since.isoformat() == "2026-11-27T00:00:00+01:00"
@@ -66,13 +67,17 @@ def test_all_options_of_a_target_are_read(tmp_path: Path) -> None:
         ({"targets": [{**LIS, "formt": "x"}]}, "targets[0].formt is not a known key"),
         ({"targets": []}, "targets is []; give a list of blocks"),
         ({"targets": [{**LIS, "format": "hl8"}]}, "format is 'hl8'; give one of text, message"),
+        ({"targets": [{**LIS, "format": "mesage"}]}, "format is 'mesage'; did you mean 'message'"),
+        ({"targets": [{**LIS, "format": "MESSAGE"}]}, "did you mean 'message'"),
         ({"targets": [{**LIS, "format": "text"}]}, "carries HL7 messages, and text is none"),
         ({"targets": [{**LIS, "drop": "x"}]}, "give one of them, a folder or HOST:PORT"),
         ({"targets": [{"name": "a", "format": "text"}]}, "give one of them"),
         ({"targets": [{**LIS, "mllp": "192.0.2.10"}]}, "give HOST:PORT"),
         ({"targets": [{**LIS, "mllp": "h:70000"}]}, "give HOST:PORT"),
-        ({"targets": [{**LIS, "states": ["finl"]}]}, "has 'finl'; give some of preliminary"),
+        ({"targets": [{**LIS, "states": ["finl"]}]}, "has 'finl'; did you mean 'final'"),
+        ({"targets": [{**LIS, "states": ["P"]}]}, "has 'P'; give some of preliminary"),
         ({"targets": [{**LIS, "since": "2026-11-27"}]}, "give a time with offset"),
+        ({"targets": [{**LIS, "since": "20261127T000000+0100"}]}, "give a time with offset"),
         ({"targets": [{**LIS, "since": "soon"}]}, "give a time with offset"),
         ({"targets": [{**LIS, "answer_s": 500}]}, "give a number from 0.1 to 120"),
         ({"targets": [{**LIS, "name": "a b"}]}, "give letters, digits"),
@@ -86,6 +91,7 @@ def test_all_options_of_a_target_are_read(tmp_path: Path) -> None:
         ({"sidecars": {"folder": "lis/results"}}, "contain each other"),
         ({"sidecars": {}}, "sidecars.folder is missing"),
         ({"sidecars": {"folder": "r", "sample": "{x}"}}, "sidecars.sample is wrong"),
+        ({"sidecars": {"folder": "r", "sample": "{sampel_id}/*"}}, "did you mean {sample_id}"),
         ({"slides": {"quiet": 5}}, "slides.quiet is not a known key; did you mean 'quiet_s'"),
         ({"limits": {"most_unsure": 2}}, "give a number from 0 to 1"),
     ],

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from edge.results.send.config import Retries, Target
+from edge.results.send.config import Target
 from edge.results.send.delivery import Delivery
 from edge.results.send.outbox.entry import NewEntry
 from edge.results.send.outbox.outbox import Outbox
+from edge.retry.policy import RetryPolicy
 from tests.edge.results.send.site import mllp_target
 from tests.support.mllp_server import MllpServer, control_id, mllp_server, says
 
@@ -56,7 +57,7 @@ def server() -> Iterator[MllpServer]:
 def test_receiver_that_fails_is_asked_again_after_growing_pauses_and_then_held(
     tmp_path: Path, server: MllpServer
 ) -> None:
-    retries = Retries(failures=5, first_delay_s=5.0, max_delay_s=15.0)
+    retries = RetryPolicy(attempts=5, first_delay_s=5.0, max_delay_s=15.0)
     desk = Desk(tmp_path, replace(mllp_target(server.port), retries=retries), 1)
     server.usual = says("AE")
     assert desk.waits_s() == [0.0, 5.0, 10.0, 15.0, 15.0]
@@ -67,7 +68,7 @@ def test_receiver_that_fails_is_asked_again_after_growing_pauses_and_then_held(
 def test_target_that_is_away_is_tried_after_growing_pauses_for_ever(tmp_path: Path) -> None:
     with mllp_server() as server:
         port = server.port
-    retries = Retries(failures=2, first_delay_s=5.0, max_delay_s=15.0)
+    retries = RetryPolicy(attempts=2, first_delay_s=5.0, max_delay_s=15.0)
     desk = Desk(tmp_path, replace(mllp_target(port), retries=retries), 3)
     assert desk.waits_s() == [0.0, 5.0, 10.0] + [15.0] * 7
     assert desk.outbox.counts() == {"lis": {"queued": 3}}

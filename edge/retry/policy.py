@@ -1,4 +1,4 @@
-"""How long to wait before a failed step is tried again."""
+"""Delays between attempts, and how many attempts there are."""
 
 from __future__ import annotations
 

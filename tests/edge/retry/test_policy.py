@@ -1,8 +1,8 @@
-"""Tests for daemon.config.retry_policy."""
+"""Tests for edge.retry.policy."""
 
 from __future__ import annotations
 
-from daemon.config.retry_policy import RetryPolicy
+from edge.retry.policy import RetryPolicy
 
 
 def test_delay_doubles_up_to_the_limit() -> None:
