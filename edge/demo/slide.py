@@ -15,8 +15,9 @@ from edge.results.formats.format import Context, Site
 from edge.results.formats.shipped.table import FORMATS
 from edge.results.reading.sidecars import read_sidecars
 from edge.results.slides.completeness import Completeness
+from edge.results.slides.history import NoHistory
 from edge.results.slides.resolvers import Resolvers
-from edge.results.slides.slide_results import NoHistory, SlideRules, slide_results
+from edge.results.slides.slide_results import SlideRules, slide_results
 from edge.sidecar import now
 
 _COLUMNS: Final = 80

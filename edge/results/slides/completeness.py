@@ -47,8 +47,11 @@ class Completeness:
             return f"{images} that the manifest names: not there, or without a sidecar"
         expected = slide.expected()
         if expected is not None:
-            there = len(slide.images)
-            return None if there >= expected else f"more images: {there} of {expected} are there"
+            there = slide.different()
+            if there >= expected:
+                return None
+            copies = ", copies not counted" if there < len(slide.images) else ""
+            return f"more images: {there} of {expected} are there{copies}"
         if unlabelled := _unlabelled(slide):
             return f"{counted(unlabelled, 'image')} in its folder without a sidecar"
         if self.marker is not None and _has_marker(slide.folders, self.marker):

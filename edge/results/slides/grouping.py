@@ -23,6 +23,7 @@ from edge.text.counted import counted
 CLOCK_TOLERANCE: Final = timedelta(minutes=2)
 # A slide's folder, and those of an image and its sidecar in it.
 Place: TypeAlias = tuple[Path, Path, Path]
+LIKE_ANOTHER: Final = "another one that differs only in case, spaces or Unicode form"
 NOT_NAMED: Final = "no manifest and no path template names the sample"
 
 
@@ -194,8 +195,8 @@ def _wrong_images(slide: Slide, now: datetime) -> str | None:
     except ConfigError as error:
         return str(error)
     expected = slide.expected()
-    if expected is not None and len(slide.images) > expected:
-        images = counted(len(slide.images), "image")
+    if expected is not None and slide.different() > expected:
+        images = counted(slide.different(), "image")
         return f"{images} are there, the manifest expects {expected}"
     if slide.newest() > now + CLOCK_TOLERANCE:
         return "a cell was labelled in the future; set the clocks"
@@ -221,13 +222,12 @@ def _problems_between(
                 other = first_with.setdefault(image.sha256, key)
                 if other != key:
                     shared.update((other, key))
-    others = "another one that differs only in case, spaces or Unicode form"
     for slide in slides:
         if len(samples[alike_form(slide.sample_id)]) > 1:
-            yield slide, f"a LIS may take its sample id for {others}"
+            yield slide, f"a LIS may take its sample id for {LIKE_ANOTHER}"
         if len(slide_ids[slide.sample_id, alike_form(slide.slide_id or "")]) > 1:
-            yield slide, f"a LIS may take its slide id for {others}"
+            yield slide, f"a LIS may take its slide id for {LIKE_ANOTHER}"
         if slide.key in shared:
             yield slide, "an image of it is also in another slide, so that one of the ids is wrong"
         if alike_issued(slide.sample_id):
-            yield slide, f"a LIS may take its sample id for an issued one; it is {others}"
+            yield slide, f"a LIS may take its sample id for an issued one; it is {LIKE_ANOTHER}"

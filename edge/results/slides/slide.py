@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from edge.errors import RejectReason
 from edge.results.document.result import (
     ModelIdentity,
     ResultCell,
@@ -57,6 +58,14 @@ class Slide:
                 first.setdefault(image.sha256, image)
         return tuple(first.values())
 
+    def different(self) -> int:
+        """How many images there are, copies of one counted once.
+
+        Files without content are equal, and still not copies of one image.
+        """
+        named = {i.sha256 for i in self.images if i.sha256 and i.reason != RejectReason.EMPTY}
+        return len(named) + sum(not i.sha256 or i.reason == RejectReason.EMPTY for i in self.images)
+
     def rejected(self) -> tuple[str, ...]:
         """The paths of images without a cell."""
         return tuple(image.image for image in self.images if is_rejected(image))
@@ -86,7 +95,7 @@ class Slide:
         """What a person should know of its images."""
         hashes = Counter(i.sha256 for i in self.images if i.sha256 and not is_rejected(i))
         copies = sum(hashes.values()) - len(hashes)
-        return [f"{counted(copies, 'copy')} of other images not counted"] if copies else []
+        return [f"{counted(copies, 'image')} not counted: copies of others"] if copies else []
 
 
 def is_rejected(image: SidecarCell) -> bool:

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from edge.results.differential.differential import differential
 from edge.results.differential.errors import UNKNOWN_ERRORS, ModelErrors
 from edge.results.differential.limits import Limits
+from edge.results.document.ids import alike_form
 from edge.results.document.result import SlideResult
 from edge.results.reading.sidecar_cell import SidecarCell
 from edge.results.slides.completeness import Completeness, waits_for_more_late_cells
-from edge.results.slides.grouping import Gathered, gather
+from edge.results.slides.grouping import LIKE_ANOTHER, Gathered, gather
+from edge.results.slides.history import History
 from edge.results.slides.outcome import Held, Incomplete, Note, SlideReport
 from edge.results.slides.resolvers import Resolvers
 from edge.results.slides.revision import Draft, next_step, numbered, preliminary
@@ -29,49 +31,6 @@ from edge.text.counted import counted
 _MOST_ROWS: Final = 5
 # Sampling alone: it is made at every look, and the other intervals take longer.
 _SO_FAR: Final = ModelErrors(missing="none: the slide is not complete")
-
-
-class History(Protocol):
-    """What was issued before; `Issued` is one."""
-
-    def last(self, slide_key: str) -> SlideResult | None:
-        """The last revision of a slide."""
-
-    def alike_samples(self, sample_id: str) -> Sequence[str]:
-        """Other issued sample ids that a LIS may take for this one."""
-
-    def slides_of(self, sample_id: str) -> Sequence[str]:
-        """The keys of the slides of a sample that have results."""
-
-    def was_issued_elsewhere(self, slide_key: str, cells: Iterable[str]) -> bool:
-        """Whether the same cells were issued as another slide."""
-
-    def said_complete(self, slide_key: str) -> tuple[str, datetime] | None:
-        """Who said that a slide is complete, and when."""
-
-
-class NoHistory:
-    """Nothing was issued."""
-
-    def last(self, _slide_key: str) -> SlideResult | None:
-        """None."""
-        return None
-
-    def alike_samples(self, _sample_id: str) -> Sequence[str]:
-        """None."""
-        return ()
-
-    def slides_of(self, _sample_id: str) -> Sequence[str]:
-        """None."""
-        return ()
-
-    def was_issued_elsewhere(self, _slide_key: str, _cells: Iterable[str]) -> bool:
-        """False."""
-        return False
-
-    def said_complete(self, _slide_key: str) -> tuple[str, datetime] | None:
-        """None."""
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +151,8 @@ class _Report:
         """Decide about one slide; returns whether its last result stands and nothing is open."""
         last = self._history.last(slide.key)
         signing = newest_signing(verifications, unseen_cells(slide.cells()), last, self._now)
-        problem = problem or self._moved(slide, last, signing) or self._is_one_of(slide, last)
+        problem = problem or self._moved(slide, last, signing) or self._is_alike(slide, last)
+        problem = problem or self._is_one_of(slide, last)
         waits = None if problem else self._waits_for(slide)
         if problem or waits:
             if last:
@@ -233,6 +193,16 @@ class _Report:
         hashes = [cell.sha256 for cell in slide.cells() if cell.sha256]
         if self._history.was_issued_elsewhere(slide.key, hashes):
             return "its cells were issued under another id; withdraw that result, then verify this"
+        return None
+
+    def _is_alike(self, slide: Slide, last: SlideResult | None) -> str | None:
+        """Why a slide is held whose id a LIS may take for that of an issued one."""
+        if last is not None:
+            return None
+        form = alike_form(slide.slide_id or "")
+        others = map(self._history.last, self._history.slides_of(slide.sample_id))
+        if any(one and alike_form(one.slide_id or "") == form for one in others):
+            return f"a LIS may take its slide id for an issued one; it is {LIKE_ANOTHER}"
         return None
 
     def _is_one_of(self, slide: Slide, last: SlideResult | None) -> str | None:

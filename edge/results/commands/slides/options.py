@@ -21,9 +21,10 @@ from edge.results.manifest.manifest import read_manifest
 from edge.results.send.config import load_send_config
 from edge.results.send.slide_config import SlideConfig
 from edge.results.slides.completeness import MARKER, QUIET_S, Completeness
+from edge.results.slides.history import NoHistory
 from edge.results.slides.outcome import SlideReport
 from edge.results.slides.resolvers import MANIFEST_NAME
-from edge.results.slides.slide_results import NoHistory, slide_results
+from edge.results.slides.slide_results import slide_results
 from edge.text.path_template import PathTemplate
 
 # Where verifications are unless an option says it, below the folder of what was issued.

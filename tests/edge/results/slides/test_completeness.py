@@ -68,6 +68,27 @@ def test_number_in_a_manifest_decides_alone(lab: Lab) -> None:
     assert len(lab.look(cells).new) == 1
 
 
+def test_copy_of_an_image_does_not_complete_a_slide(lab: Lab) -> None:
+    (lab.root / "manifest.csv").write_text("path,sample_id,cells\nS1/slide-1,S1,5\n")
+    cells = slide_of(lab.root, CELLS)
+    copy = cell_of(lab.root, "S1/slide-1/copy.jpg", sha256=cells[0].sha256)
+    report = lab.look([*cells, copy])
+    assert report.new == ()
+    assert report.incomplete[0].reason == "more images: 4 of 5 are there, copies not counted"
+    fifth = cell_of(lab.root, "S1/slide-1/9.jpg")
+    # Nor does it make the slide have too many.
+    assert len(lab.look([*cells, copy, fifth]).new) == 1
+
+
+def test_files_without_content_are_not_copies_of_one_image(lab: Lab) -> None:
+    (lab.root / "manifest.csv").write_text("path,sample_id,cells\nS1/slide-1,S1,6\n")
+    empty = [
+        replace(rejected_of(lab.root, f"S1/slide-1/{n}.jpg"), sha256="0" * 64, reason="empty")
+        for n in (8, 9)
+    ]
+    assert len(lab.look([*slide_of(lab.root, CELLS), *empty]).new) == 1
+
+
 def test_operator_s_word_is_enough(early: Lab) -> None:
     (early.root / "manifest.csv").write_text("path,sample_id,cells\nS1/slide-1,S1,5\n")
     so_far = early.look(slide_of(early.root, CELLS)).incomplete[0].so_far

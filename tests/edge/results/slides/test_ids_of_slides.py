@@ -211,6 +211,22 @@ def test_id_that_a_lis_may_take_for_an_issued_one_is_held(lab: Lab) -> None:
     assert "a LIS may take its sample id for an issued one" in report.held[0].reason
 
 
+@pytest.mark.parametrize(("issued", "later"), [("a", "A"), ("\u00c5", "\u212b"), ("a b", "a  b")])
+def test_slide_id_that_a_lis_may_take_for_an_issued_one_is_held(
+    lab: Lab, issued: str, later: str
+) -> None:
+    lab.takes_several_slides = True
+    first = slide_of(lab.root, MIX, ids=("S1", issued), folder="one")
+    result = lab.issue(first)
+    assert lab.look(first).standing == (result,)
+    # The images of the first are gone.
+    report = lab.look(slide_of(lab.root, MIX, ids=("S1", later), folder="other"))
+    assert report.new == ()
+    assert "a LIS may take its slide id for an issued one" in report.held[0].reason
+    third = slide_of(lab.root, MIX, ids=("S1", "third"), folder="third")
+    assert [one.slide_id for one in lab.look(third).new] == ["third"]
+
+
 @pytest.mark.parametrize("sample", ["S\x001", "S1\n", " S1", "", "S\u200b1", "\\xff1"])
 def test_id_that_no_lis_can_take_is_held_unaltered(lab: Lab, sample: str) -> None:
     report = lab.look(slide_of(lab.root, MIX, ids=(sample, None), folder="x"))
@@ -234,7 +250,7 @@ def test_image_twice_in_a_slide_is_counted_once_and_told(lab: Lab) -> None:
     cells.append(cell_of(lab.root, "S1/slide-1/copy.jpg", sha256=cells[0].sha256))
     report = lab.look(cells)
     assert report.new[0].differential.leukocytes == 100
-    assert [note.text for note in report.notes] == ["1 copy of other images not counted"]
+    assert [note.text for note in report.notes] == ["1 image not counted: copies of others"]
 
 
 def test_label_of_another_model_is_held(lab: Lab) -> None:
