@@ -46,7 +46,7 @@ class Issued:
         self.path = path
 
     @classmethod
-    def open(cls, folder: Path) -> Issued:
+    def open(cls, folder: Path) -> Self:
         """Open the results in a folder; it is created if it is not there."""
         return cls(open_database(folder), folder / NAME)
 

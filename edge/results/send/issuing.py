@@ -67,6 +67,8 @@ class Issuing:
         self._again_s = 0.0
         self._times: tuple[int, ...] = ()
         self._told: tuple[str, ...] = ()
+        for line in config.awaited():
+            tell(line)
 
     def issue(self) -> None:
         """Issue what is new.
@@ -77,9 +79,12 @@ class Issuing:
         """
         began_s = self._clock()
         is_whole = began_s >= self._whole_s
+        # A look that fails, as on a full disk, has seen its changes: the next one is a look again.
+        again_s, self._again_s = self._again_s, 0.0
         has_changed = self._sidecars.look(whole=is_whole)
         times = tuple(map(_modified_ns, (self._config.verifications, self._config.manifest)))
-        if not (has_changed or is_whole or times != self._times or began_s >= self._again_s):
+        if not (has_changed or is_whole or times != self._times or began_s >= again_s):
+            self._again_s = again_s
             return
         if is_whole or self._issued.newest() != self._newest:
             # The second: another process has issued a result.

@@ -25,9 +25,16 @@ def begin_targets(outbox: Outbox, issued: Issued, targets: Sequence[Target]) -> 
     """Let each new target begin with the next result, or with those of its `since`.
 
     Raises:
-        StorageError: the outbox has seen results that are not among the issued ones.
+        StorageError: the outbox has seen results that are not among the issued ones, or was lost.
     """
     newest = issued.newest()
+    if newest and not outbox.has_targets() and any(target.since is None for target in targets):
+        # The targets would begin with the next result, and what was queued would be lost.
+        raise StorageError(
+            f"{issued.path} has {newest} results, and the outbox beside it is new: what was sent "
+            "and what was queued is not known. Restore outbox.sqlite3, or set `since` of each "
+            "target: to a time before the loss, to send again what was completed since, or to now."
+        )
     for target in targets:
         if (seen := outbox.see_target(target.name, 0 if target.since else newest)) > newest:
             # New results would get the numbers of those, and never be queued.

@@ -72,6 +72,16 @@ class SlideConfig:
             takes_several_slides=self.takes_several_slides,
         )
 
+    def awaited(self) -> Iterator[str]:
+        """A line for each path that is not there yet, with what does not work until it is."""
+        for key, path, until in (
+            ("sidecars.images", self.images, "images without a sidecar are not seen"),
+            ("slides.manifest", self.manifest, "all images are held"),
+            ("slides.verifications", self.verifications, "no result becomes final"),
+        ):
+            if path is not None and not os.path.lexists(path):
+                yield f"{key}: {path} is not there; {until} until it is"
+
     @property
     def folders(self) -> Iterator[tuple[str, Path]]:
         """The folders that are read, each with its key."""

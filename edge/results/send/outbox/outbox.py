@@ -39,6 +39,10 @@ class Outbox:
     def __exit__(self, *_: object) -> None:
         self._db.close()
 
+    def has_targets(self) -> bool:
+        """Whether any target has begun."""
+        return bool(self._rows("SELECT 1 FROM target LIMIT 1"))
+
     def see_target(self, name: str, position: int) -> int:
         """How many of the issued results were looked at for a target.
 

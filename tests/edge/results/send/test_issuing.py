@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from edge.errors import StorageError
+from edge.results.document.result import SlideResult
 from edge.results.issued.issued import Issued
 from edge.results.send.issuing import Issuing
 from edge.results.send.slide_config import SlideConfig
@@ -32,3 +36,33 @@ def test_slide_of_which_another_process_issued_a_result_is_decided_about_again(
         issuing.issue()
     (line,) = told
     assert "its images lack 1 cell of its last result" in line
+
+
+class Refusing(Issued):
+    """A disk that is full at the first result."""
+
+    __slots__ = ("refusals",)
+
+    def add(self, result: SlideResult) -> bool:
+        self.refusals = getattr(self, "refusals", 0) + 1
+        if self.refusals == 1:
+            raise StorageError("no space left")
+        return super().add(result)
+
+
+def test_look_that_failed_is_a_look_again_at_the_next_call(tmp_path: Path) -> None:
+    root, now_s = tmp_path / "export", 1000.0
+    root.mkdir()
+    config = SlideConfig(root, completeness=Completeness(quiet_s=0))
+    with Refusing.open(tmp_path / "state") as issued:
+        issuing = Issuing(config, issued, list[str]().append, clock=lambda: now_s)
+        for _ in range(3):
+            # The third is one after a whole look, at which nothing has changed.
+            issuing.issue()
+            now_s += 10
+        export(root, "S1/0.jpg", sample_id="S1")
+        with pytest.raises(StorageError, match="no space left"):
+            issuing.issue()
+        now_s += 10
+        issuing.issue()
+        assert issued.newest() == 1

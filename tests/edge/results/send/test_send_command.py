@@ -41,7 +41,7 @@ class Lab:
         self.export = folder / "export"
         self.results = folder / "results"
         self.drop = folder / "lis"
-        for made in (self.export, self.results, self.drop):
+        for made in (self.export, self.results, self.drop, folder / "verifications"):
             made.mkdir()
         self.settings: dict[str, Any] = {
             "state_dir": "state",
@@ -240,6 +240,35 @@ def test_damaged_outbox_is_one_line_and_ends_with_6(lab: Lab) -> None:
     assert hashlib.sha256(database.read_bytes()).hexdigest() == digest
 
 
+def test_outbox_that_was_lost_is_told_before_anything_is_sent(lab: Lab) -> None:
+    lab.slide("S1", neutrophil=3)
+    lab.run("--once")
+    for path in (lab.folder / "state").glob("outbox.sqlite3*"):
+        path.unlink()
+    for _ in range(2):
+        said = lab.run("--once", code=6)
+        assert "issued.sqlite3 has 1 results, and the outbox beside it is new" in said
+        assert said.count("\n") == 1
+    for target in lab.settings["targets"]:
+        target |= {"since": "2026-01-01T00:00:00Z", "states": ["preliminary", "final"]}
+    lab.settings["targets"][0]["format"] = "json"
+    lab.run("--once")
+    assert len(list(lab.drop.iterdir())) == 1
+
+
+def test_paths_that_are_not_there_are_told_at_the_start(lab: Lab) -> None:
+    lab.slide("S1", neutrophil=3)
+    manifest = lab.folder / "slides.csv"
+    lab.settings["slides"]["manifest"] = manifest.name
+    first, *others = lab.run("--once").splitlines()
+    assert first == f"slides.manifest: {manifest} is not there; all images are held until it is"
+    assert all("is not there" not in line for line in others)
+    manifest.write_text("path,sample_id\nS1,S1\n")
+    lab.settings["slides"]["verifications"] = "vreifications"
+    (line,) = lab.run("--once").splitlines()
+    assert line.startswith(f"slides.verifications: {lab.folder}/vreifications is not there")
+
+
 def test_status_before_anything_was_sent_says_so(lab: Lab) -> None:
     assert "nothing was sent with this configuration yet" in lab.run("--status", code=6)
     assert not (lab.folder / "state").exists()
@@ -260,7 +289,6 @@ def test_one_sidecar_with_a_time_that_is_none_in_utc_does_not_stop_the_others(la
 
 def test_name_of_a_held_verification_is_not_logged(lab: Lab) -> None:
     lab.slide("S1", neutrophil=3)
-    (lab.folder / "verifications").mkdir()
     (lab.folder / "verifications" / "PATIENT7.json").write_text("{")
     said = lab.run("--once")
     assert "slide held: a verification file: it is no verification" in said
