@@ -11,6 +11,8 @@ from typing import Final
 
 # Longest wait for a socket that nobody reads.
 _SEND_S: Final = 1.0
+# Between two signs of life; each costs some system calls, and steps may take microseconds.
+_BEAT_S: Final = 1.0
 
 
 class Notifier:
@@ -19,6 +21,12 @@ class Notifier:
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
         self.watchdog_s = _watchdog_s(environment)
+        self._next_beat_s = 0.0
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a socket."""
+        return bool(self._address)
 
     def notify(self, *assignments: str) -> None:
         """Send assignments such as `READY=1`. Failures are ignored."""
@@ -30,6 +38,13 @@ class Notifier:
             client.settimeout(_SEND_S)
             client.connect(address)
             client.sendall("\n".join(assignments).encode())
+
+    def beat(self) -> None:
+        """Tell that the process lives, at most once a second; call it before each short step."""
+        now_s = time.monotonic()
+        if now_s >= self._next_beat_s:
+            self._next_beat_s = now_s + _BEAT_S
+            self.notify("WATCHDOG=1")
 
     def extend(self, seconds: int) -> None:
         """Ask systemd for more time, for the start or until the next WATCHDOG=1."""

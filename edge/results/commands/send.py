@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, EdgeError
 from edge.failpoints import arm_failpoints
 from edge.results.commands.command import Command, Show
+from edge.results.differential.bundle_errors import read_bundle_errors
 from edge.results.formats.code_map import load_code_map
 from edge.results.formats.format import Context
 from edge.results.formats.shipped.table import FORMATS
@@ -23,6 +24,7 @@ from edge.results.send.outbox.entry import Stage
 from edge.results.send.outbox.file import only_sender, require_outbox
 from edge.results.send.outbox.outbox import Outbox
 from edge.results.send.sending import Sending
+from edge.system.hangup import Hangup
 from edge.system.notifier import Notifier
 
 # Exit code: something was not sent, because a receiver is away or a person must look.
@@ -58,27 +60,56 @@ def _run(arguments: argparse.Namespace, show: Show) -> int:
     for name in arm_failpoints():
         show(f"failpoint {name} is armed")
     notifier = Notifier()
-    with _opened(config, show, notifier) as sending:
-        if arguments.once:
+    if arguments.once:
+        with _opened(config, show, notifier) as sending:
             return _once(sending, show)
-        try:
+    try:
+        _watch(arguments.config, config, show, notifier)
+    except KeyboardInterrupt:
+        # systemd or a person stops it. What was on its way is sent again at the next start.
+        notifier.notify("STOPPING=1")
+    return 0
+
+
+def _watch(path: Path, config: SendConfig, show: Show, notifier: Notifier) -> None:
+    """Watch until it is stopped; SIGHUP of systemd has the configuration read again."""
+    if not notifier.is_there:
+        with _opened(config, show, notifier) as sending:
             sending.watch()
-        except KeyboardInterrupt:
-            # systemd or a person stops it. What was on its way is sent again at the next start.
-            notifier.notify("STOPPING=1")
-        return 0
+        return
+    with Hangup() as hangup:
+        while True:
+            with _opened(config, show, notifier) as sending:
+                sending.watch(hangup.wait)
+                notifier.reloading()
+                config = _read_again(path, config, show)
+
+
+def _read_again(path: Path, config: SendConfig, show: Show) -> SendConfig:
+    """The new configuration, or the one of before if the new one cannot be used."""
+    try:
+        new = load_send_config(path, FORMATS)
+        load_code_map(new.codes)
+        for bundle in new.slides.bundles:
+            read_bundle_errors(bundle)
+    except EdgeError as error:
+        for line in str(error).splitlines():
+            show(f"error: {line}")
+        show("the configuration of before is kept, as the new one cannot be used")
+        return config
+    show("the configuration was read again")
+    return new
 
 
 @contextmanager
 def _opened(config: SendConfig, show: Show, notifier: Notifier) -> Iterator[Sending]:
     context = Context(load_code_map(config.codes), config.site)
-    beat: Callable[[], None] = lambda: notifier.notify("WATCHDOG=1")  # noqa: E731 - passed on
     with (
         only_sender(config.state_dir),
         Issued.open(config.state_dir) as issued,
         Outbox(config.state_dir) as outbox,
     ):
-        issuing = Issuing(config.slides, issued, show, beat=beat)
+        issuing = Issuing(config.slides, issued, show, beat=notifier.beat)
         sending = Sending(
             config, context, issued, outbox, issue=issuing.issue, tell=show, notifier=notifier
         )

@@ -47,7 +47,8 @@ class Issuing:
             config: where the sidecars are, and what makes slides of them.
             issued: takes the results.
             tell: takes lines for the log, without patient data.
-            beat: called before each result, which may take a second.
+            beat: called before each sidecar is read and before each result, which may take a
+                second.
             clock: in seconds.
 
         Raises:
@@ -59,7 +60,7 @@ class Issuing:
         self._beat = beat
         self._clock = clock
         self._problems: Counter[str] = Counter()
-        self._sidecars = KnownSidecars(config.sidecars, self._note_problem, clock=clock)
+        self._sidecars = KnownSidecars(config.sidecars, self._note_problem, beat=beat, clock=clock)
         self._settled = Settled()
         self._newest = 0
         self._bundles = [read_bundle_errors(path) for path in config.bundles]

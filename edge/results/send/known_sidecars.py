@@ -63,9 +63,23 @@ class KnownSidecars:
     """
 
     def __init__(
-        self, root: Path, on_problem: OnProblem, *, clock: Callable[[], float] = time.monotonic
+        self,
+        root: Path,
+        on_problem: OnProblem,
+        *,
+        beat: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Nothing is known yet.
+
+        Args:
+            root: of the tree.
+            on_problem: takes what is no usable sidecar.
+            beat: called before each file is read, as a slow share may take hours for all of them.
+            clock: in seconds.
+        """
         self._root = root
+        self._beat = beat
         self._on_problem = on_problem
         self._clock = clock
         self._known: dict[_Parts, _Known] = {}
@@ -153,6 +167,7 @@ class KnownSidecars:
             if name in known.unread:
                 new.unread.add(name)
         else:
+            self._beat()
             try:
                 new.cells[name], _ = read_cell(listing, name)
             except SidecarError as error:

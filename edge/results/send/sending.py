@@ -13,6 +13,7 @@ from edge.results.formats.format import Context
 from edge.results.issued.issued import Issued
 from edge.results.send.config import SendConfig
 from edge.results.send.delivery import Delivery
+from edge.results.send.outbox.entry import Stage
 from edge.results.send.outbox.outbox import Outbox
 from edge.results.send.queueing import begin_targets, queue_new, refill
 from edge.system.notifier import Notifier
@@ -22,6 +23,8 @@ _LONGEST_WAIT_S: Final = 30.0
 _TIDY_EVERY_S: Final = 3600.0
 # Looking for new results takes no more of the time than this, however many sidecars there are.
 _MOST_LOAD: Final = 0.2
+# What the status says of each stage.
+_SHOWN: Final = {Stage.QUEUED: "queued", Stage.HELD: "held", Stage.ACKED: "sent"}
 
 
 class Sending:
@@ -83,11 +86,16 @@ class Sending:
         self._deliver(until_s=math.inf)
         return self._outbox.counts()
 
-    def watch(self) -> None:
-        """Go on until an exception, such as KeyboardInterrupt, ends it."""
+    def watch(self, wait: Callable[[float], object] = time.sleep) -> None:
+        """Go on until an exception, such as KeyboardInterrupt, ends it, or `wait`.
+
+        Args:
+            wait: waits so many seconds; when it returns something true, this method returns.
+        """
         self._notifier.notify("READY=1")
         next_poll_s = 0.0
-        while True:
+        is_ended: object = False
+        while not is_ended:
             began_s = time.monotonic()
             if began_s >= next_poll_s:
                 self._gather()
@@ -96,8 +104,8 @@ class Sending:
                 self._tell_status()
             # A long queue must not keep new results from being issued.
             self._deliver(until_s=next_poll_s)
-            self._beat()
-            time.sleep(self._wait_s(next_poll_s))
+            self._notifier.beat()
+            is_ended = wait(self._wait_s(next_poll_s))
 
     def _gather(self) -> None:
         """Issue and queue what is new."""
@@ -125,19 +133,16 @@ class Sending:
             is_busy = False
             for delivery in self._deliveries:
                 is_busy = delivery.take_turn() or is_busy
-                self._beat()
+                self._notifier.beat()
 
     def _wait_s(self, next_poll_s: float) -> float:
         due = [wait for d in self._deliveries if (wait := d.wait_s()) is not None]
         return max(0.0, min([next_poll_s - time.monotonic(), _LONGEST_WAIT_S, *due]))
-
-    def _beat(self) -> None:
-        self._notifier.notify("WATCHDOG=1")
 
     def _tell_status(self) -> None:
         totals: dict[str, int] = {}
         for stages in self._outbox.counts().values():
             for stage, count in stages.items():
                 totals[stage] = totals.get(stage, 0) + count
-        words = ", ".join(f"{totals[s]} {s}" for s in ("queued", "held", "acked") if s in totals)
+        words = ", ".join(f"{totals[s]} {word}" for s, word in _SHOWN.items() if s in totals)
         self._notifier.notify(f"STATUS={words or 'nothing was sent yet'}")

@@ -51,3 +51,11 @@ def test_reloading_carries_the_monotonic_time(address: str) -> None:
     first, second = said.splitlines()
     assert first == "RELOADING=1"
     assert before <= int(second.removeprefix("MONOTONIC_USEC=")) < before + 10_000_000
+
+
+def test_beat_before_each_of_many_steps_is_one_message(address: str) -> None:
+    with listening(address) as server:
+        notifier = Notifier({"NOTIFY_SOCKET": address})
+        for _ in range(5):
+            notifier.beat()
+        assert messages(server) == ["WATCHDOG=1"]

@@ -29,11 +29,11 @@ PROGRAM = "/opt/microscope-edge/bin/edge-daemon"
 # As far as a person is concerned, the issue's bound: a daemon that hangs labels again.
 RECOVERED_S = 30.0
 PYTHON = f"/opt/python/bin/{Path(sys.executable).resolve().name}"
-# As pip installs the command, but for this checkout and the packages of this Python.
+# As pip installs a command, but for this checkout and the packages of this Python.
 PROGRAM_TEXT = f"""#!/bin/sh
 export LD_LIBRARY_PATH=/opt/python/lib PYTHONPATH=/opt/checkout:/opt/packages
 exec {PYTHON} -P -c \
-    'import sys; from daemon.cli import main; sys.exit(main())' "$@"
+    'import sys; from MODULE import main; sys.exit(main())' "$@"
 """
 
 
@@ -102,11 +102,11 @@ def booted_machine(scratch: Path) -> Iterator[Machine]:
         pytest.skip(str(error))
 
 
-def add_command(machine: Machine, path: str = PROGRAM) -> None:
-    """The program, before any installation."""
+def add_command(machine: Machine, path: str = PROGRAM, module: str = "daemon.cli") -> None:
+    """A program, before any installation."""
     program = machine.at(path)
-    program.parent.mkdir(parents=True)
-    program.write_text(PROGRAM_TEXT)
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.write_text(PROGRAM_TEXT.replace("MODULE", module))
     program.chmod(0o755)
 
 

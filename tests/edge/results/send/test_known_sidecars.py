@@ -26,7 +26,10 @@ class Tree:
         self.root = root
         self.now_s = 100.0
         self.problems: list[Problem] = []
-        self.known = KnownSidecars(root, self.problems.append, clock=lambda: self.now_s)
+        self.beats = 0
+        self.known = KnownSidecars(
+            root, self.problems.append, beat=self.beat, clock=lambda: self.now_s
+        )
         self.read: list[str] = []
         self.listed: list[str] = []
         read, listed = read_cell, list_folder
@@ -41,6 +44,9 @@ class Tree:
 
         monkeypatch.setattr(known_sidecars, "read_cell", counted)
         monkeypatch.setattr(known_sidecars, "list_folder", counted_list)
+
+    def beat(self) -> None:
+        self.beats += 1
 
     def look(self, *, later_s: float = 10.0, whole: bool = False) -> tuple[bool, int, int]:
         """Whether anything has changed; how many sidecars were read and folders listed."""
@@ -66,6 +72,8 @@ def test_look_reads_all_once_and_then_what_changed_alone(tree: Tree) -> None:
     assert tree.look() == (False, 0, 0)
     export(tree.root, "S1/1/c.jpg")
     assert tree.look() == (True, 1, 1)
+    # A sign of life for each file, as a share may be slow.
+    assert tree.beats == 4
     export(tree.root, "S3/1/a.jpg")
     has_changed, read, _ = tree.look()
     assert (has_changed, read) == (True, 1)

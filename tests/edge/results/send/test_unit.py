@@ -24,7 +24,7 @@ SOURCE = FOLDER / "edge-results@.service"
 MAX_EXPOSURE = {None: 0.2, "mllp": 1.2}
 # What the daemon's unit closes, and this one must close as well.
 OPEN_TO_DIFFER = {
-    *("Description", "ExecStart", "ExecReload", "SyslogIdentifier", "Environment", "WatchdogSec"),
+    *("Description", "ExecStart", "SyslogIdentifier", "Environment", "WatchdogSec"),
     *("StateDirectory", "RuntimeDirectory", "RuntimeDirectoryPreserve", "ReadWritePaths"),
     *("MemoryMax", "TasksMax"),
 }
