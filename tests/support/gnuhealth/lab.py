@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.support.npm import CACHE
+from tests.support.environments import environment, run
 
 # Released in 2026-04 under the GPL: it runs in its own process and environment, as a LIS does.
 PACKAGES: Final = ("gnuhealth-lab==5.0.4", "gnuhealth==5.0.6", "trytond==7.0.59")
 _DATABASE: Final = "lab"
-_INSTALL_TIMEOUT_S: Final = 1200
 _STEPS_TIMEOUT_S: Final = 300
 
 
@@ -46,35 +42,20 @@ class GnuHealth:
 
 def new_gnuhealth(folder: Path) -> GnuHealth:
     """A new database in this folder; what it is copied from is made once and kept."""
-    installed = _installed()
+    installed = environment(PACKAGES, _make_database)
     shutil.copy(installed / f"{_DATABASE}.sqlite", folder)
     return GnuHealth(installed / "venv/bin/python", _write_config(folder))
 
 
-def _installed() -> Path:
-    """The folder with the environment and an untouched database. Making it takes minutes."""
-    folder = CACHE / PACKAGES[0].replace("==", "-")
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        whole = folder / "whole"
-        if not whole.exists() or whole.read_text() != "\n".join(PACKAGES):
-            _install(folder)
-            whole.write_text("\n".join(PACKAGES))
-    return folder
-
-
-def _install(folder: Path) -> None:
-    shutil.rmtree(folder / "venv", ignore_errors=True)
-    _run([sys.executable, "-m", "venv", folder / "venv"])
-    _run([folder / "venv/bin/python", "-m", "pip", "install", "--quiet", *PACKAGES])
+def _make_database(folder: Path) -> None:
+    """A database that nobody has used, beside the environment in `folder`."""
     database = folder / f"{_DATABASE}.sqlite"
     database.unlink(missing_ok=True)
     # Tryton opens no SQLite database that is not there.
     database.touch()
     password = folder / "password"
     password.write_text("lab")
-    _run(
+    run(
         [
             *(folder / "venv/bin/trytond-admin", "-c", _write_config(folder), "-d", _DATABASE),
             *("-u", "health_lab", "--activate-dependencies", "--email", "lab@example.org"),
@@ -87,17 +68,3 @@ def _write_config(folder: Path) -> Path:
     config = folder / "trytond.conf"
     config.write_text(f"[database]\nuri = sqlite://\npath = {folder}\n")
     return config
-
-
-def _run(argv: Sequence[str | Path], env: dict[str, str] | None = None) -> None:
-    # A machine that runs all tests has other work as well.
-    nice = ["nice", "-n", "10"]
-    done = subprocess.run(
-        [*nice, *argv],
-        env={**os.environ, **(env or {})},
-        capture_output=True,
-        text=True,
-        timeout=_INSTALL_TIMEOUT_S,
-        check=False,
-    )
-    assert done.returncode == 0, f"{argv[0]}: {done.stdout[-1000:]}{done.stderr[-2000:]}"

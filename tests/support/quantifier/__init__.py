@@ -1,0 +1,1 @@
+"""QuaPy's Bayesian quantifier, another program for the model of our sampler."""
