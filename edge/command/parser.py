@@ -12,6 +12,7 @@ import edge
 from edge.command.completion import SHELLS, completion
 from edge.command.man_page import man_page
 from edge.command.parsers import actions, parsers
+from edge.command.run import run_command
 from edge.command.utf8 import use_utf8
 from edge.text.printable import printable
 
@@ -26,6 +27,13 @@ class CommandParser(argparse.ArgumentParser):
         if args is None:
             use_utf8()
         return super().parse_args(args, namespace)
+
+    def print_help(self, file: Any = None) -> None:
+        """Print the help text."""
+        if file is None:
+            _print(self, self.format_help())
+        else:
+            super().print_help(file)
 
     def error(self, message: str) -> NoReturn:
         """End with exit code 2."""
@@ -48,8 +56,8 @@ class CommandParser(argparse.ArgumentParser):
 
 def add_version(parser: argparse.ArgumentParser) -> None:
     """`--version`, the same for every command."""
-    text = f"microscope-edge {edge.__version__}"
-    parser.add_argument("--version", action="version", version=text)
+    text = "show program's version number and exit"
+    parser.add_argument("--version", action=_Print, nargs=0, help=text)
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +70,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 
 
 class _Print(argparse.Action):
-    """Prints the manual page or the completion script and exits."""
+    """Prints the version, the manual page or the completion script and exits."""
 
     def __call__(
         self,
@@ -71,7 +79,18 @@ class _Print(argparse.Action):
         values: str | Sequence[Any] | None,
         _option: str | None = None,
     ) -> None:
-        is_completion = self.dest == "completion"
-        text = completion(parser, str(values)) if is_completion else man_page(parser)
-        sys.stdout.write(text)
+        if self.dest == "version":
+            text = f"microscope-edge {edge.__version__}\n"
+        elif self.dest == "completion":
+            text = completion(parser, str(values))
+        else:
+            text = man_page(parser)
+        _print(parser, text)
         parser.exit()
+
+
+def _print(parser: argparse.ArgumentParser, text: str) -> None:
+    """Print a text, or end with the error of standard output."""
+    # Not what `write` returns, which would be the exit code.
+    if code := run_command(lambda: sys.stdout.write(text) and None):
+        parser.exit(code)

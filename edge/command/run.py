@@ -13,7 +13,8 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final, NoReturn, TextIO
 
-from edge.errors import EdgeError
+from edge.command.output import checked
+from edge.errors import EdgeError, StorageError
 from edge.system.children import end_with_parent
 from edge.text.printable import printable, printable_lines
 
@@ -49,23 +50,39 @@ def run_command(
     # A name with characters that the terminal's encoding lacks must not stop the command.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+    stdout, sys.stdout = sys.stdout, checked(sys.stdout)
     try:
         with _interrupted_by_signals() if tidies_up else nullcontext():
-            exit_code = command()
+            exit_code = command() or 0
         sys.stdout.flush()
     except KeyboardInterrupt:
         _print_errors(on_interrupt)
-        return INTERRUPTED
+        exit_code = INTERRUPTED
     except BrokenPipeError:
-        # The reader, such as `head`, has closed the pipe. Python flushes stdout again at exit.
-        _discard(sys.stdout)
-        return 0
+        # The reader, such as `head`, has closed the pipe.
+        exit_code = 0
     except Exception as error:  # noqa: BLE001 - the end of the program
-        if debug:
-            _write(printable_lines("".join(traceback.format_exception(error))))
-        _print_errors(*_lines(error, is_private=is_private))
-        return error.exit_code if isinstance(error, EdgeError) else EdgeError.exit_code
-    return exit_code or 0
+        exit_code = _tell(error, debug=debug, is_private=is_private)
+    finally:
+        sys.stdout = stdout
+    try:
+        stdout.flush()
+    except OSError:
+        # It is told, or the reader has gone. Python flushes stdout again at exit.
+        _discard(stdout)
+    return exit_code
+
+
+def _tell(error: Exception, *, debug: bool, is_private: bool) -> int:
+    """Print an error; returns the exit code."""
+    if debug:
+        _write(printable_lines("".join(traceback.format_exception(error))))
+    is_told = _print_errors(*_lines(error, is_private=is_private))
+    if isinstance(error, EdgeError):
+        return error.exit_code
+    # Of a full disk below standard error, the exit code alone can tell.
+    is_stderr = isinstance(error, OSError) and not is_told
+    return StorageError.exit_code if is_stderr else EdgeError.exit_code
 
 
 @contextmanager
@@ -104,18 +121,21 @@ def end_process(exit_code: int) -> NoReturn:
     os._exit(exit_code)
 
 
-def _print_errors(*lines: str) -> None:
+def _print_errors(*lines: str) -> bool:
     # A line may contain a file name, which may contain control characters.
-    _write("".join(f"error: {printable(line)}\n" for line in lines))
+    return _write("".join(f"error: {printable(line)}\n" for line in lines))
 
 
-def _write(text: str) -> None:
+def _write(text: str) -> bool:
+    """Write to stderr; returns whether it could be written."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
     except OSError:
         # stderr was closed. The exit code still reports the error.
         _discard(sys.stderr)
+        return False
+    return True
 
 
 def _discard(stream: TextIO) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from edge.command.parser import CommandParser
 from edge.command.run import INTERRUPTED, run_command
 from edge.errors import ConfigError, StorageError
+from edge.files.atomic import storage_errors
 
 
 def fail_with(error: BaseException) -> int:
@@ -92,3 +95,58 @@ def test_command_whose_reader_has_gone_ends_in_silence() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        *(("edge.results.cli", word) for word in ("codes", "--help", "--version", "--manual")),
+        ("edge.bench.cli", "--completion bash"),
+        ("daemon.cli", "--help"),
+        ("converters.cli", "--version"),
+    ],
+)
+def test_command_whose_output_has_no_space_left_says_so_in_a_line_and_ends_with_6(
+    module: str, words: str, unbuffered: str
+) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", module, *words.split()],
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.stderr == (
+        "error: standard output cannot be written (No space left on device), so that what it has "
+        "is cut off. Make space, or send it elsewhere.\n"
+    )
+    assert done.returncode == 6
+
+
+def test_full_output_is_told_where_a_command_takes_it_for_the_error_of_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command() -> None:
+        with storage_errors("read", Path("/srv/results")):
+            sys.stdout.write("line\n")
+            sys.stdout.flush()
+
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert run_command(command) == 6
+        assert sys.stdout is full
+    assert "error: standard output cannot be written" in capsys.readouterr().err
+
+
+def test_full_standard_error_ends_with_6() -> None:
+    code = (
+        "import sys; from edge.command.run import run_command\n"
+        "sys.exit(run_command(lambda: print('line', file=sys.stderr)))"
+    )
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-c", code]
+        assert subprocess.run(command, stderr=full, timeout=60, check=False).returncode == 6
