@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge.results.send.config import Target
@@ -14,11 +15,30 @@ from edge.results.send.targets.drop import DropFolder
 from edge.results.send.targets.mllp import MllpSender
 
 
+@dataclass(frozen=True, slots=True)
+class _Unclear:
+    """What is known of a message that gets no valid answer.
+
+    Attributes:
+        times: attempts without one.
+        answers: valid answers to any message, up to the last attempt.
+    """
+
+    times: int
+    answers: int
+
+
 class Delivery:
     """The way to one target.
 
     While the target is away everything waits, without counting against any message: a weekend
-    without the LIS holds nothing back.
+    without the LIS holds nothing back. A message that gets no valid answer (garbage, one that names
+    another message, a closed connection, none in time) is tried after pauses of its own. Such an
+    attempt is a failure only if the target has answered other messages since the one before: a
+    proxy takes connections also while the LIS behind it is away.
+
+    Attributes:
+        goes_on: whether this process lives until what failed is tried again, for its lines.
     """
 
     def __init__(
@@ -35,6 +55,9 @@ class Delivery:
         self._clock = clock
         self._ready_s = 0.0
         self._times_away = 0
+        self.goes_on = True
+        self._answers = 0
+        self._unclear: dict[int, _Unclear] = {}
         place = target.place
         self._drop = DropFolder(place) if isinstance(place, Path) else None
         self._mllp = None if isinstance(place, Path) else MllpSender(place)
@@ -74,28 +97,57 @@ class Delivery:
         if attempt.fate is Fate.AWAY:
             self._note_away(entry, attempt)
             return
+        if attempt.fate is Fate.UNCLEAR:
+            self._note_unclear(entry, attempt)
+            return
         if self._times_away:
             self._tell(f"{self._target.name}: is back")
             self._times_away = 0
+        self._answers += 1
+        self._unclear.pop(entry.id, None)
         self._ready_s = self._clock() + self._target.pause_s
-        failures = entry.failures + 1
         if attempt.fate is Fate.DONE:
             self._outbox.done(entry, attempt.told)
             self._tell(f"{self._target.name}: sent {entry.title}")
-        elif attempt.fate is Fate.AGAIN and not self._target.retries.is_exhausted(failures):
-            delay_s = self._target.retries.delay_s(failures)
-            next_s = self._clock() + delay_s
-            self._outbox.try_again(entry, next_s, attempt.told, attempt.detail, is_failure=True)
-            told = f"{attempt.told}, tried again in {delay_s:g} s"
-            self._tell(f"{self._target.name}: {entry.title}: {told}")
+        elif attempt.fate is Fate.AGAIN:
+            delay_s = self._target.retries.delay_s(entry.failures + 1)
+            self._fail(entry, attempt, attempt.told, delay_s)
         else:
-            self._outbox.hold(entry, attempt.told, attempt.detail)
-            self._tell(f"{self._target.name}: held {entry.title}: {attempt.told}")
+            self._hold(entry, attempt, attempt.told)
 
-    def _note_away(self, entry: Entry, attempt: Attempt) -> None:
+    def _note_away(self, entry: Entry, attempt: Attempt, *, next_s: float = 0.0) -> None:
         self._times_away += 1
         delay_s = self._target.retries.delay_s(self._times_away)
-        self._outbox.try_again(entry, 0.0, attempt.told)
+        self._outbox.try_again(entry, next_s, attempt.told)
         self._ready_s = self._clock() + delay_s
         if self._times_away == 1:
-            self._tell(f"{self._target.name}: {attempt.told}; tried until it works")
+            until = "tried until it works" if self.goes_on else "tried again at the next start"
+            self._tell(f"{self._target.name}: {attempt.told}; {until}")
+
+    def _note_unclear(self, entry: Entry, attempt: Attempt) -> None:
+        """Wait with the target, which may be away behind a proxy, and longer with this message."""
+        before = self._unclear.get(entry.id)
+        times = before.times + 1 if before else 1
+        self._unclear[entry.id] = _Unclear(times, self._answers)
+        delay_s = self._target.retries.delay_s(times)
+        if before and before.answers < self._answers:
+            self._ready_s = self._clock() + self._target.retries.first_delay_s
+            told = f"{attempt.told}, {times} times, while other messages were answered"
+            self._fail(entry, attempt, told, delay_s)
+        else:
+            self._note_away(entry, attempt, next_s=self._clock() + delay_s)
+
+    def _fail(self, entry: Entry, attempt: Attempt, told: str, delay_s: float) -> None:
+        """Count a failure of a message, which is held after a number of these."""
+        if self._target.retries.is_exhausted(entry.failures + 1):
+            self._hold(entry, attempt, told)
+            return
+        next_s = self._clock() + delay_s
+        self._outbox.try_again(entry, next_s, told, attempt.detail, is_failure=True)
+        again = f"tried again in {delay_s:g} s" if self.goes_on else "tried again at the next start"
+        self._tell(f"{self._target.name}: {entry.title}: {told}, {again}")
+
+    def _hold(self, entry: Entry, attempt: Attempt, told: str) -> None:
+        self._unclear.pop(entry.id, None)
+        self._outbox.hold(entry, told, attempt.detail)
+        self._tell(f"{self._target.name}: held {entry.title}: {told}")

@@ -9,6 +9,7 @@ from typing import Final
 from edge.errors import ConfigError
 from edge.results.send.outbox.entry import Entry, Stage
 from edge.results.send.outbox.outbox import Outbox
+from edge.text.counted import counted
 
 # More would fill the terminal; the counts are of all.
 _MOST_SHOWN: Final = 100
@@ -70,7 +71,9 @@ def _shown(name: str, targets: Sequence[str]) -> str:
 
 
 def _entry_lines(entry: Entry) -> Iterator[str]:
-    tries = f"{entry.attempts} attempt{'' if entry.attempts == 1 else 's'}"
+    tries = counted(entry.attempts, "attempt")
+    if entry.failures and entry.stage is not Stage.HELD:
+        tries += f", {counted(entry.failures, 'failure')} that count{'s' * (entry.failures == 1)}"
     yield f"  {entry.id}  {entry.target}: sample {entry.sample_id}, slide {entry.title}"
     yield f"      {entry.stage} since {entry.changed}, {tries}"
     if entry.told:

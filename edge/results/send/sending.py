@@ -82,6 +82,8 @@ class Sending:
 
     def once(self) -> Mapping[str, Mapping[str, int]]:
         """Send what can be sent now; returns how many are in each stage, by target."""
+        for delivery in self._deliveries:
+            delivery.goes_on = False
         self._gather()
         self._deliver(until_s=math.inf)
         return self._outbox.counts()

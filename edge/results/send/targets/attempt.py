@@ -12,7 +12,8 @@ class Fate(StrEnum):
     DONE = "done"  # the receiver has it
     AGAIN = "again"  # the receiver said that it failed: try again, then hold it
     REFUSED = "refused"  # trying again would not help: hold it
-    AWAY = "away"  # the receiver cannot be reached or gave no valid answer: try until it does
+    AWAY = "away"  # the receiver cannot be reached: try until it can
+    UNCLEAR = "unclear"  # the message left and no valid answer came: see `Delivery`
 
 
 @dataclass(frozen=True, slots=True)

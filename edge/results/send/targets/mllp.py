@@ -69,20 +69,25 @@ class MllpSender:
         except ValueError as error:
             return Attempt(Fate.REFUSED, f"the message cannot be sent over MLLP: {error}")
         try:
-            answer = self._exchange(message)
+            connection, reader = self._connected()
+        except OSError as error:
+            return Attempt(Fate.AWAY, f"{self._receiver}: {_words(error)}")
+        try:
+            answer = self._exchange(message, connection, reader)
         except BaseException as error:
             # An answer that comes later must not meet the next message.
             self.close()
             if isinstance(error, (TransientError, OSError, ValueError)):
-                return Attempt(Fate.AWAY, f"{self._receiver}: {_words(error)}")
+                return Attempt(Fate.UNCLEAR, f"{self._receiver}: {_words(error)}")
             raise
         failpoint("send.answered")
         fate = FATES[answer.code]
         word = {Fate.DONE: "took it", Fate.AGAIN: "failed", Fate.REFUSED: "refused it"}[fate]
         return Attempt(fate, f"{self._receiver} {word} ({answer.code})", answer.detail)
 
-    def _exchange(self, message: Outgoing) -> Answer:
-        connection, reader = self._connected()
+    def _exchange(
+        self, message: Outgoing, connection: socket.socket, reader: FrameReader
+    ) -> Answer:
         deadline = Deadline(self._receiver.answer_s)
         connection.settimeout(deadline.left_s())
         failpoint("send.before_message")

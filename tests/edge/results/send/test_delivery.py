@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,18 @@ from edge.results.send.outbox.entry import NewEntry
 from edge.results.send.outbox.outbox import Outbox
 from edge.retry.policy import RetryPolicy
 from tests.edge.results.send.site import mllp_target
-from tests.support.mllp_server import MllpServer, control_id, mllp_server, says
+from tests.support.mllp_server import (
+    END,
+    MllpServer,
+    Reaction,
+    accept,
+    closes,
+    control_id,
+    mllp_server,
+    names,
+    says,
+    sends,
+)
 
 
 class Desk:
@@ -74,6 +86,52 @@ def test_target_that_is_away_is_tried_after_growing_pauses_for_ever(tmp_path: Pa
     assert desk.outbox.counts() == {"lis": {"queued": 3}}
     # Each was tried in its turn: one that the receiver cannot answer delays no other for good.
     assert {entry.attempts for entry in desk.outbox.open_entries(9)} == {3, 4}
+    desk.close()
+
+
+def answers_all_but(id_: bytes) -> Reaction:
+    def react(connection: socket.socket, message: bytes) -> None:
+        (closes if control_id(message) == id_ else accept)(connection, message)
+
+    return react
+
+
+def test_message_that_alone_gets_no_valid_answer_is_held_while_others_are_answered(
+    tmp_path: Path, server: MllpServer
+) -> None:
+    retries = RetryPolicy(attempts=3, first_delay_s=5.0, max_delay_s=300.0)
+    desk = Desk(tmp_path, replace(mllp_target(server.port), retries=retries), 1)
+    server.usual = answers_all_but(b"ID0")
+    tries_s = []
+    for number in range(1, 20):
+        while desk.delivery.take_turn():
+            if control_id(server.received[-1]) == b"ID0":
+                tries_s.append(desk.now_s - 1000)
+        desk.outbox.queue("lis", [_entry(number)], number)
+        desk.now_s += 5.0
+    # The first attempt proves nothing, the pauses of that message grow, and others go between.
+    assert tries_s == [0.0, 5.0, 15.0, 35.0]
+    assert desk.outbox.counts()["lis"] == {"acked": 18, "held": 1, "queued": 1}
+    assert len([line for line in desk.told if "is back" in line]) == 1
+    held = next(line for line in desk.told if "held" in line)
+    assert held.endswith("before its answer, 4 times, while other messages were answered")
+    desk.close()
+
+
+@pytest.mark.parametrize("reaction", [closes, sends(b"garbage" + END), names(b"ANOTHER")])
+def test_receiver_that_answers_nobody_validly_is_away_and_holds_nothing(
+    tmp_path: Path, server: MllpServer, reaction: Reaction
+) -> None:
+    retries = RetryPolicy(attempts=2, first_delay_s=5.0, max_delay_s=15.0)
+    desk = Desk(tmp_path, replace(mllp_target(server.port), retries=retries), 3)
+    server.usual = reaction
+    assert desk.waits_s() == [0.0, 5.0, 10.0] + [15.0] * 7
+    assert desk.outbox.counts() == {"lis": {"queued": 3}}
+    assert len(desk.told) == 1
+    # All of them are sent within the longest pause when it is back.
+    server.usual = accept
+    assert sum(desk.waits_s()) <= 15.0
+    assert desk.outbox.counts() == {"lis": {"acked": 3}}
     desk.close()
 
 

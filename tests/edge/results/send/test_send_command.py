@@ -256,6 +256,19 @@ def test_outbox_that_was_lost_is_told_before_anything_is_sent(lab: Lab) -> None:
     assert len(list(lab.drop.iterdir())) == 1
 
 
+def test_once_does_not_promise_to_try_again_by_itself(lab: Lab, server: MllpServer) -> None:
+    lab.slide("S1", neutrophil=3)
+    lab.run("--once")
+    lab.verify("S1")
+    server.then(says("AE"))
+    assert "failed (AE), tried again at the next start" in lab.run("--once", code=1)
+    server.stop()
+    said = lab.run("--once", code=1)
+    assert "Connection refused; tried again at the next start" in said
+    status = lab.run("--status")
+    assert "2 attempts, 1 failure that counts" in status
+
+
 def test_paths_that_are_not_there_are_told_at_the_start(lab: Lab) -> None:
     lab.slide("S1", neutrophil=3)
     manifest = lab.folder / "slides.csv"

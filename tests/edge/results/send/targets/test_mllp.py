@@ -127,17 +127,17 @@ def test_send_without_a_valid_answer_is_not_done_and_both_arrive_later(
     sender: MllpSender, server: MllpServer, reaction: Reaction, told: str
 ) -> None:
     attempt = sends_both(sender, server, reaction)
-    assert attempt.fate is Fate.AWAY
+    assert attempt.fate is Fate.UNCLEAR
     assert told in attempt.told
     assert server.connections == 2
 
 
 @pytest.mark.parametrize("number", [0, 1, len(WHOLE) - 2, len(WHOLE) - 1])
-def test_send_with_an_answer_that_never_ends_is_away_after_the_deadline(
+def test_send_with_an_answer_that_never_ends_is_unclear_after_the_deadline(
     hasty: MllpSender, server: MllpServer, number: int
 ) -> None:
     attempt = sends_both(hasty, server, sends(WHOLE[:number]))
-    assert attempt.fate is Fate.AWAY
+    assert attempt.fate is Fate.UNCLEAR
     assert "in time" in attempt.told or "within 0.1 s" in attempt.told
     assert server.connections == 2
 
@@ -152,7 +152,7 @@ def test_send_with_a_dripping_answer_ends_at_the_total_deadline(server: MllpServ
 
     server.then(drip)
     sender = MllpSender(Receiver("127.0.0.1", server.port, answer_s=0.2))
-    assert sender.send(ONE).fate is Fate.AWAY
+    assert sender.send(ONE).fate is Fate.UNCLEAR
     stop.set()
     sender.close()
 
@@ -162,12 +162,12 @@ def test_late_answer_of_the_earlier_message_is_credited_to_nothing(
 ) -> None:
     held: list[socket.socket] = []
     server.then(lambda connection, _message: held.append(connection))
-    assert hasty.send(ONE).fate is Fate.AWAY
+    assert hasty.send(ONE).fate is Fate.UNCLEAR
     # The connection is closed, so that the answer cannot arrive any more.
     until(lambda: held[0].fileno() < 0)
     # A receiver that answers on the newest connection: the late answer comes before the right one.
     server.then(lambda c, m: c.sendall(answer(ONE) + answer(m)))
-    assert hasty.send(TWO).fate is Fate.AWAY
+    assert hasty.send(TWO).fate is Fate.UNCLEAR
     assert hasty.send(TWO).fate is Fate.DONE
 
 
@@ -204,7 +204,7 @@ def test_receiver_that_closed_the_idle_connection_gets_the_next_message(
 
     server.then(accept_and_close)
     assert sender.send(ONE).fate is Fate.DONE
-    assert sender.send(TWO).fate in (Fate.DONE, Fate.AWAY)
+    assert sender.send(TWO).fate in (Fate.DONE, Fate.UNCLEAR)
     assert sender.send(TWO).fate is Fate.DONE
 
 
@@ -253,7 +253,7 @@ def test_message_that_asks_for_the_applications_answer_waits_for_it(
 ) -> None:
     asking = message("A1", application="AL")
     server.then(says("CA"))
-    assert hasty.send(asking).fate is Fate.AWAY
+    assert hasty.send(asking).fate is Fate.UNCLEAR
     server.then(lambda c, m: c.sendall(answer(m, "CA") + answer(m, "AE")))
     assert hasty.send(asking).fate is Fate.AGAIN
 
