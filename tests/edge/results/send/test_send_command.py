@@ -257,6 +257,7 @@ def test_outbox_that_was_lost_is_told_before_anything_is_sent(lab: Lab) -> None:
 
 
 def test_once_does_not_promise_to_try_again_by_itself(lab: Lab, server: MllpServer) -> None:
+    lab.settings["targets"][1]["retry"] |= {"first_delay_s": 60, "max_delay_s": 60}
     lab.slide("S1", neutrophil=3)
     lab.run("--once")
     lab.verify("S1")
