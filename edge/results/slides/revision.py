@@ -79,8 +79,13 @@ def next_step(slide: Slide, last: SlideResult | None, signing: Signing) -> Step:
     if not draft.cells and not last:
         return Step(None, "no image of it holds a cell")
     if signing.usable is not None:
-        return _signed(draft, last, signing.usable)
+        return replace(_signed(draft, last, signing.usable), problem=signing.beside)
     return _unsigned(draft, last, signing.problem)
+
+
+def changes_last(slide: Slide, last: SlideResult | None, verification: VerificationFile) -> bool:
+    """Whether a verification that can be used makes another result of a slide."""
+    return _signed(preliminary(slide, last), last, verification).draft is not None
 
 
 def _unsigned(draft: Draft, last: SlideResult | None, problem: str | None) -> Step:

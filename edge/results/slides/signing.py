@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -14,15 +14,17 @@ from edge.text.counted import counted
 
 @dataclass(frozen=True, slots=True)
 class Signing:
-    """The newest verification of a slide, held against its cells.
+    """The verification of a slide that counts, held against its cells.
 
     Attributes:
         verification: None if there is none that was not used before.
         problem: why it cannot be used, or an older one was not, in one line without ids.
+        beside: why the word of another person is held, who verified the same later.
     """
 
     verification: VerificationFile | None = None
     problem: str | None = None
+    beside: str | None = None
 
     @property
     def usable(self) -> VerificationFile | None:
@@ -30,26 +32,43 @@ class Signing:
         return None if self.problem else self.verification
 
 
-def newest_signing(
+def signing_of(
     verifications: Sequence[VerificationFile],
     cells: Sequence[ResultCell],
     last: SlideResult | None,
     now: datetime,
+    changes: Callable[[VerificationFile], bool] = lambda _verification: True,
 ) -> Signing:
-    """The newest verification that the last result does not stand on already.
+    """The verification that makes the next result, whether or not one looked between two of them.
 
-    An older one is never used in place of a newer one that cannot be: it is not what the person
-    said last.
+    Of persons who verified the same result differently, the one who was first signs, with the
+    newest of their verifications; the others had not seen it. An older one is never used in place
+    of a person's newer one that cannot be: it is not what the person said last.
+
+    Args:
+        changes: whether a usable verification changes the last result.
     """
-    if not verifications:
-        return Signing()
-    newest = max(verifications, key=lambda one: one.at)
-    if last is not None and last.verification is not None and newest.at <= last.verification.at:
-        return Signing(problem=_overlooked(verifications, last, last.verification.at))
-    same_time = [one for one in verifications if one.at == newest.at]
-    if any(one != newest for one in same_time):
-        return Signing(newest, "two verifications of it have the same time; verify it again")
-    return Signing(newest, _problem(newest, cells, last, now))
+    at = last.verification.at if last and last.verification else None
+    fresh = [one for one in verifications if at is None or one.at > at]
+    agreed = {one.by.id for one in _newest(fresh) if _agrees(one, last)}
+    fresh = [one for one in fresh if one.by.id not in agreed]
+    usable = [one for one in fresh if _problem(one, cells, last, now) is None]
+    # By the first usable one of each person.
+    persons = list(dict.fromkeys(one.by.id for one in sorted(usable, key=lambda one: one.at)))
+    found = Signing(problem=_overlooked(verifications, last) if last else None)
+    if fresh and not usable:
+        newest = max(fresh, key=lambda one: one.at)
+        found = Signing(newest, _same_time(fresh, newest) or _problem(newest, cells, last, now))
+    for person in persons:
+        own = [one for one in fresh if one.by.id == person]
+        newest = max(own, key=lambda one: one.at)
+        first = min((one for one in own if one in usable), key=lambda one: one.at)
+        problem = _same_time(fresh, first, newest) or _problem(newest, cells, last, now)
+        found = Signing(newest, problem, _later(fresh, first, newest, last))
+        if problem or changes(newest):
+            break
+        # It changes nothing, so that the next person's word stands on the same result.
+    return found
 
 
 def seen_cells(
@@ -67,17 +86,82 @@ def as_signed(verification: VerificationFile) -> Verification:
     return Verification(verification.by, verification.at, verification.note)
 
 
-def _overlooked(
-    verifications: Sequence[VerificationFile], last: SlideResult, at: datetime
+def _agrees(verification: VerificationFile, last: SlideResult | None) -> bool:
+    """Whether a person who had not seen another one's result came to the same."""
+    if last is None or last.verification is None or verification.revision >= last.revision:
+        return False
+    is_other = verification.by.id != last.verification.by.id
+    return is_other and verification.labels == _decided(last)
+
+
+def _same_time(fresh: Sequence[VerificationFile], *mine: VerificationFile) -> str | None:
+    if any(one.at == own.at and one != own for own in mine for one in fresh):
+        return "two verifications of it have the same time; verify it again"
+    return None
+
+
+def _later(
+    fresh: Sequence[VerificationFile],
+    first: VerificationFile,
+    signed: VerificationFile,
+    last: SlideResult | None,
 ) -> str | None:
-    """A person's word after the last result that its time makes look like one before it."""
+    """Why the word of another person is held, who had not seen what is signed now."""
+    revision = last.revision if last else 0
+    for one in _newest(fresh):
+        is_other = one.by.id != signed.by.id and one.at > first.at
+        if is_other and one.revision <= revision and one.labels != signed.labels:
+            return _replaced(one, revision + 1)
+    return None
+
+
+def _replaced(verification: VerificationFile, revision: int) -> str:
+    older = f"its verification stands on revision {verification.revision}"
+    return f"{older}, another one made revision {revision} since; verify it again"
+
+
+def _overlooked(verifications: Sequence[VerificationFile], last: SlideResult) -> str | None:
+    """A person's word that its time makes look like one before the last result."""
+    if last.verification is None:
+        return None
+    at, signer = last.verification.at, last.verification.by.id
     if any(one.at < at and one.revision >= last.revision for one in verifications):
         earlier = "has an earlier time than that of the result it stands on"
         return f"its verification {earlier}; set the clocks and verify it again"
-    decided = {cell.sha256: cell.label for cell in last.cells}
-    if any(one.at == at and one.labels != decided for one in verifications):
+    decided = _decided(last)
+    changed = [one for one in verifications if one.at == at and one.labels != decided]
+    if any(one.by.id != signer for one in changed):
+        return "two verifications of it have the same time; verify it again"
+    if changed:
         return "its verification was changed after it was used; verify it again"
+    return _passed_over(verifications, last, at, signer)
+
+
+def _passed_over(
+    verifications: Sequence[VerificationFile], last: SlideResult, at: datetime, signer: str
+) -> str | None:
+    """The word of a person between two of the signer, on the same result."""
+    own = [one for one in verifications if one.by.id == signer]
+    used = next((one for one in own if one.at == at), None)
+    for one in _newest(verifications):
+        is_between = one.at < at and any(
+            before.at < one.at and before.revision >= one.revision for before in own
+        )
+        if used is None or one.by.id == signer or not is_between:
+            continue
+        if used.revision <= one.revision < last.revision and one.labels != used.labels:
+            return _replaced(one, last.revision)
     return None
+
+
+def _newest(verifications: Sequence[VerificationFile]) -> Collection[VerificationFile]:
+    """The newest of each person."""
+    ordered = sorted(verifications, key=lambda one: one.at)
+    return {one.by.id: one for one in ordered}.values()
+
+
+def _decided(last: SlideResult) -> dict[str, str | None]:
+    return {cell.sha256: cell.label for cell in last.cells}
 
 
 def _problem(
@@ -92,10 +176,9 @@ def _problem(
     if verification.revision > revision:
         stands_on = f"revision {verification.revision}"
         return f"its verification stands on {stands_on}, the last one issued is {revision}"
-    if last and last.verification is not None and verification.revision < revision:
-        # Who verified had not seen what another person signed since.
-        older = f"its verification stands on revision {verification.revision}"
-        return f"{older}, another one made revision {revision} since; verify it again"
+    signer = last.verification.by.id if last and last.verification else None
+    if signer not in {None, verification.by.id} and verification.revision < revision:
+        return _replaced(verification, revision)
     there = {cell.sha256 for cell in cells}
     if unseen := len(there.difference(verification.labels)):
         return f"its verification lacks {unseen} of {counted(len(there), 'cell')}; verify it again"

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +21,9 @@ from edge.results.slides.grouping import LIKE_ANOTHER, Gathered, gather
 from edge.results.slides.history import History
 from edge.results.slides.outcome import Held, Incomplete, Note, SlideReport
 from edge.results.slides.resolvers import Resolvers
-from edge.results.slides.revision import Draft, next_step, numbered, preliminary
+from edge.results.slides.revision import Draft, changes_last, next_step, numbered, preliminary
 from edge.results.slides.settled import Settled
-from edge.results.slides.signing import Signing, newest_signing
+from edge.results.slides.signing import Signing, signing_of
 from edge.results.slides.slide import Slide, unseen_cells
 from edge.results.verification.folder import read_verifications
 from edge.results.verification.verification_file import VerificationFile
@@ -150,7 +151,10 @@ class _Report:
     ) -> bool:
         """Decide about one slide; returns whether its last result stands and nothing is open."""
         last = self._history.last(slide.key)
-        signing = newest_signing(verifications, unseen_cells(slide.cells()), last, self._now)
+        signing = signing_of(
+            *(verifications, unseen_cells(slide.cells()), last, self._now),
+            changes=partial(changes_last, slide, last),
+        )
         problem = problem or self._moved(slide, last, signing) or self._is_alike(slide, last)
         problem = problem or self._is_one_of(slide, last)
         waits = None if problem else self._waits_for(slide)
