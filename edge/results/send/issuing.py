@@ -66,7 +66,9 @@ class Issuing:
         self._bundles = [read_bundle_errors(path) for path in config.bundles]
         self._whole_s = 0.0
         self._again_s = 0.0
-        self._times: tuple[int, ...] = ()
+        self._named = [path for path in (config.verifications, config.manifest) if path]
+        self._watched = self._named
+        self._times: dict[Path, int] = {}
         self._told: tuple[str, ...] = ()
         for line in config.awaited():
             tell(line)
@@ -83,7 +85,8 @@ class Issuing:
         # A look that fails, as on a full disk, has seen its changes: the next one is a look again.
         again_s, self._again_s = self._again_s, 0.0
         has_changed = self._sidecars.look(whole=is_whole)
-        times = tuple(map(_modified_ns, (self._config.verifications, self._config.manifest)))
+        has_changed |= self._settled.verifications_have_changed()
+        times = {path: _modified_ns(path) for path in self._watched}
         if not (has_changed or is_whole or times != self._times or began_s >= again_s):
             self._again_s = again_s
             return
@@ -95,7 +98,8 @@ class Issuing:
             self._issued.add(result)
         self._newest = self._issued.newest()
         self._tell_what_stays(report)
-        are_settled, self._times = times == self._times, times
+        are_settled = times == self._times
+        self._times = {path: times.get(path, _modified_ns(path)) for path in self._watched}
         took_s = self._clock() - began_s
         is_waiting = bool(report.incomplete or report.held)
         pause_s = max(_AGAIN_S, took_s / _MOST_LOAD)
@@ -107,15 +111,19 @@ class Issuing:
             self._whole_s = self._clock() + max(_WHOLE_EVERY_S, took_s / _MOST_LOAD)
 
     def _report(self) -> SlideReport:
-        return slide_results(
+        resolvers = self._config.resolvers()
+        report = slide_results(
             self._sidecars.cells(),
-            self._config.resolvers(),
+            resolvers,
             rules=self._config.rules(self._errors),
             history=self._issued,
             now=now(),
             unread=self._sidecars.unread(),
             settled=self._settled,
         )
+        # Editing one of these in its place changes no folder's time.
+        self._watched = [*self._named, *resolvers.paths()]
+        return report
 
     def _errors(self, cells: Sequence[SidecarCell]) -> ModelErrors:
         self._beat()
@@ -139,9 +147,9 @@ class Issuing:
         self._told = tuple(lines)
 
 
-def _modified_ns(path: Path | None) -> int:
+def _modified_ns(path: Path) -> int:
     """When a file or folder was changed; 0 if there is none."""
     try:
-        return path.stat().st_mtime_ns if path is not None else 0
+        return path.stat().st_mtime_ns
     except OSError:
         return 0

@@ -77,6 +77,10 @@ class Resolvers:
         found = [(str(folder), one) for folder, one in self._found.items() if one]
         return ([("", self.given)] if self.given else []) + sorted(found)
 
+    def paths(self) -> list[Path]:
+        """The manifests beside the images that were read."""
+        return [folder / self.manifest_name for folder, one in self._found.items() if one]
+
     def identity(self, cell: SidecarCell) -> Identity:
         """Whose an image is."""
         place = self._place(cell)

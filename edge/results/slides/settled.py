@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge.results.slides.slide import Slide
-from edge.results.verification.folder import VerificationNames, verification_names
+from edge.results.verification.folder import Stamp, VerificationStamps, verification_stamps
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,7 @@ class _Basis:
     """What it was decided on that a slide's last result stands."""
 
     slide: Slide
-    verifications: frozenset[str]
+    verifications: frozenset[Stamp]
 
 
 class Settled:
@@ -28,19 +29,25 @@ class Settled:
 
     def __init__(self) -> None:
         self._bases: dict[str, _Basis] = {}
-        self._names = VerificationNames()
+        self._stamps = VerificationStamps()
 
-    def begin(self, verifications: Path | None) -> None:
-        """Begin a look: see which verifications there are.
+    def begin(self, verifications: Path | None, slide_keys: Container[str]) -> None:
+        """Begin a look: see which verifications there are of these slides.
 
         Raises:
             StorageError: their folder cannot be read.
         """
-        names = verification_names(verifications) if verifications else VerificationNames()
-        if names.others != self._names.others:
+        stamps = VerificationStamps()
+        if verifications is not None:
+            stamps = verification_stamps(verifications, slide_keys)
+        if stamps.others != self._stamps.others:
             # Only reading such a file tells its slide.
             self.clear()
-        self._names = names
+        self._stamps = stamps
+
+    def verifications_have_changed(self) -> bool:
+        """Whether a verification that the last look saw was edited or is gone."""
+        return self._stamps.have_changed()
 
     def has(self, slide: Slide) -> bool:
         """Whether a slide is as it was when its last result stood."""
@@ -59,4 +66,4 @@ class Settled:
         self._bases.clear()
 
     def _basis(self, slide: Slide) -> _Basis:
-        return _Basis(slide, self._names.by_slide.get(slide.key, frozenset()))
+        return _Basis(slide, self._stamps.by_slide.get(slide.key, frozenset()))

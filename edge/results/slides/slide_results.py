@@ -83,7 +83,7 @@ def slide_results(
     )
     report.note_samples(gathered)
     settled = settled or Settled()
-    settled.begin(rules.verifications)
+    settled.begin(rules.verifications, {slide.key for slide in gathered.slides})
     slides = [
         slide
         for slide in gathered.slides
@@ -92,7 +92,7 @@ def slide_results(
     signings = report.read_signings(slides)
     for slide in slides:
         is_settled = report.add(slide, gathered.problems.get(slide.key), signings[slide.key])
-        settled.note(slide, is_settled=is_settled)
+        settled.note(slide, is_settled=is_settled and slide.key not in report.unreadable)
     report.notes += _manifest_notes(gathered, resolvers)
     return SlideReport(
         tuple(report.new),
@@ -120,6 +120,8 @@ class _Report:
         self.incomplete: list[Incomplete] = []
         self.held: list[Held] = []
         self.notes: list[Note] = []
+        # Slides whose verification must be read again at the next look.
+        self.unreadable: set[str | None] = set()
 
     def note_samples(self, gathered: Gathered) -> None:
         """Note which slides each sample has."""
@@ -136,6 +138,7 @@ class _Report:
             )
             for one in read:
                 found[one.slide_key].append(one)
+            self.unreadable = {one.slide_key for one in unusable}
             self.held += [
                 Held(None, None, 0, f"a verification file: {one.reason}", one.path.name)
                 for one in unusable

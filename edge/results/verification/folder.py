@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from edge.errors import ConfigError
 from edge.files.atomic import make_folder, storage_errors, write_file
@@ -25,12 +25,22 @@ _LARGEST_BYTES: Final = 16 << 20
 _NAME: Final = re.compile(r"([0-9A-F]{20})-\d{8}T\d{12}Z-[0-9A-F]{8}\.json", re.ASCII)
 
 
+# Of a file: name, size, times of its content and of its inode, inode. A program that sets the first
+# time back cannot set the second.
+Stamp: TypeAlias = tuple[str, int, int, int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class UnusableVerification:
-    """A file that is no verification; `reason` says why in one line."""
+    """A file that is no verification; `reason` says why in one line.
+
+    Attributes:
+        slide_key: of its slide, as far as its name tells it.
+    """
 
     path: Path
     reason: str
+    slide_key: str | None = None
 
 
 def write_verification(folder: Path, verification: VerificationFile) -> Path:
@@ -51,39 +61,54 @@ def write_verification(folder: Path, verification: VerificationFile) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class VerificationNames:
+class VerificationStamps:
     """What is in a folder of verifications, without reading it.
 
     Attributes:
-        by_slide: the names that `write_verification` gave, by the slide's key.
-        others: names, times in nanoseconds and sizes of files that a person named.
+        by_slide: of the files that `write_verification` named, by the slide's key.
+        others: of files that a person named.
     """
 
-    by_slide: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    others: frozenset[tuple[str, int, int]] = frozenset()
+    folder: Path | None = None
+    by_slide: Mapping[str, frozenset[Stamp]] = field(default_factory=dict)
+    others: frozenset[Stamp] = frozenset()
+
+    def have_changed(self) -> bool:
+        """Whether one of these files is another one now; new files are not looked for."""
+        if self.folder is None:
+            return False
+        return any(
+            _stamp(self.folder / stamp[0]) != stamp
+            for stamps in (self.others, *self.by_slide.values())
+            for stamp in stamps
+        )
 
 
-def verification_names(folder: Path) -> VerificationNames:
-    """What is in a folder; nothing if it is not there.
+def verification_stamps(folder: Path, slide_keys: Container[str]) -> VerificationStamps:
+    """What is in a folder of these slides; nothing if it is not there.
 
     Raises:
         StorageError: the folder cannot be read.
     """
-    by_slide: dict[str, set[str]] = {}
+    by_slide: dict[str, set[Stamp]] = {}
     others = set()
     for path in _files(folder):
-        if name := _NAME.fullmatch(path.name):
-            by_slide.setdefault(name[1], set()).add(path.name)
-            continue
-        try:
-            status = path.stat()
-        except OSError:
-            others.add((path.name, 0, 0))
-        else:
-            others.add((path.name, status.st_mtime_ns, status.st_size))
-    return VerificationNames(
-        {key: frozenset(names) for key, names in by_slide.items()}, frozenset(others)
+        name = _NAME.fullmatch(path.name)
+        if name is None:
+            others.add(_stamp(path))
+        elif name[1] in slide_keys:
+            by_slide.setdefault(name[1], set()).add(_stamp(path))
+    return VerificationStamps(
+        folder, {key: frozenset(stamps) for key, stamps in by_slide.items()}, frozenset(others)
     )
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        found = path.stat()
+    except OSError:
+        return path.name, 0, 0, 0, 0
+    return path.name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
 def read_verifications(
@@ -110,11 +135,12 @@ def read_verifications(
         name = _NAME.fullmatch(path.name)
         if name and name[1] not in slide_keys:
             continue
+        key = name[1] if name else None
         verification = _read(path)
         if isinstance(verification, UnusableVerification):
-            unusable.append(verification)
-        elif name and name[1] != verification.slide_key:
-            unusable.append(UnusableVerification(path, "its name is that of another slide"))
+            unusable.append(replace(verification, slide_key=key))
+        elif name and key != verification.slide_key:
+            unusable.append(UnusableVerification(path, "its name is that of another slide", key))
         elif verification.slide_key in slide_keys:
             found.append(verification)
         elif not is_known(verification.slide_key):
