@@ -156,7 +156,8 @@ def test_show_with_a_template_names_samples_of_older_sidecars(run: Run, watched:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (("--template", "{sample}/*"), "is not a path template"),
+        (("--template", "{sample}/*"), "did you mean {sample_id}?"),
+        (("--template", "{x}/*"), "is not a path template"),
         (("--quiet", "-1"), "is no number of seconds"),
     ],
 )
