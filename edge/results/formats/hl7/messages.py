@@ -26,10 +26,10 @@ _STATUS: Final = {State.PRELIMINARY: "P", State.FINAL: "F", State.CORRECTED: "C"
 _METHODS: Final = {
     # AIAST is the code of HL7's terminology for what a machine asserted.
     True: components(
-        *("AI-SUGGESTED", "Suggested by a model, not verified by a person", OWN_SYSTEM),
-        *("AIAST", "Artificial Intelligence asserted", "v3-ObservationValue"),
+        *("AI-SUGGESTED", "AI, not verified", OWN_SYSTEM),
+        *("AIAST", "", "v3-ObservationValue"),
     ),
-    False: components("AI-VERIFIED", "Suggested by a model, verified by a person", OWN_SYSTEM),
+    False: components("AI-VERIFIED", "AI, verified", OWN_SYSTEM),
 }
 # Limits of SFT-2, -3 and -4; SFT-5 has the whole.
 _VERSION_LENGTH: Final = 15

@@ -1,4 +1,4 @@
-"""The samples of docs/lis.md are what the program writes."""
+"""The samples of docs/lis.md and docs/lis-files.md are what the program writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from edge.results.formats.observed import observed
 from edge.results.formats.shipped.table import FORMATS
 from tests.support.slide_results import made_result
 
-PAGE = Path(__file__).parents[5] / "docs/lis.md"
+DOCS = Path(__file__).parents[5] / "docs"
+PAGE = DOCS / "lis.md"
+PAGES = (PAGE, DOCS / "lis-files.md")
 CONTEXT = Context(load_code_map(), Site())
 SAMPLE = made_result(
     counts={
@@ -36,8 +38,8 @@ LEFT_OUT = "…"
 
 
 def blocks() -> dict[str, str]:
-    page = PAGE.read_text("utf-8")
-    return dict(re.findall(r"^```\w+ ([\w-]+)\n(.*?)^```", page, re.DOTALL | re.MULTILINE))
+    text = "\n".join(page.read_text("utf-8") for page in PAGES)
+    return dict(re.findall(r"^```\w+ ([\w-]+)\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
 
 
 def test_sample_is_a_result_without_contradictions() -> None:
