@@ -16,6 +16,7 @@ from edge.results.differential.bundle_errors import read_bundle_errors
 from edge.results.formats.code_map import load_code_map
 from edge.results.formats.format import Context
 from edge.results.formats.shipped.table import FORMATS
+from edge.results.issued.database import NAME
 from edge.results.issued.issued import Issued
 from edge.results.send.config import SendConfig, load_send_config
 from edge.results.send.issuing import Issuing
@@ -24,6 +25,7 @@ from edge.results.send.outbox.entry import Stage
 from edge.results.send.outbox.file import only_sender, require_outbox
 from edge.results.send.outbox.outbox import Outbox
 from edge.results.send.sending import Sending
+from edge.results.send.untaken import untaken_lines
 from edge.system.hangup import Hangup
 from edge.system.notifier import Notifier
 
@@ -140,7 +142,11 @@ def _operate(arguments: argparse.Namespace, config: SendConfig, show: Show) -> i
             entry = give_up(outbox, arguments.give_up, arguments.reason)
             show(f"{entry.target}: gave up {entry.title}")
         else:
-            show("\n".join(status_lines(outbox, [target.name for target in config.targets])))
+            lines = list(status_lines(outbox, [target.name for target in config.targets]))
+            if (config.state_dir / NAME).exists():
+                with Issued.open(config.state_dir) as issued:
+                    lines += untaken_lines(outbox, issued, config.targets)
+            show("\n".join(lines))
     return 0
 
 

@@ -128,6 +128,13 @@ class Issued:
             rows = self._connection.execute(_AFTER, (number, most)).fetchall()
         return [(int(row[0]), self._read(row[1])) for row in rows]
 
+    def index(self) -> list[tuple[int, str, int]]:
+        """Number, slide and revision of all results, in the order of their issue."""
+        with translated(self.path):
+            query = "SELECT rowid, slide_key, revision FROM result ORDER BY rowid"
+            rows = self._connection.execute(query).fetchall()
+        return [(int(number), str(key), int(revision)) for number, key, revision in rows]
+
     def alike_samples(self, sample_id: str) -> tuple[str, ...]:
         """Other sample ids with results that a LIS may take for this one."""
         found = "SELECT DISTINCT sample_id FROM result WHERE alike = ? AND sample_id != ?"

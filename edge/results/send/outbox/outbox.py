@@ -55,6 +55,15 @@ class Outbox:
         ((found,),) = self._rows("SELECT position FROM target WHERE name = ?", (name,))
         return int(found)
 
+    def positions(self) -> dict[str, int]:
+        """How many of the issued results were looked at, by target."""
+        return {str(n): int(p) for n, p in self._rows("SELECT name, position FROM target")}
+
+    def results_of(self, targets: Iterable[str]) -> set[tuple[str, int]]:
+        """The results that these targets were given: key of the slide, and revision."""
+        query = "SELECT slide_key, revision FROM message WHERE target = ?"
+        return {(str(k), int(r)) for name in targets for k, r in self._rows(query, (name,))}
+
     def queue(self, target: str, entries: Iterable[NewEntry], position: int) -> None:
         """Queue results in this order, and note how many were looked at, in one step.
 

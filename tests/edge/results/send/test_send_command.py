@@ -268,6 +268,8 @@ def test_once_does_not_promise_to_try_again_by_itself(lab: Lab, server: MllpServ
     assert "Connection refused; tried again at the next start" in said
     status = lab.run("--status")
     assert "2 attempts, 1 failure that counts" in status
+    # The preliminary result is for neither target.
+    assert status.endswith("sent to no target:\n  1 preliminary: no target takes these\n")
 
 
 def test_paths_that_are_not_there_are_told_at_the_start(lab: Lab) -> None:
