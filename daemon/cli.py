@@ -15,9 +15,8 @@ from daemon.config.config import Config, load_config
 from daemon.install import install, uninstall
 from daemon.install.installed_config import installed_config, installed_place
 from daemon.install.place import Place
-from daemon.install.sandbox import check_in_sandbox, has_systemd
+from daemon.install.sandbox import check_in_sandbox
 from daemon.install.site import site_of
-from daemon.install.steps import apply, describe
 from daemon.journal.summary import read_summary
 from daemon.log.journald import logging_to_stderr, open_pseudonyms
 from daemon.log.queue import QueuedScreen
@@ -40,6 +39,9 @@ from edge.command.parser import CommandParser, add_common_options
 from edge.command.progress import Progress
 from edge.command.run import INTERRUPTED, end_process, run_command
 from edge.errors import ConfigError, RejectReason, StorageError
+from edge.install.files import man_and_completions
+from edge.install.steps import apply, describe
+from edge.install.systemd import has_systemd
 from edge.text.counted import counted
 from edge.text.printable import printable, printable_lines
 
@@ -167,7 +169,7 @@ def _check_installed(place: Place) -> int:
 def _install(arguments: argparse.Namespace) -> int:
     site = site_of(arguments)
     install.require_root("install", dry_run=arguments.dry_run)
-    for step in install.plan(site, install.man_and_completions(build_parser())):
+    for step in install.plan(site, man_and_completions(build_parser())):
         for line in describe(site.place, step, is_whole=arguments.dry_run):
             _show(line)
         if not arguments.dry_run:

@@ -9,7 +9,7 @@ import errno
 from pathlib import Path
 from typing import Final
 
-from daemon.system.mounts import is_on_share
+from edge.system.mounts import is_on_share
 
 # Beginnings of the causes in the journal; next_steps.py says what to do about each.
 IN_USE: Final = "another program"

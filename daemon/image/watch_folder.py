@@ -11,10 +11,10 @@ from typing import Final
 
 from daemon.image.passed_over import Reason
 from daemon.image.records import ImageVersion
-from daemon.system.mounts import MountMemory
 from edge.files.temporary import is_temporary
 from edge.image_folders.names import is_system_name
 from edge.sidecar import FORMATS, Origin, printable_name, printable_path
+from edge.system.mounts import MountMemory
 from edge.text.path_template import PathTemplate
 from edge.text.unicode_form import comparable
 

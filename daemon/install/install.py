@@ -9,31 +9,19 @@ from __future__ import annotations
 import os
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Final
 
-from daemon.install.place import (
-    MARK,
-    PREFIX,
-    Place,
-    digest,
-    places,
-    read_record,
-    record_text,
-)
-from daemon.install.program import access_problems
-from daemon.install.sandbox import has_systemd, systemctl
+from daemon.install.place import MARK
 from daemon.install.site import Site
-from daemon.install.steps import CommandStep, FileStep, RemoveStep, Step
-from daemon.install.unit_files import metrics_drop_in, share_drop_in, shipped, tmpfiles, unit
-from edge.command.completion import completion
-from edge.command.man_page import man_page
+from daemon.install.unit_files import metrics_drop_in, share_drop_in, tmpfiles, unit
 from edge.errors import ConfigError
-
-_SYSUSERS: Final = Path("/etc/sysusers.d/edge-daemon.conf")
-_LOCAL: Final = Path("/usr/local/share")
-# Makes `edge-daemon` available without its path, as messages, manual and completion write it.
-_COMMAND: Final = Path("/usr/local/bin/edge-daemon")
+from edge.install.files import PREFIX, SYSUSERS, shipped
+from edge.install.owned import command_steps, drop_in_steps, record_steps
+from edge.install.program import access_problems
+from edge.install.records import digest
+from edge.install.steps import CommandStep, FileStep, RemoveStep, Step
+from edge.install.systemd import has_systemd, is_active
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -75,15 +63,6 @@ def require_root(command: str, *, dry_run: bool) -> None:
         )
 
 
-def man_and_completions(parser: ArgumentParser) -> dict[Path, str]:
-    """The manual page and completions, by the paths where `man` and the shells look for them."""
-    return {
-        _LOCAL / "man/man1/edge-daemon.1": man_page(parser),
-        _LOCAL / "bash-completion/completions/edge-daemon": completion(parser, "bash"),
-        _LOCAL / "zsh/site-functions/_edge-daemon": completion(parser, "zsh"),
-    }
-
-
 def plan(site: Site, texts: Mapping[Path, str]) -> list[Step]:
     """All files to write and commands to run, in order.
 
@@ -94,16 +73,16 @@ def plan(site: Site, texts: Mapping[Path, str]) -> list[Step]:
     place = site.place
     files = [
         FileStep(place.unit_file, unit(place, site.prefix)),
-        FileStep(_SYSUSERS, shipped("edge-daemon.sysusers.conf")),
+        FileStep(SYSUSERS, shipped("edge-daemon.sysusers.conf")),
         FileStep(place.tmpfiles, tmpfiles(place, site.config, makes_results=site.makes_results)),
         FileStep(place.config, site.config_text, is_editable=True),
     ]
-    drop_ins = list(_drop_ins(site))
+    wrote = partial(_was_written, site)
+    drop_ins = list(drop_in_steps(place, place.drop_ins, _drop_ins(site), wrote))
     files += [step for step in drop_ins if isinstance(step, FileStep)]
     files += [FileStep(path, text, is_generated=True) for path, text in texts.items()]
-    files += _command(site)
-    written = {str(step.path): digest(step.content) for step in files if not step.is_editable}
-    files += _records(place, written)
+    files += command_steps(place, site.program, wrote)
+    files += record_steps(place.root, place.record, files)
     removed = [step for step in drop_ins if isinstance(step, RemoveStep)]
     return [*files, *removed, *_commands(site)]
 
@@ -127,7 +106,7 @@ def next_steps(site: Site, *, is_checked: bool) -> Iterator[str]:
     if not is_checked:
         yield "check it in the unit's sandbox, where its systemd runs:"
         yield f"  {site.program} check-config --installed{place.option}"
-    if not place.is_image and _is_active(place.unit):
+    if not place.is_image and is_active(place.unit):
         yield "the service runs; it takes the changes with its next start:"
         yield f"  systemctl restart {place.unit}"
     else:
@@ -135,48 +114,14 @@ def next_steps(site: Site, *, is_checked: bool) -> Iterator[str]:
         yield f"  systemctl enable --now {place.unit}"
 
 
-def _records(place: Place, written: dict[str, str]) -> Iterator[FileStep]:
-    """The record of what was written, and those of other daemons that share a file with it."""
-    yield FileStep(place.record, record_text(written), is_generated=True)
-    for other in places(place.root):
-        recorded = {} if other == place else read_record(other)
-        if recorded:
-            shared = {path: written[path] for path in recorded if path in written}
-            text = record_text({**recorded, **shared})
-            yield FileStep(other.record, text, is_generated=True)
-
-
-def _command(site: Site) -> Iterator[FileStep]:
-    """A script that starts the program, unless the program itself is in this place."""
-    if site.program == _COMMAND:
-        return
-    present = site.place.text_of(_COMMAND)
-    is_ours = present is None or _was_written(site, _COMMAND, present)
-    text = f'#!/bin/sh\n{MARK}.\nexec {site.program} "$@"\n'
-    yield FileStep(_COMMAND, text, is_editable=not is_ours, mode=0o755)
-
-
-def _drop_ins(site: Site) -> Iterator[FileStep | RemoveStep]:
+def _drop_ins(site: Site) -> dict[str, str | None]:
+    """The contents of the drop-ins, by name; None: not needed."""
     place, config = site.place, site.config
-    contents = {
+    return {
         "share.conf": share_drop_in(place, config, site.share),
         "gpu.conf": shipped("drop-ins/gpu.conf") if site.has_gpu else None,
         "metrics.conf": metrics_drop_in(place, config),
     }
-    for name, content in contents.items():
-        path = place.drop_ins / name
-        present = place.text_of(path)
-        is_ours = present is None or _was_written(site, path, present)
-        if content is not None:
-            is_copy = _without_comments(present) == _without_comments(shipped(f"drop-ins/{name}"))
-            yield FileStep(path, content, is_editable=not (is_ours or is_copy))
-        elif present is not None and is_ours:
-            yield RemoveStep(path)
-
-
-def _without_comments(text: str | None) -> list[str]:
-    """The lines that systemd reads: a copy of an earlier version's file has other comments."""
-    return [line for line in (text or "").splitlines() if line and not line.startswith("#")]
 
 
 def _was_written(site: Site, path: Path, present: str) -> bool:
@@ -189,11 +134,7 @@ def _was_written(site: Site, path: Path, present: str) -> bool:
 def _commands(site: Site) -> Iterator[CommandStep]:
     place = site.place
     into = (f"--root={place.root}",) if place.is_image else ()
-    yield CommandStep(("systemd-sysusers", *into, _SYSUSERS.name))
+    yield CommandStep(("systemd-sysusers", *into, SYSUSERS.name))
     yield CommandStep(("systemd-tmpfiles", *into, "--create", place.tmpfiles.name))
     if not into and has_systemd():
         yield CommandStep(("systemctl", "daemon-reload"))
-
-
-def _is_active(unit_name: str) -> bool:
-    return has_systemd() and systemctl("is-active", "--quiet", unit_name).returncode == 0

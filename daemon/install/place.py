@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from daemon.install.unit_text import unquoted
+from edge.install.files import SYSTEM, mark
+from edge.install.records import ETC, RESULTS, SUFFIX, read_record, text_of
+from edge.install.unit_text import unquoted
 
-PREFIX: Final = Path("/opt/microscope-edge")
-ETC: Final = Path("/etc/microscope-edge")
 # The name of the daemon without instance, for the files of its configuration and record.
 PLAIN: Final = "edge"
+PROGRAM: Final = "edge-daemon"
 # Beginning of the first line of files that `edge-daemon install` makes.
-MARK: Final = "# Written by `edge-daemon install`"
+MARK: Final = mark(PROGRAM)
 
 _STATE: Final = Path("/var/lib/microscope-edge")
 _RUNTIME: Final = Path("/run/microscope-edge")
-_SYSTEM: Final = Path("/etc/systemd/system")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +46,12 @@ class Place:
     @property
     def unit_file(self) -> Path:
         """The unit's file, which all instances share."""
-        return _SYSTEM / ("edge-daemon@.service" if self.instance else "edge-daemon.service")
+        return SYSTEM / ("edge-daemon@.service" if self.instance else "edge-daemon.service")
 
     @property
     def drop_ins(self) -> Path:
         """The folder of the unit's drop-ins."""
-        return _SYSTEM / f"{self.unit}.service.d"
+        return SYSTEM / f"{self.unit}.service.d"
 
     @property
     def tmpfiles(self) -> Path:
@@ -69,7 +66,7 @@ class Place:
     @property
     def record(self) -> Path:
         """The list of the files that `install` wrote; `uninstall` removes only these."""
-        return ETC / f"{self.name}.installed"
+        return ETC / f"{self.name}{SUFFIX}"
 
     @property
     def state_dir(self) -> Path:
@@ -100,14 +97,6 @@ class Place:
         return text_of(self.at(path))
 
 
-def text_of(path: Path) -> str | None:
-    """The content of a file, with escapes for what is not UTF-8; None if there is none."""
-    try:
-        return path.read_text("utf-8", "backslashreplace")
-    except FileNotFoundError:
-        return None
-
-
 @dataclass(frozen=True, slots=True)
 class Installed:
     """The options of earlier installations, and the hash of each file that they wrote.
@@ -133,31 +122,14 @@ def read_installed(place: Place) -> Installed:
         share=unquoted(group[1]) if group else None,
         has_gpu=place.at(place.drop_ins / "gpu.conf").is_file(),
         makes_results="results" in (place.text_of(place.tmpfiles) or "results"),
-        hashes=read_record(place),
+        hashes=read_record(place.at(place.record)),
     )
-
-
-def read_record(place: Place) -> dict[str, str]:
-    """The files that `install` wrote, with their SHA-256; empty without a valid record."""
-    with suppress(ValueError, AttributeError):
-        files = json.loads(place.text_of(place.record) or "{}").get("files", {})
-        return {str(path): str(digest) for path, digest in files.items()}
-    return {}
-
-
-def record_text(hashes: dict[str, str]) -> str:
-    """The text of a record, from paths and SHA-256."""
-    return json.dumps({"files": dict(sorted(hashes.items()))}, indent=1, ensure_ascii=False) + "\n"
-
-
-def digest(content: str) -> str:
-    """SHA-256 of a file's content."""
-    return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def places(root: Path = Path("/")) -> list[Place]:
     """All daemons of a system with a configuration or a record, the one without name first."""
     files = Place(root=root).at(ETC).glob("*.*")
-    names = {path.stem for path in files if path.suffix in (".yaml", ".installed")}
+    names = {path.stem for path in files if path.suffix in (".yaml", SUFFIX)}
+    names = {name for name in names if not name.startswith(RESULTS)}
     found = [Place(None if name == PLAIN else name, root) for name in names]
     return sorted(found, key=lambda place: place.instance or "")

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Final
 
 from daemon.config.config import load_config
-from daemon.install.place import Place, text_of
-from daemon.install.program import access_problems, hidden_above, hidden_program
-from daemon.install.unit_text import unquoted
+from daemon.install.place import Place
 from edge.errors import BackendError, ConfigError
+from edge.install.program import access_problems, hidden_above, hidden_program
+from edge.install.records import text_of
+from edge.install.systemd import BOOTED, has_systemd, systemctl
+from edge.install.unit_text import unquoted
 
-_BOOTED: Final = Path("/run/systemd/system")
 _COMMAND: Final = re.compile(r"^ExecStart=(?P<program>\S+) run(?P<rest> .*)$", re.MULTILINE)
 _USER: Final = re.compile("^User=(.+)$", re.MULTILINE)
 _GROUP: Final = re.compile("^SupplementaryGroups=(.+)$", re.MULTILINE)
@@ -55,17 +56,6 @@ class SandboxCheck:
     exit_code: int
     out: str
     errors: str
-
-
-def has_systemd() -> bool:
-    """Whether systemd is this system's process 1 (sd_booted(3))."""
-    return _BOOTED.is_dir()
-
-
-def systemctl(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run `systemctl` and return its output and exit code."""
-    argv = ["systemctl", "--no-pager", *words]
-    return subprocess.run(argv, capture_output=True, text=True, check=False)
 
 
 def check_in_sandbox(place: Place) -> SandboxCheck:
@@ -187,7 +177,7 @@ def _reason(unit: str) -> str:
 
 @contextmanager
 def _unit_file(name: str, text: str) -> Iterator[None]:
-    path = _BOOTED / name
+    path = BOOTED / name
     path.write_text(text, "utf-8")
     try:
         yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import grp
 import re
 import tempfile
 from argparse import Namespace
@@ -14,20 +13,21 @@ from typing import Final
 
 from daemon.config.config import Config, load_config
 from daemon.install.place import (
-    ETC,
     PLAIN,
-    PREFIX,
     Installed,
     Place,
     places,
     read_installed,
 )
-from daemon.install.program import hidden_above, hidden_program
 from daemon.install.unit_files import config_text
 from daemon.intake.inotify_probe import PROBE_NAME
 from daemon.model.open_model import ENGINES_NAME
 from daemon.supervision.known_image import IMAGES_NAME
 from edge.errors import ConfigError
+from edge.install.files import PREFIX
+from edge.install.groups import group_number, group_word
+from edge.install.program import hidden_above, hidden_program
+from edge.install.records import ETC, RESULTS
 
 # Folders that a daemon makes in its state folder, which also contains those of instances.
 STATE_FOLDERS: Final = (ENGINES_NAME, PROBE_NAME, IMAGES_NAME)
@@ -94,7 +94,7 @@ def site_of(arguments: Namespace) -> Site:
     site = Site(
         place=place,
         prefix=prefix,
-        share=_group_word(place, arguments.share) or installed.share,
+        share=group_word(place.root, arguments.share) or installed.share,
         has_gpu=arguments.gpu or installed.has_gpu,
         installed=installed,
         keeps_config=kept is not None,
@@ -121,7 +121,7 @@ def name_problems(place: Place) -> Iterator[str]:
     """What is wrong with the names of the instance and of the root folder."""
     if place.instance is not None and not _INSTANCE.fullmatch(place.instance):
         yield f"--instance {place.instance!r}: give letters, digits, - and _, at most 64."
-    if place.instance in _RESERVED:
+    if place.instance in _RESERVED or (place.instance or "").startswith(RESULTS):
         yield f"--instance {place.instance}: this name is reserved; choose another."
     if not place.root.is_dir():
         yield f"--root {place.root}: there is no such folder."
@@ -145,24 +145,17 @@ def _path_problems(arguments: Namespace) -> Iterator[str]:
 
 def _group_problems(arguments: Namespace) -> Iterator[str]:
     share: str | None = arguments.share
-    if share is not None and _group_number(Place(root=arguments.root.absolute()), share) is None:
+    if share is not None and group_number(arguments.root.absolute(), share) is None:
         yield f"--share {share}: there is no such group. Make it: groupadd --system {share}"
 
 
 def _lost_group(site: Site) -> Iterator[str]:
     share = site.share
-    if share and not share.isdigit() and _group_number(site.place, share) is None:
+    if share and not share.isdigit() and group_number(site.place.root, share) is None:
         yield (
             f"the group {share} of {site.place.drop_ins}/share.conf does not exist any more. Make "
             f"it: groupadd --system {share}, or name another with --share."
         )
-
-
-def _group_word(place: Place, share: str | None) -> str | None:
-    """A group for the unit: its number if systemd cannot take the name, as `domain users`."""
-    if share is None or re.fullmatch("[A-Za-z_][A-Za-z0-9_-]*", share):
-        return share
-    return _group_number(place, share)
 
 
 def _taken_folders(site: Site) -> Iterator[str]:
@@ -212,17 +205,6 @@ def _contradictions(site: Site, folders: dict[str, Path | None]) -> Iterator[str
                 f"--{option} {path}: {site.place.config} is kept, and has {kept}. Change it "
                 "there, then install again without this option."
             )
-
-
-def _group_number(place: Place, group: str) -> str | None:
-    try:
-        if not place.is_image:
-            return str(grp.getgrnam(group).gr_gid)
-        lines = place.at(Path("/etc/group")).read_text().splitlines()
-    except (KeyError, OSError):
-        return None
-    fields = [line.split(":") for line in lines]
-    return next((field[2] for field in fields if field[0] == group and len(field) > 2), None)
 
 
 def _kept_config(place: Place) -> Config:

@@ -12,14 +12,15 @@ from pathlib import Path
 
 from daemon.config.config import Config, load_config
 from daemon.install.install import add_common_arguments
-from daemon.install.place import ETC, Place, digest, places, read_record
-from daemon.install.sandbox import has_systemd, systemctl
+from daemon.install.place import Place, places
 from daemon.install.site import STATE_FOLDERS, name_problems
-from daemon.install.steps import CommandStep, KeepStep, RemoveStep, Step
 from daemon.supervision.running_daemon import read_running
 from daemon.system.locks import InUseError
-from daemon.system.mounts import mounts_below
 from edge.errors import ConfigError
+from edge.install.records import ETC, digest, other_records, read_record
+from edge.install.steps import CommandStep, KeepStep, RemoveStep, Step
+from edge.install.systemd import has_systemd, systemctl
+from edge.system.mounts import mounts_below
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -89,14 +90,14 @@ def _absence(place: Place, *, is_purge: bool) -> Iterator[str]:
 
 
 def _file_steps(place: Place) -> Iterator[Step]:
-    written = {Path(path): recorded for path, recorded in read_record(place).items()}
-    others = [other for other in places(place.root) if other != place]
-    shared = {path for other in others for path in read_record(other)}
+    record = read_record(place.at(place.record))
+    written = {Path(path): recorded for path, recorded in record.items()}
+    shared = {path for files in other_records(place.root, place.record).values() for path in files}
     kept = set()
     for path, recorded in written.items():
         text = place.text_of(path)
         if str(path) in shared:
-            yield KeepStep(path, "another daemon of this machine needs it")
+            yield KeepStep(path, "another installation of this machine needs it")
         elif text is not None and digest(text) != recorded:
             kept.add(path)
             yield KeepStep(path, "changed since it was installed; remove it by hand")
@@ -132,7 +133,8 @@ def _purge_steps(place: Place) -> Iterator[Step]:
     yield from _state_steps(place, _kept_folders(config))
     if config and not config.state_dir.is_relative_to(place.state_dir):
         yield KeepStep(config.state_dir, "state_dir of the configuration; remove it by hand")
-    if all(other == place for other in places(place.root)):
+    is_last = all(other == place for other in places(place.root))
+    if is_last and not other_records(place.root, place.record):
         yield from _folder_step(place, ETC, leaving={place.config, place.record})
 
 

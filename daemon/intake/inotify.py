@@ -30,7 +30,7 @@ from daemon.image.watch_folder import WatchFolder
 from daemon.intake.hints import Hint, HintKind, Hints
 from daemon.intake.inotify_probe import InotifyProbe
 from daemon.system.clock import Clock
-from daemon.system.mounts import is_on_share
+from edge.system.mounts import is_on_share
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from watchdog.events import FileClosedEvent, FileSystemEvent, FileSystemEventHan
 from watchdog.observers.api import BaseObserver
 
 from daemon.system.clock import Clock
-from daemon.system.mounts import is_on_share
+from edge.system.mounts import is_on_share
 
 log = logging.getLogger(__name__)
 

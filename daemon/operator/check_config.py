@@ -14,12 +14,12 @@ from daemon.operator.check_metrics import is_read_only, metrics_lines, metrics_p
 from daemon.operator.folder_preview import FolderPreview, preview_folder
 from daemon.results.destination import results_problem
 from daemon.system.bounded_call import ANSWER_S, call_each, no_answer
-from daemon.system.mounts import file_system_type, is_on_share
 from daemon.system.state_dir import share_problem
 from daemon.system.this_user import give_permission
 from daemon.system.unicode_form import OTHER_FORM
 from edge.backends.select import Opening
 from edge.errors import ConfigError, EdgeError
+from edge.system.mounts import file_system_type, is_on_share
 from edge.text.counted import counted
 from edge.text.path_template import GROUPS, PathTemplate
 from edge.text.printable import printable

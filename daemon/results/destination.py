@@ -13,11 +13,11 @@ from typing import Final
 from daemon.image.reading_errors import OUT_OF_RESOURCES
 from daemon.system.bounded_call import ANSWER_S, call_each, no_answer
 from daemon.system.folder_locks import FolderLocks, owned_folders
-from daemon.system.mounts import MountMemory
 from daemon.system.this_user import give_permission
 from edge.errors import StorageError
 from edge.files.atomic import storage_errors
 from edge.files.open_folder import OpenFolder, open_real_folder
+from edge.system.mounts import MountMemory
 
 # Errors on opening a folder that do not mean that it is away.
 _NOT_AWAY: Final = OUT_OF_RESOURCES | {errno.EACCES}

@@ -31,9 +31,9 @@ from daemon.system.locks import (
     mark,
     take_lock,
 )
-from daemon.system.mounts import file_system_type
 from edge.files.atomic import NAME_REFUSED_ERRORS
 from edge.files.open_folder import OpenFolder, open_folder
+from edge.system.mounts import file_system_type
 from edge.text.printable import printable
 
 log = logging.getLogger(__name__)

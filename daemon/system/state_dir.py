@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from daemon.system.locks import is_named, lock_file, lock_holder
-from daemon.system.mounts import network_type
 from daemon.system.this_user import give_permission
 from edge.errors import ConfigError, StorageError
 from edge.files.atomic import make_folder
 from edge.files.open_folder import OpenFolder, open_folder
 from edge.files.temporary import remove_leftovers
+from edge.system.mounts import network_type
 
 LOCK_NAME: Final = "lock"
 

@@ -11,6 +11,7 @@ from edge.results.commands.cells import CELLS
 from edge.results.commands.codes import CODES
 from edge.results.commands.command import Command
 from edge.results.commands.export import EXPORT
+from edge.results.commands.install import install_commands
 from edge.results.commands.openelis_profile import OPENELIS_PROFILE
 from edge.results.commands.send import SEND
 from edge.results.commands.slides.complete import COMPLETE
@@ -23,6 +24,7 @@ from edge.text.printable import printable_lines
 COMMANDS: tuple[Command, ...] = (
     *(SHOW, COMPLETE, CELLS, TAIL, VERIFY, EXPORT, SEND),
     *(CODES, OPENELIS_PROFILE),
+    *install_commands(lambda: build_parser()),  # noqa: PLW0108 - it is defined below
 )
 
 

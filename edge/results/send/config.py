@@ -69,8 +69,15 @@ class SendConfig:
     keep_days: float
 
 
-def load_send_config(path: Path, formats: Mapping[str, Format]) -> SendConfig:
-    """Read and check a configuration file. Relative paths are relative to its folder.
+def load_send_config(
+    path: Path, formats: Mapping[str, Format], *, base: Path | None = None
+) -> SendConfig:
+    """Read and check a configuration file.
+
+    Args:
+        path: of the file.
+        formats: by name.
+        base: what relative paths are relative to; None: the file's folder.
 
     Raises:
         ConfigError: one line for every problem found.
@@ -79,7 +86,7 @@ def load_send_config(path: Path, formats: Mapping[str, Format]) -> SendConfig:
     values = read_yaml(path)
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no keys; see docs/sending.md for an example.")
-    config = _read(Block(values, "", problems), path.absolute().parent, formats)
+    config = _read(Block(values, "", problems), base or path.absolute().parent, formats)
     _check_places(config, problems)
     if problems:
         raise ConfigError("\n".join(printable(f"{path}: {problem}") for problem in problems))

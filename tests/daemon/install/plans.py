@@ -7,7 +7,7 @@ from pathlib import Path
 
 from daemon.install import install
 from daemon.install.site import site_of
-from daemon.install.steps import FileStep
+from edge.install.steps import FileStep
 
 COMMAND = Path("usr/local/bin/edge-daemon")
 

@@ -12,8 +12,8 @@ import yaml
 
 from daemon.cli import main
 from daemon.config.config import load_config
-from daemon.install import unit_files as install_files
-from daemon.system.mounts import is_on_share, mount_point
+from edge.install import files as install_files
+from edge.system.mounts import is_on_share, mount_point
 from tests.daemon.install.plans import COMMAND, planned, steps
 from tests.support.digests import digests
 from tests.support.machine.install_image import CONFIG, UNIT, needs_root
@@ -213,9 +213,9 @@ def test_command_by_its_name_alone_starts_the_program_with_its_arguments(
 
 def test_wheel_holds_every_file_of_systemd(tmp_path: Path) -> None:
     held = {
-        name.removeprefix("daemon/units/"): content
+        name.removeprefix("edge/units/"): content
         for name, content in files_of_wheel(tmp_path, ("daemon", "edge", "systemd")).items()
-        if name.startswith("daemon/units/")
+        if name.startswith("edge/units/")
     }
     folder = ROOT / "systemd"
     files = [path for path in folder.rglob("*") if path.is_file()]

@@ -15,6 +15,7 @@ from daemon.install import sandbox
 from daemon.install.place import Place
 from daemon.install.sandbox import check_in_sandbox, check_unit
 from edge.errors import BackendError, ConfigError
+from edge.install import systemd
 from tests.support.machine.unit_files import DROP_INS, found_in, run, source_of
 
 # What a check must do differently from a service that stays.
@@ -96,7 +97,7 @@ def test_unit_that_runs_something_else_is_refused() -> None:
 def test_check_without_systemd_says_where_it_can_be_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sandbox, "_BOOTED", tmp_path / "nosuch")
+    monkeypatch.setattr(systemd, "BOOTED", tmp_path / "nosuch")
     with pytest.raises(BackendError, match="no systemd runs here"):
         check_in_sandbox(Place())
 
@@ -104,7 +105,7 @@ def test_check_without_systemd_says_where_it_can_be_done(
 def test_check_by_another_user_than_root_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sandbox, "_BOOTED", tmp_path)
+    monkeypatch.setattr(systemd, "BOOTED", tmp_path)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(ConfigError, match="only root can start a check"):
         check_in_sandbox(Place())

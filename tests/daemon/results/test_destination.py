@@ -40,7 +40,7 @@ def test_place_bare_mount_point_is_away_until_the_share_is_back(
     results.mkdir()
     bare.mkdir()
     point = str(results)
-    monkeypatch.setattr("daemon.system.mounts.mount_point", lambda _folder: point)
+    monkeypatch.setattr("edge.system.mounts.mount_point", lambda _folder: point)
     place = Destination(results)
     results.rename(tmp_path / "share")
     bare.rename(results)

@@ -10,7 +10,7 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from daemon.system.mounts import file_system_type, mount_point
+from edge.system.mounts import file_system_type, mount_point
 from tests.support.waiting import is_listened_to, until
 
 SSHD = Path("/usr/sbin/sshd")

@@ -16,7 +16,7 @@ from edge.results.verification.folder import write_verification
 from edge.results.verification.verification_file import VerificationFile
 from edge.sidecar import now
 from tests.support.machine.nspawn import Machine
-from tests.support.machine.systemd_lab import ROOT, add_command, booted_machine
+from tests.support.machine.systemd_lab import add_command, booted_machine
 from tests.support.sidecar_tree import export, outcome
 from tests.support.waiting import until
 
@@ -101,25 +101,16 @@ def installed(machine: Machine) -> Laboratory:
     add_command(machine, PROGRAM, "edge.results.cli")
     machine.run("chmod", "-R", "a+rX", "/opt/microscope-edge")
     machine.run("groupadd", "--system", "lis")
-    machine.run("useradd", "--system", "-M", "edge")
     for name in ("export", "results", "verifications"):
         machine.run("install", "-d", "-m", "0755", f"{SITE}/{name}")
     machine.run("install", "-d", "-m", "2770", "-g", "lis", DROP)
-    unit = machine.at("/etc/systemd/system/edge-results@.service")
-    unit.write_text((ROOT / "systemd/edge-results@.service").read_text())
-    config = machine.at(CONFIG)
-    config.parent.mkdir(exist_ok=True)
-    settings = {
-        "state_dir": STATE,
-        "sidecars": {"folder": f"{SITE}/results", "images": f"{SITE}/export"},
-        "slides": {"quiet_s": 0, "verifications": f"{SITE}/verifications"},
-        "poll_s": 0.2,
-        "targets": [{"name": "senaite", "format": "senaite", "drop": DROP}],
-    }
-    config.write_text(yaml.safe_dump(settings))
+    # As a laboratory does: with the example's folders, then edited.
+    machine.run(PROGRAM, "install", "--instance", "dm96", "--share", "lis", "--drop", DROP)
     laboratory = Laboratory(machine)
+    slides = {"quiet_s": 0, "verifications": f"{SITE}/verifications"}
+    laboratory.configure(slides=slides, poll_s=0.2)
     # The delay of a restart is systemd's business.
-    laboratory.drop_in("test.conf", "[Service]\nSupplementaryGroups=lis\nRestartSec=100ms\n")
+    laboratory.drop_in("test.conf", "[Service]\nRestartSec=100ms\n")
     return laboratory
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.faults.machine.results.conftest import (
-    CONFIG,
     DROP,
     SITE,
     STATE,
@@ -100,14 +99,14 @@ def test_reload_takes_a_right_configuration_of_results_and_refuses_a_wrong_one(
     laboratory: Laboratory,
 ) -> None:
     machine, before = laboratory.machine, laboratory.pid()
-    right = machine.at(CONFIG).read_text()
     laboratory.configure(poll_s=-1)
     machine.run("systemctl", "reload", UNIT)
     until(lambda: "configuration of before is kept" in machine.log(UNIT), poll_s=0.1)
     assert "poll_s" in machine.log(UNIT)
     laboratory.await_dropped(laboratory.slide())
     laboratory.forget_dropped()
-    machine.at(CONFIG).write_text(right.replace("format: senaite", "format: json"))
+    laboratory.configure(poll_s=0.2)
+    laboratory.target(format="json", drop=DROP)
     machine.run("systemctl", "reload", UNIT)
     until(lambda: "configuration was read again" in machine.log(UNIT), poll_s=0.1)
     laboratory.slide()

@@ -10,11 +10,20 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
-from daemon.install.place import Place
 from edge.errors import BackendError, StorageError
 from edge.files.atomic import make_folder, write_file
+
+
+class System(Protocol):
+    """A system, which is the running one or that of a disk image."""
+
+    def at(self, path: Path) -> Path:
+        """A path of the system, as this one sees it."""
+
+    def text_of(self, path: Path) -> str | None:
+        """The content of a file of the system, None if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +69,11 @@ class CommandStep:
 Step: TypeAlias = FileStep | RemoveStep | KeepStep | CommandStep
 
 
-def describe(place: Place, step: Step, *, is_whole: bool = True) -> Iterator[str]:
+def describe(system: System, step: Step, *, is_whole: bool = True) -> Iterator[str]:
     """Lines for people about a step.
 
     Args:
-        place: the daemon's paths.
+        system: where the step is done.
         step: the step.
         is_whole: whether to show all lines of a new file; of a changed one the changes are shown.
     """
@@ -76,10 +85,10 @@ def describe(place: Place, step: Step, *, is_whole: bool = True) -> Iterator[str
         case KeepStep():
             yield f"keep   {step.path}: {step.reason}"
         case FileStep():
-            yield from _describe_file(place, step, is_whole=is_whole)
+            yield from _describe_file(system, step, is_whole=is_whole)
 
 
-def apply(place: Place, step: Step) -> None:
+def apply(system: System, step: Step) -> None:
     """Do a step. Doing it again changes nothing.
 
     Raises:
@@ -90,15 +99,15 @@ def apply(place: Place, step: Step) -> None:
         case CommandStep():
             _run(step)
         case RemoveStep():
-            _remove(place.at(step.path), is_tree=step.is_tree)
+            _remove(system.at(step.path), is_tree=step.is_tree)
         case FileStep():
-            _write(place, step)
+            _write(system, step)
         case KeepStep():
             pass
 
 
-def _describe_file(place: Place, step: FileStep, *, is_whole: bool) -> Iterator[str]:
-    before = place.text_of(step.path)
+def _describe_file(system: System, step: FileStep, *, is_whole: bool) -> Iterator[str]:
+    before = system.text_of(step.path)
     if before == step.content:
         yield f"same   {step.path}"
         return
@@ -115,9 +124,9 @@ def _describe_file(place: Place, step: FileStep, *, is_whole: bool) -> Iterator[
         yield from _made(step)
 
 
-def _write(place: Place, step: FileStep) -> None:
-    path = place.at(step.path)
-    before = place.text_of(step.path)
+def _write(system: System, step: FileStep) -> None:
+    path = system.at(step.path)
+    before = system.text_of(step.path)
     if before == step.content or (step.is_editable and before is not None):
         return
     _make_readable_folder(path.parent)

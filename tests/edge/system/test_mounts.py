@@ -1,4 +1,4 @@
-"""Tests for daemon.system.mounts: on the kernel's format, with shares that are not here."""
+"""Tests for edge.system.mounts: on the kernel's format, with shares that are not here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.system.mounts import file_system_type, is_on_share, mount_point, network_type
+from edge.system.mounts import file_system_type, is_on_share, mount_point, network_type
 
 MOUNTS = r"""22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 30 22 0:25 / /mnt/dm96 rw - cifs //pc/export rw

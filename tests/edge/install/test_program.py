@@ -1,4 +1,4 @@
-"""Tests for daemon.install.program: what the unit can see and start of a program."""
+"""Tests for edge.install.program: what the unit can see and start of a program."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.install import program as install_program
-from daemon.install.program import access_problems, hidden_above, hidden_program
+from edge.install import program as install_program
+from edge.install.program import access_problems, hidden_above, hidden_program
 
 
 @pytest.fixture

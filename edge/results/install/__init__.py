@@ -1,0 +1,1 @@
+"""Installing the service that sends results under systemd, and removing it."""
