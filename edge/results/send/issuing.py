@@ -15,6 +15,7 @@ from edge.results.issued.issued import Issued
 from edge.results.reading.problem import Problem
 from edge.results.reading.sidecar_cell import SidecarCell
 from edge.results.send.known_sidecars import SETTLED_S, KnownSidecars
+from edge.results.send.mounted import MountedFolder
 from edge.results.send.slide_config import SlideConfig
 from edge.results.slides.outcome import SlideReport
 from edge.results.slides.settled import Settled
@@ -61,6 +62,8 @@ class Issuing:
         self._clock = clock
         self._problems: Counter[str] = Counter()
         self._sidecars = KnownSidecars(config.sidecars, self._note_problem, beat=beat, clock=clock)
+        read = (config.sidecars, config.images)
+        self._folders = [MountedFolder(path) for path in read if path is not None]
         self._settled = Settled()
         self._newest = 0
         self._bundles = [read_bundle_errors(path) for path in config.bundles]
@@ -77,9 +80,10 @@ class Issuing:
         """Issue what is new.
 
         Raises:
-            ConfigError: there is no such folder.
-            StorageError: the sidecars or the issued results cannot be read.
+            StorageError: the sidecars, the images' folder or the issued results cannot be read.
         """
+        for folder in self._folders:
+            folder.require()
         began_s = self._clock()
         is_whole = began_s >= self._whole_s
         # A look that fails, as on a full disk, has seen its changes: the next one is a look again.

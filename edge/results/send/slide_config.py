@@ -75,7 +75,7 @@ class SlideConfig:
     def awaited(self) -> Iterator[str]:
         """A line for each path that is not there yet, with what does not work until it is."""
         for key, path, until in (
-            ("sidecars.images", self.images, "images without a sidecar are not seen"),
+            ("sidecars.images", self.images, "no result is issued"),
             ("slides.manifest", self.manifest, "all images are held"),
             ("slides.verifications", self.verifications, "no result becomes final"),
         ):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +16,8 @@ import pytest
 
 from tests.support.waiting import is_listened_to, until
 
+# smbnetfs, a client of SMB as a file system, knows no other port.
+CLIENT_PORT: Final = 445
 # A guest needs no account on this machine.
 _CONFIG: Final = """
 [global]
@@ -44,12 +49,14 @@ _CONFIG: Final = """
 class Samba:
     """A share `export` of the folder `served`, from `start` to `close`."""
 
-    def __init__(self, folder: Path, served: Path) -> None:
+    def __init__(self, folder: Path, served: Path, *, port: int | None = None) -> None:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+        if port is None:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = int(free.getsockname()[1])
+        self._port = port
         (folder / "run").mkdir(parents=True)
         self._config = folder / "smb.conf"
         self._config.write_text(_CONFIG.format(port=self._port, folder=folder, served=served))
@@ -74,6 +81,16 @@ class Samba:
         except AssertionError:
             pytest.fail((self._folder / "smbd.out").read_text(errors="replace"))
 
+    def kill(self) -> None:
+        """End the server and its sessions at once, with what is on its way."""
+        assert self._process is not None
+        leader = self._process.pid
+        found = subprocess.run(["pgrep", "-s", str(leader)], check=False, capture_output=True)
+        for word in {str(leader), *found.stdout.decode().split()}:
+            with suppress(ProcessLookupError):
+                os.kill(int(word), signal.SIGKILL)
+        self._process.wait()
+
     def client(self, *commands: str) -> None:
         """Have a client do these commands of smbclient(1)."""
         words = ["-s", str(self._config), "-p", str(self._port), "-N", "//127.0.0.1/export"]
@@ -92,3 +109,20 @@ class Samba:
         if self._process is not None:
             self._process.terminate()
             self._process.wait(10)
+
+
+@contextmanager
+def mounted(folder: Path) -> Iterator[Path]:
+    """The share `export` of this machine's server at CLIENT_PORT, as a folder below this one."""
+    if shutil.which("smbnetfs") is None or not Path("/dev/fuse").exists():
+        pytest.skip("smbnetfs or /dev/fuse is not there (Debian: smbnetfs)")
+    home, at = folder / "home", folder / "network"
+    (home / ".smb").mkdir(parents=True)
+    at.mkdir()
+    for name in ("smb.conf", "smbnetfs.conf", "smbnetfs.auth", "smbnetfs.host"):
+        (home / ".smb" / name).touch(0o600)
+    subprocess.run(["smbnetfs", str(at)], check=True, env={**os.environ, "HOME": str(home)})
+    try:
+        yield at / "127.0.0.1" / "export"
+    finally:
+        subprocess.run(["fusermount3", "-u", "-z", str(at)], check=False, capture_output=True)
