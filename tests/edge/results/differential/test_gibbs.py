@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
+from math import lgamma
+from typing import Final
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -23,37 +28,68 @@ def sampled(
     return sample_true_counts(labelled, np.random.default_rng(seed), SHORT)
 
 
-def exact_posterior(unseen: list[int], validated: list[list[int]]) -> NDArray[np.float64]:
-    """Mean share of the first of two classes among the cells, by a grid over the share and errors.
+def exact_cumulative(
+    unseen: Sequence[Sequence[int]],
+    known: Sequence[int],
+    validated: Sequence[Sequence[Sequence[int]]],
+) -> NDArray[np.float64]:
+    """P(at most i cells are of the first of two classes), by counting all ways.
 
-    With two labels, P(first label) = p a + (1 - p) b; the priors are Beta(0.5, 0.5) and
-    Beta(validated + 0.5).
+    Given how many cells of each label are of the first class, shares and errors integrate to
+    Dirichlet functions. Arguments are those of `Labelled`, of one chain.
     """
-    grid = (np.arange(80) + 0.5) / 80
-    p, a, b = np.meshgrid(grid, grid, grid, indexing="ij")
-    (a1, a2), (b1, b2) = validated
-    label = p * a + (1 - p) * b
-    log = (
-        unseen[0] * np.log(label)
-        + unseen[1] * np.log1p(-label)
-        + -0.5 * (np.log(p) + np.log1p(-p))
-        + (a1 - 0.5) * np.log(a)
-        + (a2 - 0.5) * np.log1p(-a)
-        + (b1 - 0.5) * np.log(b)
-        + (b2 - 0.5) * np.log1p(-b)
-    )
-    weight = np.exp(log - log.max())
-    # A cell of the first label is of the first class with probability p a / label.
-    first = unseen[0] * p * a / label + unseen[1] * p * (1 - a) / (1 - label)
-    return np.asarray((weight * first).sum() / weight.sum() / sum(unseen))
+    labels = [count for of_graph in unseen for count in of_graph]
+    logs: dict[int, list[float]] = {}
+    for way in product(*(range(count + 1) for count in labels)):
+        first = known[0] + sum(way)
+        second = sum(known) + sum(labels) - first
+        log = sum(log_choose(*pair) for pair in zip(labels, way, strict=True))
+        log += log_dirichlet([first, second])
+        left = iter(zip(labels, way, strict=True))
+        for of_graph, (row, other) in zip(unseen, validated, strict=True):
+            here = [next(left) for _ in of_graph]
+            log += log_dirichlet([n + k for n, (_, k) in zip(row, here, strict=True)])
+            log += log_dirichlet([n + y - k for n, (y, k) in zip(other, here, strict=True)])
+        logs.setdefault(first, []).append(log)
+    found = np.zeros(sum(known) + sum(labels) + 1)
+    highest = max(max(of_count) for of_count in logs.values())
+    for count, of_count in logs.items():
+        found[count] = np.exp(np.array(of_count) - highest).sum()
+    return np.asarray(found.cumsum() / found.sum())
 
 
-@pytest.mark.parametrize("unseen", [[30, 10], [6, 34], [20, 0]])
-def test_sampler_agrees_with_the_posterior_on_a_grid(unseen: list[int]) -> None:
-    validated = [[25, 5], [3, 27]]
-    counts = sampled(unseen, [0, 0], validated)
-    mean = counts[..., 0].mean() / sum(unseen)
-    assert mean == pytest.approx(exact_posterior(unseen, validated), abs=0.02)
+def log_choose(total: int, count: int) -> float:
+    return lgamma(total + 1) - lgamma(count + 1) - lgamma(total - count + 1)
+
+
+def log_dirichlet(counts: Sequence[int]) -> float:
+    """Of the Dirichlet function of the counts, with half a cell each."""
+    return sum(lgamma(n + 0.5) for n in counts) - lgamma(sum(counts) + 0.5 * len(counts))
+
+
+# Labels of the unseen cells by graph, known cells, and each graph's table.
+EXACT_CASES: Final = {
+    "clear": ([[30, 10]], [0, 0], [[[25, 5], [3, 27]]]),
+    "mostly the second": ([[6, 34]], [0, 0], [[[25, 5], [3, 27]]]),
+    "one label alone": ([[20, 0]], [0, 0], [[[25, 5], [3, 27]]]),
+    "unidentified": ([[12, 7, 4]], [0, 0], [[[40, 2, 8], [1, 30, 2]]]),
+    "hardly validated": ([[15, 9]], [0, 0], [[[9, 1], [1, 7]]]),
+    "known cells": ([[12, 7, 4]], [5, 2], [[[40, 2, 8], [1, 30, 2]]]),
+    "two graphs": ([[8, 3], [2, 9]], [1, 0], [[[18, 2], [1, 19]], [[9, 6], [4, 11]]]),
+}
+
+
+@pytest.mark.parametrize("case", EXACT_CASES.values(), ids=EXACT_CASES)
+def test_sampler_agrees_with_the_exact_posterior(
+    case: tuple[list[list[int]], list[int], list[list[list[int]]]],
+) -> None:
+    length = Length(chains=16, sweeps=2100, burn_in=100)
+    labelled = Labelled(*(np.stack([np.array(part)] * length.chains) for part in case))
+    counts = sample_true_counts(labelled, np.random.default_rng(1), length)[..., 0].ravel()
+    exact = exact_cumulative(*case)
+    drawn = np.bincount(counts, minlength=len(exact)).cumsum() / len(counts)
+    # 32,000 draws, of which many follow from each other.
+    assert abs(drawn - exact).max() < 0.025
 
 
 def test_sampler_keeps_all_cells_and_the_known_ones() -> None:
