@@ -62,7 +62,8 @@ def test_sampler_on_a_slide_agrees_with_what_quapy_answered(slide: dict[str, Any
     not os.environ.get("EDGE_FULL_TESTS"),
     reason="one of the long list: EDGE_FULL_TESTS=1 installs QuaPy with JAX (1 GB)",
 )
-@pytest.mark.timeout(3600)
+# Installing and sampling, beside other work.
+@pytest.mark.timeout(4800)
 def test_quapy_asked_again_answers_as_it_did() -> None:
     for slide, again in zip(SLIDES, quapy_posteriors(SLIDES), strict=True):
         assert (abs(np.subtract(again["mean"], slide["quapy"]["mean"])) < noise(again)).all()

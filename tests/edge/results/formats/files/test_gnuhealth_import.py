@@ -27,7 +27,7 @@ pytestmark = [
         reason="one of the long list: EDGE_FULL_TESTS=1 installs GNU Health lab (300 MB)",
     ),
     # The first run installs.
-    pytest.mark.timeout(2400),
+    pytest.mark.timeout(3000),
 ]
 
 CONTEXT = Context(load_code_map(None), Site())
