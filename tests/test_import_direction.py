@@ -24,8 +24,8 @@ ONLY_IN = {
         f"daemon/journal/{name}.py"
         for name in ("journal", "check", "connection", "file", "verdicts", "summary")
     }
-    | {f"edge/results/issued/{name}.py" for name in ("database", "issued")}
-    | {f"edge/results/send/outbox/{name}.py" for name in ("outbox", "file")},
+    | {f"edge/database/{name}.py" for name in ("errors", "file")}
+    | {"edge/results/issued/issued.py", "edge/results/send/outbox/outbox.py"},
     "onnxruntime": {"edge/backends/onnx.py"},
     "tensorrt": {"edge/backends/trt/library.py"},
     "tensorrt_rtx": {"edge/backends/trt/library.py"},

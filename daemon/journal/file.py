@@ -13,6 +13,8 @@ from typing import Final, TypeAlias
 from daemon.journal.check import require_intact
 from daemon.journal.rows import DamagedError, integer
 from daemon.journal.schema import SCHEMA_VERSION, statements
+from edge.database.errors import is_bug, is_damage
+from edge.database.file import make_private
 from edge.errors import StorageError
 from edge.text.printable import printable
 
@@ -21,9 +23,6 @@ Connection: TypeAlias = sqlite3.Connection
 NAME: Final = "journal.sqlite3"
 # SQLite's own files beside it.
 _SUFFIXES: Final = ("", "-wal", "-shm", "-journal")
-# Error codes that do not mean a damaged file: permission, lock, memory, disk, space.
-# https://sqlite.org/rescode.html
-_REFUSALS: Final = frozenset({3, 4, 5, 6, 7, 8, 10, 13, 14, 15, 22, 23})
 # In a damaged file a statement may never end. Reading every row takes about one step of SQLite per
 # ten bytes; a statement that takes a hundred times as many is ended.
 _STEPS_PER_BYTE: Final = 10
@@ -72,13 +71,10 @@ def translated(path: Path) -> Iterator[None]:
         raise _damaged(path, error) from error
     except OSError as error:
         raise _unusable(path, error) from error
-    except (sqlite3.ProgrammingError, sqlite3.InterfaceError):
-        raise  # bugs of this program
     except sqlite3.Error as error:
-        # Errors without a code are Python's, on text that is not UTF-8.
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
-        is_refusal = code & 0xFF in _REFUSALS
-        raise (_unusable if is_refusal else _damaged)(path, error) from error
+        if is_bug(error):
+            raise
+        raise (_damaged if is_damage(error) else _unusable)(path, error) from error
 
 
 def require_files(path: Path) -> None:
@@ -173,11 +169,8 @@ def _bytes(path: Path) -> int:
 
 
 def _make_private(path: Path) -> None:
-    """Make the file before SQLite does, which would make it readable for everybody."""
     try:
-        # An existing file is not opened, as closing it would drop SQLite's locks (see fcntl(2)).
-        with suppress(FileExistsError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        make_private(path)
     except OSError as error:
         raise StorageError(
             f"the journal {path} cannot be made ({error.strerror}). Check space and permissions."

@@ -11,13 +11,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from edge.database.file import DatabaseFile
 from edge.errors import StorageError
 from edge.results.document.consistency import inconsistency
 from edge.results.document.from_json import from_json
 from edge.results.document.ids import alike_form
 from edge.results.document.result import SlideResult
 from edge.results.document.to_json import to_json
-from edge.results.issued.database import NAME, open_database, transaction, translated
+from edge.results.issued.database import issued_file
 from edge.text.rfc3339 import moment_of, rfc3339
 
 # What `add` needs to know of the revision before, and of those that others added meanwhile.
@@ -39,16 +40,18 @@ class Issued:
         path: of the database. An outbox may be kept beside it.
     """
 
-    __slots__ = ("_connection", "path")
+    __slots__ = ("_connection", "_file", "path")
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, file: DatabaseFile, connection: sqlite3.Connection) -> None:
+        self._file = file
         self._connection = connection
-        self.path = path
+        self.path = file.path
 
     @classmethod
     def open(cls, folder: Path) -> Self:
         """Open the results in a folder; it is created if it is not there."""
-        return cls(open_database(folder), folder / NAME)
+        file = issued_file(folder)
+        return cls(file, file.open())
 
     def __enter__(self) -> Self:
         return self
@@ -64,7 +67,7 @@ class Issued:
 
     def last(self, slide_key: str) -> SlideResult | None:
         """The last revision of a slide; None if nothing of it was issued."""
-        with translated(self.path):
+        with self._file.translated():
             row = self._connection.execute(_LAST, (slide_key,)).fetchone()
         return self._read(row[0]) if row else None
 
@@ -94,7 +97,7 @@ class Issued:
         if problem := inconsistency(result):
             raise self._refused(result, problem)
         content = to_json(result)
-        with transaction(self._connection, self.path) as db:
+        with self._file.transaction(self._connection) as db:
             known = self._document(result.slide_key, result.revision)
             if known is not None:
                 if known == content:
@@ -118,19 +121,19 @@ class Issued:
 
     def newest(self) -> int:
         """The number of the result that was issued last, of any slide; 0 if none was."""
-        with translated(self.path):
+        with self._file.translated():
             (number,) = self._connection.execute("SELECT MAX(rowid) FROM result").fetchone()
         return int(number or 0)
 
     def after(self, number: int, most: int) -> list[tuple[int, SlideResult]]:
         """The results that were issued after that number, each with its own, in their order."""
-        with translated(self.path):
+        with self._file.translated():
             rows = self._connection.execute(_AFTER, (number, most)).fetchall()
         return [(int(row[0]), self._read(row[1])) for row in rows]
 
     def index(self) -> list[tuple[int, str, int]]:
         """Number, slide and revision of all results, in the order of their issue."""
-        with translated(self.path):
+        with self._file.translated():
             query = "SELECT rowid, slide_key, revision FROM result ORDER BY rowid"
             rows = self._connection.execute(query).fetchall()
         return [(int(number), str(key), int(revision)) for number, key, revision in rows]
@@ -138,14 +141,14 @@ class Issued:
     def alike_samples(self, sample_id: str) -> tuple[str, ...]:
         """Other sample ids with results that a LIS may take for this one."""
         found = "SELECT DISTINCT sample_id FROM result WHERE alike = ? AND sample_id != ?"
-        with translated(self.path):
+        with self._file.translated():
             rows = self._connection.execute(found, (alike_form(sample_id), sample_id)).fetchall()
         return tuple(sorted(str(row[0]) for row in rows))
 
     def slides_of(self, sample_id: str) -> tuple[str, ...]:
         """The keys of the slides of a sample that have results."""
         found = "SELECT DISTINCT slide_key FROM result WHERE alike = ? AND sample_id = ?"
-        with translated(self.path):
+        with self._file.translated():
             rows = self._connection.execute(found, (alike_form(sample_id), sample_id)).fetchall()
         return tuple(sorted(str(row[0]) for row in rows))
 
@@ -157,7 +160,7 @@ class Issued:
                 nearly all, must be the same to be found for certain.
         """
         found = "SELECT 1 FROM landmark WHERE sha256 = ? AND slide_key != ?"
-        with translated(self.path):
+        with self._file.translated():
             return any(
                 self._connection.execute(found, (sha256, slide_key)).fetchone()
                 for sha256 in _landmarks(cells)
@@ -165,13 +168,13 @@ class Issued:
 
     def say_complete(self, slide_key: str, *, by: str, at: datetime) -> None:
         """Note an operator's word that no more cells of a slide will come."""
-        with transaction(self._connection, self.path) as db:
+        with self._file.transaction(self._connection) as db:
             values = (slide_key, rfc3339(at), by)
             db.execute("INSERT OR REPLACE INTO completion VALUES (?, ?, ?)", values)
 
     def said_complete(self, slide_key: str) -> tuple[str, datetime] | None:
         """Who said that a slide is complete, and when; None if nobody did."""
-        with translated(self.path):
+        with self._file.translated():
             found = "SELECT said_by, said_at FROM completion WHERE slide_key = ?"
             row = self._connection.execute(found, (slide_key,)).fetchone()
         return (str(row[0]), moment_of(row[1])) if row else None
@@ -185,7 +188,7 @@ class Issued:
             raise self._refused(result, "it is not completed later than the one before")
 
     def _document(self, slide_key: str, revision: int) -> bytes | None:
-        with translated(self.path):
+        with self._file.translated():
             row = self._connection.execute(_DOCUMENT, (slide_key, revision)).fetchone()
         return self._unpacked(row[0]) if row else None
 
@@ -196,16 +199,13 @@ class Issued:
         try:
             return zlib.decompress(packed)
         except zlib.error as error:
-            raise self._damaged(error) from error
+            raise self._file.damaged(error) from error
 
     def _parsed(self, content: bytes) -> SlideResult:
         try:
             return from_json(content)
         except ValueError as error:
-            raise self._damaged(error) from error
-
-    def _damaged(self, error: Exception) -> StorageError:
-        return StorageError(f"{self.path} is damaged: {error}. Restore it from a backup.")
+            raise self._file.damaged(error) from error
 
     def _refused(self, result: SlideResult, problem: str) -> StorageError:
         name = f"revision {result.revision} of slide {result.slide_key}"

@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 from edge.errors import ConfigError
 from edge.failpoints import failpoint
 from edge.results.send.outbox.entry import Entry, NewEntry, Stage
-from edge.results.send.outbox.file import NAME, damaged, open_database, translated
+from edge.results.send.outbox.file import outbox_file
 from edge.results.send.outbox.schema import COLUMNS, DUE, NEXT_TRY
 
 _OPEN: Final = "('queued', 'sending', 'held')"
@@ -30,8 +30,8 @@ class Outbox:
     """
 
     def __init__(self, state_dir: Path) -> None:
-        self._path = state_dir / NAME
-        self._db = open_database(state_dir)
+        self._file = outbox_file(state_dir)
+        self._db = self._file.open()
 
     def __enter__(self) -> Self:
         return self
@@ -128,7 +128,7 @@ class Outbox:
             db.execute(query, (entry.id,))
         ((content,),) = self._rows("SELECT content FROM message WHERE id = ?", (entry.id,))
         if not isinstance(content, bytes):
-            raise damaged(self._path, f"message {entry.id} has no bytes")
+            raise self._file.damaged(f"message {entry.id} has no bytes")
         return content
 
     def done(self, entry: Entry, told: str) -> None:
@@ -223,26 +223,19 @@ class Outbox:
         try:
             return [_entry(*row) for row in self._rows(query, values)]
         except (ValueError, TypeError) as error:
-            raise damaged(self._path, error) from error
+            raise self._file.damaged(error) from error
 
     def _rows(self, query: str, values: Any = ()) -> list[Any]:
-        with translated(self._path):
+        with self._file.translated():
             return self._db.execute(query, values).fetchall()
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
         """Run the block in one durable transaction."""
-        with translated(self._path):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                failpoint("send.before_commit")
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-            failpoint("send.after_commit")
+        with self._file.transaction(self._db) as db:
+            yield db
+            failpoint("send.before_commit")
+        failpoint("send.after_commit")
 
 
 def _entry(*columns: Any) -> Entry:
