@@ -11,10 +11,6 @@ from typing import Any
 import pytest
 import yaml
 
-from edge.results.document.result import Person
-from edge.results.verification.folder import write_verification
-from edge.results.verification.verification_file import VerificationFile
-from edge.sidecar import now
 from tests.support.machine.nspawn import Machine
 from tests.support.machine.systemd_lab import add_command, booted_machine
 from tests.support.sidecar_tree import export, outcome
@@ -30,34 +26,27 @@ CELLS = {"neutrophil": 3, "lymphocyte": 1}
 
 
 class Laboratory:
-    """A machine with the unit; a slide is verified as soon as it is there."""
+    """A machine with the unit; results leave unverified, as soon as a slide is there."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self._numbers = iter(range(1, 10_000))
 
     def slide(self) -> str:
-        """A labelled slide and a person's word on it; gives the sample's id."""
+        """A labelled slide; gives the sample's id."""
         sample = f"S{next(self._numbers):04}"
         site = self.machine.at(SITE)
-        labels = {}
         for label, count in CELLS.items():
             for number in range(count):
                 name = f"{sample}/1/{label}{number}.jpg"
                 put = partial(export, site / "export", name, outcome(name.encode(), label))
-                path = put(results=site / "results", sample_id=sample, slide_id="1")
-                fields = json.loads(path.read_bytes())
-                labels[fields["image"]["sha256"]] = fields["label"]
+                put(results=site / "results", sample_id=sample, slide_id="1")
         self.machine.run("chown", "-R", "edge:edge", f"{SITE}/results")
-        by = Person("mm", "Dr. Mina Müller")
-        said = VerificationFile(sample, "1", 1, by, now(), labels)
-        write_verification(site / "verifications", said)
         return sample
 
     def dropped(self) -> list[str]:
         """What an importer sees in the drop folder: the samples of its files."""
-        texts = [path.read_text() for path in self.visible()]
-        return sorted(text.splitlines()[1].partition(",")[0] for text in texts)
+        return sorted(json.loads(path.read_bytes())["sample_id"] for path in self.visible())
 
     def visible(self) -> list[Path]:
         return [path for path in self.machine.at(DROP).iterdir() if path.name[0] != "."]
@@ -77,7 +66,8 @@ class Laboratory:
     def target(self, **fields: str) -> None:
         """One target, which is tried again soon."""
         retry = {"first_delay_s": 0.1, "max_delay_s": 0.1}
-        self.configure(targets=[{"name": "lis", **fields, "retry": retry}])
+        states = {"states": ["preliminary"]}
+        self.configure(targets=[{"name": "lis", **fields, **states, "retry": retry}])
 
     def pid(self) -> int:
         return int(self.machine.show(UNIT, "MainPID"))
@@ -109,6 +99,7 @@ def installed(machine: Machine) -> Laboratory:
     laboratory = Laboratory(machine)
     slides = {"quiet_s": 0, "verifications": f"{SITE}/verifications"}
     laboratory.configure(slides=slides, poll_s=0.2)
+    laboratory.target(format="json", drop=DROP)
     # The delay of a restart is systemd's business.
     laboratory.drop_in("test.conf", "[Service]\nRestartSec=100ms\n")
     return laboratory
