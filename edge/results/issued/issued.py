@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import re
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator
@@ -16,13 +17,18 @@ from edge.errors import StorageError
 from edge.results.document.consistency import inconsistency
 from edge.results.document.from_json import from_json
 from edge.results.document.ids import alike_form
-from edge.results.document.result import SlideResult
+from edge.results.document.result import SlideResult, State
 from edge.results.document.to_json import to_json
 from edge.results.issued.database import issued_file
 from edge.text.rfc3339 import moment_of, rfc3339
 
 # What `add` needs to know of the revision before, and of those that others added meanwhile.
 _DOCUMENT: Final = "SELECT document FROM result WHERE slide_key = ? AND revision = ?"
+# A document has a line for each field. This is near its beginning, unless an id is very long.
+_STATE: Final = re.compile(
+    rb'^ "state": "(%s)",$' % b"|".join(state.encode() for state in State), re.MULTILINE
+)
+_BEGINNING_BYTES: Final = 1000
 # So many of a result's cells find it again, those with the smallest hashes: all would be 20 million
 # rows for 100,000 results.
 _LANDMARKS: Final = 4
@@ -75,6 +81,20 @@ class Issued:
         """One revision of a slide; None if it was never issued."""
         content = self._document(slide_key, revision)
         return self._parsed(content) if content is not None else None
+
+    def state(self, slide_key: str, revision: int) -> State | None:
+        """The state of one revision, without reading its cells; None if it was never issued."""
+        with self._file.translated():
+            row = self._connection.execute(_DOCUMENT, (slide_key, revision)).fetchone()
+        if row is None:
+            return None
+        try:
+            beginning = zlib.decompressobj().decompress(row[0], _BEGINNING_BYTES)
+        except zlib.error as error:
+            raise self._file.damaged(error) from error
+        if found := _STATE.search(beginning):
+            return State(found[1].decode())
+        return self._read(row[0]).state
 
     def revisions(self, slide_key: str) -> Iterator[SlideResult]:
         """All revisions of a slide, from the first."""

@@ -15,7 +15,7 @@ import pytest
 from edge.errors import StorageError
 from edge.results.document.result import SlideResult, State
 from edge.results.issued.issued import Issued
-from tests.support.slide_results import START, made_result
+from tests.support.slide_results import START, made_result, signed
 
 ADDING = """
 import os, signal, sys
@@ -173,3 +173,12 @@ def test_after_gives_what_was_issued_since_in_its_order(tmp_path: Path) -> None:
         assert issued.newest() == issued.after(0, 9)[-1][0]
         first = issued.after(0, 1)[0][0]
         assert [result for _, result in issued.after(first, 1)] == [results[1]]
+
+
+@pytest.mark.parametrize("sample", ["S1", 'S" "state": "final",', "x" * 2000])
+def test_state_is_that_of_the_whole_document(tmp_path: Path, sample: str) -> None:
+    with Issued.open(tmp_path) as issued:
+        for result in (made_result(sample), signed(sample, 2)):
+            issued.add(result)
+            assert issued.state(result.slide_key, result.revision) is result.state
+        assert issued.state(result.slide_key, 3) is None
