@@ -20,7 +20,8 @@ _EXIT_CODES: Final = {
     "7": "edge-convert wrote a bundle that runs in FP32: no INT8 graph for CPUs could be made or "
     "passed the accuracy gate",
     "130": "interrupted",
-    "1": "anything else",
+    "1": "anything else; edge-results verify found problems, or edge-results send --once left a "
+    "result waiting or held",
 }
 # Columns. Texts are not wrapped: groff does it, and would take a line that starts with a quotation
 # mark for a request. It also makes the page independent of the terminal's width.

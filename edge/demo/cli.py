@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable
@@ -65,7 +66,8 @@ def _run(arguments: argparse.Namespace) -> int:
         shown = slide_text(result, f"{result.state}, no person verified it")
         print(f"\n4. edge-results show\n\n{shown}\n")
         print(write_files(result, workspace.lis))
-        print(f"\nall slides: edge-results show {workspace.export}")
+        program = Path(os.path.relpath(Path(sys.executable).parent / "edge-results"))
+        print(f"\nall slides: {program} show {workspace.export}")
     return 0 if all(one.sidecar for one in labelled) else 1
 
 

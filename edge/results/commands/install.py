@@ -12,6 +12,7 @@ from edge.errors import ConfigError
 from edge.install.files import PREFIX, man_and_completions
 from edge.install.steps import apply, describe
 from edge.results.commands.command import Command, Show
+from edge.results.formats.shipped.table import FORMATS
 from edge.results.install import install, uninstall
 from edge.results.install.place import Place
 from edge.results.install.site import site_of
@@ -22,10 +23,13 @@ def _add_install_options(parser: argparse.ArgumentParser) -> None:
         ("--sidecars", "the results folder of the labelling service"),
         ("--images", "the folder that the analyzer exports to"),
         ("--verifications", "the folder of verification files"),
+        ("--bundle", "the bundle NAME.edge of the labelling service, for the intervals"),
         ("--drop", "the folder that the LIS imports from"),
     ):
         text = f"{what}; for a new configuration"
         parser.add_argument(option, type=Path, metavar="DIR", help=text)
+    text = "the format of --drop (default: senaite); for a new configuration"
+    parser.add_argument("--format", choices=sorted(FORMATS), metavar="NAME", help=text)
     text = "the receiver of HL7 messages; for a new configuration"
     parser.add_argument("--mllp", metavar="ADDRESS:PORT", help=text)
     text = "let the service use what this group may use, such as the drop folder"

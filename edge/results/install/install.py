@@ -61,6 +61,9 @@ def next_steps(site: Site, *, is_dry_run: bool) -> Iterator[str]:
         yield f"{site.program} is not there yet; install the program there, or give --prefix"
     elif not place.is_image:
         yield from access_problems(site.program)
+    if not site.config.slides.bundles:
+        yield f"{place.config} names no bundle (slides.bundles): differentials"
+        yield "will have no interval with the model's errors"
     for path in site.missing():
         if path in site.drops:
             yield f"{path} is not there yet; mount it, or make it for the importer's group:"

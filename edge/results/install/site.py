@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 import tempfile
 from argparse import Namespace
@@ -28,7 +29,9 @@ from edge.results.install.place import (
 from edge.results.send.config import SendConfig, load_send_config
 from edge.results.send.targets.mllp import Receiver
 
-FOLDERS: Final = ("sidecars", "images", "verifications", "drop")
+FOLDERS: Final = ("sidecars", "images", "verifications", "bundle", "drop")
+# Of the example's target with a drop folder.
+_EXAMPLE_FORMAT: Final = "senaite"
 _INSTANCE: Final = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -86,7 +89,14 @@ def site_of(arguments: Namespace) -> Site:
             that is wrong.
     """
     place = Place(arguments.instance, arguments.root.absolute())
-    _refuse([*name_problems(place), *_path_problems(arguments), *_group_problems(arguments)])
+    _refuse(
+        [
+            *name_problems(place),
+            *_path_problems(arguments),
+            *_format_problems(arguments),
+            *_group_problems(arguments),
+        ]
+    )
     installed = read_installed(place)
     prefix = arguments.prefix or installed.prefix or PREFIX
     kept = place.text_of(place.config)
@@ -144,6 +154,11 @@ def _path_problems(arguments: Namespace) -> Iterator[str]:
             yield f"--{option} {path}: there is no such folder yet. Mount or make it."
 
 
+def _format_problems(arguments: Namespace) -> Iterator[str]:
+    if arguments.format and arguments.drop is None:
+        yield f"--format {arguments.format}: it is that of the drop folder; give --drop too."
+
+
 def _group_problems(arguments: Namespace) -> Iterator[str]:
     share: str | None = arguments.share
     if share is not None and group_number(arguments.root.absolute(), share) is None:
@@ -167,7 +182,12 @@ def _new_text(place: Place, prefix: Path, arguments: Namespace) -> str:
     text = with_value(text, "  folder: ", arguments.sidecars)
     text = with_value(text, "  images: ", arguments.images)
     text = with_value(text, "  verifications: ", arguments.verifications)
+    bundles = f"  bundles: {_list_of(arguments.bundle)}"
+    text = re.sub(r"^  bundles: .*", lambda _: bundles, text, flags=re.MULTILINE)
     text = with_value(text, "    drop: ", arguments.drop)
+    if arguments.format:
+        for key in ("  - name: ", "    format: "):
+            text = text.replace(f"{key}{_EXAMPLE_FORMAT}\n", f"{key}{arguments.format}\n")
     text = with_value(text, "    mllp: ", arguments.mllp)
     if (arguments.drop is None) == (arguments.mllp is None):
         return text
@@ -175,6 +195,11 @@ def _new_text(place: Place, prefix: Path, arguments: Namespace) -> str:
     head, *targets = re.split(r"^(?=  - name: )", text, flags=re.MULTILINE)
     wanted = "    drop: " if arguments.drop else "    mllp: "
     return head + "".join(target for target in targets if wanted in target)
+
+
+def _list_of(path: Path | None) -> str:
+    """A list in YAML with one path, or the value for none."""
+    return "null" if path is None else json.dumps([str(path)], ensure_ascii=False)
 
 
 def _loaded(place: Place, text: str) -> SendConfig:
@@ -197,7 +222,9 @@ def _contradictions(site: Site, arguments: Namespace, kept: str | None) -> Itera
         "sidecars": [slides.sidecars],
         "images": [slides.images],
         "verifications": [slides.verifications],
+        "bundle": list(slides.bundles),
         "drop": list(site.drops),
+        "format": [t.format.name for t in site.config.targets if isinstance(t.place, Path)],
         "mllp": [str(t.place) for t in site.config.targets if isinstance(t.place, Receiver)],
     }
     for option, values in present.items():

@@ -47,12 +47,37 @@ def test_install_writes_unit_user_configuration_and_drop_ins(machine: Path) -> N
     config = load_send_config(machine / CONFIG, FORMATS)
     assert config.state_dir == Path("/var/lib/microscope-edge-results/dm2")
     assert config.slides.sidecars == Path("/srv/dm2/results")
-    assert config.slides.bundles == (Path("/usr/local/edge/models/cells8.edge"),)
+    assert config.slides.bundles == ()
     assert "dm96" not in (machine / CONFIG).read_text()
     assert settings(machine, "share.conf") == ["SupplementaryGroups=labshare"]
     assert "IPAddressAllow=192.0.2.10" in settings(machine, "mllp.conf")
     assert (machine / "usr/local/bin/edge-results").stat().st_mode & 0o111
     assert (machine / "usr/local/share/man/man1/edge-results.1").exists()
+
+
+@needs_root
+def test_install_for_openelis_with_a_bundle_writes_both_into_the_configuration(
+    machine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(machine)
+    assert "names no bundle (slides.bundles)" in capsys.readouterr().out
+    (machine / CONFIG).unlink()
+    bundle = "/srv/Modelle Ä/cells8.edge"
+    install(machine, "--drop", "/srv/lis", "--format", "openelis", "--bundle", bundle)
+    assert "names no bundle" not in capsys.readouterr().out
+    config = load_send_config(machine / CONFIG, FORMATS)
+    assert config.slides.bundles == (Path(bundle),)
+    (target,) = config.targets
+    assert (target.name, target.format.name, target.place) == (
+        "openelis",
+        "openelis",
+        Path("/srv/lis"),
+    )
+    install(machine, "--drop", "/srv/lis", "--format", "json", code=2)
+    assert "is kept, and has openelis" in capsys.readouterr().err
+    (machine / CONFIG).unlink()
+    install(machine, "--format", "json", code=2)
+    assert "give --drop too" in capsys.readouterr().err
 
 
 @needs_root
