@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
 from edge.errors import ConfigError, EdgeError
 from edge.failpoints import arm_failpoints
 from edge.results.commands.command import Command, Show
-from edge.results.differential.bundle_errors import read_bundle_errors
 from edge.results.formats.code_map import load_code_map
 from edge.results.formats.format import Context
 from edge.results.formats.shipped.table import FORMATS
@@ -79,28 +78,33 @@ def _watch(path: Path, config: SendConfig, show: Show, notifier: Notifier) -> No
         with _opened(config, show, notifier) as sending:
             sending.watch()
         return
-    with Hangup() as hangup:
+    with Hangup() as hangup, ExitStack() as opened:
+        sending = opened.enter_context(_opened(config, show, notifier))
         while True:
-            with _opened(config, show, notifier) as sending:
-                sending.watch(hangup.wait)
-                notifier.reloading()
-                config = _read_again(path, config, show)
+            sending.watch(hangup.wait)
+            notifier.reloading()
+            opened.close()
+            new = _read_again(path, opened, show, notifier)
+            config, sending = new or (config, opened.enter_context(_opened(config, show, notifier)))
 
 
-def _read_again(path: Path, config: SendConfig, show: Show) -> SendConfig:
-    """The new configuration, or the one of before if the new one cannot be used."""
+def _read_again(
+    path: Path, opened: ExitStack, show: Show, notifier: Notifier
+) -> tuple[SendConfig, Sending] | None:
+    """The new configuration, opened; None if it cannot be used.
+
+    Only opening it shows that: its state_dir may be a place that cannot be written.
+    """
     try:
-        new = load_send_config(path, FORMATS)
-        load_code_map(new.codes)
-        for bundle in new.slides.bundles:
-            read_bundle_errors(bundle)
+        config = load_send_config(path, FORMATS)
+        sending = opened.enter_context(_opened(config, show, notifier))
     except EdgeError as error:
         for line in str(error).splitlines():
             show(f"error: {line}")
         show("the configuration of before is kept, as the new one cannot be used")
-        return config
+        return None
     show("the configuration was read again")
-    return new
+    return config, sending
 
 
 @contextmanager
