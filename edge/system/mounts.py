@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -47,6 +48,36 @@ def mount_point(folder: Path, mounts: Path = _MOUNTS) -> str:
     return _mount_of(folder, mounts)[0]
 
 
+@dataclass(frozen=True, slots=True)
+class FileSystem:
+    """Where a folder's file system is mounted.
+
+    Attributes:
+        point: the mount point; empty if unknown.
+        type: the kernel's name, such as `ext4` or `cifs`; empty if unknown.
+    """
+
+    point: str
+    type: str
+
+
+def file_system_of(folder: Path, mounts: Path = _MOUNTS) -> FileSystem:
+    """The file system of a folder, the same inside and outside of systemd's sandbox.
+
+    `ReadWritePaths=` and the like mount a folder upon itself. Such a mount is passed over: it is of
+    the same device, and its root is the folder that the mount above has there.
+    """
+    path = os.path.realpath(folder)
+    lines = mounts.read_text(errors="surrogateescape").splitlines()
+    # A later mount hides an earlier one at the same mount point.
+    way = {mount.point: mount for mount in map(_Mount.parse, lines) if _is_below(path, mount.point)}
+    found = _Mount("", "", "", "")
+    for _, mount in sorted(way.items()):
+        if not mount.is_part_of(found):
+            found = mount
+    return FileSystem(found.point, found.type)
+
+
 def mounts_below(folder: Path, mounts: Path = _MOUNTS) -> list[Path]:
     """The mount points below a folder."""
     path = os.path.realpath(folder)
@@ -67,10 +98,41 @@ def _mount_of(folder: Path, mounts: Path) -> tuple[str, str]:
     return best, best_type
 
 
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    """A line of mountinfo.
+
+    Attributes:
+        device: major and minor number.
+        root: what of the file system is mounted.
+    """
+
+    point: str
+    type: str
+    device: str
+    root: str
+
+    @classmethod
+    def parse(cls, line: str) -> _Mount:
+        fields = line.split(" ")
+        point, type_ = _parse(line)
+        return cls(point, type_, fields[2], _unescaped(fields[3]))
+
+    def is_part_of(self, above: _Mount) -> bool:
+        """Whether it shows what the mount above it shows there as well."""
+        if not above.point or self.device != above.device:
+            return False
+        there = os.path.relpath(self.point, above.point)
+        return os.path.normpath(os.path.join(above.root, there)) == self.root  # noqa: PTH118
+
+
 def _parse(line: str) -> tuple[str, str]:
     fields = line.split(" ")
-    mount = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[4])
-    return mount, fields[fields.index("-") + 1]
+    return _unescaped(fields[4]), fields[fields.index("-") + 1]
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 
 
 def _is_below(path: str, mount: str) -> bool:

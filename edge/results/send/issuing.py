@@ -15,7 +15,7 @@ from edge.results.issued.issued import Issued
 from edge.results.reading.problem import Problem
 from edge.results.reading.sidecar_cell import SidecarCell
 from edge.results.send.known_sidecars import SETTLED_S, KnownSidecars
-from edge.results.send.mounted import MountedFolder
+from edge.results.send.mounted import MountedFolders
 from edge.results.send.slide_config import SlideConfig
 from edge.results.slides.outcome import SlideReport
 from edge.results.slides.settled import Settled
@@ -62,8 +62,7 @@ class Issuing:
         self._clock = clock
         self._problems: Counter[str] = Counter()
         self._sidecars = KnownSidecars(config.sidecars, self._note_problem, beat=beat, clock=clock)
-        read = (config.sidecars, config.images)
-        self._folders = [MountedFolder(path) for path in read if path is not None]
+        self._folders = MountedFolders(config, issued.path.parent)
         self._settled = Settled()
         self._newest = 0
         self._bundles = [read_bundle_errors(path) for path in config.bundles]
@@ -82,8 +81,8 @@ class Issuing:
         Raises:
             StorageError: the sidecars, the images' folder or the issued results cannot be read.
         """
-        for folder in self._folders:
-            folder.require()
+        self._folders.require()
+        self._folders.remember()
         began_s = self._clock()
         is_whole = began_s >= self._whole_s
         # A look that fails, as on a full disk, has seen its changes: the next one is a look again.
@@ -98,6 +97,9 @@ class Issuing:
             # The second: another process has issued a result.
             self._settled.clear()
         report = self._report()
+        if report.new:
+            # A share that went away during the look: what it has was not seen.
+            self._folders.require()
         for result in report.new:
             self._issued.add(result)
         self._newest = self._issued.newest()

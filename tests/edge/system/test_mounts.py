@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from edge.system.mounts import file_system_type, is_on_share, mount_point, network_type
+from edge.system.mounts import (
+    FileSystem,
+    file_system_of,
+    file_system_type,
+    is_on_share,
+    mount_point,
+    network_type,
+)
 
 MOUNTS = r"""22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 30 22 0:25 / /mnt/dm96 rw - cifs //pc/export rw
@@ -65,3 +72,26 @@ def test_mount_point_of_a_folder(tmp_path: Path) -> None:
 
 def test_file_system_of_this_machine_is_known(tmp_path: Path) -> None:
     assert file_system_type(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("folder", "point", "type_"),
+    [
+        ("/srv/dm96/results/S1", "/", "ext4"),
+        ("/mnt/dm96/export/S1", "/mnt/dm96", "cifs"),
+        ("/mnt/dm96/local", "/mnt/dm96/local", "xfs"),
+        ("/srv/other", "/srv/other", "ext4"),
+        ("/mnt/two words", "/mnt/two words", "nfs4"),
+    ],
+)
+def test_file_system_is_the_same_inside_and_outside_of_systemd_s_sandbox(
+    tmp_path: Path, folder: str, point: str, type_: str
+) -> None:
+    mounts = tmp_path / "mountinfo"
+    # The first two are folders mounted upon themselves, the third is another folder of the disk.
+    sandbox = """40 22 254:0 /srv/dm96/results /srv/dm96/results rw - ext4 /dev/vda rw
+41 30 0:25 /export /mnt/dm96/export ro - cifs //pc/export rw
+42 22 254:0 /data /srv/other rw - ext4 /dev/vda rw
+"""
+    mounts.write_text(MOUNTS + sandbox)
+    assert file_system_of(Path(folder), mounts) == FileSystem(point, type_)

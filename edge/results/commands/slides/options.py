@@ -18,7 +18,9 @@ from edge.results.formats.shipped.table import FORMATS
 from edge.results.issued.database import NAME
 from edge.results.issued.issued import Issued
 from edge.results.manifest.manifest import read_manifest
+from edge.results.reading.tree import require_folder
 from edge.results.send.config import load_send_config
+from edge.results.send.mounted import MountedFolders
 from edge.results.send.slide_config import SlideConfig
 from edge.results.slides.completeness import MARKER, QUIET_S, Completeness
 from edge.results.slides.history import NoHistory
@@ -86,6 +88,8 @@ def look_of(arguments: argparse.Namespace) -> Look:
         raise ConfigError("PATH is missing; give the folder with the sidecars, or --config FILE.")
     if arguments.manifest and (problem := read_manifest(arguments.manifest).problem):
         raise ConfigError(f"{arguments.manifest} {problem}")
+    if arguments.images is not None:
+        require_folder(arguments.images)
     slides = SlideConfig(
         sidecars=arguments.path,
         images=arguments.images,
@@ -107,9 +111,12 @@ def report_of(look: Look) -> SlideReport:
     """
     bundles = [read_bundle_errors(path) for path in look.slides.bundles]
     unread: list[Path] = []
+    cells = cells_in(look.slides.sidecars, unread)
+    # As send does: it would issue nothing of what is seen while a share is away.
+    MountedFolders(look.slides, look.state).require()
     with open_issued(look.state) if look.state else nullcontext(NoHistory()) as history:
         return slide_results(
-            cells_in(look.slides.sidecars, unread),
+            cells,
             look.slides.resolvers(),
             rules=look.slides.rules(partial(errors_of_slide, bundles=bundles)),
             history=history,
