@@ -170,7 +170,11 @@ def _read_states(block: Block) -> tuple[State, ...]:
         hint = f"did you mean {near!r}" if near else f"give some of {', '.join(State)}"
         block.note("states", f"has {unknown[0]!r}; {hint}")
         return DEFAULT_STATES
-    return tuple(State(state) for state in given)
+    states = tuple(State(state) for state in given)
+    if (State.FINAL in states) != (State.CORRECTED in states):
+        # The LIS would keep a result that was corrected, or get only what was corrected.
+        block.note("states", "has one of final and corrected; give both or none")
+    return states
 
 
 def _read_since(block: Block) -> datetime | None:
@@ -191,21 +195,25 @@ def _check_places(config: SendConfig, problems: list[str]) -> None:
         for i, name in enumerate(names)
         if name in names[:i]
     )
-    drops = [(i, t.place) for i, t in enumerate(config.targets) if isinstance(t.place, Path)]
-    read = list(config.slides.folders)
+    # As the importer sees them: two paths may lead to one folder through links.
+    drops = [(i, _real(t.place)) for i, t in enumerate(config.targets) if isinstance(t.place, Path)]
+    read = [(key, _real(folder)) for key, folder in config.slides.folders]
+    state_dir = _real(config.state_dir)
     for i, folder in drops:
+        others = read + [(f"targets[{j}].drop", other) for j, other in drops if j < i]
         problems.extend(
-            f"targets[{i}].drop and {key} contain each other; an importer takes every file in it."
-            for key, other in read
+            f"targets[{i}].drop and {key} are one folder; an importer takes every file in it."
+            if folder == other
+            else f"targets[{i}].drop and {key} contain each other; an importer takes every file "
+            "in it."
+            for key, other in others
             if folder.is_relative_to(other) or other.is_relative_to(folder)
         )
-        if folder == config.state_dir or config.state_dir.is_relative_to(folder):
+        if state_dir.is_relative_to(folder):
             problems.append(
                 f"state_dir is inside targets[{i}].drop, where an importer would see it."
             )
-        problems.extend(
-            f"targets[{i}].drop is the folder of targets[{j}] as well; an importer takes every "
-            "file in it."
-            for j, other in drops
-            if j < i and other == folder
-        )
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))

@@ -76,13 +76,22 @@ def test_all_options_of_a_target_are_read(tmp_path: Path) -> None:
         ({"targets": [{**LIS, "mllp": "h:70000"}]}, "give HOST:PORT"),
         ({"targets": [{**LIS, "states": ["finl"]}]}, "has 'finl'; did you mean 'final'"),
         ({"targets": [{**LIS, "states": ["P"]}]}, "has 'P'; give some of preliminary"),
+        ({"targets": [{**LIS, "states": ["final"]}]}, "has one of final and corrected; give both"),
+        ({"targets": [{**LIS, "states": ["preliminary", "corrected"]}]}, "give both or none"),
         ({"targets": [{**LIS, "since": "2026-11-27"}]}, "give a time with offset"),
         ({"targets": [{**LIS, "since": "20261127T000000+0100"}]}, "give a time with offset"),
         ({"targets": [{**LIS, "since": "soon"}]}, "give a time with offset"),
         ({"targets": [{**LIS, "answer_s": 500}]}, "give a number from 0.1 to 120"),
         ({"targets": [{**LIS, "name": "a b"}]}, "give letters, digits"),
         ({"targets": [LIS, LIS]}, "'lis' again"),
-        ({"targets": [DROP, {**DROP, "name": "b"}]}, "an importer takes every file in it"),
+        (
+            {"targets": [DROP, {**DROP, "name": "b"}]},
+            "targets[1].drop and targets[0].drop are one folder; an importer takes every file",
+        ),
+        (
+            {"targets": [DROP, {**DROP, "name": "b", "drop": "lis/b"}]},
+            "targets[1].drop and targets[0].drop contain each other",
+        ),
         ({"state_dir": "lis/state"}, "state_dir is inside targets[1].drop"),
         (
             {"targets": [{**DROP, "drop": "results/lis"}]},
@@ -102,6 +111,19 @@ def test_wrong_configuration_is_refused_with_what_to_do(
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, **changes)
     assert said in str(caught.value)
+
+
+def test_folders_that_are_one_through_a_link_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "lis").mkdir()
+    (tmp_path / "link").symlink_to("lis")
+    (tmp_path / "results").symlink_to("lis")
+    linked = {**DROP, "name": "b", "drop": "link"}
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, state_dir="link/state", targets=[DROP, linked])
+    said = str(caught.value)
+    assert "targets[1].drop and targets[0].drop are one folder" in said
+    assert "targets[0].drop and sidecars.folder are one folder" in said
+    assert "state_dir is inside targets[0].drop" in said
 
 
 @pytest.mark.parametrize("format_", [None, "hl8", 8])

@@ -250,7 +250,7 @@ def test_outbox_that_was_lost_is_told_before_anything_is_sent(lab: Lab) -> None:
         assert "issued.sqlite3 has 1 results, and the outbox beside it is new" in said
         assert said.count("\n") == 1
     for target in lab.settings["targets"]:
-        target |= {"since": "2026-01-01T00:00:00Z", "states": ["preliminary", "final"]}
+        target |= {"since": "2026-01-01T00:00:00Z", "states": ["preliminary", "final", "corrected"]}
     lab.settings["targets"][0]["format"] = "json"
     lab.run("--once")
     assert len(list(lab.drop.iterdir())) == 1
