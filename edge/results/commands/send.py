@@ -19,7 +19,7 @@ from edge.results.issued.database import NAME
 from edge.results.issued.issued import Issued
 from edge.results.send.config import SendConfig, load_send_config
 from edge.results.send.issuing import Issuing
-from edge.results.send.operator import give_up, status_lines
+from edge.results.send.operator import give_up, release, status_lines
 from edge.results.send.outbox.entry import Stage
 from edge.results.send.outbox.file import only_sender, require_outbox
 from edge.results.send.outbox.outbox import Outbox
@@ -139,19 +139,26 @@ def _once(sending: Sending, show: Show) -> int:
 def _operate(arguments: argparse.Namespace, config: SendConfig, show: Show) -> int:
     require_outbox(config.state_dir)
     with Outbox(config.state_dir) as outbox:
+        sent_to = _sent_to(outbox, config)
         if arguments.release is not None:
-            entry = outbox.release(arguments.release)
+            entry = release(outbox, arguments.release, sent_to)
             show(f"{entry.target}: released {entry.title}; the running service sends it")
         elif arguments.give_up is not None:
-            entry = give_up(outbox, arguments.give_up, arguments.reason)
+            entry = give_up(outbox, arguments.give_up, arguments.reason, sent_to)
             show(f"{entry.target}: gave up {entry.title}")
         else:
-            lines = list(status_lines(outbox, [target.name for target in config.targets]))
+            lines = list(status_lines(outbox, sent_to))
             if (config.state_dir / NAME).exists():
                 with Issued.open(config.state_dir) as issued:
                     lines += untaken_lines(outbox, issued, config.targets)
             show("\n".join(lines))
     return 0
+
+
+def _sent_to(outbox: Outbox, config: SendConfig) -> list[str]:
+    """The targets to which the configuration sends what is queued for them."""
+    begun = outbox.begun()
+    return [t.name for t in config.targets if t.name not in begun or begun[t.name].kind == t.kind]
 
 
 SEND: Final = Command(

@@ -43,8 +43,8 @@ class Target:
     Attributes:
         states: the results that go there; others do not.
         pause_s: between two messages, for receivers that need it.
-        since: results completed before are not sent; None: a new target gets what is issued from
-            now on.
+        since: a new target gets what is issued from now on, and with this also what was completed
+            since.
     """
 
     name: str
@@ -54,6 +54,12 @@ class Target:
     retries: RetryPolicy = RETRIES
     pause_s: float = 0.0
     since: datetime | None = None
+
+    @property
+    def kind(self) -> str:
+        """What is queued for it, and by which way it goes."""
+        way = "as files" if isinstance(self.place, Path) else "over MLLP"
+        return f"{self.format.name} {way}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,8 @@ class Delivery:
         if entry is None:
             return False
         content = self._outbox.begin(entry)
-        self._note(entry, self._attempt(entry, content))
+        if content is not None:
+            self._note(entry, self._attempt(entry, content))
         return True
 
     def wait_s(self) -> float | None:

@@ -25,6 +25,13 @@ _HEADINGS: Final = {
 def status_lines(outbox: Outbox, targets: Sequence[str]) -> Iterator[str]:
     """The counts of each target, then what is held and what waits.
 
+    Args:
+        outbox: has them.
+        targets: the names of those that are sent to.
+
+    Returns:
+        The lines.
+
     Samples are named: an operator has to find them in the LIS.
     """
     counts = outbox.counts()
@@ -49,21 +56,46 @@ def status_lines(outbox: Outbox, targets: Sequence[str]) -> Iterator[str]:
         first = {(entry.target, entry.sample_id): entry.id for entry in reversed(held)}
         for entry in waiting:
             yield from _entry_lines(entry)
+            if entry.target not in targets:
+                yield "      nobody sends it: configure its target again, or --give-up it"
             blocker = first.get((entry.target, entry.sample_id), entry.id)
             # A later one may be held too: its format cannot carry it.
             if blocker < entry.id:
                 yield f"      waits for {blocker}, which is held"
 
 
-def give_up(outbox: Outbox, number: int, reason: str | None) -> Entry:
-    """Send a held result no more, and note who decided and why.
+def release(outbox: Outbox, number: int, targets: Sequence[str]) -> Entry:
+    """Have a held result sent again.
 
     Raises:
-        ConfigError: there is no reason, or no held result of this number.
+        ConfigError: there is none of this number, or nobody sends it.
+    """
+    entry = outbox.entry(number)
+    if entry is not None and entry.stage is Stage.HELD and entry.target not in targets:
+        raise ConfigError(
+            f"{number} is for {entry.target}, which is not configured, or not as it was, so that "
+            "nobody would send it. Configure that target again, or --give-up it."
+        )
+    return outbox.release(number)
+
+
+def give_up(outbox: Outbox, number: int, reason: str | None, targets: Sequence[str]) -> Entry:
+    """Send a held result no more, or a queued one that nobody sends; note who decided and why.
+
+    Args:
+        outbox: has it.
+        number: of the result.
+        reason: for it.
+        targets: the names of those that are sent to.
+
+    Raises:
+        ConfigError: there is no reason, or no such result of this number.
     """
     if not reason or not reason.strip():
         raise ConfigError("--give-up needs --reason TEXT: why this result is not sent.")
-    return outbox.give_up(number, f"{reason.strip()} ({_user()})")
+    entry = outbox.entry(number)
+    is_of_nobody = entry is not None and entry.target not in targets
+    return outbox.give_up(number, f"{reason.strip()} ({_user()})", also_queued=is_of_nobody)
 
 
 def _shown(name: str, targets: Sequence[str]) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC
 from pathlib import Path
 from typing import Final
 
 from edge.command.run import place_of
-from edge.errors import StorageError
 from edge.results.document.result import SlideResult
 from edge.results.formats.format import Context
 from edge.results.issued.issued import Issued
@@ -21,37 +20,18 @@ from edge.results.send.targets.answer import outgoing
 _CHUNK: Final = 50
 
 
-def begin_targets(outbox: Outbox, issued: Issued, targets: Sequence[Target]) -> None:
-    """Let each new target begin with the next result, or with those of its `since`.
-
-    Raises:
-        StorageError: the outbox has seen results that are not among the issued ones, or was lost.
-    """
-    newest = issued.newest()
-    if newest and not outbox.has_targets() and any(target.since is None for target in targets):
-        # The targets would begin with the next result, and what was queued would be lost.
-        raise StorageError(
-            f"{issued.path} has {newest} results, and the outbox beside it is new: what was sent "
-            "and what was queued is not known. Restore outbox.sqlite3, or set `since` of each "
-            "target: to a time before the loss, to send again what was completed since, or to now."
-        )
-    for target in targets:
-        if (seen := outbox.see_target(target.name, 0 if target.since else newest)) > newest:
-            # New results would get the numbers of those, and never be queued.
-            raise StorageError(
-                f"{issued.path} has {newest} results, and {target.name} was given {seen}: it is "
-                "older than the outbox, or was deleted. Restore its newest backup, move "
-                "outbox.sqlite3* aside and set `since` of each target to a time before it."
-            )
-
-
 def queue_new(
     outbox: Outbox, issued: Issued, target: Target, context: Context, tell: Callable[[str], None]
 ) -> None:
     """Queue what was issued since the last call and goes to this target."""
-    position = outbox.see_target(target.name, 0)
+    seen = outbox.begun()[target.name]
+    position = seen.position
     while found := issued.after(position, _CHUNK):
-        entries = [_entry(r, target, context) for _, r in found if _goes_to(r, target)]
+        entries = [
+            _entry(result, target, context)
+            for number, result in found
+            if _goes_to(result, target, is_older=number <= seen.began)
+        ]
         position = found[-1][0]
         outbox.queue(target.name, entries, position)
         for entry in entries:
@@ -71,9 +51,17 @@ def refill(outbox: Outbox, issued: Issued, target: Target, context: Context) -> 
             outbox.fill(entry, content, told)
 
 
-def _goes_to(result: SlideResult, target: Target) -> bool:
-    is_late_enough = target.since is None or result.completed >= target.since
-    return result.state in target.states and is_late_enough
+def _goes_to(result: SlideResult, target: Target, *, is_older: bool) -> bool:
+    """Whether a target gets a result.
+
+    Args:
+        result: one of those issued.
+        target: in question.
+        is_older: whether it was issued before the target began. Only then its time counts: a
+            verification may be issued long after it was written.
+    """
+    is_late_enough = target.since is not None and result.completed >= target.since
+    return result.state in target.states and (not is_older or is_late_enough)
 
 
 def _entry(result: SlideResult, target: Target, context: Context) -> NewEntry:

@@ -11,11 +11,12 @@ from edge.errors import EdgeError, first_line
 from edge.failpoints import failpoint
 from edge.results.formats.format import Context
 from edge.results.issued.issued import Issued
+from edge.results.send.beginning import begin_targets
 from edge.results.send.config import SendConfig
 from edge.results.send.delivery import Delivery
 from edge.results.send.outbox.entry import Stage
 from edge.results.send.outbox.outbox import Outbox
-from edge.results.send.queueing import begin_targets, queue_new, refill
+from edge.results.send.queueing import queue_new, refill
 from edge.system.notifier import Notifier
 
 # An attempt takes at most 3 minutes; between attempts systemd hears more often than this.

@@ -17,6 +17,21 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """A target that has begun.
+
+    Attributes:
+        position: how many of the issued results were looked at for it.
+        began: how many there were when it began.
+        kind: what is queued for it, and by which way it goes.
+    """
+
+    position: int
+    began: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class NewEntry:
     """A result to queue.
 

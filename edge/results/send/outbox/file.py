@@ -79,8 +79,8 @@ def require_outbox(state_dir: Path) -> None:
         path.lstat()
     except FileNotFoundError as error:
         raise StorageError(
-            f"{path} is not there: nothing was sent with this configuration yet. Start "
-            "edge-results send --watch or --once."
+            f"{path} is not there: nothing was sent with this configuration yet, or it was lost. "
+            "Start edge-results send --watch or --once, which tells a loss."
         ) from error
     except OSError as error:
         text = "Run this as root, or as the service's user."

@@ -8,7 +8,7 @@ receiver which has it already can tell.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 from edge.errors import ConfigError
 from edge.failpoints import failpoint
-from edge.results.send.outbox.entry import Entry, NewEntry, Stage
+from edge.results.send.outbox.entry import Begun, Entry, NewEntry, Stage
 from edge.results.send.outbox.file import outbox_file
 from edge.results.send.outbox.schema import COLUMNS, DUE, NEXT_TRY
 
@@ -39,30 +39,24 @@ class Outbox:
     def __exit__(self, *_: object) -> None:
         self._db.close()
 
-    def has_targets(self) -> bool:
-        """Whether any target has begun."""
-        return bool(self._rows("SELECT 1 FROM target LIMIT 1"))
-
-    def see_target(self, name: str, position: int) -> int:
-        """How many of the issued results were looked at for a target.
-
-        Args:
-            name: of the target.
-            position: what a new target begins with.
-        """
+    def begin_target(self, name: str, new: Begun) -> None:
+        """Begin a target; of one that has begun, only the kind is changed."""
         with self._change() as db:
-            db.execute("INSERT OR IGNORE INTO target VALUES (?, ?)", (name, position))
-        ((found,),) = self._rows("SELECT position FROM target WHERE name = ?", (name,))
-        return int(found)
+            db.execute(
+                "INSERT INTO target VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET kind = excluded.kind",
+                (name, new.position, new.began, new.kind),
+            )
 
-    def positions(self) -> dict[str, int]:
-        """How many of the issued results were looked at, by target."""
-        return {str(n): int(p) for n, p in self._rows("SELECT name, position FROM target")}
+    def begun(self) -> dict[str, Begun]:
+        """The targets that have begun, by name."""
+        rows = self._rows("SELECT name, position, began, kind FROM target")
+        return {str(n): Begun(int(p), int(b), str(k)) for n, p, b, k in rows}
 
-    def results_of(self, targets: Iterable[str]) -> set[tuple[str, int]]:
-        """The results that these targets were given: key of the slide, and revision."""
-        query = "SELECT slide_key, revision FROM message WHERE target = ?"
-        return {(str(k), int(r)) for name in targets for k, r in self._rows(query, (name,))}
+    def given(self) -> set[tuple[str, int]]:
+        """The results that some target was given: key of the slide, and revision."""
+        query = "SELECT DISTINCT slide_key, revision FROM message"
+        return {(str(key), int(revision)) for key, revision in self._rows(query)}
 
     def queue(self, target: str, entries: Iterable[NewEntry], position: int) -> None:
         """Queue results in this order, and note how many were looked at, in one step.
@@ -121,11 +115,16 @@ class Outbox:
         ((found,),) = self._rows(NEXT_TRY, {"target": target})
         return found if found is None else float(found)
 
-    def begin(self, entry: Entry) -> bytes:
-        """Mark that an attempt begins; returns the bytes to send."""
+    def begin(self, entry: Entry) -> bytes | None:
+        """Mark that an attempt begins; returns the bytes to send, or None if it was given up."""
         with self._change() as db:
-            query = "UPDATE message SET stage = 'sending', attempts = attempts + 1 WHERE id = ?"
-            db.execute(query, (entry.id,))
+            query = (
+                "UPDATE message SET stage = 'sending', attempts = attempts + 1 "
+                "WHERE id = ? AND stage = 'queued'"
+            )
+            is_queued = db.execute(query, (entry.id,)).rowcount
+        if not is_queued:
+            return None
         ((content,),) = self._rows("SELECT content FROM message WHERE id = ?", (entry.id,))
         if not isinstance(content, bytes):
             raise self._file.damaged(f"message {entry.id} has no bytes")
@@ -164,13 +163,24 @@ class Outbox:
         """
         return self._decide(id_, Stage.QUEUED, "released by a person")
 
-    def give_up(self, id_: int, reason: str) -> Entry:
-        """Send a held one no more; later results of the sample no longer wait for it.
+    def give_up(self, id_: int, reason: str, *, also_queued: bool = False) -> Entry:
+        """Send one no more; later results of the sample no longer wait for it.
+
+        Args:
+            id_: of the one.
+            reason: why, and who decided.
+            also_queued: whether it may be queued, as nobody sends to its target any more.
 
         Raises:
             ConfigError: there is none of this id that is held.
         """
-        return self._decide(id_, Stage.GIVEN_UP, f"given up: {reason}")
+        stages = (Stage.HELD, Stage.QUEUED) if also_queued else (Stage.HELD,)
+        return self._decide(id_, Stage.GIVEN_UP, f"given up: {reason}", stages)
+
+    def entry(self, id_: int) -> Entry | None:
+        """One of them; None if there is none of this id."""
+        found = self._entries(f"SELECT {COLUMNS} FROM message WHERE id = ?", (id_,))  # noqa: S608 - constants
+        return found[0] if found else None
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many rows each target has in each stage."""
@@ -205,18 +215,22 @@ class Outbox:
             query = "UPDATE message SET stage = ?, told = ?, detail = ?, changed = ? WHERE id = ?"
             db.execute(query, (stage, told, detail, _now(), id_))
 
-    def _decide(self, id_: int, stage: Stage, told: str) -> Entry:
+    def _decide(
+        self, id_: int, stage: Stage, told: str, of: Sequence[Stage] = (Stage.HELD,)
+    ) -> Entry:
+        changed = 0
         with self._change() as db:
-            changed = db.execute(
-                "UPDATE message SET stage = ?, told = ?, detail = '', failures = 0, "
-                "next_try_s = 0, changed = ? WHERE id = ? AND stage = 'held'",
-                (stage, told, _now(), id_),
-            ).rowcount
-        if not changed:
+            for now in of:
+                changed += db.execute(
+                    "UPDATE message SET stage = ?, told = ?, detail = '', failures = 0, "
+                    "next_try_s = 0, changed = ? WHERE id = ? AND stage = ?",
+                    (stage, told, _now(), id_, now),
+                ).rowcount
+        entry = self.entry(id_)
+        if not changed or entry is None:
             raise ConfigError(
                 f"no held result has the number {id_}. `edge-results send --status` lists them."
             )
-        (entry,) = self._entries(f"SELECT {COLUMNS} FROM message WHERE id = ?", (id_,))  # noqa: S608 - constants
         return entry
 
     def _entries(self, query: str, values: Any = ()) -> list[Entry]:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 STATEMENTS: Final = (
-    # How many of the issued results were looked at for a target.
-    "CREATE TABLE target (name TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID",
+    """
+    CREATE TABLE target (
+      name TEXT PRIMARY KEY,
+      position INTEGER NOT NULL,
+      began INTEGER NOT NULL,
+      kind TEXT NOT NULL
+    ) WITHOUT ROWID
+    """,
     """
     CREATE TABLE message (
       id INTEGER PRIMARY KEY,

@@ -11,7 +11,7 @@ import pytest
 
 from edge.results.send.config import Target
 from edge.results.send.delivery import Delivery
-from edge.results.send.outbox.entry import NewEntry
+from edge.results.send.outbox.entry import Begun, NewEntry
 from edge.results.send.outbox.outbox import Outbox
 from edge.retry.policy import RetryPolicy
 from tests.edge.results.send.site import mllp_target
@@ -36,7 +36,7 @@ class Desk:
         self.now_s = 1000.0
         self.told: list[str] = []
         self.outbox = Outbox(folder)
-        self.outbox.see_target(target.name, 0)
+        self.outbox.begin_target(target.name, Begun(0, 0, ""))
         entries = [_entry(number) for number in range(samples)]
         self.outbox.queue(target.name, entries, samples)
         self.delivery = Delivery(target, self.outbox, self.told.append, clock=lambda: self.now_s)

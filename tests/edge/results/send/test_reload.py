@@ -15,7 +15,7 @@ from tests.support.waiting import until
 KEPT = "the configuration of before is kept, as the new one cannot be used"
 
 
-def test_state_dir_that_cannot_be_made_keeps_the_configuration_of_before(tmp_path: Path) -> None:
+def test_what_cannot_be_used_keeps_the_configuration_of_before(tmp_path: Path) -> None:
     for folder in ("results", "lis"):
         (tmp_path / folder).mkdir()
     (tmp_path / "file").write_text("")
@@ -34,8 +34,13 @@ def test_state_dir_that_cannot_be_made_keeps_the_configuration_of_before(tmp_pat
     ):
         systemd.settimeout(15)
         until(lambda: systemd.recv(4096) == b"READY=1")
-        for state, line in (("file/state", KEPT), ("other", "the configuration was read again")):
-            config.write_text(json.dumps(settings | {"state_dir": state}))
+        future = {"targets": [target | {"name": "new", "since": "2999-01-01T00:00:00Z"}]}
+        for changes, line in (
+            ({"state_dir": "file/state"}, KEPT),
+            (future, KEPT),
+            ({"state_dir": "other"}, "the configuration was read again"),
+        ):
+            config.write_text(json.dumps(settings | changes))
             process.send_signal(signal.SIGHUP)
             until(lambda: systemd.recv(4096).startswith(b"RELOADING=1"))
             until(lambda: systemd.recv(4096) == b"READY=1")
@@ -43,7 +48,8 @@ def test_state_dir_that_cannot_be_made_keeps_the_configuration_of_before(tmp_pat
             assert last == line
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == 0
-    refused, *_ = log.read_text().splitlines()
+    refused, _, late, *_ = log.read_text().splitlines()
     assert refused.startswith("error: ")
     assert "file/state" in refused
+    assert "since of new is 2999-01-01T00:00:00+00:00, which is in the future" in late
     assert (tmp_path / "other" / "issued.sqlite3").exists()

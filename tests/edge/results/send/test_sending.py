@@ -134,8 +134,8 @@ def test_refusal_is_held_at_once_and_given_up_with_a_reason(
         assert site.sending.once() == {"lis": {"held": 1, "queued": 1}}
         assert len(server.received) == 1
         with pytest.raises(ConfigError, match="needs --reason"):
-            give_up(site.outbox, 1, "  ")
-        assert "typed by hand (" in give_up(site.outbox, 1, "typed by hand").told
+            give_up(site.outbox, 1, "  ", ["lis"])
+        assert "typed by hand (" in give_up(site.outbox, 1, "typed by hand", ["lis"]).told
         assert site.sending.once() == {"lis": {"acked": 1, "given_up": 1}}
 
 

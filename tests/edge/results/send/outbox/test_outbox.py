@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import ConfigError, StorageError
-from edge.results.send.outbox.entry import NewEntry, Stage
+from edge.results.send.outbox.entry import Begun, NewEntry, Stage
 from edge.results.send.outbox.file import NAME, only_sender, require_outbox
 from edge.results.send.outbox.outbox import Outbox
 
@@ -31,7 +31,7 @@ def new(sample: str, revision: int = 1, content: bytes | None = b"x", told: str 
 @pytest.fixture
 def outbox(tmp_path: Path) -> Iterator[Outbox]:
     with Outbox(tmp_path) as outbox:
-        outbox.see_target("lis", 0)
+        outbox.begin_target("lis", Begun(0, 0, ""))
         yield outbox
 
 
@@ -43,10 +43,11 @@ def due(outbox: Outbox, now_s: float = 0.0) -> str | None:
 def test_queue_keeps_bytes_and_order_over_a_restart(tmp_path: Path) -> None:
     content = bytes(range(256))
     with Outbox(tmp_path) as outbox:
-        outbox.see_target("lis", 0)
+        outbox.begin_target("lis", Begun(0, 0, ""))
         outbox.queue("lis", [new("S1", content=content), new("S2")], 2)
     with Outbox(tmp_path) as outbox:
-        assert outbox.see_target("lis", 99) == 2
+        outbox.begin_target("lis", Begun(99, 99, "other"))
+        assert outbox.begun() == {"lis": Begun(2, 0, "other")}
         entry = outbox.next_due("lis", 0.0)
         assert entry is not None
         assert (entry.sample_id, outbox.begin(entry)) == ("S1", content)
@@ -63,8 +64,8 @@ def test_queue_of_a_known_result_changes_nothing(outbox: Outbox) -> None:
 
 def test_target_that_is_new_begins_at_its_position_alone(outbox: Outbox) -> None:
     outbox.queue("lis", [new("S1")], 7)
-    assert outbox.see_target("lis", 0) == 7
-    assert outbox.see_target("other", 7) == 7
+    outbox.begin_target("other", Begun(7, 7, ""))
+    assert outbox.begun() == {"lis": Begun(7, 0, ""), "other": Begun(7, 7, "")}
     assert outbox.next_due("other", 0.0) is None
 
 
@@ -110,7 +111,7 @@ def test_failed_one_comes_after_others_and_after_its_delay(outbox: Outbox) -> No
 
 def test_take_back_after_a_kill_queues_again_without_delay(tmp_path: Path) -> None:
     with Outbox(tmp_path) as outbox:
-        outbox.see_target("lis", 0)
+        outbox.begin_target("lis", Begun(0, 0, ""))
         outbox.queue("lis", [new("S1"), new("S2")], 2)
         first = outbox.next_due("lis", 0.0)
         assert first is not None
@@ -167,9 +168,22 @@ def test_released_one_without_bytes_keeps_its_turn(outbox: Outbox) -> None:
     assert due(outbox) == "S1-1"
 
 
+def test_queued_one_is_given_up_only_where_nobody_sends_and_never_begins(outbox: Outbox) -> None:
+    outbox.queue("lis", [new("S1"), new("S1", 2)], 2)
+    entry = outbox.next_due("lis", 0.0)
+    assert entry is not None
+    with pytest.raises(ConfigError, match="no held result"):
+        outbox.give_up(entry.id, "why")
+    outbox.give_up(entry.id, "why", also_queued=True)
+    # A sender that has just read it sends nothing.
+    assert outbox.begin(entry) is None
+    assert outbox.counts() == {"lis": {"given_up": 1, "queued": 1}}
+    assert due(outbox) == "S1-2"
+
+
 def test_forget_contents_drops_bytes_of_what_was_done_alone(tmp_path: Path) -> None:
     with Outbox(tmp_path) as outbox:
-        outbox.see_target("lis", 0)
+        outbox.begin_target("lis", Begun(0, 0, ""))
         outbox.queue("lis", [new("S1"), new("S2")], 2)
         entry = outbox.next_due("lis", 0.0)
         assert entry is not None
@@ -183,7 +197,7 @@ def test_forget_contents_drops_bytes_of_what_was_done_alone(tmp_path: Path) -> N
 
 def test_outbox_is_private_and_writes_through(tmp_path: Path) -> None:
     with Outbox(tmp_path) as outbox:
-        outbox.see_target("lis", 0)
+        outbox.begin_target("lis", Begun(0, 0, ""))
         modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob(f"{NAME}*")}
     assert modes == {0o600}
 
@@ -203,7 +217,7 @@ def test_two_senders_are_refused_and_the_second_works_after_the_first(tmp_path: 
 def test_damaged_outbox_is_one_clear_line(tmp_path: Path, damage: bytes | None) -> None:
     path = tmp_path / NAME
     with Outbox(tmp_path) as outbox:
-        outbox.see_target("lis", 0)
+        outbox.begin_target("lis", Begun(0, 0, ""))
         outbox.queue("lis", [new(f"S{number}", content=b"x" * 5000) for number in range(50)], 50)
     content = bytearray(path.read_bytes())
     content[8192:] = b"\xff" * len(content[8192:])
@@ -215,11 +229,11 @@ def test_damaged_outbox_is_one_clear_line(tmp_path: Path, damage: bytes | None) 
 
 def test_outbox_of_a_newer_version_is_refused_and_stays(tmp_path: Path) -> None:
     with Outbox(tmp_path) as outbox:
-        outbox.see_target("lis", 0)
+        outbox.begin_target("lis", Begun(0, 0, ""))
     db = sqlite3.connect(tmp_path / NAME)
     db.execute("PRAGMA user_version = 9")
     db.close()
-    with pytest.raises(StorageError, match="has version 9, this program reads 1"):
+    with pytest.raises(StorageError, match="has version 9, this program reads 2"):
         Outbox(tmp_path)
 
 
