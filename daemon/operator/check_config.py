@@ -154,12 +154,13 @@ def _ids(looked: FolderPreview, sample: PathTemplate) -> str:
         return f"from {sample.text}; not tried, as there is no image yet"
     if not matching:
         return (
-            f"WARNING: none of {len(paths)} images matches {sample.text}, such as {_text(paths[0])}"
+            f"WARNING: none of {counted(len(paths), 'image')} matches {sample.text}, such as "
+            f"{_text(paths[0])}"
         )
     found = zip(GROUPS, sample.ids(matching[0]), strict=True)
     ids = ", ".join(f"{name} {id_}" for name, id_ in found if id_ is not None)
     others = len(paths) - len(matching)
-    rest = f"; {others} of {len(paths)} images do not match" if others else ""
+    rest = f"; no match: {others} of {counted(len(paths), 'image')}" if others else ""
     return f"from {sample.text}: {_text(matching[0])} has {ids}{rest}"
 
 

@@ -15,6 +15,7 @@ from daemon.log.journald import Pseudonyms
 from daemon.operator.next_steps import NextStep, meaning, next_steps
 from daemon.supervision.running_daemon import Running
 from edge.status import Status
+from edge.text.counted import counted
 from edge.text.printable import printable
 
 _WIDTH: Final = 80
@@ -122,7 +123,8 @@ def _queue_lines(fields: dict[str, Any]) -> list[str]:
     for cause, count in sorted(fields["held_up"].items(), key=lambda item: -item[1]):
         lines.append(f"{count:,} held up: {cause}")
     if elsewhere := fields["waiting_elsewhere"]:
-        lines.append(f"{elsewhere:,} images wait in folders that are no longer configured")
+        images = counted(elsewhere, "image")
+        lines.append(f"waiting in folders that are no longer configured: {images}")
     return _titled("queue", lines)
 
 

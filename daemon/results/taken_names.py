@@ -23,6 +23,7 @@ from edge.files.atomic import storage_errors
 from edge.files.open_folder import OpenFolder
 from edge.files.safe_open import NotRegularError, TooLargeError, read_bounded
 from edge.sidecar import image_in_sidecar, image_of_sidecar, printable_name
+from edge.text.counted import counted
 
 log = logging.getLogger(__name__)
 
@@ -144,8 +145,8 @@ class TakenNames:
 def left_text(left: int) -> str:
     """The error line of `once` about images whose sidecars it could not write."""
     return (
-        f"{left} images have no sidecars: their names are taken by other files, or refused. Move "
-        "those files, or set results.folder, and start again."
+        f"{counted(left, 'image')} without sidecars: their names are taken by other files, or "
+        "refused. Move those files, or set results.folder, and start again."
     )
 
 

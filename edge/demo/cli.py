@@ -23,6 +23,7 @@ from edge.demo.slide import largest_slide, write_files
 from edge.errors import ConfigError
 from edge.files import atomic
 from edge.results.commands.slides.slide_text import slide_text
+from edge.text.counted import counted
 
 _DRAWN_COUNT = 200
 
@@ -125,7 +126,7 @@ def _locations(labelled: list[run.LabelledExport], workspace: run.Workspace) -> 
     lines.append(f"the daemon's log: {workspace.log}")
     missing = sum(one.sidecar is None for one in labelled)
     if missing:
-        lines.append(f"{missing} images got no sidecar; see the log")
+        lines.append(f"{counted(missing, 'image')} got no sidecar; see the log")
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from edge.results.differential.limits import Limits
 from edge.results.document.result import LEUKOCYTES, OTHER, Flag, FlagCode, ResultCell
+from edge.text.counted import counted
 
 _LEUKOCYTES: Final = frozenset(LEUKOCYTES)
 
@@ -54,7 +55,8 @@ def _too_few(cells: Sequence[ResultCell], limits: Limits) -> Flag | None:
     count = sum(cell.label in _LEUKOCYTES for cell in cells)
     if count >= limits.fewest_leukocytes:
         return None
-    text = f"{count} leukocytes were counted, a differential needs {limits.fewest_leukocytes}"
+    were = f"{counted(count, 'leukocyte')} {'was' if count == 1 else 'were'} counted"
+    text = f"{were}, a differential needs {limits.fewest_leukocytes}"
     return Flag(FlagCode.TOO_FEW_CELLS, text)
 
 

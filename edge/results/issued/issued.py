@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import json
 import re
 import sqlite3
 import zlib
@@ -17,7 +18,7 @@ from edge.errors import StorageError
 from edge.results.document.consistency import inconsistency
 from edge.results.document.from_json import from_json
 from edge.results.document.ids import alike_form
-from edge.results.document.result import SlideResult, State
+from edge.results.document.result import SlideResult, State, Verification
 from edge.results.document.to_json import to_json
 from edge.results.issued.database import issued_file
 from edge.text.rfc3339 import moment_of, rfc3339
@@ -33,6 +34,11 @@ _BEGINNING_BYTES: Final = 1000
 # rows for 100,000 results.
 _LANDMARKS: Final = 4
 _LAST: Final = "SELECT document FROM result WHERE slide_key = ? ORDER BY revision DESC LIMIT 1"
+# The list is read first, so that each of its cells is looked up by the key.
+_WITH: Final = (
+    "SELECT DISTINCT slide_key FROM json_each(?) AS wanted"
+    " CROSS JOIN landmark ON landmark.sha256 = wanted.value"
+)
 # Nothing is ever deleted, so that the numbers of rows only grow.
 _AFTER: Final = "SELECT rowid, document FROM result WHERE rowid > ? ORDER BY rowid LIMIT ?"
 
@@ -172,19 +178,26 @@ class Issued:
             rows = self._connection.execute(found, (alike_form(sample_id), sample_id)).fetchall()
         return tuple(sorted(str(row[0]) for row in rows))
 
-    def was_issued_elsewhere(self, slide_key: str, cells: Iterable[str]) -> bool:
-        """Whether the same cells were issued as another slide, such as under a wrong sample id.
+    def slides_with(self, cells: Iterable[str]) -> tuple[str, ...]:
+        """The keys of slides with a result of some of these cells, by their hashes.
 
-        Args:
-            cells: the hashes of a slide's cells. Some of them are looked for, so that all cells, or
-                nearly all, must be the same to be found for certain.
+        Of each result a few cells are known: it is found for certain if all its cells are given.
         """
-        found = "SELECT 1 FROM landmark WHERE sha256 = ? AND slide_key != ?"
         with self._file.translated():
-            return any(
-                self._connection.execute(found, (sha256, slide_key)).fetchone()
-                for sha256 in _landmarks(cells)
-            )
+            rows = self._connection.execute(_WITH, (json.dumps(list(cells)),)).fetchall()
+        return tuple(sorted(str(row[0]) for row in rows))
+
+    def number_of(self, slide_key: str) -> int:
+        """The number of the last revision of a slide in the order of issue; 0 if none was."""
+        found = "SELECT MAX(rowid) FROM result WHERE slide_key = ?"
+        with self._file.translated():
+            (number,) = self._connection.execute(found, (slide_key,)).fetchone()
+        return int(number or 0)
+
+    def verifications_of(self, slide_key: str) -> tuple[Verification, ...]:
+        """The verifications that made results of a slide."""
+        results = self.revisions(slide_key)
+        return tuple(one.verification for one in results if one.verification)
 
     def say_complete(self, slide_key: str, *, by: str, at: datetime) -> None:
         """Note an operator's word that no more cells of a slide will come."""

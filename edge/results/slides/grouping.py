@@ -14,7 +14,7 @@ from edge.results.differential.bundle_errors import require_known_classes
 from edge.results.document.ids import alike_form, unfit_id
 from edge.results.manifest.manifest import ManifestRow
 from edge.results.reading.sidecar_cell import SidecarCell
-from edge.results.slides.outcome import UnidentifiedSample
+from edge.results.slides.outcome import Note, UnidentifiedSample
 from edge.results.slides.resolvers import Ids, Resolvers
 from edge.results.slides.slide import Slide, in_order, is_rejected
 from edge.text.counted import counted
@@ -24,6 +24,7 @@ CLOCK_TOLERANCE: Final = timedelta(minutes=2)
 # A slide's folder, and those of an image and its sidecar in it.
 Place: TypeAlias = tuple[Path, Path, Path]
 LIKE_ANOTHER: Final = "another one that differs only in case, spaces or Unicode form"
+_MOST_ROWS: Final = 5
 NOT_NAMED: Final = "no manifest and no path template names the sample"
 
 
@@ -101,6 +102,20 @@ def gather(
     for slide, problem in _problems_between(slides, alike_issued):
         problems.setdefault(slide.key, problem)
     return Gathered(slides, _unidentified(nameless), problems, unused)
+
+
+def manifest_notes(gathered: Gathered, resolvers: Resolvers) -> Iterator[Note]:
+    """What a person should know of the manifests themselves."""
+    for _, manifest in resolvers.manifests():
+        if manifest.problem:
+            yield Note(None, None, f"{manifest.name} {manifest.problem}")
+        for line in manifest.repeated:
+            yield Note(None, None, f"row {line} of {manifest.name} says the same as one before it")
+    if gathered.unused:
+        rows = [str(row.line) for _, row in gathered.unused]
+        shown = ", ".join(rows[:_MOST_ROWS]) + (" and more" if len(rows) > _MOST_ROWS else "")
+        text = f"{counted(len(rows), 'row')} of the manifest without an image: {shown}"
+        yield Note(None, None, text)
 
 
 def _order(ids: tuple[str, str | None]) -> tuple[str, str]:
@@ -228,6 +243,12 @@ def _problems_between(
         if len(slide_ids[slide.sample_id, alike_form(slide.slide_id or "")]) > 1:
             yield slide, f"a LIS may take its slide id for {LIKE_ANOTHER}"
         if slide.key in shared:
-            yield slide, "an image of it is also in another slide, so that one of the ids is wrong"
+            yield (
+                slide,
+                (
+                    "an image of it is also in another slide, so that one of the ids is wrong; "
+                    "after a folder was renamed, remove the sidecars of its old name"
+                ),
+            )
         if alike_issued(slide.sample_id):
             yield slide, f"a LIS may take its sample id for an issued one; it is {LIKE_ANOTHER}"

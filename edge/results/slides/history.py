@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from edge.results.document.result import SlideResult
+from edge.results.document.result import SlideResult, Verification
 
 
 class History(Protocol):
@@ -21,8 +21,14 @@ class History(Protocol):
     def slides_of(self, sample_id: str) -> Sequence[str]:
         """The keys of the slides of a sample that have results."""
 
-    def was_issued_elsewhere(self, slide_key: str, cells: Iterable[str]) -> bool:
-        """Whether the same cells were issued as another slide."""
+    def slides_with(self, cells: Iterable[str]) -> Sequence[str]:
+        """The keys of slides with a result of some of these cells, by their hashes."""
+
+    def number_of(self, slide_key: str) -> int:
+        """When the last revision of a slide was issued, as a number that grows; 0 if none was."""
+
+    def verifications_of(self, slide_key: str) -> Sequence[Verification]:
+        """The verifications that made results of a slide."""
 
     def said_complete(self, slide_key: str) -> tuple[str, datetime] | None:
         """Who said that a slide is complete, and when."""
@@ -43,9 +49,17 @@ class NoHistory:
         """None."""
         return ()
 
-    def was_issued_elsewhere(self, _slide_key: str, _cells: Iterable[str]) -> bool:
-        """False."""
-        return False
+    def slides_with(self, _cells: Iterable[str]) -> Sequence[str]:
+        """None."""
+        return ()
+
+    def number_of(self, _slide_key: str) -> int:
+        """None: 0."""
+        return 0
+
+    def verifications_of(self, _slide_key: str) -> Sequence[Verification]:
+        """None."""
+        return ()
 
     def said_complete(self, _slide_key: str) -> tuple[str, datetime] | None:
         """None."""

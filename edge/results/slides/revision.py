@@ -52,40 +52,56 @@ class Step:
 def preliminary(slide: Slide, last: SlideResult | None) -> Draft:
     """The result of a slide's cells as the model labelled them.
 
-    A leukocyte count or time of collection that was known once stays, also when the manifest is
-    gone.
+    A leukocyte count or time of collection that was known once stays when the manifest is gone.
+    Where a manifest names the slide, what it says counts: an empty cell takes a wrong value back.
     """
+    wbc, collected = slide.wbc(), slide.collected()
+    if last is not None and not slide.rows:
+        wbc, collected = last.differential.wbc, last.collected
     return Draft(
         sample_id=slide.sample_id,
         slide_id=slide.slide_id,
         state=State.PRELIMINARY,
         cells=unseen_cells(slide.cells()),
         rejected_images=slide.rejected(),
-        wbc=slide.wbc() if slide.wbc() is not None or not last else last.differential.wbc,
-        collected=slide.collected() or (last.collected if last else None),
+        wbc=wbc,
+        collected=collected,
         completed=slide.newest(),
     )
 
 
-def next_step(slide: Slide, last: SlideResult | None, signing: Signing) -> Step:
+def next_step(
+    slide: Slide, last: SlideResult | None, signing: Signing, *, is_back: bool = False
+) -> Step:
     """What follows from a slide's cells, its last issued result and the newest verification.
 
     - Nothing signed, no verification: a preliminary result, and a new one when the cells change.
     - A usable verification: the final result, or a corrected one if it changes a signed one.
     - A signed result is never followed by a preliminary one. When its cells change, nothing leaves
       until a person has verified them all.
+
+    Args:
+        is_back: whether its cells were issued under another id since the last result. A
+            verification then makes a result also where it changes nothing.
     """
     draft = preliminary(slide, last)
     if not draft.cells and not last:
         return Step(None, "no image of it holds a cell")
     if signing.usable is not None:
-        return replace(_signed(draft, last, signing.usable), problem=signing.beside)
+        return _signed(draft, last, signing.usable, is_back=is_back)
     return _unsigned(draft, last, signing.problem)
 
 
-def changes_last(slide: Slide, last: SlideResult | None, verification: VerificationFile) -> bool:
+def changes_last(
+    slide: Slide,
+    last: SlideResult | None,
+    verification: VerificationFile,
+    *,
+    is_back: bool = False,
+) -> bool:
     """Whether a verification that can be used makes another result of a slide."""
-    return _signed(preliminary(slide, last), last, verification).draft is not None
+    draft = preliminary(slide, last)
+    return _signed(draft, last, verification, is_back=is_back).draft is not None
 
 
 def _unsigned(draft: Draft, last: SlideResult | None, problem: str | None) -> Step:
@@ -132,7 +148,9 @@ def numbered(
     )
 
 
-def _signed(draft: Draft, last: SlideResult | None, verification: VerificationFile) -> Step:
+def _signed(
+    draft: Draft, last: SlideResult | None, verification: VerificationFile, *, is_back: bool
+) -> Step:
     signed = replace(
         draft,
         state=State.FINAL,
@@ -143,9 +161,9 @@ def _signed(draft: Draft, last: SlideResult | None, verification: VerificationFi
     if last is None or last.state is State.PRELIMINARY:
         return Step(signed)
     changes = _changes(signed, last)
-    if not changes and _labels(signed.cells) == _labels(last.cells):
+    if not is_back and not changes:
         return Step(None, notes=("it was verified again without a change",))
-    reason = verification.reason or ", ".join(changes)
+    reason = verification.reason or ", ".join(changes) or "its cells had another id meanwhile"
     return Step(replace(signed, state=State.CORRECTED, reason=reason))
 
 

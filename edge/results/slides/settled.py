@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Set  # noqa: PYI025
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,8 +31,10 @@ class Settled:
         self._bases: dict[str, _Basis] = {}
         self._stamps = VerificationStamps()
 
-    def begin(self, verifications: Path | None, slide_keys: Container[str]) -> None:
+    def begin(self, verifications: Path | None, slide_keys: Set[str]) -> None:
         """Begin a look: see which verifications there are of these slides.
+
+        A slide that is not among them is forgotten: what its cells were meanwhile is to be seen.
 
         Raises:
             StorageError: their folder cannot be read.
@@ -44,6 +46,8 @@ class Settled:
             # Only reading such a file tells its slide.
             self.clear()
         self._stamps = stamps
+        for key in self._bases.keys() - slide_keys:
+            del self._bases[key]
 
     def verifications_have_changed(self) -> bool:
         """Whether a verification that the last look saw was edited or is gone."""

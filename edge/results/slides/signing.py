@@ -19,12 +19,10 @@ class Signing:
     Attributes:
         verification: None if there is none that was not used before.
         problem: why it cannot be used, or an older one was not, in one line without ids.
-        beside: why the word of another person is held, who verified the same later.
     """
 
     verification: VerificationFile | None = None
     problem: str | None = None
-    beside: str | None = None
 
     @property
     def usable(self) -> VerificationFile | None:
@@ -42,15 +40,16 @@ def signing_of(
     """The verification that makes the next result, whether or not one looked between two of them.
 
     Of persons who verified the same result differently, the one who was first signs, with the
-    newest of their verifications; the others had not seen it. An older one is never used in place
-    of a person's newer one that cannot be: it is not what the person said last.
+    newest of their verifications; the others had not seen it, which `unanswered` tells. An older
+    one is never used in place of a person's newer one that cannot be: it is not what the person
+    said last.
 
     Args:
         changes: whether a usable verification changes the last result.
     """
     at = last.verification.at if last and last.verification else None
     fresh = [one for one in verifications if at is None or one.at > at]
-    agreed = {one.by.id for one in _newest(fresh) if _agrees(one, last)}
+    agreed = {one.by.id for one in newest_of_each(fresh) if _agrees(one, last)}
     fresh = [one for one in fresh if one.by.id not in agreed]
     usable = [one for one in fresh if _problem(one, cells, last, now) is None]
     # By the first usable one of each person.
@@ -64,7 +63,7 @@ def signing_of(
         newest = max(own, key=lambda one: one.at)
         first = min((one for one in own if one in usable), key=lambda one: one.at)
         problem = _same_time(fresh, first, newest) or _problem(newest, cells, last, now)
-        found = Signing(newest, problem, _later(fresh, first, newest, last))
+        found = Signing(newest, problem)
         if problem or changes(newest):
             break
         # It changes nothing, so that the next person's word stands on the same result.
@@ -86,6 +85,18 @@ def as_signed(verification: VerificationFile) -> Verification:
     return Verification(verification.by, verification.at, verification.note)
 
 
+def newest_of_each(verifications: Sequence[VerificationFile]) -> Collection[VerificationFile]:
+    """The newest of each person."""
+    ordered = sorted(verifications, key=lambda one: one.at)
+    return {one.by.id: one for one in ordered}.values()
+
+
+def replaced(verification: VerificationFile, revision: int) -> str:
+    """Why a verification is held whose person had not seen the one that made a later revision."""
+    older = f"its verification stands on revision {verification.revision}"
+    return f"{older}, another one made revision {revision} since; verify it again"
+
+
 def _agrees(verification: VerificationFile, last: SlideResult | None) -> bool:
     """Whether a person who had not seen another one's result came to the same."""
     if last is None or last.verification is None or verification.revision >= last.revision:
@@ -98,26 +109,6 @@ def _same_time(fresh: Sequence[VerificationFile], *mine: VerificationFile) -> st
     if any(one.at == own.at and one != own for own in mine for one in fresh):
         return "two verifications of it have the same time; verify it again"
     return None
-
-
-def _later(
-    fresh: Sequence[VerificationFile],
-    first: VerificationFile,
-    signed: VerificationFile,
-    last: SlideResult | None,
-) -> str | None:
-    """Why the word of another person is held, who had not seen what is signed now."""
-    revision = last.revision if last else 0
-    for one in _newest(fresh):
-        is_other = one.by.id != signed.by.id and one.at > first.at
-        if is_other and one.revision <= revision and one.labels != signed.labels:
-            return _replaced(one, revision + 1)
-    return None
-
-
-def _replaced(verification: VerificationFile, revision: int) -> str:
-    older = f"its verification stands on revision {verification.revision}"
-    return f"{older}, another one made revision {revision} since; verify it again"
 
 
 def _overlooked(verifications: Sequence[VerificationFile], last: SlideResult) -> str | None:
@@ -134,30 +125,7 @@ def _overlooked(verifications: Sequence[VerificationFile], last: SlideResult) ->
         return "two verifications of it have the same time; verify it again"
     if changed:
         return "its verification was changed after it was used; verify it again"
-    return _passed_over(verifications, last, at, signer)
-
-
-def _passed_over(
-    verifications: Sequence[VerificationFile], last: SlideResult, at: datetime, signer: str
-) -> str | None:
-    """The word of a person between two of the signer, on the same result."""
-    own = [one for one in verifications if one.by.id == signer]
-    used = next((one for one in own if one.at == at), None)
-    for one in _newest(verifications):
-        is_between = one.at < at and any(
-            before.at < one.at and before.revision >= one.revision for before in own
-        )
-        if used is None or one.by.id == signer or not is_between:
-            continue
-        if used.revision <= one.revision < last.revision and one.labels != used.labels:
-            return _replaced(one, last.revision)
     return None
-
-
-def _newest(verifications: Sequence[VerificationFile]) -> Collection[VerificationFile]:
-    """The newest of each person."""
-    ordered = sorted(verifications, key=lambda one: one.at)
-    return {one.by.id: one for one in ordered}.values()
 
 
 def _decided(last: SlideResult) -> dict[str, str | None]:
@@ -178,7 +146,7 @@ def _problem(
         return f"its verification stands on {stands_on}, the last one issued is {revision}"
     signer = last.verification.by.id if last and last.verification else None
     if signer not in {None, verification.by.id} and verification.revision < revision:
-        return _replaced(verification, revision)
+        return replaced(verification, revision)
     there = {cell.sha256 for cell in cells}
     if unseen := len(there.difference(verification.labels)):
         return f"its verification lacks {unseen} of {counted(len(there), 'cell')}; verify it again"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -67,8 +66,15 @@ class Slide:
         return len(named) + sum(not i.sha256 or i.reason == RejectReason.EMPTY for i in self.images)
 
     def rejected(self) -> tuple[str, ...]:
-        """The paths of images without a cell."""
-        return tuple(image.image for image in self.images if is_rejected(image))
+        """The paths of images without a cell; of copies of one image only the first."""
+        seen = {cell.sha256 for cell in self.cells()}
+        found = []
+        for image in self.images:
+            if is_rejected(image) and image.sha256 not in seen:
+                found.append(image.image)
+                if image.sha256 is not None and image.reason != RejectReason.EMPTY:
+                    seen.add(image.sha256)
+        return tuple(found)
 
     def newest(self) -> datetime:
         """When the last of its images was labelled."""
@@ -93,8 +99,7 @@ class Slide:
 
     def notes(self) -> list[str]:
         """What a person should know of its images."""
-        hashes = Counter(i.sha256 for i in self.images if i.sha256 and not is_rejected(i))
-        copies = sum(hashes.values()) - len(hashes)
+        copies = len(self.images) - self.different()
         return [f"{counted(copies, 'image')} not counted: copies of others"] if copies else []
 
 

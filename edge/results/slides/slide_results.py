@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -17,19 +17,26 @@ from edge.results.document.ids import alike_form
 from edge.results.document.result import SlideResult
 from edge.results.reading.sidecar_cell import SidecarCell
 from edge.results.slides.completeness import Completeness, waits_for_more_late_cells
-from edge.results.slides.grouping import LIKE_ANOTHER, Gathered, gather
+from edge.results.slides.elsewhere import has_moved, issued_elsewhere
+from edge.results.slides.grouping import LIKE_ANOTHER, Gathered, gather, manifest_notes
 from edge.results.slides.history import History
 from edge.results.slides.outcome import Held, Incomplete, Note, SlideReport
 from edge.results.slides.resolvers import Resolvers
-from edge.results.slides.revision import Draft, changes_last, next_step, numbered, preliminary
+from edge.results.slides.revision import (
+    Draft,
+    changes_last,
+    next_step,
+    numbered,
+    preliminary,
+)
 from edge.results.slides.settled import Settled
-from edge.results.slides.signing import Signing, signing_of
+from edge.results.slides.signing import signing_of
 from edge.results.slides.slide import Slide, unseen_cells
+from edge.results.slides.unanswered import unanswered
 from edge.results.verification.folder import read_verifications
 from edge.results.verification.verification_file import VerificationFile
 from edge.text.counted import counted
 
-_MOST_ROWS: Final = 5
 # Sampling alone: it is made at every look, and the other intervals take longer.
 _SO_FAR: Final = ModelErrors(missing="none: the slide is not complete")
 
@@ -90,10 +97,11 @@ def slide_results(
         if slide.key in gathered.problems or not settled.has(slide) or report.unread_of(slide)
     ]
     signings = report.read_signings(slides)
+    report.read_history(slides)
     for slide in slides:
         is_settled = report.add(slide, gathered.problems.get(slide.key), signings[slide.key])
         settled.note(slide, is_settled=is_settled and slide.key not in report.unreadable)
-    report.notes += _manifest_notes(gathered, resolvers)
+    report.notes += manifest_notes(gathered, resolvers)
     return SlideReport(
         tuple(report.new),
         tuple(report.standing),
@@ -114,7 +122,9 @@ class _Report:
         self._history = history
         self._now = now
         self._unread = unread
-        self._slides_of: dict[str, set[str]] = defaultdict(set)
+        self._slides_of: dict[str, dict[str, Slide]] = defaultdict(dict)
+        self._lasts: dict[str, SlideResult | None] = {}
+        self._lost: dict[str, set[str]] = defaultdict(set)
         self.new: list[SlideResult] = []
         self.standing: list[SlideResult] = []
         self.incomplete: list[Incomplete] = []
@@ -126,7 +136,16 @@ class _Report:
     def note_samples(self, gathered: Gathered) -> None:
         """Note which slides each sample has."""
         for slide in gathered.slides:
-            self._slides_of[slide.sample_id].add(slide.key)
+            self._slides_of[slide.sample_id][slide.key] = slide
+
+    def read_history(self, slides: Iterable[Slide]) -> None:
+        """Read the last results of slides, and note which cells of these they have no more."""
+        for slide in slides:
+            last = self._lasts[slide.key] = self._history.last(slide.key)
+            there = {cell.sha256 for cell in slide.cells()}
+            for cell in last.cells if last else ():
+                if cell.sha256 not in there:
+                    self._lost[cell.sha256].add(slide.key)
 
     def read_signings(self, slides: Sequence[Slide]) -> dict[str, list[VerificationFile]]:
         """The verifications by slide; those that cannot be read are held."""
@@ -153,13 +172,16 @@ class _Report:
         self, slide: Slide, problem: str | None, verifications: Sequence[VerificationFile]
     ) -> bool:
         """Decide about one slide; returns whether its last result stands and nothing is open."""
-        last = self._history.last(slide.key)
+        last = self._lasts[slide.key]
+        moved = issued_elsewhere(slide, last, self._history, self._lasts, self._lost)
+        is_back = moved is not None
         signing = signing_of(
             *(verifications, unseen_cells(slide.cells()), last, self._now),
-            changes=partial(changes_last, slide, last),
+            changes=partial(changes_last, slide, last, is_back=is_back),
         )
-        problem = problem or self._moved(slide, last, signing) or self._is_alike(slide, last)
-        problem = problem or self._is_one_of(slide, last)
+        if moved and not problem:
+            problem = moved.problem(last, signing.usable)
+        problem = problem or self._is_alike(slide, last) or self._is_one_of(slide, last)
         waits = None if problem else self._waits_for(slide)
         if problem or waits:
             if last:
@@ -169,13 +191,15 @@ class _Report:
                 self.incomplete.append(Incomplete(so_far, waits))
             else:
                 self._hold(slide, problem or "")
+            self._hold(slide, *unanswered(verifications, last, None, self._history))
             return False
-        step = next_step(slide, last, signing)
+        step = next_step(slide, last, signing, is_back=is_back)
         self.notes += [
             Note(slide.sample_id, slide.slide_id, n) for n in [*slide.notes(), *step.notes]
         ]
-        if step.problem:
-            self._hold(slide, step.problem)
+        words = unanswered(verifications, last, step.draft, self._history)
+        held = dict.fromkeys([*filter(None, [step.problem]), *words])
+        self._hold(slide, *held)
         if step.draft and last and not step.draft.signed and self._is_early(slide):
             so_far = self._result(step.draft, last, slide, _SO_FAR)
             self.incomplete.append(Incomplete(so_far, "late cells are still coming"))
@@ -185,22 +209,14 @@ class _Report:
             self.new.append(self._result(step.draft, last, slide, errors))
         elif last:
             self.standing.append(last)
-        return last is not None and step.draft is None and step.problem is None
+        return last is not None and step.draft is None and not held
 
     def _is_early(self, slide: Slide) -> bool:
         return waits_for_more_late_cells(slide, self._now)
 
-    def _hold(self, slide: Slide, reason: str) -> None:
-        self.held.append(Held(slide.sample_id, slide.slide_id, len(slide.images), reason))
-
-    def _moved(self, slide: Slide, last: SlideResult | None, signing: Signing) -> str | None:
-        """Why a slide is held that was issued under another id; a person's word ends that."""
-        if last is not None or signing.usable is not None:
-            return None
-        hashes = [cell.sha256 for cell in slide.cells() if cell.sha256]
-        if self._history.was_issued_elsewhere(slide.key, hashes):
-            return "its cells were issued under another id; withdraw that result, then verify this"
-        return None
+    def _hold(self, slide: Slide, *reasons: str) -> None:
+        ids = slide.sample_id, slide.slide_id
+        self.held += [Held(*ids, len(slide.images), reason) for reason in reasons]
 
     def _is_alike(self, slide: Slide, last: SlideResult | None) -> str | None:
         """Why a slide is held whose id a LIS may take for that of an issued one."""
@@ -216,10 +232,13 @@ class _Report:
         """Why a slide is held whose sample has others; the one that was issued goes on."""
         if self._rules.takes_several_slides or last is not None:
             return None
-        keys = self._slides_of[slide.sample_id] | set(self._history.slides_of(slide.sample_id))
-        if len(keys) == 1:
+        here = self._slides_of[slide.sample_id]
+        before = set(self._history.slides_of(slide.sample_id)) - here.keys()
+        gone = map(self._history.last, before)
+        slides = len(here) + sum(not has_moved(one, here.values()) for one in gone if one)
+        if slides == 1:
             return None
-        return f"its sample has {len(keys)} slides, and a LIS keeps one differential of a sample"
+        return f"its sample has {slides} slides, and a LIS keeps one differential of a sample"
 
     def unread_of(self, slide: Slide) -> int:
         """How many sidecars of its folder cannot be read."""
@@ -247,16 +266,3 @@ class _Report:
             limits=self._rules.limits,
         )
         return numbered(draft, last, slide, counts)
-
-
-def _manifest_notes(gathered: Gathered, resolvers: Resolvers) -> Iterator[Note]:
-    for _, manifest in resolvers.manifests():
-        if manifest.problem:
-            yield Note(None, None, f"{manifest.name} {manifest.problem}")
-        for line in manifest.repeated:
-            yield Note(None, None, f"row {line} of {manifest.name} says the same as one before it")
-    if gathered.unused:
-        rows = [str(row.line) for _, row in gathered.unused]
-        shown = ", ".join(rows[:_MOST_ROWS]) + (" and more" if len(rows) > _MOST_ROWS else "")
-        text = f"{counted(len(rows), 'row')} of the manifest without an image: {shown}"
-        yield Note(None, None, text)

@@ -156,7 +156,7 @@ def _name(verification: VerificationFile, content: bytes) -> str:
 def _files(folder: Path) -> list[Path]:
     with storage_errors("read", folder):
         try:
-            names = sorted(path for path in folder.iterdir() if path.suffix == ".json")
+            names = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".json")
         except FileNotFoundError:
             return []
     return [path for path in names if not path.name.startswith(".")]

@@ -79,8 +79,8 @@ def test_check_config_shows_what_the_template_makes_of_an_image(
     assert "not tried, as there is no image yet" in capsys.readouterr().out
     site.add("stray.jpg", colour_jpeg())
     run(site, "check-config")
-    assert "WARNING: none of 1 images matches" in capsys.readouterr().out
+    assert "WARNING: none of 1 image matches" in capsys.readouterr().out
     site.add("S9/2/a.jpg", colour_jpeg())
     run(site, "check-config")
     out = capsys.readouterr().out
-    assert "S9/2/a.jpg has sample_id S9, slide_id 2; 1 of 2 images do not match" in out
+    assert "S9/2/a.jpg has sample_id S9, slide_id 2; no match: 1 of 2 images" in out

@@ -62,7 +62,7 @@ def test_status_counts_images_of_folders_that_are_no_longer_configured_apart(
     assert (fields["states"], fields["oldest_waiting"]) == ({"done": 1}, None)
     assert fields["waiting_elsewhere"] == 1
     assert run(site, "status") == 0
-    assert "1 images wait in folders that are no longer configured" in capsys.readouterr().out
+    assert "waiting in folders that are no longer configured: 1 image\n" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("_no_superuser")

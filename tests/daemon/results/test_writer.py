@@ -115,7 +115,7 @@ def test_once_leaves_an_image_whose_name_is_taken_to_the_next_run_and_ends_with_
         beside.add(name, colour_jpeg("red"))
     words = ["once", "--config", str(beside.config_path)]
     assert main(words) == 6
-    assert "error: 1 images have no sidecars: their names" in capsys.readouterr().err
+    assert "error: 1 image without sidecars: their names" in capsys.readouterr().err
     assert (beside.export / "a.jpg.json").read_bytes() == CONTENTS["json"]
     assert (beside.export / "b.jpg.json").exists()
     assert main(["status", *words[1:]]) == 0

@@ -10,6 +10,7 @@ from edge.errors import ConfigError
 from edge.results.commands.command import Command, Show
 from edge.results.commands.slides.options import add_slide_options, look_of, open_issued, report_of
 from edge.results.document.result import slide_key
+from edge.text.counted import counted
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -35,8 +36,8 @@ def _run(arguments: argparse.Namespace, show: Show) -> int:
         raise ConfigError("no such slide is incomplete; see edge-results show for those that are.")
     with open_issued(look.state) as issued:
         issued.say_complete(key, by=arguments.by, at=datetime.now(UTC))
-    cells = len(waiting[key].so_far.cells)
-    show(f"complete with {cells} cells, said {arguments.by}; it waited for {waiting[key].reason}")
+    cells = counted(len(waiting[key].so_far.cells), "cell")
+    show(f"complete with {cells}, said {arguments.by}; it waited for {waiting[key].reason}")
     return 0
 
 

@@ -28,6 +28,7 @@ def test_flag_of_too_few_counts_leukocytes_alone() -> None:
     cells = cells_of({"neutrophil": 99, "platelet": 50, "erythroblast": 50})
     assert texts(cells) == ["99 leukocytes were counted, a differential needs 100"]
     assert codes(cells, limits=Limits(fewest_leukocytes=99)) == []
+    assert texts(cells_of({"ig": 1})) == ["1 leukocyte was counted, a differential needs 100"]
 
 
 def test_flag_of_no_cells_is_too_few_alone() -> None:

@@ -142,16 +142,19 @@ def test_alike_samples_finds_ids_that_a_lis_may_take_for_one(tmp_path: Path) -> 
         assert issued.alike_samples("S2") == ()
 
 
-def test_was_issued_elsewhere_finds_the_same_cells_under_another_id(tmp_path: Path) -> None:
+def test_slides_with_finds_the_slides_of_the_same_cells_and_number_tells_their_order(
+    tmp_path: Path,
+) -> None:
     result = made_result()
     cells = [cell.sha256 for cell in result.cells]
     with Issued.open(tmp_path) as issued:
-        assert not issued.was_issued_elsewhere("0" * 20, cells)
+        assert issued.slides_with(cells) == ()
+        assert issued.number_of(result.slide_key) == 0
         issued.add(result)
-        assert issued.was_issued_elsewhere("0" * 20, cells)
-        assert issued.was_issued_elsewhere("0" * 20, [*cells, "f" * 64])
-        assert not issued.was_issued_elsewhere(result.slide_key, cells)
-        assert not issued.was_issued_elsewhere("0" * 20, ["f" * 64])
+        assert issued.slides_with(cells) == (result.slide_key,)
+        assert issued.slides_with([*cells, "f" * 64]) == (result.slide_key,)
+        assert issued.slides_with(["f" * 64]) == ()
+        assert issued.number_of(result.slide_key) == issued.newest()
 
 
 def test_operator_s_word_is_kept(tmp_path: Path) -> None:

@@ -243,6 +243,7 @@ def test_image_in_two_slides_holds_both(lab: Lab) -> None:
     assert report.new == ()
     assert [held.sample_id for held in report.held] == ["S1", "S2"]
     assert all("also in another slide" in held.reason for held in report.held)
+    assert all("remove the sidecars of its old name" in held.reason for held in report.held)
 
 
 def test_image_twice_in_a_slide_is_counted_once_and_told(lab: Lab) -> None:
@@ -250,6 +251,25 @@ def test_image_twice_in_a_slide_is_counted_once_and_told(lab: Lab) -> None:
     cells.append(cell_of(lab.root, "S1/slide-1/copy.jpg", sha256=cells[0].sha256))
     report = lab.look(cells)
     assert report.new[0].differential.leukocytes == 100
+    assert [note.text for note in report.notes] == ["1 image not counted: copies of others"]
+
+
+def test_copies_of_a_rejected_image_are_counted_once_and_told(lab: Lab) -> None:
+    (lab.root / "manifest.csv").write_text("path,sample_id,cells\nS1/slide-1,S1,102\n")
+    broken = rejected_of(lab.root, "S1/slide-1/x1.jpg")
+    copy = replace(broken, file="x2.jpg")
+    cells = slide_of(lab.root, MIX)
+    # The service may have labelled a copy of an image that it rejected at first.
+    late = replace(broken, file="x3.jpg", sha256=cells[0].sha256)
+    empty = [replace(broken, file=f"{name}.jpg", sha256="e" * 64, reason="empty") for name in "yz"]
+    report = lab.look([*cells, broken, copy, late])
+    assert len(report.incomplete) == 1
+    (result,) = lab.look([*cells, broken, copy, late, empty[0]]).new
+    assert result.rejected_images == ("S1/slide-1/x1.jpg", "S1/slide-1/y.jpg")
+    assert result.differential.rejected == 2
+    (lab.root / "manifest.csv").unlink()
+    report = lab.look([*cells, broken, copy, *empty])
+    assert report.new[0].differential.rejected == 3
     assert [note.text for note in report.notes] == ["1 image not counted: copies of others"]
 
 

@@ -104,6 +104,33 @@ def test_leukocyte_count_stays_when_the_manifest_is_gone(
     assert lab.issue(cells).differential.wbc == 8.1
 
 
+def test_emptied_cell_of_the_manifest_takes_a_count_and_a_time_back(
+    lab: Lab, cells: list[SidecarCell]
+) -> None:
+    manifest = lab.root / "manifest.csv"
+    heading = "path,sample_id,wbc,collected\n"
+    manifest.write_text(f"{heading}S1/slide-1,S1,73,2026-11-23T08:00:00Z\n")
+    assert lab.issue(cells).differential.wbc == 73
+    manifest.write_text(f"{heading}S1/slide-1,S1,,\n")
+    second = lab.issue(cells)
+    assert (second.differential.wbc, second.collected) == (None, None)
+    assert {one.absolute for one in second.differential.classes} == {None}
+
+
+def test_emptied_count_of_a_final_result_leaves_after_a_person_has_verified_it(
+    lab: Lab, cells: list[SidecarCell]
+) -> None:
+    manifest = lab.root / "manifest.csv"
+    manifest.write_text("path,sample_id,wbc\nS1/slide-1,S1,73\n")
+    lab.verify(cells, revision=0)
+    lab.issue(cells)
+    manifest.write_text("path,sample_id,wbc\nS1/slide-1,S1,\n")
+    assert "the leukocyte count changed" in only_reason(lab.look(cells))
+    lab.now += HOUR
+    lab.verify(cells, revision=1)
+    assert lab.issue(cells).differential.wbc is None
+
+
 def test_verification_makes_the_result_final(lab: Lab, cells: list[SidecarCell]) -> None:
     lab.issue(cells)
     lab.now += HOUR

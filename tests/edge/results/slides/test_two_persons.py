@@ -9,11 +9,12 @@ import pytest
 
 from edge.results.document.result import Person, SlideResult, State
 from edge.results.reading.sidecar_cell import SidecarCell
-from tests.edge.results.slides.look import HOUR, Lab
+from tests.edge.results.slides.look import HOUR, Lab, late, only_reason
 from tests.support.slide_results import PERSON
 
 ANNA, KIM = PERSON, Person("kl", "Kim Lee")
 REFUSED = "its verification stands on revision 1, another one made revision {} since; verify it"
+UNSEEN = "its verification stands on revision 0, another one made revision 1 since; verify it again"
 # Who, on which revision, and the label that all cells get.
 Word = tuple[Person, int, str]
 
@@ -115,7 +116,7 @@ def test_person_whose_word_does_not_fit_is_not_first(lab: Lab, cells: list[Sidec
     assert final.verification.by == KIM
 
 
-def test_word_of_a_person_ends_when_another_one_verified_the_newer_result(
+def test_word_of_a_person_stays_told_until_the_person_verifies_again(
     lab: Lab, cells: list[SidecarCell]
 ) -> None:
     lab.issue(cells)
@@ -123,8 +124,64 @@ def test_word_of_a_person_ends_when_another_one_verified_the_newer_result(
     lab.now += HOUR
     lab.verify(cells, revision=1, by=KIM, relabel=lambda _: "ig")
     lab.issue(cells)
-    assert len(lab.look(cells).held) == 1
+    assert only_reason(lab.look(cells)).startswith(REFUSED.format(2))
+    for revision, label in ((2, "neutrophil"), (3, "monocyte")):
+        lab.now += HOUR
+        lab.verify(cells, revision=revision, relabel=lambda _, said=label: said)  # type: ignore[misc]
+        result = lab.issue(cells)
+        assert only_reason(lab.look(cells)).startswith(REFUSED.format(result.revision))
     lab.now += HOUR
-    lab.verify(cells, revision=2, relabel=lambda _: "monocyte")
+    lab.verify(cells, revision=4, by=KIM, relabel=lambda _: "ig")
     lab.issue(cells)
     assert lab.look(cells).held == ()
+
+
+def test_word_of_a_person_stays_told_when_the_signer_verifies_again_without_a_change(
+    lab: Lab, cells: list[SidecarCell]
+) -> None:
+    lab.verify(cells, revision=0)
+    lab.issue(cells)
+    lab.now += HOUR
+    lab.verify(cells, revision=0, by=KIM, relabel=lambda _: "ig")
+    lab.now += HOUR
+    lab.verify(cells, revision=0)
+    for _ in range(2):
+        assert only_reason(lab.look(cells)) == UNSEEN
+    (path,) = [path for path in lab.verifications.iterdir() if b"Kim Lee" in path.read_bytes()]
+    path.unlink()
+    assert lab.look(cells).held == ()
+
+
+def test_word_of_a_person_that_comes_late_with_an_earlier_time_is_told(
+    lab: Lab, cells: list[SidecarCell]
+) -> None:
+    lab.verify(cells, revision=0)
+    lab.issue(cells)
+    earlier = lab.now - timedelta(seconds=10)
+    lab.verify(cells, revision=0, by=KIM, at=earlier, relabel=lambda _: "ig")
+    assert only_reason(lab.look(cells)) == UNSEEN
+
+
+def test_word_of_a_person_stays_told_while_the_slide_waits_for_images(
+    lab: Lab, cells: list[SidecarCell]
+) -> None:
+    lab.verify(cells, revision=0)
+    lab.issue(cells)
+    lab.verify(cells, revision=0, by=KIM, at=lab.now + timedelta(seconds=1), relabel=lambda _: "ig")
+    (lab.root / "manifest.csv").write_text("path,sample_id,cells\nS1/slide-1,S1,11\n")
+    report = lab.look(cells)
+    assert len(report.incomplete) == 1
+    assert [held.reason for held in report.held] == [UNSEEN]
+
+
+def test_person_who_said_the_same_of_fewer_cells_is_in_no_conflict(
+    lab: Lab, cells: list[SidecarCell]
+) -> None:
+    lab.verify(cells, revision=0)
+    lab.verify(cells, revision=0, by=KIM, at=lab.now + timedelta(seconds=1))
+    lab.issue(cells)
+    more = [*cells, late(lab)]
+    lab.now += HOUR
+    lab.verify(more, revision=1)
+    lab.issue(more)
+    assert lab.look(more).held == ()

@@ -127,6 +127,12 @@ def test_read_verifications_named_by_hand_for_no_slide_is_told(tmp_path: Path) -
     assert unusable.reason == "no slide here has its sample and slide id"
 
 
+def test_read_verifications_ending_in_capitals_is_read(tmp_path: Path) -> None:
+    path = write_verification(tmp_path, VERIFICATION)
+    path.rename(tmp_path / "S000123.JSON")
+    assert read_verifications(tmp_path, KEYS) == ([VERIFICATION], [])
+
+
 def test_read_verifications_folder_that_is_not_there_holds_none(tmp_path: Path) -> None:
     assert read_verifications(tmp_path / "none", KEYS) == ([], [])
 
