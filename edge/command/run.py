@@ -51,6 +51,7 @@ def run_command(
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     stdout, sys.stdout = sys.stdout, checked(sys.stdout)
+    exit_code = 0
     try:
         with _interrupted_by_signals() if tidies_up else nullcontext():
             exit_code = command() or 0
@@ -59,8 +60,8 @@ def run_command(
         _print_errors(on_interrupt)
         exit_code = INTERRUPTED
     except BrokenPipeError:
-        # The reader, such as `head`, has closed the pipe.
-        exit_code = 0
+        # The reader, such as `head`, has closed the pipe. What a command has found out stays.
+        pass
     except Exception as error:  # noqa: BLE001 - the end of the program
         exit_code = _tell(error, debug=debug, is_private=is_private)
     finally:

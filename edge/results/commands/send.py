@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+from edge.command.lines import Lines
 from edge.errors import ConfigError, EdgeError
 from edge.failpoints import arm_failpoints
 from edge.results.commands.command import Command, Show
@@ -58,14 +59,18 @@ def _run(arguments: argparse.Namespace, show: Show) -> int:
     config = load_send_config(arguments.config, FORMATS)
     if not (arguments.once or arguments.watch):
         return _operate(arguments, config, show)
+    # Results must not wait for a person who reads the lines.
+    lines = Lines(show)
     for name in arm_failpoints():
-        show(f"failpoint {name} is armed")
+        lines(f"failpoint {name} is armed")
     notifier = Notifier()
     if arguments.once:
-        with _opened(config, show, notifier) as sending:
-            return _once(sending, show)
+        with _opened(config, lines, notifier) as sending:
+            code = _once(sending, lines)
+        lines.require_written()
+        return code
     try:
-        _watch(arguments.config, config, show, notifier)
+        _watch(arguments.config, config, lines, notifier)
     except KeyboardInterrupt:
         # systemd or a person stops it. What was on its way is sent again at the next start.
         notifier.notify("STOPPING=1")
