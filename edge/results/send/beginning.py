@@ -24,6 +24,7 @@ def begin_targets(outbox: Outbox, issued: Issued, targets: Sequence[Target]) -> 
     """
     require_targets(outbox, issued, targets)
     newest = issued.newest()
+    results = counted(newest, "result")
     for target in targets:
         position = newest if target.since is None else 0
         outbox.begin_target(target.name, Begun(position, newest, target.kind))
@@ -38,11 +39,12 @@ def require_targets(outbox: Outbox, issued: Issued, targets: Sequence[Target]) -
         StorageError: the outbox has seen results that are not among the issued ones, or was lost.
     """
     newest = issued.newest()
+    results = counted(newest, "result")
     begun = outbox.begun()
     if newest and not begun and any(target.since is None for target in targets):
         # The targets would begin with the next result, and what was queued would be lost.
         raise StorageError(
-            f"{issued.path} has {newest} results, and the outbox beside it is new: what was sent "
+            f"{issued.path} has {results}, and the outbox beside it is new: what was sent "
             "and what was queued is not known. Restore outbox.sqlite3, or set `since` of each "
             "target: to a time before the loss, to send again what was completed since, or to now."
         )
@@ -54,7 +56,7 @@ def require_targets(outbox: Outbox, issued: Issued, targets: Sequence[Target]) -
         if seen.position > newest:
             # New results would get the numbers of those, and never be queued.
             raise StorageError(
-                f"{issued.path} has {newest} results, and {target.name} was given {seen.position}: "
+                f"{issued.path} has {results}, and {target.name} was given {seen.position}: "
                 "it is older than the outbox, or was deleted. Restore its newest backup, move "
                 "outbox.sqlite3* aside and set `since` of each target to a time before it."
             )

@@ -44,6 +44,22 @@ def has_moved(result: SlideResult, slides: Iterable[Slide]) -> bool:
     return bool(result.cells) and all(cell.sha256 in there for cell in result.cells)
 
 
+def alike_issued(history: History, slide: Slide) -> list[str]:
+    """Issued sample ids that a LIS may take for a slide's, but for wrong ones of the same cells.
+
+    Of those that were corrected `issued_elsewhere` finds the result.
+    """
+    return [
+        sample_id
+        for sample_id in history.alike_samples(slide.sample_id)
+        if not all(
+            has_moved(last, [slide])
+            for key in history.slides_of(sample_id)
+            if (last := history.last(key))
+        )
+    ]
+
+
 def issued_elsewhere(
     slide: Slide,
     last: SlideResult | None,

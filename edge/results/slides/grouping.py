@@ -57,13 +57,13 @@ def gather(
     cells: Iterable[SidecarCell],
     resolvers: Resolvers,
     *,
-    alike_issued: Callable[[str], Sequence[str]],
+    alike_issued: Callable[[Slide], Sequence[str]],
     now: datetime,
 ) -> Gathered:
     """Gather images to slides.
 
     Args:
-        alike_issued: issued sample ids, other than this one, that a LIS may take for it.
+        alike_issued: issued sample ids that a LIS may take for that of a slide.
     """
     groups: dict[tuple[str, str | None], _Group] = defaultdict(_Group)
     nameless: dict[tuple[str, str], int] = defaultdict(int)
@@ -222,7 +222,7 @@ def _wrong_images(slide: Slide, now: datetime) -> str | None:
 
 
 def _problems_between(
-    slides: list[Slide], alike_issued: Callable[[str], Sequence[str]]
+    slides: list[Slide], alike_issued: Callable[[Slide], Sequence[str]]
 ) -> Iterator[tuple[Slide, str]]:
     """Slides that are held because of another one."""
     samples, slide_ids = defaultdict(set), defaultdict(set)
@@ -250,5 +250,5 @@ def _problems_between(
                     "after a folder was renamed, remove the sidecars of its old name"
                 ),
             )
-        if alike_issued(slide.sample_id):
+        if alike_issued(slide):
             yield slide, f"a LIS may take its sample id for an issued one; it is {LIKE_ANOTHER}"

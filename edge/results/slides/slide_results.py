@@ -17,7 +17,7 @@ from edge.results.document.ids import alike_form
 from edge.results.document.result import SlideResult
 from edge.results.reading.sidecar_cell import SidecarCell
 from edge.results.slides.completeness import Completeness, waits_for_more_late_cells
-from edge.results.slides.elsewhere import has_moved, issued_elsewhere
+from edge.results.slides.elsewhere import alike_issued, has_moved, issued_elsewhere
 from edge.results.slides.grouping import LIKE_ANOTHER, Gathered, gather, manifest_notes
 from edge.results.slides.history import History
 from edge.results.slides.outcome import Held, Incomplete, Note, SlideReport
@@ -84,7 +84,7 @@ def slide_results(
     Raises:
         StorageError: the history or the folder of verifications cannot be read.
     """
-    gathered = gather(cells, resolvers, alike_issued=history.alike_samples, now=now)
+    gathered = gather(cells, resolvers, alike_issued=partial(alike_issued, history), now=now)
     report = _Report(
         rules, history, now, Counter(folder for path in unread for folder in path.parents)
     )
@@ -224,7 +224,8 @@ class _Report:
             return None
         form = alike_form(slide.slide_id or "")
         others = map(self._history.last, self._history.slides_of(slide.sample_id))
-        if any(one and alike_form(one.slide_id or "") == form for one in others):
+        alike = [one for one in others if one and alike_form(one.slide_id or "") == form]
+        if not all(has_moved(one, [slide]) for one in alike):
             return f"a LIS may take its slide id for an issued one; it is {LIKE_ANOTHER}"
         return None
 

@@ -247,7 +247,7 @@ def test_outbox_that_was_lost_is_told_before_anything_is_sent(lab: Lab) -> None:
         path.unlink()
     for _ in range(2):
         said = lab.run("--once", code=6)
-        assert "issued.sqlite3 has 1 results, and the outbox beside it is new" in said
+        assert "issued.sqlite3 has 1 result, and the outbox beside it is new" in said
         assert said.count("\n") == 1
     for target in lab.settings["targets"]:
         target |= {"since": "2026-01-01T00:00:00Z", "states": ["preliminary", "final", "corrected"]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from edge.results.document.result import SlideResult, State
 from edge.results.reading.sidecar_cell import SidecarCell
 from edge.results.slides.settled import Settled
@@ -23,8 +25,13 @@ def sign(lab: Lab, cells: list[SidecarCell], revision: int = 0) -> SlideResult:
     return lab.issue(cells)
 
 
-def test_corrected_slide_id_leaves_once_a_person_has_verified_it(lab: Lab) -> None:
-    sign(lab, run(lab, "S1", "slide-l"))
+@pytest.mark.parametrize(
+    "wrong", [("S1", "slide-l"), ("S1", "Slide-1"), ("S1", None), ("s1", "slide-1")]
+)
+def test_corrected_id_leaves_once_a_person_has_verified_it(
+    lab: Lab, wrong: tuple[str, str | None]
+) -> None:
+    sign(lab, run(lab, *wrong))
     right = run(lab, "S1", "slide-1")
     assert only_reason(lab.look(right)) == WITHDRAW
     result = sign(lab, right)
