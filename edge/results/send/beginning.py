@@ -24,7 +24,6 @@ def begin_targets(outbox: Outbox, issued: Issued, targets: Sequence[Target]) -> 
     """
     require_targets(outbox, issued, targets)
     newest = issued.newest()
-    results = counted(newest, "result")
     for target in targets:
         position = newest if target.since is None else 0
         outbox.begin_target(target.name, Begun(position, newest, target.kind))
