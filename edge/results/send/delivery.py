@@ -10,9 +10,10 @@ from pathlib import Path
 from edge.results.send.config import Target
 from edge.results.send.outbox.entry import Entry
 from edge.results.send.outbox.outbox import Outbox
+from edge.results.send.targets.answer import outgoing
 from edge.results.send.targets.attempt import Attempt, Fate
 from edge.results.send.targets.drop import DropFolder
-from edge.results.send.targets.mllp import MllpSender
+from edge.results.send.targets.mllp import LEARN_S, MOST_COUNTED, MllpSender
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Delivery:
         self.goes_on = True
         self._answers = 0
         self._unclear: dict[int, _Unclear] = {}
+        self._taken: dict[bytes, Entry] = {}
         place = target.place
         self._drop = DropFolder(place) if isinstance(place, Path) else None
         self._mllp = None if isinstance(place, Path) else MllpSender(place)
@@ -71,6 +73,8 @@ class Delivery:
 
     def take_turn(self) -> bool:
         """Make one attempt, if one is due; returns whether it was."""
+        # First: what a late refusal holds must not be overtaken.
+        self.hold_late()
         if self._clock() < self._ready_s:
             return False
         entry = self._outbox.next_due(self._target.name, self._clock())
@@ -78,8 +82,25 @@ class Delivery:
             return False
         content = self._outbox.begin(entry)
         if content is not None:
-            self._note(entry, self._attempt(entry, content))
+            attempt = self._attempt(entry, content)
+            self._note(entry, attempt)
+            if self._mllp is not None and attempt.fate is Fate.DONE:
+                self._taken[outgoing(content).control_id] = entry
+                if len(self._taken) > MOST_COUNTED:
+                    del self._taken[next(iter(self._taken))]
         return True
+
+    def hold_late(self, *, is_end: bool = False) -> None:
+        """Hold what the receiver refused after it had counted as received.
+
+        Args:
+            is_end: wait a little for such answers, as nobody will read them later.
+        """
+        if self._mllp is None:
+            return
+        for control_id, attempt in self._mllp.late(LEARN_S if is_end else 0.0):
+            if (entry := self._taken.pop(control_id, None)) is not None:
+                self._hold(entry, attempt, attempt.told)
 
     def wait_s(self) -> float | None:
         """The seconds until the next attempt is due; None if nothing is queued."""

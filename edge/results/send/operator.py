@@ -68,13 +68,18 @@ def release(outbox: Outbox, number: int, targets: Sequence[str]) -> Entry:
     """Have a held result sent again.
 
     Raises:
-        ConfigError: there is none of this number, or nobody sends it.
+        ConfigError: there is none of this number, nobody sends it, or a later revision was sent.
     """
     entry = outbox.entry(number)
     if entry is not None and entry.stage is Stage.HELD and entry.target not in targets:
         raise ConfigError(
             f"{number} is for {entry.target}, which is not configured, or not as it was, so that "
             "nobody would send it. Configure that target again, or --give-up it."
+        )
+    if entry is not None and entry.stage is Stage.HELD and outbox.is_overtaken(entry):
+        raise ConfigError(
+            f"{entry.target} has a later revision of {number} already, which it would replace. "
+            "--give-up it, and look at what the LIS shows."
         )
     return outbox.release(number)
 

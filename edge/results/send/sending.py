@@ -87,6 +87,8 @@ class Sending:
             delivery.goes_on = False
         self._gather()
         self._deliver(until_s=math.inf)
+        for delivery in self._deliveries:
+            delivery.hold_late(is_end=True)
         return self._outbox.counts()
 
     def watch(self, wait: Callable[[float], object] = time.sleep) -> None:
@@ -109,6 +111,8 @@ class Sending:
             self._deliver(until_s=next_poll_s)
             self._notifier.beat()
             is_ended = wait(self._wait_s(next_poll_s))
+        for delivery in self._deliveries:
+            delivery.hold_late()
 
     def _gather(self) -> None:
         """Issue and queue what is new."""

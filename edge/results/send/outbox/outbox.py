@@ -177,6 +177,14 @@ class Outbox:
         stages = (Stage.HELD, Stage.QUEUED) if also_queued else (Stage.HELD,)
         return self._decide(id_, Stage.GIVEN_UP, f"given up: {reason}", stages)
 
+    def is_overtaken(self, entry: Entry) -> bool:
+        """Whether its target has a later revision of the same slide."""
+        query = (
+            "SELECT 1 FROM message WHERE target = ? AND slide_key = ? AND revision > ? "
+            "AND stage = 'acked' LIMIT 1"
+        )
+        return bool(self._rows(query, (entry.target, entry.slide_key, entry.revision)))
+
     def entry(self, id_: int) -> Entry | None:
         """One of them; None if there is none of this id."""
         found = self._entries(f"SELECT {COLUMNS} FROM message WHERE id = ?", (id_,))  # noqa: S608 - constants

@@ -52,8 +52,27 @@ class FrameReader:
 
     @property
     def has_more(self) -> bool:
-        """Whether bytes beyond the last frame have arrived."""
-        return bool(self._buffer)
+        """Whether bytes beyond the last frame have arrived, other than line breaks."""
+        return bool(self._buffer.strip(b"\r\n"))
+
+    def arrives(self, span_s: float) -> bool:
+        """Whether there is something to `read` without waiting within a time, which may be 0.
+
+        Raises:
+            TransientError: the receiver closed the connection.
+            OSError: the connection failed.
+        """
+        end_s = time.monotonic() + span_s
+        while END not in self._buffer and len(self._buffer) <= LARGEST_ANSWER_BYTES:
+            self._connection.settimeout(max(0.0, end_s - time.monotonic()))
+            try:
+                piece = self._connection.recv(_PIECE_BYTES)
+            except (BlockingIOError, TimeoutError):
+                return False
+            if not piece:
+                raise TransientError("the receiver closed the connection")
+            self._buffer += piece
+        return True
 
     def read(self, deadline: Deadline) -> bytes:
         """The next frame's content.

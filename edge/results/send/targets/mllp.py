@@ -1,12 +1,14 @@
 """Sends HL7 v2 messages over MLLP, one in flight.
 
-An answer is credited to a message only if it names it. Whatever else arrives closes the connection,
+An answer is credited to a message only if it names it. A refusal may come when its message counts
+as received already: it is kept for `MllpSender.late`. Whatever else arrives closes the connection,
 so that a late answer is never taken for that of a later message.
 """
 
 from __future__ import annotations
 
 import socket
+import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +26,9 @@ _KEEPALIVE: Final = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
 )
 # How long the first commit of a receiver is watched for a second answer.
-_LEARN_S: Final = 2.0
+LEARN_S: Final = 2.0
+# Messages of which a late answer is known, the newest.
+MOST_COUNTED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,14 @@ class Receiver:
         return f"{host}:{self.port}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """A message that counts as received: by which answer, and when by the monotonic clock."""
+
+    code: str
+    at_s: float
+
+
 class MllpSender:
     """The connection to one receiver, opened when it is needed."""
 
@@ -55,6 +67,8 @@ class MllpSender:
         self._reader: FrameReader | None = None
         # Whether an application's answer follows that of the transport; None: not known yet.
         self._answers_twice: bool | None = None
+        self._counted: dict[bytes, _Counted] = {}
+        self._late: list[tuple[bytes, Attempt]] = []
 
     def close(self) -> None:
         """Close the connection, if there is one."""
@@ -68,6 +82,8 @@ class MllpSender:
             message = outgoing(content)
         except ValueError as error:
             return Attempt(Fate.REFUSED, f"the message cannot be sent over MLLP: {error}")
+        # Late answers to an earlier attempt at it would look like those to this one.
+        self._counted.pop(message.control_id, None)
         try:
             connection, reader = self._connected()
         except OSError as error:
@@ -81,9 +97,27 @@ class MllpSender:
                 return Attempt(Fate.UNCLEAR, f"{self._receiver}: {_words(error)}")
             raise
         failpoint("send.answered")
+        attempt = self._attempt(answer)
+        if attempt.fate is Fate.DONE:
+            self._counted[message.control_id] = _Counted(answer.code, time.monotonic())
+            if len(self._counted) > MOST_COUNTED:
+                del self._counted[next(iter(self._counted))]
+        return attempt
+
+    def late(self, wait_s: float = 0.0) -> list[tuple[bytes, Attempt]]:
+        """Refusals of messages that counted as received, each with its MSH-10, once.
+
+        Args:
+            wait_s: longest wait, where the application has not answered to all messages.
+        """
+        self._hear(wait_s)
+        late, self._late = self._late, []
+        return late
+
+    def _attempt(self, answer: Answer, when: str = "") -> Attempt:
         fate = FATES[answer.code]
         word = {Fate.DONE: "took it", Fate.AGAIN: "failed", Fate.REFUSED: "refused it"}[fate]
-        return Attempt(fate, f"{self._receiver} {word} ({answer.code})", answer.detail)
+        return Attempt(fate, f"{self._receiver} {word} ({answer.code}){when}", answer.detail)
 
     def _exchange(
         self, message: Outgoing, connection: socket.socket, reader: FrameReader
@@ -93,11 +127,9 @@ class MllpSender:
         failpoint("send.before_message")
         connection.sendall(framed(message.content))
         failpoint("send.message_sent")
-        answer = _answer_to(message, reader, deadline)
+        answer = self._answer_to(message, reader, deadline)
         if answer.code == "CA":
             answer = self._after_commit(answer, message, reader, deadline)
-        if reader.has_more:
-            self.close()
         return answer
 
     def _after_commit(
@@ -105,27 +137,79 @@ class MllpSender:
     ) -> Answer:
         """The application's answer, which follows that of the transport in enhanced mode.
 
-        Receivers send it whether or not MSH-16 asks for it, or never. What this one does is learned
-        from its first commit, as an answer that is not read would meet the next message.
+        Receivers send it whether or not MSH-16 asks for it, only with an error, or never. What this
+        one does is learned from its answers, also from those that come too late.
         """
         if message.wants_application or self._answers_twice:
-            return _answer_to(message, reader, deadline)
-        wait_s = _LEARN_S if self._answers_twice is None else 0.0
-        if not wait_s and not reader.has_more:
-            return commit
+            return self._answer_to(message, reader, deadline)
+        wait_s = LEARN_S if self._answers_twice is None else 0.0
         try:
-            answer = _answer_to(message, reader, Deadline(min(wait_s, deadline.left_s())))
+            if not reader.arrives(min(wait_s, deadline.left_s())):
+                self._answers_twice = False
+                return commit
+            answer = self._answer_to(message, reader, deadline)
         except (TransientError, ValueError, OSError):
             # Committed it is. What else has come, or comes, must not meet the next message.
             self.close()
             self._answers_twice = False
             return commit
-        self._answers_twice = True
+        self._learn(answer)
         return answer
 
-    def _connected(self) -> tuple[socket.socket, FrameReader]:
-        if self._connection is not None and _is_disturbed(self._connection):
+    def _learn(self, second: Answer) -> None:
+        """Learn from an application's answer that came after that of the transport."""
+        if FATES[second.code] is Fate.DONE:
+            self._answers_twice = True
+        elif self._answers_twice is False:
+            # It may answer twice only with an error, for which no answer must be waited for.
+            self._answers_twice = None
+
+    def _answer_to(self, message: Outgoing, reader: FrameReader, deadline: Deadline) -> Answer:
+        while True:
+            answer = read_answer(reader.read(deadline))
+            if answer.control_id == message.control_id:
+                return answer
+            self._take_late(answer)
+
+    def _take_late(self, answer: Answer) -> None:
+        """Take an answer to a message that counts as received.
+
+        Raises:
+            TransientError: it names no such message, or says nothing new.
+        """
+        counted = self._counted.get(answer.control_id)
+        is_second = counted is not None and counted.code == "CA" and answer.code.startswith("A")
+        is_refusal = FATES[answer.code] is not Fate.DONE
+        if counted is None or not (is_second or is_refusal):
+            raise TransientError("the answer names another message and was not counted")
+        if is_second and time.monotonic() - counted.at_s <= self._receiver.answer_s:
+            self._learn(answer)
+        if is_refusal:
+            del self._counted[answer.control_id]
+            attempt = self._attempt(answer, f" after its {counted.code}")
+            self._late.append((answer.control_id, attempt))
+        else:
+            self._counted[answer.control_id] = _Counted(answer.code, counted.at_s)
+
+    def _hear(self, wait_s: float) -> None:
+        """Take late answers; the end of the connection, or anything else, closes it."""
+        end_s = time.monotonic() + wait_s
+        try:
+            while (reader := self._reader) is not None:
+                waits = reader.has_more or any(c.code == "CA" for c in self._counted.values())
+                if not reader.arrives(max(0.0, end_s - time.monotonic()) if waits else 0.0):
+                    return
+                self._take_late(read_answer(reader.read(Deadline(self._receiver.answer_s))))
+        except (TransientError, ValueError, OSError):
             self.close()
+
+    def _connected(self) -> tuple[socket.socket, FrameReader]:
+        self._hear(0.0)
+        if self._reader is not None and self._reader.has_more:
+            # A part of an answer has arrived: the rest of it must not meet the next message.
+            self._hear(min(LEARN_S, self._receiver.answer_s))
+            if self._reader is not None and self._reader.has_more:
+                self.close()
         if self._connection is None or self._reader is None:
             address = (self._receiver.host, self._receiver.port)
             connection = socket.create_connection(address, self._receiver.connect_s)
@@ -133,25 +217,6 @@ class MllpSender:
                 connection.setsockopt(level, option, value)
             self._connection, self._reader = connection, FrameReader(connection)
         return self._connection, self._reader
-
-
-def _answer_to(message: Outgoing, reader: FrameReader, deadline: Deadline) -> Answer:
-    answer = read_answer(reader.read(deadline))
-    if answer.control_id != message.control_id:
-        raise TransientError("the answer names another message and was not counted")
-    return answer
-
-
-def _is_disturbed(connection: socket.socket) -> bool:
-    """Whether the receiver closed an idle connection, or sent something that nobody asked for."""
-    connection.settimeout(0)
-    try:
-        connection.recv(1)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _words(error: Exception) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +13,9 @@ import pytest
 from edge.errors import ConfigError, StorageError
 from edge.results.document.result import SlideResult, State
 from edge.results.formats.format import Context
-from edge.results.send.operator import give_up
+from edge.results.send.operator import give_up, release
 from tests.edge.results.send.site import SendingSite, drop_target, mllp_target
-from tests.support.mllp_server import MllpServer, closes, control_id, mllp_server, says
+from tests.support.mllp_server import MllpServer, answer, closes, control_id, mllp_server, says
 from tests.support.slide_results import made_result, signed
 from tests.support.waiting import until
 
@@ -137,6 +139,29 @@ def test_refusal_is_held_at_once_and_given_up_with_a_reason(
             give_up(site.outbox, 1, "  ", ["lis"])
         assert "typed by hand (" in give_up(site.outbox, 1, "typed by hand", ["lis"]).told
         assert site.sending.once() == {"lis": {"acked": 1, "given_up": 1}}
+
+
+def test_refusal_that_comes_after_the_commit_holds_its_result(
+    tmp_path: Path, server: MllpServer
+) -> None:
+    def commits(connection: socket.socket, message: bytes) -> None:
+        """Commit a message, and refuse the first one a little after the commit has counted."""
+        connection.sendall(answer(message, "CA"))
+        if len(server.received) == 2:
+            select.select([], [], [], 0.2)
+            connection.sendall(answer(server.received[0], "AR", text="no order"))
+
+    server.usual = commits
+    target = mllp_target(server.port, answer_s=0.05)
+    with SendingSite(tmp_path / "state", target) as site:
+        for revision in (1, 2):
+            site.issued.add(signed(revision=revision))
+        assert site.sending.once() == {"lis": {"acked": 1, "held": 1}}
+        assert site.told[-1].endswith(f"(final): {target.place} refused it (AR) after its CA")
+        # Released, the first revision would replace the second one.
+        with pytest.raises(ConfigError, match="has a later revision of 1 already"):
+            release(site.outbox, 1, ["lis"])
+        give_up(site.outbox, 1, "the order was made", ["lis"])
 
 
 def test_target_that_is_away_holds_nothing_and_is_told_once(tmp_path: Path) -> None:

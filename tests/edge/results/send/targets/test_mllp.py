@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import select
 import socket
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from edge.results.send.targets.attempt import Attempt, Fate
 from edge.results.send.targets.frame import LARGEST_ANSWER_BYTES
 from edge.results.send.targets.mllp import MllpSender, Receiver
+from tests.edge.results.send.targets.messages import ONE, TWO
 from tests.support.mllp_server import (
     MllpServer,
     Reaction,
     accept,
     answer,
     closes,
-    mllp_server,
     names,
     says,
     sends,
@@ -26,35 +24,7 @@ from tests.support.mllp_server import (
 )
 from tests.support.waiting import until
 
-
-def message(id_: str, *, application: str = "") -> bytes:
-    header = f"MSH|^~\\&|EDGE|LAB|LIS|LAB|20261127101500+0100||ORU^R01|{id_}|P|2.5.1|||"
-    return f"{header}|{application}\rOBR|1||S1\r".encode()
-
-
-ONE, TWO = message("A1"), message("B2")
 WHOLE = answer(ONE)
-
-
-@pytest.fixture
-def server() -> Iterator[MllpServer]:
-    with mllp_server() as server:
-        yield server
-
-
-@pytest.fixture
-def sender(server: MllpServer) -> Iterator[MllpSender]:
-    sender = MllpSender(Receiver("127.0.0.1", server.port, connect_s=5, answer_s=5))
-    yield sender
-    sender.close()
-
-
-@pytest.fixture
-def hasty(server: MllpServer) -> Iterator[MllpSender]:
-    """For answers that never come."""
-    sender = MllpSender(Receiver("127.0.0.1", server.port, connect_s=5, answer_s=0.1))
-    yield sender
-    sender.close()
 
 
 def sends_both(sender: MllpSender, server: MllpServer, reaction: Reaction) -> Attempt:
@@ -177,8 +147,8 @@ def test_answer_that_comes_between_two_messages_is_credited_to_nothing(
     kept: list[socket.socket] = []
 
     def keep(connection: socket.socket, one: bytes) -> None:
-        accept(connection, one)
         kept.append(connection)
+        accept(connection, one)
 
     server.then(keep)
     assert sender.send(ONE).fate is Fate.DONE
@@ -206,56 +176,6 @@ def test_receiver_that_closed_the_idle_connection_gets_the_next_message(
     assert sender.send(ONE).fate is Fate.DONE
     assert sender.send(TWO).fate in (Fate.DONE, Fate.UNCLEAR)
     assert sender.send(TWO).fate is Fate.DONE
-
-
-def test_commit_with_the_applications_refusal_in_one_piece_is_refused(
-    sender: MllpSender, server: MllpServer
-) -> None:
-    server.then(lambda c, m: c.sendall(answer(m, "CA") + answer(m, "AR")))
-    assert sender.send(ONE).fate is Fate.REFUSED
-
-
-def test_commit_with_a_part_of_another_answer_is_done(
-    hasty: MllpSender, server: MllpServer
-) -> None:
-    server.then(lambda c, m: c.sendall(answer(m, "CA") + answer(m, "AR")[:20]))
-    assert hasty.send(ONE).fate is Fate.DONE
-    assert hasty.send(TWO).fate is Fate.DONE
-
-
-def test_receiver_that_commits_alone_is_not_waited_for_again(
-    hasty: MllpSender, server: MllpServer
-) -> None:
-    server.usual = says("CA")
-    assert [hasty.send(one).fate for one in (ONE, TWO, ONE)] == [Fate.DONE] * 3
-    assert server.received == [ONE, TWO, ONE]
-    # The first connection was closed: its second answer would have met the next message.
-    assert server.connections == 2
-
-
-def test_receiver_that_answers_twice_is_waited_for(sender: MllpSender, server: MllpServer) -> None:
-    def commit_then(code: str) -> Reaction:
-        def react(connection: socket.socket, one: bytes) -> None:
-            connection.sendall(answer(one, "CA"))
-            select.select([], [], [], 0.002)
-            connection.sendall(answer(one, code))
-
-        return react
-
-    server.then(commit_then("AA"), commit_then("AR"), commit_then("AE"), commit_then("AA"))
-    fates = [sender.send(one).fate for one in (ONE, TWO, ONE, TWO)]
-    assert fates == [Fate.DONE, Fate.REFUSED, Fate.AGAIN, Fate.DONE]
-    assert server.connections == 1
-
-
-def test_message_that_asks_for_the_applications_answer_waits_for_it(
-    hasty: MllpSender, server: MllpServer
-) -> None:
-    asking = message("A1", application="AL")
-    server.then(says("CA"))
-    assert hasty.send(asking).fate is Fate.UNCLEAR
-    server.then(lambda c, m: c.sendall(answer(m, "CA") + answer(m, "AE")))
-    assert hasty.send(asking).fate is Fate.AGAIN
 
 
 def test_send_to_nobody_is_away(unused_tcp_port: int) -> None:
