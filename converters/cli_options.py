@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+from typing import Final
 
 from edge.backends.trt.build import MAX_BATCH
 from edge.backends.trt.plan import PORTABILITIES, SAME_GPU
 from edge.command.parser import CommandParser, add_common_options
+from edge.command.values import given_path, whole_number
+
+# More cells than a slide has; TensorRT reserves memory for as many.
+_MOST_BATCH: Final = 4096
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -19,21 +23,27 @@ def build_parser() -> argparse.ArgumentParser:
     add_common_options(parser)
     parser.add_argument(
         "model",
-        type=Path,
+        type=given_path,
         help="model.pt, .pt2, .onnx ..., or the folder of one; or NAME.edge to add engines",
     )
     parser.add_argument("--int8", action="store_true", help="quantize to INT8")
-    parser.add_argument("--card", type=Path, help="model card (default: MODEL.yaml beside it)")
+    parser.add_argument(
+        "--card", type=given_path, help="model card (default: MODEL.yaml beside it)"
+    )
     parser.add_argument(
         "--new-card",
         action="store_true",
         help="write a model card to fill in, with guesses from the file, and convert nothing",
     )
-    parser.add_argument("--out", type=Path, help="bundle to write (default: NAME.edge here)")
+    parser.add_argument("--out", type=given_path, help="bundle to write (default: NAME.edge here)")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing bundle")
     parser.add_argument("--calibration", metavar="DIR", help="images to calibrate on, or 'drawn'")
     parser.add_argument(
-        "--calibration-images", type=int, default=256, metavar="N", help="at most N of them (256)"
+        "--calibration-images",
+        type=whole_number(1),
+        default=256,
+        metavar="N",
+        help="at most N of them (256)",
     )
     parser.add_argument(
         "--validation", metavar="DIR", help="one folder of images per class, or 'drawn'"
@@ -65,7 +75,9 @@ def _add_gate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--min-agreement", type=float, metavar="SHARE", help="labels equal to FP32's (0.99)"
     )
-    parser.add_argument("--gate", type=Path, metavar="FILE", help="all limits of the accuracy gate")
+    parser.add_argument(
+        "--gate", type=given_path, metavar="FILE", help="all limits of the accuracy gate"
+    )
     parser.add_argument(
         "--strict",
         action="store_true",
@@ -98,7 +110,11 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
         help="newer TensorRT of the same major version can run it; a larger engine",
     )
     engines.add_argument(
-        "--max-batch", type=int, default=MAX_BATCH, metavar="N", help="most images in one call (64)"
+        "--max-batch",
+        type=whole_number(1, _MOST_BATCH),
+        default=MAX_BATCH,
+        metavar="N",
+        help="most images in one call (64)",
     )
     engines.add_argument(
         "--tensorrt8", action="store_true", help="also write the INT8 graph for TensorRT 8"

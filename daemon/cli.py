@@ -9,7 +9,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from daemon.config.config import Config, load_config
 from daemon.install import install, uninstall
@@ -38,6 +37,7 @@ from daemon.system.signals import acting_on_signals
 from edge.command.parser import CommandParser, add_common_options
 from edge.command.progress import Progress
 from edge.command.run import INTERRUPTED, end_process, run_command
+from edge.command.values import given_path
 from edge.errors import ConfigError, RejectReason, StorageError
 from edge.install.files import man_and_completions
 from edge.install.steps import apply, describe
@@ -226,7 +226,9 @@ def build_parser() -> CommandParser:
     add_common_options(parser)
     commands = parser.add_subparsers(required=True, title="commands", metavar="COMMAND")
     run = _add(commands, "run", _run, "label images until stopped")
-    run.add_argument("--config", type=Path, required=True, metavar="FILE", help="the configuration")
+    run.add_argument(
+        "--config", type=given_path, required=True, metavar="FILE", help="the configuration"
+    )
     once = _add(commands, "once", _once, "label the images that are there, then end")
     _add_config(once)
     once.add_argument("--json", action="store_true", help="print the summary as JSON")
@@ -268,13 +270,13 @@ def _add_retry(commands: argparse._SubParsersAction[CommandParser]) -> None:
         "--missing", action="store_true", help="images whose sidecars somebody has deleted"
     )
     text = "these images, whatever their outcomes"
-    which.add_argument("--image", type=Path, nargs="+", metavar="PATH", help=text)
+    which.add_argument("--image", type=given_path, nargs="+", metavar="PATH", help=text)
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
     text = "the configuration (default: that of the installed service)"
-    which.add_argument("--config", type=Path, metavar="FILE", help=text)
+    which.add_argument("--config", type=given_path, metavar="FILE", help=text)
     text = "the installed edge-daemon@NAME, where there are several"
     which.add_argument("--instance", metavar="NAME", help=text)
 

@@ -25,6 +25,7 @@ from edge.bundle import load_bundle
 from edge.command.parser import CommandParser, add_version
 from edge.command.progress import Progress
 from edge.command.run import run_command
+from edge.command.values import given_path
 from edge.errors import ConfigError
 from edge.files import atomic
 from edge.image_folders.walk import readable
@@ -141,19 +142,22 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_evaluation(judge: argparse.ArgumentParser) -> None:
     judge.set_defaults(run=run_evaluation)
-    judge.add_argument("--bundle", type=Path, required=True, help="folder NAME.edge")
+    judge.add_argument("--bundle", type=given_path, required=True, help="folder NAME.edge")
     images = judge.add_mutually_exclusive_group(required=True)
-    images.add_argument("--data", type=Path, help="folder with manifest.csv")
-    images.add_argument("--folder", type=Path, help="any folder with one folder per class")
+    images.add_argument("--data", type=given_path, help="folder with manifest.csv")
+    images.add_argument("--folder", type=given_path, help="any folder with one folder per class")
     judge.add_argument("--split", default="test", help="of --data: train, val or test (test)")
     judge.add_argument(
         "--graphs",
         metavar="NAMES",
         help=f"all, or some of {', '.join(GRAPHS)} (fp32,int8)",
     )
-    judge.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    judge.add_argument("--json", type=given_path, metavar="FILE", help="write all figures")
     judge.add_argument(
-        "--wrong", type=Path, metavar="DIR", help="new folder for pictures of the wrong images"
+        "--wrong",
+        type=given_path,
+        metavar="DIR",
+        help="new folder for pictures of the wrong images",
     )
     judge.add_argument(
         "--threads",

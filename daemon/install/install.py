@@ -15,6 +15,7 @@ from pathlib import Path
 from daemon.install.place import MARK
 from daemon.install.site import Site
 from daemon.install.unit_files import metrics_drop_in, share_drop_in, tmpfiles, unit
+from edge.command.values import given_path
 from edge.errors import ConfigError
 from edge.install.files import PREFIX, SYSUSERS, shipped
 from edge.install.owned import command_steps, drop_in_steps, record_steps
@@ -34,20 +35,20 @@ def add_arguments(parser: ArgumentParser) -> None:
         ("--results", "the folder for results"),
     ):
         text = f"{what}; for a new configuration"
-        parser.add_argument(option, type=Path, metavar="DIR", help=text)
+        parser.add_argument(option, type=given_path, metavar="DIR", help=text)
     text = "let the service use what this group may use, such as a share"
     parser.add_argument("--share", metavar="GROUP", help=text)
     text = "let the service use the NVIDIA GPU"
     parser.add_argument("--gpu", action="store_true", help=text)
     text = f"where the program is installed (default: as before, or {PREFIX})"
-    parser.add_argument("--prefix", type=Path, metavar="DIR", help=text)
+    parser.add_argument("--prefix", type=given_path, metavar="DIR", help=text)
     add_common_arguments(parser)
 
 
 def add_common_arguments(parser: ArgumentParser) -> None:
     """Add the options that `uninstall` has as well."""
     text = "the folder of another system, such as a disk image, in place of /"
-    parser.add_argument("--root", type=Path, default=Path("/"), metavar="DIR", help=text)
+    parser.add_argument("--root", type=given_path, default=Path("/"), metavar="DIR", help=text)
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
 
 

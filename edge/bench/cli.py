@@ -18,6 +18,7 @@ from edge.bundle import Bundle, load_bundle
 from edge.command.parser import CommandParser, add_common_options
 from edge.command.progress import Progress, StepProgress
 from edge.command.run import run_command
+from edge.command.values import given_path
 from edge.demo.analyzer import drawn_images
 from edge.errors import ConfigError
 from edge.files import atomic
@@ -28,6 +29,7 @@ from edge.text.counted import counted
 _DRAWN_COUNT = 64
 _DRAWN_SEED = 11
 _MOST = 1_000_000
+_MOST_BATCH = 4096
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -168,8 +170,10 @@ def _batches(text: str) -> tuple[int, ...]:
         found = tuple(int(part) for part in text.split(","))
     except ValueError:
         found = (0,)
-    if min(found) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}; give whole numbers such as 1,8,16")
+    if not 1 <= min(found) <= max(found) <= _MOST_BATCH:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}; give whole numbers from 1 to {_MOST_BATCH}, such as 1,8,16"
+        )
     return found
 
 
@@ -180,8 +184,10 @@ def build_parser() -> argparse.ArgumentParser:
         description="Measure the latency of a bundle on this machine, stage by stage.",
     )
     add_common_options(parser)
-    parser.add_argument("bundle", type=Path, help="folder NAME.edge")
-    parser.add_argument("--images", type=Path, metavar="DIR", help="images (default: drawn cells)")
+    parser.add_argument("bundle", type=given_path, help="folder NAME.edge")
+    parser.add_argument(
+        "--images", type=given_path, metavar="DIR", help="images (default: drawn cells)"
+    )
     parser.add_argument(
         "--rounds", type=int, default=60, help="rounds of 5 timed calls per stage (60)"
     )
@@ -210,9 +216,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--seconds", type=float, default=30.0, help="how long --stream goes on (30)"
     )
     parser.add_argument(
-        "--output", type=Path, default=Path(), help="folder on the disk for sidecars (here)"
+        "--output", type=given_path, default=Path(), help="folder on the disk for sidecars (here)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON too")
+    parser.add_argument(
+        "--json", type=given_path, metavar="FILE", help="write the result as JSON too"
+    )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
 

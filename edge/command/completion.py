@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 import copy
-from pathlib import Path
 from typing import Final
 
 from edge.command.parsers import actions, parsers
+from edge.command.values import given_path
 
 SHELLS: Final = ("bash", "zsh")
 # These bash functions replace shtab.FILE and shtab.DIRECTORY, which have two faults: they do not
@@ -49,7 +49,7 @@ def _mark(action: argparse.Action, shell: str) -> None:
     """Set the attribute from which shtab learns how to complete a value."""
     if action.metavar == "DIR":
         vars(action)["complete"] = _FOLDERS
-    elif action.type is Path:
+    elif action.type is given_path:
         vars(action)["complete"] = _FILES
     # shtab does not escape colons, which separate the fields of a zsh specification.
     if shell == "zsh" and isinstance(action.metavar, str):

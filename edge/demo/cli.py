@@ -15,6 +15,7 @@ import numpy as np
 from edge.command.parser import CommandParser, add_version
 from edge.command.progress import Progress
 from edge.command.run import run_command
+from edge.command.values import given_path, whole_number
 from edge.demo import run
 from edge.demo.analyzer import drawn_images, images_in_folder
 from edge.demo.drawing.cells import CLASSES
@@ -134,12 +135,17 @@ def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = CommandParser(prog="python -m edge.demo", description=__doc__)
     add_version(parser)
-    parser.add_argument("--model", type=Path, help="the model to convert")
-    parser.add_argument("--images", type=Path, metavar="DIR", help="your own images")
-    parser.add_argument("--count", type=int, help=f"images to export ({_DRAWN_COUNT}, or all)")
-    parser.add_argument("--out", type=Path, default=Path("demo-output"), help="output folder")
+    parser.add_argument("--model", type=given_path, help="the model to convert")
+    parser.add_argument("--images", type=given_path, metavar="DIR", help="your own images")
     parser.add_argument(
-        "--sheet", type=Path, metavar="PNG", help="only draw two cells of each class into a picture"
+        "--count", type=whole_number(1), help=f"images to export ({_DRAWN_COUNT}, or all)"
     )
-    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--out", type=given_path, default=Path("demo-output"), help="output folder")
+    parser.add_argument(
+        "--sheet",
+        type=given_path,
+        metavar="PNG",
+        help="only draw two cells of each class into a picture",
+    )
+    parser.add_argument("--seed", type=whole_number(0), default=2026)
     return parser

@@ -20,6 +20,7 @@ from converters.reference.data import pbc
 from converters.reference.training import train
 from converters.reference.training.samples import ValidationSample, load_training, load_validation
 from converters.reference.training.temperature import fit_temperature, fold_temperature
+from edge.command.values import given_path
 from edge.errors import ConfigError, first_line
 from edge.files import atomic
 from edge.files.yaml_file import read_yaml
@@ -40,14 +41,14 @@ def add_training(learn: argparse.ArgumentParser, card: Path) -> None:
     """Add the command's options; `card` is the default model card."""
     plan = train.TrainingPlan()
     learn.set_defaults(run=run_training)
-    learn.add_argument("--data", type=Path, required=True, help="folder of images")
+    learn.add_argument("--data", type=given_path, required=True, help="folder of images")
     learn.add_argument(
         "--original",
         action="store_true",
         help="the folder is the original data set (one folder per class), not one with a manifest",
     )
-    learn.add_argument("--card", type=Path, default=card, help="model card")
-    learn.add_argument("--out", type=Path, required=True, help="state dict to write")
+    learn.add_argument("--card", type=given_path, default=card, help="model card")
+    learn.add_argument("--out", type=given_path, required=True, help="state dict to write")
     learn.add_argument("--epochs", type=int, default=plan.epochs, help=f"({plan.epochs})")
     learn.add_argument("--device", default="cpu", help="torch's name of it: cpu (default), cuda")
     learn.add_argument("--workers", type=int, default=1, help="processes that prepare images (1)")

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
+from edge.command.values import whole_number
 from edge.errors import ConfigError
 from edge.results.commands.cell_lines import HEADING, best_class, cell_json, cell_row
 from edge.results.commands.command import Command, Show
@@ -25,7 +26,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--class", dest="class_", metavar="NAME", help=text)
     text = "only this status; may be repeated"
     parser.add_argument("--status", action="append", choices=[*map(str, Status)], help=text)
-    parser.add_argument("--limit", type=_count, metavar="N", help="at most N cells")
+    parser.add_argument("--limit", type=whole_number(1), metavar="N", help="at most N cells")
     parser.add_argument("--json", action="store_true", help="one line of JSON for each cell")
 
 
@@ -70,12 +71,6 @@ def _require_class(name: str | None, classes: set[str]) -> None:
 
 def _certainty(cell: SidecarCell) -> float:
     return math.inf if cell.confidence is None else cell.confidence
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
-    return int(text)
 
 
 CELLS = Command("cells", "show the cells, one line each", _add_options, _run)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Final
 
+from edge.command.values import given_path
 from edge.files.atomic import write_file
 from edge.results.commands.command import Command, Show
 from edge.results.commands.new_file import add_overwrite, require_free
@@ -15,8 +15,12 @@ from edge.text.counted import counted
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("file", nargs="?", type=Path, metavar="FILE", help="check this code map")
-    group.add_argument("--out", type=Path, metavar="FILE", help="write the shipped map to a file")
+    group.add_argument(
+        "file", nargs="?", type=given_path, metavar="FILE", help="check this code map"
+    )
+    group.add_argument(
+        "--out", type=given_path, metavar="FILE", help="write the shipped map to a file"
+    )
     add_overwrite(parser)
 
 

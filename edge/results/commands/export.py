@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.command.progress import Progress
+from edge.command.values import given_path
 from edge.files import atomic
 from edge.results.commands.command import Command, Show
 from edge.results.commands.new_file import add_overwrite, require_free
@@ -31,7 +32,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_mutually_exclusive_group(required=True)
     for name in _FORMATS:
         needs = ", needs pyarrow" if name == "parquet" else ""
-        group.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write {name}{needs}")
+        group.add_argument(
+            f"--{name}", type=given_path, metavar="FILE", help=f"write {name}{needs}"
+        )
     add_overwrite(parser)
 
 

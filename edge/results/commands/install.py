@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from edge.command.values import given_path
 from edge.errors import ConfigError
 from edge.install.files import PREFIX, man_and_completions
 from edge.install.steps import apply, describe
@@ -27,7 +28,7 @@ def _add_install_options(parser: argparse.ArgumentParser) -> None:
         ("--drop", "the folder that the LIS imports from"),
     ):
         text = f"{what}; for a new configuration"
-        parser.add_argument(option, type=Path, metavar="DIR", help=text)
+        parser.add_argument(option, type=given_path, metavar="DIR", help=text)
     text = "the format of --drop (default: senaite); for a new configuration"
     parser.add_argument("--format", choices=sorted(FORMATS), metavar="NAME", help=text)
     text = "the receiver of HL7 messages; for a new configuration"
@@ -35,7 +36,7 @@ def _add_install_options(parser: argparse.ArgumentParser) -> None:
     text = "let the service use what this group may use, such as the drop folder"
     parser.add_argument("--share", metavar="GROUP", help=text)
     text = f"where the program is installed (default: as before, or {PREFIX})"
-    parser.add_argument("--prefix", type=Path, metavar="DIR", help=text)
+    parser.add_argument("--prefix", type=given_path, metavar="DIR", help=text)
     _add_common_options(parser)
 
 
@@ -43,7 +44,7 @@ def _add_common_options(parser: argparse.ArgumentParser) -> None:
     text = "the analyzer: the unit is edge-results@NAME"
     parser.add_argument("--instance", required=True, metavar="NAME", help=text)
     text = "the folder of another system, such as a disk image, in place of /"
-    parser.add_argument("--root", type=Path, default=Path("/"), metavar="DIR", help=text)
+    parser.add_argument("--root", type=given_path, default=Path("/"), metavar="DIR", help=text)
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Final
 
+from edge.command.values import given_path
 from edge.files.atomic import write_file
 from edge.results.commands.command import Command, Show
 from edge.results.commands.new_file import add_overwrite, require_free
@@ -15,8 +15,8 @@ from edge.results.formats.files.openelis_profile import openelis_profile
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     text = "the site's code map, otherwise the shipped one"
-    parser.add_argument("--codes", type=Path, metavar="FILE", help=text)
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write it to a file")
+    parser.add_argument("--codes", type=given_path, metavar="FILE", help=text)
+    parser.add_argument("--out", type=given_path, metavar="FILE", help="write it to a file")
     add_overwrite(parser)
 
 

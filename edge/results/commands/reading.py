@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge.command.progress import Progress
+from edge.command.values import given_path
 from edge.errors import ConfigError
 from edge.results.reading.problem import Problem
 from edge.results.reading.sidecar_cell import SidecarCell
@@ -24,7 +25,7 @@ def add_path(parser: argparse.ArgumentParser, *, optional: bool = False) -> None
     """The argument PATH; None if it is optional and not given."""
     text = "the folder with the sidecars: a results folder, or the images' folder"
     count = "?" if optional else None
-    parser.add_argument("path", type=Path, nargs=count, metavar="PATH", help=text)
+    parser.add_argument("path", type=given_path, nargs=count, metavar="PATH", help=text)
 
 
 def cells_in(path: Path, unread: list[Path] | None = None) -> Iterator[SidecarCell]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.command.lines import Lines
+from edge.command.values import given_path, one_line
 from edge.errors import ConfigError, EdgeError
 from edge.failpoints import arm_failpoints
 from edge.results.commands.command import Command, Show
@@ -35,7 +36,7 @@ UNSENT: Final = 1
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     text = "what is read, and what is sent where (docs/sending.md)"
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help=text)
+    parser.add_argument("--config", type=given_path, required=True, metavar="FILE", help=text)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--once", action="store_true", help="send what can be sent now, and end")
     what.add_argument("--watch", action="store_true", help="go on until it is stopped")
@@ -44,7 +45,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--release", type=_number, metavar="NUMBER", help=text)
     text = "never send a held result; needs --reason"
     what.add_argument("--give-up", type=_number, metavar="NUMBER", help=text)
-    parser.add_argument("--reason", metavar="TEXT", help="why a result is given up")
+    parser.add_argument("--reason", type=one_line, metavar="TEXT", help="why a result is given up")
 
 
 def _number(text: str) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from edge.command.values import whole_number
 from edge.results.commands.cell_lines import cell_json, outcome_text
 from edge.results.commands.command import Command, Show
 from edge.results.commands.reading import add_path, tell
@@ -23,7 +24,9 @@ _PAUSE_PER_LOOK: Final = 9.0
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add_path(parser)
     text = "begin with the N sidecars that were written last (10)"
-    parser.add_argument("-n", type=_count, default=10, metavar="N", dest="count", help=text)
+    parser.add_argument(
+        "-n", type=whole_number(0), default=10, metavar="N", dest="count", help=text
+    )
     parser.add_argument("--json", action="store_true", help="one line of JSON for each cell")
 
 
@@ -51,12 +54,6 @@ def _show_look(
 def _line(cell: SidecarCell) -> str:
     confidence = "" if cell.confidence is None else f" {cell.confidence:.3f}"
     return f"{cell.created:%H:%M:%S} {cell.image} {outcome_text(cell)}{confidence}"
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
-    return int(text)
 
 
 TAIL = Command("tail", "follow new cells, one line each, until Ctrl-C", _add_options, _run)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Final
 
 from edge.command.progress import Progress
+from edge.command.values import given_path
 from edge.results.commands.command import Command, Show
 from edge.results.commands.reading import add_path, require_found
 from edge.results.reading.problem import Problem
@@ -21,7 +21,7 @@ FOUND: Final = 1
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add_path(parser)
     text = "the images' folder, if the sidecars are in a results folder that mirrors it"
-    parser.add_argument("--images", type=Path, metavar="DIR", help=text)
+    parser.add_argument("--images", type=given_path, metavar="DIR", help=text)
 
 
 def _run(arguments: argparse.Namespace, show: Show) -> int:

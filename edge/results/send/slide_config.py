@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Final
 
 from edge.errors import ConfigError
 from edge.files.strict_block import Block
@@ -17,6 +18,9 @@ from edge.results.slides.completeness import MARKER, QUIET_S, Completeness
 from edge.results.slides.resolvers import MANIFEST_NAME, Resolvers
 from edge.results.slides.slide_results import SlideRules
 from edge.text.path_template import PathTemplate
+
+# A week; a slide that is not complete by then needs a person.
+LONGEST_QUIET_S: Final = 86400 * 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ def read_slide_config(sidecars: Block, slides: Block, limits: Block, base: Path)
         manifest_name=slides.text("manifest_name", MANIFEST_NAME) or MANIFEST_NAME,
         completeness=Completeness(
             marker=slides.text("marker", MARKER),
-            quiet_s=slides.number_or_null("quiet_s", QUIET_S, low=0, high=86400 * 7),
+            quiet_s=slides.number_or_null("quiet_s", QUIET_S, low=0, high=LONGEST_QUIET_S),
         ),
         verifications=_path(slides, "verifications", base),
         bundles=tuple(Path(os.path.normpath(base / bundle)) for bundle in bundles),

@@ -6,6 +6,7 @@ import argparse
 from datetime import UTC, datetime
 from typing import Final
 
+from edge.command.values import one_line
 from edge.errors import ConfigError
 from edge.results.commands.command import Command, Show
 from edge.results.commands.slides.options import add_slide_options, look_of, open_issued, report_of
@@ -17,7 +18,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add_slide_options(parser)
     parser.add_argument("--sample", required=True, metavar="ID", help="sample id of the slide")
     parser.add_argument("--slide", metavar="ID", help="slide id, if it has one")
-    parser.add_argument("--by", required=True, metavar="NAME", help="who says it")
+    parser.add_argument("--by", type=one_line, required=True, metavar="NAME", help="who says it")
 
 
 def _run(arguments: argparse.Namespace, show: Show) -> int:
@@ -27,8 +28,6 @@ def _run(arguments: argparse.Namespace, show: Show) -> int:
             "there are no issued results to note it in; give --config or the --state of "
             "edge-results send, which makes them at its first start."
         )
-    if not arguments.by.strip():
-        raise ConfigError("--by is empty; give the name of who says it.")
     key = slide_key(arguments.sample, arguments.slide)
     # A mistyped id would be a word about a slide that comes later.
     waiting = {one.so_far.slide_key: one for one in report_of(look).incomplete}

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from edge.command.values import given_path
 from edge.errors import ConfigError
 from edge.results.commands.reading import add_path, cells_in
 from edge.results.differential.bundle_errors import errors_of_slide, read_bundle_errors
@@ -21,7 +22,7 @@ from edge.results.manifest.manifest import read_manifest
 from edge.results.reading.tree import require_folder
 from edge.results.send.config import load_send_config
 from edge.results.send.mounted import MountedFolders
-from edge.results.send.slide_config import SlideConfig
+from edge.results.send.slide_config import LONGEST_QUIET_S, SlideConfig
 from edge.results.slides.completeness import MARKER, QUIET_S, Completeness
 from edge.results.slides.history import NoHistory
 from edge.results.slides.outcome import SlideReport
@@ -49,21 +50,21 @@ def add_slide_options(parser: argparse.ArgumentParser) -> None:
     """PATH or the configuration of `send`, and what names slides and makes them complete."""
     add_path(parser, optional=True)
     text = "the configuration of edge-results send, in place of PATH and of all other options here"
-    parser.add_argument("--config", type=Path, metavar="FILE", help=text)
+    parser.add_argument("--config", type=given_path, metavar="FILE", help=text)
     text = f"manifest of all images; otherwise each {MANIFEST_NAME} beside them"
-    parser.add_argument("--manifest", type=Path, metavar="FILE", help=text)
+    parser.add_argument("--manifest", type=given_path, metavar="FILE", help=text)
     text = "path template for sidecars without ids, such as '{sample_id}/{slide_id}/*'"
     parser.add_argument("--template", type=_template, metavar="TEXT", help=text)
     text = "the watch folder, if PATH is a results folder of its own"
-    parser.add_argument("--images", type=Path, metavar="DIR", help=text)
+    parser.add_argument("--images", type=given_path, metavar="DIR", help=text)
     text = "bundle that labelled, for the intervals with the model's errors; may be repeated"
     parser.add_argument(
-        "--bundle", type=Path, action="append", default=[], metavar="DIR", help=text
+        "--bundle", type=given_path, action="append", default=[], metavar="DIR", help=text
     )
     text = "folder of the issued results (state_dir of edge-results send)"
-    parser.add_argument("--state", type=Path, metavar="DIR", help=text)
+    parser.add_argument("--state", type=given_path, metavar="DIR", help=text)
     text = f"folder of the verifications; {VERIFICATIONS} in the folder of --state by default"
-    parser.add_argument("--verifications", type=Path, metavar="DIR", help=text)
+    parser.add_argument("--verifications", type=given_path, metavar="DIR", help=text)
     text = "file in a slide's folder that says that it is complete (%(default)s)"
     parser.add_argument("--marker", default=MARKER, metavar="NAME", help=text)
     text = "a slide is complete after so long without a new image, or `never` by time (%(default)g)"
@@ -164,8 +165,8 @@ def _seconds(text: str) -> float | None:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 <= value < float("inf"):
+    if not 0 <= value <= LONGEST_QUIET_S:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no number of seconds from 0, and not `never`"
+            f"{text!r} is no number of seconds from 0 to {LONGEST_QUIET_S}, and not `never`"
         )
     return value

@@ -236,20 +236,25 @@ def test_complete_is_an_operator_s_word_about_an_incomplete_slide(
     assert "no such slide is incomplete" in error
 
 
+def test_complete_without_state_says_so(run: Run, watched: Path) -> None:
+    said = run("complete", watched, "--by", "Kim", "--sample", "S000124", exit_code=2)
+    assert "there are no issued results to note it in" in said
+
+
 @pytest.mark.parametrize(
-    ("changes", "text"),
-    [
-        ({"--state": None}, "there are no issued results to note it in"),
-        ({"--by": " "}, "--by is empty"),
-    ],
+    ("by", "text"), [(" ", "--by: it is empty"), ("Kim\nLee", "Kim\\nLee' has a line break")]
 )
-def test_complete_without_state_or_name_says_so(
-    run: Run, watched: Path, tmp_path: Path, changes: dict[str, str | None], text: str
+def test_complete_by_nobody_or_in_two_lines_is_wrong_usage(
+    watched: Path, capsys: pytest.CaptureFixture[str], by: str, text: str
 ) -> None:
-    Issued.open(tmp_path).close()
-    options = {"--state": tmp_path, "--by": "Kim", "--sample": "S000124"} | changes
-    given = [part for key, value in options.items() if value is not None for part in (key, value)]
-    assert text in run("complete", watched, *given, exit_code=2)
+    with pytest.raises(SystemExit, match="2"):
+        main(["complete", str(watched), "--by", by, "--sample", "S000124"])
+    assert text in capsys.readouterr().err
+
+
+def test_show_with_images_that_are_not_there_says_so(run: Run, watched: Path) -> None:
+    said = run("show", watched, "--images", watched / "NOPE", exit_code=2)
+    assert "NOPE does not exist; give the watch folder" in said
 
 
 CONFIG = """state_dir: state
