@@ -97,3 +97,21 @@ def test_damaged_memory_of_mounts_issues_nothing_and_says_what_to_do(tmp_path: P
     (tmp_path / "state" / NAME).write_text('{"schema": "edge-mounts/1"')
     with pytest.raises(StorageError, match=r"mounts\.json cannot be used .*, then remove it"):
         issue(tmp_path)
+
+
+def test_share_that_goes_away_during_a_look_issues_nothing_of_it(tmp_path: Path) -> None:
+    share = tmp_path / "export"
+    share.mkdir()
+    put_slide(tmp_path)
+
+    def go_away() -> None:
+        if not (tmp_path / "away").exists():
+            share.rename(tmp_path / "away")
+            share.mkdir()
+
+    config = SlideConfig(tmp_path / "results", share, completeness=Completeness(quiet_s=0))
+    with Issued.open(tmp_path / "state") as issued:
+        issuing = Issuing(config, issued, list[str]().append, beat=go_away)
+        with pytest.raises(StorageError, match="its share is away"):
+            issuing.issue()
+        assert issued.newest() == 0
