@@ -19,6 +19,9 @@ class Lines:
 
     A line is lost if its reader has gone, if its disk is full, or if it would have to wait for a
     reader that has stopped reading, such as a terminal after Ctrl-S.
+
+    Attributes:
+        was_called: whether there was a line to show.
     """
 
     def __init__(self, show: Callable[[str], None]) -> None:
@@ -30,9 +33,11 @@ class Lines:
         self._show = show
         self._unread = 0
         self._error: StorageError | None = None
+        self.was_called = False
 
     def __call__(self, text: str) -> None:
         """Show a text of one or more short lines."""
+        self.was_called = True
         if not _is_ready(0 if self._unread else _PATIENCE_S):
             self._unread += 1
             return

@@ -131,7 +131,7 @@ def _opened(config: SendConfig, show: Show, notifier: Notifier) -> Iterator[Send
             sending.close()
 
 
-def _once(sending: Sending, show: Show) -> int:
+def _once(sending: Sending, show: Lines) -> int:
     unsent = {
         name: {stage: n for stage, n in stages.items() if stage in (Stage.QUEUED, Stage.HELD)}
         for name, stages in sending.once().items()
@@ -139,6 +139,8 @@ def _once(sending: Sending, show: Show) -> int:
     for name, stages in unsent.items():
         for stage, count in stages.items():
             show(f"{name}: {count} {stage}; see --status")
+    if not show.was_called:
+        show("nothing to send; edge-results show --config tells what is incomplete or held")
     return UNSENT if any(unsent.values()) or sending.has_trouble else 0
 
 
@@ -148,7 +150,7 @@ def _operate(arguments: argparse.Namespace, config: SendConfig, show: Show) -> i
         sent_to = _sent_to(outbox, config)
         if arguments.release is not None:
             entry = release(outbox, arguments.release, sent_to)
-            show(f"{entry.target}: released {entry.title}; the running service sends it")
+            show(f"{entry.target}: released {entry.title}; the running service sends it, or --once")
         elif arguments.give_up is not None:
             entry = give_up(outbox, arguments.give_up, arguments.reason, sent_to)
             show(f"{entry.target}: gave up {entry.title}")

@@ -141,7 +141,10 @@ class Issuing:
 
     def _tell_what_stays(self, report: SlideReport) -> None:
         """Tell what is held, once for each change."""
-        found = Counter(f"slide held: {held.reason}" for held in report.held)
+        found = Counter(
+            f"{'slide' if held.file is None else 'file'} held: {held.reason}"
+            for held in report.held
+        )
         found.update(f"images of an unknown sample: {u.reason}" for u in report.unidentified)
         lines = [f"{count} x {reason}" for reason, count in sorted(found.items())]
         for line in lines:

@@ -32,7 +32,9 @@ def _run(arguments: argparse.Namespace, show: Show) -> int:
     # A mistyped id would be a word about a slide that comes later.
     waiting = {one.so_far.slide_key: one for one in report_of(look).incomplete}
     if key not in waiting:
-        raise ConfigError("no such slide is incomplete; see edge-results show for those that are.")
+        raise ConfigError(
+            "no slide of these ids is incomplete; see edge-results show for those that are."
+        )
     with open_issued(look.state) as issued:
         issued.say_complete(key, by=arguments.by, at=datetime.now(UTC))
     cells = counted(len(waiting[key].so_far.cells), "cell")

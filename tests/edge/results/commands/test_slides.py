@@ -233,7 +233,7 @@ def test_complete_is_an_operator_s_word_about_an_incomplete_slide(
         assert said[0] == "Kim Lee"
     assert len(kinds(run("show", watched, "--state", state, "--json"))["new"]) == 2
     error = run(*word, "--sample", "S000124", exit_code=2)
-    assert "no such slide is incomplete" in error
+    assert "no slide of these ids is incomplete" in error
 
 
 def test_complete_without_state_says_so(run: Run, watched: Path) -> None:

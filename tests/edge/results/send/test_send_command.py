@@ -229,6 +229,12 @@ def test_wrong_configuration_names_the_nearest_key_and_ends_with_2(lab: Lab) -> 
     assert "did you mean 'targets'" in lab.run("--once", code=2)
 
 
+def test_once_with_nothing_to_send_says_so(lab: Lab) -> None:
+    assert lab.run("--once") == (
+        "nothing to send; edge-results show --config tells what is incomplete or held\n"
+    )
+
+
 def test_damaged_outbox_is_one_line_and_ends_with_6(lab: Lab) -> None:
     lab.run("--once")
     database = lab.folder / "state" / "outbox.sqlite3"
@@ -307,7 +313,7 @@ def test_name_of_a_held_verification_is_not_logged(lab: Lab) -> None:
     lab.slide("S1", neutrophil=3)
     (lab.folder / "verifications" / "PATIENT7.json").write_text("{")
     said = lab.run("--once")
-    assert "slide held: a verification file: it is no verification" in said
+    assert "file held: a verification file: it is no verification" in said
     assert "PATIENT7" not in said
 
 
