@@ -105,7 +105,7 @@ class DatabaseFile:
         if (found := _version(connection)) != self.version:
             raise StorageError(
                 f"{self.what} {self.path} has version {found}, this program reads {self.version}. "
-                "Install the newer microscope-edge again, or give another state_dir."
+                "Use the microscope-edge that made it, or give another state_dir."
             )
 
     def _require_intact(self, connection: sqlite3.Connection) -> None:
