@@ -86,8 +86,9 @@ def test_importer_on_an_smb_share_gets_each_file_whole_and_once_whatever_the_sha
     tmp_path: Path, disk: Mount, samba: Samba
 ) -> None:
     site = WatchedSite(tmp_path / "site")
-    # Time to end the server while half of the third file is written.
-    slow = {VARIABLE: "file.half_written=sleep:0.5@3"}
+    # Time to end the server while half of the third result is written; the first file of all is the
+    # note of where the folders are mounted.
+    slow = {VARIABLE: "file.half_written=sleep:0.5@4"}
     with mounted(tmp_path) as share, importing(disk.folder) as importer:
         site.settings["targets"][0]["drop"] = str(share)
         with site.watching(slow):

@@ -63,11 +63,11 @@ class Laboratory:
         path = self.machine.at(CONFIG)
         path.write_text(json.dumps({**yaml.safe_load(path.read_text()), **changes}))
 
-    def target(self, **fields: str) -> None:
+    def target(self, name: str = "lis", **fields: str) -> None:
         """One target, which is tried again soon."""
         retry = {"first_delay_s": 0.1, "max_delay_s": 0.1}
         states = {"states": ["preliminary"]}
-        self.configure(targets=[{"name": "lis", **fields, **states, "retry": retry}])
+        self.configure(targets=[{"name": name, **fields, **states, "retry": retry}])
 
     def pid(self) -> int:
         return int(self.machine.show(UNIT, "MainPID"))

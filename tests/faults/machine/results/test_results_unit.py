@@ -146,10 +146,10 @@ def test_mllp_drop_in_opens_the_way_to_a_receiver_and_stop_waits_for_no_answer(
     laboratory: Laboratory, receiver: Path
 ) -> None:
     machine = laboratory.machine
-    laboratory.target(format="hl7-oru", mllp="127.0.0.1:6661")
+    laboratory.target("receiver", format="hl7-oru", mllp="127.0.0.1:6661")
     machine.run("systemctl", "reload", UNIT)
     sample = laboratory.slide()
-    until(lambda: "lis: 127.0.0.1:6661" in machine.log(UNIT), poll_s=0.1)
+    until(lambda: "receiver: 127.0.0.1:6661" in machine.log(UNIT), poll_s=0.1)
     assert list(receiver.iterdir()) == []
 
     text = (ROOT / "systemd/drop-ins/mllp.conf").read_text()
