@@ -59,7 +59,8 @@ def test_demo_labels_drawn_cells_and_says_where_the_sidecars_lie(demo: Demo) -> 
 
 
 def test_demo_ends_with_a_differential_and_its_files(demo: Demo) -> None:
-    assert "differential of S" in demo.said
+    assert "state      preliminary, no person verified it" in demo.said
+    assert "with errors 95 %" in demo.said
     written = [path for path in (demo.workspace / "lis").rglob("*") if path.is_file()]
     assert {"openelis", "fhir", "hl7-oru"} <= {path.parent.name for path in written}
     assert all(str(path.relative_to(demo.workspace / "lis")) in demo.said for path in written)
