@@ -25,8 +25,9 @@ from daemon.model.open_model import ENGINES_NAME
 from daemon.supervision.known_image import IMAGES_NAME
 from edge.errors import ConfigError
 from edge.install.files import PREFIX
-from edge.install.groups import group_number, group_word
-from edge.install.program import hidden_above, hidden_program
+from edge.install.groups import group_word
+from edge.install.options import group_problems, lost_group, path_problem
+from edge.install.program import hidden_program
 from edge.install.records import ETC, RESULTS
 
 # Folders that a daemon makes in its state folder, which also contains those of instances.
@@ -84,7 +85,11 @@ def site_of(arguments: Namespace) -> Site:
             that is wrong.
     """
     place = Place(arguments.instance, arguments.root.absolute())
-    problems = [*name_problems(place), *_path_problems(arguments), *_group_problems(arguments)]
+    problems = [
+        *name_problems(place),
+        *_path_problems(arguments),
+        *group_problems(place.root, arguments.share),
+    ]
     _refuse(arguments, problems)
     installed = read_installed(place)
     prefix = arguments.prefix or installed.prefix or PREFIX
@@ -102,7 +107,11 @@ def site_of(arguments: Namespace) -> Site:
         config=_new_config(place, text) if kept is None else _kept_config(place),
         makes_results=arguments.results is None and installed.makes_results,
     )
-    problems = [*_lost_group(site), *_contradictions(site, folders), *_taken_folders(site)]
+    problems = [
+        *lost_group(place.root, site.share, place.drop_ins),
+        *_contradictions(site, folders),
+        *_taken_folders(site),
+    ]
     if not place.is_image and (problem := hidden_program(site.program)):
         problems.append(problem)
     _refuse(arguments, problems)
@@ -128,34 +137,10 @@ def name_problems(place: Place) -> Iterator[str]:
 
 
 def _path_problems(arguments: Namespace) -> Iterator[str]:
-    is_here = arguments.root.absolute() == Path("/")
+    root = arguments.root.absolute()
     for option, path in {**_folders(arguments), "prefix": arguments.prefix}.items():
-        if path is None:
-            continue
-        if not path.is_absolute() or ".." in path.parts or not str(path).isprintable():
-            yield f"--{option} {str(path)!r}: give an absolute, printable path without .. in it."
-        elif hidden := hidden_above(path, follows_links=is_here):
-            yield (
-                f"--{option} {path}: the unit cannot see this folder, which is below {hidden}; "
-                "choose one elsewhere."
-            )
-        elif option == "prefix" and not re.fullmatch(r"[\w/.-]+", str(path)):
-            yield f"--prefix {path}: give a path of letters, digits and / . - _ alone."
-
-
-def _group_problems(arguments: Namespace) -> Iterator[str]:
-    share: str | None = arguments.share
-    if share is not None and group_number(arguments.root.absolute(), share) is None:
-        yield f"--share {share}: there is no such group. Make it: groupadd --system {share}"
-
-
-def _lost_group(site: Site) -> Iterator[str]:
-    share = site.share
-    if share and not share.isdigit() and group_number(site.place.root, share) is None:
-        yield (
-            f"the group {share} of {site.place.drop_ins}/share.conf does not exist any more. Make "
-            f"it: groupadd --system {share}, or name another with --share."
-        )
+        if path is not None and (problem := path_problem(option, path, root)):
+            yield problem
 
 
 def _taken_folders(site: Site) -> Iterator[str]:

@@ -15,7 +15,8 @@ from typing import Final
 
 from edge.errors import ConfigError
 from edge.install.files import PREFIX, shipped, with_value
-from edge.install.groups import group_number, group_word
+from edge.install.groups import group_word
+from edge.install.options import group_problems, lost_group, path_problem
 from edge.install.program import hidden_above, hidden_program
 from edge.results.formats.shipped.table import FORMATS
 from edge.results.install.place import (
@@ -94,7 +95,7 @@ def site_of(arguments: Namespace) -> Site:
             *name_problems(place),
             *_path_problems(arguments),
             *_format_problems(arguments),
-            *_group_problems(arguments),
+            *group_problems(place.root, arguments.share),
         ]
     )
     installed = read_installed(place)
@@ -110,7 +111,11 @@ def site_of(arguments: Namespace) -> Site:
         config=_loaded(place, text),
     )
     problems = [*_contradictions(site, arguments, text if kept is not None else None)]
-    problems += [*_hidden_folders(site), *_unresolved(site), *_lost_group(site)]
+    problems += [
+        *_hidden_folders(site),
+        *_unresolved(site),
+        *lost_group(place.root, site.share, place.drop_ins),
+    ]
     problems += _taken_folders(site)
     if not place.is_image and (problem := hidden_program(site.program)):
         problems.append(problem)
@@ -136,42 +141,20 @@ def _refuse(problems: list[str]) -> None:
 
 
 def _path_problems(arguments: Namespace) -> Iterator[str]:
-    is_here = arguments.root.absolute() == Path("/")
+    root = arguments.root.absolute()
     for option in (*FOLDERS, "prefix"):
         path: Path | None = getattr(arguments, option)
         if path is None:
             continue
-        if not path.is_absolute() or ".." in path.parts or not str(path).isprintable():
-            yield f"--{option} {str(path)!r}: give an absolute, printable path without .. in it."
-        elif hidden := hidden_above(path, follows_links=is_here):
-            yield (
-                f"--{option} {path}: the unit cannot see this folder, which is below {hidden}; "
-                "choose one elsewhere."
-            )
-        elif option == "prefix" and not re.fullmatch(r"[\w/.-]+", str(path)):
-            yield f"--prefix {path}: give a path of letters, digits and / . - _ alone."
-        elif option != "prefix" and is_here and not path.is_dir():
+        if problem := path_problem(option, path, root):
+            yield problem
+        elif option != "prefix" and root == Path("/") and not path.is_dir():
             yield f"--{option} {path}: there is no such folder yet. Mount or make it."
 
 
 def _format_problems(arguments: Namespace) -> Iterator[str]:
     if arguments.format and arguments.drop is None:
         yield f"--format {arguments.format}: it is that of the drop folder; give --drop too."
-
-
-def _group_problems(arguments: Namespace) -> Iterator[str]:
-    share: str | None = arguments.share
-    if share is not None and group_number(arguments.root.absolute(), share) is None:
-        yield f"--share {share}: there is no such group. Make it: groupadd --system {share}"
-
-
-def _lost_group(site: Site) -> Iterator[str]:
-    share = site.share
-    if share and not share.isdigit() and group_number(site.place.root, share) is None:
-        yield (
-            f"the group {share} of {site.place.drop_ins}/share.conf does not exist any more. Make "
-            f"it: groupadd --system {share}, or name another with --share."
-        )
 
 
 def _new_text(place: Place, prefix: Path, arguments: Namespace) -> str:
