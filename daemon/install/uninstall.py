@@ -17,8 +17,9 @@ from daemon.install.site import STATE_FOLDERS, name_problems
 from daemon.supervision.running_daemon import read_running
 from daemon.system.locks import InUseError
 from edge.errors import ConfigError
-from edge.install.records import ETC, digest, other_records, read_record
-from edge.install.steps import CommandStep, KeepStep, RemoveStep, Step
+from edge.install.records import ETC, other_records
+from edge.install.removal import folder_steps, removal_steps
+from edge.install.steps import KeepStep, RemoveStep, Step
 from edge.install.systemd import has_systemd, systemctl
 from edge.system.mounts import mounts_below
 
@@ -53,19 +54,8 @@ def plan(place: Place, *, is_purge: bool) -> list[Step]:
         ConfigError: the configuration is wrong, so that its folders are unknown.
         InUseError: the state would be removed while a daemon other than the unit's uses it.
     """
-    is_here = has_systemd() and not place.is_image
     state = list(_purge_steps(place)) if is_purge else _kept_state(place)
-    steps: list[Step] = []
-    if is_here:
-        steps.append(CommandStep(("systemctl", "disable", "--now", place.unit), may_fail=True))
-    elif place.is_image:
-        argv = ("systemctl", f"--root={place.root}", "disable", place.unit)
-        steps.append(CommandStep(argv, may_fail=True))
-    steps += _file_steps(place)
-    if is_here:
-        steps.append(CommandStep(("systemctl", "daemon-reload")))
-        steps.append(CommandStep(("systemctl", "reset-failed", place.unit), may_fail=True))
-    return [*steps, *state]
+    return [*removal_steps(place), *state]
 
 
 def closing_lines() -> Iterator[str]:
@@ -89,36 +79,6 @@ def _absence(place: Place, *, is_purge: bool) -> Iterator[str]:
         yield f"{place.unit} is not installed here.{found}"
 
 
-def _file_steps(place: Place) -> Iterator[Step]:
-    record = read_record(place.at(place.record))
-    written = {Path(path): recorded for path, recorded in record.items()}
-    shared = {path for files in other_records(place.root, place.record).values() for path in files}
-    kept = set()
-    for path, recorded in written.items():
-        text = place.text_of(path)
-        if str(path) in shared:
-            yield KeepStep(path, "another installation of this machine needs it")
-        elif text is not None and digest(text) != recorded:
-            kept.add(path)
-            yield KeepStep(path, "changed since it was installed; remove it by hand")
-        elif text is not None:
-            yield RemoveStep(path)
-    yield RemoveStep(place.record)
-    yield from _folder_step(place, place.drop_ins, leaving=set(written) - kept)
-
-
-def _folder_step(place: Place, folder: Path, leaving: set[Path]) -> Iterator[Step]:
-    """Remove a folder if it will be empty; otherwise name what else is in it."""
-    if not place.at(folder).is_dir():
-        return
-    present = {folder / path.name for path in place.at(folder).iterdir()}
-    others = sorted(present - leaving)
-    for path in others:
-        yield KeepStep(path, "not written by install, or changed since; remove it by hand")
-    if not others:
-        yield RemoveStep(folder)
-
-
 def _kept_state(place: Place) -> list[Step]:
     paths = [path for path in (place.config, place.state_dir) if place.at(path).exists()]
     return [KeepStep(path, "yours; --purge removes it") for path in paths]
@@ -135,7 +95,7 @@ def _purge_steps(place: Place) -> Iterator[Step]:
         yield KeepStep(config.state_dir, "state_dir of the configuration; remove it by hand")
     is_last = all(other == place for other in places(place.root))
     if is_last and not other_records(place.root, place.record):
-        yield from _folder_step(place, ETC, leaving={place.config, place.record})
+        yield from folder_steps(place, ETC, leaving={place.config, place.record})
 
 
 def _kept_folders(config: Config | None) -> list[Path]:
