@@ -38,6 +38,7 @@ class Export:
         # Folders that were written to, the newest last.
         self.touched: list[str] = []
         self.versions = 0
+        self._time_changes = 0
         self._chance = chance
         self._jpegs = {
             (colour, side_px): colour_jpeg(colour, side_px=side_px)
@@ -126,7 +127,10 @@ class Export:
         if self._chance.random() < 0.5:
             path.chmod(self._chance.choice((0o600, 0o640, 0o644)))
         else:
-            mtime_ns = path.stat().st_mtime_ns + self._chance.choice((-3600, 3600)) * 10**9
+            # Never back to a time that it had: size and mtime tell the check its versions apart.
+            self._time_changes += 1
+            shift_s = self._chance.choice((-3600, 3600)) + self._time_changes / 1000
+            mtime_ns = path.stat().st_mtime_ns + round(shift_s * 1e9)
             os.utime(path, ns=(mtime_ns, mtime_ns))
 
     def _begin_slowly(self, path: Path, content: bytes) -> None:
