@@ -32,7 +32,7 @@ help:
 # The installation is made anew when what it depends on changes.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[convert,rtx,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[convert,rtx,review,dev]'
 	@touch $@
 
 demo: $(VENV)/.installed

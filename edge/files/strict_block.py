@@ -101,9 +101,11 @@ class Block:
         """A nested block; an empty one if the key is missing."""
         return Block(self._get(key), self._dotted(key), self.problems)
 
-    def blocks(self, key: str) -> list[Block]:
-        """A list of at least one nested block."""
+    def blocks(self, key: str, *, required: bool = True) -> list[Block]:
+        """A list of at least one nested block; may be missing if it is not required."""
         values = self._get(key)
+        if values is None and not required:
+            return []
         if isinstance(values, list) and len(values) > _MOST_BLOCKS:
             self._note(key, f"has {len(values)} blocks; give at most {_MOST_BLOCKS}")
             return []

@@ -20,7 +20,7 @@ from pathlib import Path
 from edge.results.issued.issued import Issued
 from edge.results.send.issuing import Issuing
 from edge.results.send.known_sidecars import SETTLED_S
-from edge.results.send.slide_config import SlideConfig
+from edge.results.settings.slide_config import SlideConfig
 from edge.sidecar import sidecar_path, to_json
 from tests.campaigns.read_speed import make_sidecars
 from tests.support.sidecar_tree import fields_of, outcome

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -15,8 +15,9 @@ from edge.files.strict_block import Block
 from edge.files.yaml_file import read_yaml
 from edge.results.document.result import State
 from edge.results.formats.format import Format, Site
-from edge.results.send.slide_config import SlideConfig, read_slide_config
 from edge.results.send.targets.mllp import Receiver
+from edge.results.settings.review_config import ReviewConfig, read_review_config
+from edge.results.settings.slide_config import SlideConfig, read_slide_config
 from edge.retry.policy import RetryPolicy
 from edge.retry.reading import read_retry_policy
 from edge.text.nearest import nearest
@@ -73,6 +74,7 @@ class SendConfig:
     targets: tuple[Target, ...]
     poll_s: float
     keep_days: float
+    review: ReviewConfig = field(default_factory=ReviewConfig)
 
 
 def load_send_config(
@@ -111,6 +113,7 @@ def _read(block: Block, base: Path, formats: Mapping[str, Format]) -> SendConfig
         targets=tuple(_read_target(b, base, formats) for b in block.blocks("targets")),
         poll_s=block.number("poll_s", 10.0, low=0.1, high=3600),
         keep_days=block.number("keep_days", 30.0, low=1, high=36500),
+        review=read_review_config(block.block("review"), base),
     )
     block.close()
     return config

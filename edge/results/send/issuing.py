@@ -16,7 +16,7 @@ from edge.results.reading.problem import Problem
 from edge.results.reading.sidecar_cell import SidecarCell
 from edge.results.send.known_sidecars import SETTLED_S, KnownSidecars
 from edge.results.send.mounted import MountedFolders
-from edge.results.send.slide_config import SlideConfig
+from edge.results.settings.slide_config import SlideConfig
 from edge.results.slides.outcome import SlideReport
 from edge.results.slides.settled import Settled
 from edge.results.slides.slide_results import slide_results

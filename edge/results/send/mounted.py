@@ -12,7 +12,7 @@ from edge.errors import StorageError
 from edge.files.atomic import write_file
 from edge.files.strict_json import read_json
 from edge.results.document.strict_fields import StrictFields
-from edge.results.send.slide_config import SlideConfig
+from edge.results.settings.slide_config import SlideConfig
 from edge.system.mounts import file_system_of
 from edge.text.printable import printable
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge.results.document.result import SlideResult
+from edge.results.slides.slide import Slide
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class SlideReport:
     Attributes:
         new: results to issue, each the next revision of its slide.
         standing: last issued results that nothing has changed, or whose change is held.
+        slides: all slides that were found.
     """
 
     new: tuple[SlideResult, ...]
@@ -77,3 +79,4 @@ class SlideReport:
     held: tuple[Held, ...]
     unidentified: tuple[UnidentifiedSample, ...]
     notes: tuple[Note, ...]
+    slides: tuple[Slide, ...] = ()

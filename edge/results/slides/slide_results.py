@@ -109,6 +109,7 @@ def slide_results(
         tuple(report.held),
         tuple(gathered.unidentified),
         tuple(report.notes),
+        tuple(gathered.slides),
     )
 
 

@@ -22,7 +22,7 @@ from edge.results.manifest.manifest import read_manifest
 from edge.results.reading.tree import require_folder
 from edge.results.send.config import load_send_config
 from edge.results.send.mounted import MountedFolders
-from edge.results.send.slide_config import LONGEST_QUIET_S, SlideConfig
+from edge.results.settings.slide_config import LONGEST_QUIET_S, SlideConfig
 from edge.results.slides.completeness import MARKER, QUIET_S, Completeness
 from edge.results.slides.history import NoHistory
 from edge.results.slides.outcome import SlideReport

@@ -15,8 +15,8 @@ from edge.results.send.config import SendConfig, Target
 from edge.results.send.operator import status_lines
 from edge.results.send.outbox.outbox import Outbox
 from edge.results.send.sending import Sending
-from edge.results.send.slide_config import SlideConfig
 from edge.results.send.targets.mllp import Receiver
+from edge.results.settings.slide_config import SlideConfig
 from edge.retry.policy import RetryPolicy
 
 

@@ -12,7 +12,7 @@ from edge.errors import StorageError
 from edge.results.document.result import SlideResult
 from edge.results.issued.issued import Issued
 from edge.results.send.issuing import Issuing
-from edge.results.send.slide_config import SlideConfig
+from edge.results.settings.slide_config import SlideConfig
 from edge.results.slides.completeness import Completeness
 from edge.results.verification.folder import write_verification
 from edge.results.verification.verification_file import VerificationFile

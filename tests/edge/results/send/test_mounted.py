@@ -13,7 +13,7 @@ from edge.results.cli import main
 from edge.results.issued.issued import Issued
 from edge.results.send.issuing import Issuing
 from edge.results.send.mounted import NAME
-from edge.results.send.slide_config import SlideConfig
+from edge.results.settings.slide_config import SlideConfig
 from edge.results.slides.completeness import Completeness
 from tests.support.machine.mounts import tmpfs
 from tests.support.sidecar_tree import export

@@ -1,0 +1,1 @@
+"""The parts of results.yaml that several rooms read."""
