@@ -84,7 +84,12 @@ SENDING: Final = {
     "send.message_sent": "a message was sent, no answer was read",
     "send.answered": "a message was answered, the outbox does not know",
 }
-KNOWN: Final = {**LABELLING, **SENDING}
+# Those of `edge-results review`.
+REVIEWING: Final = {
+    "review.before_commit": "an entry of the record is in an open transaction",
+    "review.after_commit": "an entry is durable, nobody was told",
+}
+KNOWN: Final = {**LABELLING, **SENDING, **REVIEWING}
 
 # Points at system calls that can fail: only there does the code handle an OSError.
 FALLIBLE: Final = frozenset(

@@ -25,7 +25,11 @@ ONLY_IN = {
         for name in ("journal", "check", "connection", "file", "verdicts", "summary")
     }
     | {f"edge/database/{name}.py" for name in ("errors", "file")}
-    | {"edge/results/issued/issued.py", "edge/results/send/outbox/outbox.py"},
+    | {
+        "edge/results/issued/issued.py",
+        "edge/results/review/record/record.py",
+        "edge/results/send/outbox/outbox.py",
+    },
     "onnxruntime": {"edge/backends/onnx.py"},
     "tensorrt": {"edge/backends/trt/library.py"},
     "tensorrt_rtx": {"edge/backends/trt/library.py"},

@@ -92,6 +92,13 @@ class StrictFields:
             return None
         return read(key)
 
+    def mapping(self, key: str) -> dict[str, Any]:
+        """An object whose keys are not checked."""
+        value = self._take(key)
+        if isinstance(value, dict):
+            return value
+        raise self._wrong(key, "is no object")
+
     def inner(self, key: str) -> StrictFields:
         """An object in this one."""
         return StrictFields(self._take(key), f"{self._where}{key}")

@@ -1,0 +1,262 @@
+"""The record of decisions: one append, and several ways to read."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from edge.database.file import DatabaseFile
+from edge.errors import ConfigError
+from edge.failpoints import failpoint
+from edge.results.review.errors import ChangedError
+from edge.results.review.record.database import record_file
+from edge.results.review.record.entry import Action, Draft, Entry
+from edge.results.review.record.entry_json import entry_of, says_the_same, sealed
+
+# What a person may take back, and only that person.
+_UNDOABLE: Final = (Action.DECIDE, Action.NOTE, Action.FINISH)
+_COLUMNS: Final = "number, hash, request, slide_key, action, undoes, content"
+_LEAST: Final = timedelta(microseconds=1)
+# Entries are read in blocks, so that no reading transaction stays open while a caller works.
+_BLOCK: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row as it is in the database, right or not."""
+
+    number: Any
+    hash: Any
+    request: Any
+    slide_key: Any
+    action: Any
+    undoes: Any
+    content: Any
+
+
+def now() -> datetime:
+    """The time, with the machine's offset."""
+    return datetime.now().astimezone()
+
+
+class Record:
+    """The record of a state folder; closed at the end of a `with` block.
+
+    Any number of processes may append at once. Every method may raise StorageError. Use it from one
+    thread.
+
+    Attributes:
+        path: of the database.
+    """
+
+    __slots__ = ("_clock", "_db", "_file", "path")
+
+    def __init__(
+        self, file: DatabaseFile, connection: sqlite3.Connection, clock: Callable[[], datetime]
+    ) -> None:
+        self._file = file
+        self._db = connection
+        self._clock = clock
+        self.path = file.path
+
+    @classmethod
+    def open(cls, folder: Path, *, clock: Callable[[], datetime] = now) -> Self:
+        """Open the record in a state folder; it is made if it is not there.
+
+        Args:
+            clock: gives the time, with time zone.
+        """
+        file = record_file(folder)
+        record = cls(file, file.open(), clock)
+        try:
+            record.head()
+        except BaseException:
+            record.close()
+            raise
+        return record
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _e: BaseException | None, _t: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def append(self, draft: Draft, expects: int | None = None) -> Entry:
+        """Append an entry; it is durable on return.
+
+        Args:
+            expects: number of the slide's last entry as the caller knows it.
+
+        Returns:
+            The entry. If the same request was recorded before, the entry of then.
+
+        Raises:
+            ChangedError: the slide's last entry is another one; nothing was appended.
+            ConfigError: the draft is not usable, or its request was recorded with another content.
+        """
+        with self._file.transaction(self._db) as db:
+            if known := self._rows("WHERE request = ?", draft.request):
+                return self._as_before(self._entry(known[0]), draft)
+            if expects is not None and self.last_number(draft.slide_key) != expects:
+                raise ChangedError("The slide was changed by somebody else. Look at it again.")
+            number, previous = self.head()
+            at = self._time_after(number)
+            entry, content = sealed(draft, number + 1, at, previous)
+            self._require_target(entry)
+            db.execute(
+                f"INSERT INTO entry ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants
+                (
+                    *(entry.number, entry.hash, entry.request, entry.slide_key),
+                    *(str(entry.action), entry.undoes, content.decode()),
+                ),
+            )
+            db.execute("UPDATE head SET number = ?, hash = ?", (entry.number, entry.hash))
+            failpoint("review.before_commit")
+        failpoint("review.after_commit")
+        return entry
+
+    def of_slide(self, slide_key: str) -> list[Entry]:
+        """The entries of a slide, in their order."""
+        return [
+            self._entry(row) for row in self._rows("WHERE slide_key = ? ORDER BY number", slide_key)
+        ]
+
+    def last_number(self, slide_key: str) -> int:
+        """The number of a slide's last entry; 0 if it has none."""
+        found = "SELECT MAX(number) FROM entry WHERE slide_key = ?"
+        with self._file.translated():
+            (number,) = self._db.execute(found, (slide_key,)).fetchone()
+        return int(number or 0)
+
+    def all(self, after: int = 0) -> Iterator[Entry]:
+        """The entries after that number, in their order."""
+        return map(self._entry, self.rows(after))
+
+    def open_signatures(self) -> list[Entry]:
+        """The signatures whose verification file is not known to be written, in their order."""
+        found = (
+            "WHERE action = 'sign' AND NOT EXISTS (SELECT 1 FROM entry AS written WHERE "
+            "written.undoes = entry.number AND written.action = 'written') ORDER BY number"
+        )
+        return [self._entry(row) for row in self._rows(found)]
+
+    def signatures(self) -> Iterator[Entry]:
+        """All signatures, in their order."""
+        last = 0
+        while rows := self._rows(
+            "WHERE action = 'sign' AND number > ? ORDER BY number LIMIT 20", last
+        ):
+            yield from map(self._entry, rows)
+            last = int(rows[-1].number)
+
+    def entry(self, number: int) -> Entry | None:
+        """The entry with this number; None if there is none."""
+        row = self.row(number)
+        return self._entry(row) if row else None
+
+    def head(self) -> tuple[int, str]:
+        """Number and hash of the last entry; 0 and zeros if there is none."""
+        with self._file.translated():
+            row = self._db.execute("SELECT number, hash FROM head").fetchone()
+        if row is None:
+            raise self._file.damaged("it has no head")
+        return int(row[0]), str(row[1])
+
+    def row(self, number: int) -> Row | None:
+        """A row as it is; None if there is none."""
+        rows = self._rows("WHERE number = ?", number)
+        return rows[0] if rows else None
+
+    def rows(self, after: int | None = None) -> Iterator[Row]:
+        """All rows as they are, by their numbers, those after a number if one is given."""
+        last = after if after is not None else -(1 << 63)
+        is_first = after is None
+        while True:
+            more = ">=" if is_first else ">"
+            rows = self._rows(f"WHERE number {more} ? ORDER BY number LIMIT {_BLOCK}", last)
+            yield from rows
+            if len(rows) < _BLOCK:
+                return
+            last, is_first = int(rows[-1].number), False
+
+    def undone_before(self, number: int, by: int) -> bool:
+        """Whether an entry was taken back by another one before the entry `by`."""
+        found = "WHERE undoes = ? AND action = 'undo' AND number < ? LIMIT 1"
+        return bool(self._rows(found, number, by))
+
+    def structure(self) -> dict[str, str]:
+        """The statements that made tables, indexes and triggers, by their names."""
+        with self._file.translated():
+            query = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"
+            return {str(name): str(sql) for name, sql in self._db.execute(query)}
+
+    def inner_problem(self) -> str | None:
+        """What SQLite finds wrong with its file; None if nothing is."""
+        with self._file.translated():
+            (found,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
+        return None if found == "ok" else str(found)
+
+    def _rows(self, where: str, *values: object) -> list[Row]:
+        with self._file.translated():
+            query = f"SELECT {_COLUMNS} FROM entry {where}"  # noqa: S608 - constants
+            return [Row(*row) for row in self._db.execute(query, values)]
+
+    def _entry(self, row: Row) -> Entry:
+        try:
+            entry = entry_of(row.content.encode())
+        except ValueError as error:
+            raise self._file.damaged(f"entry {row.number}: {error}") from error
+        if entry.hash != row.hash or entry.number != row.number:
+            raise self._file.damaged(f"entry {row.number} does not have its hash")
+        return entry
+
+    def _as_before(self, entry: Entry, draft: Draft) -> Entry:
+        if says_the_same(entry, draft):
+            return entry
+        raise ConfigError(
+            f"The request was recorded as entry {entry.number} with another content. "
+            "Make a new one."
+        )
+
+    def _time_after(self, number: int) -> datetime:
+        """Now, or a microsecond after that entry, if the clock was set back."""
+        at = self._clock()
+        if not number:
+            return at
+        last = self.entry(number)
+        if last is None:
+            raise self._file.damaged(f"entry {number} is missing")
+        return at if at > last.at else (last.at + _LEAST).astimezone(at.tzinfo)
+
+    def _require_target(self, entry: Entry) -> None:
+        """Refuse to take back what is not there, is another person's, or was taken back."""
+        if entry.undoes is None:
+            return
+        if problem := misfit_of_target(entry, self.entry(entry.undoes)):
+            raise ConfigError(f"entry {entry.undoes} cannot be named: {problem}.")
+        if entry.action is Action.UNDO and self.undone_before(entry.undoes, entry.number):
+            raise ConfigError(f"entry {entry.undoes} was taken back before. Look again.")
+
+
+def misfit_of_target(entry: Entry, target: Entry | None) -> str | None:
+    """Why an entry must not name this one in `undoes`; None if it may."""
+    if target is None:
+        return "it is not there"
+    if target.slide_key != entry.slide_key:
+        return "it is of another slide"
+    if entry.action is Action.WRITTEN:
+        return None if target.action is Action.SIGN else "it is no signature"
+    if target.by.id != entry.by.id:
+        return "it is another person's"
+    return None if target.action in _UNDOABLE else f"it is of the action {target.action}"
