@@ -17,6 +17,7 @@ class Held:
         images: cells and rejected images that are held.
         reason: one line, without ids, so that it may be logged.
         file: name of a held file, for people alone: who wrote it may have put an id into it.
+        asks_to_verify: whether a person who verifies the slide anew ends it.
     """
 
     sample_id: str | None
@@ -24,6 +25,7 @@ class Held:
     images: int
     reason: str
     file: str | None = None
+    asks_to_verify: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,8 +180,8 @@ class _Report:
             *(verifications, unseen_cells(slide.cells()), last, self._now),
             changes=partial(changes_last, slide, last, is_back=is_back),
         )
-        if moved and not problem:
-            problem = moved.problem(last, signing.usable)
+        other_id = moved.problem(last, signing.usable) if moved and not problem else None
+        problem = problem or other_id
         problem = problem or self._is_alike(slide, last) or self._is_one_of(slide, last)
         waits = None if problem else self._waits_for(slide)
         if problem or waits:
@@ -191,8 +191,9 @@ class _Report:
                 so_far = self._result(preliminary(slide, last), last, slide, _SO_FAR)
                 self.incomplete.append(Incomplete(so_far, waits))
             else:
-                self._hold(slide, problem or "")
-            self._hold(slide, *unanswered(verifications, last, None, self._history))
+                self._hold(slide, problem or "", asks_to_verify=other_id is not None)
+            words = unanswered(verifications, last, None, self._history)
+            self._hold(slide, *words, asks_to_verify=True)
             return False
         step = next_step(slide, last, signing, is_back=is_back)
         self.notes += [
@@ -200,7 +201,7 @@ class _Report:
         ]
         words = unanswered(verifications, last, step.draft, self._history)
         held = dict.fromkeys([*filter(None, [step.problem]), *words])
-        self._hold(slide, *held)
+        self._hold(slide, *held, asks_to_verify=True)
         if step.draft and last and not step.draft.signed and self._is_early(slide):
             so_far = self._result(step.draft, last, slide, _SO_FAR)
             self.incomplete.append(Incomplete(so_far, "late cells are still coming"))
@@ -215,9 +216,12 @@ class _Report:
     def _is_early(self, slide: Slide) -> bool:
         return waits_for_more_late_cells(slide, self._now)
 
-    def _hold(self, slide: Slide, *reasons: str) -> None:
+    def _hold(self, slide: Slide, *reasons: str, asks_to_verify: bool = False) -> None:
         ids = slide.sample_id, slide.slide_id
-        self.held += [Held(*ids, len(slide.images), reason) for reason in reasons]
+        self.held += [
+            Held(*ids, len(slide.images), reason, asks_to_verify=asks_to_verify)
+            for reason in reasons
+        ]
 
     def _is_alike(self, slide: Slide, last: SlideResult | None) -> str | None:
         """Why a slide is held whose id a LIS may take for that of an issued one."""
