@@ -1,0 +1,1 @@
+"""What the review page asks and does: decisions, signatures, the live differential."""

@@ -1,0 +1,1 @@
+"""The images of slides and reference cells, by their ids."""

@@ -1,0 +1,1 @@
+"""One slide as one person sees it: from the folders, the issued results and the record."""
