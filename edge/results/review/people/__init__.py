@@ -1,0 +1,1 @@
+"""Who may review: the site's list with PINs, or the system's user."""
