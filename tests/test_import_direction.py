@@ -37,6 +37,13 @@ ONLY_IN = {
     "prometheus_client": {"daemon/health/metrics.py"},
     "shtab": {"edge/command/completion.py"},
     "argparse_manpage": {"edge/command/man_page.py"},
+    "starlette": {
+        f"edge/results/review/server/{name}.py"
+        for name in ("application", "entrance", "requests", "slide_routes")
+    }
+    | {f"edge/results/review/server/guard/{name}.py" for name in ("answers", "guard")}
+    | {"edge/results/review/server/connections/serve.py"},
+    "uvicorn": {f"edge/results/review/server/connections/{n}.py" for n in ("protocol", "serve")},
     "pandas": {"edge/results/reading/table.py"},
     "pyarrow": {"edge/results/reading/table.py"},
     "watchdog": {"daemon/intake/inotify.py", "daemon/intake/inotify_probe.py"},

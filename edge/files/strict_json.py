@@ -10,8 +10,11 @@ from typing import Any, Final, NoReturn
 _LARGEST_BYTES: Final = 16 << 20
 
 
-def parse_json(content: bytes) -> Any:
+def parse_json(content: bytes, *, has_unique_keys: bool = False) -> Any:
     """The value of a JSON document.
+
+    Args:
+        has_unique_keys: refuse an object that has a key twice, of which each reader takes another.
 
     Also refused: NaN and infinities, which JSON does not have; text that UTF-8 cannot encode, which
     no sidecar could hold; nesting that is too deep for Python.
@@ -20,7 +23,11 @@ def parse_json(content: bytes) -> Any:
         ValueError: it is not valid JSON; the text is short and says why.
     """
     try:
-        value = json.loads(content, parse_constant=_refuse_constant)
+        value = json.loads(
+            content,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_unique if has_unique_keys else None,
+        )
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
@@ -41,6 +48,13 @@ def read_json(path: Path) -> Any:
     if len(content) > _LARGEST_BYTES:
         raise ValueError(f"it is larger than {_LARGEST_BYTES >> 20} MiB")
     return parse_json(content)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("an object has a key twice")
+    return value
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -82,7 +82,8 @@ def open_browser(
 
 def events_of(browser: Chrome) -> list[dict[str, Any]]:
     """What the browser logged since the last call: DevTools events with `method` and `params`."""
-    return [json.loads(line["message"])["message"] for line in browser.get_log("performance")]
+    lines = browser.get_log("performance")  # type: ignore[no-untyped-call]
+    return [json.loads(line["message"])["message"] for line in lines]
 
 
 def hosts_asked(events: Sequence[dict[str, Any]]) -> set[str]:

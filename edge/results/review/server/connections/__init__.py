@@ -1,0 +1,1 @@
+"""Listens at one address, and holds every connection to its limits."""

@@ -1,0 +1,1 @@
+"""Refuses what no browser of a person at the page would ask."""

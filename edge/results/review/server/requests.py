@@ -1,0 +1,83 @@
+"""What a request carries: the session of its cookie, the person, and its JSON."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from starlette.requests import Request
+
+from edge.files.strict_json import parse_json
+from edge.results.document.result import Person
+from edge.results.review.server.guard.answers import NO_SESSION, RequestError
+from edge.results.review.server.guard.rules import LONGEST_BODY
+from edge.results.review.server.sessions import Session, Sessions
+
+_ID: Final = re.compile(r"[0-9A-Fa-f]{20}")
+
+
+class Visitors:
+    """Finds who asks."""
+
+    def __init__(self, sessions: Sessions, cookie: str) -> None:
+        """Look for sessions in a cookie of this name."""
+        self.sessions = sessions
+        self.cookie = cookie
+
+    def session(self, request: Request) -> Session:
+        """The session that the request belongs to.
+
+        Raises:
+            RequestError: none.
+        """
+        secret = request.cookies.get(self.cookie)
+        session = self.sessions.find(secret) if secret else None
+        if session is None:
+            raise RequestError(403, "no_session", NO_SESSION)
+        return session
+
+    def person(self, request: Request) -> Person:
+        """Who is logged in.
+
+        Raises:
+            RequestError: nobody, or no session.
+        """
+        session = self.session(request)
+        if session.person is None:
+            raise RequestError(401, "no_person", "nobody is logged in; choose your name")
+        if request.method == "POST":
+            # The page asks for news by itself; what it posts comes of a person.
+            self.sessions.keep(session)
+        return session.person
+
+
+def id_of(request: Request, name: str) -> str:
+    """An id in the path, as the desk gives it.
+
+    Raises:
+        RequestError: it is none.
+    """
+    value: str = request.path_params[name]
+    if not _ID.fullmatch(value):
+        raise RequestError(404, "unknown", "this address has no slide or image")
+    return value
+
+
+async def body_of(request: Request) -> dict[str, Any]:
+    """The JSON object that was posted.
+
+    Raises:
+        RequestError: it is none.
+    """
+    content = bytearray()
+    async for part in request.stream():
+        content += part
+        if len(content) > LONGEST_BODY:
+            raise RequestError(413, "too_large", "the body is too long")
+    try:
+        value = parse_json(bytes(content), has_unique_keys=True)
+    except ValueError as error:
+        raise RequestError(400, "bad_request", "the body is no JSON") from error
+    if not isinstance(value, dict):
+        raise RequestError(400, "bad_request", "the body is no JSON object")
+    return value
