@@ -82,6 +82,9 @@ class DatabaseFile:
             if is_bug(error):
                 raise
             raise (self.damaged if is_damage(error) else self._unusable)(error) from error
+        except UnicodeDecodeError as error:
+            # SQLite's own message quoted bytes of a damaged file that are no text.
+            raise self.damaged("it has bytes that are no text") from error
 
     def damaged(self, error: object) -> StorageError:
         """The error for a damaged file."""

@@ -61,8 +61,8 @@ class Draft:
         differential: of a signature: as it was signed.
         verification: of a signature, the SHA-256 of the verification file; of `written`, the
             file's name.
-        signed_at: of a signature: the time in the verification file, with time zone. With `note` the
-            file can be written again after a crash, byte for byte.
+        signed_at: of a signature: the time in the verification file, with time zone. With `note`
+            the file can be written again after a crash, byte for byte.
         note: of a signature: the note in the verification file.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,8 +23,9 @@ from edge.results.review.record.entry_json import entry_of, says_the_same, seale
 _UNDOABLE: Final = (Action.DECIDE, Action.NOTE, Action.FINISH)
 _COLUMNS: Final = "number, hash, request, slide_key, action, undoes, content"
 _LEAST: Final = timedelta(microseconds=1)
-# Entries are read in blocks, so that no reading transaction stays open while a caller works.
-_BLOCK: Final = 500
+# Entries are read in blocks, so that no reading transaction stays open while a caller works. A
+# signature of ten thousand cells has 2.4 MB.
+_BLOCK: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Record:
     ) -> None:
         self._file = file
         self._db = connection
+        # One damaged text must not hide the entries that are read with it.
+        self._db.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
         self._clock = clock
         self.path = file.path
 
@@ -74,7 +78,8 @@ class Record:
         file = record_file(folder)
         record = cls(file, file.open(), clock)
         try:
-            record.head()
+            # Another program's database has no such table.
+            record._rows("LIMIT 1")
         except BaseException:
             record.close()
             raise
@@ -171,7 +176,7 @@ class Record:
             row = self._db.execute("SELECT number, hash FROM head").fetchone()
         if row is None:
             raise self._file.damaged("it has no head")
-        return int(row[0]), str(row[1])
+        return row[0], row[1]
 
     def row(self, number: int) -> Row | None:
         """A row as it is; None if there is none."""
@@ -195,11 +200,15 @@ class Record:
         found = "WHERE undoes = ? AND action = 'undo' AND number < ? LIMIT 1"
         return bool(self._rows(found, number, by))
 
-    def structure(self) -> dict[str, str]:
-        """The statements that made tables, indexes and triggers, by their names."""
+    def differing(self) -> list[str]:
+        """The tables, indexes and triggers that are not as this program makes them, by name."""
         with self._file.translated():
-            query = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"
-            return {str(name): str(sql) for name, sql in self._db.execute(query)}
+            found = _structure(self._db)
+        with closing(sqlite3.connect(":memory:")) as new:
+            for statement in self._file.statements:
+                new.execute(statement)
+            needed = _structure(new)
+        return sorted(name for name in {*found, *needed} if found.get(name) != needed.get(name))
 
     def inner_problem(self) -> str | None:
         """What SQLite finds wrong with its file; None if nothing is."""
@@ -247,6 +256,11 @@ class Record:
             raise ConfigError(f"entry {entry.undoes} cannot be named: {problem}.")
         if entry.action is Action.UNDO and self.undone_before(entry.undoes, entry.number):
             raise ConfigError(f"entry {entry.undoes} was taken back before. Look again.")
+
+
+def _structure(db: sqlite3.Connection) -> dict[str, str]:
+    query = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"
+    return {str(name): str(sql) for name, sql in db.execute(query)}
 
 
 def misfit_of_target(entry: Entry, target: Entry | None) -> str | None:

@@ -1,0 +1,1 @@
+"""Tampers with records of reviews, and what the check must find."""
