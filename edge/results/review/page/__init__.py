@@ -1,0 +1,1 @@
+"""The page itself: its fixed files, which the server gives by their names."""
