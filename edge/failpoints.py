@@ -88,6 +88,8 @@ SENDING: Final = {
 REVIEWING: Final = {
     "review.before_commit": "an entry of the record is in an open transaction",
     "review.after_commit": "an entry is durable, nobody was told",
+    "review.before_verification": "a signature is recorded, its verification file is not there",
+    "review.verification_written": "the verification file is there, the record does not know",
 }
 KNOWN: Final = {**LABELLING, **SENDING, **REVIEWING}
 

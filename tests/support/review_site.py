@@ -97,8 +97,11 @@ class ReviewSite:
                 slide_id=slide_id,
             )
 
-    def add_image(self, name: str, cell: CellSpec, *, sample_id: str, slide_id: str) -> Path:
-        content = unique_jpeg(cell.drawn or cell.label or "monocyte", name)
+    def add_image(
+        self, name: str, cell: CellSpec, *, sample_id: str, slide_id: str, version: float = 0
+    ) -> Path:
+        """Export one image; another version of it has other bytes."""
+        content = unique_jpeg(cell.drawn or cell.label or "monocyte", f"{name} {version}")
         best = cell.label or "monocyte"
         found = outcome(content, best, cell.confidence, is_identified=cell.label is not None)
         return export(

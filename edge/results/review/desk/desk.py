@@ -7,6 +7,7 @@ becomes a verification file, from which `edge-results send` issues the final res
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -56,11 +57,16 @@ class Desk:
     """
 
     def __init__(
-        self, slides: SlideConfig, review: ReviewConfig, record: Record, issued: Issued
+        self,
+        slides: SlideConfig,
+        review: ReviewConfig,
+        record: Record,
+        issued: Issued,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._verifications = slides.verifications or issued.path.parent / "verifications"
         self._record = record
-        self._looks = Looks(slides, issued)
+        self._looks = Looks(slides, issued, clock=clock)
         self._slides = Slides(self._looks, issued, record, is_blind=review.is_blind)
         self._live = Live(slides)
         self._opened = ExitStack()
@@ -68,16 +74,24 @@ class Desk:
         self.reference = Reference(review.reference)
 
     @classmethod
-    def open(cls, slides: SlideConfig, review: ReviewConfig, state: Path) -> Self:
+    def open(
+        cls,
+        slides: SlideConfig,
+        review: ReviewConfig,
+        state: Path,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Self:
         """Open record and issued results, and write what a killed process has not.
 
         Args:
             state: the folder of the issued results; made if it is not there.
+            clock: in seconds; the folders are looked at again when it has gone on.
         """
         with ExitStack() as opened:
             issued = opened.enter_context(Issued.open(state))
             record = opened.enter_context(Record.open(state))
-            desk = cls(slides, review, record, issued)
+            desk = cls(slides, review, record, issued, clock)
             desk.write_open_signatures()
             desk._opened = opened.pop_all()
         return desk

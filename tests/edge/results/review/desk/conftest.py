@@ -14,15 +14,31 @@ from edge.results.review.desk.desk import Desk
 from tests.support.review_site import MINA, ReviewSite
 
 
-class Page:
-    """Asks the desk as the page of one person does."""
+class Clock:
+    """Goes on when a test says it: between two looks at the folders there must be a pause."""
 
-    def __init__(self, desk: Desk, key: str, person: Person = MINA) -> None:
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def go_on(self) -> None:
+        self.now_s += 10_000.0
+
+
+class Page:
+    """Asks the desk as the page of one person does, long after it asked before."""
+
+    def __init__(
+        self, desk: Desk, key: str, person: Person = MINA, clock: Clock | None = None
+    ) -> None:
         self.desk = desk
         self.key = key
         self.person = person
+        self.clock = clock or Clock()
 
     def slide(self) -> dict[str, Any]:
+        self.clock.go_on()
         return self.desk.slide(self.person, self.key)
 
     def cells(self, label: str | None = "*") -> list[dict[str, Any]]:
