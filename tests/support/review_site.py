@@ -84,9 +84,9 @@ class ReviewSite:
     ) -> None:
         """Export a slide as the service would leave it: each image with its sidecar."""
         number = 0
-        ids = {"sample_id": sample_id, "slide_id": slide_id}
         for number, cell in enumerate(cells, start=1):
-            self.add_image(f"{sample_id}/{slide_id}/IMG{number:04}.jpg", cell, **ids)
+            name = f"{sample_id}/{slide_id}/IMG{number:04}.jpg"
+            self.add_image(name, cell, sample_id=sample_id, slide_id=slide_id)
         for extra in range(number + 1, number + rejected + 1):
             content = unique_jpeg("neutrophil", f"{sample_id} {slide_id} {extra}")[:-40]
             name = f"{sample_id}/{slide_id}/IMG{extra:04}.jpg"

@@ -137,8 +137,8 @@ def test_late_cell_after_the_signature_asks_for_another_one(slide: ReviewSite) -
         lab.mina.decide(lab.mina.cells())
         lab.mina.sign()
         lab.issue()
-        late = {"sample_id": "S1", "slide_id": "slide-1"}
-        slide.add_image("S1/slide-1/late.jpg", CellSpec("monocyte"), **late)
+        late = CellSpec("monocyte")
+        slide.add_image("S1/slide-1/late.jpg", late, sample_id="S1", slide_id="slide-1")
         found = lab.mina.slide()
         assert (found["slide"]["stage"], found["slide"]["open"]) == ("again", 1)
         assert "verify it again" in found["slide"]["text"]
