@@ -21,9 +21,10 @@ GPU_STEPS ?=
 GPU_SCRATCH ?=
 CHECK_PYTHON := $(or $(GPU_PYTHON),$(if $(WHEELS),$(GPU_VENV)/bin/python,$(BIN)/python))
 
-.PHONY: help demo test lint train clean gpu-check gpu-bundle
+.PHONY: help demo review test lint train clean gpu-check gpu-bundle
 help:
 	@echo "make demo [IMAGES=DIR]  convert the reference model, label drawn cells or your images"
+	@echo "make review             look at the demonstration's cells, correct and sign (runs it if needed)"
 	@echo "make test               lint, types and tests"
 	@echo "make train DATA=DIR     train the reference model again (about an hour on 2 cores)"
 	@echo "make gpu-check BUNDLE=NAME.edge  measure on this machine's GPU (docs/gpu/check.md), no network needed"
@@ -37,6 +38,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m edge.demo --model converters/reference/cells8.pt $(if $(IMAGES),--images "$(IMAGES)")
+
+review: $(VENV)/.installed
+	$(BIN)/python -m edge.demo --review --model converters/reference/cells8.pt
 
 test: lint
 	# Each process has a core: torch's threads would wait for one another. And the longest files,

@@ -1,4 +1,4 @@
-"""`python -m edge.demo`: convert a model, let the service label exported cells, show a slide."""
+"""`python -m edge.demo`: convert a model, label exported cells, show a slide, review it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from edge.demo import run
 from edge.demo.analyzer import drawn_images, images_in_folder
 from edge.demo.drawing.cells import CLASSES
 from edge.demo.drawing.sheet import contact_sheet
+from edge.demo.review import newest_workspace, run_page, running_sender, write_results_config
 from edge.demo.slide import largest_slide, write_files
 from edge.errors import ConfigError
 from edge.files import atomic
@@ -39,6 +40,32 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.sheet:
         atomic.write_file(arguments.sheet, contact_sheet(arguments.seed))
         return 0
+    if arguments.review:
+        return _review(arguments)
+    return _demonstrate(arguments)
+
+
+def _review(arguments: argparse.Namespace) -> int:
+    """The page on the last demonstration; runs one first if there is none."""
+    workspace = newest_workspace(arguments.out)
+    if workspace is None:
+        if code := _demonstrate(arguments):
+            return code
+        workspace = newest_workspace(arguments.out)
+    if workspace is None:
+        raise ConfigError(f"{arguments.out} has no labelled images; see the lines above.")
+    config = write_results_config(workspace)
+    print(f"5. edge-results send --config {config} --watch")
+    print(f"6. edge-results review --config {config}", flush=True)
+    with running_sender(config, workspace.root / "edge-results-send.log"):
+        options = ["--no-browser"] if arguments.no_browser else []
+        code = run_page(config, *options)
+    files = sorted((workspace.root / "signed").glob("*"))
+    print(f"\nsigned results for the LIS, under {workspace.root / 'signed'}: {len(files)}")
+    return code
+
+
+def _demonstrate(arguments: argparse.Namespace) -> int:
     if arguments.model is None:
         raise ConfigError("--model is missing; give the model to convert.")
     workspace = run.Workspace((arguments.out / time.strftime("%Y%m%d-%H%M%S")).resolve())
@@ -70,6 +97,7 @@ def _run(arguments: argparse.Namespace) -> int:
         print(write_files(result, workspace.lis))
         program = Path(os.path.relpath(Path(sys.executable).parent / "edge-results"))
         print(f"\nall slides: {program} show {workspace.export}")
+        print("look at the cells, correct and sign: make review")
     return 0 if all(one.sidecar for one in labelled) else 1
 
 
@@ -141,6 +169,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--count", type=whole_number(1), help=f"images to export ({_DRAWN_COUNT}, or all)"
     )
     parser.add_argument("--out", type=given_path, default=Path("demo-output"), help="output folder")
+    text = "open the review page on the last demonstration, or on a new one if there is none"
+    parser.add_argument("--review", action="store_true", help=text)
+    parser.add_argument("--no-browser", action="store_true", help="only print the page's address")
     parser.add_argument(
         "--sheet",
         type=given_path,
