@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,14 +18,6 @@ from edge.files.known_keys import require_known_keys
 
 Resize = Literal["area", "linear", "cubic", "nearest"]
 Channels = Literal["rgb", "bgr"]
-
-_INTERPOLATION: dict[str, int] = {
-    "area": cv2.INTER_AREA,
-    "linear": cv2.INTER_LINEAR,
-    "cubic": cv2.INTER_CUBIC,
-    "nearest": cv2.INTER_NEAREST,
-}
-
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
@@ -104,10 +95,12 @@ def preprocess(image: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
     Returns:
         uint8, shape (spec.height, spec.width, 3), channels in the order of `spec.channels`.
     """
+    # Programs that read only a bundle's evidence do without its 20 MB.
+    import cv2
+
     cropped = _centre_crop(image, spec.crop)
-    resized = cv2.resize(
-        cropped, (spec.width, spec.height), interpolation=_INTERPOLATION[spec.resize]
-    )
+    interpolation = getattr(cv2, f"INTER_{spec.resize.upper()}")
+    resized = cv2.resize(cropped, (spec.width, spec.height), interpolation=interpolation)
     if spec.channels == "bgr":
         resized = cv2.cvtColor(resized, cv2.COLOR_RGB2BGR)
     return np.asarray(resized, dtype=np.uint8)
