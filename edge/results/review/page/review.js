@@ -291,15 +291,18 @@ async function ask(path, body = null) {
   const found = await answer.json().catch(() => null);
   if (answer.ok && found !== null) return found;
   const error = found && found.error ? found.error : { code: "http", text: T("error.http", { status: answer.status }) };
-  if (answer.status === 401 && path !== "/api/login") cover("person");
-  if (answer.status === 403 && error.code !== "not_ready") cover("enter");
+  if (error.code === "no_person") cover("person");
+  if (error.code === "no_session") cover("enter");
   throw new Answer(answer.status, error);
 }
+
+/** Whether the program does not know who asks, which the cover tells. */
+function isOut(error) { return error.code === "no_person" || error.code === "no_session"; }
 
 /** Shows why a request failed, and what to do. */
 function failed(error, again) {
   if (error instanceof Answer) {
-    if (error.status === 401 || error.status === 403) return;
+    if (isOut(error)) return;
     line("failed", error.message, { kind: "bad", label: T("line.retry"), act: () => { line("failed"); again(); } });
   } else if (error instanceof TypeError) {
     line("offline", T("line.offline"), { kind: "bad", closes: false });
@@ -374,7 +377,7 @@ const outgoing = {
   /** Whether the item is done with, as no retry can help. */
   refused(item, error) {
     if (!(error instanceof Answer)) { offline(); return false; }
-    if (error.status === 401 || error.status === 403) { this.stopped = true; return true; }
+    if (isOut(error)) { this.stopped = true; return true; }
     if (error.status >= 500 || error.status === 429) {
       line("storage", T("line.storage", { text: error.message }), { kind: "bad", closes: false });
       document.body.dataset.offline = "1";
@@ -443,7 +446,7 @@ const loader = {
       const answer = await fetch(tile.img.src, { credentials: "same-origin", cache: "no-store" });
       const found = answer.ok ? null : await answer.json().catch(() => null);
       tile.why = found && found.error ? found.error.text : T("image.gone");
-      if (answer.status === 401) cover("person");
+      if (found && found.error.code === "no_person") cover("person");
     } catch { tile.why = T("image.wait"); offline(); }
     tile.element.querySelector(".why").textContent = tile.why;
     slideScreen.paintTile(tile.id);
@@ -618,7 +621,7 @@ const slideScreen = {
     const { slide, signature, reading } = this.data;
     const blind = reading === "blind" ? T("blind.on") : reading === "consensus" ? T("consensus.on") : "";
     drawTop([
-      button("top.slides", () => listScreen.open(), { class: "quiet", accesskey: "g" }),
+      button("top.slides", () => listScreen.open(), { class: "quiet" }),
       h("strong", { class: "sample" }, slide.sample_id),
       slide.slide_id ? h("span", { class: "sample" }, slide.slide_id) : null,
       stageOf(slide),
@@ -945,27 +948,26 @@ const slideScreen = {
     const cells = before.cells.map((cell) => fresh.get(cell.id) || cell);
     // Another page recorded something between what is shown and this answer: take the slide anew.
     const missed = answer.previous !== undefined && answer.previous !== null && answer.previous !== before.entry;
-    this.data = { ...before, cells, entry: answer.entry, problems: answer.problems, undo: answer.undo, notes: answer.notes || before.notes };
+    this.data = { ...before, cells, entry: answer.entry, problems: answer.problems, undo: answer.undo, notes: answer.notes || before.notes, may_finish: answer.may_finish };
     if (this.data.slide.stage === "open" && item.body.action === "decide") {
       this.data.slide = { ...this.data.slide, stage: "begun", mine: true };
       this.drawTop();
     }
-    if (item.body.action === "undo") this.undone(before.cells, answer.cells);
+    if (item.body.action === "undo") this.undone(before.cells.filter((cell) => { const now = fresh.get(cell.id); return now && (now.label !== cell.label || now.decided !== cell.decided); }).map((cell) => fresh.get(cell.id)));
     if (item.body.action === "note") { notesPanel.show(); say(T("say.noted")); }
     this.refresh();
     if (item.body.action === "decide") say(outgoing.mine().length ? T("say.pending", { n: outgoing.mine().length }) : T("say.saved", { n: item.body.cells.length }));
     if (missed) this.reload();
   },
 
-  undone(before, cells) {
+  undone(cells) {
+    if (!cells.length) { say(T("say.undone.none")); return; }
     const labels = [...new Set(cells.map((cell) => called(cell.label)))].join(", ");
     const text = T("say.undone", { n: cells.length, labels });
     this.regroup();
-    if (cells.length) {
-      const home = this.groups.find((group) => group.cells.some((cell) => cell.id === cells[0].id));
-      if (!this.ids.includes(cells[0].id) || this.group !== home.name) this.enter(home.name, cells[0].id);
-      else this.focusCell(cells[0].id);
-    }
+    const home = this.groups.find((group) => group.cells.some((cell) => cell.id === cells[0].id));
+    if (home && this.group !== home.name) this.enter(home.name, cells[0].id);
+    else { this.showGallery(); this.focusCell(cells[0].id); }
     say(text);
   },
 
@@ -1173,7 +1175,7 @@ const differentialPanel = {
   large() {
     const diff = slideScreen.diff;
     if (!diff) return;
-    openDialog(T("diff.title"), [fullTable(diff), h("p", { class: "soft" }, T("diff.explain")), h("p", { class: "soft" }, T("diff.from", { text: diff.errors_from })),
+    openDialog(T("diff.title"), [fullTable(diff), h("p", { class: "soft" }, T("diff.explain")), h("p", { class: "soft sentence" }, diff.errors_from),
       flagList(diff), closer()], { wide: true });
   },
 };
@@ -1182,7 +1184,7 @@ function flagList(diff) {
   return diff.flags.length ? h("div", {}, h("h3", {}, T("flags.title")), h("ul", { class: "flags" }, diff.flags.map((flag) => h("li", {}, `⚑ ${flag.text}`)))) : null;
 }
 
-const decimal = (x) => x.toLocaleString(LANG, { maximumFractionDigits: 1, minimumFractionDigits: x < 10 ? 1 : 0 });
+const decimal = (x) => x.toLocaleString(LANG, { maximumFractionDigits: 1, minimumFractionDigits: 1 });
 /** An interval where there is little room; never narrower than it is. */
 function whole(pair) { return pair ? T("diff.whole", { low: Math.floor(pair[0]), high: Math.ceil(pair[1]) }) : ""; }
 function interval(pair) { return pair ? T("diff.interval", { low: decimal(pair[0]), high: decimal(pair[1]) }) : ""; }
@@ -1227,29 +1229,34 @@ const problemsPanel = {
   show() {
     const panel = byId("problems");
     if (!panel) return;
-    const { problems, reading } = slideScreen.data;
+    const { reading } = slideScreen.data;
+    const problems = obstacles(slideScreen.data);
     const ready = T(reading === "blind" ? "problems.finish" : "problems.none");
-    panel.replaceChildren(h("h2", {}, T("problems.title")), problems.length ? problemList(problems) : h("p", { class: "good" }, `✓ ${ready}`));
+    panel.replaceChildren(h("h2", {}, T(reading === "blind" ? "problems.title.finish" : "problems.title")), problems.length ? problemList(problems) : h("p", { class: "good" }, `✓ ${ready}`));
     const sign = byId("sign");
     if (sign) sign.classList.toggle("ready", !problems.length);
   },
 };
 
+/** What is in the way of the person's next step: of finishing a blind reading, or of signing. */
+function obstacles(data) {
+  if (data.reading !== "blind") return data.problems;
+  return data.may_finish ? [] : data.problems.filter((problem) => problem.code !== "second_reader");
+}
+
 function problemList(problems) {
   return h("ul", { class: "todo" }, problems.map((problem) => {
     const act = jumpOf(problem);
-    return h("li", {}, act ? h("button", { type: "button", class: "link", onclick: act }, problem.text) : problem.text);
+    return h("li", { class: "sentence" }, act ? h("button", { type: "button", class: "link sentence", onclick: act }, problem.text) : problem.text);
   }));
 }
 
 /** Where a person does something about what stands in the way; null if not on this page. */
 function jumpOf(problem) {
   const { groups } = slideScreen;
-  const name = problem.code.includes("unidentified") ? "unidentified" : problem.code.includes("differ") ? "differ" : null;
-  const group = groups.find((one) => one.name === name && one.cells.length);
-  const open = groups.find((one) => one.open);
-  const isOfCells = name || /open|seen|undecided|cells/.test(problem.code);
-  const target = group || (isOfCells ? open : null);
+  const names = { unidentified: "unidentified", consensus: "differ" };
+  const target = problem.code === "undecided" ? groups.find((one) => one.open)
+    : groups.find((one) => one.name === names[problem.code] && one.cells.length);
   return target ? () => { closeDialog(); slideScreen.goTo(target); } : null;
 }
 
@@ -1333,12 +1340,19 @@ const signDialog = {
     const { data, diff } = slideScreen;
     if (outgoing.mine().length) return;
     if (!this.fresh) { this.refresh(); return; }
-    if (data.problems.length) { this.problems(data.problems); return; }
+    const inTheWay = obstacles(data);
+    if (inTheWay.length) { this.problems(inTheWay); return; }
     if (data.reading !== "blind" && (!diff || diff.entry !== data.entry)) return;
     this.ask(data, diff);
   },
 
   problems(problems) {
+    const { signature } = slideScreen.data;
+    // Nothing to do: a signature stands, and nothing has changed.
+    if (signature && problems.every((one) => one.code === "unchanged")) {
+      this.done({ signature, slide: slideScreen.data.slide }, false);
+      return;
+    }
     this.body.replaceChildren(h("p", {}, T("sign.not")), problemList(problems), closer());
     (this.body.querySelector("button") || this.body).focus();
   },
@@ -1370,7 +1384,7 @@ const signDialog = {
     const { key, data } = slideScreen;
     const request = requestId();
     const body = blind ? { request, action: "finish" }
-      : { request, entry: data.entry, revision: data.revision, reason: reason ? reason.value.trim() : null, pin: pin ? pin.value : null };
+      : { request, entry: data.entry, revision: data.revision, reason: reason ? reason.value.trim() || null : null, pin: pin ? pin.value : null };
     for (let pause = 500; ; pause = Math.min(4000, pause * 2)) {
       try {
         const answer = await ask(`/api/slides/${key}/${blind ? "entries" : "sign"}`, body);
@@ -1407,11 +1421,8 @@ const signDialog = {
     const signature = answer.signature;
     const on = () => { this.result = null; this.isOpen = false; byId("dialog").onclose = null; closeDialog(); if (next) slideScreen.open(next.key); else listScreen.open(); };
     const go = h("button", { type: "button", class: "main", id: "sign-next", onclick: on }, next ? T("sign.next", { sample: next.sample_id }) : T("sign.list"));
-    if (!blind) {
-      slideScreen.data = { ...slideScreen.data, slide: answer.slide, signature };
-      slideScreen.drawTop();
-      sheet.draw();
-    }
+    // The slide's number is another one now, by this very signature.
+    if (slideScreen.key) await slideScreen.reload({ quiet: true });
     this.body.replaceChildren(h("p", { class: "good big" }, `✓ ${T(blind ? "sign.finished" : "sign.done")}`),
       blind ? "" : h("p", { class: "record" }, T("sign.number", { number: signature.number, hash: signature.hash.slice(0, 12) })),
       blind ? "" : h("p", {}, T("sign.leave")), h("div", { class: "buttons" }, go, blind ? "" : button("top.print", () => window.print(), { class: "quiet" })));
@@ -1445,7 +1456,7 @@ const sheet = {
       h("h1", {}, T("sheet.title")),
       h("p", { class: "who" }, h("strong", {}, T("slide.title", { sample: slide.sample_id })), slide.slide_id ? h("span", {}, T("slide.slide", { slide: slide.slide_id })) : "",
         h("span", {}, signature ? T("sheet.signed") : T("sheet.not"))),
-      fullTable(diff), h("p", { class: "soft" }, T("diff.explain")), h("p", { class: "soft" }, diff.errors_from), flagList(diff),
+      fullTable(diff), h("p", { class: "soft" }, T("diff.explain")), h("p", { class: "soft sentence" }, diff.errors_from), flagList(diff),
       h("h2", {}, changes.length ? T("sign.corrections", { n: changes.length }) : T("sign.nocorrections")),
       changes.length ? h("p", {}, [...tally].map(([what, n]) => `${n} × ${what}`).join("; ")) : null,
       notes.length ? h("h2", {}, T("notes.title")) : null, notes.length ? noteList(notes) : null,
@@ -1644,7 +1655,7 @@ const loginScreen = {
         then(answer);
       } catch (error) {
         pin.value = "";
-        problem.textContent = error instanceof Answer ? (error.more.wait_s ? T("login.locked", { text: error.message, n: Math.ceil(error.more.wait_s) }) : error.message) : T("line.offline");
+        problem.textContent = error instanceof Answer ? error.message : T("line.offline");
         if (!(error instanceof Answer || error instanceof TypeError)) throw error;
       }
       go.disabled = false;
@@ -1714,7 +1725,7 @@ function enterAgain(place, pending) {
   const submit = async (event) => {
     event.preventDefault();
     const token = (field.value.match(/token=([^&#\s]+)/) || [null, field.value.trim()])[1];
-    try { await fetch(`/enter?token=${encodeURIComponent(token)}`, { credentials: "same-origin", cache: "no-store" }); } catch { /* asked again below */ }
+    try { await fetch(`/enter?token=${encodeURIComponent(token)}`, { credentials: "same-origin", cache: "no-store", redirect: "manual" }); } catch { /* asked again below */ }
     if (!(await again())) problem.textContent = T("enter.wrong");
   };
   place.replaceChildren(...[h("h1", {}, T("enter.title")), pending, h("form", { onsubmit: submit }, h("p", {}, T("enter.text")),
@@ -1741,11 +1752,22 @@ async function uncover(before) {
   } else begin();
 }
 
-let lastUse = 0;
+let lastUse = 0;   // of keys or the mouse
+let lastTold = 0;  // to the program, which forgets the person otherwise
+
+/** A key or the mouse was used: the program must know, as looking alone records nothing. */
+function used() {
+  lastUse = performance.now();
+  if (lastUse - lastTold < 30000 || !session || !session.person || covered) return;
+  lastTold = lastUse;
+  // An answer is not needed: without one, the next request tells what is wrong.
+  ask("/api/here", {}).catch(() => { lastTold = 0; });
+}
+
 function watchIdle() {
   lastUse = performance.now();
   for (const kind of ["keydown", "pointerdown", "pointermove", "wheel"]) {
-    document.addEventListener(kind, () => { lastUse = performance.now(); }, { passive: true, capture: true });
+    document.addEventListener(kind, used, { passive: true, capture: true });
   }
   setInterval(() => {
     if (session && session.person && !covered && performance.now() - lastUse > session.idle_min * 60000) cover("idle");
@@ -1823,6 +1845,8 @@ async function start() {
   document.addEventListener("keydown", onKey);
   window.addEventListener("beforeunload", (event) => { if (outgoing.items.length) { event.preventDefault(); event.returnValue = T("leave"); } });
   window.addEventListener("beforeprint", () => sheet.draw());
+  // What is not printed loses the focus.
+  window.addEventListener("afterprint", () => { const main = byId("dialog").querySelector(".main"); if (main) main.focus(); else backToCells(); });
   window.addEventListener("popstate", () => { if (session && session.person && !covered) begin(); });
   window.addEventListener("online", () => outgoing.send());
   await connect();
