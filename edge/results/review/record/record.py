@@ -165,6 +165,23 @@ class Record:
             yield from map(self._entry, rows)
             last = int(rows[-1].number)
 
+    def last_signatures(self) -> dict[str, tuple[int, int]]:
+        """Of each signed slide, by its key: the number of its last signature, and how many."""
+        query = (
+            "SELECT slide_key, MAX(number), COUNT(*) FROM entry WHERE action = 'sign' "
+            "GROUP BY slide_key"
+        )
+        with self._file.translated():
+            return {str(key): (int(n), int(count)) for key, n, count in self._db.execute(query)}
+
+    def slides_with(self, action: Action) -> list[str]:
+        """The keys of the slides that have such an entry, in the order of the first."""
+        query = (
+            "SELECT slide_key FROM entry WHERE action = ? GROUP BY slide_key ORDER BY MIN(number)"
+        )
+        with self._file.translated():
+            return [str(row[0]) for row in self._db.execute(query, (str(action),))]
+
     def entry(self, number: int) -> Entry | None:
         """The entry with this number; None if there is none."""
         row = self.row(number)
@@ -174,7 +191,7 @@ class Record:
         """Number and hash of the last entry; 0 and zeros if there is none."""
         with self._file.translated():
             row = self._db.execute("SELECT number, hash FROM head").fetchone()
-        if row is None:
+        if row is None or not isinstance(row[0], int) or not isinstance(row[1], str):
             raise self._file.damaged("it has no head")
         return row[0], row[1]
 

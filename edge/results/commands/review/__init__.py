@@ -1,0 +1,1 @@
+"""The subcommands of the review page and of its record."""

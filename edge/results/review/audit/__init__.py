@@ -1,0 +1,1 @@
+"""What the record shows: who signed how much, agreement of model and people, corrected cells."""
