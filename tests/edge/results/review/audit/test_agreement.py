@@ -57,7 +57,8 @@ def test_share_has_the_exact_interval() -> None:
     assert limits is not None
     assert [round(one, 2) for one in limits] == [44.39, 97.48]
     assert Share(8, 10).percent == 80
-    assert Share(0, 0).limits is Share(0, 0).percent is None
+    assert Share(0, 0).limits is None
+    assert Share(0, 0).percent is None
 
 
 def test_second_signature_of_a_slide_replaces_the_first(tmp_path: Path) -> None:
