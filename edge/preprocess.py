@@ -19,6 +19,7 @@ from edge.files.known_keys import require_known_keys
 Resize = Literal["area", "linear", "cubic", "nearest"]
 Channels = Literal["rgb", "bgr"]
 
+
 @dataclass(frozen=True, slots=True)
 class InputSpec:
     """The network's input: the `input` block of the model card and of the manifest.
