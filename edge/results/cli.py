@@ -14,6 +14,7 @@ from edge.results.commands.export import EXPORT
 from edge.results.commands.install import install_commands
 from edge.results.commands.openelis_profile import OPENELIS_PROFILE
 from edge.results.commands.review.audit import AUDIT
+from edge.results.commands.review.review import REVIEW
 from edge.results.commands.send import SEND
 from edge.results.commands.slides.complete import COMPLETE
 from edge.results.commands.slides.show import SHOW
@@ -23,7 +24,7 @@ from edge.text.printable import printable_lines
 
 # One module of `edge/results/commands` each, in the order of the help text.
 COMMANDS: tuple[Command, ...] = (
-    *(SHOW, COMPLETE, CELLS, TAIL, VERIFY, EXPORT, SEND, AUDIT),
+    *(SHOW, COMPLETE, CELLS, TAIL, VERIFY, EXPORT, REVIEW, SEND, AUDIT),
     *(CODES, OPENELIS_PROFILE),
     *install_commands(lambda: build_parser()),  # noqa: PLW0108 - it is defined below
 )

@@ -14,6 +14,7 @@ from edge.results.document.strict_fields import StrictFields
 from edge.results.review.people.people import People, WaitError
 from edge.results.review.server.desk_calls import DeskCalls
 from edge.results.review.server.guard.answers import RequestError, json_answer, text_answer
+from edge.results.review.server.peer import is_own_user
 from edge.results.review.server.requests import Visitors, body_of
 from edge.results.review.server.sessions import Session
 from edge.results.settings.review_config import ReviewConfig
@@ -39,7 +40,10 @@ class Entrance:
         """Exchange the token of a printed address for a cookie."""
         if request.method != "GET":
             raise RequestError(405, "bad_request", "an address is opened with GET")
-        secret = self._visitors.sessions.enter(request.query_params.get("token", ""))
+        secret = self._visitors.sessions.enter(
+            request.query_params.get("token", ""),
+            is_own_browser=lambda: is_own_user(request.scope["client"], request.scope["server"]),
+        )
         if secret is None:
             try:
                 self._visitors.session(request)

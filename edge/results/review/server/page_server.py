@@ -52,9 +52,9 @@ class PageServer:
     server: Server
     tell: Callable[[str], None]
 
-    def new_address(self) -> str:
-        """An address that lets one browser in; the one before lets nobody in any more."""
-        return self.listening.address(self.sessions.new_token())
+    def new_address(self, *, for_own_browser: bool = False) -> str:
+        """An address that lets one browser in; see `Sessions.new_token`."""
+        return self.listening.address(self.sessions.new_token(for_own_browser=for_own_browser))
 
     async def run(self) -> None:
         """Serve until a signal comes, or `end` is called."""

@@ -46,20 +46,31 @@ class Sessions:
         self._clock = clock
         self._idle_s = idle_s
         self._alone = alone
-        self._token: bytes | None = None
+        # By whether it is for the browser of the user who started the page.
+        self._tokens: dict[bool, bytes] = {}
         self._sessions: dict[bytes, Session] = {}
 
-    def new_token(self) -> str:
-        """A token that lets one browser in; one made before lets nobody in any more."""
+    def new_token(self, *, for_own_browser: bool = False) -> str:
+        """A token that lets one browser in; the one of its kind before lets nobody in any more.
+
+        Args:
+            for_own_browser: for a browser of the user who started the page.
+        """
         token = secrets.token_urlsafe(_BYTES)
-        self._token = _digest(token)
+        self._tokens[for_own_browser] = _digest(token)
         return token
 
-    def enter(self, token: str) -> str | None:
-        """Use the token up; returns the secret of a new session, or None if it is not valid."""
-        if self._token is None or not secrets.compare_digest(self._token, _digest(token)):
+    def enter(self, token: str, *, is_own_browser: Callable[[], bool]) -> str | None:
+        """Use the token up; returns the secret of a new session, or None if it is not valid.
+
+        Args:
+            is_own_browser: whether the user who started the page uses it.
+        """
+        digest = _digest(token)
+        kind = next((k for k, d in self._tokens.items() if secrets.compare_digest(d, digest)), None)
+        if kind is None or (kind and not is_own_browser()):
             return None
-        self._token = None
+        del self._tokens[kind]
         if len(self._sessions) >= _MOST:
             del self._sessions[next(iter(self._sessions))]
         secret = secrets.token_urlsafe(_BYTES)
