@@ -86,11 +86,13 @@ class Block:
             self._note(key, f"is {_shown(value)}; give true or false")
         return default
 
-    def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        """A list of texts, or a single one; not empty."""
+    def texts(
+        self, key: str, default: tuple[str, ...], *, required: bool = True
+    ) -> tuple[str, ...]:
+        """A list of texts, or a single one; not empty if one is required."""
         value = self._get(key)
         values = [value] if isinstance(value, str) else value
-        if value is None:
+        if value is None or (value == [] and not required):
             return default
         if isinstance(values, list) and values and all(isinstance(v, str) and v for v in values):
             return tuple(values)
@@ -102,9 +104,9 @@ class Block:
         return Block(self._get(key), self._dotted(key), self.problems)
 
     def blocks(self, key: str, *, required: bool = True) -> list[Block]:
-        """A list of at least one nested block; may be missing if it is not required."""
+        """A list of nested blocks, at least one if it is required."""
         values = self._get(key)
-        if values is None and not required:
+        if values in (None, []) and not required:
             return []
         if isinstance(values, list) and len(values) > _MOST_BLOCKS:
             self._note(key, f"has {len(values)} blocks; give at most {_MOST_BLOCKS}")

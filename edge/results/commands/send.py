@@ -13,6 +13,7 @@ from edge.command.lines import Lines
 from edge.command.values import given_path, one_line
 from edge.errors import ConfigError, EdgeError
 from edge.failpoints import arm_failpoints
+from edge.files.atomic import make_folder
 from edge.results.commands.command import Command, Show
 from edge.results.formats.code_map import load_code_map
 from edge.results.formats.format import Context
@@ -27,6 +28,7 @@ from edge.results.send.outbox.file import only_sender, require_outbox
 from edge.results.send.outbox.outbox import Outbox
 from edge.results.send.sending import Sending
 from edge.results.send.untaken import untaken_lines
+from edge.results.settings.slide_config import VERIFICATIONS
 from edge.system.hangup import Hangup
 from edge.system.notifier import Notifier
 
@@ -116,6 +118,10 @@ def _read_again(
 @contextmanager
 def _opened(config: SendConfig, show: Show, notifier: Notifier) -> Iterator[Sending]:
     context = Context(load_code_map(config.codes), config.site)
+    own = config.state_dir / VERIFICATIONS
+    if config.slides.verifications == own:
+        # Nobody named another one: it is no folder to wait for.
+        make_folder(own)
     with (
         only_sender(config.state_dir),
         Issued.open(config.state_dir) as issued,

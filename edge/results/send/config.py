@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ from edge.results.document.result import State
 from edge.results.formats.format import Format, Site
 from edge.results.send.targets.mllp import Receiver
 from edge.results.settings.review_config import ReviewConfig, read_review_config
-from edge.results.settings.slide_config import SlideConfig, read_slide_config
+from edge.results.settings.slide_config import VERIFICATIONS, SlideConfig, read_slide_config
 from edge.retry.policy import RetryPolicy
 from edge.retry.reading import read_retry_policy
 from edge.text.nearest import nearest
@@ -103,11 +103,13 @@ def load_send_config(
 
 def _read(block: Block, base: Path, formats: Mapping[str, Format]) -> SendConfig:
     codes = block.text("codes")
+    state_dir = block.path("state_dir", base)
+    slides = read_slide_config(
+        block.block("sidecars"), block.block("slides"), block.block("limits"), base
+    )
     config = SendConfig(
-        state_dir=block.path("state_dir", base),
-        slides=read_slide_config(
-            block.block("sidecars"), block.block("slides"), block.block("limits"), base
-        ),
+        state_dir=state_dir,
+        slides=replace(slides, verifications=slides.verifications or state_dir / VERIFICATIONS),
         site=_read_site(block.block("site")),
         codes=Path(os.path.normpath(base / codes)) if codes else None,
         targets=tuple(_read_target(b, base, formats) for b in block.blocks("targets")),

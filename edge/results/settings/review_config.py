@@ -74,7 +74,7 @@ def read_review_config(block: Block, base: Path) -> ReviewConfig:
         is_blind=block.boolean("second_reader", default=False),
         address=_address(block),
         port=block.whole("port", DEFAULT_PORT, low=0, high=65535),
-        hosts=block.texts("hosts", ()),
+        hosts=block.texts("hosts", (), required=False),
         certificate=_path(block, "certificate", base),
         key=_path(block, "key", base),
         pixel_size_um=_pixel_size(block),

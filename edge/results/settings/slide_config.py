@@ -19,6 +19,8 @@ from edge.results.slides.resolvers import MANIFEST_NAME, Resolvers
 from edge.results.slides.slide_results import SlideRules
 from edge.text.path_template import PathTemplate
 
+# The folder of verifications in the state folder, unless the configuration names another one.
+VERIFICATIONS: Final = "verifications"
 # A week; a slide that is not complete by then needs a person.
 LONGEST_QUIET_S: Final = 86400 * 7
 

@@ -18,7 +18,6 @@ from edge.errors import ConfigError, StorageError
 from edge.results.commands.command import Command, Show
 from edge.results.commands.reading import add_path, cells_in
 from edge.results.commands.review.audit_text import Findings, audit_json, audit_lines
-from edge.results.commands.slides.options import VERIFICATIONS
 from edge.results.formats.shipped.table import FORMATS
 from edge.results.review.audit.agreement import agreement_of
 from edge.results.review.audit.export import Choice, Exported, export, require_new, wanted_cells
@@ -32,7 +31,7 @@ from edge.results.review.record.entry import Action
 from edge.results.review.record.record import Record
 from edge.results.review.view.looks import Look
 from edge.results.send.config import load_send_config
-from edge.results.settings.slide_config import SlideConfig
+from edge.results.settings.slide_config import VERIFICATIONS, SlideConfig
 
 # More are counted; where every entry is wrong, the first ones say why.
 MOST_PROBLEMS: Final = 1000

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from edge.command.values import given_path
 from edge.errors import ConfigError
@@ -22,16 +21,13 @@ from edge.results.manifest.manifest import read_manifest
 from edge.results.reading.tree import require_folder
 from edge.results.send.config import load_send_config
 from edge.results.send.mounted import MountedFolders
-from edge.results.settings.slide_config import LONGEST_QUIET_S, SlideConfig
+from edge.results.settings.slide_config import LONGEST_QUIET_S, VERIFICATIONS, SlideConfig
 from edge.results.slides.completeness import MARKER, QUIET_S, Completeness
 from edge.results.slides.history import NoHistory
 from edge.results.slides.outcome import SlideReport
 from edge.results.slides.resolvers import MANIFEST_NAME
 from edge.results.slides.slide_results import slide_results
 from edge.text.path_template import PathTemplate
-
-# Where verifications are unless an option says it, below the folder of what was issued.
-VERIFICATIONS: Final = "verifications"
 
 
 @dataclass(frozen=True, slots=True)

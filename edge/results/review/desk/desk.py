@@ -37,7 +37,7 @@ from edge.results.review.refusal import Refusal, RefusalCode
 from edge.results.review.view.looks import Looks
 from edge.results.review.view.view import Slides, View
 from edge.results.settings.review_config import ReviewConfig
-from edge.results.settings.slide_config import SlideConfig
+from edge.results.settings.slide_config import VERIFICATIONS, SlideConfig
 from edge.sidecar import now
 
 # Finished slides that the list shows at most, the newest.
@@ -64,7 +64,7 @@ class Desk:
         issued: Issued,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._verifications = slides.verifications or issued.path.parent / "verifications"
+        self._verifications = slides.verifications or issued.path.parent / VERIFICATIONS
         self._record = record
         self._looks = Looks(slides, issued, clock=clock)
         self._slides = Slides(self._looks, issued, record, is_blind=review.is_blind)
