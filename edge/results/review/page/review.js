@@ -1423,6 +1423,7 @@ const signDialog = {
     const go = h("button", { type: "button", class: "main", id: "sign-next", onclick: on }, next ? T("sign.next", { sample: next.sample_id }) : T("sign.list"));
     // The slide's number is another one now, by this very signature.
     if (slideScreen.key) await slideScreen.reload({ quiet: true });
+    sheet.draw();
     this.body.replaceChildren(h("p", { class: "good big" }, `✓ ${T(blind ? "sign.finished" : "sign.done")}`),
       blind ? "" : h("p", { class: "record" }, T("sign.number", { number: signature.number, hash: signature.hash.slice(0, 12) })),
       blind ? "" : h("p", {}, T("sign.leave")), h("div", { class: "buttons" }, go, blind ? "" : button("top.print", () => window.print(), { class: "quiet" })));
