@@ -14,6 +14,9 @@ from typing import Final
 
 # A slide of 2,000 cells decided at once is far below.
 LONGEST_BODY: Final = 1 << 20
+# Browsers send some 20 headers in 1 KiB, and the cookies of other pages of this machine.
+_LONGEST_HEAD: Final = 16 << 10
+_MOST_HEADERS: Final = 64
 # No escapes, no dots but before a suffix, no empty parts: nothing to be read in two ways.
 _PATH: Final = re.compile(rb"/|(/[A-Za-z0-9_-]{1,64})+|/[a-z]{1,16}\.[a-z]{1,8}")
 _TOKEN_QUERY: Final = re.compile(rb"token=[A-Za-z0-9_-]{43}")
@@ -78,6 +81,9 @@ def wrong_with(facts: Facts, origins: frozenset[str]) -> Wrong | None:
 
 def _wrong_form(facts: Facts) -> Wrong | None:
     names = Counter(name for name, _ in facts.headers)
+    size = sum(len(name) + len(value) for name, value in facts.headers)
+    if len(facts.headers) > _MOST_HEADERS or size > _LONGEST_HEAD:
+        return Wrong(431, "its headers are too large")
     if facts.version != "1.1":
         return Wrong(400, "it is no HTTP/1.1")
     if facts.method not in (b"GET", b"HEAD", b"POST"):
