@@ -1158,13 +1158,16 @@ const differentialPanel = {
     if (!panel) return;
     const diff = slideScreen.diff;
     if (!diff) { panel.replaceChildren(h("h2", {}, T("diff.title")), h("p", { class: "soft" }, problem || T("diff.old"))); return; }
+    // Without a table of the model's errors there is one interval.
+    const errors = diff.classes.some((one) => one.with_errors);
+    const columns = ["class", "count", "percent", "bars", "sampling", ...(errors ? ["errors"] : [])];
     panel.replaceChildren(
       h("h2", {}, T("diff.title"), " ", h("span", { class: "soft" }, T("cells", { n: diff.leukocytes }))),
       h("table", { class: "small" },
-        h("thead", {}, h("tr", {}, ["class", "count", "percent", "bars", "sampling", "errors"].map((name) => h("th", { scope: "col", class: name }, T(`diff.${name}`))))),
+        h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col", class: name }, T(`diff.${name}`))))),
         h("tbody", {}, diff.classes.map((one) => h("tr", {},
           h("th", { scope: "row" }, called(one.name)), h("td", {}, String(one.count)), h("td", { class: "value" }, one.percent === null ? "" : String(one.percent)),
-          h("td", { class: "bars" }, bars(one)), h("td", { class: "interval" }, whole(one.sampling)), h("td", { class: "interval" }, whole(one.with_errors)))))),
+          h("td", { class: "bars" }, bars(one)), h("td", { class: "interval" }, whole(one.sampling)), errors ? h("td", { class: "interval" }, whole(one.with_errors)) : null)))),
       h("dl", { class: "rest" }, rest(diff).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
       diff.flags.length ? h("ul", { class: "flags" }, diff.flags.map((flag) => h("li", {}, `⚑ ${flag.text}`))) : "",
     );
@@ -1209,17 +1212,18 @@ function rest(diff) {
 }
 
 function fullTable(diff) {
-  const columns = ["count", "percent", "sampling", "errors"];
+  const errors = diff.classes.some((one) => one.with_errors);
+  const columns = ["count", "percent", "sampling", ...(errors ? ["errors"] : [])];
   const absolute = diff.classes.some((one) => one.absolute !== null);
   if (absolute) columns.push("absolute");
   const nrbc = diff.erythroblasts;
   return h("div", {}, h("table", { class: "full" },
     h("thead", {}, h("tr", {}, ["class", ...columns].map((name) => h("th", { scope: "col", class: name }, T(`diff.${name}`))), h("th", { class: "bars" }, T("diff.bars")))),
     h("tbody", {}, diff.classes.map((one) => h("tr", {}, h("th", { scope: "row" }, called(one.name)), h("td", {}, String(one.count)),
-      h("td", { class: "value" }, one.percent === null ? "" : String(one.percent)), h("td", {}, interval(one.sampling)), h("td", {}, interval(one.with_errors)),
+      h("td", { class: "value" }, one.percent === null ? "" : String(one.percent)), h("td", {}, interval(one.sampling)), errors ? h("td", {}, interval(one.with_errors)) : null,
       absolute ? h("td", {}, one.absolute === null ? "" : one.absolute.toFixed(2)) : null, h("td", { class: "bars" }, bars(one)))),
     h("tr", { class: "apart" }, h("th", { scope: "row" }, T("diff.nrbc.short")), h("td", {}, String(nrbc.count)),
-      h("td", { class: "value" }, nrbc.per_100_wbc === null ? "" : decimal(nrbc.per_100_wbc)), h("td", {}, interval(nrbc.sampling)), h("td", {}, interval(nrbc.with_errors)),
+      h("td", { class: "value" }, nrbc.per_100_wbc === null ? "" : decimal(nrbc.per_100_wbc)), h("td", {}, interval(nrbc.sampling)), errors ? h("td", {}, interval(nrbc.with_errors)) : null,
       absolute ? h("td") : null, h("td")))),
   h("dl", { class: "rest" }, [[T("diff.leukocytes"), String(diff.leukocytes)], ...(diff.wbc === null ? [] : [["WBC", T("diff.wbc", { n: decimal(diff.wbc) })]]), ...rest(diff).slice(1)]
     .flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])));
