@@ -126,6 +126,8 @@ def column(db: sqlite3.Connection, last: int, rng: random.Random) -> Place:
     query = f"SELECT {name} FROM entry WHERE number = ?"  # noqa: S608 - constants
     (old,) = db.execute(query, (number,)).fetchone()
     new = (old or 0) + 1 if name == "undoes" else another(old, rng)
+    if name == "request":  # no two entries may have the same
+        new = f"{rng.getrandbits(128):032x}"
     query = f"UPDATE entry SET {name} = ? WHERE number = ?"  # noqa: S608 - constants
     db.execute(query, (new, number))
     return {number, number + 1}
