@@ -99,6 +99,10 @@ class StrictFields:
             return value
         raise self._wrong(key, "is no object")
 
+    def items(self, key: str) -> list[Any]:
+        """A list whose items are not checked."""
+        return self._list(key)
+
     def inner(self, key: str) -> StrictFields:
         """An object in this one."""
         return StrictFields(self._take(key), f"{self._where}{key}")

@@ -98,6 +98,28 @@ def test_a_request_that_differs_in_a_float_s_spelling_alone_is_the_same() -> Non
     assert sealed(as_whole, 1, START, NO_HASH) == sealed(as_float, 1, START, NO_HASH)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"after": []},
+        {"after": {}},
+        {"after": "blast"},
+        {"before": 1},
+        {"sha256": "a" * 63},
+        {"sha256": None},
+        {"model": "A" * 64},
+        {"confidence": "0.5"},
+        {"confidence": True},
+        {"confidence": -0.1},
+        {"more": 1},
+    ],
+)
+def test_schema_and_program_refuse_a_wrong_cell(changes: dict[str, Any]) -> None:
+    value = made(Action.DECIDE)
+    value["cells"][0] |= changes
+    assert_refused(value)
+
+
 def made(action: Action) -> dict[str, Any]:
     refers = action in (Action.UNDO, Action.WRITTEN)
     _, content = sealed(draft(action, undoes=1 if refers else None), 5, START, NO_HASH)
