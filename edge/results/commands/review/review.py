@@ -15,6 +15,7 @@ from typing import Final
 from edge.command.lines import Lines
 from edge.command.values import whole_number
 from edge.errors import BackendError, ConfigError
+from edge.failpoints import arm_failpoints
 from edge.results.commands.command import Command, Show
 from edge.results.commands.slides.options import add_slide_options, look_of
 from edge.results.formats.shipped.table import FORMATS
@@ -51,6 +52,8 @@ def _run(arguments: argparse.Namespace, show: Show) -> int:
         return 0
     wanted = _wanted(arguments)
     _require_extra()
+    for name in arm_failpoints():
+        show(f"failpoint {name} is armed")
     # The page must not wait for a person who reads the lines.
     _serve(wanted, Lines(show), opens_browser=not arguments.no_browser)
     return 0
