@@ -78,13 +78,17 @@ def sign_by_keys(person: Presser) -> None:
             for _ in range(CORRECTIONS):
                 person.press("n")
         person.press_enter()
-        until(lambda before=place: has_moved(person, before))
+        wait_until_moved(person, place)
     person.press_enter()
     person.see("//button[@id='sign-next']")
 
 
 def decided_here(person: Presser) -> bool:
     return person.tiles("decided") > 0
+
+
+def wait_until_moved(person: Presser, before: tuple[str, float]) -> None:
+    until(lambda: has_moved(person, before))
 
 
 def has_moved(person: Presser, before: tuple[str, float]) -> bool:
