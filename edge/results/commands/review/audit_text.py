@@ -106,8 +106,8 @@ def _chain(found: Findings) -> Iterator[str]:
         )
     if found.unwritten:
         yield (
-            f"{counted(found.unwritten, 'signature')} without a verification file; edge-results "
-            "review writes it at its start"
+            f"{counted(found.unwritten, 'signature')} without a verification file yet; "
+            "edge-results review writes what is missing at its start"
         )
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from edge.results.document.result import CELL_CLASSES
 from edge.results.review.audit.agreement import Agreement, Pairs, Share
 from edge.results.review.audit.readers import Readers
 from edge.text.counted import counted
@@ -80,18 +81,26 @@ def _classes(pairs: Pairs) -> Iterator[str]:
 
 
 def _groups(name: str, groups: Mapping[str, Pairs]) -> Iterator[str]:
-    """One line for each week or model, and one for each class in it that was corrected most."""
-    heading = (name, "slides", "cells", "agreed", "", "95 %", "unidentified", "corrected")
-    rows = [heading]
+    """A line for each week or model: all cells, then each label that the model gave."""
+    rows = [(name, "slides", "cells", "agreed", "", "95 %", "unidentified")]
     for key in sorted(groups):
         pairs = groups[key]
-        corrected = Counter(
-            {one.label: one.agreed.total - one.agreed.count for one in pairs.classes()}
-        )
         agreed = (str(pairs.agreed.count), *_shown(pairs.agreed))
-        amounts = (str(pairs.slides), str(pairs.cells), *agreed, str(pairs.unidentified.total()))
-        rows.append((key, *amounts, _list(+corrected)))
+        unidentified = str(pairs.unidentified.total())
+        rows.append((key, str(pairs.slides), str(pairs.cells), *agreed, unidentified))
     yield text_table(rows, right=(1, 2, 3, 4, 5, 6))
+    yield ""
+    table: list[tuple[str, ...]] = [(f"agreed, by {name}", *CELL_CLASSES)]
+    for key in sorted(groups):
+        shares = {one.label: one.agreed for one in groups[key].classes()}
+        table.append((key, *(_of(shares.get(label)) for label in CELL_CLASSES)))
+    yield text_table(table, right=range(1, len(CELL_CLASSES) + 1))
+
+
+def _of(share: Share | None) -> str:
+    if share is None or share.percent is None:
+        return "-"
+    return f"{share.percent:.0f} % of {share.total}"
 
 
 def _amount(pairs: Pairs) -> str:

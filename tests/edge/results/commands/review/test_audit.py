@@ -20,7 +20,9 @@ from edge.errors import ConfigError
 from edge.results.cli import main
 from edge.results.document.result import CELL_CLASSES, Person
 from edge.results.review.desk.desk import Desk
+from edge.results.review.record.entry import Action
 from edge.results.review.record.record import Record
+from tests.support.machine import mounts
 from tests.support.review_entries import draft
 from tests.support.review_site import MINA, CellSpec, ReviewSite
 
@@ -86,6 +88,17 @@ def test_audit_of_a_signed_slide_shows_who_and_what_and_the_head(
     assert "unidentified 1 artefact 1" in lines
     assert "ig 1 0 0.0 % 0.0 to 97.5 lymphocyte 1" in lines
     assert "artefact 1 0 0.0 % 0.0 to 97.5 unidentified 1" in lines
+    assert "aaaaaaaaaaaa 1 7 4 66.7 % 22.3 to 95.7 1" in lines
+    assert "aaaaaaaaaaaa 100 % of 4 - - 0 % of 2 - - - -" in lines
+
+
+def test_audit_of_a_signature_whose_file_is_not_written_yet_tells_it(
+    site: ReviewSite, run: Run
+) -> None:
+    with Record.open(site.state) as record:
+        record.append(draft(Action.SIGN))
+    text = run("--config", site.config_file)
+    assert "1 signature without a verification file yet" in text
 
 
 def test_audit_as_json_says_the_same(site: ReviewSite, run: Run) -> None:
@@ -281,6 +294,20 @@ def test_export_by_the_state_folder_needs_the_images(
     assert "--export needs the images" in text
     run(site.export, *at, "--export", tmp_path / "some")
     assert len(exported(tmp_path / "some")) == 2
+
+
+def test_export_on_a_full_disk_leaves_nothing_and_works_when_there_is_room(
+    site: ReviewSite, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "disk").mkdir()
+    with mounts.tmpfs(tmp_path / "disk", "size=256k") as disk:
+        disk.fill()
+        at = ("--config", site.config_file, "--export", disk.folder / "some", "--all")
+        assert "No space left" in run(*at, exit_code=6)
+        assert [path.name for path in disk.folder.iterdir()] == ["filler"]
+        disk.make_room()
+        run(*at)
+        assert len(exported(disk.folder / "some")) == 6
 
 
 def test_export_of_a_tampered_record_is_refused(site: ReviewSite, run: Run, tmp_path: Path) -> None:
