@@ -15,6 +15,8 @@ const ABNORMAL = ["ig", "erythroblast", "other"];
 const TILE = { least: 76, most: 180, step: 4, gap: 4 };
 // The largest leukocytes are about 20 um across; a tile shows this much of the slide, or more.
 const FIELD_UM = 28;
+const COUNT_PAUSE_MS = 250;
+const LIST_EVERY_MS = 10000;
 const TILE_SIZES = [56, 76, 96, 120, 150, 180, 240, 360];
 
 /** The text with `{name}` replaced; an object is chosen from by the plural form of `vars.n`. */
@@ -52,7 +54,8 @@ function byCertainty(a, b) {
 /** The groups of a slide in the order of the walk; a cell may be in one of attention, too. */
 function groupsOf(views, classes, others, reading, rejected) {
   const order = [...classes, ...others];
-  const byClass = (a, b) => order.indexOf(a.label) - order.indexOf(b.label) || byCertainty(a, b);
+  // By the model's label, which stays: a cell that gets another one keeps its place.
+  const byClass = (a, b) => order.indexOf(a.suggested) - order.indexOf(b.suggested) || a.confidence - b.confidence || a.n - b.n;
   const group = (name, kind, cells) => ({
     name, kind, cells, open: cells.filter((cell) => !cell.decided).length,
   });
@@ -81,6 +84,13 @@ function nextOpenGroup(groups, name) {
   const at = groups.findIndex((group) => group.name === name);
   const turned = [...groups.slice(at + 1), ...groups.slice(0, at + 1)];
   return turned.find((group) => group.open > 0) || null;
+}
+
+/** The next open cell after one of a group, from the top again at the end; the neighbour if none is open. */
+function nextOpenCell(cells, id) {
+  const at = cells.findIndex((cell) => cell.id === id);
+  const turned = [...cells.slice(at + 1), ...cells.slice(0, at + 1)];
+  return (turned.find((cell) => !cell.decided) || cells[Math.min(at + 1, cells.length - 1)]).id;
 }
 
 /** What Enter does: which cells it decides, and where it goes. `seen`, `loaded`: sets of ids. */
@@ -454,10 +464,13 @@ const loader = {
   },
 
   retry() {
+    let missing = 0;
     for (const tile of slideScreen.tiles.values()) {
-      if (tile.image === "failed") tile.image = "none";
+      if (tile.image !== "failed" || !tile.isNear) continue;
+      tile.image = "none";
+      missing += 1;
     }
-    looks.wanted();
+    if (missing) looks.wanted();
   },
 };
 
@@ -609,9 +622,8 @@ const slideScreen = {
     byId("hints").textContent = T("hint.slide");
     this.drawTop();
     notesPanel.show();
-    // Waits for a pause, as a window is resized in many steps.
     if (!this.sizes) {
-      this.sizes = new ResizeObserver(() => { if (state === "slide" && this.group) this.resize(); });
+      this.sizes = new ResizeObserver(() => { if (state === "slide" && this.group) this.measure(); });
     }
     this.sizes.disconnect();
     this.sizes.observe(grid);
@@ -626,7 +638,7 @@ const slideScreen = {
       slide.slide_id ? h("span", { class: "sample" }, slide.slide_id) : null,
       stageOf(slide),
       h("span", { id: "progress" }),
-      blind ? h("span", { class: "soft" }, blind) : null,
+      blind ? h("span", { class: "soft cut", title: blind }, blind) : null,
       signature ? h("span", { class: "soft cut", title: signed(signature) }, signed(signature)) : null,
       slide.text ? h("span", { class: "soft cut", title: slide.text }, slide.text) : null,
     ], [button("top.note", () => notesPanel.write(), { class: "quiet" }),
@@ -657,7 +669,7 @@ const slideScreen = {
     const open = group.open ? T("group.open", { n: group.open }) : count ? T("group.done") : "";
     const key = Object.keys(LABEL_KEYS).find((one) => LABEL_KEYS[one] === group.name);
     return h("button", {
-      type: "button", class: `group ${group.kind}${group.open ? " has-open" : ""}`, "data-group": group.name,
+      type: "button", class: `group ${group.kind}${group.open ? " has-open" : ""}${count ? "" : " empty"}`, "data-group": group.name,
       "aria-current": group.name === this.group ? "true" : null,
       "aria-label": T("group.name", { name: groupName(group.name), cells: T(group.images ? "images" : "cells", { n: count }), open }),
       onclick: () => { this.enter(group.name); this.focusCell(this.focusId); },
@@ -685,19 +697,29 @@ const slideScreen = {
     looks.busy();
   },
 
+  /** Chooses the size of the tiles: at a group's beginning and for another window, never in between. */
   resize() {
-    const grid = byId("gallery");
-    const style = getComputedStyle(grid);
-    const width = grid.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
-    const height = grid.clientHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom);
-    const count = this.current().cells.length;
-    const kept_ = Number(kept.get("tile")) || 0;
-    this.side = kept_ || fittedSide(count, width, height);
+    const { grid, width, height } = this.room();
+    this.side = Number(kept.get("tile")) || fittedSide(this.current().cells.length, width, height);
     grid.style.setProperty("--tile", `${this.side}px`);
+    this.measure();
+  },
+
+  /** Counts what fits. A line on top takes room, and must not move the cells under a person's keys. */
+  measure() {
+    const { width, height } = this.room();
+    const count = this.current().cells.length;
     const plan = layout(count, width, height, this.side);
     this.columns = plan.columns;
     this.rows = plan.rows;
     byId("gallery-size").textContent = count ? T("slide.screens", { n: plan.screens }) : "";
+  },
+
+  room() {
+    const grid = byId("gallery");
+    const style = getComputedStyle(grid);
+    return { grid, width: grid.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight),
+      height: grid.clientHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom) };
   },
 
   /** Brings the gallery to what the group holds now, touching no more than what changed. */
@@ -875,10 +897,8 @@ const slideScreen = {
     this.refresh({ at });
     for (const id of ids) this.paintTile(id);
     say(T("say.relabelled", { n: ids.length, label: called(label) }));
-    if (this.ids.includes(stays)) {
-      const next = this.ids[Math.min(this.ids.indexOf(stays) + 1, this.ids.length - 1)];
-      this.focusCell(next);
-    }
+    // A cell that stays gives the focus to the next open one.
+    if (this.ids.includes(stays)) this.focusCell(nextOpenCell(this.current().cells, stays));
     if (!this.ids.length) {
       const next = nextOpenGroup(this.groups, this.group);
       if (next) this.goTo(next);
@@ -971,9 +991,11 @@ const slideScreen = {
     say(text);
   },
 
+  /** Counts anew in the first pause: a count takes a core of the program that the next key needs. */
   allSaved() {
     if (!this.key) return;
-    this.countAnew();
+    clearTimeout(this.countLater);
+    this.countLater = setTimeout(() => { if (this.key && !outgoing.mine().length) this.countAnew(); }, signDialog.isOpen ? 0 : COUNT_PAUSE_MS);
     signDialog.ready();
   },
 
@@ -988,6 +1010,7 @@ const slideScreen = {
       const what = other.map((cell) => T("line.conflict.one", { n: cell.now.n, yours: called(item.body.label === null ? cell.before : item.body.label), now: called(cell.now.label) })).join("; ");
       text = T("line.conflict", { n: other.length, name: other[0].now.changed_by || T("line.somebody"), what });
     }
+    say("");
     const first = other[0] || cells[0];
     line("conflict", text, { kind: "bad", label: T("line.show"), act: first ? () => this.show(first.id) : null });
   },
@@ -1023,6 +1046,8 @@ const slideScreen = {
     this.poll = setInterval(async () => {
       const key = this.key;
       if (!key || document.hidden || covered || outgoing.mine().length) return;
+      // A missing image may be back.
+      if (!document.body.dataset.offline) loader.retry();
       try {
         const found = await ask(`/api/slides/${key}/entry`);
         online();
@@ -1316,7 +1341,7 @@ const signDialog = {
     this.result = null;
     this.body = h("div", { class: "signing" }, h("p", { class: "soft" }, outgoing.mine().length ? T("say.wait") : T("sign.counting")));
     const blind = slideScreen.data.reading === "blind";
-    openDialog(T(blind ? "sign.finish.title" : "sign.title"), [this.body], { wide: true, closed: () => this.closed() });
+    openDialog(T(blind ? "sign.finish.title" : "sign.title"), [this.body], { wide: !blind, closed: () => this.closed() });
     this.fresh = false;
     if (!outgoing.mine().length) await this.refresh();
   },
@@ -1371,7 +1396,7 @@ const signDialog = {
     const form = h("form", { onsubmit: (event) => { event.preventDefault(); this.send({ reason, pin, go, problem, blind }); } },
       reason ? h("label", {}, T("sign.reason"), h("span", { class: "soft" }, ` ${T("sign.reason.hint")}`), reason) : null,
       pin ? h("label", {}, T("sign.pin", { name: session.person.name }), pin) : null, problem,
-      h("div", { class: "buttons" }, go, button("sign.back", closeDialog, { class: "quiet" }), h("span", { class: "soft" }, T("sign.by", { name: session.person.name }))));
+      h("div", { class: "buttons" }, go, button("sign.back", closeDialog, { class: "quiet" }), blind ? null : h("span", { class: "soft" }, T("sign.by", { name: session.person.name }))));
     this.form = form;
     this.body.replaceChildren(
       blind ? h("p", {}, T("sign.finish.text")) : h("div", { class: "two" }, h("div", {}, fullTable(diff), flagList(diff)),
@@ -1482,7 +1507,7 @@ function stageOf(slide) {
 }
 
 const listScreen = {
-  data: null, rows: [], at: 0, typed: "",
+  data: null, rows: [], at: 0, typed: "", poll: 0,
 
   async open(since = performance.now()) {
     slideScreen.leave();
@@ -1496,8 +1521,29 @@ const listScreen = {
       if (state !== "list") return;
       this.typed = "";
       this.draw();
+      this.watch();
       timed("list", since);
     } catch (error) { failed(error, () => this.open()); }
+  },
+
+  /** New slides come while the list is open; the chosen one stays chosen. */
+  watch() {
+    clearInterval(this.poll);
+    this.poll = setInterval(async () => {
+      if (state !== "list") { clearInterval(this.poll); return; }
+      if (document.hidden || covered) return;
+      try {
+        const data = await ask("/api/slides");
+        online();
+        if (state !== "list" || JSON.stringify(data) === JSON.stringify(this.data)) return;
+        const chosen = this.rows[this.at] ? this.rows[this.at].dataset.key : null;
+        this.data = data;
+        this.fill(chosen);
+      } catch (error) {
+        if (error instanceof TypeError) offline();
+        else if (!(error instanceof Answer)) throw error;
+      }
+    }, LIST_EVERY_MS);
   },
 
   draw() {
@@ -1510,7 +1556,7 @@ const listScreen = {
     this.fill();
   },
 
-  fill() {
+  fill(chosen = null) {
     const found = this.data.slides.filter((slide) => isFound(slide, this.typed));
     const sections = sortedSlides(found);
     this.rows = [];
@@ -1534,7 +1580,8 @@ const listScreen = {
     }
     if (this.data.notes.length) parts.push(h("ul", { class: "plain soft" }, this.data.notes.map((note) => h("li", {}, note))));
     byId("worklist").replaceChildren(...parts);
-    this.choose(Math.min(this.at, this.rows.length - 1), document.activeElement !== byId("find"));
+    const again = this.rows.findIndex((row) => row.dataset.key === chosen);
+    this.choose(again >= 0 ? again : Math.min(this.at, this.rows.length - 1), document.activeElement !== byId("find") && !byId("dialog").open);
   },
 
   table(slides, isFolded) {
@@ -1650,7 +1697,7 @@ const loginScreen = {
     if (who.selectedIndex < 0) who.selectedIndex = 0;
     const pin = h("input", { id: "login-pin", type: "password", autocomplete: "off", required: true });
     const go = h("button", { class: "main" }, T("login.enter"));
-    const problem = h("p", { class: "bad", role: "alert" });
+    const problem = h("p", { class: "bad sentence", role: "alert" });
     who.addEventListener("keydown", (event) => { if (event.key === "Enter") { event.preventDefault(); pin.focus(); } });
     const submit = async (event) => {
       event.preventDefault();
@@ -1748,7 +1795,8 @@ async function uncover(before) {
   outgoing.stopped = false;
   if (before !== null && me() !== before) { slideScreen.leave(); begin(); return; }
   if (state === "slide" && slideScreen.key) {
-    if (!outgoing.mine().length) await slideScreen.reload({ quiet: true }); else slideScreen.refresh();
+    // Anything may have happened meanwhile; what is pending is laid over it and sent.
+    await slideScreen.reload({ quiet: true });
     backToCells();
     looks.restart();
     outgoing.show();
@@ -1854,6 +1902,7 @@ async function start() {
   window.addEventListener("afterprint", () => { const main = byId("dialog").querySelector(".main"); if (main) main.focus(); else backToCells(); });
   window.addEventListener("popstate", () => { if (session && session.person && !covered) begin(); });
   window.addEventListener("online", () => outgoing.send());
+  window.addEventListener("resize", () => { if (state === "slide" && slideScreen.group) slideScreen.resize(); });
   await connect();
 }
 
@@ -1874,5 +1923,5 @@ async function connect() {
 
 if (typeof module !== "undefined") {
   module.exports = { LABEL_KEYS, TILE, actionOf, ageOf, byCertainty, changedCells, differs, fittedSide, formatted, groupsOf,
-    isFound, layout, nextOpenGroup, percentOf, planEnter, runnersUp, sectionOf, sortedSlides, viewed, zoomOf };
+    isFound, layout, nextOpenCell, nextOpenGroup, percentOf, planEnter, runnersUp, sectionOf, sortedSlides, viewed, zoomOf };
 } else start();

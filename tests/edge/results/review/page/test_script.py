@@ -114,6 +114,23 @@ def test_enter_does_not_walk_an_unfamiliar_cell_twice() -> None:
     assert found == {"decide": ["a"], "then": "sign"}
 
 
+def test_focus_after_a_label_goes_to_the_next_open_cell() -> None:
+    cells = [cell("a", "ig"), cell("b", "ig", decided=True), cell("c", "ig"), cell("d", "ig")]
+    code = "['a', 'c', 'd'].map((id) => page.nextOpenCell(given.cells, id))"
+    assert evaluate(code, cells=cells) == ["c", "d", "a"]
+    done = [cell("a", "ig", decided=True), cell("b", "ig", decided=True)]
+    assert evaluate("page.nextOpenCell(given.cells, 'a')", cells=done) == "b"
+
+
+def test_cell_of_attention_keeps_its_place_with_another_label() -> None:
+    cells = [
+        cell("a", "monocyte", suggested="neutrophil", decided=True, familiar=False),
+        cell("b", "lymphocyte", familiar=False),
+    ]
+    (found,) = [group for group in groups(cells) if group["name"] == "unfamiliar"]
+    assert [one["id"] for one in found["cells"]] == ["a", "b"]
+
+
 def test_decision_on_its_way_is_shown_as_pending() -> None:
     entries = [
         {"action": "decide", "cells": [{"id": "a"}], "label": "ig"},
