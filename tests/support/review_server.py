@@ -19,11 +19,13 @@ from edge.results.review.server.connections.protocol import Limits
 from edge.results.review.server.desk_protocol import DeskLike
 from edge.results.review.server.page_server import PageServer, Surroundings, open_page
 from edge.results.settings.review_config import ReviewConfig, ReviewPerson
+from tests.support.images import colour_jpeg
 from tests.support.waiting import until
 
 KEY: Final = "0123456789ABCDEF0123"
 IMAGE: Final = "00000000000000000001"
-JPEG: Final = b"\xff\xd8\xff\xe0 a picture \xff\xd9"
+# A real one, so that a browser that gets it shows it.
+JPEG: Final = colour_jpeg("red")
 PIN: Final = "correct horse"
 USER: Final = Person("lab", "Lab User")
 MINA: Final = ReviewPerson("mm", "Dr. Mina Müller", str(PinHash.of(PIN)))
@@ -206,6 +208,12 @@ class Client:
             connection.close()
 
 
+def _page_file(name: str) -> tuple[bytes, str]:
+    """A file whose content is its name, as a comment of its kind."""
+    kind = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
+    return f"/*{name}*/".encode(), kind.get(name.partition(".")[2], "application/json")
+
+
 @contextmanager
 def running_page(
     config: ReviewConfig | None = None,
@@ -226,7 +234,7 @@ def running_page(
     people = People(config.people, user=lambda: USER, clock=clock)
     surroundings = Surroundings(
         opening or (lambda: nullcontext(desk)),
-        page_file or (lambda name: (name.encode(), "text/html")),
+        page_file or _page_file,
         lines.append,
         clock,
         limits or Limits(),

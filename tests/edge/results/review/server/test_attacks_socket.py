@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
@@ -48,7 +49,7 @@ def sent(port: int, content: bytes) -> bytes:
 
 def statuses(answer: bytes) -> list[int]:
     """Of every answer that came."""
-    return [int(line.split()[1]) for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
+    return [int(found) for found in re.findall(rb"HTTP/1\.1 ([0-9]+)", answer)]
 
 
 def test_request_with_nothing_wrong_is_recorded(page: RunningPage, target: Target) -> None:

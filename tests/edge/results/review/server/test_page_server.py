@@ -74,7 +74,7 @@ def test_address_after_a_newer_one_lets_nobody_in(alone: RunningPage) -> None:
 
 def test_page_files_come_with_their_kind_and_the_headers(alone: RunningPage) -> None:
     client = alone.client()
-    for path, name in (("/", b"index.html"), ("/review.js", b"review.js")):
+    for path, name in (("/", b"/*index.html*/"), ("/review.js", b"/*review.js*/")):
         reply = client.get(path)
         assert reply.content == name
         assert reply.headers["content-security-policy"].startswith("default-src 'none'; ")
