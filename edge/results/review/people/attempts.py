@@ -7,8 +7,8 @@ from typing import Final
 
 _FIRST_WAIT_S: Final = 30.0
 _LONGEST_WAIT_S: Final = 900.0
-# A wrong PIN counts no more after so long. People mistype a few an hour; a million PINs at this
-# pace take ten years.
+# After so long without an attempt, not counting waits, a wrong PIN less is counted. People mistype
+# a few an hour; who guesses gets four tries an hour in the end.
 _FORGET_S: Final = 300.0
 
 
@@ -27,7 +27,7 @@ class Attempts:
         """
         self._free = free
         self._clock = clock
-        self._wrong = 0.0
+        self._wrong = 0
         self._counted_at = clock()
         self._blocked_until = self._counted_at
 
@@ -46,6 +46,7 @@ class Attempts:
         if (more := self._wrong - self._free) >= 0:
             wait = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** min(more, 10))
             self._blocked_until = self._clock() + wait
+        self._counted_at = max(self._clock(), self._blocked_until)
 
     def right(self, *, forgets_all: bool) -> None:
         """The attempt was none with a wrong PIN.
@@ -54,11 +55,10 @@ class Attempts:
             forgets_all: of the person, whose own PIN it was; not of all people, as somebody who
                 knows one PIN could go on guessing the others.
         """
-        self._wrong = 0.0 if forgets_all else max(0.0, self._wrong - 1)
+        self._wrong = 0 if forgets_all else max(0, self._wrong - 1)
         # From the last free one on, there is one attempt at a time: the wait is of this one.
         self._blocked_until = self._clock()
 
     def _forget(self) -> None:
-        now = self._clock()
-        self._wrong = max(0.0, self._wrong - (now - self._counted_at) / _FORGET_S)
-        self._counted_at = now
+        forgotten = int((self._clock() - self._counted_at) / _FORGET_S)
+        self._wrong = max(0, self._wrong - max(0, forgotten))
