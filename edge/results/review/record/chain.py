@@ -18,7 +18,8 @@ from edge.files.safe_open import read_bounded
 from edge.results.review.record.anchor import Anchor
 from edge.results.review.record.entry import NO_HASH, Action, Entry
 from edge.results.review.record.entry_json import entry_of
-from edge.results.review.record.record import Record, Row, misfit_of_target
+from edge.results.review.record.record import Record
+from edge.results.review.record.row import Row, misfit_of_target
 from edge.text.printable import printable
 
 # As of verification files.
@@ -167,7 +168,7 @@ class Chain:
 
 def _read(row: Row) -> Entry | None:
     try:
-        return entry_of(row.content.encode()) if isinstance(row.content, str) else None
+        return entry_of(row.encoded())
     except ValueError:
         return None
 

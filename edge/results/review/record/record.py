@@ -5,11 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from edge.database.file import DatabaseFile
 from edge.errors import ConfigError
@@ -18,27 +17,13 @@ from edge.results.review.errors import ChangedError
 from edge.results.review.record.database import record_file
 from edge.results.review.record.entry import Action, Draft, Entry
 from edge.results.review.record.entry_json import entry_of, says_the_same, sealed
+from edge.results.review.record.row import Row, misfit_of_target, time_of
 
-# What a person may take back, and only that person.
-_UNDOABLE: Final = (Action.DECIDE, Action.NOTE, Action.FINISH)
 _COLUMNS: Final = "number, hash, request, slide_key, action, undoes, content"
 _LEAST: Final = timedelta(microseconds=1)
 # Entries are read in blocks, so that no reading transaction stays open while a caller works. A
 # signature of ten thousand cells has 2.4 MB.
 _BLOCK: Final = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row as it is in the database, right or not."""
-
-    number: Any
-    hash: Any
-    request: Any
-    slide_key: Any
-    action: Any
-    undoes: Any
-    content: Any
 
 
 def now() -> datetime:
@@ -240,7 +225,7 @@ class Record:
 
     def _entry(self, row: Row) -> Entry:
         try:
-            entry = entry_of(row.content.encode())
+            entry = entry_of(row.encoded())
         except ValueError as error:
             raise self._file.damaged(f"entry {row.number}: {error}") from error
         if entry.hash != row.hash or entry.number != row.number:
@@ -260,10 +245,11 @@ class Record:
         at = self._clock()
         if not number:
             return at
-        last = self.entry(number)
-        if last is None:
-            raise self._file.damaged(f"entry {number} is missing")
-        return at if at > last.at else (last.at + _LEAST).astimezone(at.tzinfo)
+        try:
+            last = time_of(self.row(number))
+        except ValueError as error:
+            raise self._file.damaged(f"entry {number}: {error}") from error
+        return at if at > last else (last + _LEAST).astimezone(at.tzinfo)
 
     def _require_target(self, entry: Entry) -> None:
         """Refuse to take back what is not there, is another person's, or was taken back."""
@@ -278,16 +264,3 @@ class Record:
 def _structure(db: sqlite3.Connection) -> dict[str, str]:
     query = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"
     return {str(name): str(sql) for name, sql in db.execute(query)}
-
-
-def misfit_of_target(entry: Entry, target: Entry | None) -> str | None:
-    """Why an entry must not name this one in `undoes`; None if it may."""
-    if target is None:
-        return "it is not there"
-    if target.slide_key != entry.slide_key:
-        return "it is of another slide"
-    if entry.action is Action.WRITTEN:
-        return None if target.action is Action.SIGN else "it is no signature"
-    if target.by.id != entry.by.id:
-        return "it is another person's"
-    return None if target.action in _UNDOABLE else f"it is of the action {target.action}"
