@@ -3,9 +3,9 @@
     python -m tests.campaigns.review_page [--cells 500 2000] [--keys 100] [--output FOLDER]
 
 For each size a slide of drawn cells is exported, `edge-results review` serves it, and Chromium
-opens it at 1280x800. Told are: from the key that opens the slide until its first cells are drawn, and
-until every cell in sight has its image and counts as looked at (which takes 0.2 s of looking); from
-a key until the page says that the decision is in the record; the program's resident memory after
+opens it at 1280x800. Told are: from the key that opens the slide until its first cells are drawn,
+and until each cell in sight has its image and counts as looked at (which takes 0.2 s of looking);
+from a key until the page says that the decision is in the record; the resident memory after
 all images were shown; how many other hosts the browser asked.
 """
 
