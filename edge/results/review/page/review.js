@@ -261,6 +261,7 @@ function openDialog(title, parts, { wide = false, closed = null } = {}) {
   const dialog = byId("dialog");
   dialog.className = wide ? "wide" : "";
   dialog.replaceChildren(h("h2", { id: "dialog-title" }, title), ...parts.filter(Boolean));
+  dialog.oncancel = null;
   dialog.onclose = () => { dialog.replaceChildren(); if (closed) closed(); else backToCells(); looks.restart(); };
   if (!dialog.open) dialog.showModal();
   looks.restart();
@@ -283,6 +284,7 @@ function timed(action, since) { timings.push({ action, ms: performance.now() - s
 
 let session = null;      // the answer of /api/session
 let state = "start";     // the screen: start, login, list, slide
+let lastPerson = null;   // id of who was last signed in here
 let covered = null;      // why nothing is shown: "idle", "person", "enter"; null: it is
 
 class Answer extends Error {
@@ -322,7 +324,8 @@ function failed(error, again) {
 
 // Decisions on their way, in order. Each is sent until it is answered, with the same request id.
 const outgoing = {
-  items: [], sending: false, stopped: false, undo: null,
+  // undos: by slide, the number of the entry that can be taken back.
+  items: [], sending: false, stopped: false, undos: new Map(),
 
   start() {
     try { this.items = JSON.parse(sessionStorage.getItem("pending") || "[]"); } catch { this.items = []; }
@@ -358,10 +361,17 @@ const outgoing = {
       const at = this.items.findIndex((item) => item.person === me());
       if (at < 0) break;
       const item = this.items[at];
+      const body = this.whole(item);
+      if (body.action === "undo" && body.undoes === null) {
+        this.remove(item);
+        say(T("say.nolabel"));
+        continue;
+      }
       try {
-        const answer = await ask(`/api/slides/${item.key}/entries`, this.whole(item));
+        const answer = await ask(`/api/slides/${item.key}/entries`, body);
         online();
         this.remove(item);
+        this.undos.set(item.key, answer.undo);
         timed("saved", item.since);
         slideScreen.saved(item, answer);
         pause = 250;
@@ -378,7 +388,8 @@ const outgoing = {
   // The number to undo is known only once everything before it is answered. It stays with a retry.
   whole(item) {
     if (item.body.action === "undo" && item.body.undoes === null) {
-      item.body.undoes = slideScreen.undoNumber(item.key);
+      const number = this.undos.get(item.key);
+      item.body.undoes = number === undefined ? null : number;
       this.keep();
     }
     return item.body;
@@ -579,7 +590,8 @@ const slideScreen = {
     this.tiles.clear();
     this.selected.clear();
     Object.assign(this, { key: null, data: null, diff: null, group: null, ids: [], focusId: null, anchorId: null });
-    for (const name of ["changed", "conflict", "failed"]) line(name);
+    // What was not saved stays told until the person closes it.
+    for (const name of ["changed", "failed"]) line(name);
   },
 
   take(data) {
@@ -588,13 +600,13 @@ const slideScreen = {
   },
 
   regroup() {
+    if (!outgoing.mine().length) outgoing.undos.set(this.key, this.data.undo);
     this.views = viewed(this.data.cells, outgoing.of(this.key));
     this.cellOf = new Map(this.views.map((cell) => [cell.id, cell]));
     this.groups = groupsOf(this.views, session.classes, session.others, this.data.reading, this.data.rejected.length);
   },
 
   current() { return this.groups.find((group) => group.name === this.group) || { name: this.group, cells: [], open: 0 }; },
-  undoNumber(key) { return key === this.key ? this.data.undo : null; },
   shownTiles() { return this.ids.map((id) => this.tiles.get(id)).filter(Boolean); },
 
   tilesToCome(count) {
@@ -1001,7 +1013,10 @@ const slideScreen = {
 
   /** A refused request: says what was not recorded, shows the slide as it is. */
   async notSaved(item, error) {
-    if (item.key !== this.key) { line("conflict", T("line.refused", { text: error.message }), { kind: "bad" }); return; }
+    if (item.key !== this.key) {
+      line("conflict", T("line.refused", { text: error.message }), { kind: "bad", label: T("line.show"), act: () => this.open(item.key) });
+      return;
+    }
     await this.reload({ quiet: true });
     const cells = (item.body.cells || []).map((cell) => ({ ...cell, now: this.cellOf.get(cell.id) })).filter((cell) => cell.now);
     const other = cells.filter((cell) => cell.now.label !== cell.before);
@@ -1012,7 +1027,7 @@ const slideScreen = {
     }
     say("");
     const first = other[0] || cells[0];
-    line("conflict", text, { kind: "bad", label: T("line.show"), act: first ? () => this.show(first.id) : null });
+    line("conflict", text, { kind: "bad", label: T("line.show"), act: first ? () => (this.key === item.key ? this.show(first.id) : this.open(item.key)) : null });
   },
 
   /** Goes to a cell, in its group. */
@@ -1026,6 +1041,8 @@ const slideScreen = {
     try {
       const data = await ask(`/api/slides/${key}`);
       if (this.key !== key) return;
+      // An answer that a decision has overtaken.
+      if (data.entry < this.data.entry) { await this.reload({ quiet }); return; }
       const changed = changedCells(this.views, viewed(data.cells, outgoing.of(key)));
       this.data = data;
       const at = Math.max(0, this.ids.indexOf(this.focusId));
@@ -1333,15 +1350,19 @@ function bigView() {
 // ---------------------------------------------------------------- signing
 
 const signDialog = {
-  isOpen: false, body: null, result: null,
+  isOpen: false, isBusy: false, fresh: false, body: null, form: null, result: null,
 
   async open() {
     if (this.isOpen || state !== "slide") return;
     this.isOpen = true;
+    this.isBusy = false;
     this.result = null;
+    this.form = null;
     this.body = h("div", { class: "signing" }, h("p", { class: "soft" }, outgoing.mine().length ? T("say.wait") : T("sign.counting")));
     const blind = slideScreen.data.reading === "blind";
     openDialog(T(blind ? "sign.finish.title" : "sign.title"), [this.body], { wide: !blind, closed: () => this.closed() });
+    // Until the program has answered, nobody knows whether it is signed.
+    byId("dialog").oncancel = (event) => { if (this.isBusy) event.preventDefault(); };
     this.fresh = false;
     if (!outgoing.mine().length) await this.refresh();
   },
@@ -1392,11 +1413,12 @@ const signDialog = {
     const reason = data.needs_reason && !blind ? h("input", { id: "reason", required: true, maxlength: 500, autocomplete: "off" }) : null;
     const pin = session.needs_pin && session.pin_at_signing && !blind ? h("input", { id: "pin", type: "password", required: true, autocomplete: "off" }) : null;
     const go = h("button", { class: "main", id: "sign-go" }, T(blind ? "sign.finish" : "sign.go"));
-    const problem = h("p", { class: "bad", role: "alert" });
-    const form = h("form", { onsubmit: (event) => { event.preventDefault(); this.send({ reason, pin, go, problem, blind }); } },
+    const back = button("sign.back", closeDialog, { class: "quiet" });
+    const problem = h("p", { class: "bad sentence", role: "alert" });
+    const form = h("form", { onsubmit: (event) => { event.preventDefault(); this.send({ data, reason, pin, go, back, problem }); } },
       reason ? h("label", {}, T("sign.reason"), h("span", { class: "soft" }, ` ${T("sign.reason.hint")}`), reason) : null,
       pin ? h("label", {}, T("sign.pin", { name: session.person.name }), pin) : null, problem,
-      h("div", { class: "buttons" }, go, button("sign.back", closeDialog, { class: "quiet" }), blind ? null : h("span", { class: "soft" }, T("sign.by", { name: session.person.name }))));
+      h("div", { class: "buttons" }, go, back, blind ? null : h("span", { class: "soft" }, T("sign.by", { name: session.person.name }))));
     this.form = form;
     this.body.replaceChildren(
       blind ? h("p", {}, T("sign.finish.text")) : h("div", { class: "two" }, h("div", {}, fullTable(diff), flagList(diff)),
@@ -1406,11 +1428,14 @@ const signDialog = {
     (reason || pin || go).focus();
   },
 
-  async send({ reason, pin, go, problem, blind }) {
-    if (go.disabled) return;
-    go.disabled = true;
+  /** Signs what was shown: `data` is the slide of that moment. */
+  async send({ data, reason, pin, go, back, problem }) {
+    if (this.isBusy) return;
+    const { key } = slideScreen;
+    const blind = data.reading === "blind";
+    const busy = (is) => { this.isBusy = is; go.disabled = is; back.disabled = is; };
+    busy(true);
     problem.textContent = T("sign.busy");
-    const { key, data } = slideScreen;
     const request = requestId();
     const body = blind ? { request, action: "finish" }
       : { request, entry: data.entry, revision: data.revision, reason: reason ? reason.value.trim() || null : null, pin: pin ? pin.value : null };
@@ -1418,20 +1443,20 @@ const signDialog = {
       try {
         const answer = await ask(`/api/slides/${key}/${blind ? "entries" : "sign"}`, body);
         online();
+        this.isBusy = false;
         this.done(answer, blind);
         return;
       } catch (error) {
         if (error instanceof TypeError || error instanceof Answer && error.status >= 500) {
           problem.textContent = error instanceof Answer ? `${error.message} ${T("sign.unknown")}` : T("sign.unknown");
           await later(pause);
-        } else if (error instanceof Answer) { this.refused(error, { pin, go, problem }); return; } else throw error;
+        } else if (error instanceof Answer) { busy(false); this.refused(error, { pin, problem }); return; } else throw error;
       }
     }
   },
 
-  refused(error, { pin, go, problem }) {
+  refused(error, { pin, problem }) {
     problem.textContent = error.message;
-    go.disabled = false;
     if (pin) { pin.value = ""; pin.focus(); }
     if (error.status !== 409) return;
     // What was shown is no longer what would be signed.
@@ -1729,7 +1754,7 @@ async function signOut() {
 async function cover(why) {
   if (covered) { if (covered === why || covered === "enter" || why === "idle") return; }
   if (state === "start" || state === "login" && why === "person") return;
-  const before = me();
+  const before = me() || lastPerson;
   covered = why;
   closeDialog();
   signDialog.isOpen = false; signDialog.form = null;
@@ -1761,7 +1786,7 @@ async function cover(why) {
 function enterAgain(place, pending) {
   const field = h("input", { id: "address", type: "text", autocomplete: "off", spellcheck: "false" });
   const problem = h("p", { class: "bad", role: "alert" });
-  const before = me();
+  const before = me() || lastPerson;
   const again = async () => {
     try {
       const answer = await fetch("/api/session", { credentials: "same-origin", cache: "no-store" });
@@ -1794,6 +1819,7 @@ async function uncover(before) {
   byId("lines").hidden = false;
   outgoing.stopped = false;
   if (before !== null && me() !== before) { slideScreen.leave(); begin(); return; }
+  others();
   if (state === "slide" && slideScreen.key) {
     // Anything may have happened meanwhile; what is pending is laid over it and sent.
     await slideScreen.reload({ quiet: true });
@@ -1885,6 +1911,7 @@ function begin() {
 
 /** Tells of decisions that another person left in this tab. */
 function others() {
+  lastPerson = me() || lastPerson;
   const left = outgoing.items.filter((item) => item.person !== me());
   if (!session.person || !left.length) { line("others"); return; }
   line("others", T("lock.other", { n: left.length, name: left[0].name }), { label: T("discard"), closes: false,

@@ -297,3 +297,52 @@ def test_screen_readers_are_told_label_certainty_and_state(
     assert person.run(name) == "Neutrophil, 93 %, undecided"
     person.press("n")
     until(lambda: person.run(name) == "Neutrophil, 93 %, decided")
+
+
+def test_signature_dialog_that_was_left_opens_again(
+    site: ReviewSite, serve: Serve, person: PageUser
+) -> None:
+    site.add_slide("S1", mixed_cells({"neutrophil": 3}))
+    person.open(serve(), "S1")
+    person.press_enter()
+    person.see("//button[@id='sign-go']")
+    person.press(Keys.ESCAPE)
+    until(lambda: person.focused != "None")
+    person.press("m")
+    person.saved()
+    person.press("s")
+    person.see("//button[@id='sign-go']")
+    assert "Neutrophil → Monocyte" in person.browser.find_element(By.ID, "dialog").text
+
+
+def test_signature_is_under_what_was_shown_and_nothing_newer(
+    site: ReviewSite, serve: Serve, person: PageUser
+) -> None:
+    site.add_slide("S1", mixed_cells({"neutrophil": 3}))
+    running = serve()
+    person.open(running, "S1")
+    cell, key = person.focused, person.run("slideScreen.key")
+    person.press_enter()
+    person.see("//button[@id='sign-go']")
+    body = {
+        "request": "0" * 32,
+        "action": "decide",
+        "cells": [{"id": cell, "before": "neutrophil"}],
+        "label": "eosinophil",
+    }
+    assert running.client().post(f"/api/slides/{key}/entries", body).status == 200
+    person.press_enter()
+    person.reads("dialog", "Neutrophil → Eosinophil")
+    assert [entry.action for entry in entries(site) if entry.action is Action.SIGN] == []
+
+
+def test_undo_before_the_answer_takes_back_the_decision_on_its_way(
+    site: ReviewSite, serve: Serve, person: PageUser
+) -> None:
+    site.add_slide("S1", mixed_cells(SMALL))
+    gate = threading.Event()
+    person.open(serve(wrap=lambda desk: GatedDesk(desk, gate)), "S1")
+    person.press("m", "u", "g")
+    gate.set()
+    person.saved()
+    assert [entry.action for entry in entries(site)] == [Action.DECIDE, Action.UNDO]
