@@ -79,7 +79,7 @@ def running_sender(config: Path, log: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            sender.send_signal(signal.SIGINT)
+            sender.send_signal(signal.SIGTERM)
             try:
                 sender.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
