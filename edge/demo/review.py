@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from edge.demo.drawing.cells import CLASSES, draw_cell, encode_jpeg
-from edge.demo.run import STOP_TIMEOUT_S, Workspace
+from edge.demo.run import Workspace, await_end
 from edge.files import atomic
 from edge.system.children import with_this_parent
 from edge.system.installed import installed_command
@@ -79,12 +78,8 @@ def running_sender(config: Path, log: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            sender.send_signal(signal.SIGTERM)
-            try:
-                sender.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                sender.kill()
-                sender.wait()
+            sender.terminate()
+            await_end(sender)
 
 
 def run_page(config: Path, *options: str) -> int:
@@ -94,8 +89,10 @@ def run_page(config: Path, *options: str) -> int:
     try:
         return page.wait()
     except KeyboardInterrupt:
-        # Ctrl-C reaches the page too, which ends by itself.
-        return page.wait(STOP_TIMEOUT_S)
+        # Ctrl-C reaches the page too, SIGTERM does not.
+        page.terminate()
+        await_end(page)
+        return page.returncode
 
 
 def _write_references(workspace: Workspace) -> Path:

@@ -88,7 +88,7 @@ def convert(model: Path, workspace: Workspace) -> None:
         # Ctrl-C reaches the child too, but SIGTERM does not. The child needs some time to remove
         # its scratch files.
         child.terminate()
-        _await_end(child)
+        await_end(child)
         raise
     if exit_code not in (0, WITHOUT_INT8):
         raise BackendError("edge-convert failed; its error message is above.")
@@ -122,10 +122,10 @@ def running_daemon(workspace: Workspace) -> Iterator[subprocess.Popen[bytes]]:
             yield daemon
         finally:
             daemon.send_signal(signal.SIGTERM)
-            _await_end(daemon)
+            await_end(daemon)
 
 
-def _await_end(process: subprocess.Popen[bytes]) -> None:
+def await_end(process: subprocess.Popen[bytes]) -> None:
     """Wait for a process that was told to stop, and kill it if it does not."""
     try:
         process.wait(STOP_TIMEOUT_S)
