@@ -1,6 +1,6 @@
 """Tamper with copies of a real record: the check must find each, near its place.
 
-    python -m tests.campaigns.tampering [--records 10000] [--slides 6] [--seed 1]
+    python -m tests.campaigns.tampering [--records 12000] [--slides 6] [--seed 1]
 
 A tenth of the copies stay as they are, are compacted or are indexed anew: the check must find
 nothing in them. Apart are counted those after which the whole chain was computed anew: there the
@@ -204,7 +204,7 @@ def _content(path: Path) -> Any:
 def parser() -> argparse.ArgumentParser:
     """The options."""
     made = argparse.ArgumentParser(description=__doc__)
-    made.add_argument("--records", type=int, default=10_000)
+    made.add_argument("--records", type=int, default=12_000)
     made.add_argument("--slides", type=int, default=6)
     made.add_argument("--seed", type=int, default=1)
     return made
