@@ -67,7 +67,6 @@ class Chain:
             yield from self._entries(last)
         except StorageError:
             yield self._unreadable(last)
-        yield from self._head(last)
         for anchor in self.anchors:
             if anchor.number > last.number:
                 yield (
@@ -76,16 +75,22 @@ class Chain:
                 )
 
     def _entries(self, last: _Last) -> Iterator[str]:
-        is_first = True
-        # Another process may append meanwhile; what it added is read, too.
-        while is_first or last.number < self._head_number():
+        yield from self._rows(self.record.rows(), last)
+        while True:
+            # Read after the entries: another process may append meanwhile, and what the head names
+            # by then is read, too.
+            head = self._head()
             before = last.number
-            for row in self.record.rows(None if is_first else last.number):
-                yield from self._row(row, last)
-                self.told(last.number)
-            if last.number == before and not is_first:
+            if head and head[0] > before:
+                yield from self._rows(self.record.rows(before), last)
+            if last.number == before:
+                yield from _of_head(head, last)
                 return
-            is_first = False
+
+    def _rows(self, rows: Iterator[Row], last: _Last) -> Iterator[str]:
+        for row in rows:
+            yield from self._row(row, last)
+            self.told(last.number)
 
     def _row(self, row: Row, last: _Last) -> Iterator[str]:
         name = f"entry {row.number}"
@@ -136,24 +141,11 @@ class Chain:
             return f"the verification file of signature {sign.number} was changed"
         return None
 
-    def _head_number(self) -> int:
+    def _head(self) -> tuple[int, str] | None:
         try:
-            return self.record.head()[0]
+            return self.record.head()
         except StorageError:
-            return 0  # told at the end
-
-    def _head(self, last: _Last) -> Iterator[str]:
-        try:
-            number, hash_ = self.record.head()
-        except StorageError:
-            yield "the head of the record is missing or cannot be read"
-            return
-        if number > last.number:
-            yield f"the record ends with entry {last.number}, its head names entry {number}"
-        elif number < last.number:
-            yield f"entry {number + 1}: the head of the record names entry {number} as the last"
-        elif hash_ != last.hash:
-            yield f"entry {number}: the head of the record has another hash"
+            return None
 
     def _unreadable(self, last: _Last) -> str:
         """From which entry on the file cannot be read."""
@@ -194,3 +186,14 @@ def _of_entry(row: Row, entry: Entry, last: _Last | None) -> Iterator[str]:
         yield "it does not follow from the entry before"
     if last and last.at and entry.at <= last.at:
         yield "its time is not later than that of the entry before"
+
+
+def _of_head(head: tuple[int, str] | None, last: _Last) -> Iterator[str]:
+    if head is None:
+        yield "the head of the record is missing or cannot be read"
+    elif head[0] > last.number:
+        yield f"the record ends with entry {last.number}, its head names entry {head[0]}"
+    elif head[0] < last.number:
+        yield f"entry {head[0] + 1}: the head of the record names entry {head[0]} as the last"
+    elif head[1] != last.hash:
+        yield f"entry {head[0]}: the head of the record has another hash"

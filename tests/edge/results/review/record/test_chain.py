@@ -157,17 +157,38 @@ def test_problems_name_no_sample_and_no_person(site: Path) -> None:
     assert "Mina" not in text
 
 
-def test_entries_that_another_process_appends_meanwhile_are_no_problem(site: Path) -> None:
+@pytest.mark.parametrize("at", [1, 5])
+def test_entries_that_another_process_appends_meanwhile_are_no_problem(site: Path, at: int) -> None:
+    """While the first entry is checked, or the last one, after which the head is read."""
     more = iter(range(3))
 
     with Record.open(site) as record, Record.open(site) as other:
 
-        def told(_number: int) -> None:
-            if next(more, None) is not None:
+        def told(number: int) -> None:
+            if number >= at and next(more, None) is not None:
                 other.append(draft())
 
         assert list(Chain(record, told=told).problems()) == []
         assert record.head()[0] == 8
+
+
+def test_entry_appended_between_the_last_look_and_the_head_is_no_problem(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Record.open(site) as record, Record.open(site) as other:
+        real = record.head
+        late = iter(range(2))
+
+        def head(_self: Record) -> tuple[int, str]:
+            if next(late, None) is not None:
+                monkeypatch.undo()
+                other.append(draft())
+                monkeypatch.setattr(Record, "head", head)
+            return real()
+
+        monkeypatch.setattr(Record, "head", head)
+        chain = Chain(record)
+        assert list(chain.problems()) == []
 
 
 def test_three_hundred_tampered_records_are_all_found(tmp_path: Path) -> None:
