@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from edge.files.strict_json import parse_json
 from edge.results.document.result import Person
@@ -70,10 +70,14 @@ async def body_of(request: Request) -> dict[str, Any]:
         RequestError: it is none.
     """
     content = bytearray()
-    async for part in request.stream():
-        content += part
-        if len(content) > LONGEST_BODY:
-            raise RequestError(413, "too_large", "the body is too long")
+    try:
+        async for part in request.stream():
+            content += part
+            if len(content) > LONGEST_BODY:
+                raise RequestError(413, "too_large", "the body is too long")
+    except ClientDisconnect as error:
+        # Nobody gets this answer.
+        raise RequestError(400, "bad_request", "the body is cut off") from error
     try:
         value = parse_json(bytes(content), has_unique_keys=True)
     except ValueError as error:

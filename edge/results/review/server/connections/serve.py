@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -24,6 +25,33 @@ _GRACE_S: Final = 1
 
 class Server(uvicorn.Server):
     """Ends at the first signal, and returns in place of raising it once more."""
+
+    def __init__(self, config: uvicorn.Config, handshake_s: float) -> None:
+        """A server that is not running yet.
+
+        Args:
+            handshake_s: how long TLS may take to begin; uvicorn has no such limit.
+        """
+        super().__init__(config)
+        self._handshake_s = handshake_s
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen at a bound socket."""
+        config = self.config
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(
+                lambda: config.http_protocol_class(  # type: ignore[call-arg]
+                    config=config, server_state=self.server_state, app_state={}
+                ),
+                sock=bound,
+                ssl=config.ssl,
+                backlog=config.backlog,
+                ssl_handshake_timeout=self._handshake_s if config.ssl else None,
+            )
+            for bound in sockets or []
+        ]
+        self.started = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -82,7 +110,7 @@ def make_server(
     )
     config.load()
     config.ssl = listening.tls
-    server = Server(config)
+    server = Server(config, limits.head_s)
     # A connection may be answered before the server's first tick sets them.
     server.server_state.default_headers = config.encoded_headers
     return server

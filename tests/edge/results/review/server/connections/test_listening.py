@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from edge.errors import ConfigError
 from edge.results.review.server.connections.listening import Listening, listen, warnings_of
+from edge.results.review.server.connections.protocol import Limits
 from edge.results.settings.review_config import ReviewConfig
 from tests.support.review_server import MINA, running_page
 
@@ -111,6 +113,17 @@ def test_page_with_tls_is_secure_in_cookie_and_headers(certificate: tuple[Path, 
     assert "Secure" in cookie
     assert "Path=/;" in cookie
     assert answer.headers["strict-transport-security"] == "max-age=31536000"
+
+
+def test_connection_without_a_tls_greeting_is_ended(certificate: tuple[Path, Path]) -> None:
+    config = ReviewConfig(port=0, certificate=certificate[0], key=certificate[1])
+    with (
+        running_page(config, limits=Limits(head_s=0.3)) as page,
+        socket.create_connection(("127.0.0.1", page.port), 20) as connection,
+    ):
+        with suppress(ConnectionError):
+            assert connection.recv(1) == b""
+        assert page.page.server.server_state.connections == set()
 
 
 def test_key_with_a_passphrase_is_refused_and_nobody_is_asked(
