@@ -12,7 +12,7 @@ from tests.support.page_script import SCRIPT, evaluate, require_node
 
 CLASSES, OTHERS = list(CELL_CLASSES), list(NOT_COUNTED)
 # Of the gallery on a screen of 1280 x 800, in CSS pixels.
-GALLERY = (725, 692)
+GALLERY = (709, 692)
 
 
 def cell(id_: str, label: str | None, confidence: float = 0.9, **more: Any) -> dict[str, Any]:
