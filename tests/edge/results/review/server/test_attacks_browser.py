@@ -91,6 +91,18 @@ def test_page_itself_may_do_what_the_attacks_try(browser: Chrome, page: RunningP
     assert run(browser, page, "return document.cookie;") == ""
 
 
+def test_page_whose_session_is_gone_is_let_in_by_a_new_address_in_the_same_tab(
+    browser: Chrome, page: RunningPage
+) -> None:
+    browser.get(page.origin)
+    browser.delete_all_cookies()
+    assert "no_session" in run(browser, page, BY_PAGE["fetch_slides"])
+    path = page.page.new_address().removeprefix(page.origin)
+    enter = f"return asked({path!r}, {{redirect: 'manual'}});"
+    assert run(browser, page, enter).startswith("refused opaqueredirect")
+    assert run(browser, page, BY_PAGE["fetch_slides"]).startswith("got")
+
+
 @pytest.mark.parametrize("attacker", ATTACKERS)
 @pytest.mark.parametrize("name", BY_PAGE)
 def test_hostile_page_gets_nothing_and_nothing_is_recorded(

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import pytest
 
 from edge.errors import ConfigError, StorageError
+from edge.results.document.result import Person
 from edge.results.review.people.people import People
 from edge.results.review.refusal import Refusal, RefusalCode
 from edge.results.review.server.desk_protocol import DeskLike
@@ -21,6 +25,7 @@ from tests.support.review_server import (
     PIN,
     Client,
     RunningPage,
+    StandInDesk,
     running_page,
 )
 
@@ -212,3 +217,32 @@ def test_desk_that_cannot_be_opened_ends_it_with_its_error() -> None:
         open_page(config, People(), surroundings),
     ):
         pass
+
+
+def test_decision_in_hand_when_the_page_ends_is_recorded_and_answered() -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    class SlowDesk(StandInDesk):
+        def decide(
+            self, person: Person, login: str, key: str, body: dict[str, Any], /
+        ) -> dict[str, Any]:
+            begun.set()
+            assert may_end.wait(20)
+            return super().decide(person, login, key, body)
+
+    desk = SlowDesk()
+    with ThreadPoolExecutor(1) as pool:
+        with running_page(opening=lambda: nullcontext(desk)) as page:
+            reply = pool.submit(page.client().post, ENTRIES, {"request": "1"})
+            assert begun.wait(20)
+            page.page.end()
+            may_end.set()
+        assert reply.result().json == {"entry": 1}
+    assert len(desk.recorded) == 1
+
+
+def test_page_that_ended_answers_no_more_and_frees_its_port() -> None:
+    with running_page() as page:
+        client = page.client()
+    with pytest.raises(ConnectionRefusedError):
+        client.get("/api/slides")
