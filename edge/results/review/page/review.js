@@ -6,8 +6,16 @@
 // ---------------------------------------------------------------- pure rules (tested under node)
 
 const LABEL_KEYS = {
-  n: "neutrophil", e: "eosinophil", b: "basophil", l: "lymphocyte", m: "monocyte",
-  i: "ig", r: "erythroblast", p: "platelet", a: "artefact", o: "other",
+  n: "neutrophil",
+  e: "eosinophil",
+  b: "basophil",
+  l: "lymphocyte",
+  m: "monocyte",
+  i: "ig",
+  r: "erythroblast",
+  p: "platelet",
+  a: "artefact",
+  o: "other",
 };
 const ABNORMAL = ["ig", "erythroblast", "other"];
 // Tiles are fitted between these sides, in CSS pixels. An image's cell fills about half of it, so
@@ -55,9 +63,13 @@ function byCertainty(a, b) {
 function groupsOf(views, classes, others, reading, rejected) {
   const order = [...classes, ...others];
   // By the model's label, which stays: a cell that gets another one keeps its place.
-  const byClass = (a, b) => order.indexOf(a.suggested) - order.indexOf(b.suggested) || a.confidence - b.confidence || a.n - b.n;
+  const byClass = (a, b) =>
+    order.indexOf(a.suggested) - order.indexOf(b.suggested) || a.confidence - b.confidence || a.n - b.n;
   const group = (name, kind, cells) => ({
-    name, kind, cells, open: cells.filter((cell) => !cell.decided).length,
+    name,
+    kind,
+    cells,
+    open: cells.filter((cell) => !cell.decided).length,
   });
   const found = [];
   if (reading === "consensus") {
@@ -104,7 +116,8 @@ function planEnter(group, groups, seen) {
   }
   const closed = new Set(decide.map((cell) => cell.id));
   const after = groups.map((one) => ({
-    ...one, open: one.cells.filter((cell) => !cell.decided && !closed.has(cell.id)).length,
+    ...one,
+    open: one.cells.filter((cell) => !cell.decided && !closed.has(cell.id)).length,
   }));
   const next = nextOpenGroup(after, group.name);
   return next ? { decide, then: "group", group: next.name } : { decide, then: "sign" };
@@ -113,7 +126,8 @@ function planEnter(group, groups, seen) {
 /** Columns and rows of tiles that fit, and the screens that a group takes. */
 function layout(count, width, height, side) {
   const fit = (length) => Math.max(1, Math.floor((length + TILE.gap) / (side + TILE.gap)));
-  const columns = fit(width), rows = fit(height);
+  const columns = fit(width),
+    rows = fit(height);
   return { columns, rows, screens: Math.max(1, Math.ceil(count / (columns * rows))) };
 }
 
@@ -129,7 +143,7 @@ function fittedSide(count, width, height) {
 
 /** How much a tile enlarges the middle of its image, so that the cell is seen and not its surroundings. */
 function zoomOf(width, height, pixelSize) {
-  return pixelSize ? Math.max(1, Math.min(width, height) * pixelSize / FIELD_UM) : 1;
+  return pixelSize ? Math.max(1, (Math.min(width, height) * pixelSize) / FIELD_UM) : 1;
 }
 
 /** What a pressed key means on a slide; null: nothing of ours. */
@@ -137,14 +151,38 @@ function actionOf(event) {
   const { key, ctrlKey, metaKey, altKey, shiftKey } = event;
   if (altKey || event.isComposing) return null;
   if (ctrlKey || metaKey) return key.toLowerCase() === "a" ? { name: "all" } : null;
-  const moves = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down",
-    Home: "home", End: "end", PageUp: "pageup", PageDown: "pagedown" };
+  const moves = {
+    ArrowLeft: "left",
+    ArrowRight: "right",
+    ArrowUp: "up",
+    ArrowDown: "down",
+    Home: "home",
+    End: "end",
+    PageUp: "pageup",
+    PageDown: "pagedown",
+  };
   if (moves[key]) return { name: "move", to: moves[key], select: shiftKey };
   const low = key.length === 1 ? key.toLowerCase() : key;
   if (LABEL_KEYS[low]) return { name: "label", label: LABEL_KEYS[low] };
-  const names = { Enter: "enter", " ": "toggle", u: "undo", c: "compare", "+": "larger", "=": "larger",
-    "-": "smaller", 0: "fit", 1: "big", d: "differential", t: "note", s: "sign", g: "list", j: "next",
-    k: "previous", "?": "keys", Escape: "clear" };
+  const names = {
+    Enter: "enter",
+    " ": "toggle",
+    u: "undo",
+    c: "compare",
+    "+": "larger",
+    "=": "larger",
+    "-": "smaller",
+    0: "fit",
+    1: "big",
+    d: "differential",
+    t: "note",
+    s: "sign",
+    g: "list",
+    j: "next",
+    k: "previous",
+    "?": "keys",
+    Escape: "clear",
+  };
   return names[low] ? { name: names[low] } : null;
 }
 
@@ -174,7 +212,10 @@ function sortedSlides(slides) {
 /** Whether a slide's ids have each typed word. */
 function isFound(slide, typed) {
   const ids = `${slide.sample_id} ${slide.slide_id || ""}`.toLowerCase();
-  return typed.toLowerCase().split(/\s+/).every((word) => ids.includes(word));
+  return typed
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => ids.includes(word));
 }
 
 /** Minutes, hours or days since a time, as name of a text and number. */
@@ -192,8 +233,10 @@ function percentOf(confidence) {
 
 /** The classes by probability, the first `most` of them. */
 function runnersUp(cell, classes, most) {
-  return classes.map((name, at) => ({ name, p: cell.probabilities[at] || 0 }))
-    .sort((a, b) => b.p - a.p).slice(0, most);
+  return classes
+    .map((name, at) => ({ name, p: cell.probabilities[at] || 0 }))
+    .sort((a, b) => b.p - a.p)
+    .slice(0, most);
 }
 
 /** What changed between two answers of one slide, by cells of both. */
@@ -240,16 +283,22 @@ function h(name, props = {}, ...children) {
 }
 
 /** Says a line below, which screen readers read out. */
-function say(text) { byId("status").textContent = text; }
+function say(text) {
+  byId("status").textContent = text;
+}
 
 /** Shows one line on top until it is closed or shown anew; without a text it goes. */
 function line(name, text, { kind = "warn", label = "", act = null, closes = true } = {}) {
   const old = byId(`line-${name}`);
-  if (!text) { if (old) old.remove(); return; }
+  if (!text) {
+    if (old) old.remove();
+    return;
+  }
   const bar = h("div", { id: `line-${name}`, class: `line ${kind}` }, h("span", {}, text));
   if (act) bar.append(h("button", { type: "button", onclick: act }, label));
   if (closes) bar.append(h("button", { type: "button", onclick: () => bar.remove() }, T("line.close")));
-  if (old) old.replaceWith(bar); else byId("lines").append(bar);
+  if (old) old.replaceWith(bar);
+  else byId("lines").append(bar);
 }
 
 function button(key, act, props = {}) {
@@ -262,33 +311,60 @@ function openDialog(title, parts, { wide = false, closed = null } = {}) {
   dialog.className = wide ? "wide" : "";
   dialog.replaceChildren(h("h2", { id: "dialog-title" }, title), ...parts.filter(Boolean));
   dialog.oncancel = null;
-  dialog.onclose = () => { dialog.replaceChildren(); if (closed) closed(); else backToCells(); looks.restart(); };
+  dialog.onclose = () => {
+    dialog.replaceChildren();
+    if (closed) closed();
+    else backToCells();
+    looks.restart();
+  };
   if (!dialog.open) dialog.showModal();
   looks.restart();
   return dialog;
 }
 
-function closeDialog() { const dialog = byId("dialog"); if (dialog.open) dialog.close(); }
+function closeDialog() {
+  const dialog = byId("dialog");
+  if (dialog.open) dialog.close();
+}
 
 /** Keeps a small setting; a browser may forbid it. Never used for anything of a patient. */
 const kept = {
-  get(name) { try { return localStorage.getItem(`review.${name}`); } catch { return null; } },
-  set(name, value) { try { localStorage.setItem(`review.${name}`, value); } catch { /* as if never set */ } },
+  get(name) {
+    try {
+      return localStorage.getItem(`review.${name}`);
+    } catch {
+      return null;
+    }
+  },
+  set(name, value) {
+    try {
+      localStorage.setItem(`review.${name}`, value);
+    } catch {
+      /* as if never set */
+    }
+  },
 };
 
 // Tests and measurements read these: what was done, and after how many milliseconds it was there.
 const timings = [];
-function timed(action, since) { timings.push({ action, ms: performance.now() - since }); }
+function timed(action, since) {
+  timings.push({ action, ms: performance.now() - since });
+}
 
 // ---------------------------------------------------------------- requests
 
-let session = null;      // the answer of /api/session
-let state = "start";     // the screen: start, login, list, slide
-let lastPerson = null;   // id of who was last signed in here
-let covered = null;      // why nothing is shown: "idle", "person", "enter"; null: it is
+let session = null; // the answer of /api/session
+let state = "start"; // the screen: start, login, list, slide
+let lastPerson = null; // id of who was last signed in here
+let covered = null; // why nothing is shown: "idle", "person", "enter"; null: it is
 
 class Answer extends Error {
-  constructor(status, error) { super(error.text); this.status = status; this.code = error.code; this.more = error; }
+  constructor(status, error) {
+    super(error.text);
+    this.status = status;
+    this.code = error.code;
+    this.more = error;
+  }
 }
 
 /** The JSON of an answer. Throws Answer for a refusal, TypeError without any answer. */
@@ -309,13 +385,22 @@ async function ask(path, body = null) {
 }
 
 /** Whether the program does not know who asks, which the cover tells. */
-function isOut(error) { return error.code === "no_person" || error.code === "no_session"; }
+function isOut(error) {
+  return error.code === "no_person" || error.code === "no_session";
+}
 
 /** Shows why a request failed, and what to do. */
 function failed(error, again) {
   if (error instanceof Answer) {
     if (isOut(error)) return;
-    line("failed", error.message, { kind: "bad", label: T("line.retry"), act: () => { line("failed"); again(); } });
+    line("failed", error.message, {
+      kind: "bad",
+      label: T("line.retry"),
+      act: () => {
+        line("failed");
+        again();
+      },
+    });
   } else if (error instanceof TypeError) {
     line("offline", T("line.offline"), { kind: "bad", closes: false });
     setTimeout(again, 1000);
@@ -325,19 +410,34 @@ function failed(error, again) {
 // Decisions on their way, in order. Each is sent until it is answered, with the same request id.
 const outgoing = {
   // undos: by slide, the number of the entry that can be taken back.
-  items: [], sending: false, stopped: false, undos: new Map(),
+  items: [],
+  sending: false,
+  stopped: false,
+  undos: new Map(),
 
   start() {
-    try { this.items = JSON.parse(sessionStorage.getItem("pending") || "[]"); } catch { this.items = []; }
+    try {
+      this.items = JSON.parse(sessionStorage.getItem("pending") || "[]");
+    } catch {
+      this.items = [];
+    }
     for (const item of this.items) item.since = performance.now();
   },
   // Notes stay out of it: they may say something of a patient.
   keep() {
     const items = this.items.filter((item) => item.body.action !== "note");
-    try { sessionStorage.setItem("pending", JSON.stringify(items)); } catch { /* kept in memory alone */ }
+    try {
+      sessionStorage.setItem("pending", JSON.stringify(items));
+    } catch {
+      /* kept in memory alone */
+    }
   },
-  of(key) { return this.items.filter((item) => item.key === key && item.person === me()).map((item) => item.body); },
-  mine() { return this.items.filter((item) => item.person === me()); },
+  of(key) {
+    return this.items.filter((item) => item.key === key && item.person === me()).map((item) => item.body);
+  },
+  mine() {
+    return this.items.filter((item) => item.person === me());
+  },
 
   add(key, body, since) {
     this.items.push({ key, person: me(), name: session.person.name, since, body: { request: requestId(), ...body } });
@@ -377,7 +477,10 @@ const outgoing = {
         pause = 250;
       } catch (error) {
         if (!(error instanceof Answer || error instanceof TypeError)) throw error;
-        if (!this.refused(item, error)) { await later(pause); pause = Math.min(4000, pause * 2); }
+        if (!this.refused(item, error)) {
+          await later(pause);
+          pause = Math.min(4000, pause * 2);
+        }
       }
       this.show();
     }
@@ -397,8 +500,14 @@ const outgoing = {
 
   /** Whether the item is done with, as no retry can help. */
   refused(item, error) {
-    if (!(error instanceof Answer)) { offline(); return false; }
-    if (isOut(error)) { this.stopped = true; return true; }
+    if (!(error instanceof Answer)) {
+      offline();
+      return false;
+    }
+    if (isOut(error)) {
+      this.stopped = true;
+      return true;
+    }
     if (error.status >= 500 || error.status === 429) {
       line("storage", T("line.storage", { text: error.message }), { kind: "bad", closes: false });
       document.body.dataset.offline = "1";
@@ -416,7 +525,10 @@ const outgoing = {
   },
 };
 
-const later = (ms) => new Promise((done) => { setTimeout(done, ms); });
+const later = (ms) =>
+  new Promise((done) => {
+    setTimeout(done, ms);
+  });
 const me = () => (session && session.person ? session.person.id : null);
 
 function offline() {
@@ -428,7 +540,8 @@ function offline() {
 function online() {
   if (!document.body.dataset.offline) return;
   delete document.body.dataset.offline;
-  line("offline"); line("storage");
+  line("offline");
+  line("storage");
   loader.retry();
 }
 
@@ -437,9 +550,14 @@ function online() {
 // Loads images in the order in which they are needed. Four at a time: a browser opens six
 // connections to a program, and a decision must never wait behind images.
 const loader = {
-  wanted: [], busy: 0, most: 4,
+  wanted: [],
+  busy: 0,
+  most: 4,
 
-  want(tiles) { this.wanted = tiles.filter((tile) => tile.image === "none"); this.pump(); },
+  want(tiles) {
+    this.wanted = tiles.filter((tile) => tile.image === "none");
+    this.pump();
+  },
 
   pump() {
     while (this.busy < this.most && this.wanted.length) {
@@ -456,7 +574,14 @@ const loader = {
     this.busy -= 1;
     tile.image = isThere ? "there" : "failed";
     tile.element.classList.toggle("missing", !isThere);
-    if (isThere) { tile.why = ""; tile.img.style.setProperty("--zoom", zoomOf(tile.img.naturalWidth, tile.img.naturalHeight, session.pixel_size_um)); looks.check(tile); } else this.learnWhy(tile);
+    if (isThere) {
+      tile.why = "";
+      tile.img.style.setProperty(
+        "--zoom",
+        zoomOf(tile.img.naturalWidth, tile.img.naturalHeight, session.pixel_size_um),
+      );
+      looks.check(tile);
+    } else this.learnWhy(tile);
     if (slideScreen.focusId === tile.id) focusPanel.show();
     this.pump();
   },
@@ -468,7 +593,10 @@ const loader = {
       const found = answer.ok ? null : await answer.json().catch(() => null);
       tile.why = found && found.error ? found.error.text : T("image.gone");
       if (found && found.error.code === "no_person") cover("person");
-    } catch { tile.why = T("image.wait"); offline(); }
+    } catch {
+      tile.why = T("image.wait");
+      offline();
+    }
     tile.element.querySelector(".why").textContent = tile.why;
     slideScreen.paintTile(tile.id);
     if (slideScreen.focusId === tile.id) focusPanel.show();
@@ -488,36 +616,52 @@ const loader = {
 // A cell was on the screen when its image was there and at least 60 % of its tile was in sight of a
 // visible, uncovered page for 0.2 s.
 const looks = {
-  seen: new Set(), inSight: new Set(), timers: new Map(), observer: null,
+  seen: new Set(),
+  inSight: new Set(),
+  timers: new Map(),
+  observer: null,
 
   start() {
-    this.observer = new IntersectionObserver((changes) => {
-      for (const change of changes) {
-        const tile = slideScreen.tiles.get(change.target.dataset.id);
-        if (!tile) continue;
-        tile.isNear = change.isIntersecting;
-        if (change.intersectionRatio >= 0.6) this.inSight.add(tile.id); else this.inSight.delete(tile.id);
-        this.check(tile);
-      }
-      this.wanted();
-      this.busy();
-    }, { threshold: [0, 0.6] });
+    this.observer = new IntersectionObserver(
+      (changes) => {
+        for (const change of changes) {
+          const tile = slideScreen.tiles.get(change.target.dataset.id);
+          if (!tile) continue;
+          tile.isNear = change.isIntersecting;
+          if (change.intersectionRatio >= 0.6) this.inSight.add(tile.id);
+          else this.inSight.delete(tile.id);
+          this.check(tile);
+        }
+        this.wanted();
+        this.busy();
+      },
+      { threshold: [0, 0.6] },
+    );
     document.addEventListener("visibilitychange", () => this.restart());
   },
 
-  counts() { return !document.hidden && !covered && !byId("dialog").open; },
+  counts() {
+    return !document.hidden && !covered && !byId("dialog").open;
+  },
 
   check(tile) {
     const shows = this.counts() && tile.image === "there" && this.inSight.has(tile.id);
-    if (!shows) { clearTimeout(this.timers.get(tile.id)); this.timers.delete(tile.id); return; }
-    if (this.seen.has(tile.id) || this.timers.has(tile.id)) return;
-    this.timers.set(tile.id, setTimeout(() => {
+    if (!shows) {
+      clearTimeout(this.timers.get(tile.id));
       this.timers.delete(tile.id);
-      if (!this.counts() || !this.inSight.has(tile.id)) return;
-      this.seen.add(tile.id);
-      slideScreen.paintTile(tile.id);
-      this.busy();
-    }, 200));
+      return;
+    }
+    if (this.seen.has(tile.id) || this.timers.has(tile.id)) return;
+    this.timers.set(
+      tile.id,
+      setTimeout(() => {
+        this.timers.delete(tile.id);
+        if (!this.counts() || !this.inSight.has(tile.id)) return;
+        this.seen.add(tile.id);
+        slideScreen.paintTile(tile.id);
+        this.busy();
+      }, 200),
+    );
   },
 
   restart() {
@@ -530,7 +674,10 @@ const looks = {
   wanted() {
     const tiles = slideScreen.shownTiles();
     const first = tiles.findIndex((tile) => tile.isNear);
-    if (first < 0) { loader.want(tiles.slice(0, 40)); return; }
+    if (first < 0) {
+      loader.want(tiles.slice(0, 40));
+      return;
+    }
     const near = tiles.filter((tile) => tile.isNear);
     loader.want([...near, ...tiles.slice(first, first + 3 * near.length), ...slideScreen.tilesToCome(near.length)]);
   },
@@ -539,24 +686,44 @@ const looks = {
   busy() {
     const grid = byId("gallery");
     if (!grid) return;
-    const waits = [...this.inSight].some((id) => !this.seen.has(id) && slideScreen.tiles.has(id) &&
-      slideScreen.tiles.get(id).image !== "failed");
-    grid.setAttribute("aria-busy", waits || !this.inSight.size && slideScreen.ids.length > 0);
-    if (!waits && slideScreen.opened && this.inSight.size) { timed("looked", slideScreen.opened); slideScreen.opened = 0; }
+    const waits = [...this.inSight].some(
+      (id) => !this.seen.has(id) && slideScreen.tiles.has(id) && slideScreen.tiles.get(id).image !== "failed",
+    );
+    grid.setAttribute("aria-busy", waits || (!this.inSight.size && slideScreen.ids.length > 0));
+    if (!waits && slideScreen.opened && this.inSight.size) {
+      timed("looked", slideScreen.opened);
+      slideScreen.opened = 0;
+    }
   },
 
   forget() {
     if (this.observer) this.observer.disconnect();
     for (const timer of this.timers.values()) clearTimeout(timer);
-    this.seen.clear(); this.inSight.clear(); this.timers.clear();
+    this.seen.clear();
+    this.inSight.clear();
+    this.timers.clear();
   },
 };
 
 // ---------------------------------------------------------------- one slide
 
 const slideScreen = {
-  key: null, data: null, diff: null, views: [], cellOf: new Map(), groups: [], group: null, ids: [],
-  tiles: new Map(), focusId: null, anchorId: null, selected: new Set(), opened: 0, side: 0, poll: 0, printsImages: false,
+  key: null,
+  data: null,
+  diff: null,
+  views: [],
+  cellOf: new Map(),
+  groups: [],
+  group: null,
+  ids: [],
+  tiles: new Map(),
+  focusId: null,
+  anchorId: null,
+  selected: new Set(),
+  opened: 0,
+  side: 0,
+  poll: 0,
+  printsImages: false,
 
   async open(key, since = performance.now()) {
     // Leaving a slide with decisions on their way is allowed: they go on being sent.
@@ -577,7 +744,8 @@ const slideScreen = {
       this.countAnew();
       this.watch();
     } catch (error) {
-      if (error instanceof Answer && error.status === 404) line("failed", T("line.gone", { text: error.message }), { kind: "bad" });
+      if (error instanceof Answer && error.status === 404)
+        line("failed", T("line.gone", { text: error.message }), { kind: "bad" });
       else failed(error, () => this.open(key));
       if (state !== "slide" && error instanceof Answer) listScreen.open();
     }
@@ -606,8 +774,12 @@ const slideScreen = {
     this.groups = groupsOf(this.views, session.classes, session.others, this.data.reading, this.data.rejected.length);
   },
 
-  current() { return this.groups.find((group) => group.name === this.group) || { name: this.group, cells: [], open: 0 }; },
-  shownTiles() { return this.ids.map((id) => this.tiles.get(id)).filter(Boolean); },
+  current() {
+    return this.groups.find((group) => group.name === this.group) || { name: this.group, cells: [], open: 0 };
+  },
+  shownTiles() {
+    return this.ids.map((id) => this.tiles.get(id)).filter(Boolean);
+  },
 
   tilesToCome(count) {
     const next = nextOpenGroup(this.groups, this.group);
@@ -618,24 +790,42 @@ const slideScreen = {
 
   draw() {
     const grid = h("div", {
-      id: "gallery", class: "gallery", role: "listbox", "aria-multiselectable": "true", "aria-busy": "true",
-      onclick: (event) => this.clicked(event), ondblclick: () => bigView(), tabindex: "-1",
+      id: "gallery",
+      class: "gallery",
+      role: "listbox",
+      "aria-multiselectable": "true",
+      "aria-busy": "true",
+      onclick: (event) => this.clicked(event),
+      ondblclick: () => bigView(),
+      tabindex: "-1",
     });
     const main = byId("screen");
     main.className = "slide";
     main.replaceChildren(
       h("nav", { id: "groups", "aria-label": T("groups") }),
-      h("section", { id: "cells", "aria-labelledby": "gallery-title" },
-        h("div", { class: "bar" }, h("h1", { id: "gallery-title" }), h("span", { id: "gallery-size", class: "soft" })), grid),
-      h("aside", { id: "side" },
-        h("div", { id: "focus" }), h("div", { id: "reference", hidden: true }),
-        h("div", { id: "differential" }), h("div", { id: "problems" }), h("div", { id: "notes" })),
+      h(
+        "section",
+        { id: "cells", "aria-labelledby": "gallery-title" },
+        h("div", { class: "bar" }, h("h1", { id: "gallery-title" }), h("span", { id: "gallery-size", class: "soft" })),
+        grid,
+      ),
+      h(
+        "aside",
+        { id: "side" },
+        h("div", { id: "focus" }),
+        h("div", { id: "reference", hidden: true }),
+        h("div", { id: "differential" }),
+        h("div", { id: "problems" }),
+        h("div", { id: "notes" }),
+      ),
     );
     byId("hints").textContent = T("hint.slide");
     this.drawTop();
     notesPanel.show();
     if (!this.sizes) {
-      this.sizes = new ResizeObserver(() => { if (state === "slide" && this.group) this.measure(); });
+      this.sizes = new ResizeObserver(() => {
+        if (state === "slide" && this.group) this.measure();
+      });
     }
     this.sizes.disconnect();
     this.sizes.observe(grid);
@@ -644,17 +834,25 @@ const slideScreen = {
   drawTop() {
     const { slide, signature, reading } = this.data;
     const blind = reading === "blind" ? T("blind.on") : reading === "consensus" ? T("consensus.on") : "";
-    drawTop([
-      button("top.slides", () => listScreen.open(), { class: "quiet" }),
-      h("strong", { class: "sample" }, slide.sample_id),
-      slide.slide_id ? h("span", { class: "sample" }, slide.slide_id) : null,
-      stageOf(slide),
-      h("span", { id: "progress" }),
-      blind ? h("span", { class: "soft cut", title: blind }, blind) : null,
-      signature ? h("span", { class: "soft cut", title: signed(signature) }, signed(signature)) : null,
-      slide.text ? h("span", { class: "soft cut", title: slide.text }, slide.text) : null,
-    ], [button("top.note", () => notesPanel.write(), { class: "quiet" }),
-      button(reading === "blind" ? "slide.finish" : "slide.sign", () => signDialog.open(), { id: "sign", class: "main" })]);
+    drawTop(
+      [
+        button("top.slides", () => listScreen.open(), { class: "quiet" }),
+        h("strong", { class: "sample" }, slide.sample_id),
+        slide.slide_id ? h("span", { class: "sample" }, slide.slide_id) : null,
+        stageOf(slide),
+        h("span", { id: "progress" }),
+        blind ? h("span", { class: "soft cut", title: blind }, blind) : null,
+        signature ? h("span", { class: "soft cut", title: signed(signature) }, signed(signature)) : null,
+        slide.text ? h("span", { class: "soft cut", title: slide.text }, slide.text) : null,
+      ],
+      [
+        button("top.note", () => notesPanel.write(), { class: "quiet" }),
+        button(reading === "blind" ? "slide.finish" : "slide.sign", () => signDialog.open(), {
+          id: "sign",
+          class: "main",
+        }),
+      ],
+    );
     this.showProgress();
   },
 
@@ -665,11 +863,24 @@ const slideScreen = {
   },
 
   showGroups() {
-    const focused = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.group : null;
+    const focused =
+      document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.group : null;
     const parts = [];
-    for (const [kind, title] of [["attention", "group.attention"], ["class", "group.classes"], ["outside", "group.outside"]]) {
+    for (const [kind, title] of [
+      ["attention", "group.attention"],
+      ["class", "group.classes"],
+      ["outside", "group.outside"],
+    ]) {
       const groups = this.groups.filter((group) => group.kind === kind);
-      if (groups.length) parts.push(h("h2", {}, T(title)), h("ul", {}, groups.map((group) => h("li", {}, this.groupButton(group)))));
+      if (groups.length)
+        parts.push(
+          h("h2", {}, T(title)),
+          h(
+            "ul",
+            {},
+            groups.map((group) => h("li", {}, this.groupButton(group))),
+          ),
+        );
     }
     byId("groups").replaceChildren(...parts);
     const again = focused && byId("groups").querySelector(`[data-group="${focused}"]`);
@@ -680,13 +891,28 @@ const slideScreen = {
     const count = group.images || group.cells.length;
     const open = group.open ? T("group.open", { n: group.open }) : count ? T("group.done") : "";
     const key = Object.keys(LABEL_KEYS).find((one) => LABEL_KEYS[one] === group.name);
-    return h("button", {
-      type: "button", class: `group ${group.kind}${group.open ? " has-open" : ""}${count ? "" : " empty"}`, "data-group": group.name,
-      "aria-current": group.name === this.group ? "true" : null,
-      "aria-label": T("group.name", { name: groupName(group.name), cells: T(group.images ? "images" : "cells", { n: count }), open }),
-      onclick: () => { this.enter(group.name); this.focusCell(this.focusId); },
-    }, h("kbd", {}, key || ""), h("span", { class: "name" }, groupName(group.name)), h("span", { class: "count" }, String(count)),
-    h("span", { class: "open" }, group.open ? String(group.open) : count && !group.images ? "✓" : ""));
+    return h(
+      "button",
+      {
+        type: "button",
+        class: `group ${group.kind}${group.open ? " has-open" : ""}${count ? "" : " empty"}`,
+        "data-group": group.name,
+        "aria-current": group.name === this.group ? "true" : null,
+        "aria-label": T("group.name", {
+          name: groupName(group.name),
+          cells: T(group.images ? "images" : "cells", { n: count }),
+          open,
+        }),
+        onclick: () => {
+          this.enter(group.name);
+          this.focusCell(this.focusId);
+        },
+      },
+      h("kbd", {}, key || ""),
+      h("span", { class: "name" }, groupName(group.name)),
+      h("span", { class: "count" }, String(count)),
+      h("span", { class: "open" }, group.open ? String(group.open) : count && !group.images ? "✓" : ""),
+    );
   },
 
   /** Shows a group; its first open cell gets the focus. */
@@ -730,28 +956,47 @@ const slideScreen = {
   room() {
     const grid = byId("gallery");
     const style = getComputedStyle(grid);
-    return { grid, width: grid.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight),
-      height: grid.clientHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom) };
+    return {
+      grid,
+      width: grid.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight),
+      height: grid.clientHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom),
+    };
   },
 
   /** Brings the gallery to what the group holds now, touching no more than what changed. */
   showGallery() {
     const grid = byId("gallery");
     const group = this.current();
-    byId("gallery-title").textContent = T("slide.gallery", { name: groupName(group.name), cells: T(group.images ? "images" : "cells", { n: group.images || group.cells.length }) });
+    byId("gallery-title").textContent = T("slide.gallery", {
+      name: groupName(group.name),
+      cells: T(group.images ? "images" : "cells", { n: group.images || group.cells.length }),
+    });
     grid.setAttribute("aria-label", groupName(group.name));
-    if (group.name === "rejected") { grid.replaceChildren(...this.data.rejected.map((one) => this.rejectedRow(one))); this.ids = []; return; }
+    if (group.name === "rejected") {
+      grid.replaceChildren(...this.data.rejected.map((one) => this.rejectedRow(one)));
+      this.ids = [];
+      return;
+    }
     const ids = group.cells.map((cell) => cell.id);
     const now = new Set(ids);
     for (const id of this.ids) {
-      if (!now.has(id)) { this.tiles.get(id).element.remove(); looks.inSight.delete(id); this.tiles.get(id).isNear = false; this.selected.delete(id); }
+      if (!now.has(id)) {
+        this.tiles.get(id).element.remove();
+        looks.inSight.delete(id);
+        this.tiles.get(id).isNear = false;
+        this.selected.delete(id);
+      }
     }
     const old = this.ids.filter((id) => now.has(id));
     const oldSet = new Set(old);
     this.ids = ids;
     let before = null;
     if (!old.length) {
-      grid.replaceChildren(...(ids.length ? group.cells.map((cell) => this.tile(cell).element) : [h("p", { class: "soft" }, T("slide.empty"))]));
+      grid.replaceChildren(
+        ...(ids.length
+          ? group.cells.map((cell) => this.tile(cell).element)
+          : [h("p", { class: "soft" }, T("slide.empty"))]),
+      );
     } else {
       // From the end, so that each is put before one that is in its place.
       const inOrder = ids.filter((id) => oldSet.has(id)).every((id, at) => id === old[at]);
@@ -765,8 +1010,12 @@ const slideScreen = {
   },
 
   rejectedRow(one) {
-    return h("div", { class: "rejected" }, h("img", { src: `/images/${this.key}/${one.id}`, alt: "", class: "small" }),
-      h("span", {}, one.message || one.reason));
+    return h(
+      "div",
+      { class: "rejected" },
+      h("img", { src: `/images/${this.key}/${one.id}`, alt: "", class: "small" }),
+      h("span", {}, one.message || one.reason),
+    );
   },
 
   /** The tile of a cell; made once for each visit of a slide, as its image is. */
@@ -774,10 +1023,21 @@ const slideScreen = {
     const known = this.tiles.get(cell.id);
     if (known) return known;
     const tile = { id: cell.id, key: this.key, image: "none", why: "", isNear: false, painted: "" };
-    tile.img = h("img", { alt: "", decoding: "async", draggable: "false",
-      onload: () => loader.done(tile, true), onerror: () => loader.done(tile, false) });
-    tile.element = h("div", { id: `c-${cell.id}`, class: "tile", role: "option", tabindex: "-1", "data-id": cell.id },
-      tile.img, h("span", { class: "why" }), h("span", { class: "mark", "aria-hidden": "true" }), h("span", { class: "chip", "aria-hidden": "true" }));
+    tile.img = h("img", {
+      alt: "",
+      decoding: "async",
+      draggable: "false",
+      onload: () => loader.done(tile, true),
+      onerror: () => loader.done(tile, false),
+    });
+    tile.element = h(
+      "div",
+      { id: `c-${cell.id}`, class: "tile", role: "option", tabindex: "-1", "data-id": cell.id },
+      tile.img,
+      h("span", { class: "why" }),
+      h("span", { class: "mark", "aria-hidden": "true" }),
+      h("span", { class: "chip", "aria-hidden": "true" }),
+    );
     this.tiles.set(cell.id, tile);
     looks.observer.observe(tile.element);
     this.paintTile(cell.id);
@@ -791,12 +1051,20 @@ const slideScreen = {
     const mixed = ["unfamiliar", "differ"].includes(this.group);
     const mark = cell.pending ? "…" : cell.decided ? "✓" : "";
     const sure = percentOf(cell.confidence);
-    let chip = cell.decided || cell.label === null && !cell.suggested ? "" : sure < 90 ? String(sure) : "";
+    let chip = cell.decided || (cell.label === null && !cell.suggested) ? "" : sure < 90 ? String(sure) : "";
     if (mixed) chip = short(cell.label);
     if (differs(cell)) chip = `${short(cell.label)} / ${short(cell.other)}`;
     const unseen = !cell.decided && !looks.seen.has(id);
-    const name = ["tile", cell.pending ? "pending" : cell.decided ? "decided" : "undecided", unseen ? "unseen" : "", cell.familiar === false ? "strange" : "",
-      this.selected.has(id) ? "selected" : "", tile.image === "failed" ? "missing" : ""].filter(Boolean).join(" ");
+    const name = [
+      "tile",
+      cell.pending ? "pending" : cell.decided ? "decided" : "undecided",
+      unseen ? "unseen" : "",
+      cell.familiar === false ? "strange" : "",
+      this.selected.has(id) ? "selected" : "",
+      tile.image === "failed" ? "missing" : "",
+    ]
+      .filter(Boolean)
+      .join(" ");
     const painted = `${name}|${mark}|${chip}|${cell.label}|${tile.image}`;
     if (painted === tile.painted) return;
     tile.painted = painted;
@@ -811,7 +1079,11 @@ const slideScreen = {
     const states = [T(cell.pending ? "state.pending" : cell.decided ? "state.decided" : "state.open")];
     if (cell.familiar === false) states.push(T("state.unfamiliar"));
     if (tile.image === "failed") states.push(T("state.image"));
-    return T("cell.said", { label: called(cell.label), confidence: percent(percentOf(cell.confidence)), state: states.join(", ") });
+    return T("cell.said", {
+      label: called(cell.label),
+      confidence: percent(percentOf(cell.confidence)),
+      state: states.join(", "),
+    });
   },
 
   /** After the cells changed: groups, gallery, numbers; the focus stays where a person expects it. */
@@ -822,7 +1094,9 @@ const slideScreen = {
     this.showProgress();
     const ids = this.ids;
     if (!ids.includes(this.focusId)) {
-      this.focusCell(ids[Math.min(at === null ? 0 : at, ids.length - 1)] || null, { steal: !byId("dialog").open && !covered });
+      this.focusCell(ids[Math.min(at === null ? 0 : at, ids.length - 1)] || null, {
+        steal: !byId("dialog").open && !covered,
+      });
     } else focusPanel.show();
     looks.wanted();
     looks.busy();
@@ -833,7 +1107,10 @@ const slideScreen = {
 
   focusCell(id, { steal = true, scroll = true } = {}) {
     const old = this.tiles.get(this.focusId);
-    if (old) { old.element.tabIndex = -1; old.element.classList.remove("focus"); }
+    if (old) {
+      old.element.tabIndex = -1;
+      old.element.classList.remove("focus");
+    }
     this.focusId = id;
     const tile = id ? this.tiles.get(id) : null;
     if (tile) {
@@ -849,13 +1126,24 @@ const slideScreen = {
     if (!ids.length) return;
     const at = Math.max(0, ids.indexOf(this.focusId));
     const page = Math.max(1, this.columns * this.rows);
-    const steps = { left: -1, right: 1, up: -this.columns, down: this.columns, pageup: -page, pagedown: page, home: -at, end: ids.length };
+    const steps = {
+      left: -1,
+      right: 1,
+      up: -this.columns,
+      down: this.columns,
+      pageup: -page,
+      pagedown: page,
+      home: -at,
+      end: ids.length,
+    };
     let next = at + steps[to];
     // Down from above a shorter last row goes to its end; up from the first row stays.
-    if (to === "down" && next >= ids.length) next = Math.floor(at / this.columns) < Math.floor((ids.length - 1) / this.columns) ? ids.length - 1 : at;
+    if (to === "down" && next >= ids.length)
+      next = Math.floor(at / this.columns) < Math.floor((ids.length - 1) / this.columns) ? ids.length - 1 : at;
     if (to === "up" && next < 0) next = at;
     next = Math.max(0, Math.min(ids.length - 1, next));
-    if (select) this.selectTo(ids[next], this.anchorId || ids[at]); else this.select([], ids[next]);
+    if (select) this.selectTo(ids[next], this.anchorId || ids[at]);
+    else this.select([], ids[next]);
     this.focusCell(ids[next]);
   },
 
@@ -875,7 +1163,8 @@ const slideScreen = {
 
   toggle(id) {
     const ids = new Set(this.selected);
-    if (ids.has(id)) ids.delete(id); else ids.add(id);
+    if (ids.has(id)) ids.delete(id);
+    else ids.add(id);
     this.select([...ids], id);
   },
 
@@ -884,7 +1173,10 @@ const slideScreen = {
     if (!element) return;
     const id = element.dataset.id;
     const tile = this.tiles.get(id);
-    if (tile.image === "failed") { tile.image = "none"; looks.wanted(); }
+    if (tile.image === "failed") {
+      tile.image = "none";
+      looks.wanted();
+    }
     if (event.shiftKey) this.selectTo(id, this.anchorId || this.focusId || id);
     else if (event.ctrlKey || event.metaKey) this.toggle(id);
     else this.select([], id);
@@ -897,11 +1189,20 @@ const slideScreen = {
   label(label, since) {
     const many = this.selected.size > 0;
     const ids = many ? this.ids.filter((id) => this.selected.has(id)) : this.focusId ? [this.focusId] : [];
-    if (!ids.length) { say(T("say.nothing")); return; }
-    if (ids.some((id) => this.tiles.get(id).image === "failed")) { say(T("say.noimage")); return; }
+    if (!ids.length) {
+      say(T("say.nothing"));
+      return;
+    }
+    if (ids.some((id) => this.tiles.get(id).image === "failed")) {
+      say(T("say.noimage"));
+      return;
+    }
     // A chosen cell is before the person's eyes once its image is there; of many, each must have been.
     const unseen = ids.filter((id) => (many ? !looks.seen.has(id) : this.tiles.get(id).image !== "there"));
-    if (unseen.length) { say(many ? T("say.unseen", { n: unseen.length }) : T("say.loading")); return; }
+    if (unseen.length) {
+      say(many ? T("say.unseen", { n: unseen.length }) : T("say.loading"));
+      return;
+    }
     const at = this.ids.indexOf(ids[0]);
     const stays = this.focusId;
     this.decide(ids, label, since);
@@ -933,11 +1234,22 @@ const slideScreen = {
     const group = this.current();
     const plan = planEnter(group, this.groups, looks.seen);
     if (plan.decide.length) {
-      this.decide(plan.decide.map((cell) => cell.id), null, since);
+      this.decide(
+        plan.decide.map((cell) => cell.id),
+        null,
+        since,
+      );
       this.refresh();
     }
-    if (plan.then === "group") { this.goTo(this.groups.find((one) => one.name === plan.group)); return; }
-    if (plan.then === "sign") { say(T("slide.alldone")); signDialog.open(); return; }
+    if (plan.then === "group") {
+      this.goTo(this.groups.find((one) => one.name === plan.group));
+      return;
+    }
+    if (plan.then === "sign") {
+      say(T("slide.alldone"));
+      signDialog.open();
+      return;
+    }
     const tile = this.tiles.get(plan.cell);
     if (tile.image === "failed") say(T("say.noimage"));
     else if (plan.then === "label") say(T("say.label", { n: plan.left }));
@@ -948,7 +1260,10 @@ const slideScreen = {
   },
 
   undo(since) {
-    if (this.data.undo === null && !outgoing.of(this.key).length) { say(T("say.nolabel")); return; }
+    if (this.data.undo === null && !outgoing.of(this.key).length) {
+      say(T("say.nolabel"));
+      return;
+    }
     outgoing.add(this.key, { action: "undo", undoes: null }, since);
   },
 
@@ -980,26 +1295,56 @@ const slideScreen = {
     const cells = before.cells.map((cell) => fresh.get(cell.id) || cell);
     // Another page recorded something between what is shown and this answer: take the slide anew.
     const missed = answer.previous !== undefined && answer.previous !== null && answer.previous !== before.entry;
-    this.data = { ...before, cells, entry: answer.entry, problems: answer.problems, undo: answer.undo, notes: answer.notes || before.notes, may_finish: answer.may_finish };
+    this.data = {
+      ...before,
+      cells,
+      entry: answer.entry,
+      problems: answer.problems,
+      undo: answer.undo,
+      notes: answer.notes || before.notes,
+      may_finish: answer.may_finish,
+    };
     if (this.data.slide.stage === "open" && item.body.action === "decide") {
       this.data.slide = { ...this.data.slide, stage: "begun", mine: true };
       this.drawTop();
     }
-    if (item.body.action === "undo") this.undone(before.cells.filter((cell) => { const now = fresh.get(cell.id); return now && (now.label !== cell.label || now.decided !== cell.decided); }).map((cell) => fresh.get(cell.id)));
-    if (item.body.action === "note") { notesPanel.show(); say(T("say.noted")); }
+    if (item.body.action === "undo")
+      this.undone(
+        before.cells
+          .filter((cell) => {
+            const now = fresh.get(cell.id);
+            return now && (now.label !== cell.label || now.decided !== cell.decided);
+          })
+          .map((cell) => fresh.get(cell.id)),
+      );
+    if (item.body.action === "note") {
+      notesPanel.show();
+      say(T("say.noted"));
+    }
     this.refresh();
-    if (item.body.action === "decide") say(outgoing.mine().length ? T("say.pending", { n: outgoing.mine().length }) : T("say.saved", { n: item.body.cells.length }));
+    if (item.body.action === "decide")
+      say(
+        outgoing.mine().length
+          ? T("say.pending", { n: outgoing.mine().length })
+          : T("say.saved", { n: item.body.cells.length }),
+      );
     if (missed) this.reload();
   },
 
   undone(cells) {
-    if (!cells.length) { say(T("say.undone.none")); return; }
+    if (!cells.length) {
+      say(T("say.undone.none"));
+      return;
+    }
     const labels = [...new Set(cells.map((cell) => called(cell.label)))].join(", ");
     const text = T("say.undone", { n: cells.length, labels });
     this.regroup();
     const home = this.groups.find((group) => group.cells.some((cell) => cell.id === cells[0].id));
     if (home && this.group !== home.name) this.enter(home.name, cells[0].id);
-    else { this.showGallery(); this.focusCell(cells[0].id); }
+    else {
+      this.showGallery();
+      this.focusCell(cells[0].id);
+    }
     say(text);
   },
 
@@ -1007,27 +1352,50 @@ const slideScreen = {
   allSaved() {
     if (!this.key) return;
     clearTimeout(this.countLater);
-    this.countLater = setTimeout(() => { if (this.key && !outgoing.mine().length) this.countAnew(); }, signDialog.isOpen ? 0 : COUNT_PAUSE_MS);
+    this.countLater = setTimeout(
+      () => {
+        if (this.key && !outgoing.mine().length) this.countAnew();
+      },
+      signDialog.isOpen ? 0 : COUNT_PAUSE_MS,
+    );
     signDialog.ready();
   },
 
   /** A refused request: says what was not recorded, shows the slide as it is. */
   async notSaved(item, error) {
     if (item.key !== this.key) {
-      line("conflict", T("line.refused", { text: error.message }), { kind: "bad", label: T("line.show"), act: () => this.open(item.key) });
+      line("conflict", T("line.refused", { text: error.message }), {
+        kind: "bad",
+        label: T("line.show"),
+        act: () => this.open(item.key),
+      });
       return;
     }
     await this.reload({ quiet: true });
-    const cells = (item.body.cells || []).map((cell) => ({ ...cell, now: this.cellOf.get(cell.id) })).filter((cell) => cell.now);
+    const cells = (item.body.cells || [])
+      .map((cell) => ({ ...cell, now: this.cellOf.get(cell.id) }))
+      .filter((cell) => cell.now);
     const other = cells.filter((cell) => cell.now.label !== cell.before);
     let text = T("line.refused", { text: error.message });
     if (error.status === 409 && other.length) {
-      const what = other.map((cell) => T("line.conflict.one", { n: cell.now.n, yours: called(item.body.label === null ? cell.before : item.body.label), now: called(cell.now.label) })).join("; ");
+      const what = other
+        .map((cell) =>
+          T("line.conflict.one", {
+            n: cell.now.n,
+            yours: called(item.body.label === null ? cell.before : item.body.label),
+            now: called(cell.now.label),
+          }),
+        )
+        .join("; ");
       text = T("line.conflict", { n: other.length, name: other[0].now.changed_by || T("line.somebody"), what });
     }
     say("");
     const first = other[0] || cells[0];
-    line("conflict", text, { kind: "bad", label: T("line.show"), act: first ? () => (this.key === item.key ? this.show(first.id) : this.open(item.key)) : null });
+    line("conflict", text, {
+      kind: "bad",
+      label: T("line.show"),
+      act: first ? () => (this.key === item.key ? this.show(first.id) : this.open(item.key)) : null,
+    });
   },
 
   /** Goes to a cell, in its group. */
@@ -1042,7 +1410,10 @@ const slideScreen = {
       const data = await ask(`/api/slides/${key}`);
       if (this.key !== key) return;
       // An answer that a decision has overtaken.
-      if (data.entry < this.data.entry) { await this.reload({ quiet }); return; }
+      if (data.entry < this.data.entry) {
+        await this.reload({ quiet });
+        return;
+      }
       const changed = changedCells(this.views, viewed(data.cells, outgoing.of(key)));
       this.data = data;
       const at = Math.max(0, this.ids.indexOf(this.focusId));
@@ -1052,9 +1423,14 @@ const slideScreen = {
       this.countAnew();
       if (quiet) return;
       const name = (changed.find((cell) => cell.changed_by) || {}).changed_by || T("line.somebody");
-      line("changed", changed.length ? T("line.others", { n: changed.length, name }) : T("line.changed"),
-        changed.length ? { label: T("line.show"), act: () => this.show(changed[0].id) } : {});
-    } catch (error) { failed(error, () => this.reload({ quiet })); }
+      line(
+        "changed",
+        changed.length ? T("line.others", { n: changed.length, name }) : T("line.changed"),
+        changed.length ? { label: T("line.show"), act: () => this.show(changed[0].id) } : {},
+      );
+    } catch (error) {
+      failed(error, () => this.reload({ quiet }));
+    }
   },
 
   /** Another person, or another tab, may decide at the same time. */
@@ -1079,7 +1455,10 @@ const slideScreen = {
 
   /** Asks for the differential as it is now; one request at a time. */
   async countAnew() {
-    if (this.counting) { this.countAgain = true; return; }
+    if (this.counting) {
+      this.countAgain = true;
+      return;
+    }
     this.counting = true;
     const key = this.key;
     try {
@@ -1094,13 +1473,20 @@ const slideScreen = {
     } catch (error) {
       if (!(error instanceof Answer || error instanceof TypeError)) throw error;
       differentialPanel.show(error.message);
-    } finally { this.counting = false; }
+    } finally {
+      this.counting = false;
+    }
     if (this.key && this.key !== key) this.countAnew();
   },
 };
 
 function signed(signature) {
-  const text = T("signed.by", { name: signature.by.name, at: moment(signature.at), number: signature.number, hash: signature.hash.slice(0, 12) });
+  const text = T("signed.by", {
+    name: signature.by.name,
+    at: moment(signature.at),
+    number: signature.number,
+    hash: signature.hash.slice(0, 12),
+  });
   return signature.reason ? `${text}. ${T("signed.reason", { text: signature.reason })}` : text;
 }
 
@@ -1120,7 +1506,10 @@ function picture(id, side, { whole = true } = {}) {
   if (tile.image === "there") paint();
   else {
     tile.img.addEventListener("load", paint, { once: true });
-    if (tile.image === "none") { loader.wanted.unshift(tile); loader.pump(); }
+    if (tile.image === "none") {
+      loader.wanted.unshift(tile);
+      loader.pump();
+    }
   }
   return canvas;
 }
@@ -1129,7 +1518,9 @@ function ruler() {
   const size = session.pixel_size_um;
   if (!size) return null;
   const length = [10, 5, 2, 1, 20, 50, 100].find((um) => um / size >= 30 && um / size <= 200);
-  return length ? h("span", { class: "ruler", "--length": `${length / size}px` }, T("focus.ruler", { n: length })) : null;
+  return length
+    ? h("span", { class: "ruler", "--length": `${length / size}px` }, T("focus.ruler", { n: length }))
+    : null;
 }
 
 const focusPanel = {
@@ -1139,7 +1530,11 @@ const focusPanel = {
     const panel = byId("focus");
     if (!panel) return;
     const cell = slideScreen.cellOf.get(slideScreen.focusId);
-    if (!cell) { panel.replaceChildren(h("p", { class: "soft" }, T("focus.none"))); this.drawn = null; return; }
+    if (!cell) {
+      panel.replaceChildren(h("p", { class: "soft" }, T("focus.none")));
+      this.drawn = null;
+      return;
+    }
     const tile = slideScreen.tiles.get(cell.id);
     const drawn = JSON.stringify([cell, tile.image, tile.why, slideScreen.selected.size]);
     if (drawn === this.drawn && panel.firstChild) return;
@@ -1151,8 +1546,21 @@ const focusPanel = {
   image(cell, tile) {
     if (tile.image === "failed") return h("div", { class: "one missing" }, h("p", {}, tile.why || T("image.gone")));
     if (tile.image !== "there") return h("div", { class: "one" }, h("p", { class: "soft" }, T("focus.loading")));
-    const side = Math.max(200, Math.min(byId("focus").clientWidth - 2, Math.max(tile.img.naturalWidth, tile.img.naturalHeight), window.innerHeight < 740 ? 250 : 400));
-    return h("div", { class: "one" }, picture(cell.id, side, { whole: false }), h("span", { class: "scale" }, T("focus.scale")), ruler());
+    const side = Math.max(
+      200,
+      Math.min(
+        byId("focus").clientWidth - 2,
+        Math.max(tile.img.naturalWidth, tile.img.naturalHeight),
+        window.innerHeight < 740 ? 250 : 400,
+      ),
+    );
+    return h(
+      "div",
+      { class: "one" },
+      picture(cell.id, side, { whole: false }),
+      h("span", { class: "scale" }, T("focus.scale")),
+      ruler(),
+    );
   },
 
   words(cell) {
@@ -1160,7 +1568,15 @@ const focusPanel = {
     const parts = [h("h2", {}, called(cell.label), " ", h("span", { class: "soft" }, T("focus.title", { n: cell.n })))];
     if (many) parts.push(h("p", { class: "warn" }, T("focus.many", { n: many })));
     if (cell.label !== cell.suggested) {
-      parts.push(h("p", {}, cell.suggested ? T("focus.suggested", { label: called(cell.suggested), confidence: percent(percentOf(cell.confidence)) }) : T("focus.nothing")));
+      parts.push(
+        h(
+          "p",
+          {},
+          cell.suggested
+            ? T("focus.suggested", { label: called(cell.suggested), confidence: percent(percentOf(cell.confidence)) })
+            : T("focus.nothing"),
+        ),
+      );
     }
     if (cell.changed_by) parts.push(h("p", {}, T("focus.changed", { name: cell.changed_by })));
     if (differs(cell)) parts.push(h("p", { class: "warn" }, T("focus.other", { label: called(cell.other) })));
@@ -1169,9 +1585,19 @@ const focusPanel = {
   },
 
   guesses(cell) {
-    return h("ol", { class: "guesses", "aria-label": T("focus.model") }, runnersUp(cell, session.classes, 3).map((guess) =>
-      h("li", {}, h("span", {}, called(guess.name)), h("span", { class: "track" }, h("span", { "--share": `${guess.p * 100}%` })),
-        h("span", { class: "number" }, percent(percentOf(guess.p))))));
+    return h(
+      "ol",
+      { class: "guesses", "aria-label": T("focus.model") },
+      runnersUp(cell, session.classes, 3).map((guess) =>
+        h(
+          "li",
+          {},
+          h("span", {}, called(guess.name)),
+          h("span", { class: "track" }, h("span", { "--share": `${guess.p * 100}%` })),
+          h("span", { class: "number" }, percent(percentOf(guess.p))),
+        ),
+      ),
+    );
   },
 
   async compare(toggles = false) {
@@ -1180,17 +1606,31 @@ const focusPanel = {
     panel.hidden = !this.isComparing;
     const cell = slideScreen.cellOf.get(slideScreen.focusId);
     if (!this.isComparing || !cell) return;
-    try { this.references = this.references || (await ask("/api/reference")).classes; } catch (error) { failed(error, () => this.compare()); return; }
+    try {
+      this.references = this.references || (await ask("/api/reference")).classes;
+    } catch (error) {
+      failed(error, () => this.compare());
+      return;
+    }
     const rivals = runnersUp(cell, session.classes, 2).map((one) => one.name);
     const names = [...new Set([cell.label, ...rivals].filter(Boolean))].slice(0, 2);
     if (panel.dataset.names === names.join()) return;
     panel.dataset.names = names.join();
-    panel.replaceChildren(...names.flatMap((name) => {
-      const ids = (this.references[name] || []).slice(0, 6);
-      return [h("h2", {}, T("reference.title", { label: called(name) })),
-        ids.length ? h("div", { class: "strip" }, ids.map((id) => h("img", { src: `/reference/${id}`, alt: called(name), loading: "lazy" })))
-          : h("p", { class: "soft" }, T("reference.none"))];
-    }));
+    panel.replaceChildren(
+      ...names.flatMap((name) => {
+        const ids = (this.references[name] || []).slice(0, 6);
+        return [
+          h("h2", {}, T("reference.title", { label: called(name) })),
+          ids.length
+            ? h(
+                "div",
+                { class: "strip" },
+                ids.map((id) => h("img", { src: `/reference/${id}`, alt: called(name), loading: "lazy" })),
+              )
+            : h("p", { class: "soft" }, T("reference.none")),
+        ];
+      }),
+    );
   },
 };
 
@@ -1199,19 +1639,56 @@ const differentialPanel = {
     const panel = byId("differential");
     if (!panel) return;
     const diff = slideScreen.diff;
-    if (!diff) { panel.replaceChildren(h("h2", {}, T("diff.title")), h("p", { class: "soft" }, problem || T("diff.old"))); return; }
+    if (!diff) {
+      panel.replaceChildren(h("h2", {}, T("diff.title")), h("p", { class: "soft" }, problem || T("diff.old")));
+      return;
+    }
     // Without a table of the model's errors there is one interval.
     const errors = diff.classes.some((one) => one.with_errors);
     const columns = ["class", "count", "percent", "bars", "sampling", ...(errors ? ["errors"] : [])];
     panel.replaceChildren(
       h("h2", {}, T("diff.title"), " ", h("span", { class: "soft" }, T("cells", { n: diff.leukocytes }))),
-      h("table", { class: "small" },
-        h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col", class: name }, T(`diff.${name}`))))),
-        h("tbody", {}, diff.classes.map((one) => h("tr", {},
-          h("th", { scope: "row" }, called(one.name)), h("td", {}, String(one.count)), h("td", { class: "value" }, one.percent === null ? "" : String(one.percent)),
-          h("td", { class: "bars" }, bars(one)), h("td", { class: "interval" }, whole(one.sampling)), errors ? h("td", { class: "interval" }, whole(one.with_errors)) : null)))),
-      h("dl", { class: "rest" }, rest(diff).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
-      diff.flags.length ? h("ul", { class: "flags" }, diff.flags.map((flag) => h("li", {}, `⚑ ${flag.text}`))) : "",
+      h(
+        "table",
+        { class: "small" },
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            columns.map((name) => h("th", { scope: "col", class: name }, T(`diff.${name}`))),
+          ),
+        ),
+        h(
+          "tbody",
+          {},
+          diff.classes.map((one) =>
+            h(
+              "tr",
+              {},
+              h("th", { scope: "row" }, called(one.name)),
+              h("td", {}, String(one.count)),
+              h("td", { class: "value" }, one.percent === null ? "" : String(one.percent)),
+              h("td", { class: "bars" }, bars(one)),
+              h("td", { class: "interval" }, whole(one.sampling)),
+              errors ? h("td", { class: "interval" }, whole(one.with_errors)) : null,
+            ),
+          ),
+        ),
+      ),
+      h(
+        "dl",
+        { class: "rest" },
+        rest(diff).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
+      ),
+      diff.flags.length
+        ? h(
+            "ul",
+            { class: "flags" },
+            diff.flags.map((flag) => h("li", {}, `⚑ ${flag.text}`)),
+          )
+        : "",
     );
     if (problem) panel.append(h("p", { class: "bad" }, problem));
     sheet.draw();
@@ -1220,31 +1697,68 @@ const differentialPanel = {
   large() {
     const diff = slideScreen.diff;
     if (!diff) return;
-    openDialog(T("diff.title"), [fullTable(diff), h("p", { class: "soft" }, T("diff.explain")), h("p", { class: "soft sentence" }, diff.errors_from),
-      flagList(diff), closer()], { wide: true });
+    openDialog(
+      T("diff.title"),
+      [
+        fullTable(diff),
+        h("p", { class: "soft" }, T("diff.explain")),
+        h("p", { class: "soft sentence" }, diff.errors_from),
+        flagList(diff),
+        closer(),
+      ],
+      { wide: true },
+    );
   },
 };
 
 function flagList(diff) {
-  return diff.flags.length ? h("div", {}, h("h3", {}, T("flags.title")), h("ul", { class: "flags" }, diff.flags.map((flag) => h("li", {}, `⚑ ${flag.text}`)))) : null;
+  return diff.flags.length
+    ? h(
+        "div",
+        {},
+        h("h3", {}, T("flags.title")),
+        h(
+          "ul",
+          { class: "flags" },
+          diff.flags.map((flag) => h("li", {}, `⚑ ${flag.text}`)),
+        ),
+      )
+    : null;
 }
 
 const decimal = (x) => x.toLocaleString(LANG, { maximumFractionDigits: 1, minimumFractionDigits: 1 });
 /** An interval where there is little room; never narrower than it is. */
-function whole(pair) { return pair ? T("diff.whole", { low: Math.floor(pair[0]), high: Math.ceil(pair[1]) }) : ""; }
-function interval(pair) { return pair ? T("diff.interval", { low: decimal(pair[0]), high: decimal(pair[1]) }) : ""; }
+function whole(pair) {
+  return pair ? T("diff.whole", { low: Math.floor(pair[0]), high: Math.ceil(pair[1]) }) : "";
+}
+function interval(pair) {
+  return pair ? T("diff.interval", { low: decimal(pair[0]), high: decimal(pair[1]) }) : "";
+}
 
 /** Both intervals over the share: thick is counting, thin with ends has the model's errors, too. */
 function bars(one) {
-  const span = (name, pair) => (pair ? h("span", { class: name, "--low": `${pair[0]}%`, "--wide": `${Math.max(0.5, pair[1] - pair[0])}%` }) : null);
-  return h("span", { class: "plot", "aria-hidden": "true" }, h("span", { class: "share", "--wide": `${one.share || 0}%` }),
-    span("sampling", one.sampling), span("errors", one.with_errors));
+  const span = (name, pair) =>
+    pair ? h("span", { class: name, "--low": `${pair[0]}%`, "--wide": `${Math.max(0.5, pair[1] - pair[0])}%` }) : null;
+  return h(
+    "span",
+    { class: "plot", "aria-hidden": "true" },
+    h("span", { class: "share", "--wide": `${one.share || 0}%` }),
+    span("sampling", one.sampling),
+    span("errors", one.with_errors),
+  );
 }
 
 function rest(diff) {
   const nrbc = diff.erythroblasts;
-  const rows = [[T("diff.nrbc.short"), nrbc.per_100_wbc === null ? T("unknown") : `${decimal(nrbc.per_100_wbc)} (${interval(nrbc.with_errors || nrbc.sampling)})`],
-    [T("diff.platelets"), T(diff.platelets ? "diff.present" : "diff.absent")]];
+  const rows = [
+    [
+      T("diff.nrbc.short"),
+      nrbc.per_100_wbc === null
+        ? T("unknown")
+        : `${decimal(nrbc.per_100_wbc)} (${interval(nrbc.with_errors || nrbc.sampling)})`,
+    ],
+    [T("diff.platelets"), T(diff.platelets ? "diff.present" : "diff.absent")],
+  ];
   if (diff.unidentified) rows.push([T("diff.unidentified"), String(diff.unidentified)]);
   if (diff.rejected) rows.push([T("diff.rejected"), String(diff.rejected)]);
   for (const name of ["artefact", "other"]) {
@@ -1259,16 +1773,61 @@ function fullTable(diff) {
   const absolute = diff.classes.some((one) => one.absolute !== null);
   if (absolute) columns.push("absolute");
   const nrbc = diff.erythroblasts;
-  return h("div", {}, h("table", { class: "full" },
-    h("thead", {}, h("tr", {}, ["class", ...columns].map((name) => h("th", { scope: "col", class: name }, T(`diff.${name}`))), h("th", { class: "bars" }, T("diff.bars")))),
-    h("tbody", {}, diff.classes.map((one) => h("tr", {}, h("th", { scope: "row" }, called(one.name)), h("td", {}, String(one.count)),
-      h("td", { class: "value" }, one.percent === null ? "" : String(one.percent)), h("td", {}, interval(one.sampling)), errors ? h("td", {}, interval(one.with_errors)) : null,
-      absolute ? h("td", {}, one.absolute === null ? "" : one.absolute.toFixed(2)) : null, h("td", { class: "bars" }, bars(one)))),
-    h("tr", { class: "apart" }, h("th", { scope: "row" }, T("diff.nrbc.short")), h("td", {}, String(nrbc.count)),
-      h("td", { class: "value" }, nrbc.per_100_wbc === null ? "" : decimal(nrbc.per_100_wbc)), h("td", {}, interval(nrbc.sampling)), errors ? h("td", {}, interval(nrbc.with_errors)) : null,
-      absolute ? h("td") : null, h("td")))),
-  h("dl", { class: "rest" }, [[T("diff.leukocytes"), String(diff.leukocytes)], ...(diff.wbc === null ? [] : [["WBC", T("diff.wbc", { n: decimal(diff.wbc) })]]), ...rest(diff).slice(1)]
-    .flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])));
+  return h(
+    "div",
+    {},
+    h(
+      "table",
+      { class: "full" },
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          ["class", ...columns].map((name) => h("th", { scope: "col", class: name }, T(`diff.${name}`))),
+          h("th", { class: "bars" }, T("diff.bars")),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        diff.classes.map((one) =>
+          h(
+            "tr",
+            {},
+            h("th", { scope: "row" }, called(one.name)),
+            h("td", {}, String(one.count)),
+            h("td", { class: "value" }, one.percent === null ? "" : String(one.percent)),
+            h("td", {}, interval(one.sampling)),
+            errors ? h("td", {}, interval(one.with_errors)) : null,
+            absolute ? h("td", {}, one.absolute === null ? "" : one.absolute.toFixed(2)) : null,
+            h("td", { class: "bars" }, bars(one)),
+          ),
+        ),
+        h(
+          "tr",
+          { class: "apart" },
+          h("th", { scope: "row" }, T("diff.nrbc.short")),
+          h("td", {}, String(nrbc.count)),
+          h("td", { class: "value" }, nrbc.per_100_wbc === null ? "" : decimal(nrbc.per_100_wbc)),
+          h("td", {}, interval(nrbc.sampling)),
+          errors ? h("td", {}, interval(nrbc.with_errors)) : null,
+          absolute ? h("td") : null,
+          h("td"),
+        ),
+      ),
+    ),
+    h(
+      "dl",
+      { class: "rest" },
+      [
+        [T("diff.leukocytes"), String(diff.leukocytes)],
+        ...(diff.wbc === null ? [] : [["WBC", T("diff.wbc", { n: decimal(diff.wbc) })]]),
+        ...rest(diff).slice(1),
+      ].flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
+    ),
+  );
 }
 
 const problemsPanel = {
@@ -1278,7 +1837,10 @@ const problemsPanel = {
     const { reading } = slideScreen.data;
     const problems = obstacles(slideScreen.data);
     const ready = T(reading === "blind" ? "problems.finish" : "problems.none");
-    panel.replaceChildren(h("h2", {}, T(reading === "blind" ? "problems.title.finish" : "problems.title")), problems.length ? problemList(problems) : h("p", { class: "good" }, `✓ ${ready}`));
+    panel.replaceChildren(
+      h("h2", {}, T(reading === "blind" ? "problems.title.finish" : "problems.title")),
+      problems.length ? problemList(problems) : h("p", { class: "good" }, `✓ ${ready}`),
+    );
     const sign = byId("sign");
     if (sign) sign.classList.toggle("ready", !problems.length);
   },
@@ -1291,19 +1853,34 @@ function obstacles(data) {
 }
 
 function problemList(problems) {
-  return h("ul", { class: "todo" }, problems.map((problem) => {
-    const act = jumpOf(problem);
-    return h("li", { class: "sentence" }, act ? h("button", { type: "button", class: "link sentence", onclick: act }, problem.text) : problem.text);
-  }));
+  return h(
+    "ul",
+    { class: "todo" },
+    problems.map((problem) => {
+      const act = jumpOf(problem);
+      return h(
+        "li",
+        { class: "sentence" },
+        act ? h("button", { type: "button", class: "link sentence", onclick: act }, problem.text) : problem.text,
+      );
+    }),
+  );
 }
 
 /** Where a person does something about what stands in the way; null if not on this page. */
 function jumpOf(problem) {
   const { groups } = slideScreen;
   const names = { unidentified: "unidentified", consensus: "differ" };
-  const target = problem.code === "undecided" ? groups.find((one) => one.open)
-    : groups.find((one) => one.name === names[problem.code] && one.cells.length);
-  return target ? () => { closeDialog(); slideScreen.goTo(target); } : null;
+  const target =
+    problem.code === "undecided"
+      ? groups.find((one) => one.open)
+      : groups.find((one) => one.name === names[problem.code] && one.cells.length);
+  return target
+    ? () => {
+        closeDialog();
+        slideScreen.goTo(target);
+      }
+    : null;
 }
 
 const notesPanel = {
@@ -1311,8 +1888,16 @@ const notesPanel = {
     const panel = byId("notes");
     if (!panel) return;
     const { notes } = slideScreen.data;
-    panel.replaceChildren(h("h2", {}, T("notes.title"), " ", h("button", { type: "button", class: "link", onclick: () => this.write() }, T("notes.add"))),
-      notes.length ? noteList(notes) : "");
+    panel.replaceChildren(
+      h(
+        "h2",
+        {},
+        T("notes.title"),
+        " ",
+        h("button", { type: "button", class: "link", onclick: () => this.write() }, T("notes.add")),
+      ),
+      notes.length ? noteList(notes) : "",
+    );
   },
 
   write() {
@@ -1323,34 +1908,77 @@ const notesPanel = {
       if (text) outgoing.add(slideScreen.key, { action: "note", text }, performance.now());
       closeDialog();
     };
-    field.addEventListener("keydown", (event) => { if (event.key === "Enter" && !event.isComposing) { event.preventDefault(); keep(); } });
-    openDialog(T("notes.field"), [field, h("p", { class: "soft" }, T("notes.hint")),
-      h("div", { class: "buttons" }, h("button", { type: "button", class: "main", onclick: keep }, T("notes.save")), closer())]);
+    field.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && !event.isComposing) {
+        event.preventDefault();
+        keep();
+      }
+    });
+    openDialog(T("notes.field"), [
+      field,
+      h("p", { class: "soft" }, T("notes.hint")),
+      h(
+        "div",
+        { class: "buttons" },
+        h("button", { type: "button", class: "main", onclick: keep }, T("notes.save")),
+        closer(),
+      ),
+    ]);
     field.focus();
   },
 };
 
 function noteList(notes) {
-  return h("ul", { class: "notes" }, notes.map((note) => h("li", {}, h("span", {}, note.text), " ",
-    h("span", { class: "soft" }, T("notes.by", { name: note.by.name || note.by, at: moment(note.at) })))));
+  return h(
+    "ul",
+    { class: "notes" },
+    notes.map((note) =>
+      h(
+        "li",
+        {},
+        h("span", {}, note.text),
+        " ",
+        h("span", { class: "soft" }, T("notes.by", { name: note.by.name || note.by, at: moment(note.at) })),
+      ),
+    ),
+  );
 }
 
-function closer() { return button("close", closeDialog, { class: "quiet closer" }); }
-function backToCells() { if (state === "slide" && !covered) slideScreen.focusCell(slideScreen.focusId, { scroll: false }); }
+function closer() {
+  return button("close", closeDialog, { class: "quiet closer" });
+}
+function backToCells() {
+  if (state === "slide" && !covered) slideScreen.focusCell(slideScreen.focusId, { scroll: false });
+}
 
 function bigView() {
   const cell = slideScreen.cellOf.get(slideScreen.focusId);
   const tile = cell && slideScreen.tiles.get(cell.id);
   if (!tile || tile.image !== "there") return;
   const side = Math.max(tile.img.naturalWidth, tile.img.naturalHeight);
-  openDialog(T("big.title", { n: cell.n }), [h("div", { class: "one" }, picture(cell.id, side, { whole: false }), h("span", { class: "scale" }, T("focus.scale")), ruler()),
-    focusPanel.words(cell), focusPanel.guesses(cell), closer()]);
+  openDialog(T("big.title", { n: cell.n }), [
+    h(
+      "div",
+      { class: "one" },
+      picture(cell.id, side, { whole: false }),
+      h("span", { class: "scale" }, T("focus.scale")),
+      ruler(),
+    ),
+    focusPanel.words(cell),
+    focusPanel.guesses(cell),
+    closer(),
+  ]);
 }
 
 // ---------------------------------------------------------------- signing
 
 const signDialog = {
-  isOpen: false, isBusy: false, fresh: false, body: null, form: null, result: null,
+  isOpen: false,
+  isBusy: false,
+  fresh: false,
+  body: null,
+  form: null,
+  result: null,
 
   async open() {
     if (this.isOpen || state !== "slide") return;
@@ -1358,11 +1986,20 @@ const signDialog = {
     this.isBusy = false;
     this.result = null;
     this.form = null;
-    this.body = h("div", { class: "signing" }, h("p", { class: "soft" }, outgoing.mine().length ? T("say.wait") : T("sign.counting")));
+    this.body = h(
+      "div",
+      { class: "signing" },
+      h("p", { class: "soft" }, outgoing.mine().length ? T("say.wait") : T("sign.counting")),
+    );
     const blind = slideScreen.data.reading === "blind";
-    openDialog(T(blind ? "sign.finish.title" : "sign.title"), [this.body], { wide: !blind, closed: () => this.closed() });
+    openDialog(T(blind ? "sign.finish.title" : "sign.title"), [this.body], {
+      wide: !blind,
+      closed: () => this.closed(),
+    });
     // Until the program has answered, nobody knows whether it is signed.
-    byId("dialog").oncancel = (event) => { if (this.isBusy) event.preventDefault(); };
+    byId("dialog").oncancel = (event) => {
+      if (this.isBusy) event.preventDefault();
+    };
     this.fresh = false;
     if (!outgoing.mine().length) await this.refresh();
   },
@@ -1371,7 +2008,8 @@ const signDialog = {
     this.isOpen = false;
     const { result } = this;
     this.result = null;
-    if (result) listScreen.open(); else backToCells();
+    if (result) listScreen.open();
+    else backToCells();
   },
 
   /** Takes the slide anew, so that nothing another person did meanwhile is signed unseen. */
@@ -1389,9 +2027,15 @@ const signDialog = {
     if (!this.isOpen || this.result || this.form) return;
     const { data, diff } = slideScreen;
     if (outgoing.mine().length) return;
-    if (!this.fresh) { this.refresh(); return; }
+    if (!this.fresh) {
+      this.refresh();
+      return;
+    }
     const inTheWay = obstacles(data);
-    if (inTheWay.length) { this.problems(inTheWay); return; }
+    if (inTheWay.length) {
+      this.problems(inTheWay);
+      return;
+    }
     if (data.reading !== "blind" && (!diff || diff.entry !== data.entry)) return;
     this.ask(data, diff);
   },
@@ -1410,21 +2054,57 @@ const signDialog = {
   ask(data, diff) {
     const blind = data.reading === "blind";
     const changes = slideScreen.views.filter((cell) => cell.label !== cell.suggested);
-    const reason = data.needs_reason && !blind ? h("input", { id: "reason", required: true, maxlength: 500, autocomplete: "off" }) : null;
-    const pin = session.needs_pin && session.pin_at_signing && !blind ? h("input", { id: "pin", type: "password", required: true, autocomplete: "off" }) : null;
+    const reason =
+      data.needs_reason && !blind
+        ? h("input", { id: "reason", required: true, maxlength: 500, autocomplete: "off" })
+        : null;
+    const pin =
+      session.needs_pin && session.pin_at_signing && !blind
+        ? h("input", { id: "pin", type: "password", required: true, autocomplete: "off" })
+        : null;
     const go = h("button", { class: "main", id: "sign-go" }, T(blind ? "sign.finish" : "sign.go"));
     const back = button("sign.back", closeDialog, { class: "quiet" });
     const problem = h("p", { class: "bad sentence", role: "alert" });
-    const form = h("form", { onsubmit: (event) => { event.preventDefault(); this.send({ data, reason, pin, go, back, problem }); } },
-      reason ? h("label", {}, T("sign.reason"), h("span", { class: "soft" }, ` ${T("sign.reason.hint")}`), reason) : null,
-      pin ? h("label", {}, T("sign.pin", { name: session.person.name }), pin) : null, problem,
-      h("div", { class: "buttons" }, go, back, blind ? null : h("span", { class: "soft" }, T("sign.by", { name: session.person.name }))));
+    const form = h(
+      "form",
+      {
+        onsubmit: (event) => {
+          event.preventDefault();
+          this.send({ data, reason, pin, go, back, problem });
+        },
+      },
+      reason
+        ? h("label", {}, T("sign.reason"), h("span", { class: "soft" }, ` ${T("sign.reason.hint")}`), reason)
+        : null,
+      pin ? h("label", {}, T("sign.pin", { name: session.person.name }), pin) : null,
+      problem,
+      h(
+        "div",
+        { class: "buttons" },
+        go,
+        back,
+        blind ? null : h("span", { class: "soft" }, T("sign.by", { name: session.person.name })),
+      ),
+    );
     this.form = form;
     this.body.replaceChildren(
-      blind ? h("p", {}, T("sign.finish.text")) : h("div", { class: "two" }, h("div", {}, fullTable(diff), flagList(diff)),
-        h("div", {}, h("h3", {}, changes.length ? T("sign.corrections", { n: changes.length }) : T("sign.nocorrections")), correctionList(changes, 56),
-          data.notes.length ? h("h3", {}, T("notes.title")) : null, data.notes.length ? noteList(data.notes) : null)),
-      form);
+      blind
+        ? h("p", {}, T("sign.finish.text"))
+        : h(
+            "div",
+            { class: "two" },
+            h("div", {}, fullTable(diff), flagList(diff)),
+            h(
+              "div",
+              {},
+              h("h3", {}, changes.length ? T("sign.corrections", { n: changes.length }) : T("sign.nocorrections")),
+              correctionList(changes, 56),
+              data.notes.length ? h("h3", {}, T("notes.title")) : null,
+              data.notes.length ? noteList(data.notes) : null,
+            ),
+          ),
+      form,
+    );
     (reason || pin || go).focus();
   },
 
@@ -1433,12 +2113,23 @@ const signDialog = {
     if (this.isBusy) return;
     const { key } = slideScreen;
     const blind = data.reading === "blind";
-    const busy = (is) => { this.isBusy = is; go.disabled = is; back.disabled = is; };
+    const busy = (is) => {
+      this.isBusy = is;
+      go.disabled = is;
+      back.disabled = is;
+    };
     busy(true);
     problem.textContent = T("sign.busy");
     const request = requestId();
-    const body = blind ? { request, action: "finish" }
-      : { request, entry: data.entry, revision: data.revision, reason: reason ? reason.value.trim() || null : null, pin: pin ? pin.value : null };
+    const body = blind
+      ? { request, action: "finish" }
+      : {
+          request,
+          entry: data.entry,
+          revision: data.revision,
+          reason: reason ? reason.value.trim() || null : null,
+          pin: pin ? pin.value : null,
+        };
     for (let pause = 500; ; pause = Math.min(4000, pause * 2)) {
       try {
         const answer = await ask(`/api/slides/${key}/${blind ? "entries" : "sign"}`, body);
@@ -1447,17 +2138,24 @@ const signDialog = {
         this.done(answer, blind);
         return;
       } catch (error) {
-        if (error instanceof TypeError || error instanceof Answer && error.status >= 500) {
+        if (error instanceof TypeError || (error instanceof Answer && error.status >= 500)) {
           problem.textContent = error instanceof Answer ? `${error.message} ${T("sign.unknown")}` : T("sign.unknown");
           await later(pause);
-        } else if (error instanceof Answer) { busy(false); this.refused(error, { pin, problem }); return; } else throw error;
+        } else if (error instanceof Answer) {
+          busy(false);
+          this.refused(error, { pin, problem });
+          return;
+        } else throw error;
       }
     }
   },
 
   refused(error, { pin, problem }) {
     problem.textContent = error.message;
-    if (pin) { pin.value = ""; pin.focus(); }
+    if (pin) {
+      pin.value = "";
+      pin.focus();
+    }
     if (error.status !== 409) return;
     // What was shown is no longer what would be signed.
     this.form = null;
@@ -1471,16 +2169,41 @@ const signDialog = {
     this.result = answer;
     this.form = null;
     let next = null;
-    try { next = sortedSlides((await ask("/api/slides")).slides).todo.find((slide) => slide.key !== slideScreen.key) || null; } catch { next = null; }
+    try {
+      next =
+        sortedSlides((await ask("/api/slides")).slides).todo.find((slide) => slide.key !== slideScreen.key) || null;
+    } catch {
+      next = null;
+    }
     const signature = answer.signature;
-    const on = () => { this.result = null; this.isOpen = false; byId("dialog").onclose = null; closeDialog(); if (next) slideScreen.open(next.key); else listScreen.open(); };
-    const go = h("button", { type: "button", class: "main", id: "sign-next", onclick: on }, next ? T("sign.next", { sample: next.sample_id }) : T("sign.list"));
+    const on = () => {
+      this.result = null;
+      this.isOpen = false;
+      byId("dialog").onclose = null;
+      closeDialog();
+      if (next) slideScreen.open(next.key);
+      else listScreen.open();
+    };
+    const go = h(
+      "button",
+      { type: "button", class: "main", id: "sign-next", onclick: on },
+      next ? T("sign.next", { sample: next.sample_id }) : T("sign.list"),
+    );
     // The slide's number is another one now, by this very signature.
     if (slideScreen.key) await slideScreen.reload({ quiet: true });
     sheet.draw();
-    this.body.replaceChildren(h("p", { class: "good big" }, `✓ ${T(blind ? "sign.finished" : "sign.done")}`),
-      blind ? "" : h("p", { class: "record" }, T("sign.number", { number: signature.number, hash: signature.hash.slice(0, 12) })),
-      blind ? "" : h("p", {}, T("sign.leave")), h("div", { class: "buttons" }, go, blind ? "" : button("top.print", () => window.print(), { class: "quiet" })));
+    this.body.replaceChildren(
+      h("p", { class: "good big" }, `✓ ${T(blind ? "sign.finished" : "sign.done")}`),
+      blind
+        ? ""
+        : h(
+            "p",
+            { class: "record" },
+            T("sign.number", { number: signature.number, hash: signature.hash.slice(0, 12) }),
+          ),
+      blind ? "" : h("p", {}, T("sign.leave")),
+      h("div", { class: "buttons" }, go, blind ? "" : button("top.print", () => window.print(), { class: "quiet" })),
+    );
     byId("dialog").className = "";
     byId("dialog-title").textContent = slideScreen.data.slide.sample_id;
     go.focus();
@@ -1488,8 +2211,18 @@ const signDialog = {
 };
 
 function correctionList(cells, side) {
-  return h("ul", { class: "corrections" }, cells.map((cell) => h("li", {}, picture(cell.id, side),
-    h("span", {}, T("sign.change", { from: called(cell.suggested), to: called(cell.label) })))));
+  return h(
+    "ul",
+    { class: "corrections" },
+    cells.map((cell) =>
+      h(
+        "li",
+        {},
+        picture(cell.id, side),
+        h("span", {}, T("sign.change", { from: called(cell.suggested), to: called(cell.label) })),
+      ),
+    ),
+  );
 }
 
 // ---------------------------------------------------------------- the printed sheet
@@ -1497,7 +2230,10 @@ function correctionList(cells, side) {
 const sheet = {
   draw() {
     const { data, diff } = slideScreen;
-    if (state !== "slide" || !data || !diff) { byId("sheet").replaceChildren(); return; }
+    if (state !== "slide" || !data || !diff) {
+      byId("sheet").replaceChildren();
+      return;
+    }
     const { slide, signature, notes, models } = data;
     const changes = slideScreen.views.filter((cell) => cell.decided && cell.label !== cell.suggested);
     const abnormal = slideScreen.views.filter((cell) => ABNORMAL.includes(cell.label)).slice(0, 40);
@@ -1507,32 +2243,76 @@ const sheet = {
       tally.set(what, (tally.get(what) || 0) + 1);
     }
     const names = models.map((model) => `${model.name} ${model.version}`).join(", ");
-    byId("sheet").replaceChildren(...[
-      h("h1", {}, T("sheet.title")),
-      h("p", { class: "who" }, h("strong", {}, T("slide.title", { sample: slide.sample_id })), slide.slide_id ? h("span", {}, T("slide.slide", { slide: slide.slide_id })) : "",
-        h("span", {}, signature ? T("sheet.signed") : T("sheet.not"))),
-      fullTable(diff), h("p", { class: "soft" }, T("diff.explain")), h("p", { class: "soft sentence" }, diff.errors_from), flagList(diff),
-      h("h2", {}, changes.length ? T("sign.corrections", { n: changes.length }) : T("sign.nocorrections")),
-      changes.length ? h("p", {}, [...tally].map(([what, n]) => `${n} × ${what}`).join("; ")) : null,
-      notes.length ? h("h2", {}, T("notes.title")) : null, notes.length ? noteList(notes) : null,
-      signature ? h("p", { class: "signed" }, signed(signature)) : null,
-      h("p", { class: "soft" }, T(signature ? "sheet.model" : "sheet.model.open", { models: names })),
-      slideScreen.printsImages && abnormal.length ? h("h2", {}, T("sheet.abnormal")) : null,
-      slideScreen.printsImages && abnormal.length ? h("ul", { class: "abnormal" }, abnormal.map((cell) => h("li", {}, picture(cell.id, 150), h("span", {}, called(cell.label))))) : null,
-      h("p", { class: "soft" }, T("sheet.printed", { at: moment(Date.now()), name: session.person.name, version: session.version })),
-    ].filter(Boolean));
+    byId("sheet").replaceChildren(
+      ...[
+        h("h1", {}, T("sheet.title")),
+        h(
+          "p",
+          { class: "who" },
+          h("strong", {}, T("slide.title", { sample: slide.sample_id })),
+          slide.slide_id ? h("span", {}, T("slide.slide", { slide: slide.slide_id })) : "",
+          h("span", {}, signature ? T("sheet.signed") : T("sheet.not")),
+        ),
+        fullTable(diff),
+        h("p", { class: "soft" }, T("diff.explain")),
+        h("p", { class: "soft sentence" }, diff.errors_from),
+        flagList(diff),
+        h("h2", {}, changes.length ? T("sign.corrections", { n: changes.length }) : T("sign.nocorrections")),
+        changes.length ? h("p", {}, [...tally].map(([what, n]) => `${n} × ${what}`).join("; ")) : null,
+        notes.length ? h("h2", {}, T("notes.title")) : null,
+        notes.length ? noteList(notes) : null,
+        signature ? h("p", { class: "signed" }, signed(signature)) : null,
+        h("p", { class: "soft" }, T(signature ? "sheet.model" : "sheet.model.open", { models: names })),
+        slideScreen.printsImages && abnormal.length ? h("h2", {}, T("sheet.abnormal")) : null,
+        slideScreen.printsImages && abnormal.length
+          ? h(
+              "ul",
+              { class: "abnormal" },
+              abnormal.map((cell) => h("li", {}, picture(cell.id, 150), h("span", {}, called(cell.label)))),
+            )
+          : null,
+        h(
+          "p",
+          { class: "soft" },
+          T("sheet.printed", { at: moment(Date.now()), name: session.person.name, version: session.version }),
+        ),
+      ].filter(Boolean),
+    );
   },
 };
 
 // ---------------------------------------------------------------- list of slides
 
 function stageOf(slide) {
-  return h("span", { class: `stage ${slide.stage}` }, h("span", { class: "sign", "aria-hidden": "true" },
-    { waiting: "◷", held: "■", open: "○", begun: "◐", first: "◑", consensus: "⇄", signed: "✎", final: "●", corrected: "◉", again: "↻" }[slide.stage] || "○"), T(`stage.${slide.stage}`));
+  return h(
+    "span",
+    { class: `stage ${slide.stage}` },
+    h(
+      "span",
+      { class: "sign", "aria-hidden": "true" },
+      {
+        waiting: "◷",
+        held: "■",
+        open: "○",
+        begun: "◐",
+        first: "◑",
+        consensus: "⇄",
+        signed: "✎",
+        final: "●",
+        corrected: "◉",
+        again: "↻",
+      }[slide.stage] || "○",
+    ),
+    T(`stage.${slide.stage}`),
+  );
 }
 
 const listScreen = {
-  data: null, rows: [], at: 0, typed: "", poll: 0,
+  data: null,
+  rows: [],
+  at: 0,
+  typed: "",
+  poll: 0,
 
   async open(since = performance.now()) {
     slideScreen.leave();
@@ -1548,14 +2328,19 @@ const listScreen = {
       this.draw();
       this.watch();
       timed("list", since);
-    } catch (error) { failed(error, () => this.open()); }
+    } catch (error) {
+      failed(error, () => this.open());
+    }
   },
 
   /** New slides come while the list is open; the chosen one stays chosen. */
   watch() {
     clearInterval(this.poll);
     this.poll = setInterval(async () => {
-      if (state !== "list") { clearInterval(this.poll); return; }
+      if (state !== "list") {
+        clearInterval(this.poll);
+        return;
+      }
       if (document.hidden || covered) return;
       try {
         const data = await ask("/api/slides");
@@ -1572,8 +2357,19 @@ const listScreen = {
   },
 
   draw() {
-    const find = h("input", { id: "find", type: "search", placeholder: T("list.hint"), "aria-label": T("list.find"), autocomplete: "off", spellcheck: "false",
-      oninput: () => { this.typed = find.value.trim(); this.at = 0; this.fill(); } });
+    const find = h("input", {
+      id: "find",
+      type: "search",
+      placeholder: T("list.hint"),
+      "aria-label": T("list.find"),
+      autocomplete: "off",
+      spellcheck: "false",
+      oninput: () => {
+        this.typed = find.value.trim();
+        this.at = 0;
+        this.fill();
+      },
+    });
     const main = byId("screen");
     main.className = "list";
     main.replaceChildren(h("div", { class: "bar" }, h("h1", {}, T("list.title")), find), h("div", { id: "worklist" }));
@@ -1589,51 +2385,152 @@ const listScreen = {
     for (const name of ["todo", "else", "stuck", "done"]) {
       const slides = sections[name];
       if (!slides.length) {
-        if (name === "todo" && this.data.slides.length && !this.typed) parts.push(h("p", { class: "good" }, `✓ ${T("list.nothing")}`));
+        if (name === "todo" && this.data.slides.length && !this.typed)
+          parts.push(h("p", { class: "good" }, `✓ ${T("list.nothing")}`));
         continue;
       }
       // Finished ones are folded away, unless they are looked for.
       const table = this.table(slides, name === "done" && !this.typed);
-      parts.push(name === "done" && !this.typed ? h("details", {}, h("summary", {}, T(`list.${name}`), " ", h("span", { class: "soft" }, T("slides", { n: slides.length }))), table)
-        : h("section", {}, h("h2", {}, T(`list.${name}`), " ", h("span", { class: "soft" }, T("slides", { n: slides.length }))), table));
+      parts.push(
+        name === "done" && !this.typed
+          ? h(
+              "details",
+              {},
+              h("summary", {}, T(`list.${name}`), " ", h("span", { class: "soft" }, T("slides", { n: slides.length }))),
+              table,
+            )
+          : h(
+              "section",
+              {},
+              h("h2", {}, T(`list.${name}`), " ", h("span", { class: "soft" }, T("slides", { n: slides.length }))),
+              table,
+            ),
+      );
     }
     if (!this.data.slides.length) parts.push(h("p", {}, T("list.empty")));
     else if (!found.length) parts.push(h("p", {}, T("list.nofound")));
     if (this.data.unidentified.length) {
-      parts.push(h("section", {}, h("h2", {}, T("list.unidentified")), h("ul", { class: "plain" }, this.data.unidentified.map((one) =>
-        h("li", {}, T("list.folder", { folder: one.folder, images: T("images", { n: one.images }), reason: one.reason }))))));
+      parts.push(
+        h(
+          "section",
+          {},
+          h("h2", {}, T("list.unidentified")),
+          h(
+            "ul",
+            { class: "plain" },
+            this.data.unidentified.map((one) =>
+              h(
+                "li",
+                {},
+                T("list.folder", { folder: one.folder, images: T("images", { n: one.images }), reason: one.reason }),
+              ),
+            ),
+          ),
+        ),
+      );
     }
-    if (this.data.notes.length) parts.push(h("ul", { class: "plain soft" }, this.data.notes.map((note) => h("li", {}, note))));
+    if (this.data.notes.length)
+      parts.push(
+        h(
+          "ul",
+          { class: "plain soft" },
+          this.data.notes.map((note) => h("li", {}, note)),
+        ),
+      );
     byId("worklist").replaceChildren(...parts);
     const again = this.rows.findIndex((row) => row.dataset.key === chosen);
-    this.choose(again >= 0 ? again : Math.min(this.at, this.rows.length - 1), document.activeElement !== byId("find") && !byId("dialog").open);
+    this.choose(
+      again >= 0 ? again : Math.min(this.at, this.rows.length - 1),
+      document.activeElement !== byId("find") && !byId("dialog").open,
+    );
   },
 
   table(slides, isFolded) {
-    const columns = ["stage", "sample", "slide", "cells", "open", "unidentified", "unfamiliar", "flags", "age", "signed"];
+    const columns = [
+      "stage",
+      "sample",
+      "slide",
+      "cells",
+      "open",
+      "unidentified",
+      "unfamiliar",
+      "flags",
+      "age",
+      "signed",
+    ];
     const numbers = ["cells", "open", "unidentified", "unfamiliar"];
-    return h("table", { class: "slides" }, h("colgroup", {}, columns.map((name) => h("col", { class: `c-${name}` }))),
-      h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col", class: `${name}${numbers.includes(name) ? " number" : ""}` }, T(`col.${name}`))))),
-      h("tbody", {}, slides.map((slide) => this.row(slide, isFolded))));
+    return h(
+      "table",
+      { class: "slides" },
+      h(
+        "colgroup",
+        {},
+        columns.map((name) => h("col", { class: `c-${name}` })),
+      ),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          columns.map((name) =>
+            h("th", { scope: "col", class: `${name}${numbers.includes(name) ? " number" : ""}` }, T(`col.${name}`)),
+          ),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        slides.map((slide) => this.row(slide, isFolded)),
+      ),
+    );
   },
 
   row(slide, isFolded) {
     const [age, n] = ageOf(slide.newest, Date.now());
-    const number = (value, name) => h("td", { class: `number ${value && name ? name : ""}` }, value ? String(value) : "·");
-    const words = [slide.text, ...slide.flags.map((flag) => `⚑ ${flag.text}`), slide.rejected ? T("images", { n: slide.rejected }) + ` ${T("col.rejected").toLowerCase()}` : ""].filter(Boolean);
+    const number = (value, name) =>
+      h("td", { class: `number ${value && name ? name : ""}` }, value ? String(value) : "·");
+    const words = [
+      slide.text,
+      ...slide.flags.map((flag) => `⚑ ${flag.text}`),
+      slide.rejected ? T("images", { n: slide.rejected }) + ` ${T("col.rejected").toLowerCase()}` : "",
+    ].filter(Boolean);
     // A rejected image is a flag as well: told once.
-    if (slide.flags.some((flag) => flag.code === "rejected_images")) words.splice(words.length - 1, slide.rejected ? 1 : 0);
-    const row = h("tr", { tabindex: "-1", "data-key": slide.key, onclick: () => slideScreen.open(slide.key),
-      onfocus: () => this.choose(this.rows.indexOf(row), false) },
-    h("td", {}, stageOf(slide)), h("th", { scope: "row", class: "id" }, slide.sample_id), h("td", { class: "id" }, slide.slide_id || ""), number(slide.cells), number(slide.open, "strong"),
-    number(slide.unidentified, "warn"), number(slide.unfamiliar, "warn"), h("td", { class: "flags" }, words.map((word) => h("div", {}, word))),
-    h("td", {}, T(age, { n })), h("td", {}, slide.signed ? slide.signed.by.name : ""));
+    if (slide.flags.some((flag) => flag.code === "rejected_images"))
+      words.splice(words.length - 1, slide.rejected ? 1 : 0);
+    const row = h(
+      "tr",
+      {
+        tabindex: "-1",
+        "data-key": slide.key,
+        onclick: () => slideScreen.open(slide.key),
+        onfocus: () => this.choose(this.rows.indexOf(row), false),
+      },
+      h("td", {}, stageOf(slide)),
+      h("th", { scope: "row", class: "id" }, slide.sample_id),
+      h("td", { class: "id" }, slide.slide_id || ""),
+      number(slide.cells),
+      number(slide.open, "strong"),
+      number(slide.unidentified, "warn"),
+      number(slide.unfamiliar, "warn"),
+      h(
+        "td",
+        { class: "flags" },
+        words.map((word) => h("div", {}, word)),
+      ),
+      h("td", {}, T(age, { n })),
+      h("td", {}, slide.signed ? slide.signed.by.name : ""),
+    );
     if (!isFolded) this.rows.push(row);
     return row;
   },
 
   choose(at, steal = true) {
-    for (const row of this.rows) { row.classList.remove("chosen"); row.tabIndex = -1; row.removeAttribute("aria-current"); }
+    for (const row of this.rows) {
+      row.classList.remove("chosen");
+      row.tabIndex = -1;
+      row.removeAttribute("aria-current");
+    }
     this.at = at;
     const row = this.rows[at];
     if (!row) return;
@@ -1651,12 +2548,22 @@ const listScreen = {
     if (event.key in steps && !(typing && ["Home", "End"].includes(event.key))) {
       this.choose(Math.max(0, Math.min(this.rows.length - 1, this.at + steps[event.key])), !typing);
     } else if (event.key === "Enter") {
-      const row = document.activeElement && document.activeElement.closest ? document.activeElement.closest("tr[data-key]") : null;
+      const row =
+        document.activeElement && document.activeElement.closest
+          ? document.activeElement.closest("tr[data-key]")
+          : null;
       const chosen = row || this.rows[this.at];
       if (chosen) slideScreen.open(chosen.dataset.key, event.timeStamp);
-    } else if (event.key === "Escape" && find.value) { find.value = ""; this.typed = ""; this.fill(); this.choose(0); }
-    else if (event.key === "?" && !typing) keysDialog();
-    else if (!typing && event.key.length === 1 && event.key !== " ") { find.focus(); return; } else return;
+    } else if (event.key === "Escape" && find.value) {
+      find.value = "";
+      this.typed = "";
+      this.fill();
+      this.choose(0);
+    } else if (event.key === "?" && !typing) keysDialog();
+    else if (!typing && event.key.length === 1 && event.key !== " ") {
+      find.focus();
+      return;
+    } else return;
     event.preventDefault();
   },
 };
@@ -1670,12 +2577,28 @@ function drawTop(left, right) {
     setTheme();
     drawn.textContent = T("top.theme", { theme: T(`theme.${next}`) });
   };
-  const drawn = h("button", { type: "button", class: "quiet", onclick: theme, id: "theme" }, T("top.theme", { theme: T(`theme.${kept.get("theme") || "auto"}`) }));
-  const person = session && session.person ? h("span", { class: "soft", title: T("top.person", { name: session.person.name }) }, session.person.name) : null;
-  const leaves = session && session.person && session.needs_pin ? button("top.leave", () => signOut(), { class: "quiet" }) : null;
+  const drawn = h(
+    "button",
+    { type: "button", class: "quiet", onclick: theme, id: "theme" },
+    T("top.theme", { theme: T(`theme.${kept.get("theme") || "auto"}`) }),
+  );
+  const person =
+    session && session.person
+      ? h("span", { class: "soft", title: T("top.person", { name: session.person.name }) }, session.person.name)
+      : null;
+  const leaves =
+    session && session.person && session.needs_pin ? button("top.leave", () => signOut(), { class: "quiet" }) : null;
   const printed = state === "slide" ? button("top.print", () => printDialog(), { class: "quiet" }) : null;
-  byId("top").replaceChildren(h("div", { class: "left" }, left), h("div", { class: "right" },
-    [...right, printed, button("top.keys", () => keysDialog(), { class: "quiet" }), drawn, person, leaves].filter(Boolean)));
+  byId("top").replaceChildren(
+    h("div", { class: "left" }, left),
+    h(
+      "div",
+      { class: "right" },
+      [...right, printed, button("top.keys", () => keysDialog(), { class: "quiet" }), drawn, person, leaves].filter(
+        Boolean,
+      ),
+    ),
+  );
 }
 
 function setTheme() {
@@ -1687,19 +2610,60 @@ function setTheme() {
 function printDialog() {
   const box = h("input", { type: "checkbox", id: "sheet-images" });
   box.checked = slideScreen.printsImages;
-  box.addEventListener("change", () => { slideScreen.printsImages = box.checked; sheet.draw(); });
-  openDialog(T("top.print"), [h("label", { class: "check" }, box, T("sheet.images")),
-    h("div", { class: "buttons" }, h("button", { type: "button", class: "main", onclick: () => { closeDialog(); window.print(); } }, T("top.print")), closer())]);
+  box.addEventListener("change", () => {
+    slideScreen.printsImages = box.checked;
+    sheet.draw();
+  });
+  openDialog(T("top.print"), [
+    h("label", { class: "check" }, box, T("sheet.images")),
+    h(
+      "div",
+      { class: "buttons" },
+      h(
+        "button",
+        {
+          type: "button",
+          class: "main",
+          onclick: () => {
+            closeDialog();
+            window.print();
+          },
+        },
+        T("top.print"),
+      ),
+      closer(),
+    ),
+  ]);
 }
 
 function keysDialog() {
-  const rows = [["keys.move", "keys.move.text"], ["keys.select", "keys.select.text"], ["keys.enter", "keys.enter.text"]].map(([key, text]) => [T(key), T(text)]);
+  const rows = [
+    ["keys.move", "keys.move.text"],
+    ["keys.select", "keys.select.text"],
+    ["keys.enter", "keys.enter.text"],
+  ].map(([key, text]) => [T(key), T(text)]);
   for (const [key, label] of Object.entries(LABEL_KEYS)) rows.push([key, called(label)]);
   for (const key of ["u", "c"]) rows.push([key, T(`keys.${key}.text`)]);
   rows.push([T("keys.size"), T("keys.size.text")]);
   for (const key of ["1", "d", "t", "s", "g"]) rows.push([key, T(`keys.${key}.text`)]);
-  rows.push([T("keys.jk"), T("keys.jk.text")], [T("keys.print"), T("keys.print.text")], [T("keys.escape"), T("keys.escape.text")], ["?", T("keys.help.text")]);
-  openDialog(T("keys.title"), [h("dl", { class: "keys" }, rows.map(([key, text]) => h("div", {}, h("dt", {}, h("kbd", {}, key)), h("dd", {}, text)))), closer()], { wide: true });
+  rows.push(
+    [T("keys.jk"), T("keys.jk.text")],
+    [T("keys.print"), T("keys.print.text")],
+    [T("keys.escape"), T("keys.escape.text")],
+    ["?", T("keys.help.text")],
+  );
+  openDialog(
+    T("keys.title"),
+    [
+      h(
+        "dl",
+        { class: "keys" },
+        rows.map(([key, text]) => h("div", {}, h("dt", {}, h("kbd", {}, key)), h("dd", {}, text))),
+      ),
+      closer(),
+    ],
+    { wide: true },
+  );
 }
 
 const loginScreen = {
@@ -1710,20 +2674,34 @@ const loginScreen = {
     byId("hints").textContent = "";
     const main = byId("screen");
     main.className = "login";
-    main.replaceChildren(h("h1", {}, T("login.title")), this.form((answer) => { session = answer; begin(); }));
+    main.replaceChildren(
+      h("h1", {}, T("login.title")),
+      this.form((answer) => {
+        session = answer;
+        begin();
+      }),
+    );
     main.querySelector("select, input").focus();
   },
 
   /** Asks who it is and the PIN; calls `then` with the session. */
   form(then, person = null) {
-    const who = h("select", { id: "person", "aria-label": T("login.person"), size: Math.max(2, Math.min(12, session.people.length)) },
-      session.people.map((one) => h("option", { value: one.id }, one.name)));
+    const who = h(
+      "select",
+      { id: "person", "aria-label": T("login.person"), size: Math.max(2, Math.min(12, session.people.length)) },
+      session.people.map((one) => h("option", { value: one.id }, one.name)),
+    );
     who.value = person || kept.get("person") || "";
     if (who.selectedIndex < 0) who.selectedIndex = 0;
     const pin = h("input", { id: "login-pin", type: "password", autocomplete: "off", required: true });
     const go = h("button", { class: "main" }, T("login.enter"));
     const problem = h("p", { class: "bad sentence", role: "alert" });
-    who.addEventListener("keydown", (event) => { if (event.key === "Enter") { event.preventDefault(); pin.focus(); } });
+    who.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") {
+        event.preventDefault();
+        pin.focus();
+      }
+    });
     const submit = async (event) => {
       event.preventDefault();
       go.disabled = true;
@@ -1738,13 +2716,25 @@ const loginScreen = {
       go.disabled = false;
       pin.focus();
     };
-    return h("form", { onsubmit: submit }, h("label", {}, T("login.person"), who), h("label", {}, T("login.pin"), pin), problem,
-      h("div", { class: "buttons" }, go), h("p", { class: "soft" }, T("login.hint")));
+    return h(
+      "form",
+      { onsubmit: submit },
+      h("label", {}, T("login.person"), who),
+      h("label", {}, T("login.pin"), pin),
+      problem,
+      h("div", { class: "buttons" }, go),
+      h("p", { class: "soft" }, T("login.hint")),
+    );
   },
 };
 
 async function signOut() {
-  try { session = await ask("/api/logout", {}); } catch (error) { failed(error, signOut); return; }
+  try {
+    session = await ask("/api/logout", {});
+  } catch (error) {
+    failed(error, signOut);
+    return;
+  }
   slideScreen.leave();
   if (location.hash) history.pushState(null, "", location.pathname);
   begin();
@@ -1752,13 +2742,18 @@ async function signOut() {
 
 /** Covers the page: nothing of a patient is to be seen until the same or another person is back. */
 async function cover(why) {
-  if (covered) { if (covered === why || covered === "enter" || why === "idle") return; }
-  if (state === "start" || state === "login" && why === "person") return;
+  if (covered) {
+    if (covered === why || covered === "enter" || why === "idle") return;
+  }
+  if (state === "start" || (state === "login" && why === "person")) return;
   const before = me() || lastPerson;
   covered = why;
   closeDialog();
-  signDialog.isOpen = false; signDialog.form = null;
-  byId("top").hidden = true; byId("screen").hidden = true; byId("foot").hidden = true;
+  signDialog.isOpen = false;
+  signDialog.form = null;
+  byId("top").hidden = true;
+  byId("screen").hidden = true;
+  byId("foot").hidden = true;
   byId("lines").hidden = true;
   byId("sheet").replaceChildren();
   const place = byId("cover");
@@ -1766,14 +2761,30 @@ async function cover(why) {
   const n = outgoing.mine().length;
   const pending = n ? h("p", { class: "bad" }, T("lock.pending", { n })) : null;
   looks.restart();
-  if (why === "enter") { enterAgain(place, pending); return; }
+  if (why === "enter") {
+    enterAgain(place, pending);
+    return;
+  }
   if (why === "idle" && session.needs_pin) {
     // What is on its way goes out first: the program forgets the person with the answer.
-    try { await ask("/api/logout", {}); } catch (error) { if (!(error instanceof Answer || error instanceof TypeError)) throw error; }
+    try {
+      await ask("/api/logout", {});
+    } catch (error) {
+      if (!(error instanceof Answer || error instanceof TypeError)) throw error;
+    }
   }
   if (session.needs_pin) {
-    place.replaceChildren(...[h("h1", {}, T("lock.title")), h("p", {}, T("lock.text")), pending,
-      loginScreen.form((answer) => { session = answer; uncover(before); }, before)].filter(Boolean));
+    place.replaceChildren(
+      ...[
+        h("h1", {}, T("lock.title")),
+        h("p", {}, T("lock.text")),
+        pending,
+        loginScreen.form((answer) => {
+          session = answer;
+          uncover(before);
+        }, before),
+      ].filter(Boolean),
+    );
     place.querySelector("input").focus();
   } else {
     const go = h("button", { type: "button", class: "main", onclick: () => uncover(before) }, T("lock.system"));
@@ -1792,21 +2803,48 @@ function enterAgain(place, pending) {
       const answer = await fetch("/api/session", { credentials: "same-origin", cache: "no-store" });
       if (!answer.ok) return false;
       session = await answer.json();
-    } catch { return false; }
+    } catch {
+      return false;
+    }
     clearInterval(timer);
     covered = null;
-    if (session.person) uncover(before); else { covered = null; state = state === "login" ? "slide" : state; await cover("person"); }
+    if (session.person) uncover(before);
+    else {
+      covered = null;
+      state = state === "login" ? "slide" : state;
+      await cover("person");
+    }
     return true;
   };
   const timer = setInterval(again, 2000);
   const submit = async (event) => {
     event.preventDefault();
     const token = (field.value.match(/token=([^&#\s]+)/) || [null, field.value.trim()])[1];
-    try { await fetch(`/enter?token=${encodeURIComponent(token)}`, { credentials: "same-origin", cache: "no-store", redirect: "manual" }); } catch { /* asked again below */ }
+    try {
+      await fetch(`/enter?token=${encodeURIComponent(token)}`, {
+        credentials: "same-origin",
+        cache: "no-store",
+        redirect: "manual",
+      });
+    } catch {
+      /* asked again below */
+    }
     if (!(await again())) problem.textContent = T("enter.wrong");
   };
-  place.replaceChildren(...[h("h1", {}, T("enter.title")), pending, h("form", { onsubmit: submit }, h("p", {}, T("enter.text")),
-    h("label", {}, T("enter.field"), field), problem, h("div", { class: "buttons" }, h("button", { class: "main" }, T("enter.go"))))].filter(Boolean));
+  place.replaceChildren(
+    ...[
+      h("h1", {}, T("enter.title")),
+      pending,
+      h(
+        "form",
+        { onsubmit: submit },
+        h("p", {}, T("enter.text")),
+        h("label", {}, T("enter.field"), field),
+        problem,
+        h("div", { class: "buttons" }, h("button", { class: "main" }, T("enter.go"))),
+      ),
+    ].filter(Boolean),
+  );
   field.focus();
 }
 
@@ -1815,10 +2853,16 @@ async function uncover(before) {
   lastUse = performance.now();
   byId("cover").hidden = true;
   byId("cover").replaceChildren();
-  byId("top").hidden = false; byId("screen").hidden = false; byId("foot").hidden = false;
+  byId("top").hidden = false;
+  byId("screen").hidden = false;
+  byId("foot").hidden = false;
   byId("lines").hidden = false;
   outgoing.stopped = false;
-  if (before !== null && me() !== before) { slideScreen.leave(); begin(); return; }
+  if (before !== null && me() !== before) {
+    slideScreen.leave();
+    begin();
+    return;
+  }
   others();
   if (state === "slide" && slideScreen.key) {
     // Anything may have happened meanwhile; what is pending is laid over it and sent.
@@ -1831,8 +2875,8 @@ async function uncover(before) {
   } else begin();
 }
 
-let lastUse = 0;   // of keys or the mouse
-let lastTold = 0;  // to the program, which forgets the person otherwise
+let lastUse = 0; // of keys or the mouse
+let lastTold = 0; // to the program, which forgets the person otherwise
 
 /** A key or the mouse was used: the program must know, as looking alone records nothing. */
 function used() {
@@ -1840,7 +2884,9 @@ function used() {
   if (lastUse - lastTold < 30000 || !session || !session.person || covered) return;
   lastTold = lastUse;
   // An answer is not needed: without one, the next request tells what is wrong.
-  ask("/api/here", {}).catch(() => { lastTold = 0; });
+  ask("/api/here", {}).catch(() => {
+    lastTold = 0;
+  });
 }
 
 function watchIdle() {
@@ -1858,7 +2904,10 @@ function watchIdle() {
 function onKey(event) {
   if (covered || byId("dialog").open || event.defaultPrevented) return;
   const inField = event.target.closest && event.target.closest("input, textarea, select");
-  if (state === "list") { if (!inField || inField.id === "find") listScreen.key(event); return; }
+  if (state === "list") {
+    if (!inField || inField.id === "find") listScreen.key(event);
+    return;
+  }
   if (state !== "slide" || !slideScreen.group || inField) return;
   // A pressed button does what it says; the keys of the cells are for the cells.
   const onButton = event.target.closest && event.target.closest("button, a, summary");
@@ -1873,27 +2922,66 @@ function act(action, event) {
   const since = event.timeStamp;
   const s = slideScreen;
   switch (action.name) {
-    case "move": s.move(action.to, action.select); break;
-    case "label": if (!event.repeat) s.label(action.label, since); break;
+    case "move":
+      s.move(action.to, action.select);
+      break;
+    case "label":
+      if (!event.repeat) s.label(action.label, since);
+      break;
     // A key that is held down decides once.
-    case "enter": if (!event.repeat) s.enterKey(since); break;
-    case "toggle": if (s.focusId) s.toggle(s.focusId); break;
-    case "all": s.select([...s.ids], s.focusId); break;
-    case "clear": s.select([], s.focusId); break;
-    case "undo": if (!event.repeat) s.undo(since); break;
-    case "compare": focusPanel.compare(true); break;
-    case "larger": s.resizeBy(1); break;
-    case "smaller": s.resizeBy(-1); break;
-    case "fit": s.resizeBy(0); break;
-    case "big": bigView(); break;
-    case "differential": differentialPanel.large(); break;
-    case "note": notesPanel.write(); break;
-    case "sign": signDialog.open(); break;
-    case "list": listScreen.open(); break;
-    case "next": s.step(1); break;
-    case "previous": s.step(-1); break;
-    case "keys": keysDialog(); break;
-    default: throw new Error(`no action ${action.name}`);
+    case "enter":
+      if (!event.repeat) s.enterKey(since);
+      break;
+    case "toggle":
+      if (s.focusId) s.toggle(s.focusId);
+      break;
+    case "all":
+      s.select([...s.ids], s.focusId);
+      break;
+    case "clear":
+      s.select([], s.focusId);
+      break;
+    case "undo":
+      if (!event.repeat) s.undo(since);
+      break;
+    case "compare":
+      focusPanel.compare(true);
+      break;
+    case "larger":
+      s.resizeBy(1);
+      break;
+    case "smaller":
+      s.resizeBy(-1);
+      break;
+    case "fit":
+      s.resizeBy(0);
+      break;
+    case "big":
+      bigView();
+      break;
+    case "differential":
+      differentialPanel.large();
+      break;
+    case "note":
+      notesPanel.write();
+      break;
+    case "sign":
+      signDialog.open();
+      break;
+    case "list":
+      listScreen.open();
+      break;
+    case "next":
+      s.step(1);
+      break;
+    case "previous":
+      s.step(-1);
+      break;
+    case "keys":
+      keysDialog();
+      break;
+    default:
+      throw new Error(`no action ${action.name}`);
   }
 }
 
@@ -1901,10 +2989,14 @@ function act(action, event) {
 
 function begin() {
   others();
-  if (!session.person) { loginScreen.open(); return; }
+  if (!session.person) {
+    loginScreen.open();
+    return;
+  }
   kept.set("person", session.person.id);
   const key = location.hash.slice(1);
-  if (/^[0-9A-Fa-f]{20}$/.test(key)) slideScreen.open(key); else listScreen.open(0);
+  if (/^[0-9A-Fa-f]{20}$/.test(key)) slideScreen.open(key);
+  else listScreen.open(0);
   outgoing.show();
   outgoing.send();
 }
@@ -1913,9 +3005,19 @@ function begin() {
 function others() {
   lastPerson = me() || lastPerson;
   const left = outgoing.items.filter((item) => item.person !== me());
-  if (!session.person || !left.length) { line("others"); return; }
-  line("others", T("lock.other", { n: left.length, name: left[0].name }), { label: T("discard"), closes: false,
-    act: () => { outgoing.items = outgoing.items.filter((item) => item.person === me()); outgoing.keep(); line("others"); } });
+  if (!session.person || !left.length) {
+    line("others");
+    return;
+  }
+  line("others", T("lock.other", { n: left.length, name: left[0].name }), {
+    label: T("discard"),
+    closes: false,
+    act: () => {
+      outgoing.items = outgoing.items.filter((item) => item.person === me());
+      outgoing.keep();
+      line("others");
+    },
+  });
 }
 
 async function start() {
@@ -1923,13 +3025,26 @@ async function start() {
   outgoing.start();
   window.reviewTimings = timings;
   document.addEventListener("keydown", onKey);
-  window.addEventListener("beforeunload", (event) => { if (outgoing.items.length) { event.preventDefault(); event.returnValue = T("leave"); } });
+  window.addEventListener("beforeunload", (event) => {
+    if (outgoing.items.length) {
+      event.preventDefault();
+      event.returnValue = T("leave");
+    }
+  });
   window.addEventListener("beforeprint", () => sheet.draw());
   // What is not printed loses the focus.
-  window.addEventListener("afterprint", () => { const main = byId("dialog").querySelector(".main"); if (main) main.focus(); else backToCells(); });
-  window.addEventListener("popstate", () => { if (session && session.person && !covered) begin(); });
+  window.addEventListener("afterprint", () => {
+    const main = byId("dialog").querySelector(".main");
+    if (main) main.focus();
+    else backToCells();
+  });
+  window.addEventListener("popstate", () => {
+    if (session && session.person && !covered) begin();
+  });
   window.addEventListener("online", () => outgoing.send());
-  window.addEventListener("resize", () => { if (state === "slide" && slideScreen.group) slideScreen.resize(); });
+  window.addEventListener("resize", () => {
+    if (state === "slide" && slideScreen.group) slideScreen.resize();
+  });
   await connect();
 }
 
@@ -1940,7 +3055,11 @@ async function connect() {
     session = await ask("/api/session");
     online();
   } catch (error) {
-    if (error instanceof Answer && (error.status === 401 || error.status === 403)) { state = "list"; cover("enter"); return; }
+    if (error instanceof Answer && (error.status === 401 || error.status === 403)) {
+      state = "list";
+      cover("enter");
+      return;
+    }
     failed(error, connect);
     return;
   }
@@ -1949,6 +3068,27 @@ async function connect() {
 }
 
 if (typeof module !== "undefined") {
-  module.exports = { LABEL_KEYS, TILE, actionOf, ageOf, byCertainty, changedCells, differs, fittedSide, formatted, groupsOf,
-    isFound, layout, nextOpenCell, nextOpenGroup, percentOf, planEnter, runnersUp, sectionOf, sortedSlides, viewed, zoomOf };
+  module.exports = {
+    LABEL_KEYS,
+    TILE,
+    actionOf,
+    ageOf,
+    byCertainty,
+    changedCells,
+    differs,
+    fittedSide,
+    formatted,
+    groupsOf,
+    isFound,
+    layout,
+    nextOpenCell,
+    nextOpenGroup,
+    percentOf,
+    planEnter,
+    runnersUp,
+    sectionOf,
+    sortedSlides,
+    viewed,
+    zoomOf,
+  };
 } else start();

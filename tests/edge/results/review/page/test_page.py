@@ -346,3 +346,32 @@ def test_undo_before_the_answer_takes_back_the_decision_on_its_way(
     gate.set()
     person.saved()
     assert [entry.action for entry in entries(site)] == [Action.DECIDE, Action.UNDO]
+
+
+def test_correction_of_a_signed_slide_asks_for_a_reason(
+    site: ReviewSite, serve: Serve, person: PageUser
+) -> None:
+    site.add_slide("S1", mixed_cells({"neutrophil": 3}))
+    person.open(serve(), "S1")
+    key = person.run("slideScreen.key")
+    person.press_enter()
+    person.see("//button[@id='sign-go']")
+    person.press_enter()
+    person.see("//button[@id='sign-next']")
+    person.press_enter()
+    person.see("//details//tr")
+    person.run("void slideScreen.open(arguments[0])", key)
+    until(lambda: person.run("slideScreen.key") == key)
+    person.look()
+    person.press("m")
+    person.saved()
+    person.press("s")
+    reason = person.see("//input[@id='reason']")
+    person.press_enter()
+    signed = [entry for entry in entries(site) if entry.action is Action.SIGN]
+    assert len(signed) == 1
+    reason.send_keys("second smear" + Keys.ENTER)
+    person.see("//button[@id='sign-next']")
+    *_, last = [entry for entry in entries(site) if entry.action is Action.SIGN]
+    assert last.text == "second smear"
+    assert sorted(str(cell.after) for cell in last.cells) == ["monocyte", *["neutrophil"] * 2]
