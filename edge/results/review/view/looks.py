@@ -6,12 +6,13 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from edge.results.differential.errors import ModelErrors
 from edge.results.document.result import SlideResult, slide_key
 from edge.results.issued.issued import Issued
-from edge.results.send.known_sidecars import KnownSidecars
+from edge.results.send.known_sidecars import SETTLED_S, KnownSidecars
 from edge.results.send.mounted import MountedFolders
 from edge.results.settings.slide_config import SlideConfig
 from edge.results.slides.outcome import Held, Note, SlideReport, UnidentifiedSample
@@ -73,7 +74,11 @@ class Looks:
         self._folders = MountedFolders(config, issued.path.parent)
         self._settled = Settled()
         self._newest = -1
+        self._named = [path for path in (config.verifications, config.manifest) if path]
+        self._watched: Sequence[Path] = self._named
+        self._times: Mapping[Path, int] = {}
         self._next_s = -math.inf
+        self._again_s = -math.inf
         self._whole_s = -math.inf
         self.last = Look()
 
@@ -81,7 +86,8 @@ class Looks:
         """What is there.
 
         Args:
-            is_urgent: look now, although the last look was just before, as for a signature.
+            is_urgent: look for changes now, although the last look was just before, as for a
+                signature.
 
         Raises:
             ConfigError: the folder is not there.
@@ -93,13 +99,31 @@ class Looks:
             return self.last
         self._folders.require()
         is_whole = began_s >= self._whole_s
-        self._sidecars.look(whole=is_whole)
-        newest = self._issued.newest()
+        has_changed = self._sidecars.look(whole=is_whole)
+        has_changed |= self._settled.verifications_have_changed()
+        if is_whole:
+            took_s = self._clock() - began_s
+            self._whole_s = self._clock() + max(_WHOLE_EVERY_S, took_s / _MOST_LOAD)
+        newest, times = self._issued.newest(), _times_of(self._watched)
+        is_due = began_s >= self._again_s
+        if has_changed or is_due or newest != self._newest or times != self._times:
+            self._gather(newest, times)
+        self._next_s = self._clock() + _PAUSE_S
+        return self.last
+
+    def forget(self) -> None:
+        """Decide about all slides anew at the next call: something was written."""
+        self._next_s = self._again_s = -math.inf
+
+    def _gather(self, newest: int, times: Mapping[Path, int]) -> None:
+        """Make slides of what was read; `times` are of before."""
+        began_s = self._clock()
         if newest != self._newest:
             self._settled.clear()
+        resolvers = self._config.resolvers()
         report = slide_results(
             self._sidecars.cells(),
-            self._config.resolvers(),
+            resolvers,
             rules=self._config.rules(lambda _cells: _NO_TABLE),
             history=self._issued,
             now=now(),
@@ -108,15 +132,30 @@ class Looks:
         )
         self._newest = newest
         self.last = _look_of(report)
+        # Editing one of these in its place changes no folder's time.
+        self._watched = [*self._named, *resolvers.paths()]
+        are_settled = times == self._times
+        now_there = _times_of(self._watched)
+        self._times = {path: times.get(path, found) for path, found in now_there.items()}
+        # A slide becomes complete by time, too.
         took_s = self._clock() - began_s
-        self._next_s = self._clock() + max(_PAUSE_S, took_s / _MOST_LOAD)
-        if is_whole:
-            self._whole_s = self._clock() + max(_WHOLE_EVERY_S, took_s / _MOST_LOAD)
-        return self.last
+        is_waiting = bool(report.incomplete or report.held)
+        pause_s = max(_PAUSE_S, took_s / _MOST_LOAD)
+        self._again_s = self._clock() + pause_s if is_waiting else math.inf
+        if not are_settled:
+            # Another verification may have come within the same step of the folder's time.
+            self._again_s = min(self._again_s, self._clock() + SETTLED_S)
 
-    def forget(self) -> None:
-        """Look again at the next call: something was written."""
-        self._next_s = -math.inf
+
+def _times_of(paths: Sequence[Path]) -> dict[Path, int]:
+    """When files or folders were changed, in nanoseconds; 0 for what is not there."""
+    found = {}
+    for path in paths:
+        try:
+            found[path] = path.stat().st_mtime_ns
+        except OSError:
+            found[path] = 0
+    return found
 
 
 def _look_of(report: SlideReport) -> Look:
