@@ -8,7 +8,6 @@ from dataclasses import replace
 from edge.results.document.result import Person
 from edge.results.reading.sidecar_cell import SidecarCell
 from edge.results.review.desk.requests import Decide, Other
-from edge.results.review.images.image_files import image_id
 from edge.results.review.record.entry import Action, CellChange, Draft
 from edge.results.review.refusal import Refusal, RefusalCode
 from edge.results.review.view.readiness import Obstacle, may_finish
@@ -62,7 +61,7 @@ def touched_cells(view: View, wanted: Decide | Other) -> list[str] | None:
     """The hashes of the cells that an answer shows again; None: all, as after an undo."""
     if isinstance(wanted, Other):
         return None if wanted.action is not Action.NOTE else []
-    cells = _cells_by_id(view)
+    cells = view.cells.by_id
     return [str(cells[one].sha256) for one in wanted.cells if one in cells]
 
 
@@ -71,7 +70,7 @@ def _decided(view: View, wanted: Decide) -> list[CellChange]:
     if any(one.code is Obstacle.OTHER_READER for one in view.problems()):
         text = "you have finished your reading; take that back with undo to change a label"
         raise Refusal(RefusalCode.NOT_READY, text)
-    cells = _cells_by_id(view)
+    cells = view.cells.by_id
     if wanted.cells.keys() - cells.keys():
         text = "cells of this slide have changed; it was loaded again, decide them anew"
         raise Refusal(RefusalCode.CHANGED, text)
@@ -116,7 +115,7 @@ def _taken_back(
         text = "only your last action since the last signature can be taken back"
         raise Refusal(RefusalCode.NOT_READY, text)
     (entry,) = (one for one in view.entries if one.number == number)
-    known = {str(cell.sha256): cell for cell in view.standing.slide.cells()}
+    known = view.cells.by_hash
     after: Labels = without(view, number).labels
     return [
         _change(known[one.sha256], view.reading.labels[one.sha256], after[one.sha256])
@@ -134,7 +133,3 @@ def _change(cell: SidecarCell, before: str | None, after: str | None) -> CellCha
         before=before,
         after=after,
     )
-
-
-def _cells_by_id(view: View) -> dict[str, SidecarCell]:
-    return {image_id(view.key, cell.image): cell for cell in view.standing.slide.cells()}

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from edge.errors import EdgeError
 from edge.results.document.result import Person
 from edge.results.issued.issued import Issued
 from edge.results.review.desk.decisions import decision_draft, touched_cells
@@ -93,6 +94,10 @@ class Desk:
             record = opened.enter_context(Record.open(state))
             desk = cls(slides, review, record, issued, clock)
             desk.write_open_signatures()
+            # A page that stayed open over a restart asks for images first. Whoever asks for the
+            # list is told what is wrong.
+            with suppress(EdgeError):
+                desk._looks.look()
             desk._opened = opened.pop_all()
         return desk
 
@@ -149,15 +154,17 @@ class Desk:
         wanted = read_entry(body)
         for _ in range(_ATTEMPTS):
             view = self._slides.view(self._looks.last, key, person)
+            previous = None
             if view.recorded(wanted.request) is None:
                 draft = decision_draft(view, wanted, person, login, self._slides.without)
                 try:
                     if draft is not None:
                         self._record.append(draft, view.entry)
+                        previous = view.entry
                 except ChangedError:
                     continue
             after = self._slides.view(self._looks.last, key, person)
-            return entered_json(after, touched_cells(after, wanted))
+            return entered_json(after, touched_cells(after, wanted), previous)
         raise Refusal(RefusalCode.CHANGED, "somebody else works on this slide; look at it again")
 
     def sign(self, person: Person, login: str, key: str, body: Any) -> dict[str, Any]:

@@ -24,7 +24,6 @@ from edge.results.review.refusal import Refusal, RefusalCode
 from edge.results.review.view.readiness import problems_json
 from edge.results.review.view.slide_reading import SlideReading
 from edge.results.review.view.view import View
-from edge.results.slides.slide import Slide
 from edge.results.verification.folder import write_verification
 from edge.results.verification.verification_file import (
     VerificationFile,
@@ -54,7 +53,7 @@ def require_ready(view: View, reason: str, images: ImageFiles) -> None:
     if before and max(before) >= now():
         text = "the clock is behind the last signature of this slide; set it, then sign"
         raise Refusal(RefusalCode.NOT_READY, text)
-    for cell in view.standing.slide.cells():
+    for cell in view.cells.by_id.values():
         try:
             images.content(cell)
         except Refusal as error:
@@ -87,14 +86,14 @@ def signature_draft(
     return _with_digest(
         Draft(
             request=request,
-            slide_key=slide.key,
+            slide_key=view.key,
             sample_id=slide.sample_id,
             slide_id=slide.slide_id,
             revision=view.revision,
             by=by,
             login=login,
             action=Action.SIGN,
-            cells=_signed_cells(slide, view.reading),
+            cells=_signed_cells(view),
             text=reason,
             differential=counts,
             signed_at=at,
@@ -132,18 +131,18 @@ def write_signature(record: Record, entry: Entry, folder: Path) -> None:
     )
 
 
-def _signed_cells(slide: Slide, reading: SlideReading) -> tuple[CellChange, ...]:
+def _signed_cells(view: View) -> tuple[CellChange, ...]:
     """Every cell with the model's label and the one that stands."""
     return tuple(
         CellChange(
-            sha256=str(cell.sha256),
+            sha256=sha256,
             suggested=cell.label,
             confidence=cell.confidence or 0.0,
             model=cell.model.bundle_sha256,
             before=cell.label,
-            after=reading.labels[str(cell.sha256)],
+            after=view.reading.labels[sha256],
         )
-        for cell in slide.cells()
+        for sha256, cell in view.cells.by_hash.items()
     )
 
 

@@ -9,10 +9,10 @@ from typing import Any, Final
 from edge.results.document.result import CELL_CLASSES, Flag, Person, SlideResult, State
 from edge.results.reading.sidecar_cell import SidecarCell
 from edge.results.review.desk.live import flags_json
-from edge.results.review.images.image_files import image_id
 from edge.results.review.record.entry import Entry
 from edge.results.review.view.looks import Look, Standing
 from edge.results.review.view.readiness import is_unchanged, may_finish, problems_json
+from edge.results.review.view.slide_cells import image_id
 from edge.results.review.view.slide_reading import Kind, SlideReading
 from edge.results.review.view.view import View
 from edge.results.slides.slide import is_rejected
@@ -56,9 +56,9 @@ def stage_of(view: View) -> Stage:
 def slide_json(view: View) -> dict[str, Any]:
     """SLIDE of the API."""
     slide, reading, last = view.standing.slide, view.reading, view.last
-    cells = slide.cells()
+    cells = view.cells.by_hash.values()
     return {
-        "key": slide.key,
+        "key": view.key,
         "sample_id": slide.sample_id,
         "slide_id": slide.slide_id,
         "stage": str(stage_of(view)),
@@ -95,22 +95,28 @@ def opened_json(view: View) -> dict[str, Any]:
     }
 
 
-def entered_json(view: View, touched: Sequence[str] | None) -> dict[str, Any]:
+def entered_json(view: View, touched: Sequence[str] | None, previous: int | None) -> dict[str, Any]:
     """The answer to an entry.
 
     Args:
         touched: hashes of the cells that it shows; None: all.
+        previous: the slide's last entry before this one, so that a page sees whether it missed
+            one; None if nothing was appended.
     """
-    return {"entry": view.entry, "cells": cells_json(view, touched), **_state_json(view)}
+    return {
+        "entry": view.entry,
+        "previous": previous,
+        "cells": cells_json(view, touched),
+        **_state_json(view),
+    }
 
 
 def cells_json(view: View, wanted: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """CELL of the API, for all cells or for those with these hashes."""
-    slide, reading = view.standing.slide, view.reading
     chosen = None if wanted is None else set(wanted)
     return [
-        _cell_json(view.key, cell, reading)
-        for cell in slide.cells()
+        _cell_json(one, cell, view.reading)
+        for one, cell in view.cells.by_id.items()
         if chosen is None or cell.sha256 in chosen
     ]
 
@@ -120,7 +126,7 @@ def rejected_json(view: View) -> list[dict[str, Any]]:
     slide = view.standing.slide
     shown = set(slide.rejected())
     return [
-        {"id": image_id(slide.key, one.image), "reason": one.reason, "message": one.message}
+        {"id": image_id(view.key, one.image), "reason": one.reason, "message": one.message}
         for one in slide.images
         if is_rejected(one) and one.image in shown
     ]
@@ -209,12 +215,12 @@ def _is_pending(view: View) -> bool:
     return drafted is not None and drafted.verification is not None
 
 
-def _cell_json(key: str, cell: SidecarCell, reading: SlideReading) -> dict[str, Any]:
+def _cell_json(one: str, cell: SidecarCell, reading: SlideReading) -> dict[str, Any]:
     sha256 = str(cell.sha256)
     label = reading.labels[sha256]
     decider = reading.deciders.get(sha256)
     return {
-        "id": image_id(key, cell.image),
+        "id": one,
         "suggested": cell.label,
         "confidence": round(cell.confidence or 0.0, 4),
         "probabilities": [round(cell.probabilities.get(name, 0.0), 4) for name in CELL_CLASSES],

@@ -9,10 +9,10 @@ from typing import Final
 
 from edge.files.open_folder import open_folder
 from edge.files.safe_open import TooLargeError, read_bounded
-from edge.results.document.result import short_hash
 from edge.results.reading.sidecar_cell import SidecarCell
 from edge.results.review.refusal import Refusal, RefusalCode
 from edge.results.review.view.looks import Look
+from edge.results.review.view.slide_cells import image_id
 from edge.results.settings.slide_config import SlideConfig
 from edge.results.slides.slide import Slide
 from edge.sidecar import sidecar_path
@@ -24,16 +24,6 @@ _KINDS: Final = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"BM", "image/bmp"),
 )
-
-
-def image_id(key: str, image: str) -> str:
-    """Of an image in a slide: 20 letters and digits, without patient data.
-
-    Args:
-        key: of the slide.
-        image: its path below the watch folder.
-    """
-    return short_hash(f"{key}\0{image}")
 
 
 class ImageFiles:

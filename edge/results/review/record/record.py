@@ -116,11 +116,10 @@ class Record:
         failpoint("review.after_commit")
         return entry
 
-    def of_slide(self, slide_key: str) -> list[Entry]:
-        """The entries of a slide, in their order."""
-        return [
-            self._entry(row) for row in self._rows("WHERE slide_key = ? ORDER BY number", slide_key)
-        ]
+    def of_slide(self, slide_key: str, after: int = 0) -> list[Entry]:
+        """The entries of a slide after that number, in their order."""
+        rows = self._rows("WHERE slide_key = ? AND number > ? ORDER BY number", slide_key, after)
+        return [self._entry(row) for row in rows]
 
     def last_number(self, slide_key: str) -> int:
         """The number of a slide's last entry; 0 if it has none."""

@@ -12,7 +12,9 @@ from edge.results.review.record.record import Record
 from edge.results.review.refusal import Refusal, RefusalCode
 from edge.results.review.view.looks import Look, Looks, Standing
 from edge.results.review.view.readiness import Problem, problems_of
+from edge.results.review.view.slide_cells import SlideCells
 from edge.results.review.view.slide_reading import SlideReading, slide_reading
+from edge.results.slides.slide import Slide
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class View:
     """
 
     standing: Standing
+    cells: SlideCells
     reading: SlideReading
     last: SlideResult | None
     entries: Sequence[Entry]
@@ -33,7 +36,7 @@ class View:
     @property
     def key(self) -> str:
         """Of the slide."""
-        return self.standing.slide.key
+        return self.cells.key
 
     @property
     def revision(self) -> int:
@@ -69,7 +72,8 @@ class Slides:
         self._issued = issued
         self._record = record
         self._is_blind = is_blind
-        self._entries: dict[str, tuple[int, list[Entry]]] = {}
+        self._entries: dict[str, list[Entry]] = {}
+        self._cells: dict[str, SlideCells] = {}
         self._lasts: dict[str, tuple[int, SlideResult | None]] = {}
 
     def view(self, look: Look, key: str, person: Person | None) -> View:
@@ -94,11 +98,11 @@ class Slides:
 
     def entries(self, key: str) -> Sequence[Entry]:
         """The entries of a slide."""
-        number = self._record.last_number(key)
-        known = self._entries.get(key)
-        if known is None or known[0] != number:
-            known = self._entries[key] = number, self._record.of_slide(key)
-        return known[1]
+        known = self._entries.get(key, [])
+        last = known[-1].number if known else 0
+        if self._record.last_number(key) != last:
+            known = self._entries[key] = [*known, *self._record.of_slide(key, last)]
+        return known
 
     def last(self, key: str) -> SlideResult | None:
         """The last issued result of a slide."""
@@ -109,12 +113,19 @@ class Slides:
         return known[1]
 
     def _view(self, standing: Standing, entries: Sequence[Entry], person: Person | None) -> View:
-        last = self.last(standing.slide.key)
+        cells = self._cells_of(standing.slide)
+        last = self.last(cells.key)
         reading = slide_reading(
-            {str(cell.sha256): cell.label for cell in standing.slide.cells()},
+            cells.suggested,
             entries,
             last,
             person.id if person else None,
             is_blind=self._is_blind,
         )
-        return View(standing, reading, last, entries, person)
+        return View(standing, cells, reading, last, entries, person)
+
+    def _cells_of(self, slide: Slide) -> SlideCells:
+        known = self._cells.get(key := slide.key)
+        if known is None or known.slide is not slide:
+            known = self._cells[key] = SlideCells.of(slide)
+        return known

@@ -71,7 +71,7 @@ def site(tmp_path: Path) -> ReviewSite:
 
 @pytest.fixture
 def desk(site: ReviewSite) -> Iterator[Desk]:
-    """Opened at the first use of the fixture: export slides before."""
+    """Looks at the slides when it is opened: export them before."""
     config = site.config
     with Desk.open(config.slides, config.review, config.state_dir) as opened:
         yield opened

@@ -17,8 +17,15 @@ CELLS = [CellSpec("neutrophil")] * 3 + [CellSpec("lymphocyte", 0.6), CellSpec(No
 
 
 @pytest.fixture
-def page(site: ReviewSite, desk: Desk) -> Page:
-    site.add_slide("S1", CELLS, rejected=1)
+def site(tmp_path: Path) -> ReviewSite:
+    """With a slide, before the desk looks."""
+    made = ReviewSite(tmp_path)
+    made.add_slide("S1", CELLS, rejected=1)
+    return made
+
+
+@pytest.fixture
+def page(desk: Desk) -> Page:
     (row,) = desk.slides(MINA)["slides"]
     return Page(desk, row["key"])
 
@@ -90,7 +97,9 @@ def test_label_that_another_person_changed_later_must_be_looked_at_again(page: P
 def test_same_request_is_recorded_once_and_answered_alike(page: Page) -> None:
     cells = page.cells("lymphocyte")
     first = page.decide(cells, "ig", request="a" * 32)
-    assert page.decide(cells, "ig", request="a" * 32) == first
+    assert (first["previous"], first["entry"]) == (0, 1)
+    again = page.decide(cells, "ig", request="a" * 32)
+    assert again == {**first, "previous": None}
     assert page.slide()["entry"] == 1
 
 

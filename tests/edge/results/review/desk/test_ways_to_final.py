@@ -20,8 +20,8 @@ import pytest
 from edge.results.document.result import CELL_CLASSES, NOT_COUNTED, Person, SlideResult, State
 from edge.results.issued.issued import Issued
 from edge.results.review.desk.desk import Desk
-from edge.results.review.images.image_files import image_id
 from edge.results.review.refusal import Refusal
+from edge.results.review.view.slide_cells import image_id
 from edge.results.send.issuing import Issuing
 from tests.edge.results.review.desk.conftest import Clock, Page
 from tests.support.review_site import AKI, MINA, CellSpec, ReviewSite
