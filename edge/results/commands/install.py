@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from edge.command.values import given_path
 from edge.errors import ConfigError
@@ -82,23 +83,23 @@ def _require_root(command: str, arguments: argparse.Namespace) -> None:
         )
 
 
-def install_commands(parser: Callable[[], argparse.ArgumentParser]) -> tuple[Command, Command]:
-    """The two commands.
+def install_command(parser: Callable[[], argparse.ArgumentParser]) -> Command:
+    """The command `install`.
 
     Args:
         parser: the whole command line, for the manual and the completions.
     """
-    return (
-        Command(
-            "install",
-            "install the service that sends, with an example configuration; nothing is started",
-            _add_install_options,
-            partial(_install, parser=parser),
-        ),
-        Command(
-            "uninstall",
-            "stop the service and remove what install wrote; results and configuration stay",
-            _add_common_options,
-            _uninstall,
-        ),
+    return Command(
+        "install",
+        "install the service that sends, with an example configuration; nothing is started",
+        _add_install_options,
+        partial(_install, parser=parser),
     )
+
+
+UNINSTALL: Final = Command(
+    "uninstall",
+    "stop the service and remove what install wrote; results and configuration stay",
+    _add_common_options,
+    _uninstall,
+)
