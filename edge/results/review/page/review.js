@@ -287,6 +287,12 @@ function say(text) {
   byId("status").textContent = text;
 }
 
+/** The keys of a screen; what stands in brackets is a key. */
+function hints(text) {
+  const parts = text.split(/\[(.+?)\]/);
+  byId("hints").replaceChildren(...parts.map((part, at) => (at % 2 ? h("kbd", {}, part) : part)));
+}
+
 /** Shows one line on top until it is closed or shown anew; without a text it goes. */
 function line(name, text, { kind = "warn", label = "", act = null, closes = true } = {}) {
   const old = byId(`line-${name}`);
@@ -737,6 +743,8 @@ const slideScreen = {
       state = "slide";
       if (location.hash !== `#${key}`) history.pushState(null, "", `#${key}`);
       this.draw();
+      // What was said of another slide is not of this one.
+      say("");
       const first = this.groups.find((group) => group.open) || this.groups.find((group) => group.cells.length);
       this.enter((first || this.groups[0]).name);
       problemsPanel.show();
@@ -806,7 +814,13 @@ const slideScreen = {
       h(
         "section",
         { id: "cells", "aria-labelledby": "gallery-title" },
-        h("div", { class: "bar" }, h("h1", { id: "gallery-title" }), h("span", { id: "gallery-size", class: "soft" })),
+        h(
+          "div",
+          { class: "bar" },
+          h("h1", { id: "gallery-title" }),
+          h("span", { id: "gallery-size", class: "soft" }),
+          button("slide.right", (event) => this.enterKey(event.timeStamp), { id: "right" }),
+        ),
         grid,
       ),
       h(
@@ -819,7 +833,7 @@ const slideScreen = {
         h("div", { id: "notes" }),
       ),
     );
-    byId("hints").textContent = T("hint.slide");
+    hints(T("hint.slide"));
     this.drawTop();
     notesPanel.show();
     if (!this.sizes) {
@@ -1702,7 +1716,7 @@ const differentialPanel = {
       [
         fullTable(diff),
         h("p", { class: "soft" }, T("diff.explain")),
-        h("p", { class: "soft sentence" }, diff.errors_from),
+        h("p", { class: "soft" }, T("diff.from", { text: diff.errors_from })),
         flagList(diff),
         closer(),
       ],
@@ -1992,7 +2006,9 @@ const signDialog = {
       h("p", { class: "soft" }, outgoing.mine().length ? T("say.wait") : T("sign.counting")),
     );
     const blind = slideScreen.data.reading === "blind";
-    openDialog(T(blind ? "sign.finish.title" : "sign.title"), [this.body], {
+    const { slide } = slideScreen.data;
+    const sample = [slide.sample_id, slide.slide_id].filter(Boolean).join(", ");
+    openDialog(T(blind ? "sign.finish.title" : "sign.title", { sample }), [this.body], {
       wide: !blind,
       closed: () => this.closed(),
     });
@@ -2255,7 +2271,7 @@ const sheet = {
         ),
         fullTable(diff),
         h("p", { class: "soft" }, T("diff.explain")),
-        h("p", { class: "soft sentence" }, diff.errors_from),
+        h("p", { class: "soft" }, T("diff.from", { text: diff.errors_from })),
         flagList(diff),
         h("h2", {}, changes.length ? T("sign.corrections", { n: changes.length }) : T("sign.nocorrections")),
         changes.length ? h("p", {}, [...tally].map(([what, n]) => `${n} × ${what}`).join("; ")) : null,
@@ -2311,6 +2327,7 @@ const listScreen = {
   data: null,
   rows: [],
   at: 0,
+  unfolded: false,
   typed: "",
   poll: 0,
 
@@ -2320,7 +2337,8 @@ const listScreen = {
     byId("sheet").replaceChildren();
     if (location.hash) history.pushState(null, "", location.pathname);
     drawTop([h("strong", {}, T("title"))], []);
-    byId("hints").textContent = T("hint.list");
+    hints(T("hint.list"));
+    say("");
     try {
       this.data = await ask("/api/slides");
       if (state !== "list") return;
@@ -2380,7 +2398,6 @@ const listScreen = {
   fill(chosen = null) {
     const found = this.data.slides.filter((slide) => isFound(slide, this.typed));
     const sections = sortedSlides(found);
-    this.rows = [];
     const parts = [];
     for (const name of ["todo", "else", "stuck", "done"]) {
       const slides = sections[name];
@@ -2390,12 +2407,18 @@ const listScreen = {
         continue;
       }
       // Finished ones are folded away, unless they are looked for.
-      const table = this.table(slides, name === "done" && !this.typed);
+      const table = this.table(slides, T(`list.${name}`));
       parts.push(
         name === "done" && !this.typed
           ? h(
               "details",
-              {},
+              {
+                open: this.unfolded,
+                ontoggle: (event) => {
+                  this.unfolded = event.target.open;
+                  this.gather();
+                },
+              },
               h("summary", {}, T(`list.${name}`), " ", h("span", { class: "soft" }, T("slides", { n: slides.length }))),
               table,
             )
@@ -2438,6 +2461,7 @@ const listScreen = {
         ),
       );
     byId("worklist").replaceChildren(...parts);
+    this.gather();
     const again = this.rows.findIndex((row) => row.dataset.key === chosen);
     this.choose(
       again >= 0 ? again : Math.min(this.at, this.rows.length - 1),
@@ -2445,7 +2469,17 @@ const listScreen = {
     );
   },
 
-  table(slides, isFolded) {
+  /** The rows that arrows walk: not those that are folded away. */
+  gather() {
+    const chosen = this.rows[this.at];
+    this.rows = [...byId("worklist").querySelectorAll("tr[data-key]")].filter(
+      (row) => !row.closest("details:not([open])"),
+    );
+    if (this.rows.includes(chosen)) this.at = this.rows.indexOf(chosen);
+    else if (this.rows.length) this.choose(Math.min(this.at, this.rows.length - 1), false);
+  },
+
+  table(slides, title) {
     const columns = [
       "stage",
       "sample",
@@ -2461,7 +2495,7 @@ const listScreen = {
     const numbers = ["cells", "open", "unidentified", "unfamiliar"];
     return h(
       "table",
-      { class: "slides" },
+      { class: "slides", role: "grid", "aria-label": title },
       h(
         "colgroup",
         {},
@@ -2481,12 +2515,12 @@ const listScreen = {
       h(
         "tbody",
         {},
-        slides.map((slide) => this.row(slide, isFolded)),
+        slides.map((slide) => this.row(slide)),
       ),
     );
   },
 
-  row(slide, isFolded) {
+  row(slide) {
     const [age, n] = ageOf(slide.newest, Date.now());
     const number = (value, name) =>
       h("td", { class: `number ${value && name ? name : ""}` }, value ? String(value) : "·");
@@ -2502,6 +2536,11 @@ const listScreen = {
       "tr",
       {
         tabindex: "-1",
+        "aria-label": T("list.row", {
+          sample: [slide.sample_id, slide.slide_id].filter(Boolean).join(", "),
+          stage: T(`stage.${slide.stage}`),
+          open: T("group.open", { n: slide.open }),
+        }),
         "data-key": slide.key,
         onclick: () => slideScreen.open(slide.key),
         onfocus: () => this.choose(this.rows.indexOf(row), false),
@@ -2521,7 +2560,6 @@ const listScreen = {
       h("td", {}, T(age, { n })),
       h("td", {}, slide.signed ? slide.signed.by.name : ""),
     );
-    if (!isFolded) this.rows.push(row);
     return row;
   },
 
@@ -2671,7 +2709,8 @@ const loginScreen = {
     state = "login";
     slideScreen.leave();
     drawTop([h("strong", {}, T("title"))], []);
-    byId("hints").textContent = "";
+    hints("");
+    say("");
     const main = byId("screen");
     main.className = "login";
     main.replaceChildren(
@@ -2904,14 +2943,14 @@ function watchIdle() {
 function onKey(event) {
   if (covered || byId("dialog").open || event.defaultPrevented) return;
   const inField = event.target.closest && event.target.closest("input, textarea, select");
+  // A pressed button does what it says; other keys are for the cells and the slides.
+  const onButton = event.target.closest && event.target.closest("button, a, summary");
+  const presses = onButton && (event.key === "Enter" || event.key === " ");
   if (state === "list") {
-    if (!inField || inField.id === "find") listScreen.key(event);
+    if (!presses && (!inField || inField.id === "find")) listScreen.key(event);
     return;
   }
-  if (state !== "slide" || !slideScreen.group || inField) return;
-  // A pressed button does what it says; the keys of the cells are for the cells.
-  const onButton = event.target.closest && event.target.closest("button, a, summary");
-  if (onButton && (event.key === "Enter" || event.key === " ")) return;
+  if (state !== "slide" || !slideScreen.group || inField || presses) return;
   const action = actionOf(event);
   if (!action) return;
   event.preventDefault();

@@ -1,0 +1,85 @@
+"""What a person needs who does not know the keys yet: buttons, Tab, and lines that are true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from tests.support.page_user import PageUser
+from tests.support.review_server import RunningPage
+from tests.support.review_site import ReviewSite, mixed_cells
+from tests.support.waiting import until
+
+Serve = Callable[..., RunningPage]
+FEW = {"neutrophil": 3, "lymphocyte": 2}
+
+
+def sign_with_the_mouse(person: PageUser) -> None:
+    for _ in range(2):
+        person.look()
+        person.see("//button[@id='right']").click()
+    person.see("//button[@id='sign-go']").click()
+    person.see("//button[@id='sign-next']")
+
+
+def test_slide_is_decided_and_signed_with_the_mouse_alone(
+    site: ReviewSite, serve: Serve, person: PageUser
+) -> None:
+    site.add_slide("S1", mixed_cells(FEW))
+    person.open(serve(), "S1")
+    sign_with_the_mouse(person)
+    person.reads("dialog", "Signed")
+
+
+def test_dialog_of_signing_names_the_sample(
+    site: ReviewSite, serve: Serve, person: PageUser
+) -> None:
+    site.add_slide("S1", mixed_cells(FEW))
+    person.open(serve(), "S1")
+    person.press("s")
+    person.reads("dialog-title", "S1")
+
+
+def test_button_on_the_list_does_what_it_says_by_enter(
+    site: ReviewSite, serve: Serve, person: PageUser
+) -> None:
+    site.add_slide("S1", mixed_cells(FEW))
+    person.enter(serve())
+    person.see("//tr[contains(., 'S1')]")
+    person.run("document.querySelector('#top button').focus()")
+    person.press_enter()
+    person.reads("dialog-title", "Keys")
+
+
+def test_finished_slides_are_unfolded_and_opened_by_keys(
+    site: ReviewSite, serve: Serve, person: PageUser
+) -> None:
+    site.add_slide("S1", mixed_cells(FEW))
+    site.add_slide("S2", mixed_cells(FEW))
+    running = serve()
+    person.open(running, "S1")
+    sign_with_the_mouse(person)
+    person.enter(running)
+    person.see("//summary")
+    person.run("document.querySelector('summary').focus()")
+    person.press_enter()
+    until(lambda: person.run("document.querySelector('details').open"))
+    row = person.see("//tr[contains(., 'S2')]")
+    person.run("arguments[0].focus()", row)
+    person.press(Keys.ARROW_DOWN, Keys.ENTER)
+    person.look()
+    assert "S1" in person.browser.find_element(By.ID, "top").text
+
+
+def test_list_does_not_tell_what_was_saved_on_a_slide(
+    site: ReviewSite, serve: Serve, person: PageUser
+) -> None:
+    site.add_slide("S1", mixed_cells(FEW))
+    person.open(serve(), "S1")
+    person.press_enter()
+    person.reads("status", "saved")
+    person.press("g")
+    person.see("//tr[contains(., 'S1')]")
+    assert person.browser.find_element(By.ID, "status").text == ""
