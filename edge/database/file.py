@@ -15,6 +15,12 @@ from edge.errors import StorageError
 from edge.text.printable import printable
 
 
+class _Connection(sqlite3.Connection):
+    """A connection that knows which file it opened."""
+
+    place: tuple[int, int] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseFile:
     """One database, not opened yet.
@@ -45,8 +51,11 @@ class DatabaseFile:
         """
         with self.translated():
             make_private(self.path)
-            connection = sqlite3.connect(self.path, timeout=self.busy_s, isolation_level=None)
+            connection = sqlite3.connect(
+                self.path, timeout=self.busy_s, isolation_level=None, factory=_Connection
+            )
             try:
+                connection.place = _place(self.path)
                 connection.execute("PRAGMA journal_mode = WAL")
                 # With NORMAL a power cut would lose the last transactions.
                 connection.execute("PRAGMA synchronous = FULL")
@@ -64,6 +73,7 @@ class DatabaseFile:
         with self.translated():
             connection.execute("BEGIN IMMEDIATE")
             try:
+                self._require_in_place(connection)
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
@@ -96,6 +106,17 @@ class DatabaseFile:
         return StorageError(
             f"{self.what} {self.path} cannot be used: {error}. Check space, permissions and disk."
         )
+
+    def _require_in_place(self, connection: sqlite3.Connection) -> None:
+        """Refuse to write into a file that was removed, or replaced as by a backup.
+
+        SQLite goes on with the file that it opened, and what it writes there is lost.
+        """
+        if isinstance(connection, _Connection) and _place(self.path) != connection.place:
+            raise StorageError(
+                f"{self.what} {self.path} was removed or replaced while it was in use. End the "
+                "programs that use it, and start them again."
+            )
 
     def _bring_up_to_date(self, connection: sqlite3.Connection) -> None:
         if _version(connection) == 0:
@@ -130,6 +151,15 @@ def make_private(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     if not stat.S_ISREG(path.lstat().st_mode):
         raise OSError("it is no regular file")
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    """Device and inode; None if there is no such file."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import quote
 
 from edge.results.document.result import Person
 from edge.results.review.people.people import People
@@ -167,6 +168,8 @@ class Client:
     def __init__(self, running: RunningPage) -> None:
         self.running = running
         self.cookie = ""
+        # Whom a tab takes for the one who is logged in.
+        self.person = ""
 
     def enter(self, token: str | None = None) -> Reply:
         """Open a printed address; a new one unless a token is given."""
@@ -195,6 +198,8 @@ class Client:
         dest: str = "empty",
     ) -> Reply:
         headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Dest": dest}
+        if self.person:
+            headers["Edge-Person"] = quote(self.person)
         if self.cookie:
             headers["Cookie"] = self.cookie
         if body is not None:

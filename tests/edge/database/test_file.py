@@ -53,6 +53,22 @@ def test_transaction_that_fails_leaves_nothing(file: DatabaseFile) -> None:
         assert db.execute("SELECT COUNT(*) FROM note").fetchone() == (0,)
 
 
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["removed", "replaced"])
+def test_transaction_in_a_file_that_is_no_longer_there_is_refused(
+    file: DatabaseFile, *, is_replaced: bool
+) -> None:
+    with closing(file.open()) as db:
+        file.path.rename(file.path.with_suffix(".old"))
+        if is_replaced:
+            file.path.write_bytes(b"")
+        with (
+            pytest.raises(StorageError, match="removed or replaced while it was in use"),
+            file.transaction(db),
+        ):
+            db.execute("INSERT INTO note VALUES ('one')")
+        assert db.execute("SELECT COUNT(*) FROM note").fetchone() == (0,)
+
+
 def test_open_beside_an_open_one_keeps_its_lock(file: DatabaseFile) -> None:
     code = (
         "import sqlite3, sys\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from edge.results.document.result import Person
 from edge.results.reading.sidecar_cell import SidecarCell
@@ -13,6 +14,10 @@ from edge.results.review.refusal import Refusal, RefusalCode
 from edge.results.review.view.readiness import Obstacle, may_finish
 from edge.results.review.view.slide_reading import Labels, SlideReading
 from edge.results.review.view.view import View
+
+# Room for the names of persons in the note of a signature, which has at most 20,000 characters.
+_MOST_NOTES: Final = 18_000
+_BETWEEN: Final = 4
 
 
 def decision_draft(
@@ -36,6 +41,8 @@ def decision_draft(
         cells = _decided(view, wanted)
         if not cells:
             return None
+    elif wanted.action is Action.NOTE:
+        _require_room(view, wanted.text)
     elif wanted.action is Action.FINISH:
         _require_finishable(view)
     elif wanted.action is Action.UNDO:
@@ -98,6 +105,15 @@ def _require_as_shown(
             who = decider.name if decider else "somebody else"
             text = f"{who} has changed a label meanwhile; look at it, and decide again"
             raise Refusal(RefusalCode.CHANGED, text)
+
+
+def _require_room(view: View, text: str) -> None:
+    """Refuse a note with which all of the slide's would not fit into its verification."""
+    notes = [one for one in view.entries if one.action is Action.NOTE]
+    length = len(text) + sum(len(one.text) + len(one.by.name) + _BETWEEN for one in notes)
+    if length > _MOST_NOTES:
+        text = f"this slide has notes of {_MOST_NOTES} characters, and no more go with a result"
+        raise Refusal(RefusalCode.NOT_READY, text)
 
 
 def _require_finishable(view: View) -> None:

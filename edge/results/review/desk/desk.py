@@ -14,12 +14,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from edge.errors import EdgeError
+from edge.errors import ConfigError, EdgeError, StorageError, first_line
 from edge.results.document.result import Person
 from edge.results.issued.issued import Issued
 from edge.results.review.desk.decisions import decision_draft, touched_cells
 from edge.results.review.desk.live import Live
-from edge.results.review.desk.requests import read_entry, read_sign
+from edge.results.review.desk.requests import Sign, read_entry, read_sign
 from edge.results.review.desk.signing import require_ready, signature_draft, write_signature
 from edge.results.review.desk.views import (
     FINISHED,
@@ -35,7 +35,7 @@ from edge.results.review.images.reference import Reference
 from edge.results.review.record.entry import Entry
 from edge.results.review.record.record import Record
 from edge.results.review.refusal import Refusal, RefusalCode
-from edge.results.review.view.looks import Looks
+from edge.results.review.view.looks import Look, Looks
 from edge.results.review.view.view import Slides, View
 from edge.results.settings.review_config import ReviewConfig
 from edge.results.settings.slide_config import VERIFICATIONS, SlideConfig
@@ -70,6 +70,7 @@ class Desk:
         self._looks = Looks(slides, issued, clock=clock)
         self._slides = Slides(self._looks, issued, record, is_blind=review.is_blind)
         self._live = Live(slides)
+        self._is_unwritten = False
         self._opened = ExitStack()
         self.images = ImageFiles(slides, lambda: self._looks.last)
         self.reference = Reference(review.reference)
@@ -115,7 +116,7 @@ class Desk:
 
     def slides(self, person: Person | None) -> dict[str, Any]:
         """All slides, and what belongs to none."""
-        look = self._looks.look()
+        look = self._look()
         rows = [slide_json(self._slides.view(look, key, person)) for key in look.standings]
         finished = sorted(
             (row for row in rows if row["stage"] in FINISHED), key=lambda row: str(row["newest"])
@@ -129,7 +130,7 @@ class Desk:
 
     def slide(self, person: Person | None, key: str) -> dict[str, Any]:
         """One slide with its cells."""
-        return opened_json(self._slides.view(self._looks.look(), key, person))
+        return opened_json(self._slides.view(self._look(), key, person))
 
     def entry(self, key: str) -> dict[str, Any]:
         """The numbers by which a page sees that somebody else has changed the slide."""
@@ -163,6 +164,9 @@ class Desk:
                         previous = view.entry
                 except ChangedError:
                     continue
+                except ConfigError as error:
+                    # No later try helps, so that the page must not go on trying.
+                    raise Refusal(RefusalCode.NOT_READY, first_line(error)) from error
             after = self._slides.view(self._looks.last, key, person)
             return entered_json(after, touched_cells(after, wanted), previous)
         raise Refusal(RefusalCode.CHANGED, "somebody else works on this slide; look at it again")
@@ -177,26 +181,51 @@ class Desk:
                 text = "the slide has changed since it was shown; look at it again, then sign"
                 raise Refusal(RefusalCode.CHANGED, text)
             require_ready(view, wanted.reason, self.images)
-            entry = self._append_signature(view, person, login, wanted.request, wanted.reason)
-        self.write_open_signatures()
-        after = self._slides.view(self._looks.look(is_urgent=True), key, person)
+            entry = self._append_signature(view, person, login, wanted)
+        # It stands in the record now: what goes wrong from here on is told with the slide.
+        self._try_to_write()
+        with suppress(StorageError):
+            self._looks.look(is_urgent=True)
+        after = self._slides.view(self._looks.last, key, person)
         return {"signature": signature_json(entry), "slide": slide_json(after)}
+
+    def _look(self) -> Look:
+        if self._is_unwritten:
+            self._try_to_write()
+        return self._looks.look()
 
     def write_open_signatures(self) -> None:
         """Write the verification files of all signatures whose file is not there yet."""
         for entry in self._record.open_signatures():
             write_signature(self._record, entry, self._verifications)
 
-    def _append_signature(
-        self, view: View, person: Person, login: str, request: str, reason: str
-    ) -> Entry:
+    def _try_to_write(self) -> None:
+        """Write open signatures if the disk lets it; else it is tried at the next look."""
+        self._is_unwritten = True
+        with suppress(StorageError):
+            self.write_open_signatures()
+            self._is_unwritten = False
+
+    def _append_signature(self, view: View, person: Person, login: str, wanted: Sign) -> Entry:
         slide, reading = view.standing.slide, view.reading
         counts = self._live.of(slide, reading, view.last, person)
-        draft = signature_draft(
-            view, request=request, by=person, login=login, at=now(), reason=reason, counts=counts
-        )
+        if counts.pop("digest") != wanted.shown:
+            text = "the differential is not the one that was shown; look at it again, then sign"
+            raise Refusal(RefusalCode.CHANGED, text)
         try:
+            draft = signature_draft(
+                view,
+                request=wanted.request,
+                by=person,
+                login=login,
+                at=now(),
+                reason=wanted.reason,
+                counts=counts,
+            )
             return self._record.append(draft, view.entry)
         except ChangedError as error:
             text = "somebody else changed the slide just now; look at it again, then sign"
             raise Refusal(RefusalCode.CHANGED, text) from error
+        except ConfigError as error:
+            # No later try helps, so that the page must not go on trying.
+            raise Refusal(RefusalCode.NOT_READY, first_line(error)) from error

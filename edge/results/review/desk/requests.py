@@ -45,11 +45,18 @@ class Other:
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """A signature under what the page shows: last entry of the slide and last revision."""
+    """A signature under what the page shows.
+
+    Attributes:
+        entry: the slide's last one.
+        revision: the last one issued.
+        shown: digest of the differential that the page shows.
+    """
 
     request: str
     entry: int
     revision: int
+    shown: str
     reason: str
 
 
@@ -110,6 +117,7 @@ def _sign(fields: StrictFields) -> Sign:
         _request(fields),
         fields.whole("entry"),
         fields.whole("revision"),
+        fields.text("shown"),
         fields.or_null("reason", lambda key: _text(fields, key)) or "",
     )
 

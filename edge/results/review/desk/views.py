@@ -10,7 +10,7 @@ from edge.results.document.result import CELL_CLASSES, Flag, Person, SlideResult
 from edge.results.reading.sidecar_cell import SidecarCell
 from edge.results.review.desk.live import flags_json
 from edge.results.review.record.entry import Entry
-from edge.results.review.view.looks import Look, Standing
+from edge.results.review.view.looks import Look
 from edge.results.review.view.readiness import is_unchanged, may_finish, problems_json
 from edge.results.review.view.slide_cells import image_id
 from edge.results.review.view.slide_reading import Kind, SlideReading
@@ -62,7 +62,7 @@ def slide_json(view: View) -> dict[str, Any]:
         "sample_id": slide.sample_id,
         "slide_id": slide.slide_id,
         "stage": str(stage_of(view)),
-        "text": _text(view.standing),
+        "text": _text(view),
         "cells": len(cells),
         "open": len(cells) - len(reading.decided),
         "unidentified": reading.unidentified,
@@ -126,7 +126,7 @@ def rejected_json(view: View) -> list[dict[str, Any]]:
     slide = view.standing.slide
     shown = set(slide.rejected())
     return [
-        {"id": image_id(view.key, one.image), "reason": one.reason, "message": one.message}
+        {"id": image_id(view.key, one), "reason": one.reason, "message": one.message}
         for one in slide.images
         if is_rejected(one) and one.image in shown
     ]
@@ -172,6 +172,7 @@ def _state_json(view: View) -> dict[str, Any]:
     return {
         "problems": problems_json(problems),
         "may_finish": may_finish(problems),
+        "stands": view.needs_reason and is_unchanged(view.standing, view.reading, view.last),
         "undo": view.reading.undo,
         "notes": notes_json(view.reading),
     }
@@ -186,7 +187,10 @@ def _stage_of_signed(view: View) -> Stage:
     return Stage.FINAL if view.last.state is State.FINAL else Stage.CORRECTED
 
 
-def _text(standing: Standing) -> str | None:
+def _text(view: View) -> str | None:
+    standing = view.standing
+    if not view.is_written:
+        return "its signature is recorded, but not written among the verifications; tried again"
     for reason in (*standing.holds, *standing.asks):
         return reason
     return f"waits for {standing.waits_for}" if standing.waits_for else None

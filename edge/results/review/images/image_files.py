@@ -71,7 +71,7 @@ class ImageFiles:
     def _cells(self, slide: Slide) -> dict[str, SidecarCell]:
         index = self._index
         if index is None or index[0] is not slide:
-            index = slide, {image_id(slide.key, one.image): one for one in slide.images}
+            index = slide, {image_id(slide.key, one): one for one in slide.images}
             self._index = index
         return index[1]
 

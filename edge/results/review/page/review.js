@@ -24,6 +24,8 @@ const TILE = { least: 76, most: 180, step: 4, gap: 4 };
 // The largest leukocytes are about 20 um across; a tile shows this much of the slide, or more.
 const FIELD_UM = 28;
 const COUNT_PAUSE_MS = 250;
+// The signature dialog takes no Enter before it was on the screen for so long.
+const READ_MS = 700;
 const LIST_EVERY_MS = 10000;
 const TILE_SIZES = [56, 76, 96, 120, 150, 180, 240, 360];
 
@@ -146,11 +148,17 @@ function zoomOf(width, height, pixelSize) {
   return pixelSize ? Math.max(1, (Math.min(width, height) * pixelSize) / FIELD_UM) : 1;
 }
 
+/** The letter of a key; on a Greek, Cyrillic or other such layout the Latin one of its place. */
+function latinOf({ key, code }) {
+  const place = /^Key([A-Z])$/.exec(code || "");
+  return place && /[^\x00-\x7f]/.test(key) && !/\p{Script=Latin}/u.test(key) ? place[1] : key;
+}
+
 /** What a pressed key means on a slide; null: nothing of ours. */
 function actionOf(event) {
   const { key, ctrlKey, metaKey, altKey, shiftKey } = event;
   if (altKey || event.isComposing) return null;
-  if (ctrlKey || metaKey) return key.toLowerCase() === "a" ? { name: "all" } : null;
+  if (ctrlKey || metaKey) return latinOf(event).toLowerCase() === "a" ? { name: "all" } : null;
   const moves = {
     ArrowLeft: "left",
     ArrowRight: "right",
@@ -162,7 +170,7 @@ function actionOf(event) {
     PageDown: "pagedown",
   };
   if (moves[key]) return { name: "move", to: moves[key], select: shiftKey };
-  const low = key.length === 1 ? key.toLowerCase() : key;
+  const low = key.length === 1 ? latinOf(event).toLowerCase() : key;
   if (LABEL_KEYS[low]) return { name: "label", label: LABEL_KEYS[low] };
   const names = {
     Enter: "enter",
@@ -373,9 +381,14 @@ class Answer extends Error {
   }
 }
 
+// Who is here is asked, or changes, with these.
+const NAMELESS = ["/texts.json", "/api/session", "/api/login"];
+
 /** The JSON of an answer. Throws Answer for a refusal, TypeError without any answer. */
 async function ask(path, body = null) {
   const options = { credentials: "same-origin", cache: "no-store", headers: {} };
+  // Another tab may have logged another person in: nothing of this one is recorded under that name.
+  if (me() !== null && !NAMELESS.includes(path)) options.headers["Edge-Person"] = encodeURIComponent(me());
   if (body !== null) {
     options.method = "POST";
     options.headers["Content-Type"] = "application/json";
@@ -760,6 +773,9 @@ const slideScreen = {
   },
 
   leave() {
+    // A dialog is about the slide that it was opened on.
+    signDialog.result = null;
+    closeDialog();
     clearInterval(this.poll);
     looks.forget();
     loader.wanted = [];
@@ -1317,6 +1333,7 @@ const slideScreen = {
       undo: answer.undo,
       notes: answer.notes || before.notes,
       may_finish: answer.may_finish,
+      stands: answer.stands,
     };
     if (this.data.slide.stage === "open" && item.body.action === "decide") {
       this.data.slide = { ...this.data.slide, stage: "begun", mine: true };
@@ -1418,14 +1435,14 @@ const slideScreen = {
     if (home) this.enter(home.name, id);
   },
 
-  async reload({ quiet = false } = {}) {
+  async reload({ quiet = false, tries = 3 } = {}) {
     const key = this.key;
     try {
       const data = await ask(`/api/slides/${key}`);
       if (this.key !== key) return;
-      // An answer that a decision has overtaken.
-      if (data.entry < this.data.entry) {
-        await this.reload({ quiet });
+      // An answer that a decision has overtaken; with the record of a backup it stays so.
+      if (data.entry < this.data.entry && tries > 0) {
+        await this.reload({ quiet, tries: tries - 1 });
         return;
       }
       const changed = changedCells(this.views, viewed(data.cells, outgoing.of(key)));
@@ -1915,11 +1932,12 @@ const notesPanel = {
   },
 
   write() {
+    const { key } = slideScreen;
     const field = h("textarea", { id: "note", rows: 3, maxlength: 2000, "aria-label": T("notes.field") });
     const keep = () => {
       // A note is one line of a record.
       const text = field.value.replace(/\s+/g, " ").trim();
-      if (text) outgoing.add(slideScreen.key, { action: "note", text }, performance.now());
+      if (text) outgoing.add(key, { action: "note", text }, performance.now());
       closeDialog();
     };
     field.addEventListener("keydown", (event) => {
@@ -2069,6 +2087,8 @@ const signDialog = {
 
   ask(data, diff) {
     const blind = data.reading === "blind";
+    // The same for each try, so that one that failed without an answer is signed once.
+    const request = requestId();
     const changes = slideScreen.views.filter((cell) => cell.label !== cell.suggested);
     const reason =
       data.needs_reason && !blind
@@ -2078,7 +2098,9 @@ const signDialog = {
       session.needs_pin && session.pin_at_signing && !blind
         ? h("input", { id: "pin", type: "password", required: true, autocomplete: "off" })
         : null;
-    const go = h("button", { class: "main", id: "sign-go" }, T(blind ? "sign.finish" : "sign.go"));
+    // An Enter that was meant for what was there before must not sign what nobody has looked at.
+    const waits = !reason && !pin;
+    const go = h("button", { class: "main", id: "sign-go", disabled: waits }, T(blind ? "sign.finish" : "sign.go"));
     const back = button("sign.back", closeDialog, { class: "quiet" });
     const problem = h("p", { class: "bad sentence", role: "alert" });
     const form = h(
@@ -2086,7 +2108,7 @@ const signDialog = {
       {
         onsubmit: (event) => {
           event.preventDefault();
-          this.send({ data, reason, pin, go, back, problem });
+          this.send({ data, diff, request, reason, pin, go, back, problem });
         },
       },
       reason
@@ -2121,13 +2143,19 @@ const signDialog = {
           ),
       form,
     );
-    (reason || pin || go).focus();
+    this.body.tabIndex = -1;
+    (reason || pin || this.body).focus();
+    if (!waits) return;
+    setTimeout(() => {
+      go.disabled = false;
+      if (this.form === form) go.focus();
+    }, READ_MS);
   },
 
   /** Signs what was shown: `data` is the slide of that moment. */
-  async send({ data, reason, pin, go, back, problem }) {
+  async send({ data, diff, request, reason, pin, go, back, problem }) {
     if (this.isBusy) return;
-    const { key } = slideScreen;
+    const { key } = data.slide;
     const blind = data.reading === "blind";
     const busy = (is) => {
       this.isBusy = is;
@@ -2136,13 +2164,13 @@ const signDialog = {
     };
     busy(true);
     problem.textContent = T("sign.busy");
-    const request = requestId();
     const body = blind
       ? { request, action: "finish" }
       : {
           request,
           entry: data.entry,
           revision: data.revision,
+          shown: diff.digest,
           reason: reason ? reason.value.trim() || null : null,
           pin: pin ? pin.value : null,
         };
@@ -2154,8 +2182,8 @@ const signDialog = {
         this.done(answer, blind);
         return;
       } catch (error) {
-        if (error instanceof TypeError || (error instanceof Answer && error.status >= 500)) {
-          problem.textContent = error instanceof Answer ? `${error.message} ${T("sign.unknown")}` : T("sign.unknown");
+        if (error instanceof TypeError) {
+          problem.textContent = T("sign.unknown");
           await later(pause);
         } else if (error instanceof Answer) {
           busy(false);
@@ -2181,7 +2209,19 @@ const signDialog = {
     this.refresh();
   },
 
+  /** Whether the result leaves now, or what is in its way. */
+  whatFollows(slide) {
+    if (["signed", "final", "corrected"].includes(slide.stage) && !slide.text) return h("p", {}, T("sign.leave"));
+    return h("p", { class: "bad", role: "alert" }, T("sign.stays", { text: slide.text || T(`stage.${slide.stage}`) }));
+  },
+
   async done(answer, blind) {
+    if (!this.isOpen) {
+      // The page was covered meanwhile.
+      say(T(blind ? "sign.finished" : "sign.done"));
+      if (slideScreen.key && !covered) await slideScreen.reload({ quiet: true });
+      return;
+    }
     this.result = answer;
     this.form = null;
     let next = null;
@@ -2217,7 +2257,7 @@ const signDialog = {
             { class: "record" },
             T("sign.number", { number: signature.number, hash: signature.hash.slice(0, 12) }),
           ),
-      blind ? "" : h("p", {}, T("sign.leave")),
+      blind ? "" : this.whatFollows(answer.slide),
       h("div", { class: "buttons" }, go, blind ? "" : button("top.print", () => window.print(), { class: "quiet" })),
     );
     byId("dialog").className = "";
@@ -2250,7 +2290,10 @@ const sheet = {
       byId("sheet").replaceChildren();
       return;
     }
-    const { slide, signature, notes, models } = data;
+    const { slide, notes, models } = data;
+    // Values that were changed since are nobody's signed ones.
+    const signature = data.stands && diff.entry === data.entry ? data.signature : null;
+    const isFinal = data.stands && diff.entry === data.entry;
     const changes = slideScreen.views.filter((cell) => cell.decided && cell.label !== cell.suggested);
     const abnormal = slideScreen.views.filter((cell) => ABNORMAL.includes(cell.label)).slice(0, 40);
     const tally = new Map();
@@ -2267,7 +2310,7 @@ const sheet = {
           { class: "who" },
           h("strong", {}, T("slide.title", { sample: slide.sample_id })),
           slide.slide_id ? h("span", {}, T("slide.slide", { slide: slide.slide_id })) : "",
-          h("span", {}, signature ? T("sheet.signed") : T("sheet.not")),
+          h("span", {}, isFinal ? T("sheet.signed") : T(data.needs_reason ? "sheet.changed" : "sheet.not")),
         ),
         fullTable(diff),
         h("p", { class: "soft" }, T("diff.explain")),
@@ -2278,7 +2321,10 @@ const sheet = {
         notes.length ? h("h2", {}, T("notes.title")) : null,
         notes.length ? noteList(notes) : null,
         signature ? h("p", { class: "signed" }, signed(signature)) : null,
-        h("p", { class: "soft" }, T(signature ? "sheet.model" : "sheet.model.open", { models: names })),
+        isFinal && !signature && slide.signed
+          ? h("p", { class: "signed" }, T("signed.else", { name: slide.signed.by.name, at: moment(slide.signed.at) }))
+          : null,
+        h("p", { class: "soft" }, T(isFinal ? "sheet.model" : "sheet.model.open", { models: names })),
         slideScreen.printsImages && abnormal.length ? h("h2", {}, T("sheet.abnormal")) : null,
         slideScreen.printsImages && abnormal.length
           ? h(
@@ -2889,7 +2935,7 @@ function enterAgain(place, pending) {
 
 async function uncover(before) {
   covered = null;
-  lastUse = performance.now();
+  lastUse = clocks();
   byId("cover").hidden = true;
   byId("cover").replaceChildren();
   byId("top").hidden = false;
@@ -2914,14 +2960,26 @@ async function uncover(before) {
   } else begin();
 }
 
-let lastUse = 0; // of keys or the mouse
+// By two clocks: that of performance.now() stands while the machine sleeps, that of the wall is set.
+const clocks = () => [Date.now(), performance.now()];
+let lastUse = [0, 0]; // of keys or the mouse
 let lastTold = 0; // to the program, which forgets the person otherwise
+
+function isIdle() {
+  const away = Math.max(...clocks().map((now, at) => now - lastUse[at]));
+  return session && session.person && !covered && away > session.idle_min * 60000;
+}
 
 /** A key or the mouse was used: the program must know, as looking alone records nothing. */
 function used() {
-  lastUse = performance.now();
-  if (lastUse - lastTold < 30000 || !session || !session.person || covered) return;
-  lastTold = lastUse;
+  // Before it counts as used: the machine may have slept since.
+  if (isIdle()) {
+    cover("idle");
+    return;
+  }
+  lastUse = clocks();
+  if (lastUse[1] - lastTold < 30000 || !session || !session.person || covered) return;
+  [, lastTold] = lastUse;
   // An answer is not needed: without one, the next request tells what is wrong.
   ask("/api/here", {}).catch(() => {
     lastTold = 0;
@@ -2929,18 +2987,23 @@ function used() {
 }
 
 function watchIdle() {
-  lastUse = performance.now();
+  lastUse = clocks();
   for (const kind of ["keydown", "pointerdown", "pointermove", "wheel"]) {
     document.addEventListener(kind, used, { passive: true, capture: true });
   }
   setInterval(() => {
-    if (session && session.person && !covered && performance.now() - lastUse > session.idle_min * 60000) cover("idle");
+    if (isIdle()) cover("idle");
   }, 5000);
 }
 
 // ---------------------------------------------------------------- keys
 
 function onKey(event) {
+  // A key that is held down must not press one button after the other, the last of them "Sign".
+  if (event.repeat && event.key === "Enter") {
+    event.preventDefault();
+    return;
+  }
   if (covered || byId("dialog").open || event.defaultPrevented) return;
   const inField = event.target.closest && event.target.closest("input, textarea, select");
   // A pressed button does what it says; other keys are for the cells and the slides.
@@ -3078,7 +3141,8 @@ async function start() {
     else backToCells();
   });
   window.addEventListener("popstate", () => {
-    if (session && session.person && !covered) begin();
+    if (signDialog.isBusy) history.pushState(null, "", `#${slideScreen.key}`);
+    else if (session && session.person && !covered) begin();
   });
   window.addEventListener("online", () => outgoing.send());
   window.addEventListener("resize", () => {
@@ -3119,6 +3183,7 @@ if (typeof module !== "undefined") {
     formatted,
     groupsOf,
     isFound,
+    latinOf,
     layout,
     nextOpenCell,
     nextOpenGroup,

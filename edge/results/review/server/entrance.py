@@ -78,6 +78,7 @@ class Entrance:
         """Nobody is here any more."""
         session = self._visitors.session(request)
         StrictFields(await body_of(request)).close()
+        self._visitors.require_same(request, session)
         self._visitors.sessions.log_out(session)
         return json_answer(self._describe(session))
 

@@ -25,6 +25,15 @@ from edge.results.settings.review_config import ReviewConfig
 _MINUTE_S = 60.0
 
 
+def seconds_awake_or_not() -> float:
+    """A clock that never goes back, and goes on while the machine sleeps.
+
+    With `time.monotonic`, a laptop that was closed in the evening would still know its person in
+    the morning.
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the server takes from outside.
@@ -39,7 +48,7 @@ class Surroundings:
     opening: Callable[[], AbstractContextManager[DeskLike]]
     page_file: PageFile
     tell: Callable[[str], None]
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = seconds_awake_or_not
     limits: Limits = field(default_factory=Limits)
 
 

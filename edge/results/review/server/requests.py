@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final
+from urllib.parse import unquote
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -13,6 +14,8 @@ from edge.results.review.server.guard.answers import NO_SESSION, RequestError
 from edge.results.review.server.guard.rules import LONGEST_BODY
 from edge.results.review.server.sessions import Session, Sessions
 
+# Whom the tab takes for the one who is logged in: the id, percent-encoded.
+PERSON_HEADER: Final = "edge-person"
 _ID: Final = re.compile(r"[0-9A-Fa-f]{20}")
 
 
@@ -45,10 +48,27 @@ class Visitors:
         session = self.session(request)
         if session.person is None:
             raise RequestError(401, "no_person", "nobody is logged in; choose your name")
+        self.require_same(request, session)
         if request.method == "POST":
             # The page asks for news by itself; what it posts comes of a person.
             self.sessions.keep(session)
         return session.person
+
+    def require_same(self, request: Request, session: Session) -> None:
+        """Refuse what a tab asks for another person than the one who is logged in.
+
+        All tabs of a browser have one session. A tab that shows one person's work must not record
+        it under the name of another, who has logged in beside it.
+
+        Raises:
+            RequestError: the tab names another person.
+        """
+        meant = request.headers.get(PERSON_HEADER)
+        if meant is None or session.person is None:
+            return
+        if unquote(meant) != session.person.id:
+            text = "another person has logged in with this browser; choose your name"
+            raise RequestError(401, "no_person", text)
 
 
 def id_of(request: Request, name: str) -> str:

@@ -44,7 +44,12 @@ def problems_of(
     standing: Standing, reading: SlideReading, last: SlideResult | None, person_id: str | None
 ) -> list[Problem]:
     """Why a person cannot sign a slide now; empty: it can be signed."""
-    found = [*_of_slide(standing), *_of_cells(reading), *_of_readers(reading, person_id)]
+    found = [
+        *_of_slide(standing),
+        *_of_others(standing, reading),
+        *_of_cells(reading),
+        *_of_readers(reading, person_id),
+    ]
     if not found and is_unchanged(standing, reading, last):
         text = "it is signed, and nothing has changed since"
         found.append(Problem(Obstacle.UNCHANGED, text))
@@ -88,6 +93,15 @@ def _of_slide(standing: Standing) -> Iterator[Problem]:
         yield Problem(Obstacle.WAITING, f"it is not complete: {standing.waits_for}")
     for reason in standing.holds:
         yield Problem(Obstacle.HELD, reason)
+
+
+def _of_others(standing: Standing, reading: SlideReading) -> Iterator[Problem]:
+    """A verification of another program: a signature beside it would be held, not issued."""
+    verification = standing.drafted.verification if standing.drafted else None
+    own = reading.signature.signed_at if reading.signature else None
+    if verification is not None and verification.at != own:
+        text = f"{verification.by.name} has verified it otherwise; wait until that result is issued"
+        yield Problem(Obstacle.WAITING, text)
 
 
 def _of_cells(reading: SlideReading) -> Iterator[Problem]:

@@ -11,14 +11,16 @@ from edge.results.reading.sidecar_cell import SidecarCell
 from edge.results.slides.slide import Slide
 
 
-def image_id(key: str, image: str) -> str:
+def image_id(key: str, cell: SidecarCell) -> str:
     """Of an image in a slide: 20 letters and digits, without patient data.
+
+    Another image under the same name has another id, so that a decision about an image that was
+    replaced is never taken for one about the image that came in its place.
 
     Args:
         key: of the slide.
-        image: its path below the watch folder.
     """
-    return short_hash(f"{key}\0{image}")
+    return short_hash(f"{key}\0{cell.image}\0{cell.sha256 or ''}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class SlideCells:
         return cls(
             slide,
             key,
-            {image_id(key, cell.image): cell for cell in cells},
+            {image_id(key, cell): cell for cell in cells},
             {str(cell.sha256): cell for cell in cells},
             {str(cell.sha256): cell.label for cell in cells},
         )

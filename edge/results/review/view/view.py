@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edge.results.document.result import Person, SlideResult
 from edge.results.issued.issued import Issued
-from edge.results.review.record.entry import Entry
+from edge.results.review.record.entry import Action, Entry
 from edge.results.review.record.record import Record
 from edge.results.review.refusal import Refusal, RefusalCode
 from edge.results.review.view.looks import Look, Looks, Standing
@@ -58,6 +58,14 @@ class View:
         """Why the person cannot sign it now."""
         person_id = self.person.id if self.person else None
         return problems_of(self.standing, self.reading, self.last, person_id)
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the last signature has its verification file, or there is no signature."""
+        signature = self.reading.signature
+        return signature is None or any(
+            one.action is Action.WRITTEN and one.undoes == signature.number for one in self.entries
+        )
 
     def recorded(self, request: str) -> Entry | None:
         """The entry of a request that was sent before."""

@@ -79,6 +79,7 @@ def sign_by_keys(person: Presser) -> None:
                 person.press("n")
         person.press_enter()
         wait_until_moved(person, place)
+    person.see("//button[@id='sign-go'][not(@disabled)]")
     person.press_enter()
     person.see("//button[@id='sign-next']")
 
@@ -148,7 +149,7 @@ def test_program_killed_between_signature_and_file_signs_once(
         open_slide(person, page, "S1")
         port = page.port
         person.press_enter()
-        person.see("//button[@id='sign-go']")
+        person.see("//button[@id='sign-go'][not(@disabled)]")
         person.press_enter()
         until(lambda: page.process.poll() is not None)
     assert not site.verifications.exists()

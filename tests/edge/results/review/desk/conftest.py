@@ -59,8 +59,9 @@ class Page:
         return self.desk.decide(self.person, "system", self.key, body)
 
     def sign(self, reason: str | None = None, **changes: Any) -> dict[str, Any]:
-        numbers = self.desk.entry(self.key)
-        body = {"request": secrets.token_hex(16), "reason": reason, **numbers, **changes}
+        shown = self.desk.differential_job(self.person, self.key)()["digest"]
+        seen = {**self.desk.entry(self.key), "shown": shown}
+        body = {"request": secrets.token_hex(16), "reason": reason, **seen, **changes}
         return self.desk.sign(self.person, "system", self.key, body)
 
 

@@ -17,11 +17,17 @@ from typing import Any, Self
 
 import pytest
 
-from edge.results.document.result import CELL_CLASSES, NOT_COUNTED, Person, SlideResult, State
+from edge.results.document.result import (
+    CELL_CLASSES,
+    NOT_COUNTED,
+    Person,
+    SlideResult,
+    State,
+    short_hash,
+)
 from edge.results.issued.issued import Issued
 from edge.results.review.desk.desk import Desk
 from edge.results.review.refusal import Refusal
-from edge.results.review.view.slide_cells import image_id
 from edge.results.send.issuing import Issuing
 from tests.edge.results.review.desk.conftest import Clock, Page
 from tests.support.review_site import AKI, MINA, CellSpec, ReviewSite
@@ -111,6 +117,10 @@ class Story:
 
     def _give(self, page: Page, cells: list[dict[str, Any]], label: str | None) -> None:
         names = self._names(page)
+        if self.draw.random() < 0.04:
+            # It comes while the person looks at what the page showed before.
+            self._export(page)
+            page.desk.slides(page.person)
         answer = page.decide(cells, label)
         labels = {names[one["id"]]: label or one["label"] for one in cells}
         self.decisions.append(Decision(answer["entry"], page.person.id, labels))
@@ -152,10 +162,9 @@ class Story:
     def _names(self, page: Page) -> dict[str, str]:
         """The hash of each image by its id, from the files themselves."""
         return {
-            image_id(page.key, str(path.relative_to(self.site.export))): hashlib.sha256(
-                path.read_bytes()
-            ).hexdigest()
+            short_hash(f"{page.key}\0{path.relative_to(self.site.export)}\0{sha256}"): sha256
             for path in self.site.export.rglob("*.jpg")
+            for sha256 in [hashlib.sha256(path.read_bytes()).hexdigest()]
         }
 
     def check(self, result: SlideResult) -> None:

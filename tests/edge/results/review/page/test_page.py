@@ -265,7 +265,7 @@ def test_slide_is_signed_and_printed_with_its_record(
     until(lambda: person.group == "lymphocyte")
     person.look()
     person.press_enter()
-    person.see("//button[@id='sign-go']")
+    person.see("//button[@id='sign-go'][not(@disabled)]")
     assert "Neutrophil → Monocyte" in person.browser.find_element(By.ID, "dialog").text
     person.press_enter()
     person.see("//button[@id='sign-next']")
@@ -305,13 +305,13 @@ def test_signature_dialog_that_was_left_opens_again(
     site.add_slide("S1", mixed_cells({"neutrophil": 3}))
     person.open(serve(), "S1")
     person.press_enter()
-    person.see("//button[@id='sign-go']")
+    person.see("//button[@id='sign-go'][not(@disabled)]")
     person.press(Keys.ESCAPE)
     until(lambda: person.focused != "None")
     person.press("m")
     person.saved()
     person.press("s")
-    person.see("//button[@id='sign-go']")
+    person.see("//button[@id='sign-go'][not(@disabled)]")
     assert "Neutrophil → Monocyte" in person.browser.find_element(By.ID, "dialog").text
 
 
@@ -323,7 +323,7 @@ def test_signature_is_under_what_was_shown_and_nothing_newer(
     person.open(running, "S1")
     cell, key = person.focused, person.run("slideScreen.key")
     person.press_enter()
-    person.see("//button[@id='sign-go']")
+    person.see("//button[@id='sign-go'][not(@disabled)]")
     body = {
         "request": "0" * 32,
         "action": "decide",
@@ -355,7 +355,7 @@ def test_correction_of_a_signed_slide_asks_for_a_reason(
     person.open(serve(), "S1")
     key = person.run("slideScreen.key")
     person.press_enter()
-    person.see("//button[@id='sign-go']")
+    person.see("//button[@id='sign-go'][not(@disabled)]")
     person.press_enter()
     person.see("//button[@id='sign-next']")
     person.press_enter()

@@ -39,7 +39,7 @@ def plan(cells: list[dict[str, Any]], group: str, seen: list[str]) -> Any:
     return evaluate(code, cells=cells, c=CLASSES, o=OTHERS, g=group, seen=seen)
 
 
-def key(name: str, **held: bool) -> Any:
+def key(name: str, **held: bool | str) -> Any:
     return evaluate("page.actionOf(given.event)", event={"key": name, **held})
 
 
@@ -232,3 +232,15 @@ def test_confidence_below_one_is_never_shown_as_all() -> None:
 def test_tile_shows_the_middle_of_an_image_only_where_the_pixel_size_is_known() -> None:
     code = "[page.zoomOf(360, 363, 0.1), page.zoomOf(360, 363, null), page.zoomOf(200, 200, 0.1)]"
     assert evaluate(code) == [pytest.approx(360 * 0.1 / 28), 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("pressed", "code", "label"),
+    [("\u03bd", "KeyN", "neutrophil"), ("\u0442", "KeyN", "neutrophil"), ("\u00fc", "KeyN", None)],
+    ids=["greek", "cyrillic", "latin"],
+)
+def test_key_of_another_script_is_that_of_its_place(
+    pressed: str, code: str, label: str | None
+) -> None:
+    expected = {"name": "label", "label": label} if label else None
+    assert key(pressed, code=code) == expected

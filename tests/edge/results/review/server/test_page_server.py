@@ -169,6 +169,22 @@ def test_wrong_pins_make_the_person_wait_and_others_not(listed: RunningPage) -> 
     assert client.log_in().status == 200
 
 
+@pytest.mark.parametrize("path", [DECIDE, SIGN, "/api/logout", "/api/here"])
+def test_request_of_a_tab_whose_person_another_one_has_replaced_is_refused(
+    listed: RunningPage, path: str
+) -> None:
+    client = listed.client()
+    client.log_in("mm")
+    client.log_in("ok", "battery staple")
+    client.person = "mm"
+    refused = client.post(path, {"pin": PIN} if path == SIGN else {})
+    assert (refused.status, refused.code) == (401, "no_person")
+    assert client.get(f"/api/slides/{KEY}").status == 401
+    assert listed.desk.recorded == []
+    client.person = "ok"
+    assert client.get(f"/api/slides/{KEY}").json["for"] == "ok"
+
+
 def test_images_and_reference_come_by_id(alone: RunningPage) -> None:
     client = alone.client()
     reply = client.get(f"/images/{KEY}/{IMAGE}")
