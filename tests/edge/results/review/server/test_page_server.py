@@ -169,7 +169,7 @@ def test_wrong_pins_make_the_person_wait_and_others_not(listed: RunningPage) -> 
     assert client.log_in().status == 200
 
 
-@pytest.mark.parametrize("path", [DECIDE, SIGN, "/api/logout", "/api/here"])
+@pytest.mark.parametrize("path", [ENTRIES, SIGN, "/api/logout", "/api/here"])
 def test_request_of_a_tab_whose_person_another_one_has_replaced_is_refused(
     listed: RunningPage, path: str
 ) -> None:
