@@ -20,7 +20,7 @@ def sign_with_the_mouse(person: PageUser) -> None:
     for _ in range(2):
         person.look()
         person.see("//button[@id='right']").click()
-    person.see("//button[@id='sign-go']").click()
+    person.see("//button[@id='sign-go'][not(@disabled)]").click()
     person.see("//button[@id='sign-next']")
 
 
