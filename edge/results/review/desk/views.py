@@ -89,7 +89,7 @@ def opened_json(view: View) -> dict[str, Any]:
         **_state_json(view),
         "needs_reason": view.needs_reason,
         "models": [{"name": one.name, "version": one.version} for one in slide.models()],
-        "signature": signature_json(signature) if signature else None,
+        "signature": signature_json(signature) if signature and view.reading.is_newest else None,
         "readers": [person_json(one) for one in view.reading.readers],
         "wbc": slide.wbc(),
     }
@@ -197,10 +197,9 @@ def _text(view: View) -> str | None:
 
 
 def _signed(reading: SlideReading, last: SlideResult | None) -> dict[str, Any] | None:
-    if reading.signature is not None:
+    if reading.signature is not None and reading.is_newest:
         at = reading.signature.signed_at or reading.signature.at
-        if last is None or last.verification is None or at >= last.verification.at:
-            return {"by": person_json(reading.signature.by), "at": rfc3339(at)}
+        return {"by": person_json(reading.signature.by), "at": rfc3339(at)}
     if last is not None and last.verification is not None:
         verification = last.verification
         return {"by": person_json(verification.by), "at": rfc3339(verification.at)}

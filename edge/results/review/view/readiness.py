@@ -8,7 +8,6 @@ from enum import StrEnum
 from typing import Any, Final
 
 from edge.results.document.result import SlideResult
-from edge.results.review.record.entry import Entry
 from edge.results.review.view.looks import Standing
 from edge.results.review.view.slide_reading import Kind, SlideReading
 from edge.text.counted import counted
@@ -78,14 +77,9 @@ def is_unchanged(standing: Standing, reading: SlideReading, last: SlideResult | 
         return False
     else:
         decided = {}
-    if reading.signature is not None and _is_later(reading.signature, last):
+    if reading.signature is not None and reading.is_newest:
         decided = {cell.sha256: cell.after for cell in reading.signature.cells}
     return decided == dict(reading.labels)
-
-
-def _is_later(signature: Entry, last: SlideResult | None) -> bool:
-    verification = last.verification if last else None
-    return verification is None or signature.at > verification.at
 
 
 def _of_slide(standing: Standing) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ came since, from another person or with a verification, the person has to look a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
@@ -42,6 +42,8 @@ class SlideReading:
         undo: number of the entry that this person may take back.
         readers: who has finished a blind reading, in that order.
         signature: the last one.
+        is_newest: whether the last signature is the newest word, and not the last result's
+            verification.
         has_begun: whether somebody has decided cells since the last signature.
     """
 
@@ -54,6 +56,7 @@ class SlideReading:
     undo: int | None
     readers: tuple[Person, ...]
     signature: Entry | None
+    is_newest: bool
     has_begun: bool
 
     @property
@@ -119,6 +122,7 @@ def slide_reading(
         undo=_undo(live, person_id, since),
         readers=tuple(one.by for one in finishes),
         signature=signature,
+        is_newest=_is_newest(signature, live, last),
         has_begun=any(one.action is Action.DECIDE for one in _since(live, signature)),
     )
 
@@ -175,11 +179,51 @@ def _shared(suggested: Labels, live: Sequence[Entry], last: SlideResult | None) 
     if last is None or verification is None:
         fold.apply(live)
         return fold
-    # A verification need not come from this page: what it says counts from its time on.
-    fold.apply(entry for entry in live if entry.at <= verification.at)
+    # A verification need not come from this page: what it says counts from then on.
+    is_before = _before(live, last)
+    fold.apply(entry for entry in live if is_before(entry))
     fold.give(verification.by, {cell.sha256: cell.label for cell in last.cells})
-    fold.apply(entry for entry in live if entry.at > verification.at)
+    fold.apply(entry for entry in live if not is_before(entry))
     return fold
+
+
+def _before(live: Sequence[Entry], last: SlideResult | None) -> Callable[[Entry], bool]:
+    """Tells whether an entry was made before what the last result was verified with.
+
+    Clocks do not tell: one that was wrong for a while gives entries of the future, and a
+    verification may come from another machine. If the result is of a signature here, the numbers
+    tell; else whether the person had seen the result. Who decided between a verification elsewhere
+    and its result has to look again at what the two say differently.
+    """
+    if last is None or last.verification is None:
+        return lambda _entry: False
+    if (signed := _signature_of(last, live)) is not None:
+        number = signed.number
+        return lambda entry: entry.number <= number
+    revision = last.revision
+    return lambda entry: entry.revision < revision
+
+
+def _signature_of(last: SlideResult, live: Sequence[Entry]) -> Entry | None:
+    """The signature that the last result was made of; None if it is another program's."""
+    verification = last.verification
+    return next(
+        (
+            one
+            for one in live
+            if one.action is Action.SIGN
+            and verification is not None
+            and (one.signed_at, one.by.id) == (verification.at, verification.by.id)
+        ),
+        None,
+    )
+
+
+def _is_newest(signature: Entry | None, live: Sequence[Entry], last: SlideResult | None) -> bool:
+    if signature is None:
+        return False
+    is_of_last = last is not None and _signature_of(last, live) is signature
+    return is_of_last or not _before(live, last)(signature)
 
 
 def _finishes(suggested: Labels, live: Sequence[Entry]) -> list[_Finish]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from edge.results.verification.folder import write_verification
 from edge.results.verification.verification_file import VerificationFile
 from edge.sidecar import now
 from tests.edge.results.review.desk.test_signing import CELLS, laboratory
+from tests.support.review_entries import draft
 from tests.support.review_site import AKI, CellSpec, ReviewSite
 
 IDS = {"sample_id": "S1", "slide_id": "slide-1"}
@@ -69,6 +71,27 @@ def test_signature_beside_a_verification_of_another_program_is_refused(slide: Re
         lab.mina.decide(lab.mina.cells())
         lab.mina.sign("one is immature")
         assert lab.issue().state is State.CORRECTED
+
+
+def test_verification_of_another_program_counts_although_the_records_clock_was_ahead(
+    slide: ReviewSite,
+) -> None:
+    # Every later entry gets a later time.
+    with Record.open(slide.state, clock=lambda: now() + timedelta(days=1)) as record:
+        record.append(draft())
+    with laboratory(slide) as lab:
+        lab.mina.decide(lab.mina.cells())
+        lab.mina.sign()
+        first = lab.issue()
+        labels = {cell.sha256: "monocyte" for cell in first.cells}
+        word = VerificationFile("S1", "slide-1", first.revision, AKI, now(), labels, reason="x")
+        write_verification(slide.verifications, word)
+        assert lab.issue().state is State.CORRECTED
+        found = lab.mina.slide()
+        assert {cell["label"] for cell in found["cells"]} == {"monocyte"}
+        assert (found["slide"]["signed"]["by"]["id"], found["signature"]) == (AKI.id, None)
+        lab.mina.decide(lab.mina.cells()[:1], "ig")
+        assert lab.mina.slide()["slide"]["open"] == len(CELLS) - 1
 
 
 def test_signature_whose_file_cannot_be_written_says_so_and_is_written_later(
