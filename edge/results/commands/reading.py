@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge.command.progress import Progress
 from edge.command.values import given_path
-from edge.errors import ConfigError
+from edge.errors import ConfigError, StorageError
 from edge.results.reading.problem import Problem
 from edge.results.reading.sidecar_cell import SidecarCell
 from edge.results.reading.sidecars import read_sidecars
@@ -26,6 +26,24 @@ def add_path(parser: argparse.ArgumentParser, *, optional: bool = False) -> None
     text = "the folder with the sidecars: a results folder, or the images' folder"
     count = "?" if optional else None
     parser.add_argument("path", type=given_path, nargs=count, metavar="PATH", help=text)
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file of a state folder is there.
+
+    Raises:
+        StorageError: this user may not look into the folder.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise StorageError(
+            f"{path.parent} cannot be looked into ({error.strerror}). Run the command as the user "
+            "who owns it: beside the service `runuser -u edge -- edge-results ...`."
+        ) from error
+    return True
 
 
 def cells_in(path: Path, unread: list[Path] | None = None) -> Iterator[SidecarCell]:

@@ -16,7 +16,7 @@ from edge.command.progress import Progress
 from edge.command.values import given_path
 from edge.errors import ConfigError, StorageError
 from edge.results.commands.command import Command, Show
-from edge.results.commands.reading import add_path, cells_in
+from edge.results.commands.reading import add_path, cells_in, is_there
 from edge.results.commands.review.audit_text import Findings, audit_json, audit_lines
 from edge.results.formats.shipped.table import FORMATS
 from edge.results.review.audit.agreement import agreement_of
@@ -77,7 +77,7 @@ def _run(arguments: argparse.Namespace, show: Show) -> int:
     period = Period(arguments.since, arguments.until)
     if arguments.export is not None:
         require_new(arguments.export)
-    if not (place.state / NAME).exists():
+    if not is_there(place.state / NAME):
         return _nothing(arguments, place.state, show)
     with Record.open(place.state) as record:
         found = _findings(record, place, arguments.anchor, period)

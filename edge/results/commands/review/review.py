@@ -17,8 +17,10 @@ from edge.command.values import whole_number
 from edge.errors import BackendError, ConfigError
 from edge.failpoints import arm_failpoints
 from edge.results.commands.command import Command, Show
+from edge.results.commands.review.usable import require_usable
 from edge.results.commands.slides.options import add_slide_options, look_of
 from edge.results.formats.shipped.table import FORMATS
+from edge.results.reading.tree import require_folder
 from edge.results.send.config import load_send_config
 from edge.results.settings.review_config import ReviewConfig
 from edge.results.settings.slide_config import SlideConfig
@@ -52,6 +54,7 @@ def _run(arguments: argparse.Namespace, show: Show) -> int:
         return 0
     wanted = _wanted(arguments)
     _require_extra()
+    require_usable(wanted.slides, wanted.state)
     for name in arm_failpoints():
         show(f"failpoint {name} is armed")
     # The page must not wait for a person who reads the lines.
@@ -71,7 +74,11 @@ def _wanted(arguments: argparse.Namespace) -> _Wanted:
         )
     if arguments.port is not None:
         review = replace(review, port=arguments.port)
-    return _Wanted(look_of(arguments).slides, review, state)
+    slides = look_of(arguments).slides
+    # A share of a configuration may be away for a while; what was typed just now is there.
+    if arguments.config is None:
+        require_folder(slides.sidecars)
+    return _Wanted(slides, review, state)
 
 
 def _require_extra() -> None:
@@ -82,7 +89,8 @@ def _require_extra() -> None:
     """
     if missing := [name for name in ("starlette", "uvicorn") if find_spec(name) is None]:
         raise BackendError(
-            f"the review page needs {' and '.join(missing)}: pip install 'microscope-edge[review]'"
+            f"the review page needs {' and '.join(missing)}: "
+            f"{sys.executable} -m pip install 'microscope-edge[review]'"
         )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edge.command.values import given_path
 from edge.errors import ConfigError
-from edge.results.commands.reading import add_path, cells_in
+from edge.results.commands.reading import add_path, cells_in, is_there
 from edge.results.differential.bundle_errors import errors_of_slide, read_bundle_errors
 from edge.results.formats.shipped.table import FORMATS
 from edge.results.issued.database import NAME
@@ -80,7 +80,7 @@ def look_of(arguments: argparse.Namespace) -> Look:
             raise ConfigError("PATH and --config are both given; the configuration names a folder.")
         config = load_send_config(arguments.config, FORMATS)
         state = config.state_dir
-        return Look(config.slides, state if (state / NAME).exists() else None)
+        return Look(config.slides, state if is_there(state / NAME) else None)
     if arguments.path is None:
         raise ConfigError("PATH is missing; give the folder with the sidecars, or --config FILE.")
     if arguments.manifest and (problem := read_manifest(arguments.manifest).problem):
@@ -129,7 +129,7 @@ def open_issued(folder: Path) -> Issued:
         ConfigError: it has not.
         StorageError: it cannot be opened.
     """
-    if not (folder / NAME).exists():
+    if not is_there(folder / NAME):
         raise ConfigError(
             f"{folder} has no issued results; give the state_dir of edge-results send."
         )

@@ -2227,7 +2227,10 @@ const signDialog = {
     let next = null;
     try {
       next =
-        sortedSlides((await ask("/api/slides")).slides).todo.find((slide) => slide.key !== slideScreen.key) || null;
+        sortedSlides((await ask("/api/slides")).slides).todo.find(
+          // After the second blind reading this very slide waits for the consensus.
+          (slide) => slide.key !== slideScreen.key || slide.stage === "consensus",
+        ) || null;
     } catch {
       next = null;
     }
@@ -2243,7 +2246,9 @@ const signDialog = {
     const go = h(
       "button",
       { type: "button", class: "main", id: "sign-next", onclick: on },
-      next ? T("sign.next", { sample: next.sample_id }) : T("sign.list"),
+      next
+        ? T(next.key === slideScreen.key ? "sign.differ" : "sign.next", { sample: next.sample_id })
+        : T("sign.list"),
     );
     // The slide's number is another one now, by this very signature.
     if (slideScreen.key) await slideScreen.reload({ quiet: true });

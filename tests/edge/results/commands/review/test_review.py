@@ -202,7 +202,8 @@ def test_review_without_its_extra_names_what_to_install(
     module = "edge.results.commands.review.review"
     monkeypatch.setattr(f"{module}.find_spec", lambda name: None if name == "uvicorn" else name)
     assert main(["review", "--config", str(site.config_file)]) == 5
-    assert "needs uvicorn: pip install 'microscope-edge[review]'" in capsys.readouterr().err
+    said = f"needs uvicorn: {sys.executable} -m pip install 'microscope-edge[review]'"
+    assert said in capsys.readouterr().err
 
 
 def test_review_of_a_path_without_a_state_folder_is_refused(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from edge.results.review.people.pin_hash import PinHash
 from tests.support.page_user import PageUser
 from tests.support.review_server import RunningPage
 from tests.support.review_site import ReviewSite, mixed_cells
@@ -83,3 +84,32 @@ def test_list_does_not_tell_what_was_saved_on_a_slide(
     person.press("g")
     person.see("//tr[contains(., 'S1')]")
     assert person.browser.find_element(By.ID, "status").text == ""
+
+
+def read_blind(person: PageUser, name: str, pin: str, label: str) -> None:
+    person.see(f"//option[contains(., '{name}')]").click()
+    person.see("//input[@id='login-pin']").send_keys(pin, Keys.ENTER)
+    person.see("//tr[contains(., 'S1')]").click()
+    person.look()
+    person.press(label)
+    person.see("//button[@id='right']").click()
+    person.see("//button[@id='sign-go']").click()
+    person.see("//button[@id='sign-next']")
+
+
+def test_second_reader_is_led_to_the_cells_that_differ(
+    site: ReviewSite, serve: Serve, person: PageUser
+) -> None:
+    pins = {"Ada": "ada-pin", "Ben": "ben-pin"}
+    people = [{"id": name, "name": name, "pin": str(PinHash.of(pins[name]))} for name in pins]
+    site.review = {"people": people, "second_reader": True}
+    site.add_slide("S1", mixed_cells({"neutrophil": 1}))
+    person.enter(serve())
+    read_blind(person, "Ada", pins["Ada"], "m")
+    person.reads("sign-next", "List of slides")
+    person.press_enter()
+    person.see("//button[.='Sign out']").click()
+    read_blind(person, "Ben", pins["Ben"], "l")
+    person.reads("sign-next", "Decide where the readers differ")
+    person.press_enter()
+    until(lambda: person.group == "differ")

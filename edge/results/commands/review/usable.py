@@ -1,0 +1,39 @@
+"""What the review page needs before a person begins: folders to write, bundles to read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from edge.errors import StorageError
+from edge.results.differential.bundle_errors import read_bundle_errors
+from edge.results.settings.slide_config import VERIFICATIONS, SlideConfig
+
+
+def require_usable(slides: SlideConfig, state: Path) -> None:
+    """Refuse what would stop the signature only after every cell was decided.
+
+    Args:
+        state: folder of the record and of what was issued.
+
+    Raises:
+        StorageError: signatures could not be written.
+        EdgeError: a bundle cannot be used, so that there would be no differential to sign.
+    """
+    for bundle in slides.bundles:
+        read_bundle_errors(bundle)
+    _require_writable(state, "the record of reviews")
+    _require_writable(slides.verifications or state / VERIFICATIONS, "verifications")
+
+
+def _require_writable(folder: Path, what: str) -> None:
+    found = folder.absolute()
+    # Folders that are not there yet are made.
+    while not os.path.lexists(found) and found != found.parent:
+        found = found.parent
+    if os.access(found, os.W_OK | os.X_OK, effective_ids=True):
+        return
+    raise StorageError(
+        f"{folder} cannot be written by this user, and {what} must be written there. Start "
+        "the page as its owner, or change the owner (docs/review.md, Beside the service)."
+    )
