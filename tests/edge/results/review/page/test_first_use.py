@@ -93,7 +93,7 @@ def read_blind(person: PageUser, name: str, pin: str, label: str) -> None:
     person.look()
     person.press(label)
     person.see("//button[@id='right']").click()
-    person.see("//button[@id='sign-go']").click()
+    person.see("//button[@id='sign-go'][not(@disabled)]").click()
     person.see("//button[@id='sign-next']")
 
 
