@@ -68,7 +68,9 @@ def sign(site: ReviewSite, by: Person = MINA) -> None:
         decide(of["lymphocyte"][:1], "ig")
         decide(of["lymphocyte"][1:], "monocyte")
         decide(of[None], "artefact")
-        body = {"request": secrets.token_hex(16), "reason": None, **desk.entry(row["key"])}
+        digest = desk.differential_job(by, row["key"])()["digest"]
+        seen = {**desk.entry(row["key"]), "shown": digest}
+        body = {"request": secrets.token_hex(16), "reason": None, **seen}
         desk.sign(by, "system", row["key"], body)
 
 
