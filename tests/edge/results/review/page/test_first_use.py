@@ -113,3 +113,17 @@ def test_second_reader_is_led_to_the_cells_that_differ(
     person.reads("sign-next", "Decide where the readers differ")
     person.press_enter()
     until(lambda: person.group == "differ")
+
+
+def test_head_of_the_cells_is_one_line_on_a_small_screen(
+    site: ReviewSite, serve: Serve, person: PageUser
+) -> None:
+    size = {"width": 1024, "height": 768, "deviceScaleFactor": 1, "mobile": False}
+    person.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    site.add_slide("S1", mixed_cells({"erythroblast": 30}))
+    person.open(serve(), "S1")
+    title, button = (
+        person.browser.find_element(By.ID, name).rect for name in ("gallery-title", "right")
+    )
+    assert title["height"] <= button["height"]
+    assert person.run("document.documentElement.scrollWidth") <= 1024
