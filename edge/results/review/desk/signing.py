@@ -7,7 +7,6 @@ its next start, with the same bytes, so that no signature is lost and none is do
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -117,7 +116,8 @@ def write_signature(record: Record, entry: Entry, folder: Path) -> None:
     failpoint("review.verification_written")
     record.append(
         Draft(
-            request=secrets.token_hex(16),
+            # The same of every process that finds it open: it is appended once.
+            request=entry.hash[:32],
             slide_key=entry.slide_key,
             sample_id=entry.sample_id,
             slide_id=entry.slide_id,

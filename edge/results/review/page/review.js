@@ -556,6 +556,13 @@ function offline() {
   outgoing.show();
 }
 
+/** The page asks by itself; what it shows meanwhile is old, which a person must know. */
+function pollFailed(error) {
+  if (error instanceof TypeError) offline();
+  else if (!(error instanceof Answer)) throw error;
+  else if (error.status >= 500) line("away", T("line.away", { text: error.message }), { kind: "bad", closes: false });
+}
+
 function online() {
   if (!document.body.dataset.offline) return;
   delete document.body.dataset.offline;
@@ -872,7 +879,8 @@ const slideScreen = {
         stageOf(slide),
         h("span", { id: "progress" }),
         blind ? h("span", { class: "soft cut", title: blind }, blind) : null,
-        signature ? h("span", { class: "soft cut", title: signed(signature) }, signed(signature)) : null,
+        signature && this.data.stands
+          ? h("span", { class: "soft cut", title: signed(signature) }, signed(signature)) : null,
         slide.text ? h("span", { class: "soft cut", title: slide.text }, slide.text) : null,
       ],
       [
@@ -1360,6 +1368,8 @@ const slideScreen = {
           : T("say.saved", { n: item.body.cells.length }),
       );
     if (missed) this.reload();
+    // The stage above the cells must not go on saying "Final" over another label.
+    else if (before.stands !== this.data.stands) this.reload({ quiet: true });
   },
 
   undone(cells) {
@@ -1452,7 +1462,8 @@ const slideScreen = {
       this.drawTop();
       notesPanel.show();
       this.countAnew();
-      if (quiet) return;
+      // A blind reader is not told of what the other one does.
+      if (quiet || (data.reading === "blind" && !changed.length)) return;
       const name = (changed.find((cell) => cell.changed_by) || {}).changed_by || T("line.somebody");
       line(
         "changed",
@@ -1476,10 +1487,10 @@ const slideScreen = {
         const found = await ask(`/api/slides/${key}/entry`);
         online();
         if (this.key !== key || outgoing.mine().length) return;
+        line("away");
         if (found.entry !== this.data.entry || found.revision !== this.data.revision) this.reload();
       } catch (error) {
-        if (error instanceof TypeError) offline();
-        else if (!(error instanceof Answer)) throw error;
+        pollFailed(error);
       }
     }, 3000);
   },
@@ -2414,13 +2425,13 @@ const listScreen = {
       try {
         const data = await ask("/api/slides");
         online();
+        line("away");
         if (state !== "list" || JSON.stringify(data) === JSON.stringify(this.data)) return;
         const chosen = this.rows[this.at] ? this.rows[this.at].dataset.key : null;
         this.data = data;
         this.fill(chosen);
       } catch (error) {
-        if (error instanceof TypeError) offline();
-        else if (!(error instanceof Answer)) throw error;
+        pollFailed(error);
       }
     }, LIST_EVERY_MS);
   },

@@ -9,6 +9,8 @@ import pytest
 
 from edge.errors import StorageError
 from edge.results.document.result import State
+from edge.results.review.desk.signing import write_signature
+from edge.results.review.record.entry import Action
 from edge.results.review.record.record import Record
 from edge.results.review.refusal import Refusal
 from edge.results.verification.folder import write_verification
@@ -112,6 +114,16 @@ def test_signature_whose_file_cannot_be_written_says_so_and_is_written_later(
         assert lab.mina.slide()["slide"]["text"] is None
         assert lab.issue().state is State.FINAL
     assert len(list(place.iterdir())) == 1
+
+
+def test_signature_that_two_pages_find_open_is_noted_as_written_once(slide: ReviewSite) -> None:
+    with laboratory(slide) as lab, Record.open(slide.state) as record:
+        lab.mina.decide(lab.mina.cells())
+        lab.mina.sign()
+        (signed,) = record.signatures()
+        write_signature(record, signed, slide.verifications)
+        actions = [one.action for one in record.all()]
+    assert actions == [Action.DECIDE, Action.SIGN, Action.WRITTEN]
 
 
 def test_notes_that_no_result_can_take_are_refused_when_they_are_written(slide: ReviewSite) -> None:

@@ -136,6 +136,20 @@ def test_sheet_of_a_signed_slide_with_another_label_since_says_that_it_is_not_si
     person.saved()
     until(lambda: "not final" in printed(person))
     assert "Signed by" not in printed(person)
+    person.reads("top", "Begun")
+    assert "Signed by" not in person.browser.find_element("id", "top").text
+
+
+def test_list_whose_folder_is_away_says_that_it_may_be_old(
+    site: ReviewSite, serve: Serve, person: PageUser
+) -> None:
+    site.add_slide("S1", mixed_cells({"neutrophil": 3}))
+    person.enter(serve())
+    person.see("//tr[contains(., 'S1')]")
+    away = site.export.rename(site.folder / "away")
+    person.see("//*[@id='line-away'][contains(., 'may be old')]")
+    away.rename(site.export)
+    until(lambda: not person.browser.find_elements("id", "line-away"), timeout_s=30)
 
 
 def printed(person: PageUser) -> str:
