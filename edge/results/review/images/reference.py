@@ -16,7 +16,7 @@ _KINDS: Final = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png
 
 
 class Reference:
-    """The folder of reference cells; one that is not there has none. Used by one thread."""
+    """The folder of reference cells; one that is not there has none. For any thread."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
