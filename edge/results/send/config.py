@@ -78,7 +78,11 @@ class SendConfig:
 
 
 def load_send_config(
-    path: Path, formats: Mapping[str, Format], *, base: Path | None = None
+    path: Path,
+    formats: Mapping[str, Format],
+    *,
+    base: Path | None = None,
+    needs_targets: bool = True,
 ) -> SendConfig:
     """Read and check a configuration file.
 
@@ -86,6 +90,7 @@ def load_send_config(
         path: of the file.
         formats: by name.
         base: what relative paths are relative to; None: the file's folder.
+        needs_targets: whether there must be a target; who only looks and signs needs none.
 
     Raises:
         ConfigError: one line for every problem found.
@@ -94,14 +99,17 @@ def load_send_config(
     values = read_yaml(path)
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no keys; see docs/sending.md for an example.")
-    config = _read(Block(values, "", problems), base or path.absolute().parent, formats)
+    block = Block(values, "", problems)
+    config = _read(block, base or path.absolute().parent, formats, needs_targets=needs_targets)
     _check_places(config, problems)
     if problems:
         raise ConfigError("\n".join(printable(f"{path}: {problem}") for problem in problems))
     return config
 
 
-def _read(block: Block, base: Path, formats: Mapping[str, Format]) -> SendConfig:
+def _read(
+    block: Block, base: Path, formats: Mapping[str, Format], *, needs_targets: bool
+) -> SendConfig:
     codes = block.text("codes")
     state_dir = block.path("state_dir", base)
     slides = read_slide_config(
@@ -112,7 +120,10 @@ def _read(block: Block, base: Path, formats: Mapping[str, Format]) -> SendConfig
         slides=replace(slides, verifications=slides.verifications or state_dir / VERIFICATIONS),
         site=_read_site(block.block("site")),
         codes=Path(os.path.normpath(base / codes)) if codes else None,
-        targets=tuple(_read_target(b, base, formats) for b in block.blocks("targets")),
+        targets=tuple(
+            _read_target(one, base, formats)
+            for one in block.blocks("targets", required=needs_targets)
+        ),
         poll_s=block.number("poll_s", 10.0, low=0.1, high=3600),
         keep_days=block.number("keep_days", 30.0, low=1, high=36500),
         review=read_review_config(block.block("review"), base),

@@ -165,7 +165,7 @@ def _place(arguments: argparse.Namespace) -> _Place:
     if arguments.config is not None:
         if arguments.path or arguments.state or arguments.verifications or arguments.images:
             raise ConfigError("--config names all folders; give it alone, or the others.")
-        config = load_send_config(arguments.config, FORMATS)
+        config = load_send_config(arguments.config, FORMATS, needs_targets=False)
         return _Place(config.state_dir, config.slides.verifications, config.slides)
     if arguments.state is None:
         raise ConfigError("give --config FILE, or --state DIR with the record.")

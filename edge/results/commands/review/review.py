@@ -55,6 +55,9 @@ def _run(arguments: argparse.Namespace, show: Show) -> int:
     wanted = _wanted(arguments)
     _require_extra()
     require_usable(wanted.slides, wanted.state)
+    reference = wanted.review.reference
+    if reference is not None and not reference.is_dir():
+        _tell(f"warning: review.reference: {reference} is no folder; there is nothing to compare")
     for name in arm_failpoints():
         show(f"failpoint {name} is armed")
     # The page must not wait for a person who reads the lines.
@@ -64,7 +67,7 @@ def _run(arguments: argparse.Namespace, show: Show) -> int:
 
 def _wanted(arguments: argparse.Namespace) -> _Wanted:
     if arguments.config is not None:
-        config = load_send_config(arguments.config, FORMATS)
+        config = load_send_config(arguments.config, FORMATS, needs_targets=False)
         review, state = config.review, config.state_dir
     elif arguments.state is not None:
         review, state = ReviewConfig(), arguments.state

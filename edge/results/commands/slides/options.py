@@ -78,7 +78,7 @@ def look_of(arguments: argparse.Namespace) -> Look:
     if arguments.config is not None:
         if arguments.path is not None:
             raise ConfigError("PATH and --config are both given; the configuration names a folder.")
-        config = load_send_config(arguments.config, FORMATS)
+        config = load_send_config(arguments.config, FORMATS, needs_targets=False)
         state = config.state_dir
         return Look(config.slides, state if is_there(state / NAME) else None)
     if arguments.path is None:

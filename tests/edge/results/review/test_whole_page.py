@@ -13,11 +13,11 @@ from selenium.webdriver.common.keys import Keys
 
 from edge.results.document.result import State
 from edge.results.issued.issued import Issued
-from edge.results.review.record.entry import Action, Entry
-from edge.results.review.record.record import Record
+from edge.results.review.record.entry import Action
 from tests.support.browser import events_of, hosts_asked, open_browser
 from tests.support.page_user import PageUser
 from tests.support.review_process import ReviewProcess
+from tests.support.review_records import entries
 from tests.support.review_site import NORMAL, ReviewSite, mixed_cells
 from tests.support.waiting import until
 
@@ -49,11 +49,6 @@ def person(tmp_path: Path) -> Iterator[Presser]:
 def serve(site: ReviewSite, *, port: int = 0, faults: str = "") -> ReviewProcess:
     log = site.folder / f"review-{len(list(site.folder.glob('review-*.log')))}.log"
     return ReviewProcess(site.config_file, log, port=port, faults=faults)
-
-
-def entries(site: ReviewSite) -> list[Entry]:
-    with Record.open(site.state) as record:
-        return list(record.all())
 
 
 def decided(site: ReviewSite) -> Counter[str]:

@@ -44,6 +44,13 @@ def test_small_configuration_sends_verified_results_alone(tmp_path: Path) -> Non
     assert lis.retries == RETRIES
 
 
+def test_targets_are_needed_by_who_sends_alone(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"targets is \[\]"):
+        load(tmp_path, targets=[])
+    path = tmp_path / "results.yaml"
+    assert load_send_config(path, FORMATS, needs_targets=False).targets == ()
+
+
 def test_all_options_of_a_target_are_read(tmp_path: Path) -> None:
     retry = {"failures": 2, "first_delay_s": 1, "max_delay_s": 2}
     more = {"states": ["preliminary"], "retry": retry, "answer_s": 5, "pause_s": 1}

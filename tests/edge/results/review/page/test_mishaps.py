@@ -7,20 +7,15 @@ from typing import Any
 
 import pytest
 
-from edge.results.review.record.entry import Action, Entry
-from edge.results.review.record.record import Record
+from edge.results.review.record.entry import Action
 from tests.support.page_user import PageUser
+from tests.support.review_records import entries
 from tests.support.review_server import MINA, OTTO, PIN, RunningPage
 from tests.support.review_site import ReviewSite, mixed_cells
 from tests.support.waiting import until
 
 Serve = Callable[..., RunningPage]
 LISTED = [{"id": one.id, "name": one.name, "pin": one.pin} for one in (MINA, OTTO)]
-
-
-def entries(site: ReviewSite) -> list[Entry]:
-    with Record.open(site.state) as record:
-        return list(record.all())
 
 
 def key_down(person: PageUser, *, is_held: bool = False) -> None:
