@@ -8,7 +8,8 @@ import random
 import sqlite3
 from typing import Final
 
-from tests.campaigns.tampering.tampers import Tamper, canonical, read
+from tests.campaigns.tampering.rows import canonical, read
+from tests.campaigns.tampering.tampers import Tamper
 
 _NONE: Final = "0" * 64
 
