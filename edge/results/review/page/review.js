@@ -239,6 +239,14 @@ function percentOf(confidence) {
   return Math.min(confidence < 1 ? 99 : 100, Math.round(confidence * 100));
 }
 
+/** The labels with their keys, and whether these cells have each: all "true", some "mixed", none "false". */
+function labelChoices(cells) {
+  return Object.entries(LABEL_KEYS).map(([key, label]) => {
+    const n = cells.filter((cell) => cell.label === label).length;
+    return { key, label, pressed: n === 0 ? "false" : n === cells.length ? "true" : "mixed" };
+  });
+}
+
 /** The classes by probability, the first `most` of them. */
 function runnersUp(cell, classes, most) {
   return classes
@@ -317,6 +325,29 @@ function line(name, text, { kind = "warn", label = "", act = null, closes = true
 
 function button(key, act, props = {}) {
   return h("button", { type: "button", onclick: act, ...props }, T(key));
+}
+
+/** A small button that does what a key does, and leaves the focus with the cells, where the keys go. */
+function keyButton(key, action, props, ...children) {
+  return h(
+    "button",
+    {
+      type: "button",
+      // The key is there for those who use no mouse: Tab need not pass here.
+      tabindex: "-1",
+      "aria-keyshortcuts": key,
+      onmousedown: (event) => event.preventDefault(),
+      // A double click presses once: a second label would be that of a cell that nobody looked at.
+      onclick: (event) => {
+        if (event.detail < 2) act(action, event);
+      },
+      ...props,
+      class: "by-key",
+    },
+    h("span", { class: "key" }, key),
+    " ",
+    ...children,
+  );
 }
 
 /** Opens the dialog with these parts; `form` gets Enter. */
@@ -854,13 +885,14 @@ const slideScreen = {
         "aside",
         { id: "side" },
         h("div", { id: "focus" }),
+        ...labelPanel.drawn(),
+        h("div", { id: "about" }),
         h("div", { id: "reference", hidden: true }),
         h("div", { id: "differential" }),
         h("div", { id: "problems" }),
         h("div", { id: "notes" }),
       ),
     );
-    hints(T("hint.slide"));
     this.drawTop();
     notesPanel.show();
     if (!this.sizes) {
@@ -874,6 +906,7 @@ const slideScreen = {
 
   drawTop() {
     const { slide, signature, reading } = this.data;
+    hints(T(reading === "blind" ? "hint.blind" : "hint.slide"));
     const blind = reading === "blind" ? T("blind.on") : reading === "consensus" ? T("consensus.on") : "";
     drawTop(
       [
@@ -1578,9 +1611,11 @@ const focusPanel = {
   show() {
     const panel = byId("focus");
     if (!panel) return;
+    labelPanel.show();
     const cell = slideScreen.cellOf.get(slideScreen.focusId);
     if (!cell) {
       panel.replaceChildren(h("p", { class: "soft" }, T("focus.none")));
+      byId("about").replaceChildren();
       this.drawn = null;
       return;
     }
@@ -1588,21 +1623,27 @@ const focusPanel = {
     const drawn = JSON.stringify([cell, tile.image, tile.why, slideScreen.selected.size]);
     if (drawn === this.drawn && panel.firstChild) return;
     this.drawn = drawn;
-    panel.replaceChildren(this.image(cell, tile), this.words(cell), this.guesses(cell));
+    panel.replaceChildren(this.image(cell, tile));
+    byId("about").replaceChildren(this.words(cell), this.guesses(cell));
     if (this.isComparing) this.compare();
   },
 
   image(cell, tile) {
     if (tile.image === "failed") return h("div", { class: "one missing" }, h("p", {}, tile.why || T("image.gone")));
-    if (tile.image !== "there") return h("div", { class: "one" }, h("p", { class: "soft" }, T("focus.loading")));
+    // As large as the last image, so that the buttons below stay where they are.
+    const last = this.side && `${this.side}px`;
+    if (tile.image !== "there") {
+      return h("div", { class: "one", "--side": last }, h("p", { class: "soft" }, T("focus.loading")));
+    }
     const side = Math.max(
       200,
       Math.min(
         byId("focus").clientWidth - 2,
         Math.max(tile.img.naturalWidth, tile.img.naturalHeight),
-        window.innerHeight < 740 ? 250 : 400,
+        window.innerHeight < 820 ? 260 : 400,
       ),
     );
+    this.side = side;
     return h(
       "div",
       { class: "one" },
@@ -1653,6 +1694,7 @@ const focusPanel = {
     if (toggles) this.isComparing = !this.isComparing;
     const panel = byId("reference");
     panel.hidden = !this.isComparing;
+    labelPanel.show();
     const cell = slideScreen.cellOf.get(slideScreen.focusId);
     if (!this.isComparing || !cell) return;
     try {
@@ -1683,6 +1725,31 @@ const focusPanel = {
   },
 };
 
+/** The labels as buttons. They stay where they are from cell to cell, so that a click meets what it aimed at. */
+const labelPanel = {
+  drawn() {
+    const labels = labelChoices([]).map(({ key, label }) => {
+      const name = T("label.name", { key, short: short(label), label: called(label) });
+      const props = { "data-label": label, "aria-label": name, title: name };
+      return keyButton(key, { name: "label", label }, props, short(label));
+    });
+    return [
+      h("div", { id: "labels", role: "group", "aria-label": T("label.group") }, labels),
+      keyButton("c", { name: "compare" }, { id: "compare" }, T("label.compare")),
+    ];
+  },
+
+  show() {
+    const { selected, focusId, cellOf } = slideScreen;
+    const ids = selected.size ? [...selected] : [focusId];
+    const cells = ids.map((id) => cellOf.get(id)).filter(Boolean);
+    for (const { label, pressed } of labelChoices(cells)) {
+      byId("labels").querySelector(`[data-label="${label}"]`).setAttribute("aria-pressed", pressed);
+    }
+    byId("compare").setAttribute("aria-pressed", String(focusPanel.isComparing));
+  },
+};
+
 const differentialPanel = {
   show(problem = "") {
     const panel = byId("differential");
@@ -1696,7 +1763,12 @@ const differentialPanel = {
     const errors = diff.classes.some((one) => one.with_errors);
     const columns = ["class", "count", "percent", "bars", "sampling", ...(errors ? ["errors"] : [])];
     panel.replaceChildren(
-      h("h2", {}, T("diff.title"), " ", h("span", { class: "soft" }, T("cells", { n: diff.leukocytes }))),
+      h(
+        "div",
+        { class: "head" },
+        h("h2", {}, T("diff.title"), " ", h("span", { class: "soft" }, T("cells", { n: diff.leukocytes }))),
+        keyButton("d", { name: "differential" }, { id: "large" }, T("diff.large")),
+      ),
       h(
         "table",
         { class: "small" },
@@ -2752,7 +2824,9 @@ function keysDialog() {
   for (const [key, label] of Object.entries(LABEL_KEYS)) rows.push([key, called(label)]);
   for (const key of ["u", "c"]) rows.push([key, T(`keys.${key}.text`)]);
   rows.push([T("keys.size"), T("keys.size.text")]);
-  for (const key of ["1", "d", "t", "s", "g"]) rows.push([key, T(`keys.${key}.text`)]);
+  const isBlind = state === "slide" && slideScreen.data && slideScreen.data.reading === "blind";
+  for (const key of ["1", "d", "t"]) rows.push([key, T(`keys.${key}.text`)]);
+  rows.push(["s", T(isBlind ? "slide.finish" : "keys.s.text")], ["g", T("keys.g.text")]);
   rows.push(
     [T("keys.jk"), T("keys.jk.text")],
     [T("keys.print"), T("keys.print.text")],
@@ -3206,6 +3280,7 @@ if (typeof module !== "undefined") {
     formatted,
     groupsOf,
     isFound,
+    labelChoices,
     latinOf,
     layout,
     nextOpenCell,

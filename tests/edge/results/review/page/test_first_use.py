@@ -115,6 +115,33 @@ def test_second_reader_is_led_to_the_cells_that_differ(
     until(lambda: person.group == "differ")
 
 
+def test_blind_reading_is_finished_not_signed_and_says_so_in_full(
+    site: ReviewSite, serve: Serve, person: PageUser
+) -> None:
+    site.review = {"second_reader": True}
+    site.add_slide("S1", mixed_cells(FEW))
+    person.open(serve(), "S1")
+    person.reads("hints", "finish")
+    assert "sign" not in person.browser.find_element(By.ID, "hints").text
+    person.reads("top", "Blind reading: the other reader's labels are not shown.")
+    cut = "[...document.querySelectorAll('#top .cut')].filter((e) => e.scrollWidth > e.clientWidth)"
+    assert person.run(f"{cut}.length") == 0
+    person.press("?")
+    person.reads("dialog", "Finish reading")
+
+
+def test_signature_on_top_is_not_cut_off(site: ReviewSite, serve: Serve, person: PageUser) -> None:
+    site.add_slide("S1", mixed_cells(FEW))
+    person.open(serve(), "S1")
+    key = person.run("slideScreen.key")
+    sign_with_the_mouse(person)
+    person.run("void slideScreen.open(arguments[0])", key)
+    notice = person.see("//header//span[contains(., 'Signed by')]")
+    top = person.browser.find_element(By.ID, "top").rect
+    assert person.run("arguments[0].scrollWidth <= arguments[0].clientWidth", notice)
+    assert notice.rect["y"] + notice.rect["height"] <= top["y"] + top["height"]
+
+
 def test_head_of_the_cells_is_one_line_on_a_small_screen(
     site: ReviewSite, serve: Serve, person: PageUser
 ) -> None:

@@ -244,3 +244,24 @@ def test_key_of_another_script_is_that_of_its_place(
 ) -> None:
     expected = {"name": "label", "label": label} if label else None
     assert key(pressed, code=code) == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "pressed"),
+    [
+        (["ig"], {"ig": "true"}),
+        (["ig", "ig"], {"ig": "true"}),
+        (["ig", "other"], {"ig": "mixed", "other": "mixed"}),
+        ([None, "ig"], {"ig": "mixed"}),
+        ([None], {}),
+        ([], {}),
+    ],
+)
+def test_label_of_the_chosen_cells_is_marked(
+    labels: list[str | None], pressed: dict[str, str]
+) -> None:
+    cells = [cell(str(number), label) for number, label in enumerate(labels)]
+    found = evaluate("page.labelChoices(given.cells)", cells=cells)
+    assert {one["key"]: one["label"] for one in found} == evaluate("page.LABEL_KEYS")
+    marked = {one["label"]: one["pressed"] for one in found if one["pressed"] != "false"}
+    assert marked == pressed
