@@ -24,6 +24,7 @@ from edge.results.reading.tree import require_folder
 from edge.results.send.config import load_send_config
 from edge.results.settings.review_config import ReviewConfig
 from edge.results.settings.slide_config import SlideConfig
+from edge.system.installation import install_command
 from edge.text.printable import printable
 
 
@@ -93,7 +94,7 @@ def _require_extra() -> None:
     if missing := [name for name in ("starlette", "uvicorn") if find_spec(name) is None]:
         raise BackendError(
             f"the review page needs {' and '.join(missing)}: "
-            f"{sys.executable} -m pip install 'microscope-edge[review]'"
+            f"{sys.executable} -m {install_command('review')}"
         )
 
 

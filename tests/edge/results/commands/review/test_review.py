@@ -20,6 +20,7 @@ import pytest
 from edge.results.cli import main
 from edge.results.review.people.pin_hash import PinHash
 from edge.results.review.people.system_user import system_user
+from edge.system.installation import install_command
 from tests.support.review_site import ReviewSite, mixed_cells
 from tests.support.waiting import until
 
@@ -202,7 +203,7 @@ def test_review_without_its_extra_names_what_to_install(
     module = "edge.results.commands.review.review"
     monkeypatch.setattr(f"{module}.find_spec", lambda name: None if name == "uvicorn" else name)
     assert main(["review", "--config", str(site.config_file)]) == 5
-    said = f"needs uvicorn: {sys.executable} -m pip install 'microscope-edge[review]'"
+    said = f"needs uvicorn: {sys.executable} -m {install_command('review')}"
     assert said in capsys.readouterr().err
 
 
