@@ -43,6 +43,12 @@ class PageUser:
     def press_enter(self) -> None:
         self.press(Keys.ENTER)
 
+    def sign(self) -> None:
+        """Press the button of the signature dialog, which is open or opens, and see it signed."""
+        self.see("//button[@id='sign-go'][not(@disabled)]")
+        self.press_enter()
+        self.see("//button[@id='sign-next']")
+
     def see(self, path: str) -> Any:
         """The first element of an XPath, once it is there."""
         found: list[Any] = []

@@ -74,9 +74,7 @@ def sign_by_keys(person: Presser) -> None:
                 person.press("n")
         person.press_enter()
         wait_until_moved(person, place)
-    person.see("//button[@id='sign-go'][not(@disabled)]")
-    person.press_enter()
-    person.see("//button[@id='sign-next']")
+    person.sign()
 
 
 def decided_here(person: Presser) -> bool:
