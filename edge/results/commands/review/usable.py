@@ -1,4 +1,4 @@
-"""What the review page needs before a person begins: folders to write, bundles to read."""
+"""What the review page needs before a person begins: folders that it can write."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from edge.errors import StorageError
-from edge.results.differential.bundle_errors import read_bundle_errors
 from edge.results.settings.slide_config import VERIFICATIONS, SlideConfig
 
 
@@ -18,10 +17,7 @@ def require_usable(slides: SlideConfig, state: Path) -> None:
 
     Raises:
         StorageError: signatures could not be written.
-        EdgeError: a bundle cannot be used, so that there would be no differential to sign.
     """
-    for bundle in slides.bundles:
-        read_bundle_errors(bundle)
     _require_writable(state, "the record of reviews")
     _require_writable(slides.verifications or state / VERIFICATIONS, "verifications")
 

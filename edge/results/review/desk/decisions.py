@@ -12,6 +12,7 @@ from edge.results.review.desk.requests import Decide, Other
 from edge.results.review.record.entry import Action, CellChange, Draft
 from edge.results.review.refusal import Refusal, RefusalCode
 from edge.results.review.view.readiness import Obstacle, may_finish
+from edge.results.review.view.slide_cells import change_of
 from edge.results.review.view.slide_reading import Labels, SlideReading
 from edge.results.review.view.view import View
 
@@ -91,7 +92,7 @@ def _decided(view: View, wanted: Decide) -> list[CellChange]:
             text = "an unidentified cell has no label that could be right; give it one"
             raise Refusal(RefusalCode.BAD_REQUEST, text)
         if before != after or cell.sha256 not in view.reading.decided:
-            changes.append(_change(cell, before, after))
+            changes.append(change_of(cell, before, after))
     return changes
 
 
@@ -134,18 +135,7 @@ def _taken_back(
     known = view.cells.by_hash
     after: Labels = without(view, number).labels
     return [
-        _change(known[one.sha256], view.reading.labels[one.sha256], after[one.sha256])
+        change_of(known[one.sha256], view.reading.labels[one.sha256], after[one.sha256])
         for one in entry.cells
         if one.sha256 in known
     ]
-
-
-def _change(cell: SidecarCell, before: str | None, after: str | None) -> CellChange:
-    return CellChange(
-        sha256=str(cell.sha256),
-        suggested=cell.label,
-        confidence=cell.confidence or 0.0,
-        model=cell.model.bundle_sha256,
-        before=before,
-        after=after,
-    )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from edge.results.differential.bundle_errors import errors_of_slide, read_bundle_errors
 from edge.results.differential.differential import differential
 from edge.results.document.result import (
     NOT_COUNTED,
@@ -30,9 +30,13 @@ class Live:
     """Computes differentials; `of` may be called in any thread."""
 
     def __init__(self, config: SlideConfig) -> None:
-        self._config = config
-        self._lock = threading.Lock()
-        self._bundles: Sequence[Any] | None = None
+        """Read the bundles, every byte of which is checked.
+
+        Raises:
+            EdgeError: one cannot be used, so that there would be no differential to sign.
+        """
+        self._limits = config.limits
+        self._bundles = [read_bundle_errors(path) for path in config.bundles]
 
     def of(
         self,
@@ -46,12 +50,7 @@ class Live:
         Args:
             last: the last issued result.
             signer: who has decided every cell; None: cells count as known that somebody decided.
-
-        Raises:
-            BundleError: a bundle of the configuration is damaged.
         """
-        from edge.results.differential.bundle_errors import errors_of_slide
-
         cells = _cells(slide, reading, signer)
         draft = preliminary(slide, last)
         found = differential(
@@ -59,21 +58,12 @@ class Live:
             rejected=len(draft.rejected_images),
             seed=slide.key,
             wbc=draft.wbc,
-            errors=errors_of_slide(slide.cells(), self._read_bundles()),
-            limits=self._config.limits,
+            errors=errors_of_slide(slide.cells(), self._bundles),
+            limits=self._limits,
         )
         counts = Counter(cell.label for cell in cells)
         shown = {**differential_json(found), "not_counted": {n: counts[n] for n in NOT_COUNTED}}
         return {**shown, "digest": _digest(shown)}
-
-    def _read_bundles(self) -> Sequence[Any]:
-        # Every byte of a bundle is checked, which takes a second: once, when it is needed.
-        from edge.results.differential.bundle_errors import read_bundle_errors
-
-        with self._lock:
-            if self._bundles is None:
-                self._bundles = [read_bundle_errors(path) for path in self._config.bundles]
-            return self._bundles
 
 
 def differential_json(found: Differential) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from edge.results.review.record.entry import Action, CellChange, Draft, Entry
 from edge.results.review.record.record import Record
 from edge.results.review.refusal import Refusal, RefusalCode
 from edge.results.review.view.readiness import problems_json
-from edge.results.review.view.slide_reading import SlideReading
+from edge.results.review.view.slide_cells import change_of
+from edge.results.review.view.slide_reading import READERS, SlideReading
 from edge.results.review.view.view import View
 from edge.results.verification.folder import write_verification
 from edge.results.verification.verification_file import (
@@ -134,14 +135,7 @@ def write_signature(record: Record, entry: Entry, folder: Path) -> None:
 def _signed_cells(view: View) -> tuple[CellChange, ...]:
     """Every cell with the model's label and the one that stands."""
     return tuple(
-        CellChange(
-            sha256=sha256,
-            suggested=cell.label,
-            confidence=cell.confidence or 0.0,
-            model=cell.model.bundle_sha256,
-            before=cell.label,
-            after=view.reading.labels[sha256],
-        )
+        change_of(cell, cell.label, view.reading.labels[sha256])
         for sha256, cell in view.cells.by_hash.items()
     )
 
@@ -174,6 +168,6 @@ def _note(reading: SlideReading, by: Person) -> str:
     parts = [
         one.text if one.by.id == by.id else f"{one.by.name}: {one.text}" for one in reading.notes
     ]
-    others = [one for one in reading.readers[:2] if one.id != by.id]
+    others = [one for one in reading.readers[:READERS] if one.id != by.id]
     parts += [f"Also read by {one.name} ({one.id})" for one in others]
     return "; ".join(parts)

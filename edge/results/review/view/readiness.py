@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 from edge.results.document.result import SlideResult
 from edge.results.review.view.looks import Standing
-from edge.results.review.view.slide_reading import Kind, SlideReading
+from edge.results.review.view.slide_reading import READERS, Kind, SlideReading
 from edge.text.counted import counted
-
-_READERS: Final = 2
 
 
 class Obstacle(StrEnum):
@@ -27,7 +25,6 @@ class Obstacle(StrEnum):
     OTHER_READER = "other_reader"
     CONSENSUS = "consensus"
     UNCHANGED = "unchanged"
-    IMAGES = "images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +117,6 @@ def _of_readers(reading: SlideReading, person_id: str | None) -> Iterator[Proble
         text = "you have finished your reading; another person reads it next"
         yield Problem(Obstacle.OTHER_READER, text)
     else:
-        number = min(len(reading.readers) + 1, _READERS)
+        number = min(len(reading.readers) + 1, READERS)
         text = f"two persons read it before it is signed; yours is reading {number}"
         yield Problem(Obstacle.SECOND_READER, text)

@@ -8,6 +8,7 @@ from typing import Self
 
 from edge.results.document.result import short_hash
 from edge.results.reading.sidecar_cell import SidecarCell
+from edge.results.review.record.entry import CellChange
 from edge.results.slides.slide import Slide
 
 
@@ -21,6 +22,18 @@ def image_id(key: str, cell: SidecarCell) -> str:
         key: of the slide.
     """
     return short_hash(f"{key}\0{cell.image}\0{cell.sha256 or ''}")
+
+
+def change_of(cell: SidecarCell, before: str | None, after: str | None) -> CellChange:
+    """What an entry says of a cell: the model's opinion, and the label before and after."""
+    return CellChange(
+        sha256=str(cell.sha256),
+        suggested=cell.label,
+        confidence=cell.confidence or 0.0,
+        model=cell.model.bundle_sha256,
+        before=before,
+        after=after,
+    )
 
 
 @dataclass(frozen=True, slots=True)

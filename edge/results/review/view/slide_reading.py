@@ -17,7 +17,8 @@ from edge.results.review.record.entry import Action, Entry
 
 # By the image's SHA-256; None: unidentified.
 Labels: TypeAlias = Mapping[str, str | None]
-_READERS: Final = 2
+# Who read a slide before it is signed first, where the site wants it.
+READERS: Final = 2
 
 
 class Kind(StrEnum):
@@ -100,13 +101,13 @@ def slide_reading(
     if is_signed or not is_blind:
         kind, since, others = Kind.SHARED, 0, dict[str, str | None]()
         fold = _shared(suggested, live, last)
-    elif len(finishes) < _READERS:
+    elif len(finishes) < READERS:
         kind, since, others = Kind.BLIND, 0, {}
         fold = _Fold(suggested)
         fold.apply(entry for entry in live if entry.by.id == person_id)
     else:
-        kind, since = Kind.CONSENSUS, max(one.number for one in finishes[:_READERS])
-        fold, others = _consensus(suggested, live, finishes[:_READERS], since, person_id)
+        kind, since = Kind.CONSENSUS, max(one.number for one in finishes[:READERS])
+        fold, others = _consensus(suggested, live, finishes[:READERS], since, person_id)
     sees_all = kind is not Kind.BLIND
     return SlideReading(
         kind=kind,
