@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,8 @@ class Outage:
 
     An outage begins when a folder refuses sidecars that did not refuse before, or when any does
     after a long time without a success. During it one image of each folder, the probe, is tried
-    every two seconds; the others wait until a folder that refused takes sidecars. The outage ends
+    every two seconds, or less often where many folders take turns; the others wait until a folder
+    that refused takes sidecars. The outage ends
     when sidecars were written and none was refused for a little longer than a probe's interval. A
     folder that goes on refusing while others work is no outage: only the health shows it.
     """
@@ -77,9 +78,11 @@ class Outage:
         self._order = threading.Lock()
         # In the order of the last failure.
         self._refusing: dict[Path, _Refusal] = {}
-        # Times of the last probes.
-        self._probes: deque[float] = deque([float("-inf")] * _PROBES, _PROBES)
+        # A heap of the times of the latest probes.
+        self._probes = [float("-inf")] * _PROBES
         self._written_s = self._recovered_s = float("-inf")
+        # When a folder that refused was last written to.
+        self._relieved_s = float("-inf")
         # The last refusal, and the last by a folder that did not refuse before.
         self._refused_s = self._begun_s = float("-inf")
         self._is_active = False
@@ -140,15 +143,18 @@ class Outage:
             for folder in folders:
                 self._refusing.pop(folder, None)
             if len(self._refusing) < known:
-                self._retry_waiting()
+                self._relieved_s = self._written_s
+            self._retry_waiting()
             self._end_if_over()
             self._update_health()
 
     def review(self) -> None:
         """End an outage that is over, and forget old folders. Never waits."""
-        if (self._is_active or self._refusing) and self._order.acquire(blocking=False):
+        has_work = self._is_active or self._refusing or self._owes_retry
+        if has_work and self._order.acquire(blocking=False):
             try:
                 self._drop_old()
+                self._retry_waiting()
                 self._end_if_over()
                 self._update_health()
             finally:
@@ -173,12 +179,15 @@ class Outage:
 
     def _delay_s(self, refusal: _Refusal, now_s: float) -> float:
         """Seconds that the refused image waits: few if it becomes its folder's probe."""
-        if refusal.probe_s > now_s or self._probes[0] > now_s - self._probe_s:
-            return self._policy.max_delay_s
         delay_s = min(self._policy.delay_s(refusal.failures), self._probe_s)
-        refusal.probe_s = now_s + delay_s
-        self._probes.append(now_s)
-        return delay_s
+        # With many folders their probes take turns: without one, a folder would wait its longest
+        # delay although it takes sidecars again.
+        probe_s = max(now_s + delay_s, self._probes[0] + self._probe_s)
+        if refusal.probe_s > now_s or probe_s - now_s > self._policy.max_delay_s:
+            return self._policy.max_delay_s
+        refusal.probe_s = probe_s
+        heapq.heapreplace(self._probes, probe_s)
+        return probe_s - now_s
 
     def _drop_old(self) -> None:
         oldest_s = self._clock() - self._long_s
@@ -188,9 +197,17 @@ class Outage:
                 break
             del self._refusing[folder]
 
+    @property
+    def _owes_retry(self) -> bool:
+        return self._recovered_s < self._relieved_s + self._probe_s
+
     def _retry_waiting(self) -> None:
-        """Have the waiting images tried now, at most once per probe interval."""
-        if self._clock() - self._recovered_s >= self._probe_s:
+        """Have the waiting images tried after a folder takes sidecars again.
+
+        At most once per probe interval, and once more an interval later: an image that was refused
+        at the same moment, or in the same batch, is recorded as waiting only after the first time.
+        """
+        if self._owes_retry and self._clock() - self._recovered_s >= self._probe_s:
             self._recovered_s = self._clock()
             self._on_recovered()
 

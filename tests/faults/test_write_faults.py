@@ -56,7 +56,9 @@ def test_run_on_a_full_disk_labels_a_whole_backlog_soon_after_there_is_room(
         for name in names:
             site.add(name, colour_jpeg("red"))
         why = os.strerror(errno.ENOSPC)
-        until(lambda: all(is_waiting(site, name, why) for name in names), timeout_s=30.0)
+        until(
+            lambda: all(is_waiting(site, name, why) for name in names), timeout_s=30.0, poll_s=0.1
+        )
         before = digests(site.export)
         disk.make_room()
         until(lambda: are_done(site, *names), timeout_s=30.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,59 @@ def test_trouble_ends_when_some_were_written_and_none_was_refused_for_a_while(
     case.write(A)
     case.write(B)
     assert not case.reasons
+
+
+def test_waiting_images_are_tried_when_a_folder_takes_sidecars_and_once_more_an_interval_later(
+    case: Case,
+) -> None:
+    case.refuse(A)
+    case.write(A)
+    assert case.freed == 1
+    # Refused in the batch that has ended the refusal, and recorded as waiting after it.
+    case.refuse(B, after_s=0.0)
+    case.now_s += 1.9
+    case.outage.review()
+    assert case.freed == 1
+    case.now_s += 0.2
+    case.outage.review()
+    assert case.freed == 2
+    case.now_s += 60.0
+    case.outage.review()
+    assert case.freed == 2
+
+
+def test_folder_that_takes_sidecars_soon_after_another_has_its_images_tried_too(
+    case: Case,
+) -> None:
+    for folder in (A, B):
+        case.refuse(folder)
+    case.write(A)
+    case.write(B, after_s=1.0)
+    assert case.freed == 1
+    freed = []
+    for _ in range(6):
+        case.now_s += 1.0
+        case.outage.review()
+        freed.append(case.freed)
+    assert freed == [2, 2, 3, 3, 3, 3]
+
+
+def test_each_of_many_folders_keeps_an_image_that_is_tried_and_few_are_tried_at_a_time(
+    case: Case,
+) -> None:
+    folders = [Path(f"/results/{number}") for number in range(40)]
+    due_s = dict.fromkeys(folders, case.now_s)
+    tried: list[float] = []
+    while case.now_s < 1100.0:
+        for folder in folders:
+            if due_s[folder] <= case.now_s:
+                tried.append(case.now_s)
+                due_s[folder] = case.now_s + case.refuse(folder, after_s=0.0)
+        case.now_s += 0.05
+    later = [at_s for at_s in tried if at_s > 1030.0]
+    # 40 folders at 8 in 2 s: each is tried every 10 s.
+    assert len(later) >= 40 * 5
+    assert all(sum(at_s <= one < at_s + 1.9 for one in later) <= 8 for at_s in later)
 
 
 def test_one_small_write_while_the_rest_is_refused_is_no_end(
