@@ -22,6 +22,7 @@ from edge.postprocess import Decision, decide
 from edge.preprocess import InputSpec, preprocess
 from edge.session import InferenceSession
 from edge.status import Status
+from edge.trust.familiarity import Familiarity
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Outcome:
     logits: NDArray[np.float32] | None = None
     reason: RejectReason | None = None
     message: str | None = None
+    familiarity: Familiarity | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Trust: whether an image is of the laboratory, and whether an analyzer's images have changed."""
