@@ -37,8 +37,10 @@ from edge.manifest import (
     read_golden,
     read_share,
     read_text,
+    require_dict,
 )
 from edge.preprocess import InputSpec
+from edge.session import InferenceSession
 
 _GIVE_BUNDLE: Final = "Give a folder NAME.edge that edge-convert wrote."
 # The exceptions that reading a damaged manifest raises.
@@ -116,6 +118,35 @@ class Bundle:
             if artefact.role == ROLE_ENGINE
             and (artefact.requires.get("backend"), artefact.precision) == (library, precision)
         ]
+
+    def graph_of(self, session: InferenceSession) -> str:
+        """The path of the model graph that a session runs, also where it runs an engine plan.
+
+        For a session from outside the bundle: what the session says.
+
+        Raises:
+            BundleError: the record of the plan is missing or damaged, or the bundle does not hold
+                the graph that the plan was built from.
+        """
+        plans = [a for a in self.artefacts if (a.role, a.path) == (ROLE_ENGINE, session.graph)]
+        if not plans:
+            return session.graph
+        try:
+            record = require_dict(parse_json(self.read(plans[0].requires["record"])))
+            built_from = record["graph_sha256"]
+        except (KeyError, ValueError) as error:
+            raise BundleError(
+                f"the record of engine {session.graph} is damaged ({type(error).__name__}: "
+                f"{error}). Build the engine again: edge-convert NAME.edge --engine"
+            ) from error
+        for artefact in self._models():
+            is_source = (artefact.sha256, artefact.precision) == (built_from, session.precision)
+            if is_source and artefact.requires.get("backend") == "tensorrt":
+                return artefact.path
+        raise BundleError(
+            f"engine {session.graph} was built from a graph that {self.root.name} does not hold. "
+            "Build the engine again: edge-convert NAME.edge --engine"
+        )
 
     def _models(self) -> list[Artefact]:
         return [artefact for artefact in self.artefacts if artefact.role == ROLE_MODEL]

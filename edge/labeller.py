@@ -143,7 +143,7 @@ class Labeller:
             chunk = images[first : first + self.session.max_batch]
             start = time.perf_counter()
             failpoint("infer.before")
-            logits = self.session.infer(np.stack([image.pixels for image in chunk]))
+            logits = self.session.infer(np.stack([image.pixels for image in chunk])).logits
             failpoint("infer.after")
             infer_ms = _ms_since(start) / len(chunk)
             for image, row in zip(chunk, logits, strict=True):

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+# The names of the outputs that graphs and engines have; older ones have no features.
+LOGITS: Final = "logits"
+FEATURES: Final = "features"
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """What the network computes from a batch, one row an image.
+
+    Attributes:
+        logits: (batch, classes).
+        features: (batch, count), the input of the network's last linear layer; None where the
+            graph does not give it.
+    """
+
+    logits: NDArray[np.float32]
+    features: NDArray[np.float32] | None = None
 
 
 class InferenceSession(Protocol):
@@ -34,14 +53,11 @@ class InferenceSession(Protocol):
     def max_batch(self) -> int:
         """The most images one call of `infer` takes."""
 
-    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits of a batch.
+    def infer(self, images: NDArray[np.uint8]) -> Inferred:
+        """Logits and features of a batch.
 
         Args:
             images: uint8, shape (batch, height, width, 3), from `edge.preprocess.preprocess`.
-
-        Returns:
-            float32, shape (batch, classes).
 
         Raises:
             BackendError: the device or the library failed; the session can no longer be used.

@@ -33,8 +33,8 @@ def check_export(
     session = open_onnx(exported.SerializeToString(), "fp32")
     range_ = max(float(np.ptp(expected)), 1e-6)
     head = HEADS.get(source.facts.get("removed_head", ""))
-    alone = np.concatenate([session.infer(batch[i : i + 1]) for i in range(len(batch))])
-    for what, logits in (("one image", alone), ("a batch", session.infer(batch))):
+    alone = np.concatenate([session.infer(batch[i : i + 1]).logits for i in range(len(batch))])
+    for what, logits in (("one image", alone), ("a batch", session.infer(batch).logits)):
         found = head(logits) if head else logits
         deviation = float(np.abs(found - expected).max()) / range_
         if not deviation <= EXPORT_TOLERANCE:

@@ -19,7 +19,7 @@ from converters.layers.placement import Placement
 from edge.backends.onnx import open_onnx
 from edge.labeller import Labeller
 from edge.postprocess import softmax
-from edge.session import InferenceSession
+from edge.session import InferenceSession, Inferred
 from edge.shares.share import Share
 from edge.text.progress import OnProgress
 
@@ -119,12 +119,13 @@ class _NumbersOnly:
         self._session = session
         self._without_numbers = 0
 
-    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits (batch, classes); all 0 for an image with a NaN or infinite logit."""
-        logits = self._session.infer(images)
+    def infer(self, images: NDArray[np.uint8]) -> Inferred:
+        """Logits, all 0 for an image with a NaN or infinite logit, and features."""
+        inferred = self._session.infer(images)
+        logits = inferred.logits
         broken = ~np.isfinite(logits).all(axis=1, keepdims=True)
         self._without_numbers += int(broken.sum())
-        return np.where(broken, np.float32(0), logits)
+        return Inferred(np.where(broken, np.float32(0), logits), inferred.features)
 
     def close(self) -> None:
         """Free the session's memory."""

@@ -126,7 +126,7 @@ def probe_divergence(task: SearchTask, placement: Placement, int8: Int8Model) ->
     """
     session, probe = open_as_target(int8.model, placement), task.probe
     batches = (probe.images[i : i + PROBE_BATCH] for i in range(0, len(probe.images), PROBE_BATCH))
-    logits = np.concatenate([session.infer(batch) for batch in batches])
+    logits = np.concatenate([session.infer(batch).logits for batch in batches])
     if not np.isfinite(logits).all():
         return NO_NUMBERS
     return metrics.mean_over_classes(metrics.divergence(probe.logits, logits), probe.predicted)

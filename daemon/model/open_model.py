@@ -20,7 +20,7 @@ from edge.bundle import Bundle, load_bundle
 from edge.errors import BundleError
 from edge.golden import open_labeller
 from edge.labeller import Labeller
-from edge.session import InferenceSession
+from edge.session import InferenceSession, Inferred
 from edge.sidecar import ModelFacts, model_facts
 
 # Folder in the state folder that keeps the engines built on this machine.
@@ -143,8 +143,8 @@ class _WatchedSession:
         self._session = session
         self._stages = stages
 
-    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits (batch, classes) of uint8 images (batch, height, width, 3)."""
+    def infer(self, images: NDArray[np.uint8]) -> Inferred:
+        """Logits and features of uint8 images (batch, height, width, 3)."""
         with self._stages.stage(INFER):
             return self._session.infer(images)
 

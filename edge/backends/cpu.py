@@ -41,6 +41,6 @@ def has_vnni() -> bool:
         BackendError, BundleError: ONNX Runtime does not work here.
     """
     session = open_onnx(CONVOLUTION, "int8")
-    outputs = session.infer(np.full((1, _CHANNELS, 4, 4), 255, np.uint8))
+    outputs = session.infer(np.full((1, _CHANNELS, 4, 4), 255, np.uint8)).logits
     session.close()
     return bool((outputs == _EXACT).all())

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from edge.backends.early_warnings import without_cpuinfo_warnings
 from edge.errors import BackendError, BundleError, first_line
+from edge.session import FEATURES, Inferred
 
 with without_cpuinfo_warnings():
     import onnxruntime as ort
@@ -39,18 +40,24 @@ class OnnxSession:
         self.graph = graph
         self._session: ort.InferenceSession | None = session
         self._input_name: str = session.get_inputs()[0].name
+        logits, *others = (output.name for output in session.get_outputs())
+        # Only these are asked for: a graph from elsewhere may have more outputs.
+        self._outputs = [logits, FEATURES] if FEATURES in others else [logits]
 
-    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits (batch, classes) of uint8 images (batch, height, width, 3)."""
+    def infer(self, images: NDArray[np.uint8]) -> Inferred:
+        """Logits and features of uint8 images (batch, height, width, 3)."""
         # Another thread may call close() meanwhile; the local name keeps the session alive.
         session = self._session
         if session is None:
             raise BackendError("the ONNX Runtime session is closed. Open it again.")
         try:
-            (logits,) = session.run(None, {self._input_name: images})
+            logits, *features = session.run(self._outputs, {self._input_name: images})
         except RUNTIME_ERRORS as error:
             raise BackendError(f"ONNX Runtime failed: {first_line(error)}") from error
-        return np.asarray(logits, np.float32)
+        return Inferred(
+            np.asarray(logits, np.float32),
+            np.asarray(features[0], np.float32) if features else None,
+        )
 
     def close(self) -> None:
         """Free the session's memory."""

@@ -16,6 +16,7 @@ from daemon.startup import opened_service
 from edge.backends.onnx import OnnxSession
 from edge.demo.analyzer import export_images
 from edge.errors import BackendError
+from edge.session import Inferred
 from tests.daemon.service_site import COLOURS, held_up, once, put
 from tests.support.digests import digests
 from tests.support.images import Jpeg
@@ -222,12 +223,12 @@ def test_run_device_that_fails_stops_the_service_and_gives_the_images_back(
     infer = OnnxSession.infer
     has_failed = threading.Event()
 
-    def fails_on_blue(self: OnnxSession, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        logits = infer(self, images)
-        if (logits.argmax(axis=1) == 2).any():
+    def fails_on_blue(self: OnnxSession, images: NDArray[np.uint8]) -> Inferred:
+        inferred = infer(self, images)
+        if (inferred.logits.argmax(axis=1) == 2).any():
             has_failed.set()
             raise BackendError("device lost")
-        return logits
+        return inferred
 
     def run_until_it_fails() -> None:
         with site.running():

@@ -13,6 +13,7 @@ from edge.errors import BackendError, RejectReason, TransientError
 from edge.golden import open_labeller
 from edge.image_files.read import ImageLimits
 from edge.labeller import Labeller, Outcome
+from edge.session import Inferred
 from edge.status import Status
 from tests.support.images import Jpeg
 
@@ -114,8 +115,8 @@ class BrokenSession:
         self.closed = False
         self._row = np.array(logits, np.float32)
 
-    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.repeat(self._row[None], len(images), axis=0)
+    def infer(self, images: NDArray[np.uint8]) -> Inferred:
+        return Inferred(np.repeat(self._row[None], len(images), axis=0))
 
     def close(self) -> None:
         self.closed = True

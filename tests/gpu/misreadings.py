@@ -135,7 +135,7 @@ def main(root: Path, graph: str) -> int:
 
 def _logits(model: onnx.ModelProto, images: list[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
     session = open_onnx(model.SerializeToString(), "int8", optimise=False)
-    return [session.infer(image)[0] for image in images]
+    return [session.infer(image).logits[0] for image in images]
 
 
 def _nodes(model: onnx.ModelProto, operator: str) -> list[onnx.NodeProto]:

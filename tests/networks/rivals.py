@@ -16,9 +16,8 @@ import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, quantize_static
 
-from edge.backends.onnx import open_onnx
 from edge.errors import ConfigError
-from tests.networks.judging import Infer
+from tests.networks.judging import Infer, logits_of
 
 Images = NDArray[np.uint8]
 PACKAGES: Final = ("openvino", "nncf")
@@ -53,7 +52,7 @@ def onnxruntime_default(fp32: bytes, images: Images) -> Infer:
         source, target = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         source.write_bytes(fp32)
         quantize_static(source, target, _Reader(images))
-        return open_onnx(target.read_bytes(), "int8").infer
+        return logits_of(target.read_bytes())
 
 
 def nncf_onnx(fp32: bytes, images: Images, *, is_transformer: bool) -> Infer:
@@ -68,7 +67,7 @@ def nncf_onnx(fp32: bytes, images: Images, *, is_transformer: bool) -> Infer:
         subset_size=len(images),
         **_hint(is_transformer=is_transformer),
     )
-    return open_onnx(quantized.SerializeToString(), "int8").infer
+    return logits_of(quantized.SerializeToString())
 
 
 def openvino_int8(fp32: bytes, images: Images, *, is_transformer: bool) -> Infer:

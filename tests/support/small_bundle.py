@@ -15,18 +15,25 @@ from edge.bundle import seal
 from tests.support.images import COLOURS
 
 
-def colour_model() -> bytes:
-    """An ONNX model whose logits are the mean of each channel: uint8 (n, 16, 16, 3) to (n, 3)."""
+def colour_model(*, has_features: bool = False) -> bytes:
+    """An ONNX model whose logits are the mean of each channel: uint8 (n, 16, 16, 3) to (n, 3).
+
+    Its features are the means before they are scaled.
+    """
+    mean = "features" if has_features else "mean"
     nodes = [
         helper.make_node("Cast", ["images"], ["float"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["float"], ["mean"], axes=[1, 2], keepdims=0),
-        helper.make_node("Mul", ["mean", "scale"], ["logits"]),
+        helper.make_node("ReduceMean", ["float"], [mean], axes=[1, 2], keepdims=0),
+        helper.make_node("Mul", [mean, "scale"], ["logits"]),
     ]
     graph = helper.make_graph(
         nodes,
         "colour",
         [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", 16, 16, 3])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3])
+            for name in (["logits", "features"] if has_features else ["logits"])
+        ],
         [numpy_helper.from_array(np.asarray(0.1, np.float32), "scale")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

@@ -12,6 +12,7 @@ from edge.backends.trt.cuda import Buffer, Device, Graph
 from edge.backends.trt.library import Library, Messages
 from edge.errors import BackendError, DeviceError, PlanError, StorageError
 from edge.files import atomic
+from edge.session import FEATURES, LOGITS
 
 
 class LoadedEngine:
@@ -24,6 +25,7 @@ class LoadedEngine:
     # Page-locked and device memory of one tensor each, for the largest batch.
     images: Buffer
     logits: Buffer
+    features: Buffer | None = None
 
     def __init__(self, device: Device, library: Library) -> None:
         self.device = device
@@ -34,7 +36,7 @@ class LoadedEngine:
         self.input_name = ""
         self.graphs: dict[int, Graph] = {}
         self.runtime_cache: Any = None
-        self._output_name = ""
+        self._output_names: list[str] = []
         self._contexts: dict[int, Any] = {}
         self._workspace: Any = None
         self._buffers: list[Buffer] = []
@@ -43,13 +45,17 @@ class LoadedEngine:
         """Load a plan and prepare each batch size.
 
         Raises:
-            PlanError: the library refuses the plan, or it has not one input and one output.
+            PlanError: the library refuses the plan, or it has other inputs and outputs than needed.
             DeviceError: the GPU failed.
         """
         self._deserialise(plan)
         self._name_tensors()
         self.images = self._buffer(self.input_name, plan.record.max_batch, np.uint8)
-        self.logits = self._buffer(self._output_name, plan.record.max_batch, np.float32)
+        outputs = [self._buffer(n, plan.record.max_batch, np.float32) for n in self._output_names]
+        self.logits, self.features = outputs[0], outputs[1] if len(outputs) > 1 else None
+        self._bound = dict(
+            zip((self.input_name, *self._output_names), (self.images, *outputs), strict=True)
+        )
         if self.library.is_rtx:
             # TensorRT for RTX captures a CUDA graph for every shape itself.
             context, self.runtime_cache = open_context(self.library, self.engine, runtime_cache)
@@ -63,7 +69,7 @@ class LoadedEngine:
             self._capture(sizes)
 
     def queue(self, size: int) -> None:
-        """Put one batch into the stream: images in, inference, logits out.
+        """Put one batch into the stream: images in, inference, logits and features out.
 
         Raises:
             DeviceError: the GPU failed.
@@ -73,7 +79,7 @@ class LoadedEngine:
         shape = (size, *self.images.host.shape[1:])
         if not context.set_input_shape(self.input_name, shape):
             raise PlanError(f"the engine refuses a batch of {size}: {self.messages.reason()}")
-        for name, buffer in ((self.input_name, self.images), (self._output_name, self.logits)):
+        for name, buffer in self._bound.items():
             if not context.set_tensor_address(name, buffer.address):
                 raise PlanError(
                     f"{self.library} does not take memory for {name}: {self.messages.reason()}"
@@ -82,6 +88,8 @@ class LoadedEngine:
         if not context.execute_async_v3(self.device.stream):
             raise DeviceError(f"the GPU failed: {self.messages.reason()}")
         self.device.copy_out(self.logits, size)
+        if self.features is not None:
+            self.device.copy_out(self.features, size)
 
     def unload(self) -> None:
         """Free in the order that the libraries need: graphs, contexts, engine, memory, device."""
@@ -128,9 +136,17 @@ class LoadedEngine:
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         inputs = [name for name in names if engine.get_tensor_mode(name) == mode.INPUT]
         outputs = [name for name in names if engine.get_tensor_mode(name) == mode.OUTPUT]
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise PlanError(f"the engine has tensors {names}; one input and one output needed.")
-        self.input_name, self._output_name = inputs[0], outputs[0]
+        # The library may list outputs in another order than the graph. A sole output is the logits,
+        # whatever its name: plans in older bundles were built from such graphs.
+        logits = outputs if len(outputs) == 1 else [name for name in outputs if name == LOGITS]
+        features = [name for name in outputs if name == FEATURES and name not in logits]
+        if len(inputs) != 1 or len(logits) != 1 or len(logits) + len(features) != len(outputs):
+            raise PlanError(
+                f"the engine has tensors {names}; one input, {LOGITS} and at most {FEATURES} "
+                "needed. Build it again: edge-convert NAME.edge --engine "
+                f"{self.library.name}"
+            )
+        self.input_name, self._output_names = inputs[0], logits + features
 
     def _buffer(self, name: str, rows: int, dtype: type[np.generic]) -> Buffer:
         shape = (rows, *tuple(self.engine.get_tensor_shape(name))[1:])

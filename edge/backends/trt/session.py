@@ -1,7 +1,8 @@
 """Runs an engine plan with TensorRT or TensorRT for RTX.
 
-In each call the uint8 images are copied into page-locked memory, sent to the GPU, inferred, and the
-logits fetched, all in one stream. There is one CUDA graph for each of a few batch sizes.
+In each call the uint8 images are copied into page-locked memory, sent to the GPU, inferred, and
+logits and features fetched, all in one stream. There is one CUDA graph for each of a few batch
+sizes.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from edge.backends.trt.cuda import Device
 from edge.backends.trt.engine import LoadedEngine, keep_runtime_cache
 from edge.backends.trt.library import Library
 from edge.errors import BackendError, PlanError
+from edge.session import Inferred
 
 # A batch is padded to the next of these sizes, each of which has a CUDA graph. The GPU needs hardly
 # more time for the padding.
@@ -45,8 +47,8 @@ class TensorRtSession:
         self._image_shape = loaded.images.host.shape[1:]
         self._lock = threading.Lock()
 
-    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits (batch, classes) of uint8 images (batch, height, width, 3)."""
+    def infer(self, images: NDArray[np.uint8]) -> Inferred:
+        """Logits and features of uint8 images (batch, height, width, 3)."""
         count = len(images)
         if images.dtype != np.uint8 or images.shape[1:] != self._image_shape:
             raise BackendError(
@@ -64,7 +66,7 @@ class TensorRtSession:
             with loaded.device.current():
                 return self._run(loaded, images)
 
-    def _run(self, loaded: LoadedEngine, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _run(self, loaded: LoadedEngine, images: NDArray[np.uint8]) -> Inferred:
         count = len(images)
         size = next(size for size in self._sizes if size >= count)
         loaded.images.host[:count] = images
@@ -73,7 +75,12 @@ class TensorRtSession:
         else:
             loaded.queue(size)
         loaded.device.synchronise()
-        return np.array(loaded.logits.host[:count], np.float32)
+        # Copies: the next call overwrites the page-locked memory.
+        features = loaded.features
+        return Inferred(
+            np.array(loaded.logits.host[:count], np.float32),
+            None if features is None else np.array(features.host[:count], np.float32),
+        )
 
     def close(self) -> None:
         """Free the GPU."""

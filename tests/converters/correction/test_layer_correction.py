@@ -115,7 +115,9 @@ def test_correction_brings_the_probabilities_closer_to_fp32(
     if placement.symmetric:
         graphs = [for_tensorrt(g, half_floats=placement.half_floats) for g in graphs]
     before, after = (
-        metrics.divergence(reference.logits, open_as_target(g, placement).infer(net.images)).mean()
+        metrics.divergence(
+            reference.logits, open_as_target(g, placement).infer(net.images).logits
+        ).mean()
         for g in graphs
     )
     # An untrained network's logits hardly differ: some millionths of a nat are FP16's own.
@@ -189,7 +191,7 @@ def test_weight_that_is_rounded_away_comes_back_as_bias(
         model, quantized, placement, reference, on_layer=lambda *step: steps.append(step)
     )
     assert steps == [(1, 1)]
-    found = [open_as_target(m.model, placement).infer(images)[:, 1] for m in (plain, int8)]
+    found = [open_as_target(m.model, placement).infer(images).logits[:, 1] for m in (plain, int8)]
     mean_lost = lost * images[:, 0, 0, 0].mean()
     np.testing.assert_allclose(reference.logits[:, 1].mean() - found[0].mean(), mean_lost, 1e-3)
     np.testing.assert_allclose(found[1].mean(), reference.logits[:, 1].mean(), atol=0.02)

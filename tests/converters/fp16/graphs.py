@@ -19,4 +19,4 @@ def f32(*values: float) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 def computed(model: onnx.ModelProto) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return open_onnx(model.SerializeToString(), "fp16").infer(some_images())
+    return open_onnx(model.SerializeToString(), "fp16").infer(some_images()).logits

@@ -23,7 +23,7 @@ GAIN = np.asarray(1e6, np.float32)
 @pytest.mark.parametrize("optimise", [True, False])
 def test_overflow_of_fp16_gives_no_numbers(*, optimise: bool) -> None:
     content = emulate_fp16(to_fp16(graph(LOUD, gain=GAIN))).SerializeToString()
-    logits = open_onnx(content, "fp16", optimise=optimise).infer(some_images())
+    logits = open_onnx(content, "fp16", optimise=optimise).infer(some_images()).logits
     assert not np.isfinite(logits).any()
 
 
@@ -31,9 +31,9 @@ def test_digits_that_fp16_has_not_are_lost() -> None:
     # 2048 and a fraction: FP16 has steps of two there.
     body = "big = Add (f, offset) y = Sub (big, offset)"
     model = graph(body, offset=np.asarray(4096, np.float32))
-    exact = open_onnx(model.SerializeToString(), "fp32").infer(some_images())
+    exact = open_onnx(model.SerializeToString(), "fp32").infer(some_images()).logits
     half = emulate_fp16(to_fp16(model)).SerializeToString()
-    found = open_onnx(half, "fp16").infer(some_images())
+    found = open_onnx(half, "fp16").infer(some_images()).logits
     assert np.abs(found - exact).max() > 0.05
     really = evaluated(to_fp16(model), some_images())
     np.testing.assert_allclose(found, really, atol=0.01)
@@ -49,11 +49,13 @@ def test_rounded_graph_gives_the_probabilities_of_real_fp16(converted: Path) -> 
             if placement is None
             else open_as_target(model, placement)
         )
-        np.testing.assert_allclose(softmax(session.infer(images)), softmax(really), atol=0.005)
+        np.testing.assert_allclose(
+            softmax(session.infer(images).logits), softmax(really), atol=0.005
+        )
 
 
 def test_graph_for_tensorrt_8_is_judged_in_the_fp16_that_it_may_choose() -> None:
     model = graph(LOUD, gain=GAIN)
-    assert not np.isfinite(open_as_target(model, TENSORRT8).infer(some_images())).any()
+    assert not np.isfinite(open_as_target(model, TENSORRT8).infer(some_images()).logits).any()
     assert TENSORRT8.may_choose_fp16
     assert not TENSORRT8.half_floats

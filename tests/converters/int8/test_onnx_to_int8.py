@@ -35,7 +35,7 @@ def resnet(tmp_path_factory: pytest.TempPathFactory) -> Calibrated:
 
 
 def test_source_to_onnx_equals_the_source_on_bytes(net: Calibrated) -> None:
-    found = open_onnx(net.fp32.SerializeToString(), "fp32").infer(net.images)
+    found = open_onnx(net.fp32.SerializeToString(), "fp32").infer(net.images).logits
     np.testing.assert_allclose(found, net.source.sample_logits, atol=2e-4, rtol=1e-3)
 
 
@@ -126,7 +126,7 @@ def test_quantized_graph_stays_close_to_float(net: Calibrated, placement: Placem
     model = net.quantized(placement).model
     if placement.half_floats:
         model = to_fp16(model)
-    logits = open_as_target(model, placement).infer(net.images)
+    logits = open_as_target(model, placement).infer(net.images).logits
     assert metrics.divergence(net.source.sample_logits, logits).mean() < 0.05
 
 

@@ -54,7 +54,7 @@ def quantized_conv(weight: int) -> onnx.ModelProto:
 
 def test_graph_for_vnni_computes_here_what_it_computes_there() -> None:
     images = np.full((1, 4, PIXELS, PIXELS), 255, np.uint8)
-    logits = open_as_target(quantized_conv(127), X86).infer(images)
+    logits = open_as_target(quantized_conv(127), X86).infer(images).logits
     np.testing.assert_allclose(logits, 255 * 127 * 4, rtol=0.005)
 
 
@@ -62,7 +62,7 @@ def test_graph_of_seven_bits_computes_the_same_fused_and_as_written() -> None:
     images = np.full((1, 4, PIXELS, PIXELS), 255, np.uint8)
     content = quantized_conv(63).SerializeToString()
     for optimise in (True, False):
-        logits = open_onnx(content, "int8", optimise=optimise).infer(images)
+        logits = open_onnx(content, "int8", optimise=optimise).infer(images).logits
         np.testing.assert_allclose(logits, 255 * 63 * 4, rtol=0.005)
 
 

@@ -50,7 +50,9 @@ def test_correction_brings_a_transformer_closer_to_fp32(
     if placement.symmetric:
         graphs = [for_tensorrt(graph, half_floats=False) for graph in graphs]
     before, after = (
-        metrics.divergence(reference.logits, open_as_target(g, placement).infer(net.images)).mean()
+        metrics.divergence(
+            reference.logits, open_as_target(g, placement).infer(net.images).logits
+        ).mean()
         for g in graphs
     )
     assert after < before
@@ -135,7 +137,7 @@ def test_weight_that_is_rounded_away_comes_back_as_bias(
     plain = quantized(model, {})
     assert plain.quantized_layers == ("layer",)
     int8 = correct_layers(model, quantized, placement, reference)
-    found = [open_as_target(m.model, placement).infer(images)[:, 1] for m in (plain, int8)]
+    found = [open_as_target(m.model, placement).infer(images).logits[:, 1] for m in (plain, int8)]
     wanted = reference.logits[:, 1].mean()
     np.testing.assert_allclose(wanted - found[0].mean(), 0.33 / 127 * images[..., 0].mean(), 0.02)
     np.testing.assert_allclose(found[1].mean(), wanted, atol=0.02)
@@ -147,7 +149,7 @@ def test_shift_moves_what_a_layer_gives(model: onnx.ModelProto) -> None:
     shifted = shift_biases(model, {"layer": np.array([2.0, -1.0])})
     onnx.checker.check_model(shifted)
     before, after = (
-        open_onnx(m.SerializeToString(), "fp32").infer(images) for m in (model, shifted)
+        open_onnx(m.SerializeToString(), "fp32").infer(images).logits for m in (model, shifted)
     )
     np.testing.assert_allclose(after - before, [[2.0, -1.0]], atol=1e-5)
 

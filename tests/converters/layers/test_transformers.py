@@ -134,7 +134,7 @@ def test_quantized_graph_stays_close_to_float(net: Calibrated, placement: Placem
     model = net.quantized(placement).model
     if placement.symmetric:
         model = for_tensorrt(model, half_floats=False)
-    logits = open_as_target(model, placement).infer(net.images)
+    logits = open_as_target(model, placement).infer(net.images).logits
     assert metrics.divergence(net.source.sample_logits, logits).mean() < 0.02
 
 

@@ -21,6 +21,7 @@ from edge.image_files.read import ImageLimits
 from edge.labeller import Labeller
 from edge.preprocess import InputSpec
 from edge.retry.policy import RetryPolicy
+from edge.session import Inferred
 from edge.sidecar import ModelFacts
 from edge.status import Status
 from tests.support.images import Jpeg
@@ -39,11 +40,11 @@ class FakeSession:
     error: Exception | None = None
     before_infer: Callable[[], object] = staticmethod(lambda: None)
 
-    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def infer(self, images: NDArray[np.uint8]) -> Inferred:
         self.before_infer()
         if self.error:
             raise self.error
-        return np.asarray(images.mean(axis=(1, 2)) * 0.1, np.float32)
+        return Inferred(np.asarray(images.mean(axis=(1, 2)) * 0.1, np.float32))
 
     def close(self) -> None:
         pass

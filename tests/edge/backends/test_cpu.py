@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge.backends import cpu
 from edge.backends.early_warnings import without_cpuinfo_warnings
+from edge.session import Inferred
 
 ROOT = Path(__file__).parents[3]
 ASK = "from edge.backends.cpu import has_vnni; print(has_vnni())"
@@ -75,7 +76,7 @@ def test_has_vnni_of_outputs_that_saturated_is_false(monkeypatch: pytest.MonkeyP
 
     class Session:
         def infer(self, _: object) -> object:
-            return saturated
+            return Inferred(saturated)
 
         def close(self) -> None:
             pass

@@ -10,6 +10,7 @@ from edge.backends.onnx import open_onnx
 from edge.backends.select import open_session
 from edge.bundle import load_bundle
 from edge.errors import BackendError, BundleError
+from tests.support.small_bundle import colour_model
 
 
 def model_of(bundle: Path) -> bytes:
@@ -20,10 +21,21 @@ def test_infer_gives_float_logits_per_image(small_bundle: Path) -> None:
     session = open_onnx(model_of(small_bundle), "int8")
     images = np.zeros((3, 16, 16, 3), np.uint8)
     images[1, ..., 2] = 100
-    logits = session.infer(images)
+    logits = session.infer(images).logits
     assert logits.shape == (3, 3)
     assert logits.dtype == np.float32
     assert logits[1].tolist() == pytest.approx([0, 0, 10])
+
+
+def test_infer_of_a_graph_with_features_gives_both_and_without_gives_none() -> None:
+    images = np.full((2, 16, 16, 3), 50, np.uint8)
+    for has_features in (True, False):
+        inferred = open_onnx(colour_model(has_features=has_features), "fp32").infer(images)
+        assert inferred.logits.tolist() == pytest.approx(np.full((2, 3), 5.0))
+        assert (inferred.features is not None) == has_features
+        if inferred.features is not None:
+            assert inferred.features.dtype == np.float32
+            assert inferred.features.tolist() == pytest.approx(np.full((2, 3), 50.0))
 
 
 def test_infer_with_wrong_shape_is_a_backend_error(small_bundle: Path) -> None:
@@ -51,7 +63,7 @@ def test_infer_from_many_threads_gives_each_its_own_result(small_bundle: Path) -
     def red(level: int) -> float:
         images = np.zeros((1, 16, 16, 3), np.uint8)
         images[..., 0] = level
-        return float(session.infer(images)[0, 0])
+        return float(session.infer(images).logits[0, 0])
 
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(red, range(200)))

@@ -13,7 +13,7 @@ from edge.backends.trt.build import BuildOptions, Plan, build_plan
 from edge.backends.trt.gpu import find_machine
 from edge.backends.trt.library import Library, open_library
 from edge.backends.trt.session import TensorRtSession, batch_sizes, count_types, open_plan
-from edge.errors import BackendError, DeviceError
+from edge.errors import BackendError, DeviceError, PlanError
 from edge.system.installation import install_command
 from tests.support import fake_gpu
 from tests.support.fake_gpu import FakeGpu
@@ -31,9 +31,9 @@ def silent(_step: str, _done: int, _total: int) -> None:
     pass
 
 
-def plan_of(library: Library, max_batch: int = 12) -> Plan:
+def plan_of(library: Library, max_batch: int = 12, *, graph: bytes | None = None) -> Plan:
     options = BuildOptions("int8", max_batch=max_batch)
-    return build_plan(library, colour_model(), options, find_machine(), silent)
+    return build_plan(library, graph or colour_model(), options, find_machine(), silent)
 
 
 @pytest.fixture
@@ -55,10 +55,39 @@ def test_infer_gives_each_image_its_own_logits_in_any_batch(
     session: TensorRtSession, count: int
 ) -> None:
     levels = list(range(10, 10 + count))
-    logits = session.infer(images_of(levels))
+    logits = session.infer(images_of(levels)).logits
     assert logits.dtype == np.float32
     assert logits[:, 0].tolist() == pytest.approx([0.1 * level for level in levels])
     assert logits.shape == (count, 3)
+
+
+@pytest.mark.parametrize("can_capture", [True, False])
+def test_infer_of_an_engine_with_features_gives_each_image_its_own(
+    gpu: FakeGpu, *, can_capture: bool
+) -> None:
+    gpu.can_capture = can_capture
+    library = open_library("tensorrt")
+    session = open_plan(library, plan_of(library, graph=colour_model(has_features=True)))
+    first = session.infer(images_of([10, 20, 30]))
+    session.infer(images_of([200] * 12))
+    assert first.features is not None
+    assert first.features[:, 0].tolist() == pytest.approx([10, 20, 30])
+    assert first.logits[:, 0].tolist() == pytest.approx([1, 2, 3])
+    session.close()
+    assert gpu.allocations == 0
+
+
+def test_infer_of_an_engine_without_features_gives_none(session: TensorRtSession) -> None:
+    assert session.infer(images_of([10])).features is None
+
+
+def test_open_plan_of_an_engine_with_an_unknown_output_is_refused(gpu: FakeGpu) -> None:
+    renamed = colour_model(has_features=True).replace(b"features", b"pictures")
+    library = open_library("tensorrt")
+    plan = plan_of(library, graph=renamed)
+    with pytest.raises(PlanError, match="one input, logits and at most features needed"):
+        open_plan(library, plan)
+    assert gpu.pushed == 0
 
 
 def test_infer_uses_the_graph_of_the_next_larger_batch(
@@ -72,12 +101,12 @@ def test_infer_uses_the_graph_of_the_next_larger_batch(
 
 def test_infer_after_a_larger_batch_gives_nothing_of_it(session: TensorRtSession) -> None:
     session.infer(images_of([200] * 12))
-    assert session.infer(images_of([10]))[0].tolist() == pytest.approx([1.0, 0, 0])
+    assert session.infer(images_of([10])).logits[0].tolist() == pytest.approx([1.0, 0, 0])
 
 
 def test_infer_from_many_threads_mixes_no_results(session: TensorRtSession) -> None:
     def red(level: int) -> float:
-        return float(session.infer(images_of([level] * (1 + level % 3)))[-1, 0])
+        return float(session.infer(images_of([level] * (1 + level % 3))).logits[-1, 0])
 
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(red, range(200)))
@@ -90,7 +119,7 @@ def test_infer_without_capture_runs_without_graphs(
     gpu.can_capture = False
     library = open_library("tensorrt")
     session = open_plan(library, plan_of(library))
-    assert session.infer(images_of([10, 20, 30]))[:, 0].tolist() == pytest.approx([1, 2, 3])
+    assert session.infer(images_of([10, 20, 30])).logits[:, 0].tolist() == pytest.approx([1, 2, 3])
     assert gpu.launches == 0
 
 

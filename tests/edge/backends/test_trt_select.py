@@ -41,7 +41,7 @@ class Open:
     def __init__(self, root: Path, cache: Path) -> None:
         self.root, self.cache = root, cache
         self.said: list[str] = []
-        self.graph = ""
+        self.graph = self.model = ""
         self.steps: list[str] = []
 
     def __call__(self, backend: str = "auto", precision: str | None = None) -> str:
@@ -54,6 +54,7 @@ class Open:
         session = open_session(bundle, backend=backend, precision=precision, opening=opening)
         session.close()
         self.graph = session.graph
+        self.model = bundle.graph_of(session)
         return f"{session.backend} {session.precision}"
 
 
@@ -104,6 +105,28 @@ def test_auto_takes_a_plan_of_the_bundle_that_fits(opened: Open, gpu: FakeGpu) -
     assert opened(precision="int8") == "tensorrt int8"
     assert gpu.builds == []
     assert opened.graph == "engines/int8.plan"
+
+
+def test_graph_of_a_session_is_the_model_graph_also_where_it_runs_a_plan(
+    opened: Open, gpu: FakeGpu
+) -> None:
+    for backend, has_plan in (("onnxruntime", False), ("tensorrt", False), ("tensorrt", True)):
+        if has_plan:
+            add_plan(opened.root)
+        opened(backend, "int8")
+        expected = "model.int8.onnx" if backend == "onnxruntime" else "model.int8.trt.onnx"
+        assert (opened.graph == "engines/int8.plan") == has_plan
+        assert opened.model == expected
+    assert gpu.allocations == 0
+
+
+def test_graph_of_a_plan_from_a_graph_that_the_bundle_does_not_hold_is_refused(
+    opened: Open, gpu: FakeGpu
+) -> None:
+    add_plan(opened.root, graph_sha256="0" * 64)
+    with pytest.raises(BundleError, match=r"does not hold\. Build the engine again"):
+        opened("tensorrt", "int8")
+    assert gpu.allocations == 0
 
 
 def test_a_plan_of_the_bundle_that_does_not_fit_is_told_and_built_anew(

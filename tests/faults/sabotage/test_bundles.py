@@ -18,6 +18,7 @@ from onnx import numpy_helper
 import edge.bench.cli
 from edge.backends.cpu import has_vnni
 from edge.backends.onnx import OnnxSession
+from edge.session import Inferred
 from tests.faults.sabotage.lab import flip, last_constant, only_error, scale
 from tests.support.networks.discs import CLASSES, INPUT
 
@@ -163,6 +164,8 @@ def test_bench_on_runtime_that_computes_wrong_numbers_fails_the_golden_images(
     said: str,
 ) -> None:
     infer = OnnxSession.infer
-    monkeypatch.setattr(OnnxSession, "infer", lambda self, images: compute(infer(self, images)))
+    monkeypatch.setattr(
+        OnnxSession, "infer", lambda self, images: Inferred(compute(infer(self, images).logits))
+    )
     assert benchmark(bundle) == 5
     assert said in only_error(capsys)

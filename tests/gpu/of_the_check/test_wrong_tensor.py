@@ -95,7 +95,7 @@ def model() -> onnx.ModelProto:
 
 
 def run(model: onnx.ModelProto) -> NDArray[np.float32]:
-    return open_onnx(model.SerializeToString(), "int8", optimise=False).infer(IMAGES)
+    return open_onnx(model.SerializeToString(), "int8", optimise=False).infer(IMAGES).logits
 
 
 def node_of(model: onnx.ModelProto, output: str) -> onnx.NodeProto | None:

@@ -119,10 +119,10 @@ def _batch_deviation(bundle: Bundle, session: TensorRtSession) -> float:
     check_session(bundle, session)
     image = read_image(bundle.root / bundle.golden[0].path)
     small = preprocess(image, bundle.input)
-    alone = session.infer(small[np.newaxis])[0]
+    alone = session.infer(small[np.newaxis]).logits[0]
     sizes = batch_sizes(session.max_batch)
     worst = max(
-        float(np.abs(session.infer(np.stack([small] * n)) - alone).max())
+        float(np.abs(session.infer(np.stack([small] * n)).logits - alone).max())
         for n in (*sizes, *reversed(sizes))
     )
     share = worst / float(np.ptp(alone))

@@ -217,7 +217,7 @@ def _images(setting: Setting) -> NDArray[np.uint8]:
 def _deviation(bundle: Bundle, images: NDArray[np.uint8], found: list[list[float]]) -> float:
     """Largest difference to the bundle's FP32 graph, as a share of the logits' range."""
     session = open_onnx(bundle.read(bundle.model("onnxruntime", "fp32").path), "fp32")
-    expected = session.infer(images)
+    expected = session.infer(images).logits
     session.close()
     return float(np.abs(np.array(found) - expected).max() / np.ptp(expected))
 

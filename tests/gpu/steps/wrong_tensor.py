@@ -74,11 +74,11 @@ class Search:
         plan = build_plan(library, graph, settings, machine, lambda _step, _done, _total: None)
         session = open_plan(library, plan)
         try:
-            found = session.infer(self.images)
+            found = session.infer(self.images).logits
         finally:
             session.close()
             self.slowest_s = max(self.slowest_s, time.monotonic() - start)
-        return found, open_onnx(graph, "int8", optimise=False).infer(self.images)
+        return found, open_onnx(graph, "int8", optimise=False).infer(self.images).logits
 
     def deviation(self, model: onnx.ModelProto, **options: Any) -> float:
         """As `relative`, of the whole output."""

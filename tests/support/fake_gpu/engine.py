@@ -8,23 +8,27 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.backends.onnx import open_onnx
 from tests.support.fake_gpu.device import FakeGpu
 
 
 class Engine:
-    num_io_tensors = 2
-
     def __init__(self, gpu: FakeGpu, queue: Any, header: dict[str, Any], graph: bytes) -> None:
         self._gpu, self._queue, self.header = gpu, queue, header
         self.contexts = 0
         self.session = open_onnx(graph, "fp32", optimise=False)
         assert self.session._session is not None  # noqa: SLF001 - shapes of the graph
-        self.classes = int(self.session._session.get_outputs()[0].shape[1])  # noqa: SLF001 - shapes of the graph
+        outputs = self.session._session.get_outputs()  # noqa: SLF001 - shapes of the graph
+        self.columns: dict[str, int] = {output.name: int(output.shape[1]) for output in outputs}
+        # TensorRT may list them in another order than the graph.
+        self.names: tuple[str, ...] = ("images", *reversed(self.columns))
+        self.num_io_tensors = len(self.names)
 
     def get_tensor_name(self, index: int) -> str:
-        return ("images", "logits")[index]
+        name: str = self.names[index]
+        return name
 
     def get_tensor_mode(self, name: str) -> str:
         return "input" if name == "images" else "output"
@@ -32,7 +36,7 @@ class Engine:
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
         if name == "images":
             return (-1, *self.header["shapes"][0][1:])
-        return (-1, self.classes)
+        return (-1, self.columns[name])
 
     # What one context needs while it runs; only 8 bytes, which the fake does not use.
     device_memory_size = device_memory_size_v2 = 8
@@ -89,9 +93,15 @@ class Execution:
         images = np.ctypeslib.as_array(
             (ctypes.c_uint8 * size).from_address(self._addresses["images"])
         )
-        logits = self._engine.session.infer(images.reshape(shape))
+        inferred = self._engine.session.infer(images.reshape(shape))
+        logits = inferred.logits
         limit = self._gpu.swapped_above
         is_wrong = self._engine.header["fault"] == "wrong labels"
         if is_wrong or (limit is not None and shape[0] > limit):
             logits[:, [0, 1]] = logits[:, [1, 0]]
-        ctypes.memmove(self._addresses["logits"], logits.ctypes.data, logits.nbytes)
+        self._write("logits", logits)
+        if inferred.features is not None:
+            self._write("features", inferred.features)
+
+    def _write(self, name: str, values: NDArray[np.float32]) -> None:
+        ctypes.memmove(self._addresses[name], values.ctypes.data, values.nbytes)

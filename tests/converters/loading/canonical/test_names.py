@@ -56,7 +56,7 @@ def int8_of(fp32: onnx.ModelProto, placement: Placement) -> onnx.ModelProto:
 
 
 def logits(model: onnx.ModelProto) -> NDArray[np.float32]:
-    return open_onnx(model.SerializeToString(), "int8").infer(IMAGES)
+    return open_onnx(model.SerializeToString(), "int8").infer(IMAGES).logits
 
 
 @pytest.mark.parametrize("placement", [X86, TENSORRT], ids=lambda p: p.name)
