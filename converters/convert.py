@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from converters.accuracy.comparison import Validation
 from converters.accuracy.validation_size import require_enough_images
+from converters.bundle.confidences import Confidences, judge_confidences
 from converters.bundle.pack import Contents, write_bundle
 from converters.card_check.core import open_at_any_size
 from converters.card_check.diagnosis import diagnose
@@ -59,6 +60,7 @@ class Report:
     judging: Judging
     quantized: Quantized | None
     fp16: Fp16Model | Failure
+    confidences: Confidences
     warnings: tuple[str, ...]
     left_out: tuple[str, ...]
     fp32_reason: str | None
@@ -102,6 +104,7 @@ def convert(request: ConversionRequest, on_progress: OnProgress) -> Report:
             judging=judging,
             quantized=quantized,
             fp16=fp16,
+            confidences=judge_confidences(judging, quantized, fp16),
         )
         write_bundle(request.target, contents, overwrite=request.overwrite)
     return _report(request, contents, latencies, doubts, (to_judge, to_calibrate))
@@ -188,6 +191,7 @@ def _report(
         judging=contents.judging,
         quantized=quantized,
         fp16=fp16,
+        confidences=contents.confidences,
         warnings=(*doubts, *_warnings(contents)),
         left_out=tuple(
             f"{images.origin}: {line}"

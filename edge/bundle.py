@@ -36,6 +36,7 @@ from edge.manifest import (
     read_classes,
     read_golden,
     read_share,
+    read_temperatures,
     read_text,
     require_dict,
 )
@@ -51,8 +52,9 @@ _DAMAGE_ERRORS: Final = (KeyError, TypeError, ValueError, OverflowError, ConfigE
 class Bundle:
     """A verified bundle. `sha256` is the manifest's, which covers every artefact.
 
-    `in_memory` holds the content of artefacts by path: the golden images, and those that
-    `load_into_memory` added.
+    `temperatures` holds by the path of a graph what its logits are divided by; a graph that it
+    lacks has 1. `in_memory` holds the content of artefacts by path: the golden images, and those
+    that `load_into_memory` added.
     """
 
     root: Path
@@ -62,6 +64,7 @@ class Bundle:
     classes: tuple[str, ...]
     input: InputSpec
     unidentified_below: float
+    temperatures: Mapping[str, float]
     default_precision: str
     artefacts: tuple[Artefact, ...]
     golden: tuple[GoldenImage, ...]
@@ -256,6 +259,8 @@ def _from_manifest(root: Path, raw: bytes, manifest: dict[str, Any]) -> Bundle:
         classes=classes,
         input=InputSpec.from_dict(manifest["input"]),
         unidentified_below=read_share(manifest["unidentified_below"], "unidentified_below"),
+        # Bundles of the first versions have none.
+        temperatures=read_temperatures(manifest.get("temperature", {}), artefacts),
         default_precision=_default_precision(manifest["default_precision"], artefacts),
         artefacts=artefacts,
         golden=golden,

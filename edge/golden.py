@@ -58,6 +58,7 @@ def _labeller(bundle: Bundle, session: InferenceSession, limits: ImageLimits | N
         spec=bundle.input,
         unidentified_below=bundle.unidentified_below,
         limits=limits,
+        temperature=bundle.temperatures.get(session.graph, 1.0),
     )
 
 

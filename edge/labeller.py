@@ -81,12 +81,19 @@ class Labeller:
         spec: InputSpec,
         unidentified_below: float,
         limits: ImageLimits | None = None,
+        temperature: float = 1.0,
     ) -> None:
+        """Label with `session`.
+
+        Args:
+            temperature: of the session's graph; `unidentified_below` is a confidence after it.
+        """
         self.session = session
         self._classes = classes
         self._spec = spec
         self._unidentified_below = unidentified_below
         self._limits = limits or ImageLimits()
+        self._temperature = temperature
 
     def label(self, image: Path | ImageFile) -> Outcome:
         """Label one image. If that is impossible for good, the outcome is `rejected`.
@@ -153,7 +160,9 @@ class Labeller:
     def _outcome(
         self, image: PreparedImage, logits: NDArray[np.float32], infer_ms: float
     ) -> Outcome:
-        decision = decide(logits, self._classes, self._unidentified_below)
+        decision = decide(
+            logits, self._classes, self._unidentified_below, temperature=self._temperature
+        )
         total_ms = image.decode_ms + image.preprocess_ms + infer_ms
         return Outcome(
             status=Status.LABELLED if decision.is_identified else Status.UNIDENTIFIED,

@@ -32,6 +32,8 @@ MAX_BUNDLE_BYTES: Final = 4 << 30
 # Golden images are kept in memory.
 MAX_GOLDEN_BYTES: Final = 64 << 20
 _MAX_TEXT: Final = 500
+# What a logit may be divided by; beyond it probabilities are no longer numbers, or all equal.
+TEMPERATURES: Final = (0.01, 100.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,27 @@ def read_share(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise ValueError(f"{name} is {_short(value)}, not a number from 0 to 1")
     return float(value)
+
+
+def read_temperatures(value: Any, artefacts: tuple[Artefact, ...]) -> dict[str, float]:
+    """The temperature of each graph, by its path.
+
+    Raises:
+        ValueError: not an object of numbers above 0, or of a file that is no model.
+    """
+    models = {artefact.path for artefact in artefacts if artefact.role == ROLE_MODEL}
+    found = {}
+    for path, number in require_dict(value).items():
+        if path not in models:
+            raise ValueError(f"temperature is of {_short(path)}, which is no model of this bundle")
+        is_number = isinstance(number, int | float) and not isinstance(number, bool)
+        low, high = TEMPERATURES
+        if not is_number or not low <= number <= high:
+            raise ValueError(
+                f"temperature of {path} is {_short(number)}, not a number from {low} to {high}"
+            )
+        found[path] = float(number)
+    return found
 
 
 def read_classes(values: Any) -> tuple[str, ...]:

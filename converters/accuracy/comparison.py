@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from converters.accuracy import statistics as metrics
 from converters.accuracy.statistics import Estimate
+from converters.accuracy.temperature import choose_temperature
 from converters.accuracy.validation_size import THIN_CLASS_IMAGES
 from converters.inputs.image_set import ImageSet
 from edge.errors import ModelError
@@ -136,7 +137,10 @@ class Evidence:
         )
 
     def calibration_error(self, of: str) -> Estimate | None:
-        """Expected calibration error: how far confidence and accuracy differ."""
+        """Expected calibration error without a temperature: how far confidence and accuracy differ.
+
+        The gate compares networks, each of which gets its own temperature afterwards.
+        """
         if not self.validation.is_labelled:
             return None
         confidence, right = softmax(self.logits(of)).max(1), self._right(of)
@@ -199,7 +203,7 @@ def evidence_fields(evidence: Evidence) -> dict[str, Any]:
 
 
 def confusion_unidentified(
-    validation: Validation, logits: Logits, unidentified_below: float
+    validation: Validation, logits: Logits, unidentified_below: float, temperature: float = 1.0
 ) -> list[list[int]]:
     """Counts with a row per true class and a column per label; the last is of unidentified cells.
 
@@ -209,9 +213,10 @@ def confusion_unidentified(
     Args:
         validation: images with labels.
         unidentified_below: the confidence limit of the model's card.
+        temperature: of the graph.
     """
     count = len(validation.classes)
-    probabilities = softmax(logits)
+    probabilities = softmax(logits, temperature)
     is_identified = probabilities.max(1) >= unidentified_below
     labels = np.where(is_identified, probabilities.argmax(1), count)
     # A class is a row as well; nothing is truly of the class "unidentified".
@@ -260,7 +265,10 @@ def _class_fields(evidence: Evidence, cell_class: int) -> dict[str, Any]:
 
 def _disagreements(evidence: Evidence) -> list[dict[str, Any]]:
     validation = evidence.validation
-    fp32, candidate = softmax(evidence.fp32), softmax(evidence.candidate)
+    fp32, candidate = (
+        softmax(logits, choose_temperature(logits, validation.labels).value)
+        for logits in (evidence.fp32, evidence.candidate)
+    )
     return [
         {
             "file": validation.paths[i].name,

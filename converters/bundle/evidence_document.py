@@ -9,10 +9,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.accuracy.comparison import confusion_unidentified, evidence_fields
+from converters.accuracy.comparison import evidence_fields
 from converters.accuracy.gate import check_fields
+from converters.bundle.confidences import Confidences, confidence_fields
 from converters.calibration.histogram import HALF_BINS, Histogram
-from converters.int8.graphs import FP16, FP32, QUANTIZED
+from converters.int8.graphs import FP16
 from converters.search.judging import Judging
 from converters.search.search import SearchResult
 from converters.targets.failure import Failure
@@ -26,7 +27,10 @@ BARS: Final = 64
 
 
 def evidence_document(
-    judging: Judging, quantized: Quantized | None, fp16: Fp16Model | Failure
+    judging: Judging,
+    quantized: Quantized | None,
+    fp16: Fp16Model | Failure,
+    confidences: Confidences,
 ) -> dict[str, Any]:
     """`evidence/evidence.json`, schema `edge-evidence/1`."""
     validation = judging.validation
@@ -50,33 +54,7 @@ def evidence_document(
         "graphs": {name: _graph_fields(found, histograms) for name, found in results.items()},
         "not_made": _not_made(quantized, fp16),
         **_fp16_fields(fp16),
-        **_errors_fields(judging, results, fp16),
-    }
-
-
-def _errors_fields(
-    judging: Judging, results: Mapping[str, SearchResult], fp16: Fp16Model | Failure
-) -> dict[str, Any]:
-    """By the bundle's file, how often its label was right, wrong or none; empty without labels."""
-    if not judging.validation.is_labelled:
-        return {}
-    logits = {FP32.path: judging.fp32}
-    logits |= {
-        kind.path: results[kind.target].evidence.candidate
-        for kind in QUANTIZED
-        if kind.target in results
-    }
-    if isinstance(fp16, Fp16Model):
-        logits[FP16.path] = fp16.evidence.candidate
-    limit = judging.unidentified_below
-    return {
-        "confusion_unidentified": {
-            "unidentified_below": limit,
-            "graphs": {
-                path: confusion_unidentified(judging.validation, found, limit)
-                for path, found in logits.items()
-            },
-        }
+        **confidence_fields(judging, confidences),
     }
 
 

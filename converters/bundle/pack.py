@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import edge
+from converters.bundle.confidences import Confidences, manifest_temperatures
 from converters.bundle.evidence_document import evidence_document
 from converters.bundle.writer import BundleWriter, to_json
 from converters.inputs.card import ModelCard
@@ -56,6 +57,7 @@ class Contents:
     judging: Judging
     quantized: Quantized | None
     fp16: Fp16Model | Failure
+    confidences: Confidences
 
 
 def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
@@ -64,7 +66,9 @@ def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
     Raises:
         StorageError: it exists already, or the disk refuses.
     """
-    evidence = evidence_document(contents.judging, contents.quantized, contents.fp16)
+    evidence = evidence_document(
+        contents.judging, contents.quantized, contents.fp16, contents.confidences
+    )
     with atomic.new_directory(target, overwrite=overwrite) as folder:
         writer = BundleWriter(folder)
         for name, content in contents.models.items():
@@ -145,6 +149,9 @@ def _facts(contents: Contents, evidence: dict[str, Any]) -> dict[str, Any]:
         "classes": list(card.classes),
         "input": card.input.to_dict(),
         "unidentified_below": card.unidentified_below,
+        "temperature": manifest_temperatures(
+            contents.confidences, {GRAPHS[name].path for name in contents.models}
+        ),
         "licence": card.licence,
         "credit": card.source,
         "source": {

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from converters.accuracy.comparison import Evidence, Logits, Validation, label_all
 from converters.accuracy.gate import Check, Gate, judge
+from converters.accuracy.temperature import choose_temperature
 from converters.accuracy.validation_size import weak_classes_text
 from converters.inputs.card import ModelCard
 from converters.int8.onnx_to_int8 import Int8Model
@@ -81,7 +82,9 @@ class Judging:
         if weak := weak_classes_text(self._right_of_class()):
             found.append(weak)
         limit = self.unidentified_below
-        unsure = Share(int((softmax(self.fp32).max(1) < limit).sum()), len(self.fp32))
+        temperature = choose_temperature(self.fp32, validation.labels).value
+        confidence = softmax(self.fp32, temperature).max(1)
+        unsure = Share(int((confidence < limit).sum()), len(self.fp32))
         if unsure.rate > MANY_UNIDENTIFIED:
             found.append(
                 f"{unsure.count} of {unsure.total} validation images are below the confidence "

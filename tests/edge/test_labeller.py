@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.backends.select import open_session
-from edge.bundle import load_bundle
+from edge.bundle import load_bundle, seal
 from edge.errors import BackendError, RejectReason, TransientError
 from edge.golden import open_labeller
 from edge.image_files.read import ImageLimits
@@ -101,6 +102,34 @@ def test_open_labeller_with_narrow_limits_still_checks_its_golden_images(
     labeller = open_labeller(bundle, open_session(bundle), ImageLimits(max_bytes=100))
     (tmp_path / "a.jpg").write_bytes(colour_jpeg())
     assert labeller.label(tmp_path / "a.jpg").reason is RejectReason.TOO_LARGE
+
+
+def set_temperature(root: Path, temperature: dict[str, float]) -> None:
+    path = root / "manifest.json"
+    content = json.dumps({**json.loads(path.read_bytes()), "temperature": temperature}).encode()
+    path.write_bytes(content)
+    (root / "manifest.sha256").write_bytes(seal(content))
+
+
+def confidence_with(root: Path, image: Path, precision: str) -> float:
+    bundle = load_bundle(root)
+    labeller = open_labeller(bundle, open_session(bundle, precision=precision))
+    decision = labeller.label(image).decision
+    assert decision is not None
+    assert decision.label == "green"
+    return decision.confidence
+
+
+def test_open_labeller_takes_the_temperature_of_the_graph_that_runs(
+    small_bundle: Path, tmp_path: Path, colour_jpeg: Jpeg
+) -> None:
+    """Golden logits are compared before it, so that no temperature hides or causes a deviation."""
+    image = tmp_path / "a.jpg"
+    image.write_bytes(colour_jpeg("green"))
+    plain = confidence_with(small_bundle, image, "int8")
+    set_temperature(small_bundle, {"model.int8.onnx": 20.0})
+    assert confidence_with(small_bundle, image, "fp32") == plain
+    assert confidence_with(small_bundle, image, "int8") < 0.6 < plain
 
 
 class BrokenSession:

@@ -21,6 +21,14 @@ def test_decide_below_limit_is_not_identified() -> None:
     assert not decide(np.array([1, 1.1, 1], np.float32), CLASSES, 0.5).is_identified
 
 
+def test_decide_with_temperature_changes_the_confidence_and_no_label() -> None:
+    logits = np.array([0, 0.8, 0.5], np.float32)
+    plain, sharp = (decide(logits, CLASSES, 0.5, temperature=t) for t in (1.0, 0.5))
+    assert sharp.label == plain.label == "b"
+    assert sharp.probabilities == pytest.approx(decide(2 * logits, CLASSES, 0.5).probabilities)
+    assert (plain.is_identified, sharp.is_identified) == (False, True)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_decide_with_logit_not_finite_gives_no_label(bad: float) -> None:
     with pytest.raises(BackendError, match="not finite"):

@@ -17,7 +17,6 @@ from converters.reference.data.class_folders import LabelledFile
 from converters.reference.evaluation.graphs import open_graph
 from edge.bundle import Bundle
 from edge.labeller import Labeller, Outcome
-from edge.postprocess import softmax
 from edge.shares.share import Share
 from edge.text.progress import OnCount
 
@@ -158,8 +157,6 @@ def _label(labellers: list[Labeller], file: LabelledFile) -> list[Outcome]:
 
 
 def _answers(outcomes: tuple[Outcome, ...]) -> Answers:
-    shares = [None if o.logits is None else softmax(o.logits) for o in outcomes]
-    return Answers(
-        np.array([REJECTED if s is None else int(s.argmax()) for s in shares], np.int64),
-        np.array([0.0 if s is None else float(s.max()) for s in shares], np.float64),
-    )
+    predicted = [REJECTED if o.logits is None else int(o.logits.argmax()) for o in outcomes]
+    confidence = [0.0 if o.decision is None else o.decision.confidence for o in outcomes]
+    return Answers(np.array(predicted, np.int64), np.array(confidence, np.float64))

@@ -61,8 +61,12 @@ def open_graph(bundle: Bundle, name: str) -> Labeller:
     content = bundle.read(artefact.path)
     if kind.requires["backend"] == "onnxruntime":
         is_fused = kind.placement is None or may_be_fused(kind.placement)
-        return open_labeller(bundle, open_onnx(content, kind.precision, optimise=is_fused))
-    return golden_labeller(bundle, _open_for_gpu(kind, onnx.load_model_from_string(content)))
+        session = open_onnx(content, kind.precision, graph=artefact.path, optimise=is_fused)
+        return open_labeller(bundle, session)
+    session = _open_for_gpu(kind, onnx.load_model_from_string(content))
+    # The labeller takes the temperature of this file.
+    session.graph = artefact.path
+    return golden_labeller(bundle, session)
 
 
 def _open_for_gpu(kind: GraphKind, model: onnx.ModelProto) -> OnnxSession:

@@ -15,11 +15,12 @@ from typing import Final
 import numpy as np
 import torch
 
+from converters.accuracy.temperature import fit_temperature
 from converters.architectures.efficientnet_lite0 import EfficientNetLite0, load_imagenet_weights
 from converters.reference.data import pbc
 from converters.reference.training import train
 from converters.reference.training.samples import ValidationSample, load_training, load_validation
-from converters.reference.training.temperature import fit_temperature, fold_temperature
+from converters.reference.training.temperature import fold_temperature
 from edge.command.values import given_path
 from edge.errors import ConfigError, first_line
 from edge.files import atomic

@@ -62,9 +62,11 @@ def test_open_graph_for_tensorrt_is_computed_as_it_is_written(
 ) -> None:
     opened: list[tuple[bool, bool]] = []
 
-    def spy(model: bytes, precision: str, *, optimise: bool = True) -> OnnxSession:
+    def spy(
+        model: bytes, precision: str, *, graph: str = "", optimise: bool = True
+    ) -> OnnxSession:
         opened.append((optimise, b"_rounded" in model))
-        return open_onnx(model, precision, optimise=optimise)
+        return open_onnx(model, precision, graph=graph, optimise=optimise)
 
     monkeypatch.setattr("converters.reference.evaluation.graphs.open_onnx", spy)
     monkeypatch.setattr("converters.int8.target_session.open_onnx", spy)
