@@ -27,6 +27,7 @@ def open_labeller(
 
     Raises:
         BackendError: a label or a logit differs; the session is closed.
+        BundleError: the record of the session's engine is damaged; the session is closed.
     """
     check_session(bundle, session)
     return _labeller(bundle, session, limits)
@@ -58,8 +59,15 @@ def _labeller(bundle: Bundle, session: InferenceSession, limits: ImageLimits | N
         spec=bundle.input,
         unidentified_below=bundle.unidentified_below,
         limits=limits,
-        temperature=bundle.temperatures.get(session.graph, 1.0),
+        temperature=_temperature(bundle, session),
     )
+
+
+def _temperature(bundle: Bundle, session: InferenceSession) -> float:
+    """The temperature of the session's graph, also where it runs a plan built from that graph."""
+    if not bundle.temperatures:
+        return 1.0
+    return bundle.temperatures.get(bundle.graph_of(session), 1.0)
 
 
 def check_golden(bundle: Bundle, labeller: Labeller) -> None:

@@ -62,9 +62,7 @@ def test_open_graph_for_tensorrt_is_computed_as_it_is_written(
 ) -> None:
     opened: list[tuple[bool, bool]] = []
 
-    def spy(
-        model: bytes, precision: str, *, graph: str = "", optimise: bool = True
-    ) -> OnnxSession:
+    def spy(model: bytes, precision: str, *, graph: str = "", optimise: bool = True) -> OnnxSession:
         opened.append((optimise, b"_rounded" in model))
         return open_onnx(model, precision, graph=graph, optimise=optimise)
 

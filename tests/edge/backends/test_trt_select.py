@@ -16,10 +16,13 @@ from edge.backends.trt.library import open_library
 from edge.backends.trt.plan_cache import PlanCache
 from edge.bundle import load_bundle
 from edge.errors import BackendError, BundleError
+from edge.golden import golden_labeller
+from edge.image_files.read import ImageFile
 from edge.manifest import ROLE_ENGINE, ROLE_RECORD
 from tests.support import fake_gpu
 from tests.support.engine_bundle import add_tensorrt_graphs, put, write_manifest
 from tests.support.fake_gpu import FakeGpu
+from tests.support.images import Jpeg
 from tests.support.small_bundle import colour_model
 
 
@@ -117,6 +120,27 @@ def test_graph_of_a_session_is_the_model_graph_also_where_it_runs_a_plan(
         expected = "model.int8.onnx" if backend == "onnxruntime" else "model.int8.trt.onnx"
         assert (opened.graph == "engines/int8.plan") == has_plan
         assert opened.model == expected
+    assert gpu.allocations == 0
+
+
+def test_labeller_on_a_plan_takes_the_temperature_of_its_graph(
+    opened: Open, gpu: FakeGpu, colour_jpeg: Jpeg
+) -> None:
+    add_plan(opened.root)
+    image = ImageFile(Path("a.jpg"), colour_jpeg("green"), None)
+    confidences = []
+    for temperature in ({}, {"model.int8.trt.onnx": 20.0}, {"model.int8.onnx": 20.0}):
+        manifest = json.loads((opened.root / "manifest.json").read_bytes())
+        write_manifest(opened.root, {**manifest, "temperature": temperature})
+        bundle = load_bundle(opened.root)
+        session = open_session(bundle, backend="tensorrt", precision="int8")
+        assert session.graph == "engines/int8.plan"
+        decision = golden_labeller(bundle, session).label(image).decision
+        session.close()
+        assert decision is not None
+        confidences.append(decision.confidence)
+    plain, of_graph, of_other = confidences
+    assert of_graph < plain == of_other
     assert gpu.allocations == 0
 
 
