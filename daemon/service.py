@@ -202,7 +202,7 @@ class Service:
             failpoint("batch.durable")
             with self.parts.stages.stage(MARK):
                 self._hint_superseded(verdicts)
-                self._journal.conclude(verdicts)
+                self.parts.streams.conclude(verdicts)
             failpoint("mark.after_commit")
         except EdgeError:
             # The device or the disk failed, so the images do not count as the cause.
@@ -232,7 +232,7 @@ class Service:
 
     def _write(self, verdicts: list[Verdict]) -> list[Verdict]:
         failpoint("batch.labelled")
-        finished = [verdict for verdict in verdicts if isinstance(verdict, Finished)]
+        finished = [self.parts.streams.marked(v) for v in verdicts if isinstance(v, Finished)]
         others = [verdict for verdict in verdicts if not isinstance(verdict, Finished)]
         results = self.parts.results
         write = results.write if self._is_once else results.write_or_postpone
@@ -292,6 +292,7 @@ class Service:
         self.parts.stages.tick()
         self.parts.health.set_settling(len(self._settle))
         self.parts.results.review()
+        self.parts.streams.review()
         for number, intake in enumerate(self._intakes.values()):
             intake.report(self.parts.health, number)
         if self.parts.heartbeat.status_due():

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from daemon.config.config import Config
+from daemon.drift.streams import Streams
 from daemon.health.health import Health
 from daemon.health.metrics import Metrics
 from daemon.health.stages import Stages
@@ -27,6 +28,7 @@ class ServiceParts:
     watch_folders: dict[int, WatchFolder]
     job: LabelJob
     results: ResultsWriter
+    streams: Streams
     require_state_dir: Callable[[], None]
     image_log: ImageLog
     heartbeat: Heartbeat

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from daemon.config.config import Config
+from daemon.drift.streams import Streams
 from daemon.health.health import Health
 from daemon.health.metrics import Metrics
 from daemon.health.stages import Stages
@@ -144,6 +145,9 @@ def _assemble(
             storage.destination,
             Outage(storage.destination, health, config.retry, storage.journal.try_refused_now),
             TakenNames(health, is_once=is_once),
+        ),
+        streams=Streams(
+            storage.journal, watch_folders, current_model.model.facts.bundle_sha256, health
         ),
         require_state_dir=storage.require_state_dir,
         # An unreadable image is tried every rescan_s, or later when others come first.

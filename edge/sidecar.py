@@ -78,9 +78,25 @@ def model_facts(bundle: Bundle, session: InferenceSession) -> ModelFacts:
 
 
 def sidecar_fields(
-    outcome: Outcome, origin: Origin, model: ModelFacts, *, host: str, created: datetime
+    outcome: Outcome,
+    origin: Origin,
+    model: ModelFacts,
+    *,
+    host: str,
+    created: datetime,
+    drift_since: datetime | None = None,
 ) -> dict[str, Any]:
-    """The sidecar as JSON types. `label` is null unless the cell was identified."""
+    """The sidecar as JSON types. `label` is null unless the cell was identified.
+
+    Args:
+        outcome: of the image.
+        origin: where it came from.
+        model: that labelled it.
+        host: the machine's name.
+        created: now.
+        drift_since: since when the images of its analyzer look different from the laboratory's;
+            None: they do not, or nothing watches them.
+    """
     decision = outcome.decision
     is_labelled = outcome.status is Status.LABELLED
     image = outcome.image
@@ -122,6 +138,7 @@ def sidecar_fields(
         "created": _rfc3339(created),
         "software": f"microscope-edge {edge.__version__}",
         "host": host,
+        "drift": {"since": _rfc3339(drift_since)} if drift_since else None,
     }
 
 
@@ -156,6 +173,7 @@ def csv_columns(classes: tuple[str, ...]) -> list[str]:
         *("timing_ms_infer", "timing_ms_total", "created", "software", "host"),
         # New columns are appended: a LIS may read columns by position.
         *("model_graph", "image_folder"),
+        "drift_since",
     ]
 
 
@@ -263,6 +281,7 @@ def _csv_row(fields: dict[str, Any], classes: tuple[str, ...]) -> list[Any]:
         *(timing[key] for key in ("decode", "preprocess", "infer", "total")),
         *(fields[key] for key in ("created", "software", "host")),
         *(model["graph"], image["folder"]),
+        (fields["drift"] or {}).get("since"),
     ]
 
 

@@ -19,9 +19,15 @@ import edge
 from daemon.image.passed_over import PassedOver
 from daemon.system.clock import Clock
 from edge.sidecar import ModelFacts
+from edge.text.rfc3339 import rfc3339
+from edge.trust.drift import Drift
 
 # The known image passes every few seconds. After this time without it, the health is `failing`.
 KNOWN_IMAGE_STALE_AFTER_S: Final = 30.0
+
+
+# Where a person looks when images have changed, the most frequent cause first.
+CAUSES: Final = "check lamp, focus, stain, white balance or instrument"
 
 
 class HealthStatus(StrEnum):
@@ -93,6 +99,7 @@ class HealthReport:
     canary_age_s: float | None
     queue: Queue
     watch: Mapping[int, Watch]
+    drift: Mapping[int, Drift]
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types, for /health."""
@@ -116,6 +123,9 @@ class HealthReport:
             "watch": [
                 {"number": number, **one.to_dict()} for number, one in sorted(self.watch.items())
             ],
+            "drift": [
+                {"number": number, **_drift_fields(one)} for number, one in self.drift.items()
+            ],
         }
 
 
@@ -132,6 +142,7 @@ class Health:
         self._queue = Queue()
         self._settling = 0
         self._watch: dict[int, Watch] = {}
+        self._drift: dict[int, Drift] = {}
         self.process: Final = {
             "pid": os.getpid(),
             "since": datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
@@ -181,12 +192,18 @@ class Health:
         with self._lock:
             self._watch[number] = Watch(is_there and answers, has_events, answers, passed_over)
 
+    def set_drift(self, number: int, drift: Drift) -> None:
+        """Set how far a watch folder's images have drifted, by its number in the configuration."""
+        with self._lock:
+            self._drift[number] = drift
+
     def report(self) -> HealthReport:
         """The health now."""
         with self._lock:
             parts = dict(self._parts)
             model, is_failed_over = self._model, self._is_failed_over
             watch = dict(self._watch)
+            drift = dict(sorted(self._drift.items()))
         known_image_at_s = self._known_image_at_s
         age_s = None if known_image_at_s is None else self._clock() - known_image_at_s
         if age_s is not None and age_s > KNOWN_IMAGE_STALE_AFTER_S:
@@ -201,6 +218,10 @@ class Health:
                     f"the folder or its share {'is away' if one.answers else 'does not answer'}"
                 )
                 parts[f"watch-{number}"] = Part(is_ok=False, reason=reason, is_vital=False)
+        for number, state in drift.items():
+            if state.since_s is not None:
+                reason = _drift_reason(state.since_s)
+                parts[f"drift-{number}"] = Part(is_ok=False, reason=reason, is_vital=False)
         bad = {name: part for name, part in parts.items() if not part.is_ok}
         return HealthReport(
             status=_status(bad),
@@ -211,6 +232,7 @@ class Health:
             canary_age_s=age_s,
             queue=replace(self._queue, settling=self._settling),
             watch=watch,
+            drift=drift,
         )
 
 
@@ -218,6 +240,23 @@ def _status(bad: Mapping[str, Part]) -> HealthStatus:
     if any(part.is_vital for part in bad.values()):
         return HealthStatus.FAILING
     return HealthStatus.DEGRADED if bad else HealthStatus.OK
+
+
+def _drift_reason(since_s: float) -> str:
+    return f"images look different from the laboratory's since {_moment(since_s)}: {CAUSES}"
+
+
+def _drift_fields(drift: Drift) -> dict[str, Any]:
+    since_s = drift.since_s
+    return {
+        "since": None if since_s is None else _moment(since_s),
+        "level": round(drift.level, 2),
+        "cells": drift.cells,
+    }
+
+
+def _moment(seconds: float) -> str:
+    return rfc3339(datetime.fromtimestamp(seconds, UTC).astimezone(), timespec="seconds")
 
 
 def _rounded(seconds: float | None) -> float | None:

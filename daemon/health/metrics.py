@@ -28,6 +28,7 @@ from edge.errors import RejectReason
 from edge.sidecar import ModelFacts
 from edge.status import Status
 from edge.text.printable import printable
+from edge.trust.drift import LIMIT, Drift
 
 PREFIX: Final = "microscope_edge"
 # From one image on an idle machine to a backlog of a weekend.
@@ -165,6 +166,7 @@ class _StateCollector(Collector):
         if report.model is not None:
             yield _model_info(report.model)
         yield from self._watch_folders(report.watch)
+        yield from _drift(report.drift)
 
     def _watch_folders(self, watch: Mapping[int, Watch]) -> Iterator[Metric]:
         info = _gauge("watch_folder_info", "Which folder has which number.", "watch", "folder")
@@ -226,6 +228,17 @@ class _Gauge(GaugeMetricFamily):
 
 def _gauge(name: str, text: str, *labels: str) -> _Gauge:
     return _Gauge(f"{PREFIX}_{name}", text, labels=labels)
+
+
+def _drift(drift: Mapping[int, Drift]) -> Iterator[Metric]:
+    text = "1 while a folder's images look different from the laboratory's."
+    alarm = _gauge("drift_alarm", text, "watch")
+    text = f"How far its images have drifted; the alarm begins above {LIMIT:g}, ends at 0."
+    level = _gauge("drift_level", text, "watch")
+    for number, state in drift.items():
+        alarm.add_metric([str(number)], state.is_alarm)
+        level.add_metric([str(number)], state.level)
+    yield from (alarm, level)
 
 
 def _log_lines_dropped() -> Metric:

@@ -80,12 +80,18 @@ class ClaimedImage:
 class Finished:
     """The image has an outcome; its sidecars are not written yet.
 
-    `model` is the one that labelled it; None: it was rejected before inference.
+    Attributes:
+        image: the image.
+        outcome: its outcome.
+        model: the one that labelled it; None: it was rejected before inference.
+        drift_since_s: since when the images of its watch folder look different from the
+            laboratory's, in seconds since 1970; None: they do not.
     """
 
     image: ClaimedImage
     outcome: Outcome
     model: ModelFacts | None = None
+    drift_since_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

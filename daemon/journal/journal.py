@@ -25,6 +25,7 @@ from daemon.journal import sql
 from daemon.journal.changes import LONGEST_S, STATUSES, Known, Step, next_step
 from daemon.journal.file import NAME, open_for_writing
 from daemon.journal.outcomes import Outcomes
+from daemon.journal.streams import Stream, begin_anew, follow, read_streams
 from daemon.journal.verdicts import conclude, release
 from daemon.system.clock import Clock
 from edge.failpoints import failpoint
@@ -101,12 +102,24 @@ class Journal(Outcomes):
             asked = (self._clock(), self._folder_ids, 1)
             return db.execute(sql.WAITING, asked).fetchone() is not None
 
-    def conclude(self, verdicts: list[Verdict]) -> None:
-        """Store the verdicts on claimed images, all or none."""
+    def conclude(self, verdicts: list[Verdict]) -> list[Stream]:
+        """Store the verdicts on claimed images, all or none; returns the streams that went on."""
         with self._transaction() as db:
             for verdict in verdicts:
                 conclude(db, verdict, self._clock())
+            streams = follow(db, verdicts, time.time())
             failpoint("mark.before_commit")
+        return streams
+
+    def streams(self) -> list[Stream]:
+        """The streams of the served folders that have had a cell."""
+        with self._transaction(immediate=False) as db:
+            return read_streams(db, self._folder_ids)
+
+    def begin_stream_anew(self, folder_id: int) -> None:
+        """Forget how far a folder's images have drifted; the hours are kept."""
+        with self._transaction() as db:
+            begin_anew(db, folder_id)
 
     def release(self, images: list[ClaimedImage], *, is_interruption: bool) -> None:
         """Set the claimed images of a failed batch to waiting."""

@@ -62,8 +62,31 @@ CREATE INDEX image_look ON image (root, next_look_at) WHERE next_look_at IS NOT 
 CREATE TABLE IF NOT EXISTS proof (id INTEGER PRIMARY KEY, at REAL NOT NULL);
 """
 
+# stream: how far the images of a watch folder have drifted, as JSON; drift belongs to one bundle.
+# stream_hour: sums over the cells of one hour, counted from 1970.
+#     shifts, squares: of the clipped shifts. unfamiliar: cells that do not pass.
+#     alarmed: cells that came during an alarm.
+_VERSION_3: Final = """
+CREATE TABLE stream (
+    root INTEGER PRIMARY KEY REFERENCES root (id),
+    bundle_sha256 TEXT NOT NULL,
+    drift TEXT NOT NULL
+);
+CREATE TABLE stream_hour (
+    root INTEGER NOT NULL REFERENCES root (id),
+    hour INTEGER NOT NULL,
+    bundle_sha256 TEXT NOT NULL,
+    cells INTEGER NOT NULL,
+    shifts REAL NOT NULL,
+    squares REAL NOT NULL,
+    unfamiliar INTEGER NOT NULL,
+    alarmed INTEGER NOT NULL,
+    PRIMARY KEY (root, hour, bundle_sha256)
+) WITHOUT ROWID;
+"""
+
 # The step from each version to the next.
-STEPS: Final = (_VERSION_1, _VERSION_2)
+STEPS: Final = (_VERSION_1, _VERSION_2, _VERSION_3)
 SCHEMA_VERSION: Final = len(STEPS)
 
 

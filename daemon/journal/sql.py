@@ -247,3 +247,26 @@ WHERE status = 'rejected' AND {_COUNTS}
     AND +image.root IN (SELECT value FROM json_each(:folder_ids))
 ORDER BY finished_at DESC LIMIT :limit
 """
+
+STREAM: Final = "SELECT bundle_sha256, drift FROM stream WHERE root = ?"
+STREAMS: Final = """
+SELECT root, bundle_sha256, drift FROM stream
+WHERE root IN (SELECT value FROM json_each(:folder_ids))
+"""
+SET_STREAM: Final = "INSERT OR REPLACE INTO stream (root, bundle_sha256, drift) VALUES (?, ?, ?)"
+ADD_TO_HOUR: Final = """
+UPDATE stream_hour SET cells = cells + :cells, shifts = shifts + :shifts,
+    squares = squares + :squares, unfamiliar = unfamiliar + :unfamiliar,
+    alarmed = alarmed + :alarmed
+WHERE root = :root AND hour = :hour AND bundle_sha256 = :bundle_sha256
+"""
+BEGIN_HOUR: Final = """
+INSERT INTO stream_hour VALUES
+    (:root, :hour, :bundle_sha256, :cells, :shifts, :squares, :unfamiliar, :alarmed)
+"""
+# The second half is for hours that were stored before the clock was set back.
+FORGET_HOURS: Final = "DELETE FROM stream_hour WHERE root = ? AND (hour < ? OR hour > ?)"
+HOURS: Final = """
+SELECT hour, bundle_sha256, cells, shifts, squares, unfamiliar, alarmed FROM stream_hour
+WHERE root = ? AND hour >= ? ORDER BY hour, bundle_sha256
+"""

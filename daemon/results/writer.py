@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -203,6 +204,7 @@ class ResultsWriter:
             model,
             host=self._host,
             created=now(),
+            drift_since=_moment(finished.drift_since_s),
         )
         target = watch_folder.target(version.path)
         files = sidecar_files(target, fields, model.classes, self._formats)
@@ -216,6 +218,10 @@ class ResultsWriter:
         return Postponed(
             image, delay_s, image.attempts, f"sidecar: {reason}", image.unfinished_since_s
         )
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).astimezone()
 
 
 def _reason(error: StorageError) -> str:

@@ -114,9 +114,11 @@ def test_sidecar_names_the_graph_and_csv_readers_that_count_columns_go_on(
     fields = fields_of(colour_jpeg("blue"))
     assert fields["model"]["graph"] == model.graph
     assert model.graph in ("model.int8.onnx", "model.fp32.onnx")
-    assert csv_columns(model.classes)[-3:] == ["host", "model_graph", "image_folder"]
+    assert csv_columns(model.classes)[-4:] == [
+        *("host", "model_graph", "image_folder", "drift_since"),
+    ]
     row = to_csv(fields, model.classes).decode().splitlines()[1]
-    assert row.endswith(f",h,{model.graph},.")
+    assert row.endswith(f",h,{model.graph},.,")
     # Sidecars of earlier versions have none, and hold.
     del fields["model"]["graph"]
     jsonschema.validate(fields, SCHEMA)
@@ -205,4 +207,17 @@ def test_sidecar_time_with_an_offset_of_seconds_is_told_in_utc(
     moment = datetime(1970, 1, 1, tzinfo=offset)
     assert _rfc3339(moment) == "1970-01-01T00:44:30.000+00:00"
     fields["image"]["modified"] = _rfc3339(moment)
+    jsonschema.validate(fields, SCHEMA)
+
+
+def test_sidecar_during_an_alarm_says_since_when_and_older_ones_without_it_are_valid(
+    fields_of: Fields, colour_jpeg: Jpeg, model: ModelFacts
+) -> None:
+    fields = fields_of(colour_jpeg("blue"))
+    assert fields["drift"] is None
+    fields["drift"] = {"since": "2026-11-23T09:14:03.000+01:00"}
+    jsonschema.validate(fields, SCHEMA)
+    (row,) = csv.DictReader(io.StringIO(to_csv(fields, model.classes).decode(), newline=""))
+    assert row["drift_since"] == fields["drift"]["since"]
+    del fields["drift"]
     jsonschema.validate(fields, SCHEMA)

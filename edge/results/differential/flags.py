@@ -33,6 +33,7 @@ def flags_of(
         _other_laboratory(cells, limits),
         _rejected(rejected),
         _other_cells(left_out),
+        _drift(cells),
     )
     return tuple(flag for flag in found if flag)
 
@@ -110,6 +111,18 @@ def _other_cells(left_out: Sequence[ResultCell]) -> Flag | None:
     # Such as blasts, which a LIS must not take for absent because no class is theirs.
     cells = "1 cell is" if count == 1 else f"{count} cells are"
     return Flag(FlagCode.OTHER_CELLS, f"{cells} of another kind and in no count; see the slide")
+
+
+def _drift(cells: Sequence[ResultCell]) -> Flag | None:
+    unseen = [cell for cell in cells if cell.reviewed_by is None]
+    count = sum(cell.during_drift for cell in unseen)
+    if not count:
+        return None
+    text = (
+        f"{_part(count, len(unseen))} cells were labelled while the analyzer's images looked "
+        "different from the laboratory's"
+    )
+    return Flag(FlagCode.DRIFT, text)
 
 
 def _part(count: int, total: int) -> str:

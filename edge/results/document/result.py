@@ -37,6 +37,7 @@ class FlagCode(StrEnum):
     OTHER_LABORATORY = "other_laboratory"
     REJECTED_IMAGES = "rejected_images"
     OTHER_CELLS = "other_cells"
+    DRIFT = "drift"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,8 @@ class ResultCell:
             person took the cell out of the count.
         reviewed_by: id of the person who saw the cell; None if none did.
         is_familiar: whether it looks like the laboratory's own images; None without such a score.
+        during_drift: whether it was labelled while the images of its analyzer looked different from
+            the laboratory's.
     """
 
     image: str
@@ -142,6 +145,7 @@ class ResultCell:
     label: str | None
     reviewed_by: str | None = None
     is_familiar: bool | None = None
+    during_drift: bool = False
 
 
 @dataclass(frozen=True, slots=True)

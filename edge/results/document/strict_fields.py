@@ -62,6 +62,14 @@ class StrictFields:
             return value
         raise self._wrong(key, "is neither true nor false")
 
+    def true_or_missing(self, key: str) -> bool:
+        """Whether the key is there, which is then true."""
+        if key not in self._values:
+            return False
+        if self._take(key) is True:
+            return True
+        raise self._wrong(key, "is not true, and is left out otherwise")
+
     def moment(self, key: str) -> datetime:
         """A time in RFC 3339 with an offset."""
         text = self.text(key)

@@ -19,6 +19,7 @@ from edge.results.document.result import (
 from edge.text.rfc3339 import rfc3339
 
 _WORDS: Final = {None: "null", True: "true", False: "false"}
+_DURING_DRIFT: Final = ', "during_drift": true'
 
 
 def to_json(result: SlideResult) -> bytes:
@@ -112,7 +113,9 @@ def _cell(cell: ResultCell) -> str:
         f'{{"image": {encode_basestring(cell.image)}, "sha256": {encode_basestring(cell.sha256)}, '
         f'"suggested": {_text(cell.suggested)}, "confidence": {float(cell.confidence)!r}, '
         f'"label": {_text(cell.label)}, "reviewed_by": {_text(cell.reviewed_by)}, '
-        f'"is_familiar": {_WORDS[cell.is_familiar]}}}'
+        f'"is_familiar": {_WORDS[cell.is_familiar]}'
+        # Left out if false, so that a result that older versions wrote keeps its bytes.
+        f"{_DURING_DRIFT if cell.during_drift else ''}}}"
     )
 
 

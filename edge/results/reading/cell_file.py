@@ -90,14 +90,8 @@ def _cell(fields: Fields, listing: Listing, name: str) -> SidecarCell:
     image, model = fields["image"], fields["model"]
     label, sample_id, slide_id = fields["label"], fields["sample_id"], fields["slide_id"]
     confidence = fields["confidence"]
-    try:
-        created = datetime.fromisoformat(fields["created"])
-        if not 1 < created.year < 9999:
-            # The first and last day of the calendar may be none in UTC.
-            created.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        text = "created is a time that does not exist"
-        raise SidecarError(ProblemCode.WRONG_VALUE, text) from error
+    created = _moment("created", fields["created"])
+    drift = fields.get("drift")
     # Equal texts are kept once: a table of 100,000 cells has few classes, samples and models.
     return SidecarCell(
         sidecar=listing.opened.path / name,
@@ -118,7 +112,20 @@ def _cell(fields: Fields, listing: Listing, name: str) -> SidecarCell:
         graph=intern(model["graph"]) if "graph" in model else None,
         created=created,
         is_familiar=(fields.get("familiarity") or {}).get("passes"),
+        drift_since=_moment("drift.since", drift["since"]) if drift else None,
     )
+
+
+def _moment(name: str, text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        if not 1 < moment.year < 9999:
+            # The first and last day of the calendar may be none in UTC.
+            moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        problem = f"{name} is a time that does not exist"
+        raise SidecarError(ProblemCode.WRONG_VALUE, problem) from error
+    return moment
 
 
 @lru_cache(maxsize=64)

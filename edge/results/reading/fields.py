@@ -99,12 +99,23 @@ def parse_fields(content: bytes) -> Fields:
             _refuse(f"timing_ms.{name} is no time")
     if not _MOMENT.fullmatch(fields["created"]):
         _refuse("created is no time with an offset")
+    _check_additions(fields)
+    return fields
+
+
+def _check_additions(fields: Fields) -> None:
+    """The fields that sidecars of the first versions lack."""
     familiarity = fields.get("familiarity")
     if familiarity is not None:
         _require_types("", fields, (("familiarity", _OBJECT),))
         if type(familiarity.get("passes")) not in (bool, NoneType):
             _refuse("familiarity.passes is neither true nor false")
-    return fields
+    drift = fields.get("drift")
+    if drift is not None:
+        _require_types("", fields, (("drift", _OBJECT),))
+        _require_types("drift.", drift, (("since", _TEXT),))
+        if not _MOMENT.fullmatch(drift["since"]):
+            _refuse("drift.since is no time with an offset")
 
 
 def _check_image(image: Fields) -> None:

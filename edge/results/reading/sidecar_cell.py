@@ -26,6 +26,8 @@ class SidecarCell:
         probabilities: by class; empty for rejected images.
         reason: code of the reason of a rejection.
         is_familiar: whether it looks like the laboratory's own images; None without such a score.
+        drift_since: since when the images of its analyzer looked different from the laboratory's as
+            it was labelled; None: they did not, or nothing watched them.
     """
 
     sidecar: Path
@@ -46,6 +48,7 @@ class SidecarCell:
     graph: str | None
     created: datetime
     is_familiar: bool | None = None
+    drift_since: datetime | None = None
 
     @property
     def image(self) -> str:

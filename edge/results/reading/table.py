@@ -25,6 +25,8 @@ _BEFORE: Final = (
 _AFTER: Final = (
     *("reason", "message", "model_name", "model_version", "model_bundle_sha256"),
     *("model_precision", "model_backend", "model_graph", "created", "is_familiar", "sidecar"),
+    # New columns are appended.
+    "drift_since",
 )
 PROBABILITY: Final = "probability_"
 
@@ -89,7 +91,7 @@ def to_arrow(columns: Columns) -> Any:
     except ImportError as error:
         raise _missing("pyarrow") from error
     kinds = {"confidence": pa.float64(), "is_familiar": pa.bool_()}
-    kinds["created"] = pa.timestamp("us", tz="UTC")
+    kinds["created"] = kinds["drift_since"] = pa.timestamp("us", tz="UTC")
     fields = [
         # Named types, as a column without any value has none by itself.
         (name, pa.float64() if name.startswith(PROBABILITY) else kinds.get(name, pa.string()))
@@ -149,6 +151,7 @@ def _values_after(cell: SidecarCell) -> tuple[Any, ...]:
         cell.created,
         cell.is_familiar,
         printable_path(os.fsencode(cell.sidecar)),
+        cell.drift_since,
     )
 
 

@@ -80,10 +80,10 @@ def test_read_summary_without_a_journal_says_so(tmp_path: Path) -> None:
 def test_open_newer_journal_is_refused_and_left_alone(journal: Journal, tmp_path: Path) -> None:
     journal.close()
     with closing(sqlite3.connect(tmp_path / NAME)) as db:
-        db.execute("PRAGMA user_version = 3")
-    with pytest.raises(StorageError, match="version 3, this program reads 2"):
+        db.execute("PRAGMA user_version = 4")
+    with pytest.raises(StorageError, match="version 4, this program reads 3"):
         open_journal(tmp_path)
-    with pytest.raises(StorageError, match="version 3, this program reads 2"):
+    with pytest.raises(StorageError, match="version 4, this program reads 3"):
         read_summary(tmp_path, [])
 
 

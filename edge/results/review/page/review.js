@@ -914,6 +914,7 @@ const slideScreen = {
         h("strong", { class: "sample" }, slide.sample_id),
         slide.slide_id ? h("span", { class: "sample" }, slide.slide_id) : null,
         stageOf(slide),
+        driftBadge(slide),
         h("span", { id: "progress" }),
         blind ? h("span", { class: "soft cut", title: blind }, blind) : null,
         signature && this.data.stands
@@ -2440,6 +2441,11 @@ const sheet = {
 
 // ---------------------------------------------------------------- list of slides
 
+function driftBadge(slide) {
+  const flag = slide.flags.find((one) => one.code === "drift");
+  return flag ? h("span", { class: "badge", title: flag.text }, T("drift.badge")) : "";
+}
+
 function stageOf(slide) {
   return h(
     "span",
@@ -2686,7 +2692,7 @@ const listScreen = {
         onclick: () => slideScreen.open(slide.key),
         onfocus: () => this.choose(this.rows.indexOf(row), false),
       },
-      h("td", {}, stageOf(slide)),
+      h("td", {}, stageOf(slide), driftBadge(slide)),
       h("th", { scope: "row", class: "id" }, slide.sample_id),
       h("td", { class: "id" }, slide.slide_id || ""),
       number(slide.cells),

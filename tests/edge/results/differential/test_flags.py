@@ -11,6 +11,8 @@ from edge.results.differential.limits import Limits
 from edge.results.document.result import FlagCode, ResultCell
 from tests.support.cells import cells_of
 
+CHANGED = "analyzer's images looked different from the laboratory's"
+
 
 def codes(cells: list[ResultCell], rejected: int = 0, limits: Limits | None = None) -> list[str]:
     return [flag.code.value for flag in flags_of(cells, rejected, limits or Limits())]
@@ -69,6 +71,16 @@ def test_flag_of_another_laboratory_is_a_share_of_scored_and_unseen_cells() -> N
     assert codes([*known, *(replace(cell, reviewed_by="U1") for cell in foreign)]) == []
 
 
+def test_flag_of_drift_counts_unseen_cells_that_came_during_an_alarm() -> None:
+    usual, changed = cells_of({"neutrophil": 99}), cells_of({"monocyte": 1})
+    changed = [replace(cell, during_drift=True) for cell in changed]
+    assert texts([*usual, *changed]) == [
+        f"1 of 100 (1.0 %) cells were labelled while the {CHANGED}"
+    ]
+    assert codes([*usual, *changed]) == ["drift"]
+    assert codes([*usual, *(replace(cell, reviewed_by="U1") for cell in changed)]) == []
+
+
 @pytest.mark.parametrize(("rejected", "text"), [(1, "1 image was"), (3, "3 images were")])
 def test_flag_of_rejected_images_says_how_many(rejected: int, text: str) -> None:
     assert texts(cells_of({"ig": 100}), rejected) == [f"{text} rejected and not counted"]
@@ -76,7 +88,7 @@ def test_flag_of_rejected_images_says_how_many(rejected: int, text: str) -> None
 
 def test_flags_come_in_the_order_of_their_codes() -> None:
     cells = [
-        replace(cell, confidence=0.5, is_familiar=False)
+        replace(cell, confidence=0.5, is_familiar=False, during_drift=True)
         for cell in cells_of({"neutrophil": 20, None: 20})
     ]
     flags = flags_of(cells, 2, Limits(), left_out=cells_of({"other": 1, "artefact": 3}))

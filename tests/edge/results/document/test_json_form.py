@@ -74,7 +74,10 @@ def test_json_with_flags_times_and_every_optional_value_is_the_same_again() -> N
         collected=datetime(2026, 11, 22, 23, 0, tzinfo=ZoneInfo("Europe/Berlin")),
         verification=Verification(PERSON, START, "two lines\nof text"),
         rejected_images=("S000123/slide-1/9998.jpg",),
-        cells=(replace(base.cells[0], is_familiar=False, confidence=1.0), *base.cells[1:]),
+        cells=(
+            replace(base.cells[0], is_familiar=False, confidence=1.0, during_drift=True),
+            *base.cells[1:],
+        ),
         differential=replace(
             base.differential,
             rejected=1,
@@ -113,6 +116,7 @@ def test_to_json_time_without_zone_is_refused() -> None:
         (lambda f: f["cells"][0].update(sha256="A" * 64), r"cells\[0\].sha256 is no SHA-256"),
         (lambda f: f["cells"][0].update(confidence=1.5), "confidence is no number from 0 to 1"),
         (lambda f: f["cells"][0].update(is_familiar=0), "neither true nor false"),
+        (lambda f: f["cells"][0].update(during_drift=False), "is not true, and is left out"),
         (lambda f: f["cells"][1].update(image=f["cells"][0]["image"]), "comes twice"),
         (lambda f: f["cells"][1].update(sha256=f["cells"][0]["sha256"]), "counted twice"),
         (lambda f: f["cells"][0].update(label="blast"), "unknown label"),

@@ -39,7 +39,7 @@ VALUES: tuple[Any, ...] = (
     {},
     "a" * 64,
 )
-OPTIONAL = {("image", "folder"), ("model", "graph")}
+OPTIONAL = {("image", "folder"), ("model", "graph"), ("drift",)}
 
 
 def paths(fields: dict[str, Any]) -> Iterator[tuple[str, ...]]:

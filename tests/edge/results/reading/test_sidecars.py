@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
 import socket
 from dataclasses import asdict
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,7 @@ def test_cell_of_a_labelled_image_has_all_that_the_sidecar_says(tmp_path: Path) 
         "graph": "model.int8.onnx",
         "created": CREATED,
         "is_familiar": None,
+        "drift_since": None,
     }
 
 
@@ -148,6 +151,30 @@ def test_familiarity_of_a_later_version_is_read(tmp_path: Path) -> None:
         familiarity = {"score": 1.5, "passes": passes, "reason": None}
         written(tmp_path / f"{name}.jpg.json", familiarity=familiarity)
     assert [cell.is_familiar for cell in read(tmp_path)[0]] == [True, False, None]
+
+
+def test_drift_is_read_and_a_sidecar_of_an_earlier_version_has_none(tmp_path: Path) -> None:
+    written(tmp_path / "a.jpg.json", drift={"since": "2026-11-23T09:14:03.000+01:00"})
+    written(tmp_path / "b.jpg.json", drift=None)
+    path = written(tmp_path / "c.jpg.json")
+    fields = json.loads(path.read_bytes())
+    del fields["drift"]
+    path.write_bytes(to_json(fields))
+    since = datetime(2026, 11, 23, 9, 14, 3, tzinfo=timezone(timedelta(hours=1)))
+    assert [cell.drift_since for cell in read(tmp_path)[0]] == [since, None, None]
+
+
+@pytest.mark.parametrize("drift", [{}, [], True, {"since": None}, {"since": "today"}])
+def test_drift_of_another_form_is_a_problem(tmp_path: Path, drift: object) -> None:
+    written(tmp_path / "a.jpg.json", drift=drift)
+    cells, problems, _ = read(tmp_path)
+    assert (cells, len(problems)) == ([], 1)
+
+
+def test_drift_since_a_day_that_does_not_exist_is_a_problem(tmp_path: Path) -> None:
+    written(tmp_path / "a.jpg.json", drift={"since": "2026-02-30T09:14:03+01:00"})
+    _, (problem,), _ = read(tmp_path)
+    assert "drift.since is a time that does not exist" in str(problem)
 
 
 def test_entry_is_a_cell_or_a_problem_or_counted(tmp_path: Path) -> None:
