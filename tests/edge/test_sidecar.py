@@ -215,9 +215,10 @@ def test_sidecar_during_an_alarm_says_since_when_and_older_ones_without_it_are_v
 ) -> None:
     fields = fields_of(colour_jpeg("blue"))
     assert fields["drift"] is None
-    fields["drift"] = {"since": "2026-11-23T09:14:03.000+01:00"}
+    since = "2026-11-23T09:14:03.000+01:00"
+    fields["drift"] = {"since": since}
     jsonschema.validate(fields, SCHEMA)
     (row,) = csv.DictReader(io.StringIO(to_csv(fields, model.classes).decode(), newline=""))
-    assert row["drift_since"] == fields["drift"]["since"]
+    assert row["drift_since"] == since
     del fields["drift"]
     jsonschema.validate(fields, SCHEMA)
