@@ -26,6 +26,8 @@ from edge.manifest import (
     GOLDEN_NAME,
     MANIFEST_NAME,
     MAX_JSON_BYTES,
+    MAX_REFERENCE_BYTES,
+    REFERENCE_NAME,
     ROLE_ENGINE,
     ROLE_MODEL,
     SCHEMA,
@@ -53,8 +55,8 @@ class Bundle:
     """A verified bundle. `sha256` is the manifest's, which covers every artefact.
 
     `temperatures` holds by the path of a graph what its logits are divided by; a graph that it
-    lacks has 1. `in_memory` holds the content of artefacts by path: the golden images, and those
-    that `load_into_memory` added.
+    lacks has 1. `in_memory` holds the content of artefacts by path: the golden images, the
+    reference of the laboratory, and those that `load_into_memory` added.
     """
 
     root: Path
@@ -250,7 +252,10 @@ def _parse(raw: bytes, path: Path) -> dict[str, Any]:
 def _from_manifest(root: Path, raw: bytes, manifest: dict[str, Any]) -> Bundle:
     artefacts = read_artefacts(manifest["artefacts"])
     classes = read_classes(manifest["classes"])
-    golden, in_memory = _read_golden(root, {a.path: a for a in artefacts}, classes)
+    by_path = {artefact.path: artefact for artefact in artefacts}
+    golden, in_memory = _read_golden(root, by_path, classes)
+    if reference := by_path.get(REFERENCE_NAME):
+        in_memory[REFERENCE_NAME] = _read_small(root, reference, MAX_REFERENCE_BYTES)
     return Bundle(
         root=root,
         sha256=hashlib.sha256(raw).hexdigest(),
@@ -278,10 +283,15 @@ def _read_golden(
         artefact = artefacts[path]
         return read_listed_file(root, path, artefact.bytes, artefact.sha256)
 
-    if artefacts[GOLDEN_NAME].bytes > MAX_JSON_BYTES:
-        raise ValueError(f"{GOLDEN_NAME} has more than {MAX_JSON_BYTES} bytes")
-    golden = read_golden(parse_json(read(GOLDEN_NAME)), classes)
+    content = _read_small(root, artefacts[GOLDEN_NAME], MAX_JSON_BYTES)
+    golden = read_golden(parse_json(content), classes)
     return golden, {image.path: read(image.path) for image in golden}
+
+
+def _read_small(root: Path, artefact: Artefact, most_bytes: int) -> bytes:
+    if artefact.bytes > most_bytes:
+        raise ValueError(f"{artefact.path} has more than {most_bytes} bytes")
+    return read_listed_file(root, artefact.path, artefact.bytes, artefact.sha256)
 
 
 def _default_precision(value: Any, artefacts: tuple[Artefact, ...]) -> str:

@@ -11,26 +11,38 @@ from edge.bundle import Bundle
 from edge.errors import BackendError, TransientError
 from edge.image_files.read import ImageFile, ImageLimits
 from edge.labeller import Labeller, Outcome
-from edge.manifest import GoldenImage
+from edge.manifest import REFERENCE_NAME, GoldenImage
 from edge.session import InferenceSession
 from edge.status import Status
+from edge.trust.familiarity import FamiliarityCheck
+from edge.trust.reference import read_reference
 
 # How far a logit may differ, as a share of the golden image's logit range. INT8 kernels of
 # different CPUs round and saturate differently; a wrong network is off by far more.
 TOLERANCE: Final = {"fp32": 0.01, "fp16": 0.05, "int8": 0.15}
+# How far a familiarity score may differ, in standard deviations of the laboratory's scores, and as
+# a share of a larger score. Wrong features give scores beyond ten.
+SCORE_TOLERANCE: Final = 2.0
 
 
 def open_labeller(
-    bundle: Bundle, session: InferenceSession, limits: ImageLimits | None = None
+    bundle: Bundle,
+    session: InferenceSession,
+    limits: ImageLimits | None = None,
+    *,
+    labels_unfamiliar: bool = False,
 ) -> Labeller:
     """Check the session on the golden images and build a labeller with it.
+
+    Args:
+        labels_unfamiliar: whether an image that is not of the laboratory keeps its label.
 
     Raises:
         BackendError: a label or a logit differs; the session is closed.
         BundleError: the record of the session's engine is damaged; the session is closed.
     """
     check_session(bundle, session)
-    return _labeller(bundle, session, limits)
+    return _labeller(bundle, session, limits, labels_unfamiliar=labels_unfamiliar)
 
 
 def golden_labeller(bundle: Bundle, session: InferenceSession) -> Labeller:
@@ -52,7 +64,13 @@ def check_session(bundle: Bundle, session: InferenceSession) -> None:
         raise
 
 
-def _labeller(bundle: Bundle, session: InferenceSession, limits: ImageLimits | None) -> Labeller:
+def _labeller(
+    bundle: Bundle,
+    session: InferenceSession,
+    limits: ImageLimits | None,
+    *,
+    labels_unfamiliar: bool = False,
+) -> Labeller:
     return Labeller(
         session,
         classes=bundle.classes,
@@ -60,6 +78,8 @@ def _labeller(bundle: Bundle, session: InferenceSession, limits: ImageLimits | N
         unidentified_below=bundle.unidentified_below,
         limits=limits,
         temperature=_temperature(bundle, session),
+        familiarity=_familiarity_check(bundle, session),
+        labels_unfamiliar=labels_unfamiliar,
     )
 
 
@@ -68,6 +88,14 @@ def _temperature(bundle: Bundle, session: InferenceSession) -> float:
     if not bundle.temperatures:
         return 1.0
     return bundle.temperatures.get(bundle.graph_of(session), 1.0)
+
+
+def _familiarity_check(bundle: Bundle, session: InferenceSession) -> FamiliarityCheck | None:
+    """The check by the bundle's reference of a laboratory; None if it has none."""
+    if REFERENCE_NAME not in bundle.in_memory:
+        return None
+    reference = read_reference(bundle.read(REFERENCE_NAME), len(bundle.classes))
+    return FamiliarityCheck(reference, bundle.graph_of(session))
 
 
 def check_golden(bundle: Bundle, labeller: Labeller) -> None:
@@ -107,4 +135,20 @@ def compare_golden(
             f"expected {bundle.classes[expected.argmax()]} (logits off by {deviation:.1%} of "
             f"their range, {TOLERANCE[precision]:.0%} allowed) with {precision} on {backend}. "
             "Do not use this machine with this bundle; convert the model again here."
+        )
+    _compare_score(bundle, golden, outcome, session)
+
+
+def _compare_score(
+    bundle: Bundle, golden: GoldenImage, outcome: Outcome, session: InferenceSession
+) -> None:
+    """Compare the familiarity of a golden image: wrong features would make all images strange."""
+    expected, found = golden.scores.get(bundle.graph_of(session)), outcome.familiarity
+    if expected is None or found is None:
+        return
+    if abs(found.score - expected) > SCORE_TOLERANCE * max(1.0, abs(expected)):
+        raise BackendError(
+            f"golden image {golden.path} has a familiarity score of {found.score:.1f}, expected "
+            f"{expected:.1f}, with {session.precision} on {session.backend}: the network's "
+            "features are wrong. Do not use this machine with this bundle; convert it again here."
         )

@@ -20,9 +20,10 @@ from edge.failpoints import failpoint
 from edge.image_files.read import ImageFile, ImageLimits, decode_image, modified_time, read_file
 from edge.postprocess import Decision, decide
 from edge.preprocess import InputSpec, preprocess
-from edge.session import InferenceSession
+from edge.session import InferenceSession, Inferred
 from edge.status import Status
-from edge.trust.familiarity import Familiarity
+from edge.trust.familiarity import Familiarity, FamiliarityCheck
+from edge.trust.statistics import picture_statistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,10 @@ class ImageFacts:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Milliseconds per step. In a batch `infer` is the batch's time divided by its images."""
+    """Milliseconds per step. In a batch `infer` is the batch's time divided by its images.
+
+    `preprocess` includes the statistics of the picture.
+    """
 
     decode: float = 0.0
     preprocess: float = 0.0
@@ -62,9 +66,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class PreparedImage:
-    """An image ready for the network: uint8 (height, width, 3), and facts about its file."""
+    """An image ready for the network: uint8 (height, width, 3), and facts about its file.
+
+    `statistics` are those of the whole picture; None where familiarity is not judged.
+    """
 
     pixels: NDArray[np.uint8]
+    statistics: NDArray[np.float32] | None
     facts: ImageFacts
     decode_ms: float
     preprocess_ms: float
@@ -82,11 +90,16 @@ class Labeller:
         unidentified_below: float,
         limits: ImageLimits | None = None,
         temperature: float = 1.0,
+        familiarity: FamiliarityCheck | None = None,
+        labels_unfamiliar: bool = False,
     ) -> None:
         """Label with `session`.
 
         Args:
             temperature: of the session's graph; `unidentified_below` is a confidence after it.
+            familiarity: judges whether an image is of the laboratory; None where the bundle has
+                no reference.
+            labels_unfamiliar: whether an image that is not keeps its label, with a note.
         """
         self.session = session
         self._classes = classes
@@ -94,6 +107,8 @@ class Labeller:
         self._unidentified_below = unidentified_below
         self._limits = limits or ImageLimits()
         self._temperature = temperature
+        self._familiarity = familiarity
+        self._labels_unfamiliar = labels_unfamiliar
 
     def label(self, image: Path | ImageFile) -> Outcome:
         """Label one image. If that is impossible for good, the outcome is `rejected`.
@@ -141,8 +156,9 @@ class Labeller:
         height, width = pixels.shape[:2]
         facts = ImageFacts(facts.sha256, facts.size_bytes, width, height, facts.modified)
         small = preprocess(pixels, self._spec)
+        statistics = picture_statistics(pixels) if self._familiarity else None
         failpoint("image.preprocessed")
-        return PreparedImage(small, facts, (decoded - start) * 1e3, _ms_since(decoded))
+        return PreparedImage(small, statistics, facts, (decoded - start) * 1e3, _ms_since(decoded))
 
     def _infer(self, images: list[PreparedImage]) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -150,27 +166,39 @@ class Labeller:
             chunk = images[first : first + self.session.max_batch]
             start = time.perf_counter()
             failpoint("infer.before")
-            logits = self.session.infer(np.stack([image.pixels for image in chunk])).logits
+            inferred = self.session.infer(np.stack([image.pixels for image in chunk]))
             failpoint("infer.after")
             infer_ms = _ms_since(start) / len(chunk)
-            for image, row in zip(chunk, logits, strict=True):
-                outcomes.append(self._outcome(image, row, infer_ms))
+            outcomes += [
+                self._outcome(image, inferred.row(number), infer_ms)
+                for number, image in enumerate(chunk)
+            ]
         return outcomes
 
-    def _outcome(
-        self, image: PreparedImage, logits: NDArray[np.float32], infer_ms: float
-    ) -> Outcome:
+    def _outcome(self, image: PreparedImage, inferred: Inferred, infer_ms: float) -> Outcome:
+        """The outcome of one image, from its row of what the network computed."""
+        logits = inferred.logits
         decision = decide(
             logits, self._classes, self._unidentified_below, temperature=self._temperature
         )
+        familiarity = self._judge(image, inferred)
+        is_strange = familiarity is not None and not familiarity.passes
+        is_labelled = decision.is_identified and (self._labels_unfamiliar or not is_strange)
         total_ms = image.decode_ms + image.preprocess_ms + infer_ms
         return Outcome(
-            status=Status.LABELLED if decision.is_identified else Status.UNIDENTIFIED,
+            status=Status.LABELLED if is_labelled else Status.UNIDENTIFIED,
             image=image.facts,
             timing_ms=Timing(image.decode_ms, image.preprocess_ms, infer_ms, total_ms),
             decision=decision,
             logits=logits,
+            familiarity=familiarity,
         )
+
+    def _judge(self, image: PreparedImage, inferred: Inferred) -> Familiarity | None:
+        if self._familiarity is None or image.statistics is None:
+            return None
+        predicted = int(inferred.logits.argmax())
+        return self._familiarity.judge(image.statistics, inferred.features, predicted)
 
 
 def rejected(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -17,6 +17,8 @@ MANIFEST_NAME: Final = "manifest.json"
 # The manifest's own hash, in the form that `sha256sum --check` reads.
 SEAL_NAME: Final = "manifest.sha256"
 GOLDEN_NAME: Final = "golden/golden.json"
+# The reference of the laboratory; a bundle may have none.
+REFERENCE_NAME: Final = "reference/laboratory.json"
 
 # Roles of artefacts in the manifest.
 ROLE_MODEL: Final = "model"
@@ -24,11 +26,13 @@ ROLE_ENGINE: Final = "engine"
 ROLE_RECORD: Final = "record"
 ROLE_GOLDEN: Final = "golden"
 ROLE_EVIDENCE: Final = "evidence"
+ROLE_REFERENCE: Final = "reference"
 
 # A manifest has about 10 kB, the golden logits about 30 kB. A graph has at most 2 GiB (protobuf's
 # limit). All files are read at every start, hence a limit for their sum.
 MAX_JSON_BYTES: Final = 4 << 20
 MAX_BUNDLE_BYTES: Final = 4 << 30
+MAX_REFERENCE_BYTES: Final = 400_000
 # Golden images are kept in memory.
 MAX_GOLDEN_BYTES: Final = 64 << 20
 _MAX_TEXT: Final = 500
@@ -53,11 +57,13 @@ class GoldenImage:
     """A golden image and the logits (classes,) that each graph computed during conversion.
 
     The keys of `logits` are precisions. Graphs for TensorRT, which rounds at other places, have
-    the key `PRECISION.trt`.
+    the key `PRECISION.trt`. `scores` are those of `edge.trust.familiarity`, by graph file; empty
+    where the bundle has no reference of a laboratory.
     """
 
     path: str
     logits: dict[str, NDArray[np.float32]]
+    scores: dict[str, float] = field(default_factory=dict)
 
     def expected(self, backend: str, precision: str) -> NDArray[np.float32]:
         """The logits (classes,) that a session must give.
@@ -208,7 +214,10 @@ def _golden(entry: dict[str, Any], count: int) -> GoldenImage:
         # The check divides the deviation by the logits' range, which must not be zero.
         if not np.isfinite(values).all() or not np.ptp(values) > 0:
             raise ValueError(f"logits {precision} of {path} are not different numbers")
-    return GoldenImage(path, logits)
+    scores = require_dict(entry.get("familiarity", {}))
+    if not all(type(score) in (int, float) and np.isfinite(score) for score in scores.values()):
+        raise ValueError(f"familiarity of {path} is {_short(scores)}, not numbers by graph")
+    return GoldenImage(path, logits, scores)
 
 
 def _short(value: object) -> str:

@@ -26,6 +26,11 @@ class Inferred:
     logits: NDArray[np.float32]
     features: NDArray[np.float32] | None = None
 
+    def row(self, number: int) -> Inferred:
+        """What belongs to one image of the batch, without the batch axis."""
+        features = None if self.features is None else self.features[number]
+        return Inferred(self.logits[number], features)
+
 
 class InferenceSession(Protocol):
     """An opened network.

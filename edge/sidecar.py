@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edge.bundle import Bundle
     from edge.labeller import Outcome
     from edge.session import InferenceSession
+    from edge.trust.familiarity import Familiarity
 
 SCHEMA: Final = "edge-sidecar/1"
 FORMATS: Final = ("json", "csv")
@@ -119,6 +120,7 @@ def sidecar_fields(
         "probabilities": {name: round(p, 6) for name, p in decision.probabilities.items()}
         if decision
         else None,
+        "familiarity": _familiarity_fields(outcome.familiarity),
         "reason": str(outcome.reason) if outcome.reason else None,
         "message": outcome.message,
         "model": {
@@ -173,6 +175,7 @@ def csv_columns(classes: tuple[str, ...]) -> list[str]:
         *("timing_ms_infer", "timing_ms_total", "created", "software", "host"),
         # New columns are appended: a LIS may read columns by position.
         *("model_graph", "image_folder"),
+        *("familiarity_score", "familiarity_passes", "familiarity_reason"),
         "drift_since",
     ]
 
@@ -268,6 +271,17 @@ def now() -> datetime:
     return datetime.now(UTC).astimezone()
 
 
+def _familiarity_fields(familiarity: Familiarity | None) -> dict[str, Any] | None:
+    if familiarity is None:
+        return None
+    return {
+        "score": round(familiarity.score, 3),
+        "limit": round(familiarity.limit, 3),
+        "passes": familiarity.passes,
+        "reason": familiarity.reason,
+    }
+
+
 def _csv_row(fields: dict[str, Any], classes: tuple[str, ...]) -> list[Any]:
     probabilities = fields["probabilities"] or {}
     image, model, timing = fields["image"], fields["model"], fields["timing_ms"]
@@ -281,6 +295,7 @@ def _csv_row(fields: dict[str, Any], classes: tuple[str, ...]) -> list[Any]:
         *(timing[key] for key in ("decode", "preprocess", "infer", "total")),
         *(fields[key] for key in ("created", "software", "host")),
         *(model["graph"], image["folder"]),
+        *((fields["familiarity"] or {}).get(key) for key in ("score", "passes", "reason")),
         (fields["drift"] or {}).get("since"),
     ]
 

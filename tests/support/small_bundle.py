@@ -12,6 +12,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from edge.bundle import seal
+from edge.manifest import REFERENCE_NAME, ROLE_REFERENCE
 from tests.support.images import COLOURS
 
 
@@ -40,21 +41,36 @@ def colour_model(*, has_features: bool = False) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def write_small_bundle(root: Path, jpeg: Callable[[str], bytes]) -> Path:
+def write_small_bundle(
+    root: Path,
+    jpeg: Callable[[str], bytes],
+    *,
+    reference: bytes | None = None,
+    scores: dict[str, float] | None = None,
+) -> Path:
+    """Write the bundle.
+
+    Args:
+        reference: of a laboratory; the graphs have features then.
+        scores: of familiarity, of all golden images, by model file.
+    """
     files: dict[str, tuple[bytes, dict[str, Any]]] = {}
+    if reference is not None:
+        files[REFERENCE_NAME] = (reference, {"role": ROLE_REFERENCE})
     for precision in ("fp32", "int8"):
         facts = {
             "role": "model",
             "precision": precision,
             "requires": {"backend": "onnxruntime"},
         }
-        files[f"model.{precision}.onnx"] = (colour_model(), facts)
+        files[f"model.{precision}.onnx"] = (colour_model(has_features=reference is not None), facts)
     golden = []
     for number, name in enumerate(COLOURS):
         path = f"golden/{number:02}.jpg"
         files[path] = (jpeg(name), {"role": "golden"})
         logits = [20.0 if other == name else 4.0 for other in COLOURS]
-        golden.append({"path": path, "logits": {"fp32": logits, "int8": logits}})
+        entry = {"path": path, "logits": {"fp32": logits, "int8": logits}}
+        golden.append({**entry, **({"familiarity": scores} if scores else {})})
     files["golden/golden.json"] = (json.dumps(golden).encode(), {"role": "golden"})
     artefacts = []
     for path, (content, facts) in files.items():

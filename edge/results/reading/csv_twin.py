@@ -64,6 +64,7 @@ def _is_cut(name: str) -> bool:
 def _whole(fields: Fields) -> Fields:
     """The fields, with those that older versions lack as None."""
     return {
+        "familiarity": None,
         "drift": None,
         **fields,
         "image": {"folder": None, **fields["image"]},

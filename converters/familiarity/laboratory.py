@@ -1,0 +1,218 @@
+"""Makes a laboratory's reference from its images, and tries it on simulated faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.familiarity.faults import KNOWN, TRIED, Fault
+from converters.familiarity.fit import LEAST_IMAGES, Fitted, fit_reference
+from converters.familiarity.look import Seen, look
+from converters.inputs.image_set import ImageSet, evenly
+from edge.image_files.read import read_image
+from edge.preprocess import InputSpec
+from edge.session import InferenceSession
+from edge.shares.share import Share
+from edge.text.progress import OnCount, OnProgress
+from edge.trust.familiarity import FamiliarityCheck
+from edge.trust.reference import Reference
+
+# More images change the limit little.
+MOST_IMAGES: Final = 1000
+# Images on which each fault is simulated: some for its direction, others to try it.
+_KNOWN_ON: Final = 40
+_TRIED_ON: Final = 40
+# Images in which the graphs for GPUs, which are slow on a CPU, are compared with the first one.
+_COMPARED_IN: Final = 200
+# Images of the laboratory that are strangest to it, shown in the report.
+_STRANGEST: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A simulated fault: how often it was noticed, and how often its reason was right then."""
+
+    fault: Fault
+    noticed: Share
+    named: Share
+
+
+@dataclass(frozen=True, slots=True)
+class Laboratory:
+    """A laboratory's reference, and what is known of it.
+
+    Attributes:
+        reference: None if there were too few images.
+        flagged: images of the laboratory that do not pass, each judged by the others.
+        strangest: the files with the highest scores, the highest first, with the scores.
+    """
+
+    images: ImageSet
+    reference: Reference | None
+    sessions: Mapping[str, InferenceSession]
+    spec: InputSpec
+    flagged: Share
+    tried: tuple[Tried, ...] = ()
+    strangest: tuple[tuple[Path, float], ...] = ()
+
+    def scores(self, image: Path) -> dict[str, float]:
+        """The familiarity score of an image by model file; empty without a reference."""
+        if self.reference is None:
+            return {}
+        found = {}
+        for path, session in self.sessions.items():
+            (score,), _ = _judged(
+                self.reference, path, look(session, [read_image(image)], self.spec, 1)
+            )
+            found[path] = round(score, 3)
+        return found
+
+    def evidence(self) -> dict[str, Any]:
+        """The figures, as JSON types, for the evidence of the bundle."""
+        facts = {"origin": self.images.origin, "images": len(self.images.files)}
+        if self.reference is None:
+            return {**facts, "absent": self.absent()}
+        space = self.reference.features
+        return {
+            **facts,
+            "sha256": self.images.sha256,
+            "features": space and len(space.mean),
+            "components": space and len(space.components),
+            "limits": {path: round(one.limit, 4) for path, one in self.reference.graphs.items()},
+            "flagged": self.flagged.to_dict(),
+            "faults": [
+                {
+                    "reason": str(one.fault.reason),
+                    "text": one.fault.text,
+                    "noticed": one.noticed.to_dict(),
+                    "named": one.named.to_dict(),
+                }
+                for one in self.tried
+            ],
+            "strangest": [
+                {"file": path.name, "score": round(score, 3)} for path, score in self.strangest
+            ],
+        }
+
+    def absent(self) -> str | None:
+        """Why there is no reference; None if there is one."""
+        if self.reference is not None:
+            return None
+        return (
+            f"{self.images.origin} holds {len(self.images.files)} images, {LEAST_IMAGES} of the "
+            "laboratory are needed"
+        )
+
+
+def study_laboratory(
+    sessions: Mapping[str, InferenceSession],
+    images: ImageSet,
+    spec: InputSpec,
+    class_count: int,
+    on_progress: OnProgress,
+) -> Laboratory:
+    """Fit a reference to a laboratory's images.
+
+    Args:
+        sessions: of all graphs, by model file. The first one is shown all images, and the faults.
+        images: of the laboratory, at most `MOST_IMAGES`, with labels or without.
+    """
+    if len(images.files) < LEAST_IMAGES:
+        return Laboratory(images, None, sessions, spec, Share(0, 0))
+    paths = [path for _, path in images.files]
+    (graph, first), *rest = sessions.items()
+    learning = "learning the laboratory"
+    home = look(first, _read(paths), spec, len(paths), partial(on_progress, learning))
+    compared = np.unique(np.linspace(0, len(paths) - 1, _COMPARED_IN).round().astype(np.int64))
+    others = {}
+    for path, session in rest:
+        count = partial(on_progress, f"{learning} with {path}")
+        pictures = _read([paths[i] for i in compared])
+        others[path] = (look(session, pictures, spec, len(compared), count), home.at(compared))
+    shuffled = np.random.default_rng(0).permutation(len(paths))
+    known_on = [paths[i] for i in shuffled[:_KNOWN_ON]]
+    tried_on = [paths[i] for i in shuffled[_KNOWN_ON : _KNOWN_ON + _TRIED_ON]]
+    count = partial(on_progress, "simulating faults")
+    known = _simulate(first, KNOWN, known_on, spec, count)
+    fitted = fit_reference(
+        home,
+        others,
+        [(str(fault.reason), seen) for fault, seen in zip(KNOWN, known, strict=True)],
+        graph=graph,
+        class_count=class_count,
+    )
+    seen = _simulate(first, TRIED, tried_on, spec, partial(on_progress, "trying faults"))
+    tried = [_tried(fitted.reference, graph, *pair) for pair in zip(TRIED, seen, strict=True)]
+    return Laboratory(
+        images=images,
+        reference=fitted.reference,
+        sessions=sessions,
+        spec=spec,
+        flagged=_flagged(fitted, graph),
+        tried=tuple(tried),
+        strangest=tuple(
+            (paths[i], float(fitted.scores[i])) for i in np.argsort(-fitted.scores)[:_STRANGEST]
+        ),
+    )
+
+
+def images_of_laboratory(sets: Sequence[ImageSet]) -> ImageSet:
+    """The first set, or all of them together if it is too small to learn a laboratory from."""
+    first = sets[0]
+    if len(first.files) >= 3 * LEAST_IMAGES or len(sets) == 1:
+        return evenly(first, MOST_IMAGES)
+    files = tuple(dict.fromkeys(file for one in sets for file in one.files))
+    origin = " and ".join(dict.fromkeys(one.origin for one in sets))
+    return evenly(ImageSet(origin, files, ""), MOST_IMAGES)
+
+
+def _read(paths: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
+    return (read_image(path) for path in paths)
+
+
+def _simulate(
+    session: InferenceSession,
+    faults: Sequence[Fault],
+    paths: Sequence[Path],
+    spec: InputSpec,
+    on_count: OnCount,
+) -> list[Seen]:
+    pictures = list(_read(paths))
+    found = []
+    for number, fault in enumerate(faults, start=1):
+        changed = (fault.change(picture) for picture in pictures)
+        found.append(look(session, changed, spec, len(pictures)))
+        on_count(number, len(faults))
+    return found
+
+
+def _judged(reference: Reference, graph: str, seen: Seen) -> tuple[list[float], list[str | None]]:
+    """Scores and reasons."""
+    check = FamiliarityCheck(reference, graph)
+    found = [
+        check.judge(
+            seen.statistics[row],
+            None if seen.features is None else seen.features[row],
+            int(seen.predicted[row]),
+        )
+        for row in range(len(seen))
+    ]
+    return [one.score for one in found], [one.reason for one in found]
+
+
+def _tried(reference: Reference, graph: str, fault: Fault, seen: Seen) -> Tried:
+    _, reasons = _judged(reference, graph, seen)
+    noticed = [reason for reason in reasons if reason is not None]
+    right = sum(reason == fault.reason for reason in noticed)
+    return Tried(fault, Share(len(noticed), len(reasons)), Share(right, len(noticed)))
+
+
+def _flagged(fitted: Fitted, graph: str) -> Share:
+    beyond = fitted.scores > fitted.reference.graphs[graph].limit
+    return Share(int(beyond.sum()), len(beyond))
