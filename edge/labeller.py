@@ -91,7 +91,6 @@ class Labeller:
         limits: ImageLimits | None = None,
         temperature: float = 1.0,
         familiarity: FamiliarityCheck | None = None,
-        labels_unfamiliar: bool = False,
     ) -> None:
         """Label with `session`.
 
@@ -99,7 +98,6 @@ class Labeller:
             temperature: of the session's graph; `unidentified_below` is a confidence after it.
             familiarity: judges whether an image is of the laboratory; None where the bundle has
                 no reference.
-            labels_unfamiliar: whether an image that is not keeps its label, with a note.
         """
         self.session = session
         self._classes = classes
@@ -108,7 +106,6 @@ class Labeller:
         self._limits = limits or ImageLimits()
         self._temperature = temperature
         self._familiarity = familiarity
-        self._labels_unfamiliar = labels_unfamiliar
 
     def label(self, image: Path | ImageFile) -> Outcome:
         """Label one image. If that is impossible for good, the outcome is `rejected`.
@@ -182,8 +179,7 @@ class Labeller:
             logits, self._classes, self._unidentified_below, temperature=self._temperature
         )
         familiarity = self._judge(image, inferred)
-        is_strange = familiarity is not None and not familiarity.passes
-        is_labelled = decision.is_identified and (self._labels_unfamiliar or not is_strange)
+        is_labelled = decision.is_identified and self._allows_label(familiarity)
         total_ms = image.decode_ms + image.preprocess_ms + infer_ms
         return Outcome(
             status=Status.LABELLED if is_labelled else Status.UNIDENTIFIED,
@@ -193,6 +189,10 @@ class Labeller:
             logits=logits,
             familiarity=familiarity,
         )
+
+    def _allows_label(self, familiarity: Familiarity | None) -> bool:
+        is_strange = familiarity is not None and not familiarity.passes
+        return not is_strange or (self._familiarity is not None and self._familiarity.keeps_label)
 
     def _judge(self, image: PreparedImage, inferred: Inferred) -> Familiarity | None:
         if self._familiarity is None or image.statistics is None:

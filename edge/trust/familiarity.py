@@ -64,15 +64,17 @@ class Familiarity:
 class FamiliarityCheck:
     """Judges the images that one graph labels. Safe to use from any thread."""
 
-    def __init__(self, reference: Reference, graph: str) -> None:
+    def __init__(self, reference: Reference, graph: str, *, keeps_label: bool = False) -> None:
         """Take the limits of a graph.
 
         Args:
             graph: a model's file in the bundle.
+            keeps_label: whether an image that does not pass keeps its label, with a note.
 
         Raises:
             BundleError: the reference has no limits for it.
         """
+        self.keeps_label = keeps_label
         self._reference = reference
         self._limits = reference.limits_of(graph)
 

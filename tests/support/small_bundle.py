@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +46,13 @@ def write_small_bundle(
     jpeg: Callable[[str], bytes],
     *,
     reference: bytes | None = None,
-    scores: dict[str, float] | None = None,
+    scores: Sequence[dict[str, float]] = (),
 ) -> Path:
     """Write the bundle.
 
     Args:
         reference: of a laboratory; the graphs have features then.
-        scores: of familiarity, of all golden images, by model file.
+        scores: of familiarity, for each golden image by model file.
     """
     files: dict[str, tuple[bytes, dict[str, Any]]] = {}
     if reference is not None:
@@ -70,7 +70,7 @@ def write_small_bundle(
         files[path] = (jpeg(name), {"role": "golden"})
         logits = [20.0 if other == name else 4.0 for other in COLOURS]
         entry = {"path": path, "logits": {"fp32": logits, "int8": logits}}
-        golden.append({**entry, **({"familiarity": scores} if scores else {})})
+        golden.append({**entry, **({"familiarity": scores[number]} if scores else {})})
     files["golden/golden.json"] = (json.dumps(golden).encode(), {"role": "golden"})
     artefacts = []
     for path, (content, facts) in files.items():
