@@ -26,8 +26,6 @@ from edge.manifest import (
     GOLDEN_NAME,
     MANIFEST_NAME,
     MAX_JSON_BYTES,
-    MAX_REFERENCE_BYTES,
-    REFERENCE_NAME,
     ROLE_ENGINE,
     ROLE_MODEL,
     SCHEMA,
@@ -44,6 +42,7 @@ from edge.manifest import (
 )
 from edge.preprocess import InputSpec
 from edge.session import InferenceSession
+from edge.trust.reference import MAX_REFERENCE_BYTES, REFERENCE_NAME
 
 _GIVE_BUNDLE: Final = "Give a folder NAME.edge that edge-convert wrote."
 # The exceptions that reading a damaged manifest raises.

@@ -11,11 +11,11 @@ from edge.bundle import Bundle
 from edge.errors import BackendError, TransientError
 from edge.image_files.read import ImageFile, ImageLimits
 from edge.labeller import Labeller, Outcome
-from edge.manifest import REFERENCE_NAME, GoldenImage
+from edge.manifest import GoldenImage
 from edge.session import InferenceSession
 from edge.status import Status
 from edge.trust.familiarity import FamiliarityCheck
-from edge.trust.reference import read_reference
+from edge.trust.reference import REFERENCE_NAME, read_reference
 
 # How far a logit may differ, as a share of the golden image's logit range. INT8 kernels of
 # different CPUs round and saturate differently; a wrong network is off by far more.

@@ -17,8 +17,6 @@ MANIFEST_NAME: Final = "manifest.json"
 # The manifest's own hash, in the form that `sha256sum --check` reads.
 SEAL_NAME: Final = "manifest.sha256"
 GOLDEN_NAME: Final = "golden/golden.json"
-# The reference of the laboratory; a bundle may have none.
-REFERENCE_NAME: Final = "reference/laboratory.json"
 
 # Roles of artefacts in the manifest.
 ROLE_MODEL: Final = "model"
@@ -32,7 +30,6 @@ ROLE_REFERENCE: Final = "reference"
 # limit). All files are read at every start, hence a limit for their sum.
 MAX_JSON_BYTES: Final = 4 << 20
 MAX_BUNDLE_BYTES: Final = 4 << 30
-MAX_REFERENCE_BYTES: Final = 400_000
 # Golden images are kept in memory.
 MAX_GOLDEN_BYTES: Final = 64 << 20
 _MAX_TEXT: Final = 500

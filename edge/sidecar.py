@@ -256,16 +256,6 @@ def image_in_sidecar(file: str, format_: str) -> str:
     return file if format_ == "json" else str(safe_cell(file))
 
 
-def printable_name(path: Path) -> str:
-    r"""The file's name as text; bytes that are not UTF-8 become \xNN."""
-    return printable_path(os.fsencode(path.name))
-
-
-def printable_path(path: bytes) -> str:
-    r"""A name or path as text; bytes that are not UTF-8 become \xNN."""
-    return path.decode("utf-8", "backslashreplace")
-
-
 def now() -> datetime:
     """The local time with its offset."""
     return datetime.now(UTC).astimezone()

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.trust.familiarity import Unfamiliar
+from edge.trust.unfamiliar import Unfamiliar
 
 Picture = NDArray[np.uint8]
 # A pixel further than this below the background's blue excess belongs to a cell.

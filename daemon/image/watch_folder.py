@@ -13,9 +13,10 @@ from daemon.image.passed_over import Reason
 from daemon.image.records import ImageVersion
 from edge.files.temporary import is_temporary
 from edge.image_folders.names import is_system_name
-from edge.sidecar import FORMATS, Origin, printable_name, printable_path
+from edge.sidecar import FORMATS, Origin
 from edge.system.mounts import MountMemory
 from edge.text.path_template import PathTemplate
+from edge.text.printable import printable_name, printable_path
 from edge.text.unicode_form import comparable
 
 # Never images, whatever the pattern, or sidecars would get sidecars without end.

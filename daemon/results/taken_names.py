@@ -22,8 +22,9 @@ from edge.errors import StorageError
 from edge.files.atomic import storage_errors
 from edge.files.open_folder import OpenFolder
 from edge.files.safe_open import NotRegularError, TooLargeError, read_bounded
-from edge.sidecar import image_in_sidecar, image_of_sidecar, printable_name
+from edge.sidecar import image_in_sidecar, image_of_sidecar
 from edge.text.counted import counted
+from edge.text.printable import printable_name
 
 log = logging.getLogger(__name__)
 

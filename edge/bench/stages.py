@@ -21,11 +21,11 @@ from edge.sidecar import (
     Origin,
     model_facts,
     now,
-    printable_name,
     sidecar_fields,
     sidecar_files,
     write_sidecars,
 )
+from edge.text.printable import printable_name
 from edge.text.progress import OnCount
 
 Stage = Callable[[int], object]

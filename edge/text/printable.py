@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 
 def printable(text: str) -> str:
     r"""One line of text in which characters that are not printable are escaped, such as `\x1b`.
@@ -17,6 +20,16 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """Text of several lines, each made `printable`."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def printable_name(path: Path) -> str:
+    r"""The file's name as text; bytes that are not UTF-8 become \xNN."""
+    return printable_path(os.fsencode(path.name))
+
+
+def printable_path(path: bytes) -> str:
+    r"""A name or path as text; bytes that are not UTF-8 become \xNN."""
+    return path.decode("utf-8", "backslashreplace")
 
 
 def _escaped(character: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from edge.errors import DeviceError
 from edge.trust.reference import GraphLimits, Reference
+from edge.trust.unfamiliar import Unfamiliar
 
 # A picture fault is named only if the statistics lie beyond this standard score, which one in
 # twenty images of the laboratory exceeds; below, the features alone are strange.
@@ -25,20 +25,6 @@ _CLEAR: Final = 1.64
 _ALIKE: Final = 0.5
 # Larger scores tell nothing more; JSON needs a finite number.
 _MOST: Final = 1000.0
-
-
-class Unfamiliar(StrEnum):
-    """Why an image is not like the laboratory's: codes in sidecars, most are faults to mend."""
-
-    BLURRED = "blurred"
-    OFF_CENTRE = "off_centre"
-    NO_NUCLEUS = "no_nucleus"
-    STAIN = "stain"
-    TOO_DARK = "too_dark"
-    TOO_BRIGHT = "too_bright"
-    TOO_SMALL = "too_small"
-    TOO_LARGE = "too_large"
-    UNLIKE = "unlike"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 
 from edge.errors import BundleError
 from edge.files.strict_json import parse_json
-from edge.manifest import REFERENCE_NAME
 from edge.trust import statistics
 
 SCHEMA: Final = "edge-reference/1"
+# Its file in the bundle; a bundle may have none. It is read at every start, so it is small.
+REFERENCE_NAME: Final = "reference/laboratory.json"
+MAX_REFERENCE_BYTES: Final = 400_000
 MOST_FEATURES: Final = 8192
 _STATISTICS: Final = len(statistics.NAMES)
 

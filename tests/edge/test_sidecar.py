@@ -23,7 +23,6 @@ from edge.sidecar import (
     csv_columns,
     model_facts,
     now,
-    printable_name,
     sidecar_fields,
     sidecar_files,
     sidecar_path,
@@ -31,6 +30,7 @@ from edge.sidecar import (
     to_json,
     write_sidecars,
 )
+from edge.text.printable import printable_name
 from tests.support.images import Jpeg
 
 SCHEMA = json.loads((Path(edge.__file__).parent / "schemas" / "edge-sidecar-1.json").read_text())

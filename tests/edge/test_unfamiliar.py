@@ -16,9 +16,9 @@ from edge.demo.analyzer import drawn_images
 from edge.errors import BackendError, BundleError
 from edge.golden import open_labeller
 from edge.labeller import Labeller
-from edge.manifest import MAX_REFERENCE_BYTES, REFERENCE_NAME
 from edge.sidecar import Origin, model_facts, now, sidecar_fields, to_csv
 from edge.status import Status
+from edge.trust.reference import MAX_REFERENCE_BYTES, REFERENCE_NAME
 from tests.support.images import Jpeg
 from tests.support.laboratory import GRAPHS, NEW_SEED, fitted
 from tests.support.small_bundle import write_small_bundle

@@ -12,17 +12,9 @@ from edge.errors import RejectReason
 from edge.labeller import ImageFacts, Outcome, Timing, rejected
 from edge.postprocess import Decision
 from edge.results.document.result import CELL_CLASSES
-from edge.sidecar import (
-    FORMATS,
-    ModelFacts,
-    Origin,
-    printable_name,
-    printable_path,
-    sidecar_fields,
-    sidecar_files,
-    write_sidecars,
-)
+from edge.sidecar import FORMATS, ModelFacts, Origin, sidecar_fields, sidecar_files, write_sidecars
 from edge.status import Status
+from edge.text.printable import printable_name, printable_path
 
 CREATED = datetime(2026, 11, 23, 8, 14, 3, 131000, UTC)
 MODEL = ModelFacts(

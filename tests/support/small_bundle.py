@@ -12,7 +12,8 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from edge.bundle import seal
-from edge.manifest import REFERENCE_NAME, ROLE_REFERENCE
+from edge.manifest import ROLE_REFERENCE
+from edge.trust.reference import REFERENCE_NAME
 from tests.support.images import COLOURS
 
 

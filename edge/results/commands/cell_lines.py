@@ -8,7 +8,7 @@ import os
 from typing import Final
 
 from edge.results.reading.sidecar_cell import SidecarCell
-from edge.sidecar import printable_path
+from edge.text.printable import printable_path
 
 HEADING: Final = ("confidence", "label", "next", "sample", "slide", "image")
 # The text of a cell without a value.

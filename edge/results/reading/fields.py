@@ -16,6 +16,7 @@ from edge.results.reading.problem import ForeignError, ProblemCode, SidecarError
 from edge.sidecar import SCHEMA
 from edge.status import Status
 from edge.text.printable import printable
+from edge.trust.unfamiliar import Unfamiliar
 
 Fields: TypeAlias = dict[str, Any]
 _Types: TypeAlias = tuple[tuple[str, frozenset[type]], ...]
@@ -59,6 +60,13 @@ _MODEL: Final[_Types] = tuple(
 _TIMING: Final[_Types] = tuple(
     (name, _NUMBER) for name in ("decode", "preprocess", "infer", "total")
 )
+_FAMILIARITY: Final[_Types] = (
+    ("score", _NUMBER),
+    ("limit", _NUMBER),
+    ("passes", frozenset({bool})),
+    ("reason", _TEXT_OR_NULL),
+)
+_UNFAMILIAR: Final = frozenset((None, *map(str, Unfamiliar)))
 _STATUSES: Final = frozenset(map(str, Status))
 _REASONS: Final = frozenset(map(str, RejectReason))
 _PRECISIONS: Final = frozenset({"fp32", "fp16", "int8"})
@@ -108,8 +116,9 @@ def _check_additions(fields: Fields) -> None:
     familiarity = fields.get("familiarity")
     if familiarity is not None:
         _require_types("", fields, (("familiarity", _OBJECT),))
-        if type(familiarity.get("passes")) not in (bool, NoneType):
-            _refuse("familiarity.passes is neither true nor false")
+        _require_types("familiarity.", familiarity, _FAMILIARITY)
+        if familiarity["reason"] not in _UNFAMILIAR:
+            _refuse(f"familiarity.reason is {familiarity['reason']!r}, which no version writes")
     drift = fields.get("drift")
     if drift is not None:
         _require_types("", fields, (("drift", _OBJECT),))

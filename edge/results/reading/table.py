@@ -12,7 +12,7 @@ from edge.errors import BackendError
 from edge.results.reading.problem import OnProblem, log_problem
 from edge.results.reading.sidecar_cell import SidecarCell
 from edge.results.reading.sidecars import read_sidecars
-from edge.sidecar import printable_path
+from edge.text.printable import printable_path
 
 # Lists of equal length, by the column's name.
 Columns: TypeAlias = dict[str, list[Any]]

@@ -12,7 +12,7 @@ from edge.files.open_folder import OpenFolder, open_folder
 from edge.files.temporary import is_temporary
 from edge.image_folders.names import is_system_name
 from edge.results.reading.problem import OnProblem, Problem, ProblemCode
-from edge.sidecar import printable_path
+from edge.text.printable import printable_path
 
 
 @dataclass(slots=True)

@@ -10,8 +10,8 @@ from typing import Final
 
 from edge.image_folders.names import READ_SUFFIXES, is_system_name
 from edge.results.slides.slide import Slide
-from edge.sidecar import printable_name
 from edge.text.counted import counted
+from edge.text.printable import printable_name
 from edge.text.unicode_form import comparable
 
 MARKER: Final = "slide.done"

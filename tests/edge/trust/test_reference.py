@@ -12,8 +12,7 @@ import pytest
 
 from converters.familiarity.fit import component_count
 from edge.errors import BundleError
-from edge.manifest import MAX_REFERENCE_BYTES
-from edge.trust.reference import FeatureSpace, read_reference
+from edge.trust.reference import MAX_REFERENCE_BYTES, FeatureSpace, read_reference
 from tests.support.laboratory import CLASSES, GRAPHS, fitted
 
 

@@ -31,11 +31,11 @@ from edge.sidecar import (
     Origin,
     model_facts,
     now,
-    printable_name,
     sidecar_fields,
     sidecar_files,
     write_sidecars,
 )
+from edge.text.printable import printable_name
 from tests.gpu.setting import Found, Setting
 
 SWEEP: Final = (1, 2, 4, 8, 16, 32, 64)

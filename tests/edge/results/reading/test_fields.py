@@ -20,7 +20,11 @@ from tests.support.sidecar_tree import fields_of, outcome, rejected_outcome
 
 SCHEMA = json.loads((Path(edge.__file__).parent / "schemas" / "edge-sidecar-1.json").read_text())
 LABELLED = fields_of(outcome(b"a"), b"S1/a.jpg", "S1", "2")
-UNIDENTIFIED = fields_of(outcome(b"a", "ig", 0.4, is_identified=False), b"a.jpg")
+FAMILIARITY = {"score": 3.2, "limit": 2.5, "passes": False, "reason": "stain"}
+UNIDENTIFIED = {
+    **fields_of(outcome(b"a", "ig", 0.4, is_identified=False), b"a.jpg"),
+    "familiarity": FAMILIARITY,
+}
 REJECTED = fields_of(rejected_outcome(b"a"), b"a.jpg")
 WHOLE = {"labelled": LABELLED, "unidentified": UNIDENTIFIED, "rejected": REJECTED}
 VALUES: tuple[Any, ...] = (
@@ -39,7 +43,7 @@ VALUES: tuple[Any, ...] = (
     {},
     "a" * 64,
 )
-OPTIONAL = {("image", "folder"), ("model", "graph"), ("drift",)}
+OPTIONAL = {("image", "folder"), ("model", "graph"), ("drift",), ("familiarity",)}
 
 
 def paths(fields: dict[str, Any]) -> Iterator[tuple[str, ...]]:
@@ -136,8 +140,7 @@ def test_cell_that_would_be_counted_wrongly_is_a_contradiction(
 
 
 def test_fields_of_later_versions_are_taken() -> None:
-    familiarity = {"score": 3.2, "passes": False, "reason": "stain"}
-    fields = {**LABELLED, "familiarity": familiarity, "later": [1]}
+    fields = {**LABELLED, "familiarity": {**FAMILIARITY, "later": 1}, "later": [1]}
     fields["image"] = {**fields["image"], "later": 1}
     assert parse_fields(to_json(fields)) == fields
 
@@ -170,7 +173,7 @@ def test_sidecars_of_the_first_versions_are_taken() -> None:
             "schema 'edge-sidecar/2', this version reads 'edge-sidecar/1'",
         ),
         (
-            to_json({**LABELLED, "familiarity": {"passes": 1}}),
+            to_json({**LABELLED, "familiarity": {**FAMILIARITY, "passes": 1}}),
             ProblemCode.WRONG_VALUE,
             "familiarity.passes",
         ),

@@ -146,10 +146,12 @@ def test_copied_or_renamed_sidecar_is_held(tmp_path: Path) -> None:
     assert {problem.code for problem in problems} == {ProblemCode.OTHER_NAME}
 
 
-def test_familiarity_of_a_later_version_is_read(tmp_path: Path) -> None:
-    for name, passes in (("a", True), ("b", False), ("c", None)):
-        familiarity = {"score": 1.5, "passes": passes, "reason": None}
+def test_familiarity_is_read(tmp_path: Path) -> None:
+    for name, passes in (("a", True), ("b", False)):
+        reason = None if passes else "blurred"
+        familiarity = {"score": 1.5, "limit": 1.4, "passes": passes, "reason": reason}
         written(tmp_path / f"{name}.jpg.json", familiarity=familiarity)
+    written(tmp_path / "c.jpg.json", familiarity=None)
     assert [cell.is_familiar for cell in read(tmp_path)[0]] == [True, False, None]
 
 

@@ -169,11 +169,12 @@ def test_rejected_and_unread_images_are_no_problem(tmp_path: Path) -> None:
 def test_csv_of_an_older_version_agrees(tmp_path: Path) -> None:
     path = export(tmp_path, "a.jpg")
     fields = json.loads(path.read_bytes())
-    del fields["image"]["folder"], fields["model"]["graph"], fields["drift"]
+    del fields["image"]["folder"], fields["model"]["graph"]
+    del fields["familiarity"], fields["drift"]
     path.write_bytes(to_json(fields))
     twin = path.with_suffix(".csv")
     rows = twin.read_bytes().decode().splitlines()
-    twin.write_text("".join(f"{row.rsplit(',', 3)[0]}\r\n" for row in rows), newline="")
+    twin.write_text("".join(f"{row.rsplit(',', 6)[0]}\r\n" for row in rows), newline="")
     verified, problems = check(tmp_path)
     assert (problems, verified.csv) == ([], 1)
 
