@@ -1,4 +1,4 @@
-"""`edge-daemon run | once | status | retry | check-config | install | uninstall`."""
+"""`edge-daemon run | once | status | retry | drift | check-config | install | uninstall`."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ import logging
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from daemon.config.config import Config, load_config
+from daemon.drift.command import add_arguments as add_drift_arguments
+from daemon.drift.command import drift
 from daemon.install import install, uninstall
 from daemon.install.installed_config import installed_config, installed_place
 from daemon.install.place import Place
 from daemon.install.sandbox import check_in_sandbox
 from daemon.install.site import site_of
+from daemon.journal.streams import read_histories
 from daemon.journal.summary import read_summary
 from daemon.log.journald import logging_to_stderr, open_pseudonyms
 from daemon.log.queue import QueuedScreen
 from daemon.operator.check_config import check_config
+from daemon.operator.retry import add_arguments as add_retry_arguments
 from daemon.operator.retry import (
     retry_all,
     retry_images,
@@ -38,7 +43,7 @@ from edge.command.parser import CommandParser, add_common_options
 from edge.command.progress import Progress
 from edge.command.run import INTERRUPTED, end_process, run_command
 from edge.command.values import given_path
-from edge.errors import ConfigError, RejectReason, StorageError
+from edge.errors import ConfigError, StorageError
 from edge.install.files import man_and_completions
 from edge.install.steps import apply, describe
 from edge.install.systemd import has_systemd
@@ -124,9 +129,11 @@ def _once(arguments: argparse.Namespace) -> int:
 
 def _status(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
-    summary = read_summary(config.state_dir, [watch.folder for watch in config.watch])
+    folders = [watch.folder for watch in config.watch]
+    summary = read_summary(config.state_dir, folders)
+    histories = read_histories(config.state_dir, folders, from_s=time.time())
     running = read_running(config.state_dir)
-    fields = status_fields(summary, open_pseudonyms(config.state_dir), running)
+    fields = status_fields(summary, open_pseudonyms(config.state_dir), running, histories)
     text = json.dumps(fields, indent=1) if arguments.json else status_text(fields, arguments.config)
     _show(text)
     return 0
@@ -146,6 +153,12 @@ def _retry(arguments: argparse.Namespace) -> int:
         else:
             retried = retry_rejected(config, progress.update, arguments.reason)
     _show(retried.text())
+    return 0
+
+
+def _drift(arguments: argparse.Namespace) -> int:
+    for line in drift(_config(arguments), arguments):
+        _show(line)
     return 0
 
 
@@ -235,7 +248,12 @@ def build_parser() -> CommandParser:
     status = _add(commands, "status", _status, "show counts and the last rejections")
     _add_config(status)
     status.add_argument("--json", action="store_true", help="print it as JSON")
-    _add_retry(commands)
+    retry = _add(commands, "retry", _retry, "label images again that have an outcome")
+    _add_config(retry)
+    add_retry_arguments(retry)
+    shown = _add(commands, "drift", _drift, "show how an analyzer's images have changed for weeks")
+    _add_config(shown)
+    add_drift_arguments(shown)
     check = _add(commands, "check-config", _check_config, "check everything that a start needs")
     _add_config(check)
     text = "check within the sandbox of the installed service, as root"
@@ -247,30 +265,6 @@ def build_parser() -> CommandParser:
     for command in commands.choices.values():
         command.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
-
-
-def _add_retry(commands: argparse._SubParsersAction[CommandParser]) -> None:
-    retry = _add(commands, "retry", _retry, "label images again that have an outcome")
-    _add_config(retry)
-    which = retry.add_mutually_exclusive_group()
-    which.add_argument("--rejected", action="store_true", help="all rejected images (default)")
-    which.add_argument(
-        "--reason",
-        choices=[str(reason) for reason in RejectReason],
-        metavar="CODE",
-        help="rejected images with this reason code: %(choices)s",
-    )
-    which.add_argument("--all", action="store_true", help="all images that are there")
-    which.add_argument(
-        "--older-than-bundle",
-        action="store_true",
-        help="images that another bundle has labelled than the configured one",
-    )
-    which.add_argument(
-        "--missing", action="store_true", help="images whose sidecars somebody has deleted"
-    )
-    text = "these images, whatever their outcomes"
-    which.add_argument("--image", type=given_path, nargs="+", metavar="PATH", help=text)
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ images.
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -22,7 +23,8 @@ from daemon.journal.journal import Journal, open_journal
 from daemon.supervision.running_daemon import read_running
 from daemon.system.unicode_form import as_on_disk
 from edge.bundle import load_bundle
-from edge.errors import ConfigError, StorageError
+from edge.command.values import given_path
+from edge.errors import ConfigError, RejectReason, StorageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,29 @@ class Retried:
         if self.left_out:
             text += f"\nleft out by pattern or exclude, so unchanged: {self.left_out}"
         return text
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command, but for those that name the configuration."""
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--rejected", action="store_true", help="all rejected images (default)")
+    which.add_argument(
+        "--reason",
+        choices=[str(reason) for reason in RejectReason],
+        metavar="CODE",
+        help="rejected images with this reason code: %(choices)s",
+    )
+    which.add_argument("--all", action="store_true", help="all images that are there")
+    which.add_argument(
+        "--older-than-bundle",
+        action="store_true",
+        help="images that another bundle has labelled than the configured one",
+    )
+    which.add_argument(
+        "--missing", action="store_true", help="images whose sidecars somebody has deleted"
+    )
+    text = "these images, whatever their outcomes"
+    which.add_argument("--image", type=given_path, nargs="+", metavar="PATH", help=text)
 
 
 def retry_rejected(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import textwrap
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from daemon.drift.table import state_text
 from daemon.image.passed_over import PassedOver
 from daemon.install.installed_config import is_installed, unit_of
+from daemon.journal.streams import StreamHistory
 from daemon.journal.summary import Rejection, Summary
 from daemon.log.journald import Pseudonyms
 from daemon.operator.next_steps import NextStep, meaning, next_steps
@@ -22,8 +25,13 @@ _WIDTH: Final = 80
 _TITLE: Final = 10
 
 
-def status_fields(summary: Summary, pseudonyms: Pseudonyms, running: Running) -> dict[str, Any]:
-    """The status as JSON types."""
+def status_fields(
+    summary: Summary,
+    pseudonyms: Pseudonyms,
+    running: Running,
+    histories: Sequence[StreamHistory] = (),
+) -> dict[str, Any]:
+    """The status as JSON types; `histories` are those of the watch folders, in their order."""
     return {
         "states": summary.states,
         "outcomes": summary.statuses,
@@ -36,6 +44,7 @@ def status_fields(summary: Summary, pseudonyms: Pseudonyms, running: Running) ->
         "rejections": [_rejection(rejection, pseudonyms) for rejection in summary.rejections],
         "today": summary.today,
         "reasons": summary.reasons,
+        "drift": [_drift(number, one) for number, one in enumerate(histories) if one.stream],
         "daemon": {
             "is_running": running.pid is not None,
             "pid": running.pid,
@@ -65,6 +74,7 @@ def status_text(fields: dict[str, Any], config_path: Path) -> str:
         _outcome_lines(fields),
         _label_lines(fields["labels"]),
         _queue_lines(fields),
+        _titled("drift", [f"watch[{one['number']}]: {one['text']}" for one in fields["drift"]]),
         _titled("left out", [line for lines, _ in passed_over for line in lines]),
         _rejection_lines(fields["rejections"]),
         _titled("to do", [line for one in todo for line in _step_lines(one, config_path)]),
@@ -176,6 +186,16 @@ def _rejection(rejection: Rejection, pseudonyms: Pseudonyms) -> dict[str, Any]:
         "reason": rejection.reason,
         "at": _time(rejection.finished_at),
         "log_id": pseudonyms.of(rejection.folder, rejection.path),
+    }
+
+
+def _drift(number: int, history: StreamHistory) -> dict[str, Any]:
+    drift = history.stream.drift if history.stream else None
+    return {
+        "number": number,
+        "since": _time(drift.since_s) if drift else None,
+        "cells": drift.cells if drift else None,
+        "text": state_text(history),
     }
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
+from edge.command.new_file import add_overwrite, require_free
 from edge.command.values import given_path
 from edge.files.atomic import write_file
 from edge.results.commands.command import Command, Show
-from edge.results.commands.new_file import add_overwrite, require_free
 from edge.results.formats.code_map import SHIPPED, load_code_map
 from edge.text.counted import counted
 

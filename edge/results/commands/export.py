@@ -11,11 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from edge.command.new_file import add_overwrite, require_free
 from edge.command.progress import Progress
 from edge.command.values import given_path
 from edge.files import atomic
 from edge.results.commands.command import Command, Show
-from edge.results.commands.new_file import add_overwrite, require_free
 from edge.results.commands.reading import add_path, cells_in
 from edge.results.reading.table import Columns, require_arrow, table_of, to_parquet
 from edge.results.reading.xlsx import to_xlsx

@@ -1,0 +1,1 @@
+"""river's Page-Hinkley test, another program for the recursion of our CUSUM."""
