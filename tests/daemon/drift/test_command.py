@@ -7,6 +7,7 @@ import re
 import sqlite3
 import time
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -246,6 +247,5 @@ def test_status_has_a_line_for_each_folder_that_is_watched_for_drift(
     main(["status", "--json", "--config", str(site.config_path)])
     (drift,) = json.loads(capsys.readouterr().out)["drift"]
     assert (drift["number"], drift["cells"]) == (0, 9)
-    assert (
-        abs(time.time() - time.mktime(time.strptime(drift["since"][:19], "%Y-%m-%dT%H:%M:%S"))) < 60
-    )
+    since = datetime.fromisoformat(drift["since"])
+    assert abs(time.time() - since.timestamp()) < 60
