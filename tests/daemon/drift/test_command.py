@@ -219,6 +219,7 @@ def test_acknowledged_alarm_is_over_for_the_running_daemon(
     colour_jpeg: Jpeg,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     find_blue_strange(monkeypatch)
     with site.running():
@@ -228,7 +229,7 @@ def test_acknowledged_alarm_is_over_for_the_running_daemon(
         until(lambda: [row[0] for row in site.outcomes().values()] == ["done"] * 9)
         assert "acknowledged" in run(site, capsys, "--acknowledge", "--folder", str(site.export))[1]
         site.add("S2/1/red.jpg", colour_jpeg("red"))
-        until(lambda: site.has_sidecar("S2/1/red.jpg"))
+        until(lambda: any("a person acknowledged" in line for line in caplog.messages))
         site.add("S2/1/next.jpg", colour_jpeg("red", seed=7))
         until(lambda: site.has_sidecar("S2/1/next.jpg"))
     assert site.sidecar("S2/1/next.jpg")["drift"] is None
