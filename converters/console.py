@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from converters.accuracy.comparison import CANDIDATE
+from converters.accuracy.confidence import Confidence
 from converters.accuracy.validation_size import THIN_CLASS_IMAGES
 from converters.convert import Report
 from converters.int8.graphs import FP16, FP32, GRAPHS, INT8
@@ -30,7 +31,7 @@ def describe(report: Report) -> str:
     lines += [*_thin_classes(report), _sandbox(report)]
     lines += [f"note: {change}" for change in report.source.facts.get("changes", [])]
     lines += ["", *_table(report)]
-    lines += ["", _validated(report), *_class_lines(report)]
+    lines += ["", _validated(report), *_class_lines(report), *_confidence_lines(report)]
     if report.quantized:
         lines += _quantized_lines(report, report.quantized)
     if any(latency.is_unstable() for latency in report.latencies.values()):
@@ -81,6 +82,27 @@ def _class_lines(report: Report) -> list[str]:
         changed = f"; {lost} lost, {gained} gained" if lost or gained else ""
         lines.append(f"  {name:14}{share}{changed}")
     return lines
+
+
+def _confidence_lines(report: Report) -> list[str]:
+    """How right the confidence of each graph is, and of how many cells it is sure enough."""
+    lines = [_confidence_line(path, one.found) for path, one in report.confidences.items()]
+    return ["confidence, with the 95 % interval of its error:", *lines] if lines else []
+
+
+def _confidence_line(path: str, found: Confidence) -> str:
+    name, temperature = path.removeprefix("model.").removesuffix(".onnx"), found.temperature
+    before, after = (
+        f"{one.value:.1%} ({one.low:.1%} to {one.high:.1%})" for one in (found.before, found.after)
+    )
+    error = (
+        f"off by {before}, with temperature {temperature.value:g} by {after}"
+        if temperature.is_fitted
+        else f"off by {before}; no temperature: {temperature.reason}"
+    )
+    kept = found.at_limit
+    identified = f"{kept.coverage.rate:.1%} identified, {kept.right.rate:.1%} of them right"
+    return f"  {name:14}{error}; {identified}"
 
 
 def _table(report: Report) -> list[str]:

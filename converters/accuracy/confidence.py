@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.accuracy import statistics as metrics
-from converters.accuracy.statistics import CALIBRATION_BINS, Estimate
-from converters.accuracy.temperature import Floats, Temperature, choose_temperature
+from converters.accuracy.statistics import CALIBRATION_BINS, Estimate, Floats
+from converters.accuracy.temperature import Temperature, choose_temperature
 from edge.postprocess import softmax
 from edge.shares.share import Share
 

@@ -9,7 +9,7 @@ from typing import Final
 from markupsafe import Markup
 
 from converters.accuracy.validation_size import THIN_CLASS_IMAGES
-from converters.report.drawings import recall_bars
+from converters.report.drawings.bars import recall_bars
 from converters.report.facts import Fields
 from converters.report.numbers import (
     NOT_KNOWN,

@@ -7,7 +7,8 @@ from typing import Final
 
 from markupsafe import Markup
 
-from converters.report import drawings
+from converters.report.drawings.bars import bar
+from converters.report.drawings.histogram import histogram, outside
 from converters.report.facts import Fields, rescued
 from converters.report.numbers import number, percent
 
@@ -105,13 +106,13 @@ def rescue_steps(graph: Fields) -> tuple[RescueStep, ...]:
 
 def _method(name: str, score: float, worst: float, *, is_chosen: bool) -> Method:
     kind = "int8" if is_chosen else "other"
-    picture = drawings.bar(score / worst, kind, f"{number(score)} nats")
+    picture = bar(score / worst, kind, f"{number(score)} nats")
     return Method(name, is_chosen, number(score), picture)
 
 
 def _effect(effect: Fields, worst: float, *, is_float: bool) -> Effect:
     divergence, kind = effect["divergence"], "float" if is_float else "int8"
-    picture = drawings.bar(divergence / worst, kind, f"{number(divergence)} nats")
+    picture = bar(divergence / worst, kind, f"{number(divergence)} nats")
     return Effect(effect["name"], is_float, number(divergence), picture)
 
 
@@ -120,7 +121,7 @@ def _tensor(tensor: Fields) -> Tensor:
     first, last = (number(value) for value in tensor["seen"])
     text = (
         f"INT8 range {low} to {high}; seen {first} to {last}. "
-        f"{number(100 * drawings.outside(tensor), 2)}% of the values are clipped; "
+        f"{number(100 * outside(tensor), 2)}% of the values are clipped; "
         f"error {percent(tensor['noise'])} of the values' size."
     )
-    return Tensor(tensor["name"], text, drawings.histogram(tensor))
+    return Tensor(tensor["name"], text, histogram(tensor))

@@ -19,6 +19,7 @@ from converters.report.accuracy import (
     class_rows,
     confusion,
 )
+from converters.report.confidence import Confidence, confidence
 from converters.report.facts import Fields, default_graph, graph_title, missed, rescued
 from converters.report.graphs import Gate, GraphRow, gate, graph_rows
 from converters.report.images import Disagreements, Thumbnails, disagreements, share_out
@@ -74,12 +75,16 @@ class Graphs:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that the page shows. `graphs` is None where nothing was quantized."""
+    """All that the page shows.
+
+    `graphs` is None where nothing was quantized, `confidence` where the images have no labels.
+    """
 
     title: str
     software: str
     verdict: Verdict
     graphs: Graphs | None
+    confidence: Confidence | None
     model: Model
 
 
@@ -119,6 +124,7 @@ def _report(evidence: Fields, facts: Fields, thumbnails: Thumbnails) -> Report:
         software=facts.get("software", "microscope-edge"),
         verdict=verdict(evidence, facts),
         graphs=None if name is None else _graphs(name, evidence, facts, thumbnails),
+        confidence=confidence(evidence),
         model=model(evidence, facts),
     )
 

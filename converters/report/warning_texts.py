@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from converters.accuracy.validation_size import THIN_CLASS_IMAGES, weak_classes_text
+from converters.report.confidence import overconfident
 from converters.report.facts import (
     DRAWN_ORIGIN,
     Fields,
@@ -30,6 +31,7 @@ def warnings(evidence: Fields, facts: Fields) -> Iterator[str]:
         yield f"No graph {graph_title(name)} could be made: {reason}."
     yield from _float_warnings(evidence)
     yield from _shipping_warnings(evidence["graphs"])
+    yield from overconfident(evidence)
     yield from _image_warnings(evidence, facts)
 
 

@@ -64,6 +64,10 @@ def test_convert_manifest_holds_the_evidence(converted: Path) -> None:
     assert evidence["schema"] == "edge-evidence/1"
     assert evidence["graphs"]["x86"]["per_class"]["red"]["int8"]["total"] == 16
     assert all(check["holds"] for check in evidence["graphs"]["x86"]["checks"])
+    assert manifest["temperature"] == {}
+    assert evidence["confidence"]["model.int8.onnx"]["not_fitted"] == (
+        "it has 48 of the 100 images it needs"
+    )
     errors = evidence["confusion_unidentified"]
     assert errors["unidentified_below"] == manifest["unidentified_below"]
     assert {"model.fp32.onnx", "model.int8.onnx", "model.int8.7bit.onnx"} <= set(errors["graphs"])

@@ -80,3 +80,12 @@ def test_choose_temperature_without_support_is_one_and_says_why(change, reason: 
     assert (found.value, found.is_fitted) == (1.0, False)
     assert reason in str(found.reason)
     assert set(found.held_out) == {1.0}
+
+
+def test_choose_temperature_does_not_follow_a_few_images_in_the_wrong_folder() -> None:
+    """Sure and wrong, they rule the likelihood; the others are as sure as they may be."""
+    logits, labels = truthful(1_000)
+    logits[:10] = [60, 0, 0, 0]
+    labels[:10] = 1
+    assert fit_temperature(logits, labels) > 1.5
+    assert choose_temperature(logits, labels).value == 1.0

@@ -4,9 +4,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from converters.report.drawings import bar, histogram, outside, recall_bars
+from converters.report.drawings.bars import bar, recall_bars
+from converters.report.drawings.curves import reliability, selective
+from converters.report.drawings.histogram import histogram, outside
 from edge.shares.share import Share
-from tests.support.report.sample_evidence import HOSTILE, tensor
+from tests.support.report.sample_evidence import HOSTILE, confidence, tensor
 
 
 class Drawing(HTMLParser):
@@ -60,3 +62,39 @@ def test_histogram_of_no_values_is_drawn() -> None:
 
 def test_outside_counts_clipped_values() -> None:
     assert outside(tensor("x")) == pytest.approx(5 / 3_128_965)
+
+
+def test_reliability_has_a_point_with_its_interval_for_each_group() -> None:
+    bins = confidence(0.4)["bins"]
+    both = Drawing(reliability(bins["before"], bins["after"]))
+    assert both.kinds("circle") == ["other"] * 10 + ["int8"] * 10
+    alone = Drawing(reliability(bins["before"], None))
+    assert alone.kinds("circle") == ["int8"] * 10
+    assert alone.kinds("polyline") == ["diagonal"]
+
+
+def test_reliability_of_a_right_confidence_lies_on_the_diagonal() -> None:
+    share = {**Share(90, 100).to_dict(), "low": 0.8, "high": 1.0}
+    drawing = Drawing(reliability([{"confidence": 0.9, "right": share}], None))
+    (dot,) = [attributes for tag, attributes in drawing.elements if tag == "circle"]
+    (line,) = [attributes for tag, attributes in drawing.elements if tag == "polyline"]
+    (x1, y1), (x2, y2) = (map(float, p.split(",")) for p in str(line["points"]).split())
+    middle = ((x1 + x2) / 2, (y1 + y2) / 2)
+    assert (float(str(dot["cx"])), float(str(dot["cy"]))) == pytest.approx(middle)
+
+
+def test_selective_curve_stays_in_its_plot_and_marks_the_limit() -> None:
+    found = confidence(0.4)
+    drawing = Drawing(selective(found["curve"], found["at_limit"]))
+    (curve,) = [attributes for tag, attributes in drawing.elements if tag == "polyline"]
+    (band,) = [attributes for tag, attributes in drawing.elements if tag == "polygon"]
+    points = [p.split(",") for c in (curve, band) for p in str(c["points"]).split()]
+    assert all(46 <= float(x) <= 362 and 12 <= float(y) <= 204 for x, y in points)
+    assert drawing.kinds("line").count("limit") == 1
+
+
+def test_selective_curve_of_a_limit_that_no_image_reaches_marks_nothing() -> None:
+    found = confidence(0.4)
+    nothing = {"limit": 1.0, "coverage": Share(0, 160).to_dict(), "right": Share(0, 0).to_dict()}
+    drawing = Drawing(selective(found["curve"], nothing))
+    assert drawing.kinds("circle") == []

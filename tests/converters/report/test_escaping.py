@@ -102,8 +102,8 @@ def test_no_template_switches_escaping_off() -> None:
 
 def test_drawings_alone_are_markup_made_in_python() -> None:
     folder = Path(converters.report.__file__).parent
-    makers = [path.name for path in folder.glob("*.py") if "Markup(" in path.read_text("utf-8")]
-    assert makers == ["drawings.py"]
+    makers = [path.name for path in folder.rglob("*.py") if "Markup(" in path.read_text("utf-8")]
+    assert makers == ["shapes.py"]
 
 
 def test_report_with_file_name_that_is_no_utf8_is_written(evidence: dict[str, Any]) -> None:

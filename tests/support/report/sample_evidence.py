@@ -8,6 +8,9 @@ from functools import partial
 from itertools import cycle, islice
 from typing import Any
 
+import numpy as np
+
+from converters.accuracy.confidence import judge_confidence
 from edge.shares.share import Share
 
 HOSTILE = '<script>alert("x")</script>\'"&'
@@ -158,6 +161,17 @@ def graph(*, passed: bool, disagreeing: int = 7) -> dict[str, Any]:
     }
 
 
+def confidence(scale: float) -> dict[str, Any]:
+    """Of a model whose logits were multiplied; its label of the class with no images is wrong."""
+    rng = np.random.default_rng(5)
+    labels = rng.integers(0, 3, TOTAL)
+    logits = rng.normal(0, 1, (TOTAL, len(CLASSES)))
+    logits[np.arange(TOTAL), labels] += 4
+    logits[:12, 3] = 9
+    found = judge_confidence((scale * logits).astype(np.float32), labels, tuple(CLASSES), 0.5)
+    return found.to_dict()
+
+
 def whole_evidence() -> dict[str, Any]:
     """A conversion with everything: rescue, a refused graph, lost images, an empty class."""
     return {
@@ -175,6 +189,7 @@ def whole_evidence() -> dict[str, Any]:
             "x86": graph(passed=True),
             "tensorrt": {**graph(passed=False, disagreeing=60), "rescue_steps": []},
         },
+        "confidence": {"model.fp32.onnx": confidence(1.0), "model.int8.onnx": confidence(0.4)},
     }
 
 
@@ -182,6 +197,7 @@ def without_labels(evidence: dict[str, Any]) -> dict[str, Any]:
     """The same without labels, as `evidence_fields` gives it."""
     evidence["validation"]["labelled"] = False
     evidence["fp32"]["accuracy"] = None
+    del evidence["confidence"]
     kept = ("drop_points", "paired_p_value", "per_class", "confusion", "worst_class")
     for found in evidence["graphs"].values():
         measures = ("accuracy", "balanced_accuracy", "balanced_drop_points", "calibration_error")
