@@ -10,8 +10,8 @@ from markupsafe import Markup
 
 from converters.accuracy.validation_size import THIN_CLASS_IMAGES
 from converters.report.drawings.bars import recall_bars
-from converters.report.facts import Fields
-from converters.report.numbers import (
+from converters.report.figures.facts import Fields
+from converters.report.figures.numbers import (
     NOT_KNOWN,
     Noted,
     count,

@@ -10,8 +10,8 @@ from markupsafe import Markup
 from converters.int8.graphs import FP32, GRAPHS
 from converters.report.accuracy import with_interval
 from converters.report.drawings.curves import reliability, selective
-from converters.report.facts import Fields, default_graph
-from converters.report.numbers import Noted, number, percent, share_interval
+from converters.report.figures.facts import Fields, default_graph
+from converters.report.figures.numbers import Noted, number, percent, share_interval
 
 
 @dataclass(frozen=True, slots=True)

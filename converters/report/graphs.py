@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from converters.report.accuracy import with_interval
-from converters.report.facts import Fields, drop_interval, graph_target, rescued
-from converters.report.numbers import (
+from converters.report.figures.facts import Fields, drop_interval, graph_target, rescued
+from converters.report.figures.numbers import (
     NOT_KNOWN,
     Noted,
     count,

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from converters.report.facts import Fields, was_gained, was_lost
-from converters.report.numbers import percent
+from converters.report.figures.facts import Fields, was_gained, was_lost
+from converters.report.figures.numbers import percent
 from edge.text.counted import counted
 
 # In the whole report: more are tiring to judge and make a file that mail refuses.

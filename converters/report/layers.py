@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from converters.report.drawings.bars import bar
 from converters.report.drawings.histogram import histogram, outside
-from converters.report.facts import Fields, rescued
-from converters.report.numbers import number, percent
+from converters.report.figures.facts import Fields, rescued
+from converters.report.figures.numbers import number, percent
 
 SHOWN_EFFECTS: Final = 20
 

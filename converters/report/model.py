@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from converters.report.facts import Fields, calibration
-from converters.report.numbers import count, percent, size
+from converters.report.figures.facts import Fields, calibration
+from converters.report.figures.numbers import count, percent, size
 
 
 @dataclass(frozen=True, slots=True)

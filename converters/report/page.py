@@ -20,7 +20,7 @@ from converters.report.accuracy import (
     confusion,
 )
 from converters.report.confidence import Confidence, confidence
-from converters.report.facts import Fields, default_graph, graph_title, missed, rescued
+from converters.report.figures.facts import Fields, default_graph, graph_title, missed, rescued
 from converters.report.graphs import Gate, GraphRow, gate, graph_rows
 from converters.report.images import Disagreements, Thumbnails, disagreements, share_out
 from converters.report.layers import (

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from converters.report.facts import (
+from converters.report.figures.facts import (
     DEFAULT_GRAPH,
     DRAWN_ORIGIN,
     Fields,
@@ -19,7 +19,7 @@ from converters.report.facts import (
     rescued,
     thin_classes,
 )
-from converters.report.numbers import count, interval, percent, points, share_interval
+from converters.report.figures.numbers import count, interval, percent, points, share_interval
 from converters.report.warning_texts import warnings
 from edge.text.counted import counted
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from converters.accuracy.validation_size import THIN_CLASS_IMAGES, weak_classes_text
 from converters.report.confidence import overconfident
-from converters.report.facts import (
+from converters.report.figures.facts import (
     DRAWN_ORIGIN,
     Fields,
     calibration,
@@ -18,7 +18,7 @@ from converters.report.facts import (
     right_of_class,
     thin_classes,
 )
-from converters.report.numbers import number, percent
+from converters.report.figures.numbers import number, percent
 from edge.text.counted import counted
 
 

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 from markupsafe import Markup
 
 from converters.report.drawings.shapes import dot, line, polygon, polyline, svg, text
-from converters.report.numbers import number, percent
+from converters.report.figures.numbers import number, percent
 
 Fields = dict[str, Any]
 

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 from markupsafe import Markup
 
 from converters.report.drawings.shapes import line, rect, svg, text
-from converters.report.numbers import number
+from converters.report.figures.numbers import number
 
 # Histogram: its size, and the plot inside the labels, in pixels at normal size.
 _WIDTH, _HEIGHT = 320, 132

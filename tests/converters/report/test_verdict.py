@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from converters.inputs.image_set import draw_images
-from converters.report.facts import DRAWN_ORIGIN
+from converters.report.figures.facts import DRAWN_ORIGIN
 from edge.shares.share import Share
 from tests.support.report.parsed_page import page
 from tests.support.report.sample_evidence import both, graph

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from converters.report.numbers import number, percent, points
+from converters.report.figures.numbers import number, percent, points
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from converters.report.facts import drop_interval
+from converters.report.figures.facts import drop_interval
 
 
 def test_drop_interval_without_disagreement_is_not_certain(evidence: dict[str, Any]) -> None:

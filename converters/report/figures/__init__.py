@@ -1,0 +1,1 @@
+"""Reads figures out of the evidence, and writes numbers with their units."""
