@@ -28,6 +28,9 @@ from edge.text.printable import printable
 PATTERNS: Final = ("*.jpg", "*.jpeg", "*.jpe", "*.jfif", "*.png")
 POLL_MODES: Final = ("auto", "always", "never")
 PRECISIONS: Final = ("int8", "fp16", "fp32")
+# What becomes of an image that is not like the laboratory's.
+NOTE: Final = "note"
+UNFAMILIAR: Final = ("unidentified", NOTE)
 
 # A year and a month, so that outcomes of the same time last year are still there.
 RETENTION_DAYS: Final = 400.0
@@ -90,6 +93,7 @@ class Config:
     log_level: str
     metrics: MetricsConfig
     retention_days: float | None
+    unfamiliar: str = UNFAMILIAR[0]
     # Folders that the file names in another Unicode form, as the disk has them.
     other_forms: tuple[Path, ...] = ()
 
@@ -153,6 +157,7 @@ def _read(block: Block, base: Path) -> Config:
         log_level=_read_log_level(block.block("log")),
         metrics=read_metrics(block.block("metrics"), base),
         retention_days=block.number_or_null("retention_days", RETENTION_DAYS, low=1, high=36500),
+        unfamiliar=block.choice("unfamiliar", UNFAMILIAR[0], UNFAMILIAR) or UNFAMILIAR[0],
     )
     block.close()
     return config

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.config.config import Config
+from daemon.config.config import NOTE, Config
 from daemon.health.stages import INFER, Stages
 from edge.backends.cpu import has_vnni
 from edge.backends.onnx import BACKEND_NAME
@@ -82,7 +82,8 @@ def open_model(
         bundle = held
     watched = _WatchedSession(session, stages or Stages())
     start = time.monotonic()
-    labeller = open_labeller(bundle, watched, config.limits)
+    keeps_label = config.unfamiliar == NOTE
+    labeller = open_labeller(bundle, watched, config.limits, labels_unfamiliar=keeps_label)
     # Every golden image is labelled twice.
     image_s = (time.monotonic() - start) / max(2 * len(bundle.golden), 1)
     return Model(bundle, watched, labeller, model_facts(bundle, watched), image_s)

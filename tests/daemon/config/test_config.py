@@ -29,6 +29,7 @@ def test_load_smallest_file_gives_defaults(tmp_path: Path) -> None:
     assert config.results.formats == ("json", "csv")
     assert (config.settle_s, config.rescan_s, config.poll) == (2.0, 30.0, "auto")
     assert config.batch.max_images == 16
+    assert config.unfamiliar == "unidentified"
     assert config.results_folder(config.watch[0]) == tmp_path / "export"
 
 
@@ -45,6 +46,7 @@ def test_load_many_problems_are_told_in_one_go(tmp_path: Path) -> None:
     text = (
         "bundle: 3\nsettle_s: true\nworkers: 0\npoll: sometimes\nresults: {formats: [xml]}\n"
         "batch: 16\nwatch: [{folder: export, patern: '*.jpg'}]\nlog: {level: loud}\n"
+        "unfamiliar: label\n"
     )
     assert problems(tmp_path, text) == [
         "bundle is 3; give a text.",
@@ -56,6 +58,7 @@ def test_load_many_problems_are_told_in_one_go(tmp_path: Path) -> None:
         "batch is 16; give a block of keys.",
         "state_dir is missing.",
         "log.level is 'loud'; give one of debug, info, warning, error.",
+        "unfamiliar is 'label'; give one of unidentified, note.",
     ]
 
 
