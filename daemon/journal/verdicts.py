@@ -9,6 +9,7 @@ from daemon.image.records import Dropped, Finished, Postponed, Unchanged, Verdic
 from daemon.journal import rows as take
 from daemon.journal import sql
 from daemon.journal.changes import doubted_until, next_look_at
+from edge.status import Status
 
 
 def conclude(db: sqlite3.Connection, verdict: Verdict, clock_s: float) -> None:
@@ -47,7 +48,7 @@ def _finish(db: sqlite3.Connection, finished: Finished) -> None:
         id_ = take.integer(db.execute(sql.REPLACE, replaced).lastrowid)
     values = (
         str(outcome.status),
-        decision.label if decision and decision.is_identified else None,
+        decision.label if decision and outcome.status is Status.LABELLED else None,
         decision.confidence if decision else None,
         reason,
         sha256,

@@ -46,6 +46,6 @@ def test_run_gives_an_unfamiliar_image_no_label_or_a_note(
     assert (strange["status"], strange["label"]) == (status, label)
     assert strange["familiarity"]["passes"] is False
     assert strange["familiarity"]["reason"]
-    assert site.outcomes()["strange.jpg"][1] == status
+    assert site.outcomes()["strange.jpg"][1:3] == (status, label)
     assert drawn["familiarity"]["passes"] is True
     assert drawn["familiarity"]["reason"] is None
