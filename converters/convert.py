@@ -22,6 +22,7 @@ from converters.card_check.diagnosis import diagnose
 from converters.card_check.first_norm import find_first_norm
 from converters.export.export_check import check_export, sample_images
 from converters.export.torch_to_onnx import source_to_onnx
+from converters.features.given import give_features
 from converters.inputs.card import ModelCard
 from converters.inputs.image_set import ImageSet, evenly, image_batches
 from converters.int8.graphs import FP16, FP32, INT8, INT8_7BIT, QUANTIZED
@@ -93,7 +94,10 @@ def convert(request: ConversionRequest, on_progress: OnProgress) -> Report:
         )
         if quantized and request.strict:
             require_int8(quantized)
-        models = _chosen_models(fp32, fp16, quantized)
+        chosen = _chosen_models(fp32, fp16, quantized)
+        on_progress("giving features", 0, 1)
+        features = give_features(chosen, sample_images(to_judge, card))
+        models = features.models
         latencies = _time_graphs(models, to_judge, card, on_progress)
         contents = Contents(
             card=card,
@@ -105,6 +109,7 @@ def convert(request: ConversionRequest, on_progress: OnProgress) -> Report:
             quantized=quantized,
             fp16=fp16,
             confidences=judge_confidences(judging, quantized, fp16),
+            features=features,
         )
         write_bundle(request.target, contents, overwrite=request.overwrite)
     return _report(request, contents, latencies, doubts, (to_judge, to_calibrate))
@@ -209,7 +214,7 @@ def _warnings(contents: Contents) -> list[str]:
     found = [*source.warnings(), *contradictions(source.path, card), *contents.judging.warnings()]
     if quantized and quantized.calibration:
         found += quantized.calibration.warnings(card.classes)
-    return found + target_warnings(contents.fp16, quantized)
+    return found + target_warnings(contents.fp16, quantized) + contents.features.warnings()
 
 
 def _traces(fp16: Fp16Model | Failure, quantized: Quantized | None) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import edge
 from converters.bundle.confidences import Confidences, manifest_temperatures
 from converters.bundle.evidence_document import evidence_document
 from converters.bundle.writer import BundleWriter, to_json
+from converters.features.given import GivenFeatures
 from converters.inputs.card import ModelCard
 from converters.int8.graphs import FP16, FP32, GRAPHS, INT8, INT8_TENSORRT, INT8_TENSORRT8
 from converters.loading.checkpoint import SourceModel
@@ -58,6 +59,7 @@ class Contents:
     quantized: Quantized | None
     fp16: Fp16Model | Failure
     confidences: Confidences
+    features: GivenFeatures
 
 
 def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
@@ -163,6 +165,7 @@ def _facts(contents: Contents, evidence: dict[str, Any]) -> dict[str, Any]:
             "sandbox": source.sandbox,
             **source.facts,
         },
+        "features": contents.features.facts(),
         "quantization": _quantization_facts(contents.quantized),
         "evidence": _summary(evidence),
         "software": f"microscope-edge {edge.__version__}",

@@ -56,6 +56,8 @@ def _facts(evidence: Fields, facts: Fields) -> Iterator[Fact]:
     if facts.get("unidentified_below") is not None:
         confidence = f"{percent(facts['unidentified_below'], 0)} confidence"
         yield Fact("Unidentified below", (confidence,))
+    if features := facts.get("features"):
+        yield Fact("Features", (_features(features),))
     yield _images("Validation images", evidence["validation"])
     if calibrated := calibration(facts):
         yield _images("Calibration images", calibrated)
@@ -89,6 +91,12 @@ def _files(facts: Fields) -> Iterator[ModelFile]:
                 size=size(artefact["bytes"]),
                 needs=", ".join(f"{k} {v}" for k, v in (artefact.get("requires") or {}).items()),
             )
+
+
+def _features(fields: Fields) -> str:
+    if "absent" in fields:
+        return f"none: {fields['absent']}"
+    return f"{count(fields['count'])} numbers of an image, the input of the last layer"
 
 
 def _input(fields: Fields) -> str:

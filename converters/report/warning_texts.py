@@ -33,6 +33,7 @@ def warnings(evidence: Fields, facts: Fields) -> Iterator[str]:
     yield from _shipping_warnings(evidence["graphs"])
     yield from overconfident(evidence)
     yield from _image_warnings(evidence, facts)
+    yield from _feature_warnings(facts)
 
 
 def _class_warnings(evidence: Fields) -> Iterator[str]:
@@ -112,3 +113,11 @@ def _image_warnings(evidence: Fields, facts: Fields) -> Iterator[str]:
         )
     if source and source["origin"] == DRAWN_ORIGIN:
         yield "Calibrated on drawn cells: calibrate on images of your own analyzer."
+
+
+def _feature_warnings(facts: Fields) -> Iterator[str]:
+    if reason := (facts.get("features") or {}).get("absent"):
+        yield (
+            f"The network gives no features: {reason}. Images of another laboratory are told by "
+            "statistics of the picture alone, and the bundle cannot be adapted with --adapt."
+        )

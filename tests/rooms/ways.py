@@ -76,8 +76,9 @@ MODEL = Way(
             "9", "converters/search", "converters/int8", "quantized, and run as its target runs it"
         ),
         Step("10", "converters/search", "converters/accuracy", "judged by the gate on the images"),
-        Step("11", "converters", "converters/bundle", "written whole, with its evidence"),
-        Step("12", "converters/bundle", "converters/report", "the report as an HTML page"),
+        Step("11", "converters", "converters/features", "the last layer's input as second output"),
+        Step("12", "converters", "converters/bundle", "written whole, with its evidence"),
+        Step("13", "converters/bundle", "converters/report", "the report as an HTML page"),
         Step(
             "13", "converters", "converters/engines", "TensorRT engines, where they are asked for"
         ),

@@ -1,0 +1,1 @@
+"""Gives the input of the last linear layer as a second output of every graph."""
