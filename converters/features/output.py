@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -86,7 +87,7 @@ def _dequantized(model: onnx.ModelProto, source: NodeProto) -> str:
     return copy.name
 
 
-def _append(model: onnx.ModelProto, operator: str, source: str, **attributes: int) -> str:
+def _append(model: onnx.ModelProto, operator: str, source: str, **attributes: Any) -> str:
     name = fresh_name(model, f"{FEATURES}_{operator.lower()}")
     model.graph.node.append(helper.make_node(operator, [source], [name], name, **attributes))
     return name
