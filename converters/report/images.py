@@ -82,14 +82,15 @@ def _summary(found: list[Fields]) -> str:
 def _card(image: Fields, thumbnails: Thumbnails) -> Card:
     return Card(
         file=image["file"],
-        jpeg=_base64(thumbnails(image["file"])),
+        jpeg=encoded(thumbnails(image["file"])),
         label=image["label"],
         fp32=_given(image, "fp32"),
         int8=_given(image, "int8"),
     )
 
 
-def _base64(jpeg: bytes | None) -> str | None:
+def encoded(jpeg: bytes | None) -> str | None:
+    """A thumbnail as base64; None where there is none, or one too large for the report."""
     if jpeg is None or len(jpeg) > MAX_THUMBNAIL_BYTES:
         return None
     return base64.b64encode(jpeg).decode("ascii")

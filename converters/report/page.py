@@ -23,6 +23,7 @@ from converters.report.confidence import Confidence, confidence
 from converters.report.figures.facts import Fields, default_graph, graph_title, missed, rescued
 from converters.report.graphs import Gate, GraphRow, gate, graph_rows
 from converters.report.images import Disagreements, Thumbnails, disagreements, share_out
+from converters.report.laboratory import Laboratory, laboratory
 from converters.report.layers import (
     Effects,
     Method,
@@ -77,7 +78,8 @@ class Graphs:
 class Report:
     """All that the page shows.
 
-    `graphs` is None where nothing was quantized, `confidence` where the images have no labels.
+    `graphs` is None where nothing was quantized, `confidence` where the images have no labels, both
+    this and `laboratory` in evidence of older versions.
     """
 
     title: str
@@ -85,11 +87,15 @@ class Report:
     verdict: Verdict
     graphs: Graphs | None
     confidence: Confidence | None
+    laboratory: Laboratory | None
     model: Model
 
 
 def render_report(
-    evidence: dict[str, Any], manifest_facts: dict[str, Any], thumbnails: Thumbnails
+    evidence: dict[str, Any],
+    manifest_facts: dict[str, Any],
+    thumbnails: Thumbnails,
+    of_laboratory: Thumbnails = lambda _: None,
 ) -> bytes:
     """The page, UTF-8.
 
@@ -97,9 +103,11 @@ def render_report(
         evidence: `evidence/evidence.json`, schema `edge-evidence/1`.
         manifest_facts: the manifest or the part of it that is known; every key is optional.
         thumbnails: a small JPEG of a validation image by its file name, None where there is none.
+        of_laboratory: the same for the images that the laboratory's reference was learned from,
+            which may have the names of others.
     """
     template = templates().get_template("report.html.j2")
-    page = template.render(report=_report(evidence, manifest_facts, thumbnails))
+    page = template.render(report=_report(evidence, manifest_facts, thumbnails, of_laboratory))
     # A file name that is no UTF-8 must not cost the report.
     return page.encode("utf-8", "replace")
 
@@ -117,7 +125,9 @@ def templates() -> Environment:
     )
 
 
-def _report(evidence: Fields, facts: Fields, thumbnails: Thumbnails) -> Report:
+def _report(
+    evidence: Fields, facts: Fields, thumbnails: Thumbnails, of_laboratory: Thumbnails
+) -> Report:
     name = default_graph(evidence)
     return Report(
         title=f"{facts.get('name', 'Model')} {facts.get('version', '')}".strip(),
@@ -125,6 +135,7 @@ def _report(evidence: Fields, facts: Fields, thumbnails: Thumbnails) -> Report:
         verdict=verdict(evidence, facts),
         graphs=None if name is None else _graphs(name, evidence, facts, thumbnails),
         confidence=confidence(evidence),
+        laboratory=laboratory(evidence, of_laboratory),
         model=model(evidence, facts),
     )
 

@@ -19,6 +19,7 @@ from converters.report.figures.facts import (
     thin_classes,
 )
 from converters.report.figures.numbers import number, percent
+from converters.report.laboratory import laboratory_warnings
 from edge.text.counted import counted
 
 
@@ -32,6 +33,7 @@ def warnings(evidence: Fields, facts: Fields) -> Iterator[str]:
     yield from _float_warnings(evidence)
     yield from _shipping_warnings(evidence["graphs"])
     yield from overconfident(evidence)
+    yield from laboratory_warnings(evidence)
     yield from _image_warnings(evidence, facts)
     yield from _feature_warnings(facts)
 

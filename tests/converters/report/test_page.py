@@ -16,8 +16,8 @@ from tests.support.wheel import ROOT, files_of_wheel
 
 def test_report_of_everything_shows_every_section(evidence: dict[str, Any]) -> None:
     found = page(evidence)
-    expected = ["graphs", "accuracy", "classes", "confusion", "confidence", "disagreements"]
-    expected += ["gate", "rescue", "effects", "methods", "ranges"]
+    expected = ["graphs", "accuracy", "classes", "confusion", "confidence", "laboratory"]
+    expected += ["disagreements", "gate", "rescue", "effects", "methods", "ranges"]
     assert [i for i in found.values("id") if i in expected] == expected
     assert "graph-1" in found.values("id")
     assert "model" in found.values("id")

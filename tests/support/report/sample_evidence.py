@@ -172,6 +172,29 @@ def confidence(scale: float) -> dict[str, Any]:
     return found.to_dict()
 
 
+def laboratory() -> dict[str, Any]:
+    """As `Laboratory.evidence` in converters/familiarity gives it."""
+    blurred = {"reason": "blurred", "text": "a Gaussian of 2 px"}
+    missed = {"reason": "stain", "text": "blue 5 % brighter"}
+    return {
+        "origin": "unlabelled",
+        "images": 791,
+        "sha256": "f6" * 32,
+        "features": 1280,
+        "components": 64,
+        "limits": {"model.fp32.onnx": 2.4123, "model.int8.onnx": 2.3501},
+        "flagged": Share(8, 791).to_dict(),
+        "faults": [
+            {**blurred, "noticed": Share(38, 40).to_dict(), "named": Share(36, 38).to_dict()},
+            {**missed, "noticed": Share(0, 40).to_dict(), "named": Share(0, 0).to_dict()},
+        ],
+        "strangest": [
+            {"file": f"{HOSTILE}.jpg", "score": 5.125},
+            {"file": "cell 001.jpg", "score": 4.5},
+        ],
+    }
+
+
 def whole_evidence() -> dict[str, Any]:
     """A conversion with everything: rescue, a refused graph, lost images, an empty class."""
     return {
@@ -190,6 +213,7 @@ def whole_evidence() -> dict[str, Any]:
             "tensorrt": {**graph(passed=False, disagreeing=60), "rescue_steps": []},
         },
         "confidence": {"model.fp32.onnx": confidence(1.0), "model.int8.onnx": confidence(0.4)},
+        "laboratory": laboratory(),
     }
 
 
