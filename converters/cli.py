@@ -184,6 +184,7 @@ def _request(arguments: argparse.Namespace) -> ConversionRequest:
     validation = image_source(arguments.validation, Path())
     folders = (calibration, validation, card.calibration, card.validation)
     sources = [source for source in folders if isinstance(source, Path)]
+    sources += [arguments.reference] if arguments.reference else []
     require_target(target, [arguments.model, *sources], overwrite=arguments.overwrite)
     return ConversionRequest(
         model=arguments.model,
@@ -192,6 +193,7 @@ def _request(arguments: argparse.Namespace) -> ConversionRequest:
         int8=arguments.int8,
         calibration=calibration,
         validation=validation,
+        reference=arguments.reference,
         calibration_limit=arguments.calibration_images,
         overwrite=arguments.overwrite,
         trust_pickle=arguments.trust_pickle,

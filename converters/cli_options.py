@@ -48,6 +48,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--validation", metavar="DIR", help="one folder of images per class, or 'drawn'"
     )
+    parser.add_argument(
+        "--reference",
+        type=given_path,
+        metavar="DIR",
+        help="images of the laboratory where it will work, no labels needed (default: those of "
+        "the calibration folder)",
+    )
     _add_gate_options(parser)
     parser.add_argument("--no-cache", action="store_true", help="always calibrate again")
     parser.add_argument(

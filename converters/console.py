@@ -9,6 +9,7 @@ from converters.accuracy.comparison import CANDIDATE
 from converters.accuracy.confidence import Confidence
 from converters.accuracy.validation_size import THIN_CLASS_IMAGES
 from converters.convert import Report
+from converters.familiarity.laboratory import Laboratory
 from converters.int8.graphs import FP16, FP32, GRAPHS, INT8
 from converters.loading.sandbox.limits import NO_GUARDS
 from converters.search.search import SearchResult
@@ -32,6 +33,7 @@ def describe(report: Report) -> str:
     lines += [f"note: {change}" for change in report.source.facts.get("changes", [])]
     lines += ["", *_table(report)]
     lines += ["", _validated(report), *_class_lines(report), *_confidence_lines(report)]
+    lines += _laboratory_lines(report.laboratory)
     if report.quantized:
         lines += _quantized_lines(report, report.quantized)
     if any(latency.is_unstable() for latency in report.latencies.values()):
@@ -103,6 +105,20 @@ def _confidence_line(path: str, found: Confidence) -> str:
     kept = found.at_limit
     identified = f"{kept.coverage.rate:.1%} identified, {kept.right.rate:.1%} of them right"
     return f"  {name:14}{error}; {identified}"
+
+
+def _laboratory_lines(laboratory: Laboratory) -> list[str]:
+    """What was learnt of the laboratory, and which simulated faults are noticed."""
+    if laboratory.reference is None:
+        return []
+    images, flagged = laboratory.images, laboratory.flagged
+    seen = "features and pictures" if laboratory.reference.features else "pictures alone"
+    noticed = ", ".join(f"{one.fault.text} {one.noticed.rate:.0%}" for one in laboratory.tried)
+    learnt = (
+        f"laboratory learnt from {len(images.files)} images of {images.origin}, by {seen}; "
+        f"{flagged.rate:.1%} of them would not pass"
+    )
+    return [learnt, f"simulated faults that are noticed: {noticed}"]
 
 
 def _table(report: Report) -> list[str]:

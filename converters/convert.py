@@ -22,6 +22,8 @@ from converters.card_check.diagnosis import diagnose
 from converters.card_check.first_norm import find_first_norm
 from converters.export.export_check import check_export, sample_images
 from converters.export.torch_to_onnx import source_to_onnx
+from converters.familiarity.graphs import open_graphs
+from converters.familiarity.laboratory import Laboratory, learn_laboratory
 from converters.features.given import give_features
 from converters.inputs.card import ModelCard
 from converters.inputs.image_set import ImageSet, evenly, image_batches
@@ -32,7 +34,12 @@ from converters.search.judging import Judging
 from converters.targets.failure import Failure, result_or_failure
 from converters.targets.fp16_model import Fp16Model, make_fp16
 from converters.targets.quantized import Quantized, quantize_for_all, require_int8
-from converters.targets.request import ConversionRequest, calibration_images, validation_images
+from converters.targets.request import (
+    ConversionRequest,
+    calibration_images,
+    reference_images,
+    validation_images,
+)
 from converters.targets.warnings import target_warnings
 from edge.backends.cpu import has_vnni
 from edge.backends.interleave import Latencies, interleave
@@ -58,6 +65,7 @@ class Report:
     source: SourceModel
     sizes_bytes: dict[str, int]
     latencies: dict[str, Latencies]
+    laboratory: Laboratory
     judging: Judging
     quantized: Quantized | None
     fp16: Fp16Model | Failure
@@ -99,17 +107,26 @@ def convert(request: ConversionRequest, on_progress: OnProgress) -> Report:
         features = give_features(chosen, sample_images(to_judge, card))
         models = features.models
         latencies = _time_graphs(models, to_judge, card, on_progress)
+        # A quantized graph that is not faster than FP32 is not worth its loss of accuracy.
+        fastest = min(latencies, key=lambda name: latencies[name].median)
+        laboratory = learn_laboratory(
+            open_graphs(models, fastest),
+            reference_images(request, to_calibrate, to_judge, on_progress),
+            card.input,
+            len(card.classes),
+            on_progress,
+        )
         contents = Contents(
             card=card,
             source=source,
             models={name: m.SerializeToString(deterministic=True) for name, m in models.items()},
-            # A quantized graph that is not faster than FP32 is not worth its loss of accuracy.
-            fastest=min(latencies, key=lambda name: latencies[name].median),
+            fastest=fastest,
             judging=judging,
             quantized=quantized,
             fp16=fp16,
             confidences=judge_confidences(judging, quantized, fp16),
             features=features,
+            laboratory=laboratory,
         )
         write_bundle(request.target, contents, overwrite=request.overwrite)
     return _report(request, contents, latencies, doubts, (to_judge, to_calibrate))
@@ -193,6 +210,7 @@ def _report(
         source=contents.source,
         sizes_bytes={name: len(content) for name, content in contents.models.items()},
         latencies=latencies,
+        laboratory=contents.laboratory,
         judging=contents.judging,
         quantized=quantized,
         fp16=fp16,
@@ -214,7 +232,8 @@ def _warnings(contents: Contents) -> list[str]:
     found = [*source.warnings(), *contradictions(source.path, card), *contents.judging.warnings()]
     if quantized and quantized.calibration:
         found += quantized.calibration.warnings(card.classes)
-    return found + target_warnings(contents.fp16, quantized) + contents.features.warnings()
+    found += target_warnings(contents.fp16, quantized)
+    return [*found, *contents.features.warnings(), *contents.laboratory.warnings()]
 
 
 def _traces(fp16: Fp16Model | Failure, quantized: Quantized | None) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import edge
 from converters.bundle.confidences import Confidences, manifest_temperatures
 from converters.bundle.evidence_document import evidence_document
 from converters.bundle.writer import BundleWriter, to_json
+from converters.familiarity.laboratory import Laboratory
 from converters.features.given import GivenFeatures
 from converters.inputs.card import ModelCard
 from converters.int8.graphs import FP16, FP32, GRAPHS, INT8, INT8_TENSORRT, INT8_TENSORRT8
@@ -31,9 +32,11 @@ from edge.manifest import (
     ROLE_EVIDENCE,
     ROLE_GOLDEN,
     ROLE_MODEL,
+    ROLE_REFERENCE,
     SCHEMA,
 )
 from edge.sidecar import now
+from edge.trust.reference import REFERENCE_NAME
 
 # Two of each of eight classes; they take less than a tenth of a second at every start.
 GOLDEN_COUNT: Final = 16
@@ -60,6 +63,7 @@ class Contents:
     fp16: Fp16Model | Failure
     confidences: Confidences
     features: GivenFeatures
+    laboratory: Laboratory
 
 
 def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
@@ -68,9 +72,12 @@ def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
     Raises:
         StorageError: it exists already, or the disk refuses.
     """
-    evidence = evidence_document(
-        contents.judging, contents.quantized, contents.fp16, contents.confidences
-    )
+    evidence = {
+        **evidence_document(
+            contents.judging, contents.quantized, contents.fp16, contents.confidences
+        ),
+        "laboratory": contents.laboratory.evidence(),
+    }
     with atomic.new_directory(target, overwrite=overwrite) as folder:
         writer = BundleWriter(folder)
         for name, content in contents.models.items():
@@ -78,6 +85,8 @@ def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
             needs = dict(kind.requires)
             writer.add(kind.path, content, ROLE_MODEL, precision=kind.precision, requires=needs)
         _add_golden(writer, contents)
+        if reference := contents.laboratory.reference:
+            writer.add(REFERENCE_NAME, reference.to_bytes(), ROLE_REFERENCE)
         writer.add("evidence/evidence.json", to_json(evidence), ROLE_EVIDENCE)
         facts = _facts(contents, evidence)
         pictures = thumbnails_of(contents.judging.validation.paths)
@@ -137,7 +146,9 @@ def _add_golden(writer: BundleWriter, contents: Contents) -> None:
         path = f"golden/{number:02}{source.suffix.lower()}"
         writer.add(path, source.read_bytes(), ROLE_GOLDEN)
         kept = {p: [round(float(v), 5) for v in rows[image]] for p, rows in logits.items()}
-        entries.append({"path": path, "logits": kept})
+        entry = {"path": path, "logits": kept}
+        scores = contents.laboratory.scores(source)
+        entries.append({**entry, **({"familiarity": scores} if scores else {})})
     writer.add(GOLDEN_NAME, to_json(entries), ROLE_GOLDEN)
 
 
@@ -166,6 +177,7 @@ def _facts(contents: Contents, evidence: dict[str, Any]) -> dict[str, Any]:
             **source.facts,
         },
         "features": contents.features.facts(),
+        "laboratory": contents.laboratory.facts(),
         "quantization": _quantization_facts(contents.quantized),
         "evidence": _summary(evidence),
         "software": f"microscope-edge {edge.__version__}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,7 @@ from converters.familiarity.faults import KNOWN, TRIED, Fault
 from converters.familiarity.fit import LEAST_IMAGES, Fitted, fit_reference
 from converters.familiarity.look import Seen, look
 from converters.inputs.image_set import ImageSet, evenly
+from edge.command.run import place_of
 from edge.image_files.read import read_image
 from edge.preprocess import InputSpec
 from edge.session import InferenceSession
@@ -48,7 +49,8 @@ class Laboratory:
     """A laboratory's reference, and what is known of it.
 
     Attributes:
-        reference: None if there were too few images.
+        reference: None if it could not be made.
+        absent: why there is none; empty if there is one.
         flagged: images of the laboratory that do not pass, each judged by the others.
         strangest: the files with the highest scores, the highest first, with the scores.
     """
@@ -57,7 +59,8 @@ class Laboratory:
     reference: Reference | None
     sessions: Mapping[str, InferenceSession]
     spec: InputSpec
-    flagged: Share
+    absent: str = ""
+    flagged: Share = field(default_factory=lambda: Share(0, 0))
     tried: tuple[Tried, ...] = ()
     strangest: tuple[tuple[Path, float], ...] = ()
 
@@ -73,15 +76,29 @@ class Laboratory:
             found[path] = round(score, 3)
         return found
 
+    def facts(self) -> dict[str, Any]:
+        """The entry `laboratory` of the manifest."""
+        facts = {"origin": self.images.origin, "images": len(self.images.files)}
+        return {**facts, "absent": self.absent} if self.reference is None else facts
+
+    def warnings(self) -> list[str]:
+        """A line where there is no reference."""
+        if self.reference is not None:
+            return []
+        line = (
+            f"no reference of the laboratory: {self.absent}. Images of another laboratory get "
+            "labels as if they were of this one. Give --reference with a folder of exported images"
+        )
+        return [line]
+
     def evidence(self) -> dict[str, Any]:
         """The figures, as JSON types, for the evidence of the bundle."""
-        facts = {"origin": self.images.origin, "images": len(self.images.files)}
+        facts = self.facts()
         if self.reference is None:
-            return {**facts, "absent": self.absent()}
+            return facts
         space = self.reference.features
         return {
             **facts,
-            "sha256": self.images.sha256,
             "features": space and len(space.mean),
             "components": space and len(space.components),
             "limits": {path: round(one.limit, 4) for path, one in self.reference.graphs.items()},
@@ -100,31 +117,41 @@ class Laboratory:
             ],
         }
 
-    def absent(self) -> str | None:
-        """Why there is no reference; None if there is one."""
-        if self.reference is not None:
-            return None
-        return (
-            f"{self.images.origin} holds {len(self.images.files)} images, {LEAST_IMAGES} of the "
-            "laboratory are needed"
-        )
 
-
-def study_laboratory(
+def learn_laboratory(
     sessions: Mapping[str, InferenceSession],
     images: ImageSet,
     spec: InputSpec,
     class_count: int,
     on_progress: OnProgress,
 ) -> Laboratory:
-    """Fit a reference to a laboratory's images.
+    """Fit a reference to a laboratory's images, or say why there is none.
 
     Args:
         sessions: of all graphs, by model file. The first one is shown all images, and the faults.
         images: of the laboratory, at most `MOST_IMAGES`, with labels or without.
     """
-    if len(images.files) < LEAST_IMAGES:
-        return Laboratory(images, None, sessions, spec, Share(0, 0))
+    if (count := len(images.files)) < LEAST_IMAGES:
+        few = (
+            f"{images.origin} holds {count} images{images.left_out_text}, {LEAST_IMAGES} of the "
+            "laboratory are needed"
+        )
+        return Laboratory(images, None, sessions, spec, few)
+    try:
+        return _learn(sessions, images, spec, class_count, on_progress)
+    # A reference is an addition: no number that numpy cannot invert may cost a conversion of hours.
+    except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+        reason = f"{type(error).__name__} at {place_of(error)}: {str(error)[:200]}"
+        return Laboratory(images, None, sessions, spec, reason)
+
+
+def _learn(
+    sessions: Mapping[str, InferenceSession],
+    images: ImageSet,
+    spec: InputSpec,
+    class_count: int,
+    on_progress: OnProgress,
+) -> Laboratory:
     paths = [path for _, path in images.files]
     (graph, first), *rest = sessions.items()
     learning = "learning the laboratory"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from converters.inputs.class_names import near_miss, normal
 from edge.demo.analyzer import drawn_images
-from edge.errors import ConfigError
+from edge.errors import ConfigError, ImageError, TransientError
 from edge.files import atomic
 from edge.image_files.read import read_image, read_named_file
 from edge.image_folders.walk import FoundImage, find_images
 from edge.preprocess import InputSpec, preprocess
+from edge.text.counted import counted
 from edge.text.progress import OnProgress
 
 
@@ -98,6 +99,20 @@ def image_batches(images: ImageSet, spec: InputSpec, size: int) -> Iterator[NDAr
     for first in range(0, len(images.files), size):
         chunk = images.files[first : first + size]
         yield np.stack([preprocess(read_image(path), spec) for _, path in chunk])
+
+
+def readable(images: ImageSet) -> ImageSet:
+    """The images that can be decoded; a line in `left_out` counts the others."""
+    files, broken = [], 0
+    for label, path in images.files:
+        try:
+            read_image(path)
+        except (ImageError, TransientError):
+            broken += 1
+        else:
+            files.append((label, path))
+    lines = (counted(broken, "image that cannot be read"),) if broken else ()
+    return replace(images, files=tuple(files), left_out=(*images.left_out, *lines))
 
 
 def evenly(images: ImageSet, count: int) -> ImageSet:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from converters.accuracy.gate import Gate
+from converters.familiarity.laboratory import MOST_IMAGES, images_of_laboratory
 from converters.inputs.card import DRAWN, ModelCard
-from converters.inputs.image_set import ImageSet, draw_images, load_images
+from converters.inputs.image_set import ImageSet, draw_images, load_images, readable
 from edge.errors import ConfigError
 from edge.text.progress import OnProgress
 
@@ -32,6 +33,8 @@ class ConversionRequest:
         trust_pickle: `sha256:HEX` of a pickled model that may run its code.
         tensorrt8: also write the graph for TensorRT 8.
         allow_weak_validation: allow few validation images, or none of some classes.
+        reference: images of the laboratory where the model will work; None for those of the
+            calibration folder, and the validation images if these are few.
     """
 
     model: Path
@@ -48,6 +51,7 @@ class ConversionRequest:
     tensorrt8: bool = False
     allow_weak_validation: bool = False
     gate: Gate = field(default_factory=Gate)
+    reference: Path | None = None
 
 
 def calibration_images(
@@ -95,6 +99,29 @@ def validation_images(
             "--validation DIR with one folder of images per class."
         )
     return labelled_images(chosen, request.card.classes, scratch, on_progress)
+
+
+def reference_images(
+    request: ConversionRequest,
+    to_calibrate: ImageSet | None,
+    to_judge: ImageSet,
+    on_progress: OnProgress | None = None,
+) -> ImageSet:
+    """Choose the images from which the laboratory is learnt. Those that are broken are left out.
+
+    Raises:
+        ConfigError: the folder that was given for them cannot be used.
+    """
+    if request.reference is not None:
+        return readable(load_images(request.reference, limit=MOST_IMAGES, on_progress=on_progress))
+    sets = [to_judge]
+    chosen = request.calibration or request.card.calibration
+    if to_calibrate is not None and chosen == DRAWN:
+        sets.insert(0, to_calibrate)
+    elif to_calibrate is not None:
+        # Calibration takes a few of the folder's images, a laboratory is learnt from more.
+        sets.insert(0, readable(load_images(Path(str(chosen)), limit=MOST_IMAGES)))
+    return images_of_laboratory(sets)
 
 
 def shared_images(calibration: ImageSet, validation: Sequence[Path]) -> int:

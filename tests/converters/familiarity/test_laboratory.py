@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from converters.familiarity.fit import LEAST_IMAGES
-from converters.familiarity.laboratory import images_of_laboratory, study_laboratory
+from converters.familiarity.laboratory import images_of_laboratory, learn_laboratory
 from converters.inputs.image_set import ImageSet, draw_images
 from edge.trust.reference import read_reference
 from tests.support.laboratory import CLASSES, GRAPHS, SPEC, colour_session, fitted
@@ -26,7 +26,7 @@ def test_study_fits_all_graphs_and_tries_faults(drawn: ImageSet) -> None:
         steps[step] = (done, total)
 
     sessions = {path: colour_session() for path in GRAPHS}
-    found = study_laboratory(sessions, drawn, SPEC, len(CLASSES), on_progress)
+    found = learn_laboratory(sessions, drawn, SPEC, len(CLASSES), on_progress)
     assert found.reference is not None
     assert list(found.reference.graphs) == list(GRAPHS)
     # Both run the same network, so their limits are the same.
@@ -53,7 +53,7 @@ def test_study_of_the_same_images_gives_the_same_bytes(drawn: ImageSet) -> None:
     contents = set()
     for _ in range(2):
         sessions = {GRAPHS[0]: colour_session()}
-        found = study_laboratory(sessions, drawn, SPEC, len(CLASSES), lambda *_: None)
+        found = learn_laboratory(sessions, drawn, SPEC, len(CLASSES), lambda *_: None)
         assert found.reference is not None
         contents.add(found.reference.to_bytes())
     assert len(contents) == 1
@@ -63,16 +63,16 @@ def test_study_of_the_same_images_gives_the_same_bytes(drawn: ImageSet) -> None:
 def test_study_of_too_few_images_gives_none_and_says_why(drawn: ImageSet) -> None:
     few = ImageSet("a few", drawn.files[: LEAST_IMAGES - 1], "")
     sessions = {GRAPHS[0]: colour_session()}
-    found = study_laboratory(sessions, few, SPEC, len(CLASSES), lambda *_: None)
+    found = learn_laboratory(sessions, few, SPEC, len(CLASSES), lambda *_: None)
     assert found.reference is None
-    assert found.absent() == "a few holds 99 images, 100 of the laboratory are needed"
-    assert found.evidence()["absent"] == found.absent()
+    assert found.absent == "a few holds 99 images, 100 of the laboratory are needed"
+    assert found.evidence()["absent"] == found.absent
     assert found.scores(drawn.files[0][1]) == {}
 
 
 def test_study_of_a_network_without_features_uses_the_pictures_alone(drawn: ImageSet) -> None:
     sessions = {GRAPHS[0]: colour_session(has_features=False)}
-    found = study_laboratory(sessions, drawn, SPEC, len(CLASSES), lambda *_: None)
+    found = learn_laboratory(sessions, drawn, SPEC, len(CLASSES), lambda *_: None)
     assert found.reference is not None
     assert found.reference.features is None
     assert found.evidence()["features"] is None
