@@ -111,7 +111,7 @@ def readable(images: ImageSet) -> ImageSet:
             broken += 1
         else:
             files.append((label, path))
-    lines = (counted(broken, "image that cannot be read"),) if broken else ()
+    lines = (counted(broken, "broken image"),) if broken else ()
     return replace(images, files=tuple(files), left_out=(*images.left_out, *lines))
 
 
