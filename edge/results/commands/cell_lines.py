@@ -38,6 +38,7 @@ def cell_json(cell: SidecarCell) -> str:
         },
         "created": cell.created.isoformat(),
         "is_familiar": cell.is_familiar,
+        "unfamiliar": cell.unfamiliar,
         "drift_since": cell.drift_since.isoformat() if cell.drift_since else None,
         "sidecar": printable_path(os.fsencode(cell.sidecar)),
     }

@@ -138,6 +138,7 @@ def _cell(fields: StrictFields) -> ResultCell:
         label=fields.or_null("label", fields.text),
         reviewed_by=fields.or_null("reviewed_by", fields.text),
         is_familiar=fields.or_null("is_familiar", fields.boolean),
+        unfamiliar=fields.text_or_missing("unfamiliar"),
         during_drift=fields.true_or_missing("during_drift"),
     )
     fields.close()

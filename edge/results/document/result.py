@@ -134,6 +134,7 @@ class ResultCell:
             person took the cell out of the count.
         reviewed_by: id of the person who saw the cell; None if none did.
         is_familiar: whether it looks like the laboratory's own images; None without such a score.
+        unfamiliar: code of the reason why it does not look like them; None if it does.
         during_drift: whether it was labelled while the images of its analyzer looked different from
             the laboratory's.
     """
@@ -145,6 +146,7 @@ class ResultCell:
     label: str | None
     reviewed_by: str | None = None
     is_familiar: bool | None = None
+    unfamiliar: str | None = None
     during_drift: bool = False
 
 

@@ -62,6 +62,10 @@ class StrictFields:
             return value
         raise self._wrong(key, "is neither true nor false")
 
+    def text_or_missing(self, key: str) -> str | None:
+        """A text that may be left out."""
+        return self.text(key) if key in self._values else None
+
     def true_or_missing(self, key: str) -> bool:
         """Whether the key is there, which is then true."""
         if key not in self._values:

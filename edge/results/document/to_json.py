@@ -114,9 +114,14 @@ def _cell(cell: ResultCell) -> str:
         f'"suggested": {_text(cell.suggested)}, "confidence": {float(cell.confidence)!r}, '
         f'"label": {_text(cell.label)}, "reviewed_by": {_text(cell.reviewed_by)}, '
         f'"is_familiar": {_WORDS[cell.is_familiar]}'
-        # Left out if false, so that a result that older versions wrote keeps its bytes.
+        # Left out if there is none, so that a result that older versions wrote keeps its bytes.
+        f"{_unfamiliar(cell.unfamiliar)}"
         f"{_DURING_DRIFT if cell.during_drift else ''}}}"
     )
+
+
+def _unfamiliar(reason: str | None) -> str:
+    return f', "unfamiliar": {_text(reason)}' if reason else ""
 
 
 def _text(text: str | None) -> str:

@@ -92,6 +92,7 @@ def _cell(fields: Fields, listing: Listing, name: str) -> SidecarCell:
     confidence = fields["confidence"]
     created = _moment("created", fields["created"])
     drift = fields.get("drift")
+    familiarity = fields.get("familiarity") or {}
     # Equal texts are kept once: a table of 100,000 cells has few classes, samples and models.
     return SidecarCell(
         sidecar=listing.opened.path / name,
@@ -111,7 +112,8 @@ def _cell(fields: Fields, listing: Listing, name: str) -> SidecarCell:
         backend=intern(model["backend"]),
         graph=intern(model["graph"]) if "graph" in model else None,
         created=created,
-        is_familiar=(fields.get("familiarity") or {}).get("passes"),
+        is_familiar=familiarity.get("passes"),
+        unfamiliar=familiarity.get("reason"),
         drift_since=_moment("drift.since", drift["since"]) if drift else None,
     )
 

@@ -26,6 +26,7 @@ class SidecarCell:
         probabilities: by class; empty for rejected images.
         reason: code of the reason of a rejection.
         is_familiar: whether it looks like the laboratory's own images; None without such a score.
+        unfamiliar: code of the reason why it does not (`edge.trust.unfamiliar`); None if it does.
         drift_since: since when the images of its analyzer looked different from the laboratory's as
             it was labelled; None: they did not, or nothing watched them.
     """
@@ -48,6 +49,7 @@ class SidecarCell:
     graph: str | None
     created: datetime
     is_familiar: bool | None = None
+    unfamiliar: str | None = None
     drift_since: datetime | None = None
 
     @property

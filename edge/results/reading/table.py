@@ -26,7 +26,7 @@ _AFTER: Final = (
     *("reason", "message", "model_name", "model_version", "model_bundle_sha256"),
     *("model_precision", "model_backend", "model_graph", "created", "is_familiar", "sidecar"),
     # New columns are appended.
-    "drift_since",
+    *("drift_since", "unfamiliar"),
 )
 PROBABILITY: Final = "probability_"
 
@@ -152,6 +152,7 @@ def _values_after(cell: SidecarCell) -> tuple[Any, ...]:
         cell.is_familiar,
         printable_path(os.fsencode(cell.sidecar)),
         cell.drift_since,
+        cell.unfamiliar,
     )
 
 

@@ -118,6 +118,7 @@ def unseen_cells(cells: Iterable[SidecarCell]) -> tuple[ResultCell, ...]:
             confidence=cell.confidence or 0.0,
             label=cell.label,
             is_familiar=cell.is_familiar,
+            unfamiliar=cell.unfamiliar,
             during_drift=cell.drift_since is not None,
         )
         for cell in cells

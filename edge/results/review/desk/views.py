@@ -231,5 +231,6 @@ def _cell_json(one: str, cell: SidecarCell, reading: SlideReading) -> dict[str, 
         "decided": sha256 in reading.decided,
         "changed_by": decider.name if decider and label != cell.label else None,
         "familiar": cell.is_familiar,
+        "unfamiliar": cell.unfamiliar,
         "other": reading.others.get(sha256),
     }

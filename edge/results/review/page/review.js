@@ -1671,7 +1671,7 @@ const focusPanel = {
     }
     if (cell.changed_by) parts.push(h("p", {}, T("focus.changed", { name: cell.changed_by })));
     if (differs(cell)) parts.push(h("p", { class: "warn" }, T("focus.other", { label: called(cell.other) })));
-    if (cell.familiar === false) parts.push(h("p", { class: "warn" }, T("focus.unfamiliar")));
+    if (cell.familiar === false) parts.push(h("p", { class: "warn" }, T("focus.unfamiliar", { reason: T(`unfamiliar.${cell.unfamiliar || "unlike"}`) })));
     return h("div", { class: "words" }, parts);
   },
 

@@ -75,7 +75,13 @@ def test_json_with_flags_times_and_every_optional_value_is_the_same_again() -> N
         verification=Verification(PERSON, START, "two lines\nof text"),
         rejected_images=("S000123/slide-1/9998.jpg",),
         cells=(
-            replace(base.cells[0], is_familiar=False, confidence=1.0, during_drift=True),
+            replace(
+                base.cells[0],
+                is_familiar=False,
+                confidence=1.0,
+                unfamiliar="blurred",
+                during_drift=True,
+            ),
             *base.cells[1:],
         ),
         differential=replace(

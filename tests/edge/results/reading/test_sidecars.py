@@ -80,6 +80,7 @@ def test_cell_of_a_labelled_image_has_all_that_the_sidecar_says(tmp_path: Path) 
         "graph": "model.int8.onnx",
         "created": CREATED,
         "is_familiar": None,
+        "unfamiliar": None,
         "drift_since": None,
     }
 
@@ -152,7 +153,9 @@ def test_familiarity_is_read(tmp_path: Path) -> None:
         familiarity = {"score": 1.5, "limit": 1.4, "passes": passes, "reason": reason}
         written(tmp_path / f"{name}.jpg.json", familiarity=familiarity)
     written(tmp_path / "c.jpg.json", familiarity=None)
-    assert [cell.is_familiar for cell in read(tmp_path)[0]] == [True, False, None]
+    cells = read(tmp_path)[0]
+    assert [cell.is_familiar for cell in cells] == [True, False, None]
+    assert [cell.unfamiliar for cell in cells] == [None, "blurred", None]
 
 
 def test_drift_is_read_and_a_sidecar_of_an_earlier_version_has_none(tmp_path: Path) -> None:

@@ -8,12 +8,16 @@ import pytest
 
 from edge.results.document.result import CELL_CLASSES, NOT_COUNTED
 from edge.results.review.page.files import page_file
+from edge.trust.unfamiliar import Unfamiliar
 from tests.support.page_script import evaluate
 
 TEXTS: dict[str, Any] = json.loads(page_file("texts.json")[0])
 SCRIPT = page_file("review.js")[0].decode()
 # Text keys that the script puts together.
-STEMS = ["cell", "short", "group", "stage", "theme", "col", "list", "diff", "keys", "age"]
+STEMS = [
+    *("cell", "short", "group", "stage", "theme", "col", "list", "diff", "keys", "age"),
+    "unfamiliar",
+]
 PREFIXES = tuple(f"{stem}." for stem in STEMS)
 
 
@@ -37,6 +41,11 @@ def test_every_text_is_used() -> None:
 def test_label_has_a_name_and_a_short_one(label: str) -> None:
     assert TEXTS[f"cell.{label}"]
     assert len(TEXTS[f"short.{label}"]) <= 4
+
+
+@pytest.mark.parametrize("reason", Unfamiliar)
+def test_reason_why_an_image_is_unfamiliar_has_a_text(reason: Unfamiliar) -> None:
+    assert TEXTS[f"unfamiliar.{reason}"]
 
 
 def test_plural_has_the_forms_of_english() -> None:
