@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.familiarity.laboratory import MOST_IMAGES, study_laboratory
+from converters.familiarity.laboratory import MOST_IMAGES, learn_laboratory
 from converters.inputs.image_set import load_images
 from edge.backends.select import open_session
 from edge.bundle import Bundle, load_bundle
@@ -48,7 +48,7 @@ _CONCENTRATION: Final = 0.5
 
 def tinted(picture: Picture, red: float, blue: float) -> Picture:
     """Another white balance, RGB."""
-    return np.clip(picture * np.array([red, 1.0, blue]), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(picture * np.array([red, 1.0, blue]), 0, 255), np.uint8)
 
 
 def blurred(picture: Picture, sigma_px: float) -> Picture:
@@ -58,7 +58,7 @@ def blurred(picture: Picture, sigma_px: float) -> Picture:
 
 def darker(picture: Picture, share: float) -> Picture:
     """A lamp that gives this share of its light."""
-    return (picture * share).astype(np.uint8)
+    return np.asarray(picture * share, np.uint8)
 
 
 def compressed(picture: Picture, quality: int) -> Picture:
@@ -114,11 +114,11 @@ def fitted(bundle: Bundle, session: InferenceSession, folder: Path) -> Labeller:
     """A labeller with a reference that is fitted to the images of a folder."""
     graph = bundle.graph_of(session)
     images = load_images(folder, limit=MOST_IMAGES)
-    laboratory = study_laboratory(
+    laboratory = learn_laboratory(
         {graph: session}, images, bundle.input, len(bundle.classes), lambda *_: None
     )
     if laboratory.reference is None:
-        raise SystemExit(laboratory.absent())
+        raise SystemExit(laboratory.absent)
     return Labeller(
         session,
         classes=bundle.classes,
