@@ -105,7 +105,7 @@ class Labeller:
         self._unidentified_below = unidentified_below
         self._limits = limits or ImageLimits()
         self._temperature = temperature
-        self._familiarity = familiarity
+        self.familiarity = familiarity
 
     def label(self, image: Path | ImageFile) -> Outcome:
         """Label one image. If that is impossible for good, the outcome is `rejected`.
@@ -153,7 +153,7 @@ class Labeller:
         height, width = pixels.shape[:2]
         facts = ImageFacts(facts.sha256, facts.size_bytes, width, height, facts.modified)
         small = preprocess(pixels, self._spec)
-        statistics = picture_statistics(pixels) if self._familiarity else None
+        statistics = picture_statistics(pixels) if self.familiarity else None
         failpoint("image.preprocessed")
         return PreparedImage(small, statistics, facts, (decoded - start) * 1e3, _ms_since(decoded))
 
@@ -192,13 +192,13 @@ class Labeller:
 
     def _allows_label(self, familiarity: Familiarity | None) -> bool:
         is_strange = familiarity is not None and not familiarity.passes
-        return not is_strange or (self._familiarity is not None and self._familiarity.keeps_label)
+        return not is_strange or (self.familiarity is not None and self.familiarity.keeps_label)
 
     def _judge(self, image: PreparedImage, inferred: Inferred) -> Familiarity | None:
-        if self._familiarity is None or image.statistics is None:
+        if self.familiarity is None or image.statistics is None:
             return None
         predicted = int(inferred.logits.argmax())
-        return self._familiarity.judge(image.statistics, inferred.features, predicted)
+        return self.familiarity.judge(image.statistics, inferred.features, predicted)
 
 
 def rejected(

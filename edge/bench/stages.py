@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.backends.interleave import Latencies, interleave
 from edge.bundle import Bundle
@@ -27,6 +28,7 @@ from edge.sidecar import (
 )
 from edge.text.printable import printable_name
 from edge.text.progress import OnCount
+from edge.trust.statistics import picture_statistics
 
 Stage = Callable[[int], object]
 
@@ -104,8 +106,27 @@ def _shared_stages(
     return {
         "decode": lambda i: read_named_image(images[i % len(images)]),
         "preprocess": lambda i: preprocess(decoded[i % len(decoded)], bundle.input),
+        **_familiarity_stage(bundle, labeller, decoded),
         "sidecar": lambda i: _write(bundle, labeller, images[i % len(images)], outcome, output),
     }
+
+
+def _familiarity_stage(
+    bundle: Bundle, labeller: Labeller, decoded: list[NDArray[np.uint8]]
+) -> dict[str, Stage]:
+    """The statistics of a picture and the judgement; none without a reference of a laboratory."""
+    check = labeller.familiarity
+    if check is None:
+        return {}
+    batch = np.stack([preprocess(image, bundle.input) for image in decoded[:1]])
+    inferred = labeller.session.infer(batch).row(0)
+    predicted = int(inferred.logits.argmax())
+
+    def judge(round_: int) -> object:
+        statistics = picture_statistics(decoded[round_ % len(decoded)])
+        return check.judge(statistics, inferred.features, predicted)
+
+    return {"familiarity": judge}
 
 
 def _infer(bundle: Bundle, labeller: Labeller, images: list[Path]) -> Stage:

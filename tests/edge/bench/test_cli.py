@@ -7,6 +7,8 @@ import pytest
 
 from edge.bench.cli import main
 from tests.support.images import Jpeg
+from tests.support.laboratory import fitted
+from tests.support.small_bundle import write_small_bundle
 
 STAGES = [
     "decode",
@@ -35,6 +37,15 @@ def test_bench_prints_a_row_per_stage_and_writes_json(
     assert list(found["stages"]) == STAGES
     assert found["stages"]["decode"]["count"] == 10
     assert found["environment"]["cores"] >= 1
+
+
+def test_bench_of_a_bundle_with_a_reference_times_the_check(
+    tmp_path: Path, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reference = fitted().reference.to_bytes()
+    bundle = write_small_bundle(tmp_path / "small.edge", colour_jpeg, reference=reference)
+    assert main([str(bundle), "--rounds", "1", "--output", str(tmp_path)]) == 0
+    assert "\nfamiliarity " in capsys.readouterr().out
 
 
 def test_bench_leaves_nothing_behind(small_bundle: Path, tmp_path: Path) -> None:
