@@ -15,14 +15,13 @@ from tests.converters.conversions import convert, edit_card, refused
 
 
 def test_convert_twice_is_refused_without_overwrite_and_keeps_the_bundle(
-    model_folder: Path, capsys: pytest.CaptureFixture[str]
+    converted: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert convert(model_folder) == 0
-    kept = (model_folder / "tiny.edge" / "manifest.json").read_bytes()
-    capsys.readouterr()
-    assert refused(model_folder, capsys).startswith("2 ")
-    assert (model_folder / "tiny.edge" / "manifest.json").read_bytes() == kept
-    assert convert(model_folder, "--overwrite") == 0
+    kept = (converted / "manifest.json").read_bytes()
+    assert refused(converted.parent, capsys).startswith("2 ")
+    assert (converted / "manifest.json").read_bytes() == kept
+    assert convert(converted.parent, "--overwrite") == 0
+    assert (converted / "manifest.json").read_bytes() != kept
 
 
 def test_convert_without_card_names_the_flag(

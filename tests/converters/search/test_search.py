@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import pickle
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -14,7 +15,7 @@ import torch
 import yaml
 
 from converters.accuracy.comparison import Evidence, Validation
-from converters.accuracy.gate import Check, Gate, missed_limits
+from converters.accuracy.gate import Check, Gate, judge, missed_limits
 from converters.calibration.calibration import calibrate
 from converters.calibration.ranges import choose_ranges
 from converters.correction.float_run import run_float
@@ -37,16 +38,31 @@ from tests.support.networks.tiny_network import CARD
 FRAGILE = "tests.support.networks.fragile_network:build"
 
 
+@pytest.fixture(scope="module")
+def fragile(model_origin: Path, tmp_path_factory: pytest.TempPathFactory) -> SearchTask:
+    """Trained, exported and calibrated once; `task` sees that no test changes it."""
+    folder = Path(shutil.copytree(model_origin, tmp_path_factory.mktemp("fragile") / "model"))
+    return make_task(folder)
+
+
 @pytest.fixture
-def task(model_folder: Path) -> SearchTask:
-    return make_task(model_folder, Gate(), architecture=FRAGILE)
+def task(fragile: SearchTask) -> Iterator[SearchTask]:
+    before = state(fragile)
+    yield fragile
+    assert state(fragile) == before
 
 
-def make_task(folder: Path, gate: Gate, **card_changes: Any) -> SearchTask:
+def state(task: SearchTask) -> bytes:
+    """All that a search reads, as bytes."""
+    model = task.model.SerializeToString(deterministic=True)
+    return pickle.dumps((model, task.calibration, task.reference, task.probe, task.macs))
+
+
+def make_task(folder: Path) -> SearchTask:
     from tests.support.networks.fragile_network import train_fragile_network
 
     torch.save(train_fragile_network().state_dict(), folder / "fragile.pt")
-    (folder / "fragile.yaml").write_text(yaml.safe_dump({**CARD, **card_changes}))
+    (folder / "fragile.yaml").write_text(yaml.safe_dump({**CARD, "architecture": FRAGILE}))
     card = read_card(folder / "fragile.yaml")
     images = load_images(folder / "calibration")
     (probe,) = image_batches(images, card.input, len(images.files))
@@ -62,7 +78,7 @@ def make_task(folder: Path, gate: Gate, **card_changes: Any) -> SearchTask:
         spec=card.input,
         reference=reference,
         probe=reference,
-        judge=Judging(fp32, card, validation, gate, lambda *_: None),
+        judge=Judging(fp32, card, validation, Gate(), lambda *_: None),
         on_progress=lambda *_: None,
     )
 
@@ -151,9 +167,12 @@ def test_find_graph_of_a_network_without_a_layer_to_quantize_is_no_int8(task: Se
         find_graph(unknown, X86)
 
 
-def test_find_graph_where_nothing_helps_ends_without_passing(model_folder: Path) -> None:
-    impossible = Gate(max_divergence=0.0)
-    result = find_graph(make_task(model_folder, impossible, architecture=FRAGILE), X86)
+def test_find_graph_where_nothing_helps_ends_without_passing(task: SearchTask) -> None:
+    def impossible(int8: Int8Model, of: Placement) -> tuple[Evidence, list[Check]]:
+        evidence, _ = task.judge(int8, of)
+        return evidence, judge(evidence, Gate(max_divergence=0.0))
+
+    result = find_graph(replace(task, judge=impossible), X86)
     assert not result.holds
     assert result.int8_share >= 0.5
 
