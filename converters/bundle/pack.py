@@ -91,7 +91,8 @@ def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
         facts = _facts(contents, evidence)
         pictures = thumbnails_of(contents.judging.validation.paths)
         shown = {**facts, "artefacts": writer.artefacts}
-        report = render_report(evidence, shown, pictures)
+        strangest = thumbnails_of([path for path, _ in contents.laboratory.strangest])
+        report = render_report(evidence, shown, pictures, strangest)
         writer.add("evidence/report.html", report, ROLE_EVIDENCE)
         manifest = {
             **facts,

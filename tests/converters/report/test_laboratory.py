@@ -25,6 +25,7 @@ def test_section_reads_what_the_converter_tells_of_a_laboratory(has_reference: b
         reference=fitted().reference if has_reference else None,
         sessions={},
         spec=SPEC,
+        absent="" if has_reference else "home holds 1 image",
         flagged=Share(2, 200),
         tried=tuple(Tried(fault, Share(40, 40), Share(39, 40)) for fault in TRIED),
         strangest=((Path("a.jpg"), 4.0),),
