@@ -8,7 +8,6 @@ import logging
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 
 from daemon.config.config import Config, load_config
@@ -20,7 +19,7 @@ from daemon.install.place import Place
 from daemon.install.sandbox import check_in_sandbox
 from daemon.install.site import site_of
 from daemon.journal.streams import read_histories
-from daemon.journal.summary import read_summary
+from daemon.journal.summary import midnight_s, read_summary
 from daemon.log.journald import logging_to_stderr, open_pseudonyms
 from daemon.log.queue import QueuedScreen
 from daemon.operator.check_config import check_config
@@ -131,7 +130,7 @@ def _status(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
     folders = [watch.folder for watch in config.watch]
     summary = read_summary(config.state_dir, folders)
-    histories = read_histories(config.state_dir, folders, from_s=time.time())
+    histories = read_histories(config.state_dir, folders, from_s=midnight_s())
     running = read_running(config.state_dir)
     fields = status_fields(summary, open_pseudonyms(config.state_dir), running, histories)
     text = json.dumps(fields, indent=1) if arguments.json else status_text(fields, arguments.config)

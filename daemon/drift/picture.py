@@ -78,9 +78,9 @@ def svg_of(histories: Sequence[StreamHistory], period: Period) -> bytes:
     svg.append(_text("title", 24, 30, "Drift of the images"))
     until = f"{period.begin:%Y-%m-%d} to {period.end:%Y-%m-%d %H:%M}"
     unit = "hour" if period.is_hourly else "day"
-    key = "shaded band: one standard deviation of the laboratory; bar: of the"
-    svg.append(_text("", 24, 50, f"{until}; a dot is the mean shift of one {unit}; {key} {unit}"))
-    text = "below: share of cells that do not look like the laboratory's; ▲: an alarm begins"
+    key = f"the line through it: one standard deviation of the {unit}; shaded: of the laboratory"
+    svg.append(_text("", 24, 50, f"{until}; dot: mean shift of one {unit}; {key}"))
+    text = "bars: share of cells that do not look like the laboratory's own; ▲: an alarm begins"
     svg.append(_text("", 24, 68, text))
     for number, history in enumerate(histories):
         card = Element("g", {"transform": f"translate(0 {_HEAD + number * _CARD:g})"})

@@ -25,6 +25,7 @@ class OutcomeCounts:
         self.expected: int | None = None
         self._watch_folders = watch_folders
         self._without_ids = 0
+        self._unfamiliar = 0
         self._left = 0
         self._clock = clock
         self._started_s = clock()
@@ -37,6 +38,8 @@ class OutcomeCounts:
             for verdict in verdicts:
                 if isinstance(verdict, Finished):
                     self._counts[verdict.outcome.status] += 1
+                    familiarity = verdict.outcome.familiarity
+                    self._unfamiliar += familiarity is not None and not familiarity.passes
                     version = verdict.image.version
                     self._without_ids += self._watch_folders[version.folder_id].lacks_ids(
                         version.path
@@ -71,6 +74,7 @@ class OutcomeCounts:
         """For example `790 labelled, 0 unidentified, 1 rejected`."""
         outcomes = [f"{self._counts[status]} {status}" for status in Status]
         others = {name: self._counts[name] for name in ("unchanged", "gone")}
+        others["of them unlike the laboratory's"] = self._unfamiliar
         others["without ids"] = self._without_ids
         return ", ".join([*outcomes, *(f"{n} {what}" for what, n in others.items() if n)])
 
@@ -91,6 +95,7 @@ class OutcomeCounts:
             **counts,
             "unchanged": unchanged,
             "gone": gone,
+            "unfamiliar": self._unfamiliar,
             "without_ids": self._without_ids,
             "left": self._left,
             "seconds": round(seconds, 3),

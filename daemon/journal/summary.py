@@ -80,7 +80,7 @@ def read_summary(state_dir: Path, folders: Iterable[Path]) -> Summary:
         asked = {
             "folder_ids": _folder_ids_of(db, folders),
             "limit": _RECENT,
-            "since": _midnight_s(),
+            "since": midnight_s(),
         }
         counts = {name: _counts(db, query, asked) for name, query in sql.COUNT_BY.items()}
         elsewhere = take.only(db.execute(sql.WAITING_ELSEWHERE, asked).fetchone())
@@ -118,6 +118,7 @@ def _folder_ids_of(db: Connection, folders: Iterable[Path]) -> str:
     return json.dumps([ids[name] for name in map(os.fsencode, folders) if name in ids])
 
 
-def _midnight_s() -> float:
+def midnight_s() -> float:
+    """The beginning of today, local time, in seconds since 1970."""
     now = datetime.now().astimezone()
     return now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()

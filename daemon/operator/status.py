@@ -31,7 +31,11 @@ def status_fields(
     running: Running,
     histories: Sequence[StreamHistory] = (),
 ) -> dict[str, Any]:
-    """The status as JSON types; `histories` are those of the watch folders, in their order."""
+    """The status as JSON types.
+
+    Args:
+        histories: of the watch folders, in their order, with the hours of today.
+    """
     return {
         "states": summary.states,
         "outcomes": summary.statuses,
@@ -191,11 +195,16 @@ def _rejection(rejection: Rejection, pseudonyms: Pseudonyms) -> dict[str, Any]:
 
 def _drift(number: int, history: StreamHistory) -> dict[str, Any]:
     drift = history.stream.drift if history.stream else None
+    judged = sum(hour.cells for hour in history.hours)
+    unlike = sum(hour.unfamiliar for hour in history.hours)
+    today = f"; {unlike:,} of {counted(judged, 'cell')} unlike them today" if judged else ""
     return {
         "number": number,
         "since": _time(drift.since_s) if drift else None,
         "cells": drift.cells if drift else None,
-        "text": state_text(history),
+        "judged_today": judged,
+        "unfamiliar_today": unlike,
+        "text": f"{state_text(history)}{today}",
     }
 
 

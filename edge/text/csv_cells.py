@@ -14,7 +14,10 @@ _BREAKS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def safe_cell(value: Any) -> Any:
-    r"""Text that no spreadsheet runs: `=cmd` becomes `'=cmd`, a line break `\x0a`."""
+    r"""Text that no spreadsheet runs: `=cmd` becomes `'=cmd`, a line break `\x0a`, True `true`."""
+    if isinstance(value, bool):
+        # As in JSON.
+        return str(value).lower()
     line = one_line(value)
     if not isinstance(line, str):
         return line

@@ -59,12 +59,14 @@ def cell_row(cell: SidecarCell) -> tuple[str, ...]:
 
 
 def outcome_text(cell: SidecarCell) -> str:
-    """The label, `unidentified (CLASS)` with the most probable class, or `rejected: REASON`."""
-    if cell.label is not None:
-        return cell.label
+    """The label, `unidentified (CLASS)` with the most probable class, or `rejected: REASON`.
+
+    A cell that does not look like the laboratory's own has the reason for that behind it.
+    """
     if cell.reason is not None:
         return f"{cell.status}: {cell.reason}"
-    return f"{cell.status} ({best_class(cell)})"
+    text = cell.label or f"{cell.status} ({best_class(cell)})"
+    return f"{text}, {cell.unfamiliar}" if cell.unfamiliar else text
 
 
 def best_class(cell: SidecarCell) -> str | None:

@@ -74,9 +74,7 @@ def _to_csv(columns: Columns, progress: Progress) -> bytes:
 
 def _csv_cells(row: Iterable[Any], is_id: list[bool]) -> Iterable[Any]:
     for value, keeps in zip(row, is_id, strict=True):
-        if isinstance(value, bool):
-            yield str(value).lower()
-        elif isinstance(value, datetime):
+        if isinstance(value, datetime):
             yield value.isoformat()
         else:
             yield one_line(value) if keeps else safe_cell(value)

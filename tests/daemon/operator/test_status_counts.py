@@ -11,6 +11,7 @@ from contextlib import closing
 import pytest
 
 from tests.daemon.commands import run
+from tests.daemon.drift.shifting import find_blue_strange
 from tests.support.images import Jpeg
 from tests.support.site import ROOT, Site
 from tests.support.waiting import until
@@ -34,6 +35,24 @@ def test_status_shows_counts_and_rejections(
     text = capsys.readouterr().out
     assert "nothing waiting" in text
     assert fields["rejections"][0]["log_id"] in text
+
+
+def test_status_and_once_say_how_many_images_are_unlike_the_laboratorys(
+    site: Site,
+    colour_jpeg: Jpeg,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    find_blue_strange(monkeypatch)
+    for name, colour in (("a", "blue"), ("b", "red"), ("c", "red")):
+        site.add(f"S1/1/{name}.jpg", colour_jpeg(colour))
+    assert run(site, "once") == 0
+    assert ", 1 of them unlike the laboratory's" in capsys.readouterr().out
+    assert run(site, "status") == 0
+    assert "; 1 of 3 cells unlike them today" in capsys.readouterr().out
+    assert run(site, "status", "--json") == 0
+    (drift,) = json.loads(capsys.readouterr().out)["drift"]
+    assert (drift["judged_today"], drift["unfamiliar_today"]) == (3, 1)
 
 
 def test_status_before_the_first_start_says_so(

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import openpyxl
@@ -16,6 +17,7 @@ import pyarrow.parquet
 import pytest
 
 from edge.results.cli import main
+from edge.trust.familiarity import Familiarity
 from tests.support.sidecar_tree import export, outcome, rejected_outcome
 from tests.support.waiting import until
 
@@ -35,6 +37,19 @@ def tree(tmp_path: Path) -> Path:
 
 def run(*words: str | Path, expects: int = 0) -> None:
     assert main([*map(str, words)]) == expects
+
+
+@pytest.mark.parametrize(
+    ("is_identified", "text"), [(False, "unidentified (ig), too_small"), (True, "ig, too_small")]
+)
+def test_cell_unlike_the_laboratorys_is_shown_with_its_reason(
+    tmp_path: Path, capsys: Capture, text: str, *, is_identified: bool
+) -> None:
+    strange = Familiarity(9.0, 3.0, passes=False, reason="too_small", shift=9.0)
+    found = outcome(b"x", "ig", 0.7, is_identified=is_identified)
+    export(tmp_path, "S3/x.jpg", replace(found, familiarity=strange))
+    run("cells", tmp_path)
+    assert text in capsys.readouterr().out.splitlines()[1]
 
 
 def listed(capsys: Capture) -> list[str]:
