@@ -113,7 +113,10 @@ def _laboratory_lines(laboratory: Laboratory) -> list[str]:
         return []
     images, flagged = laboratory.images, laboratory.flagged
     seen = "features and pictures" if laboratory.reference.features else "pictures alone"
-    noticed = ", ".join(f"{one.fault.text} {one.noticed.rate:.0%}" for one in laboratory.tried)
+    noticed = ", ".join(
+        f"{reason.replace('_', ' ')} {noticed.rate:.0%}"
+        for reason, noticed in laboratory.noticed_by_reason().items()
+    )
     learnt = (
         f"laboratory learnt from {len(images.files)} images of {images.origin}, by {seen}; "
         f"{flagged.rate:.1%} of them would not pass"

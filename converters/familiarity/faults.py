@@ -166,6 +166,9 @@ KNOWN: Final = (
     _of(Unfamiliar.TOO_DARK, "gamma 1.7", curved, 1.7),
     _of(Unfamiliar.TOO_DARK, "no light", gained, 0.0, 0.0, 0.0),
     _of(Unfamiliar.TOO_BRIGHT, "1.2 of the light", gained, 1.2, 1.2, 1.2),
+    # Overexposed pictures lose the colour of their background, so they have a direction of their own.
+    _of(Unfamiliar.TOO_BRIGHT, "1.4 of the light", gained, 1.4, 1.4, 1.4),
+    _of(Unfamiliar.TOO_BRIGHT, "twice the light", gained, 2.0, 2.0, 2.0),
     _of(Unfamiliar.TOO_BRIGHT, "gamma 0.6", curved, 0.6),
     _stain("warm light", gained, 1.1, 1.0, 0.85),
     _stain("cold light", gained, 0.85, 1.0, 1.1),
@@ -192,6 +195,7 @@ TRIED: Final = (
     _of(Unfamiliar.NO_NUCLEUS, "nucleus painted over", without_nucleus),
     _of(Unfamiliar.TOO_DARK, "0.6 of the light", gained, 0.6, 0.6, 0.6),
     _of(Unfamiliar.TOO_BRIGHT, "gamma 0.5", curved, 0.5),
+    _of(Unfamiliar.TOO_BRIGHT, "1.3 of the light", gained, 1.3, 1.3, 1.3),
     _stain("warm light, slight", gained, 1.05, 1.0, 0.95),
     _stain("warm light", gained, 1.1, 1.0, 0.8),
     _stain("hue turned by -30 degrees", stained, -30.0, 1.0),

@@ -76,6 +76,15 @@ class Laboratory:
             found[path] = round(score, 3)
         return found
 
+    def noticed_by_reason(self) -> dict[str, Share]:
+        """How many pictures with a simulated fault do not pass, by the fault's reason."""
+        found: dict[str, Share] = {}
+        for one in self.tried:
+            before = found.get(str(one.fault.reason), Share(0, 0))
+            count, total = before.count + one.noticed.count, before.total + one.noticed.total
+            found[str(one.fault.reason)] = Share(count, total)
+        return found
+
     def facts(self) -> dict[str, Any]:
         """The entry `laboratory` of the manifest."""
         facts = {"origin": self.images.origin, "images": len(self.images.files)}
