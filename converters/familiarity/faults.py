@@ -166,7 +166,7 @@ KNOWN: Final = (
     _of(Unfamiliar.TOO_DARK, "gamma 1.7", curved, 1.7),
     _of(Unfamiliar.TOO_DARK, "no light", gained, 0.0, 0.0, 0.0),
     _of(Unfamiliar.TOO_BRIGHT, "1.2 of the light", gained, 1.2, 1.2, 1.2),
-    # Overexposed pictures lose the colour of their background, so they have a direction of their own.
+    # Overexposed pictures lose the colour of their background: a direction of their own.
     _of(Unfamiliar.TOO_BRIGHT, "1.4 of the light", gained, 1.4, 1.4, 1.4),
     _of(Unfamiliar.TOO_BRIGHT, "twice the light", gained, 2.0, 2.0, 2.0),
     _of(Unfamiliar.TOO_BRIGHT, "gamma 0.6", curved, 0.6),
