@@ -56,7 +56,11 @@ def _run(arguments: argparse.Namespace) -> int:
                 f"{arguments.model} is a bundle, which contains its card. Give the model that it "
                 "was made from."
             )
-        return _add_engines(arguments)
+        return _adapt(arguments) if arguments.adapt else _add_engines(arguments)
+    if arguments.adapt:
+        raise ConfigError(
+            f"{arguments.model} is no bundle; --adapt takes NAME.edge, which edge-convert wrote."
+        )
     arguments.model = model_in(arguments.model)
     if arguments.new_card:
         return _write_card(arguments)
@@ -92,6 +96,23 @@ def _write_card(arguments: argparse.Namespace) -> int:
 
 def _missing_package(error: ModuleNotFoundError) -> ConfigError:
     return ConfigError(f"edge-convert needs {error.name}; {install_command('convert')}.")
+
+
+def _adapt(arguments: argparse.Namespace) -> int:
+    """Give a bundle a new last layer; needs onnx, but not torch."""
+    try:
+        from converters.adapt.adapt import adapt
+        from converters.adapt.bundle import write_adapted
+        from converters.adapt.request import adapt_request
+        from converters.adapt.text import describe_adapted
+    except ModuleNotFoundError as error:
+        raise _missing_package(error) from error
+    request = adapt_request(arguments, _gate(arguments))
+    with StepProgress(sys.stderr) as progress:
+        adapted = adapt(request, progress.update)
+        write_adapted(adapted)
+    print(printable_lines(describe_adapted(adapted)))
+    return 0
 
 
 def _add_engines(arguments: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "model",
         type=given_path,
-        help="model.pt, .pt2, .onnx ..., or the folder of one; or NAME.edge to add engines",
+        help="model.pt, .pt2, .onnx ..., or the folder of one; or NAME.edge for engines or --adapt",
     )
     parser.add_argument("--int8", action="store_true", help="quantize to INT8")
     parser.add_argument(
@@ -62,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="sha256:HEX",
         help="run the code that is pickled in the model file with this hash",
     )
+    _add_adapt_options(parser)
     _add_engine_options(parser)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
@@ -90,6 +91,20 @@ def _add_gate_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="with --int8: write nothing if an INT8 graph misses the gate or cannot be made (exit "
         "code 4), instead of a bundle without it",
+    )
+
+
+def _add_adapt_options(parser: argparse.ArgumentParser) -> None:
+    adapting = parser.add_argument_group("Another laboratory", "For a bundle NAME.edge.")
+    adapting.add_argument(
+        "--adapt",
+        type=given_path,
+        metavar="LABELLED",
+        help="a folder of images per class, 20 or more of each: fit a new last layer to them and "
+        "write a new bundle (default: NAME-SITE.edge here)",
+    )
+    adapting.add_argument(
+        "--site", metavar="SITE", help="short name of the laboratory (default: the folder's name)"
     )
 
 

@@ -154,3 +154,15 @@ def _bars(histogram: Histogram) -> dict[str, Any]:
         "bar_width": round(per_bar * histogram.width, 8),
         "counts": [int(n) for n in counts],
     }
+
+
+def evidence_summary(evidence: dict[str, Any]) -> dict[str, Any]:
+    """The part of the evidence that the manifest repeats."""
+    kept = ("agreement", "divergence", "accuracy", "drop_points", "paired_p_value", "passed")
+    graphs = {
+        name: {key: found[key] for key in kept if key in found}
+        for name, found in {**evidence["graphs"], FP16.target: evidence.get(FP16.target)}.items()
+        if found
+    }
+    copied = {key: evidence[key] for key in ("validation", "fp32", "not_made")}
+    return {**copied, "graphs": graphs}

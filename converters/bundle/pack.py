@@ -8,12 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 import edge
 from converters.bundle.confidences import Confidences, manifest_temperatures
-from converters.bundle.evidence_document import evidence_document
+from converters.bundle.evidence_document import evidence_document, evidence_summary
+from converters.bundle.golden import choose_golden
 from converters.bundle.writer import BundleWriter, to_json
 from converters.familiarity.laboratory import Laboratory
 from converters.features.given import GivenFeatures
@@ -38,8 +36,6 @@ from edge.manifest import (
 from edge.sidecar import now
 from edge.trust.reference import REFERENCE_NAME
 
-# Two of each of eight classes; they take less than a tenth of a second at every start.
-GOLDEN_COUNT: Final = 16
 _PACKAGES: Final = (
     *("microscope-edge", "torch", "onnx", "onnxruntime", "numpy"),
     *("timm", "torchvision", "transformers"),
@@ -104,30 +100,6 @@ def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
         writer.finish(manifest)
 
 
-def choose_golden(
-    fp32: NDArray[np.float32], other: NDArray[np.float32], count: int = GOLDEN_COUNT
-) -> list[int]:
-    """The images with the largest margins in both models, spread over the predicted classes.
-
-    Such images keep their label despite other rounding, so a changed label means that something on
-    this machine computes wrongly: the processor, a driver or a library.
-    """
-    margins = np.minimum(_margins(fp32), _margins(other))
-    by_class: dict[int, list[int]] = {}
-    for image in np.argsort(-margins, kind="stable"):
-        if fp32[image].argmax() == other[image].argmax():
-            by_class.setdefault(int(fp32[image].argmax()), []).append(int(image))
-    chosen: list[int] = []
-    while len(chosen) < count and any(by_class.values()):
-        chosen.extend(images.pop(0) for images in by_class.values() if images)
-    return chosen[:count]
-
-
-def _margins(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    ordered = np.sort(logits, axis=1)
-    return np.asarray(ordered[:, -1] - ordered[:, -2], np.float32)
-
-
 def _add_golden(writer: BundleWriter, contents: Contents) -> None:
     judging = contents.judging
     logits = {FP32.name: judging.fp32}
@@ -180,7 +152,7 @@ def _facts(contents: Contents, evidence: dict[str, Any]) -> dict[str, Any]:
         "features": contents.features.facts(),
         "laboratory": contents.laboratory.facts(),
         "quantization": _quantization_facts(contents.quantized),
-        "evidence": _summary(evidence),
+        "evidence": evidence_summary(evidence),
         "software": f"microscope-edge {edge.__version__}",
         "versions": {"python": platform.python_version(), **_versions()},
     }
@@ -216,18 +188,6 @@ def _quantization_facts(quantized: Quantized | None) -> dict[str, Any] | None:
             for name, found in quantized.results.items()
         },
     }
-
-
-def _summary(evidence: dict[str, Any]) -> dict[str, Any]:
-    """The part of the evidence that the manifest repeats."""
-    kept = ("agreement", "divergence", "accuracy", "drop_points", "paired_p_value", "passed")
-    graphs = {
-        name: {key: found[key] for key in kept if key in found}
-        for name, found in {**evidence["graphs"], FP16.target: evidence.get(FP16.target)}.items()
-        if found
-    }
-    copied = {key: evidence[key] for key in ("validation", "fp32", "not_made")}
-    return {**copied, "graphs": graphs}
 
 
 def _times(quantized: Quantized | None) -> dict[str, Any]:

@@ -34,11 +34,11 @@ class NoFeaturesError(ModelError):
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """A tensor that a last linear layer reads: `count` numbers an image, in `rank` dimensions."""
+    """A tensor that a last linear layer reads: `count` numbers, in the shape of one image."""
 
     name: str
     count: int
-    rank: int
+    shape: Shape
 
 
 def find_features(model: onnx.ModelProto) -> list[Features]:
@@ -75,7 +75,7 @@ def _checked(layer: onnx.NodeProto, shapes: dict[str, Shape]) -> Features:
         raise NoFeaturesError(
             f"the last layer {layer.name} reads a tensor of shape {shape} of one image, not one row"
         )
-    return Features(name, count, len(shape))
+    return Features(name, count, shape)
 
 
 def _require_whole_map(node: onnx.NodeProto, shape: Shape, weights: Shape) -> None:

@@ -67,7 +67,7 @@ def _rows(model: onnx.ModelProto, found: list[Features]) -> list[str]:
             name = _dequantized(model, source)
         elif types.get(name) != TensorProto.FLOAT:
             name = _append(model, "Cast", name, to=TensorProto.FLOAT)
-        rows.append(name if one.rank == 2 else _append(model, "Flatten", name, axis=1))
+        rows.append(name if len(one.shape) == 2 else _append(model, "Flatten", name, axis=1))
     return rows
 
 

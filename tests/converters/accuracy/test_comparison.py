@@ -12,7 +12,7 @@ from converters.accuracy.comparison import (
     evidence_fields,
 )
 from converters.accuracy.gate import Gate, judge, missed_limits, read_gate
-from converters.bundle.pack import choose_golden
+from converters.bundle.golden import choose_golden
 from edge.errors import ConfigError
 
 CLASSES = ("a", "b")

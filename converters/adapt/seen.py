@@ -1,0 +1,67 @@
+"""What the graphs of a bundle see in images: sessions, features and logits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from converters.fp16.emulation import emulate_fp16
+from converters.inputs.image_set import ImageSet, image_batches
+from converters.int8.graphs import FP16, FP32, GRAPHS, INT8, INT8_7BIT, GraphKind
+from converters.int8.target_session import open_as_target
+from edge.backends.cpu import has_vnni
+from edge.backends.onnx import open_onnx
+from edge.bundle import Bundle
+from edge.preprocess import InputSpec
+from edge.session import InferenceSession
+from edge.text.progress import OnCount
+
+_BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Features (images, count) and logits (images, classes) of one graph."""
+
+    features: NDArray[np.float32]
+    logits: NDArray[np.float32]
+
+
+def graphs_of(bundle: Bundle) -> dict[str, onnx.ModelProto]:
+    """The graphs that a bundle holds, by name."""
+    held = {artefact.path for artefact in bundle.artefacts}
+    return {
+        name: onnx.load_from_string(bundle.read(kind.path))
+        for name, kind in GRAPHS.items()
+        if kind.path in held
+    }
+
+
+def served_here(models: dict[str, onnx.ModelProto]) -> str:
+    """The name of the graph that a CPU such as this one runs."""
+    served = INT8.name if has_vnni() else INT8_7BIT.name
+    return served if served in models else FP32.name
+
+
+def open_graph(kind: GraphKind, model: onnx.ModelProto) -> InferenceSession:
+    """A session that computes what the graph's target would compute."""
+    if kind.placement is not None:
+        return open_as_target(model, kind.placement)
+    half = emulate_fp16(model) if kind == FP16 else model
+    return open_onnx(half.SerializeToString(), kind.precision)
+
+
+def look(session: InferenceSession, images: ImageSet, spec: InputSpec, on_count: OnCount) -> Seen:
+    """Show all images to a graph that gives its features."""
+    features, logits, done = [], [], 0
+    for batch in image_batches(images, spec, _BATCH):
+        found = session.infer(batch)
+        assert found.features is not None, "the graph was given its features"  # noqa: S101
+        features.append(found.features)
+        logits.append(found.logits)
+        done += len(batch)
+        on_count(done, len(images.files))
+    return Seen(np.concatenate(features), np.concatenate(logits))
