@@ -17,10 +17,10 @@ from converters.accuracy.temperature import Temperature, choose_temperature
 from converters.adapt.cells import LabelledCells, load_cells
 from converters.adapt.choice import choose_recipe, out_of_fold
 from converters.adapt.curve import Curve, learning_curve
-from converters.adapt.head import Labels, Recipe, fit_head
+from converters.adapt.head import Labels, Recipe, fit_views
 from converters.adapt.layer import head_of, with_head
 from converters.adapt.request import AdaptRequest, adapted_version
-from converters.adapt.seen import Seen, graphs_of, look, open_graph, served_here
+from converters.adapt.seen import graphs_of, look, open_graph, served_here
 from converters.familiarity.laboratory import (
     Laboratory,
     images_of_laboratory,
@@ -101,19 +101,17 @@ def adapt(request: AdaptRequest, on_progress: OnProgress) -> Adapted:
         for name, model in graphs_of(parent).items()
     }
     served = served_here(models)
-    seen = {
-        name: _look(name, model, cells, parent, on_progress)
-        for name, model in models.items()
-        if name in (FP32.name, served)
-    }
+    on_count = partial(on_progress, f"features of {GRAPHS[served].path}")
+    session = open_graph(GRAPHS[served], models[served])
+    seen = look(session, cells.images, parent.input, on_count)
     old, fit = head_of(models[FP32.name]), ~cells.kept_back
-    features, labels = seen[served].features, cells.labels
+    features, labels = seen.features, cells.labels
     recipe = choose_recipe(
         features[fit], labels[fit], old, partial(on_progress, "choosing the fit")
     )
-    head = fit_head(features[fit], labels[fit], old, recipe)
-    after = _balanced(head.logits(features[cells.kept_back]), labels[cells.kept_back])
-    before = _balanced(seen[served].logits[cells.kept_back], labels[cells.kept_back])
+    head = fit_views(features[fit], labels[fit], old, recipe)
+    after = _balanced(head.logits(features[cells.kept_back, 0]), labels[cells.kept_back])
+    before = _balanced(seen.logits[cells.kept_back], labels[cells.kept_back])
     _require_better(before, after, cells)
     crossed = out_of_fold(features, labels, old, recipe)
     fp32 = with_head(models[FP32.name], head)
@@ -136,10 +134,10 @@ def adapt(request: AdaptRequest, on_progress: OnProgress) -> Adapted:
         graphs=graphs,
         temperature=choose_temperature(crossed, labels),
         served=served,
-        feature_count=features.shape[1],
+        feature_count=features.shape[2],
         before=before,
         after=after,
-        crossed_before=_balanced(seen[served].logits, labels),
+        crossed_before=_balanced(seen.logits, labels),
         crossed=_balanced(crossed, labels),
         curve=curve,
         laboratory=_laboratory(parent, cells, {FP32.name: fp32, **_models(graphs)}, on_progress),
@@ -148,17 +146,6 @@ def adapt(request: AdaptRequest, on_progress: OnProgress) -> Adapted:
 
 def _models(graphs: dict[str, AdaptedGraph]) -> dict[str, onnx.ModelProto]:
     return {name: one.model for name, one in graphs.items() if one.holds}
-
-
-def _look(
-    name: str,
-    model: onnx.ModelProto,
-    cells: LabelledCells,
-    parent: Bundle,
-    on_progress: OnProgress,
-) -> Seen:
-    session = open_graph(GRAPHS[name], model)
-    return look(session, cells.images, parent.input, partial(on_progress, f"features of {name}"))
 
 
 def _balanced(logits: NDArray[np.float32], labels: Labels) -> Estimate:

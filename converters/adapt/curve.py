@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.adapt.choice import FOLDS, folds_of, some_of_each
-from converters.adapt.head import Floats, Head, Labels, Recipe, fit_head
+from converters.adapt.head import Floats, Head, Labels, Recipe, fit_views
 from edge.text.progress import OnCount
 
 SIZES: Final = (5, 10, 20, 40, 80, 160, 320)
@@ -83,6 +83,9 @@ def learning_curve(
     """Fit heads with few to many images of each class, and try them on those left out.
 
     Accuracies are balanced: the mean over the classes.
+
+    Args:
+        features: shape (images, views, count).
     """
     present = np.unique(labels)
     most = int(np.bincount(labels)[present].max()) * (FOLDS - 1) // FOLDS
@@ -94,8 +97,8 @@ def learning_curve(
         rest = np.flatnonzero(~out)
         for position, size in enumerate(sizes):
             chosen = rest[some_of_each(labels[rest], size, seed=run)]
-            head = fit_head(features[chosen], labels[chosen], parent, recipe)
-            right = head.logits(features[out]).argmax(1) == labels[out]
+            head = fit_views(features[chosen], labels[chosen], parent, recipe)
+            right = head.logits(features[out, 0]).argmax(1) == labels[out]
             for column, label in enumerate(present):
                 of_class = labels[out] == label
                 recall[position, run, column] = right[of_class].mean() if of_class.any() else np.nan

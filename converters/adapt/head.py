@@ -68,6 +68,12 @@ def fit_head(features: NDArray[np.float32], labels: Labels, parent: Head, recipe
     return Head(start.weights + change, start.bias + found[-1] - mean @ change)
 
 
+def fit_views(features: NDArray[np.float32], labels: Labels, parent: Head, recipe: Recipe) -> Head:
+    """As `fit_head`, with several views of each image: features (images, views, count)."""
+    _, views, count = features.shape
+    return fit_head(features.reshape(-1, count), np.repeat(labels, views), parent, recipe)
+
+
 def _minimum(
     rows: Floats, labels: Labels, base: Floats, is_fitted: NDArray[np.bool_], strength: float
 ) -> Floats:

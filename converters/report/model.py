@@ -56,6 +56,8 @@ def _facts(evidence: Fields, facts: Fields) -> Iterator[Fact]:
     if facts.get("unidentified_below") is not None:
         confidence = f"{percent(facts['unidentified_below'], 0)} confidence"
         yield Fact("Unidentified below", (confidence,))
+    if adapted := facts.get("adapted"):
+        yield from _adapted(adapted)
     if features := facts.get("features"):
         yield Fact("Features", (_features(features),))
     yield _images("Validation images", evidence["validation"])
@@ -91,6 +93,27 @@ def _files(facts: Fields) -> Iterator[ModelFile]:
                 size=size(artefact["bytes"]),
                 needs=", ".join(f"{k} {v}" for k, v in (artefact.get("requires") or {}).items()),
             )
+
+
+def _adapted(adapted: Fields) -> Iterator[Fact]:
+    """The parent, the cells, and what the new layer is worth on them."""
+    parent, cells = adapted["parent"], adapted["cells"]
+    yield Fact("Adapted from", (f"{parent['name']} {parent['version']}",), parent["sha256"])
+    counts = tuple(f"{name} {n}" for name, n in cells["of_class"].items() if n)
+    yield Fact(f"Labelled cells of {cells['origin']}", counts, cells["sha256"])
+    if rows := cells["rows_of_parent"]:
+        yield Fact("Rows of the parent, without images", tuple(rows))
+    for title, key in (
+        ("Right, kept back", "kept_back"),
+        ("Right, cross-validated", "cross_validated"),
+    ):
+        before, after = (percent(adapted[key][of]["value"]) for of in ("parent", "new"))
+        yield Fact(title, (f"{before} before, {after} with the new layer (mean over the classes)",))
+    curve = adapted["learning_curve"]
+    points = tuple(f"{p['images_of_class']}: {percent(p['accuracy'])}" for p in curve["points"])
+    yield Fact("Right with so many of each class", points)
+    if curve["expected"]:
+        yield Fact("Expected", (curve["expected"],))
 
 
 def _features(fields: Fields) -> str:
