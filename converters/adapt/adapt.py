@@ -24,7 +24,7 @@ from converters.adapt.seen import graphs_of, look, open_graph, served_here
 from converters.familiarity.laboratory import (
     Laboratory,
     images_of_laboratory,
-    study_laboratory,
+    learn_laboratory,
 )
 from converters.features.output import has_features, with_features
 from converters.inputs.card import ModelCard
@@ -224,4 +224,4 @@ def _laboratory(
     names = [first, *(name for name in models if name != first)]
     sessions = {GRAPHS[name].path: open_graph(GRAPHS[name], models[name]) for name in names}
     images = images_of_laboratory([cells.images])
-    return study_laboratory(sessions, images, parent.input, len(parent.classes), on_progress)
+    return learn_laboratory(sessions, images, parent.input, len(parent.classes), on_progress)

@@ -30,7 +30,7 @@ from edge.trust.reference import REFERENCE_NAME
 
 _EVIDENCE_NAME: Final = "evidence/evidence.json"
 # What describes the parent's own weights and images, and is not true of the new bundle.
-_NOT_TAKEN_OVER: Final = ("temperature", "times", "reference")
+_NOT_TAKEN_OVER: Final = ("temperature", "times")
 
 
 def write_adapted(adapted: Adapted) -> None:
@@ -54,7 +54,9 @@ def write_adapted(adapted: Adapted) -> None:
         writer.add(_EVIDENCE_NAME, to_json(evidence), ROLE_EVIDENCE)
         facts = _facts(adapted, evidence)
         pictures = thumbnails_of(adapted.judging.validation.paths)
-        report = render_report(evidence, {**facts, "artefacts": writer.artefacts}, pictures)
+        shown = {**facts, "artefacts": writer.artefacts}
+        strangest = thumbnails_of([path for path, _ in adapted.laboratory.strangest])
+        report = render_report(evidence, shown, pictures, strangest)
         writer.add("evidence/report.html", report, ROLE_EVIDENCE)
         times = {"created": now().isoformat(timespec="seconds")}
         writer.finish({**facts, "artefacts": writer.artefacts, "times": times})
@@ -86,6 +88,7 @@ def evidence_of(adapted: Adapted) -> dict[str, Any]:
         "not_made": {},
         **({FP16.target: _graph_fields(parent.get(FP16.target, {}), fp16)} if fp16 else {}),
         "adaptation": adaptation_fields(adapted),
+        "laboratory": adapted.laboratory.evidence(),
     }
 
 
@@ -108,7 +111,6 @@ def adaptation_fields(adapted: Adapted) -> dict[str, Any]:
             "new": adapted.crossed.to_dict(),
         },
         "learning_curve": adapted.curve.to_dict(),
-        "laboratory": adapted.laboratory.evidence(),
     }
 
 
@@ -143,7 +145,9 @@ def _add_golden(writer: BundleWriter, adapted: Adapted) -> None:
         path = f"golden/{number:02}{source.suffix.lower()}"
         writer.add(path, source.read_bytes(), ROLE_GOLDEN)
         kept = {p: [round(float(v), 5) for v in rows[image]] for p, rows in logits.items()}
-        entries.append({"path": path, "logits": kept})
+        scores = adapted.laboratory.scores(source)
+        entry = {"path": path, "logits": kept}
+        entries.append({**entry, **({"familiarity": scores} if scores else {})})
     writer.add(GOLDEN_NAME, to_json(entries), ROLE_GOLDEN)
 
 
@@ -158,6 +162,7 @@ def _facts(adapted: Adapted, evidence: dict[str, Any]) -> dict[str, Any]:
         "version": adapted_version(parent.version, adapted.request.site),
         "default_precision": parent.default_precision if is_held else FP32.precision,
         "features": {"count": adapted.feature_count},
+        "laboratory": adapted.laboratory.facts(),
         "adapted": {
             "site": adapted.request.site,
             "parent": {

@@ -37,10 +37,10 @@ def _warnings(adapted: Adapted) -> Iterator[str]:
         if not graph.holds:
             text = missed_limits(graph.checks)[0].text
             yield f"{GRAPHS[name].path} is left out: {text}"
-    if reason := adapted.laboratory.absent():
+    if reason := adapted.laboratory.absent:
         yield f"no reference of the laboratory: {reason}. Unfamiliar images are not noticed"
-    if reason := adapted.temperature.reason:
-        yield f"confidences are not calibrated: {reason}"
+    if not adapted.temperature.is_fitted:
+        yield f"confidences are not calibrated: {adapted.temperature.reason}"
     if any(artefact.role == ROLE_ENGINE for artefact in adapted.parent.artefacts):
         yield (
             "the engines of the parent are left out, as they compute its last layer. Build them "

@@ -50,12 +50,15 @@ def measure(bundle: Bundle, folder: Path, numbers: list[int], splits: int) -> No
         for split in range(splits):
             chosen = some_of_each(labels, number, seed=split)
             rest = np.setdiff1d(np.arange(len(labels)), chosen)
+            if not len(rest):
+                break
             features = seen.features[chosen]
             recipe = choose_recipe(features, labels[chosen], parent, lambda _done, _total: None)
             head = fit_views(features, labels[chosen], parent, recipe)
             right = head.logits(seen.features[rest, 0]).argmax(1) == labels[rest]
             found.append(balanced(right, labels[rest]))
-        say(f"  {number} of a class: {np.mean(found):.1f} % (sd {np.std(found):.1f})")
+        if found:
+            say(f"  {number} of a class: {np.mean(found):.1f} % (sd {np.std(found):.1f})")
 
 
 def say(line: str) -> None:
