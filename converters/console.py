@@ -108,7 +108,7 @@ def _confidence_line(path: str, found: Confidence) -> str:
 
 
 def _laboratory_lines(laboratory: Laboratory) -> list[str]:
-    """What was learnt of the laboratory, and which simulated faults are noticed."""
+    """What was learned of the laboratory, and which simulated faults are noticed."""
     if laboratory.reference is None:
         return []
     images, flagged = laboratory.images, laboratory.flagged
@@ -117,11 +117,11 @@ def _laboratory_lines(laboratory: Laboratory) -> list[str]:
         f"{reason.replace('_', ' ')} {noticed.rate:.0%}"
         for reason, noticed in laboratory.noticed_by_reason().items()
     )
-    learnt = (
-        f"laboratory learnt from {len(images.files)} images of {images.origin}, by {seen}; "
+    learned = (
+        f"laboratory learned from {len(images.files)} images of {images.origin}, by {seen}; "
         f"{flagged.rate:.1%} of them would not pass"
     )
-    return [learnt, f"simulated faults that are noticed: {noticed}"]
+    return [learned, f"simulated faults that are noticed: {noticed}"]
 
 
 def _table(report: Report) -> list[str]:

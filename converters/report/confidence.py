@@ -36,10 +36,18 @@ class KeptRow:
 
 @dataclass(frozen=True, slots=True)
 class Confidence:
-    """The section. `doubts` has a line for each label whose confidence is not right."""
+    """The section.
+
+    Attributes:
+        graph: the one that is shown in full.
+        is_fitted: it has a temperature.
+        has_temperature: any graph has one.
+        doubts: a line for each label whose confidence is not right.
+    """
 
     graph: str
     is_fitted: bool
+    has_temperature: bool
     rows: tuple[GraphRow, ...]
     doubts: tuple[str, ...]
     reliability: Markup
@@ -56,6 +64,7 @@ def confidence(evidence: Fields) -> Confidence | None:
     return Confidence(
         graph=file,
         is_fitted=is_fitted,
+        has_temperature=any(one["not_fitted"] is None for one in evidence["confidence"].values()),
         rows=tuple(_graph_row(file, fields) for file, fields in evidence["confidence"].items()),
         doubts=tuple(map(_doubt, found["doubts"])),
         reliability=reliability(bins["before"], bins["after"] if is_fitted else None),
@@ -105,7 +114,7 @@ def _kept_rows(found: Fields) -> Iterator[KeptRow]:
     at_limit = found["at_limit"]
     yield _kept_row("Identified by the service (unidentified_below)", at_limit)
     for one in found["reached"]:
-        what = f"The most that are right for {percent(one['accuracy'])}"
+        what = f"The most cells of which {percent(one['accuracy'])} are right"
         if one["kept"]:
             yield _kept_row(what, one["kept"])
         else:

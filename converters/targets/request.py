@@ -107,7 +107,7 @@ def reference_images(
     to_judge: ImageSet,
     on_progress: OnProgress | None = None,
 ) -> ImageSet:
-    """Choose the images from which the laboratory is learnt. Those that are broken are left out.
+    """Choose the images from which the laboratory is learned. Those that are broken are left out.
 
     Raises:
         ConfigError: the folder that was given for them cannot be used.
@@ -119,7 +119,7 @@ def reference_images(
     if to_calibrate is not None and chosen == DRAWN:
         sets.insert(0, to_calibrate)
     elif to_calibrate is not None:
-        # Calibration takes a few of the folder's images, a laboratory is learnt from more.
+        # Calibration takes a few of the folder's images, a laboratory is learned from more.
         sets.insert(0, readable(load_images(Path(str(chosen)), limit=MOST_IMAGES)))
     return images_of_laboratory(sets)
 

@@ -22,6 +22,17 @@ def test_report_shows_the_calibration_error_before_and_after(evidence: dict[str,
         assert part in text
 
 
+def test_report_without_any_temperature_says_that_none_divides_the_logits(
+    evidence: dict[str, Any],
+) -> None:
+    assert "divided by its temperature" in page(evidence).text
+    for found in evidence["confidence"].values():
+        found["not_fitted"] = "too few images"
+    text = page(evidence).text
+    assert "No graph got a temperature" in text
+    assert "divided by its temperature" not in text
+
+
 def test_report_names_labels_whose_confidence_is_wrong_and_warns_of_those_too_sure(
     evidence: dict[str, Any],
 ) -> None:
@@ -48,10 +59,10 @@ def test_report_says_where_a_share_of_right_labels_is_not_reached(
     evidence: dict[str, Any],
 ) -> None:
     text = page(evidence).text
-    assert "The most that are right for 99.0% not reached" in text
+    assert "The most cells of which 99.0% are right not reached" in text
     reached = evidence["confidence"]["model.int8.onnx"]["reached"]
     reached[0]["kept"] = evidence["confidence"]["model.int8.onnx"]["at_limit"]
-    assert "The most that are right for 99.0% 0.5 99.4% 159 of 160" in page(evidence).text
+    assert "The most cells of which 99.0% are right 0.5 99.4% 159 of 160" in page(evidence).text
 
 
 def test_report_of_fp32_alone_shows_its_confidence(evidence: dict[str, Any]) -> None:
