@@ -120,7 +120,8 @@ def _add_engines(arguments: argparse.Namespace) -> int:
     if not arguments.engine:
         raise ConfigError(
             f"{arguments.model} is already a bundle; to add engines to it, give --engine tensorrt, "
-            "or --engine tensorrt-rtx:sm86,sm89 for other machines."
+            "or --engine tensorrt-rtx:sm86,sm89 for other machines; to fit it to another "
+            "laboratory, give --adapt LABELLED."
         )
     targets = find_targets([parse_request(text) for text in arguments.engine])
     source = image_source(arguments.validation, Path())

@@ -45,6 +45,8 @@ def state_text(history: StreamHistory) -> str:
 
 def drift_text(drift: Drift) -> str:
     """A state in words."""
+    if not drift.cells:
+        return "watched anew, no cell has been judged since"
     if drift.since_s is None:
         return f"like the laboratory's, {counted(drift.cells, 'cell')} since the watch began"
     since = datetime.fromtimestamp(drift.since_s, UTC).astimezone()

@@ -63,6 +63,13 @@ class NextStep:
     command: str | None = None
 
 
+LOOK_AT_IMAGES: Final = NextStep(
+    "Look at new images beside older ones; check lamp, focus, stain, white balance and instrument. "
+    "What the last weeks were like:",
+    "edge-daemon drift --config {config}",
+)
+
+
 def meaning(code: str) -> str:
     """A reason code in words; the code itself if this version does not know it."""
     return next((text for reason, text in MEANINGS.items() if reason == code), code)

@@ -15,7 +15,7 @@ from daemon.install.installed_config import is_installed, unit_of
 from daemon.journal.streams import StreamHistory
 from daemon.journal.summary import Rejection, Summary
 from daemon.log.journald import Pseudonyms
-from daemon.operator.next_steps import NextStep, meaning, next_steps
+from daemon.operator.next_steps import LOOK_AT_IMAGES, NextStep, meaning, next_steps
 from daemon.supervision.running_daemon import Running
 from edge.status import Status
 from edge.text.counted import counted
@@ -68,9 +68,12 @@ def status_text(fields: dict[str, Any], config_path: Path) -> str:
         fields["reasons"],
         fields["held_up"],
         is_running=daemon["is_running"],
-        has_problem=bool(reasons),
+        # What to do about drift is no matter of the log.
+        has_problem=any(not reason.startswith("drift-") for reason in reasons),
         is_installed=is_installed(config_path),
     )
+    if any(one["since"] for one in fields["drift"]):
+        todo.append(LOOK_AT_IMAGES)
     passed_over = _passed_over(health)
     todo += [NextStep(f"Images that are left out: {text}.") for _, text in passed_over if text]
     blocks = [
@@ -78,7 +81,7 @@ def status_text(fields: dict[str, Any], config_path: Path) -> str:
         _outcome_lines(fields),
         _label_lines(fields["labels"]),
         _queue_lines(fields),
-        _titled("drift", [f"watch[{one['number']}]: {one['text']}" for one in fields["drift"]]),
+        _titled("drift", [line for one in fields["drift"] for line in _drift_lines(one)]),
         _titled("left out", [line for lines, _ in passed_over for line in lines]),
         _rejection_lines(fields["rejections"]),
         _titled("to do", [line for one in todo for line in _step_lines(one, config_path)]),
@@ -197,15 +200,21 @@ def _drift(number: int, history: StreamHistory) -> dict[str, Any]:
     drift = history.stream.drift if history.stream else None
     judged = sum(hour.cells for hour in history.hours)
     unlike = sum(hour.unfamiliar for hour in history.hours)
-    today = f"; {unlike:,} of {counted(judged, 'cell')} unlike them today" if judged else ""
     return {
         "number": number,
         "since": _time(drift.since_s) if drift else None,
         "cells": drift.cells if drift else None,
         "judged_today": judged,
         "unfamiliar_today": unlike,
-        "text": f"{state_text(history)}{today}",
+        "text": state_text(history),
     }
+
+
+def _drift_lines(one: dict[str, Any]) -> list[str]:
+    judged, unlike = counted(one["judged_today"], "cell"), one["unfamiliar_today"]
+    today = f"; {unlike:,} of {judged} unlike them today" if one["judged_today"] else ""
+    text = f"watch[{one['number']}]: {one['text']}{today}"
+    return textwrap.wrap(text, _WIDTH - _TITLE, subsequent_indent="  ")
 
 
 def _time(seconds: float | None) -> str | None:

@@ -208,7 +208,7 @@ def test_acknowledged_alarm_is_over_and_begins_again_where_images_still_differ(
     code, out, _ = run(site, capsys, "--acknowledge")
     assert code == 0
     assert out.splitlines()[0] == f"acknowledged, and watched anew: {site.export}"
-    assert "like the laboratory's, 0 cells" in out
+    assert "watched anew, no cell has been judged since" in out
     assert run(site, capsys, "--acknowledge")[1].startswith("there is no alarm to acknowledge\n")
     judge(site, [4.0] * 9)
     assert "DIFFERENT" in run(site, capsys)[1]

@@ -49,10 +49,31 @@ def test_status_and_once_say_how_many_images_are_unlike_the_laboratorys(
     assert run(site, "once") == 0
     assert ", 1 of them unlike the laboratory's" in capsys.readouterr().out
     assert run(site, "status") == 0
-    assert "; 1 of 3 cells unlike them today" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "; 1 of 3 cells unlike them today" in " ".join(text.split())
+    assert "older ones" not in text
     assert run(site, "status", "--json") == 0
     (drift,) = json.loads(capsys.readouterr().out)["drift"]
     assert (drift["judged_today"], drift["unfamiliar_today"]) == (3, 1)
+
+
+def test_status_of_an_alarm_says_what_to_look_at_in_80_columns(
+    site: Site,
+    colour_jpeg: Jpeg,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    find_blue_strange(monkeypatch)
+    for number in range(12):
+        site.add(f"S1/1/{number}.jpg", colour_jpeg("blue"))
+    run(site, "once")
+    capsys.readouterr()
+    assert run(site, "status") == 0
+    lines = capsys.readouterr().out.splitlines()
+    text = " ".join(" ".join(lines).split())
+    assert "12 of 12 cells unlike them today" in text
+    assert "Look at new images beside older ones" in text
+    assert [line for line in lines if len(line) > 80 and "--config" not in line] == []
 
 
 def test_status_before_the_first_start_says_so(

@@ -55,6 +55,9 @@ function viewed(cells, pending) {
   });
 }
 
+/** Groups whose cells have labels of several classes. */
+const MIXED = ["unfamiliar", "differ"];
+
 /** Least certain first; cells that a person moved here come last, as they need no look. */
 function byCertainty(a, b) {
   const moved = (a.label !== a.suggested) - (b.label !== b.suggested);
@@ -1043,7 +1046,8 @@ const slideScreen = {
   showGallery() {
     const grid = byId("gallery");
     const group = this.current();
-    byId("gallery-title").textContent = T("slide.gallery", {
+    const order = MIXED.includes(group.name) ? "slide.gallery.mixed" : "slide.gallery";
+    byId("gallery-title").textContent = T(order, {
       name: groupName(group.name),
       cells: T(group.images ? "images" : "cells", { n: group.images || group.cells.length }),
     });
@@ -1124,7 +1128,7 @@ const slideScreen = {
     const tile = this.tiles.get(id);
     const cell = this.cellOf.get(id);
     if (!tile || !cell) return;
-    const mixed = ["unfamiliar", "differ"].includes(this.group);
+    const mixed = MIXED.includes(this.group);
     const mark = cell.pending ? "…" : cell.decided ? "✓" : "";
     const sure = percentOf(cell.confidence);
     let chip = cell.decided || (cell.label === null && !cell.suggested) ? "" : sure < 90 ? String(sure) : "";

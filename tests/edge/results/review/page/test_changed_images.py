@@ -41,3 +41,20 @@ def test_slide_of_changed_images_has_a_badge_in_the_list_and_on_top(
     badge = person.see(f"//header{BADGE}")
     assert badge.text == "Images changed"
     assert "looked different" in (badge.get_attribute("title") or "")
+
+
+def test_group_of_unfamiliar_cells_says_its_order_and_why_each_is_in_it(
+    site: ReviewSite, serve: Callable[..., RunningPage], person: PageUser
+) -> None:
+    site.add_slide("S1", mixed_cells({"neutrophil": 8, "monocyte": 2}))
+    for path in islice(sorted(site.folder.rglob("*.json")), 3):
+        fields = json.loads(path.read_bytes())
+        if fields.get("schema") == "edge-sidecar/1":
+            strange = {"score": 4.2, "limit": 2.5, "passes": False, "reason": "too_dark"}
+            path.write_bytes(to_json({**fields, "familiarity": strange}))
+    running = serve()
+    person.enter(running)
+    person.open(running, "S1")
+    person.see("//nav//*[text()='Unfamiliar']").click()
+    person.reads("gallery-title", "Unfamiliar, 3 cells, by class, least certain first")
+    assert person.see("//p[@class='warn']").text.endswith("own images: too dark")
