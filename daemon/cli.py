@@ -250,7 +250,9 @@ def build_parser() -> CommandParser:
     retry = _add(commands, "retry", _retry, "label images again that have an outcome")
     _add_config(retry)
     add_retry_arguments(retry)
-    shown = _add(commands, "drift", _drift, "show how an analyzer's images have changed for weeks")
+    shown = _add(
+        commands, "drift", _drift, "show how each analyzer's images changed over the last weeks"
+    )
     _add_config(shown)
     add_drift_arguments(shown)
     check = _add(commands, "check-config", _check_config, "check everything that a start needs")

@@ -29,6 +29,7 @@ from edge.sidecar import ModelFacts
 from edge.status import Status
 from edge.text.printable import printable
 from edge.trust.drift import LIMIT, Drift
+from edge.trust.unfamiliar import Unfamiliar
 
 PREFIX: Final = "microscope_edge"
 # From one image on an idle machine to a backlog of a weekend.
@@ -69,6 +70,9 @@ class Metrics:
         self._outcomes = counter("images", "Images by their outcome.", "outcome")
         self._labels = counter("labels", "Labelled images by their label.", "label")
         self._reasons = counter("rejections", "Rejected images by the reason code.", "reason")
+        self._unfamiliar = counter(
+            "unfamiliar", "Images unlike the laboratory's by the reason code.", "reason"
+        )
         self._dropped = counter("dropped", "Versions that vanished or changed first.", "state")
         self._unchanged = counter("unchanged", "Rechecked images that keep their outcome.")
         self._postponed = counter("postponed", "Times an image was put off.")
@@ -84,6 +88,8 @@ class Metrics:
             self._outcomes.labels(str(status))
         for reason in RejectReason:
             self._reasons.labels(str(reason))
+        for cause in Unfamiliar:
+            self._unfamiliar.labels(str(cause))
 
     def finished(self, verdicts: Iterable[Verdict]) -> None:
         """Count verdicts that are in the journal."""
@@ -121,6 +127,8 @@ class Metrics:
         self._outcomes.labels(str(outcome.status)).inc()
         if outcome.reason is not None:
             self._reasons.labels(str(outcome.reason)).inc()
+        if outcome.familiarity is not None and outcome.familiarity.reason is not None:
+            self._unfamiliar.labels(str(outcome.familiarity.reason)).inc()
         if outcome.status is Status.LABELLED and outcome.decision is not None:
             self._labels.labels(outcome.decision.label).inc()
         if outcome.decision is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from edge.labeller import ImageFacts, Outcome, Timing, rejected
 from edge.postprocess import Decision
 from edge.sidecar import ModelFacts
 from edge.status import Status
+from edge.trust.familiarity import Familiarity
 
 MODEL = ModelFacts(
     "colours", "1", "ab" * 32, "int8", "onnxruntime-cpu", "model.int8.onnx", ("red", "green")
@@ -74,6 +76,16 @@ def test_finished_counts_each_kind_of_verdict(metrics: Metrics) -> None:
     assert found["microscope_edge_infer_seconds_count",] == 1
     assert found["microscope_edge_infer_seconds_bucket", "0.005"] == 1
     assert b"SECRET" not in metrics.text()
+
+
+def test_finished_counts_images_unlike_the_laboratorys_by_their_reason(metrics: Metrics) -> None:
+    strange = Familiarity(9.0, 3.0, passes=False, reason="too_dark", shift=9.0)
+    usual = Familiarity(0.0, 3.0, passes=True, reason=None, shift=0.0)
+    for familiarity in (strange, usual, None):
+        metrics.finished([Finished(claimed(), replace(labelled(), familiarity=familiarity))])
+    found = values(metrics)
+    assert found["microscope_edge_unfamiliar_total", "too_dark"] == 1
+    assert found["microscope_edge_unfamiliar_total", "stain"] == 0
 
 
 def test_finished_after_the_clock_was_set_back_counts_no_negative_latency(
