@@ -7,15 +7,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from converters.adapt.seen import graphs_of, open_graph
 from converters.cli import main
 from converters.int8.graphs import GRAPHS
+from edge.backends.select import open_session
 from edge.bundle import load_bundle
-from edge.golden import check_session
+from edge.golden import check_session, open_labeller
 from edge.image_files.read import read_image
 from edge.preprocess import preprocess
+from edge.trust.reference import REFERENCE_NAME, read_reference
 from tests.support.images import Jpeg
 
 # In this laboratory what the parent calls green is red, and so on: it is always wrong.
@@ -71,6 +75,29 @@ def test_adapt_writes_a_whole_bundle_whose_graphs_label_the_new_laboratory(
 def write(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
     return path
+
+
+def test_adapt_learns_the_new_laboratory_where_there_are_enough_images(
+    converted: Path, tmp_path: Path, colour_jpeg: Jpeg
+) -> None:
+    cells = labelled(tmp_path / "south", colour_jpeg, names=OTHER, count=40)
+    target = tmp_path / "new.edge"
+    assert main([str(converted), "--adapt", str(cells), "--out", str(target)]) == 0
+    bundle = load_bundle(target)
+    reference = read_reference(bundle.read(REFERENCE_NAME), len(bundle.classes))
+    assert reference.images == 120
+    assert set(reference.graphs) == {a.path for a in bundle.artefacts if a.role == "model"}
+    assert all(set(golden.scores) == set(reference.graphs) for golden in bundle.golden)
+    labeller = open_labeller(bundle, open_session(bundle))
+    path = write(tmp_path / "one.jpg", colour_jpeg("green", seed=99_999))
+    found = labeller.label(path)
+    assert found.familiarity
+    assert found.familiarity.passes
+    content = cv2.imencode(".png", np.full((64, 64, 3), 90, np.uint8))[1].tobytes()
+    grey = write(tmp_path / "grey.png", content)
+    strange = labeller.label(grey)
+    assert strange.familiarity
+    assert not strange.familiarity.passes
 
 
 def test_adapt_needs_no_torch(converted: Path, tmp_path: Path, colour_jpeg: Jpeg) -> None:
