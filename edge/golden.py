@@ -147,7 +147,7 @@ def _compare_score(
     expected, found = golden.scores.get(bundle.graph_of(session)), outcome.familiarity
     if expected is None or found is None:
         return
-    if abs(found.score - expected) > SCORE_TOLERANCE + abs(expected) / 2:
+    if not abs(found.score - expected) <= SCORE_TOLERANCE + abs(expected) / 2:
         raise BackendError(
             f"golden image {golden.path} has a familiarity score of {found.score:.1f}, expected "
             f"{expected:.1f}, with {session.precision} on {session.backend}: the network's "

@@ -7,7 +7,6 @@ features in half precision; the limits were computed with the rounded numbers.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from edge.errors import BundleError
 from edge.files.strict_json import parse_json
 from edge.trust import statistics
+from edge.trust.unfamiliar import Unfamiliar
 
 SCHEMA: Final = "edge-reference/1"
 # Its file in the bundle; a bundle may have none. It is read at every start, so it is small.
@@ -26,6 +26,9 @@ REFERENCE_NAME: Final = "reference/laboratory.json"
 MAX_REFERENCE_BYTES: Final = 400_000
 MOST_FEATURES: Final = 8192
 _STATISTICS: Final = len(statistics.NAMES)
+# Numbers and scales within these give scores that are finite.
+_LARGEST: Final = 1e9
+_LEAST_SCALE: Final = 1e-9
 
 _Floats = NDArray[np.float64]
 
@@ -40,8 +43,10 @@ class FeatureSpace:
     def residual(self, features: NDArray[np.float32]) -> float:
         """The logarithm of the distance of features (features,) from the space."""
         centred = features - self.mean
-        inside = self.components @ centred
-        return float(np.log(max(float(centred @ centred - inside @ inside), 1e-12))) / 2
+        # Not by Pythagoras: of features that lie nearly in the space, the difference of two large
+        # squares would be the rounding of the components alone.
+        outside = centred - (self.components @ centred) @ self.components
+        return float(np.log(max(float(outside @ outside), 1e-12))) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,7 @@ def read_reference(content: bytes, class_count: int) -> Reference:
     """
     try:
         return _from_document(parse_json(content), class_count)
-    except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise BundleError(
             f"{REFERENCE_NAME} cannot be used ({type(error).__name__}: {str(error)[:200]}). "
             "Convert the model again with this version."
@@ -163,7 +168,7 @@ def _from_document(document: Any, class_count: int) -> Reference:
         raise ValueError("it has limits for no graph")
     mean, sd = _array(held["distance"], (2,), is_scale=(1,))
     pairs = _array(held["class_distance"], (class_count, 2), is_scale=(1,))
-    faults = tuple((str(one["reason"]), one["direction"]) for one in document["faults"])
+    faults = tuple((Unfamiliar(one["reason"]), one["direction"]) for one in document["faults"])
     return Reference(
         images=int(document["images"]),
         scale=_array(held["scale"], (_STATISTICS,), is_scale=range(_STATISTICS)),
@@ -172,7 +177,7 @@ def _from_document(document: Any, class_count: int) -> Reference:
         distance_mean=float(mean),
         distance_sd=float(sd),
         class_distance=tuple((float(a), float(b)) for a, b in pairs),
-        faults=tuple(reason for reason, _ in faults),
+        faults=tuple(str(reason) for reason, _ in faults),
         fault_directions=_array([d for _, d in faults], (len(faults), _STATISTICS)),
         features=_feature_space(document["features"]),
         graphs={
@@ -196,12 +201,16 @@ def _feature_space(held: Any) -> FeatureSpace | None:
 
 
 def _array(values: Any, shape: tuple[int, ...], *, is_scale: Any = ()) -> _Floats:
-    """Finite numbers of a shape; those at the last axis' indices in `is_scale` are positive."""
+    """Finite numbers of a shape; those at the last axis' indices in `is_scale` are scales."""
     found = np.array(values, np.float64).reshape(shape) if 0 in shape else np.array(values, float)
-    if found.shape != shape or not np.isfinite(found).all() or np.abs(found).max(initial=0) > 1e9:
+    if (
+        found.shape != shape
+        or not np.isfinite(found).all()
+        or np.abs(found).max(initial=0) > _LARGEST
+    ):
         raise ValueError(f"{found.shape} numbers where {shape} finite ones are needed")
-    if len(is_scale) and not (found[..., list(is_scale)] > 0).all():
-        raise ValueError("a scale is not positive")
+    if len(is_scale) and not (found[..., list(is_scale)] >= _LEAST_SCALE).all():
+        raise ValueError(f"a scale is below {_LEAST_SCALE}")
     return found
 
 
