@@ -89,6 +89,8 @@ def convert(request: ConversionRequest, on_progress: OnProgress) -> Report:
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
         to_calibrate = calibration_images(request, Path(scratch), on_progress)
         to_judge = validation_images(request, Path(scratch), on_progress)
+        # Before the work of minutes to hours, so that a wrong folder is told at once.
+        of_laboratory = reference_images(request, to_calibrate, to_judge, on_progress)
         source, fp32, doubts = _open(request, to_judge, on_progress)
         validation = Validation.from_images(to_judge, card.classes)
         judging = Judging(fp32, card, validation, request.gate, on_progress)
@@ -111,7 +113,7 @@ def convert(request: ConversionRequest, on_progress: OnProgress) -> Report:
         fastest = min(latencies, key=lambda name: latencies[name].median)
         laboratory = learn_laboratory(
             open_graphs(models, fastest),
-            reference_images(request, to_calibrate, to_judge, on_progress),
+            of_laboratory,
             card.input,
             len(card.classes),
             on_progress,
@@ -129,7 +131,7 @@ def convert(request: ConversionRequest, on_progress: OnProgress) -> Report:
             laboratory=laboratory,
         )
         write_bundle(request.target, contents, overwrite=request.overwrite)
-    return _report(request, contents, latencies, doubts, (to_judge, to_calibrate))
+    return _report(request, contents, latencies, doubts, (to_judge, to_calibrate, of_laboratory))
 
 
 def _open(
@@ -217,10 +219,12 @@ def _report(
         confidences=contents.confidences,
         warnings=(*doubts, *_warnings(contents)),
         left_out=tuple(
-            f"{images.origin}: {line}"
-            for images in image_sets
-            if images
-            for line in images.left_out
+            dict.fromkeys(
+                f"{images.origin}: {line}"
+                for images in image_sets
+                if images
+                for line in images.left_out
+            )
         ),
         fp32_reason=quantized.absent().get(INT8.target) if quantized else None,
         traces=_traces(fp16, quantized),

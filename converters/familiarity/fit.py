@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.familiarity.look import Seen
+from edge.errors import ModelError
 from edge.trust.familiarity import joined
 from edge.trust.reference import FeatureSpace, GraphLimits, Reference
 from edge.trust.statistics import NAMES
@@ -24,10 +25,19 @@ LEAST_IMAGES: Final = 100
 COMPONENTS: Final = 64
 # At least this many images for each component.
 _IMAGES_PER_COMPONENT: Final = 4
+# At least this many features for each component: with one direction left beside the space, nothing
+# of an image could be new.
+_FEATURES_PER_COMPONENT: Final = 2
 # Bytes that the components and the mean may take as base64 of 2 and 4 bytes a number.
 _MOST_FEATURE_BYTES: Final = 370_000
 _FOLDS: Final = 5
 _IN_LABORATORY: Final = 0.99
+# The logarithm of the distance varies by 0.2 to 0.7 in a laboratory. Where it does not, the images
+# are one image, and every other one would be strange.
+_LEAST_SPREAD: Final = 0.01
+# A fault has a direction only if it moves the images alike: the length of the mean of unit vectors.
+# Those of forty images that it does not move give 0.16.
+_ONE_WAY: Final = 0.3
 # A statistic varies at least this much: some, such as clipped pixels, are constant in a good
 # laboratory, and a single such pixel must not make an image strange.
 _LEAST_SCALE: Final = 0.02
@@ -37,6 +47,10 @@ _PRIOR_IMAGES: Final = 10
 _RIDGE: Final = 0.02
 
 _Floats = NDArray[np.float64]
+
+
+class NoReferenceError(ModelError):
+    """No reference can be fitted. The message is a reason without a full stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +92,23 @@ def fit_reference(
         others: by model file, what another graph and that one saw in the same images.
         faults: reasons, and what the graph saw in pictures with that fault.
         graph: the model file of the graph.
+
+    Raises:
+        NoReferenceError: the images are all alike.
     """
     pictures = _fit_pictures(home, class_count)
     space = _fit_space(home.features) if home.features is not None else None
     distances, residuals = _cross_fitted(home, class_count)
     mean, sd = _mean_and_sd(distances)
+    if sd < _LEAST_SPREAD:
+        raise NoReferenceError("the images are all alike")
     limits = GraphLimits(0.0, 1.0, 0.0)
     if residuals is not None:
         limits = GraphLimits(*_mean_and_sd(residuals), 0.0)
     scores = _scores((distances - mean) / sd, residuals, limits)
     limits = replace(limits, limit=float(np.quantile(scores, _IN_LABORATORY)))
-    directions = [_direction(pictures, seen) for _, seen in faults]
+    found = [(reason, _direction(pictures, seen)) for reason, seen in faults]
+    directions = {n: one for n, (_, one) in enumerate(found) if one is not None}
     reference = Reference(
         images=len(home),
         scale=pictures.scale,
@@ -97,8 +117,8 @@ def fit_reference(
         distance_mean=mean,
         distance_sd=sd,
         class_distance=_by_class(distances, home.predicted, class_count),
-        faults=tuple(reason for reason, _ in faults),
-        fault_directions=np.array(directions).reshape(-1, len(NAMES)),
+        faults=tuple(found[number][0] for number in directions),
+        fault_directions=np.array(list(directions.values())).reshape(-1, len(NAMES)),
         features=space,
         graphs={
             graph: limits,
@@ -111,7 +131,8 @@ def fit_reference(
 def component_count(images: int, features: int) -> int:
     """Components of a feature space: fewer with few images, or where they would take too long."""
     for_bytes = int((_MOST_FEATURE_BYTES * 3 / 4 - 4 * features) / (2 * features))
-    return max(1, min(COMPONENTS, for_bytes, images // _IMAGES_PER_COMPONENT, features - 1))
+    for_rest = features // _FEATURES_PER_COMPONENT
+    return max(1, min(COMPONENTS, for_bytes, images // _IMAGES_PER_COMPONENT, for_rest))
 
 
 def _fit_pictures(seen: Seen, class_count: int) -> _Pictures:
@@ -191,8 +212,13 @@ def _mean_and_sd(values: _Floats) -> tuple[float, float]:
     return float(values.mean()), max(float(values.std()), 1e-3)
 
 
-def _direction(pictures: _Pictures, seen: Seen) -> _Floats:
-    """The mean direction in which a fault moves images, as a unit vector."""
+def _direction(pictures: _Pictures, seen: Seen) -> _Floats | None:
+    """The mean direction in which a fault moves images, as a unit vector; None if it has none.
+
+    A hue that is turned changes nothing in grey images, and darkness nothing in black ones.
+    """
     deviations = pictures.deviations(seen)
-    mean = (deviations / np.linalg.norm(deviations, axis=1, keepdims=True)).mean(0)
-    return np.asarray(mean / np.linalg.norm(mean))
+    lengths = np.linalg.norm(deviations, axis=1, keepdims=True)
+    mean = (deviations / np.maximum(lengths, 1e-9)).mean(0)
+    length = float(np.linalg.norm(mean))
+    return np.asarray(mean / length) if length >= _ONE_WAY else None

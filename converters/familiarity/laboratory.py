@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.familiarity.faults import KNOWN, TRIED, Fault
-from converters.familiarity.fit import LEAST_IMAGES, Fitted, fit_reference
+from converters.familiarity.fit import LEAST_IMAGES, Fitted, NoReferenceError, fit_reference
 from converters.familiarity.look import Seen, look
 from converters.inputs.image_set import ImageSet, evenly
 from edge.command.run import place_of
@@ -22,13 +22,17 @@ from edge.session import InferenceSession
 from edge.shares.share import Share
 from edge.text.progress import OnCount, OnProgress
 from edge.trust.familiarity import FamiliarityCheck
-from edge.trust.reference import Reference
+from edge.trust.reference import MAX_REFERENCE_BYTES, Reference, read_reference
 
 # More images change the limit little.
 MOST_IMAGES: Final = 1000
 # Images on which each fault is simulated: some for its direction, others to try it.
 _KNOWN_ON: Final = 40
 _TRIED_ON: Final = 40
+# Of large pictures fewer are changed: a fault of forty with 16 megapixels takes a minute, and they
+# take 2 GB.
+_MOST_PIXELS: Final = 40_000_000
+_LEAST_PICTURES: Final = 5
 # Images in which the graphs for GPUs, which are slow on a CPU, are compared with the first one.
 _COMPARED_IN: Final = 200
 # Images of the laboratory that are strangest to it, shown in the report.
@@ -148,8 +152,11 @@ def learn_laboratory(
         return Laboratory(images, None, sessions, spec, few)
     try:
         return _learn(sessions, images, spec, class_count, on_progress)
-    # A reference is an addition: no number that numpy cannot invert may cost a conversion of hours.
-    except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+    except NoReferenceError as error:
+        return Laboratory(images, None, sessions, spec, str(error))
+    # A reference is an addition: no image that is gone, no picture that OpenCV cannot change and no
+    # number that numpy cannot invert may cost a conversion of hours.
+    except Exception as error:  # noqa: BLE001 - see above; the reason is told
         reason = f"{type(error).__name__} at {place_of(error)}: {str(error)[:200]}"
         return Laboratory(images, None, sessions, spec, reason)
 
@@ -183,6 +190,7 @@ def _learn(
         graph=graph,
         class_count=class_count,
     )
+    _require_readable(fitted.reference, class_count)
     seen = _simulate(first, TRIED, tried_on, spec, partial(on_progress, "trying faults"))
     tried = [_tried(fitted.reference, graph, *pair) for pair in zip(TRIED, seen, strict=True)]
     return Laboratory(
@@ -196,6 +204,20 @@ def _learn(
             (paths[i], float(fitted.scores[i])) for i in np.argsort(-fitted.scores)[:_STRANGEST]
         ),
     )
+
+
+def _require_readable(reference: Reference, class_count: int) -> None:
+    """Require that the bundle can be opened with the reference.
+
+    Raises:
+        BundleError, ValueError, NoReferenceError: it could not be.
+    """
+    content = reference.to_bytes()
+    if len(content) > MAX_REFERENCE_BYTES:
+        raise NoReferenceError(
+            f"it would have {len(content)} bytes, at most {MAX_REFERENCE_BYTES} are read"
+        )
+    read_reference(content, class_count)
 
 
 def images_of_laboratory(sets: Sequence[ImageSet]) -> ImageSet:
@@ -212,6 +234,18 @@ def _read(paths: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
     return (read_image(path) for path in paths)
 
 
+def _some(pictures: Iterator[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    """The first pictures, together as large as `_MOST_PIXELS`, but five in any case."""
+    found: list[NDArray[np.uint8]] = []
+    pixels = 0
+    for picture in pictures:
+        pixels += picture.size // 3
+        if len(found) >= _LEAST_PICTURES and pixels > _MOST_PIXELS:
+            break
+        found.append(picture)
+    return found
+
+
 def _simulate(
     session: InferenceSession,
     faults: Sequence[Fault],
@@ -219,7 +253,7 @@ def _simulate(
     spec: InputSpec,
     on_count: OnCount,
 ) -> list[Seen]:
-    pictures = list(_read(paths))
+    pictures = _some(_read(paths))
     found = []
     for number, fault in enumerate(faults, start=1):
         changed = (fault.change(picture) for picture in pictures)

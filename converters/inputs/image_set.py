@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -68,10 +69,7 @@ def load_images(
     found = find_images(folder)
     left_out = found.left_out
     if not found.images:
-        raise ConfigError(
-            f"{folder} holds no .jpg or .png images{_in_brackets(left_out.lines())}; give a folder "
-            "with some."
-        )
+        raise _no_images(folder, left_out.lines())
     labels = _labels(found.images, folder, classes) if classes else {}
     images = _once(found.images, labels)
     left_out.repeated += len(found.images) - len(images)
@@ -81,6 +79,30 @@ def load_images(
     files = tuple((labels.get(path), path) for path in paths)
     digest = _digest(files, f"reading {folder.name}", on_progress)
     return ImageSet(folder.name, files, digest, left_out.lines())
+
+
+def load_readable(folder: Path, limit: int, on_progress: OnProgress | None = None) -> ImageSet:
+    """As `load_images` without labels, but broken images are left out; the digest is empty.
+
+    Raises:
+        ConfigError: not a folder, or one without images.
+    """
+    found = find_images(folder)
+    if not found.images:
+        raise _no_images(folder, found.left_out.lines())
+    paths = [image.path for image in _once(found.images, {})]
+    if len(paths) > limit:
+        paths = _stratified(paths, folder, limit)
+    files: list[tuple[str | None, Path]] = []
+    for number, path in enumerate(paths, start=1):
+        with suppress(ImageError, TransientError):
+            read_image(path)
+            files.append((None, path))
+        if on_progress:
+            on_progress(f"reading {folder.name}", number, len(paths))
+    broken = len(paths) - len(files)
+    lines = (counted(broken, "broken image"),) if broken else ()
+    return ImageSet(folder.name, tuple(files), "", (*found.left_out.lines(), *lines))
 
 
 def draw_images(count: int, seed: int, folder: Path) -> ImageSet:
@@ -101,25 +123,17 @@ def image_batches(images: ImageSet, spec: InputSpec, size: int) -> Iterator[NDAr
         yield np.stack([preprocess(read_image(path), spec) for _, path in chunk])
 
 
-def readable(images: ImageSet) -> ImageSet:
-    """The images that can be decoded; a line in `left_out` counts the others."""
-    files, broken = [], 0
-    for label, path in images.files:
-        try:
-            read_image(path)
-        except (ImageError, TransientError):
-            broken += 1
-        else:
-            files.append((label, path))
-    lines = (counted(broken, "broken image"),) if broken else ()
-    return replace(images, files=tuple(files), left_out=(*images.left_out, *lines))
-
-
 def evenly(images: ImageSet, count: int) -> ImageSet:
     """At most `count` images, spread evenly over the whole set; the digest is empty."""
     picked = np.linspace(0, len(images.files) - 1, min(count, len(images.files)))
     files = tuple(images.files[i] for i in np.unique(picked.round().astype(int)))
     return ImageSet(images.origin, files, "")
+
+
+def _no_images(folder: Path, left_out: tuple[str, ...]) -> ConfigError:
+    return ConfigError(
+        f"{folder} holds no .jpg or .png images{_in_brackets(left_out)}; give a folder with some."
+    )
 
 
 def _in_brackets(left_out: tuple[str, ...]) -> str:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from converters.accuracy.gate import Gate
+from converters.familiarity.fit import LEAST_IMAGES
 from converters.familiarity.laboratory import MOST_IMAGES, images_of_laboratory
 from converters.inputs.card import DRAWN, ModelCard
-from converters.inputs.image_set import ImageSet, draw_images, load_images, readable
+from converters.inputs.image_set import ImageSet, draw_images, load_images, load_readable
 from edge.errors import ConfigError
+from edge.text.counted import counted
 from edge.text.progress import OnProgress
 
 # With fewer images, extreme activations may be missed.
@@ -110,17 +112,23 @@ def reference_images(
     """Choose the images from which the laboratory is learned. Those that are broken are left out.
 
     Raises:
-        ConfigError: the folder that was given for them cannot be used.
+        ConfigError: the folder that was given for them cannot be used, or has too few.
     """
     if request.reference is not None:
-        return readable(load_images(request.reference, limit=MOST_IMAGES, on_progress=on_progress))
+        given = load_readable(request.reference, MOST_IMAGES, on_progress)
+        if len(given.files) < LEAST_IMAGES:
+            raise ConfigError(
+                f"--reference {request.reference} holds {counted(len(given.files), 'image')}"
+                f"{given.left_out_text}, {LEAST_IMAGES} of the laboratory are needed. Export more."
+            )
+        return given
     sets = [to_judge]
     chosen = request.calibration or request.card.calibration
     if to_calibrate is not None and chosen == DRAWN:
         sets.insert(0, to_calibrate)
     elif to_calibrate is not None:
         # Calibration takes a few of the folder's images, a laboratory is learned from more.
-        sets.insert(0, readable(load_images(Path(str(chosen)), limit=MOST_IMAGES)))
+        sets.insert(0, load_readable(Path(str(chosen)), MOST_IMAGES))
     return images_of_laboratory(sets)
 
 

@@ -73,6 +73,17 @@ def test_convert_with_unreadable_calibration_image_names_it(
     assert "7.jpg cannot be used" in said
 
 
+def test_convert_refuses_a_reference_that_is_none_before_it_opens_the_model(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (model_folder / "tiny.pt").write_bytes(b"no model")
+    few = model_folder / "calibration"
+    for folder, said in ((model_folder / "absent", "no folder"), (few, "100 of the laboratory")):
+        line = refused(model_folder, capsys, "--reference", str(folder))
+        assert line.startswith("2 ")
+        assert said in line
+
+
 def test_convert_with_too_few_calibration_images_says_how_many_are_needed(
     model_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

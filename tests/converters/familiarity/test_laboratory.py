@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from converters.familiarity.fit import LEAST_IMAGES
+from converters.familiarity.faults import KNOWN
+from converters.familiarity.fit import LEAST_IMAGES, fit_reference
 from converters.familiarity.laboratory import images_of_laboratory, learn_laboratory
+from converters.familiarity.look import Seen
 from converters.inputs.image_set import ImageSet, draw_images
+from edge.image_files.read import read_image
+from edge.trust.familiarity import FamiliarityCheck
 from edge.trust.reference import read_reference
+from edge.trust.statistics import NAMES
 from tests.support.laboratory import CLASSES, GRAPHS, SPEC, colour_session, fitted
 
 
@@ -77,6 +83,69 @@ def test_study_of_a_network_without_features_uses_the_pictures_alone(drawn: Imag
     assert found.reference.features is None
     assert found.evidence()["features"] is None
     assert found.flagged.count <= 2
+
+
+def test_images_that_are_one_image_give_no_reference(drawn: ImageSet) -> None:
+    one = ImageSet("copies", drawn.files[:1] * 120, "")
+    sessions = {GRAPHS[0]: colour_session()}
+    found = learn_laboratory(sessions, one, SPEC, len(CLASSES), lambda *_: None)
+    assert found.absent == "the images are all alike"
+
+
+def test_grey_images_give_a_reference_without_faults_that_change_nothing(
+    tmp_path: Path, drawn: ImageSet
+) -> None:
+    files = []
+    for label, path in drawn.files:
+        grey = cv2.cvtColor(cv2.cvtColor(read_image(path), cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        cv2.imwrite(str(tmp_path / path.name), grey)
+        files.append((label, tmp_path / path.name))
+    images = ImageSet("grey", tuple(files), "")
+    found = learn_laboratory(
+        {GRAPHS[0]: colour_session()}, images, SPEC, len(CLASSES), lambda *_: None
+    )
+    assert found.reference is not None
+    # Of a stain, only light of another colour shows in them.
+    assert found.reference.faults.count("stain") < sum(f.reason == "stain" for f in KNOWN)
+    assert {"blurred", "too_dark", "off_centre"} <= set(found.reference.faults)
+
+
+def test_image_that_is_gone_when_the_laboratory_is_learnt_costs_no_conversion(
+    tmp_path: Path, drawn: ImageSet
+) -> None:
+    gone = ImageSet("moved", (*drawn.files, (None, tmp_path / "gone.jpg")), "")
+    sessions = {GRAPHS[0]: colour_session()}
+    found = learn_laboratory(sessions, gone, SPEC, len(CLASSES), lambda *_: None)
+    assert found.reference is None
+    assert "gone.jpg could not be read" in found.absent
+
+
+def test_reference_that_no_bundle_could_hold_is_none(drawn: ImageSet) -> None:
+    sessions = {GRAPHS[0]: colour_session()}
+    found = learn_laboratory(sessions, drawn, SPEC, 5000, lambda *_: None)
+    assert found.reference is None
+    assert "at most 400000 are read" in found.absent
+
+
+def test_small_network_keeps_half_of_its_features_to_tell_strange_ones_by() -> None:
+    random = np.random.default_rng(2)
+    mixing = random.normal(size=(12, 64))
+
+    def seen(count: int, strange: float) -> Seen:
+        features = random.normal(size=(count, 12)) @ mixing + random.normal(size=(count, 64))
+        features += strange * random.normal(size=(count, 64))
+        statistics = random.normal(size=(count, len(NAMES))).astype(np.float32)
+        return Seen(statistics, features.astype(np.float32), np.zeros(count, np.int64))
+
+    reference = fit_reference(seen(400, 0.0), {}, [], graph="g", class_count=2).reference
+    check = FamiliarityCheck(reference, "g")
+    strange = seen(100, 2.0)
+    assert strange.features is not None
+    passed = [
+        check.judge(statistics, features, 0).passes
+        for statistics, features in zip(strange.statistics, strange.features, strict=True)
+    ]
+    assert sum(passed) == 0
 
 
 def test_images_of_the_laboratory_are_the_first_set_or_all_if_it_is_small() -> None:

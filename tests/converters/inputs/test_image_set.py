@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from converters.accuracy.validation_size import require_enough_images
-from converters.inputs.image_set import load_images
+from converters.inputs.image_set import load_images, load_readable
 from edge.errors import ConfigError
 from tests.support.images import Jpeg
 
@@ -44,6 +44,17 @@ def test_load_images_takes_a_linked_class_and_nested_slides(
     images = load_images(folder, (*CLASSES, "ig"))
     assert [label for label, _ in images.files].count("ig") == 2
     assert len(load_images(folder).files) == 6
+
+
+def test_load_readable_leaves_out_what_is_broken_and_says_so(
+    folder: Path, colour_jpeg: Jpeg
+) -> None:
+    broken = put(folder, "broken.jpg", colour_jpeg)
+    broken.write_bytes(broken.read_bytes()[:-40])
+    images = load_readable(folder, 1000)
+    assert len(images.files) == 4
+    assert "1 broken image" in images.left_out
+    assert len(load_readable(folder, 2).files) <= 2
 
 
 def test_load_images_says_what_it_leaves_out(folder: Path, colour_jpeg: Jpeg) -> None:
