@@ -117,6 +117,8 @@ def convert(request: ConversionRequest, on_progress: OnProgress) -> Report:
             card.input,
             len(card.classes),
             on_progress,
+            # The folder of --reference may be of another laboratory than they are.
+            () if request.reference else _labelled(to_judge, card),
         )
         contents = Contents(
             card=card,
@@ -193,6 +195,11 @@ def _time_graphs(
     )
 
 
+def _labelled(images: ImageSet, card: ModelCard) -> list[tuple[int, Path]]:
+    """The images whose classes are known, with the indices of those."""
+    return [(card.classes.index(label), path) for label, path in images.files if label]
+
+
 def _range_images(images: ImageSet, card: ModelCard) -> NDArray[np.uint8]:
     """The images on which the range of every tensor is measured."""
     few = evenly(images, RANGE_IMAGES)
@@ -237,7 +244,7 @@ def _warnings(contents: Contents) -> list[str]:
     if quantized and quantized.calibration:
         found += quantized.calibration.warnings(card.classes)
     found += target_warnings(contents.fp16, quantized)
-    return [*found, *contents.features.warnings(), *contents.laboratory.warnings()]
+    return [*found, *contents.features.warnings(), *contents.laboratory.warnings(card.classes)]
 
 
 def _traces(fp16: Fp16Model | Failure, quantized: Quantized | None) -> tuple[str, ...]:

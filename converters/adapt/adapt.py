@@ -21,9 +21,9 @@ from converters.adapt.head import Labels, Recipe, fit_views
 from converters.adapt.layer import head_of, with_head
 from converters.adapt.request import AdaptRequest, adapted_version
 from converters.adapt.seen import graphs_of, look, open_graph, served_here
+from converters.familiarity.choose import images_of_laboratory
 from converters.familiarity.laboratory import (
     Laboratory,
-    images_of_laboratory,
     learn_laboratory,
 )
 from converters.features.output import has_features, with_features

@@ -25,13 +25,19 @@ LEAST_IMAGES: Final = 100
 COMPONENTS: Final = 64
 # At least this many images for each component.
 _IMAGES_PER_COMPONENT: Final = 4
-# At least this many features for each component: with one direction left beside the space, nothing
+# About this many features for each component: with one direction left beside the space, nothing
 # of an image could be new.
 _FEATURES_PER_COMPONENT: Final = 2
 # Bytes that the components and the mean may take as base64 of 2 and 4 bytes a number.
 _MOST_FEATURE_BYTES: Final = 370_000
 _FOLDS: Final = 5
 _IN_LABORATORY: Final = 0.99
+# With few images that point is that of their one or two strangest, and a single odd one would let
+# another laboratory pass. It lies at most so many robust standard deviations above the median:
+# 2.8 to 4 are usual of 100 images, 3.1 of 800, and 6.4 where another laboratory passed.
+_MOST_BEYOND: Final = 4.5
+# The upper quartile of a normal distribution, in standard deviations.
+_QUARTILE: Final = 0.6745
 # The logarithm of the distance varies by 0.2 to 0.7 in a laboratory. Where it does not, the images
 # are one image, and every other one would be strange.
 _LEAST_SPREAD: Final = 0.01
@@ -106,7 +112,7 @@ def fit_reference(
     if residuals is not None:
         limits = GraphLimits(*_mean_and_sd(residuals), 0.0)
     scores = _scores((distances - mean) / sd, residuals, limits)
-    limits = replace(limits, limit=float(np.quantile(scores, _IN_LABORATORY)))
+    limits = replace(limits, limit=_limit(scores))
     found = [(reason, _direction(pictures, seen)) for reason, seen in faults]
     directions = {n: one for n, (_, one) in enumerate(found) if one is not None}
     reference = Reference(
@@ -131,7 +137,7 @@ def fit_reference(
 def component_count(images: int, features: int) -> int:
     """Components of a feature space: fewer with few images, or where they would take too long."""
     for_bytes = int((_MOST_FEATURE_BYTES * 3 / 4 - 4 * features) / (2 * features))
-    for_rest = features // _FEATURES_PER_COMPONENT
+    for_rest = -(-features // _FEATURES_PER_COMPONENT)
     return max(1, min(COMPONENTS, for_bytes, images // _IMAGES_PER_COMPONENT, for_rest))
 
 
@@ -180,6 +186,12 @@ def _scores(picture: _Floats, residuals: _Floats | None, limits: GraphLimits) ->
         return picture
     standard = (residuals - limits.residual_mean) / limits.residual_sd
     return np.array([joined(a, b) for a, b in zip(picture, standard, strict=True)])
+
+
+def _limit(scores: _Floats) -> float:
+    """The score that one in a hundred images of the laboratory exceeds."""
+    middle, upper, most = np.quantile(scores, (0.5, 0.75, _IN_LABORATORY))
+    return float(min(most, middle + _MOST_BEYOND * (upper - middle) / _QUARTILE))
 
 
 def _moved(limits: GraphLimits, space: FeatureSpace | None, other: Seen, same: Seen) -> GraphLimits:

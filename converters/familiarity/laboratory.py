@@ -11,10 +11,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.familiarity.choose import LEAST_OF_CLASS, few_of, rare_ones
 from converters.familiarity.faults import KNOWN, TRIED, Fault
 from converters.familiarity.fit import LEAST_IMAGES, Fitted, NoReferenceError, fit_reference
 from converters.familiarity.look import Seen, look
-from converters.inputs.image_set import ImageSet, evenly
+from converters.inputs.image_set import ImageSet
 from edge.command.run import place_of
 from edge.image_files.read import read_image
 from edge.preprocess import InputSpec
@@ -24,8 +25,6 @@ from edge.text.progress import OnCount, OnProgress
 from edge.trust.familiarity import FamiliarityCheck
 from edge.trust.reference import MAX_REFERENCE_BYTES, Reference, read_reference
 
-# More images change the limit little.
-MOST_IMAGES: Final = 1000
 # Images on which each fault is simulated: some for its direction, others to try it.
 _KNOWN_ON: Final = 40
 _TRIED_ON: Final = 40
@@ -57,6 +56,7 @@ class Laboratory:
         absent: why there is none; empty if there is one.
         flagged: images of the laboratory that do not pass, each judged by the others.
         strangest: the files with the highest scores, the highest first, with the scores.
+        lacking: indices of the classes of which there are too few images.
     """
 
     images: ImageSet
@@ -67,6 +67,7 @@ class Laboratory:
     flagged: Share = field(default_factory=lambda: Share(0, 0))
     tried: tuple[Tried, ...] = ()
     strangest: tuple[tuple[Path, float], ...] = ()
+    lacking: tuple[int, ...] = ()
 
     def scores(self, image: Path) -> dict[str, float]:
         """The familiarity score of an image by model file; empty without a reference."""
@@ -94,10 +95,18 @@ class Laboratory:
         facts = {"origin": self.images.origin, "images": len(self.images.files)}
         return {**facts, "absent": self.absent} if self.reference is None else facts
 
-    def warnings(self) -> list[str]:
-        """A line where there is no reference."""
-        if self.reference is not None:
+    def warnings(self, classes: Sequence[str]) -> list[str]:
+        """A line where there is no reference, or where it lacks classes."""
+        if self.reference is not None and not self.lacking:
             return []
+        if self.reference is not None:
+            names = ", ".join(classes[index] for index in self.lacking)
+            line = (
+                f"of {names}, the images of the laboratory ({self.images.origin}) hold fewer than "
+                f"{LEAST_OF_CLASS}; most of them would be unidentified as unlike the "
+                "laboratory's. Add some to its folder"
+            )
+            return [line]
         line = (
             f"no reference of the laboratory: {self.absent}. Images of another laboratory get "
             "labels as if they were of this one. Give --reference with a folder of exported images"
@@ -137,12 +146,15 @@ def learn_laboratory(
     spec: InputSpec,
     class_count: int,
     on_progress: OnProgress,
+    labelled: Sequence[tuple[int, Path]] = (),
 ) -> Laboratory:
     """Fit a reference to a laboratory's images, or say why there is none.
 
     Args:
         sessions: of all graphs, by model file. The first one is shown all images, and the faults.
-        images: of the laboratory, at most `MOST_IMAGES`, with labels or without.
+        images: of the laboratory, at most `choose.MOST_IMAGES`, with labels or without.
+        labelled: images of the same laboratory with the indices of their classes, from which
+            classes are filled up that are too rare in the others.
     """
     if (count := len(images.files)) < LEAST_IMAGES:
         few = (
@@ -151,7 +163,7 @@ def learn_laboratory(
         )
         return Laboratory(images, None, sessions, spec, few)
     try:
-        return _learn(sessions, images, spec, class_count, on_progress)
+        return _learn(sessions, images, spec, class_count, on_progress, labelled)
     except NoReferenceError as error:
         return Laboratory(images, None, sessions, spec, str(error))
     # A reference is an addition: no image that is gone, no picture that OpenCV cannot change and no
@@ -167,11 +179,15 @@ def _learn(
     spec: InputSpec,
     class_count: int,
     on_progress: OnProgress,
+    labelled: Sequence[tuple[int, Path]],
 ) -> Laboratory:
     paths = [path for _, path in images.files]
     (graph, first), *rest = sessions.items()
     learning = "learning the laboratory"
     home = look(first, _read(paths), spec, len(paths), partial(on_progress, learning))
+    if added := rare_ones(labelled, few_of(home, class_count), set(paths)):
+        home = home.joined(look(first, _read(added), spec, len(added)))
+        paths += added
     compared = np.unique(np.linspace(0, len(paths) - 1, _COMPARED_IN).round().astype(np.int64))
     others = {}
     for path, session in rest:
@@ -199,6 +215,7 @@ def _learn(
         sessions=sessions,
         spec=spec,
         flagged=_flagged(fitted, graph),
+        lacking=tuple(few_of(home, class_count)),
         tried=tuple(tried),
         strangest=tuple(
             (paths[i], float(fitted.scores[i])) for i in np.argsort(-fitted.scores)[:_STRANGEST]
@@ -218,16 +235,6 @@ def _require_readable(reference: Reference, class_count: int) -> None:
             f"it would have {len(content)} bytes, at most {MAX_REFERENCE_BYTES} are read"
         )
     read_reference(content, class_count)
-
-
-def images_of_laboratory(sets: Sequence[ImageSet]) -> ImageSet:
-    """The first set, or all of them together if it is too small to learn a laboratory from."""
-    first = sets[0]
-    if len(first.files) >= 3 * LEAST_IMAGES or len(sets) == 1:
-        return evenly(first, MOST_IMAGES)
-    files = tuple(dict.fromkeys(file for one in sets for file in one.files))
-    origin = " and ".join(dict.fromkeys(one.origin for one in sets))
-    return evenly(ImageSet(origin, files, ""), MOST_IMAGES)
 
 
 def _read(paths: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:

@@ -35,6 +35,15 @@ class Seen:
     def __len__(self) -> int:
         return len(self.predicted)
 
+    def joined(self, other: Seen) -> Seen:
+        """These rows and then those of another one, of the same graph."""
+        is_without = self.features is None or other.features is None
+        return Seen(
+            np.concatenate([self.statistics, other.statistics]),
+            None if is_without else np.concatenate([self.features, other.features]),
+            np.concatenate([self.predicted, other.predicted]),
+        )
+
     def at(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Seen:
         """Some of the rows."""
         features = None if self.features is None else self.features[rows]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from converters.accuracy.gate import Gate
+from converters.familiarity.choose import MOST_IMAGES, images_of_laboratory
 from converters.familiarity.fit import LEAST_IMAGES
-from converters.familiarity.laboratory import MOST_IMAGES, images_of_laboratory
 from converters.inputs.card import DRAWN, ModelCard
 from converters.inputs.image_set import ImageSet, draw_images, load_images, load_readable
 from edge.errors import ConfigError

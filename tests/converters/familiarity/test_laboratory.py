@@ -8,12 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
+from converters.familiarity.choose import images_of_laboratory
 from converters.familiarity.faults import KNOWN
 from converters.familiarity.fit import LEAST_IMAGES, fit_reference
-from converters.familiarity.laboratory import images_of_laboratory, learn_laboratory
+from converters.familiarity.laboratory import learn_laboratory
 from converters.familiarity.look import Seen
 from converters.inputs.image_set import ImageSet, draw_images
 from edge.image_files.read import read_image
+from edge.preprocess import preprocess
 from edge.trust.familiarity import FamiliarityCheck
 from edge.trust.reference import read_reference
 from edge.trust.statistics import NAMES
@@ -85,6 +87,41 @@ def test_study_of_a_network_without_features_uses_the_pictures_alone(drawn: Imag
     assert found.flagged.count <= 2
 
 
+def test_class_that_the_laboratory_lacks_is_filled_up_or_told(drawn: ImageSet) -> None:
+    sessions = {GRAPHS[0]: colour_session()}
+    predicted = [
+        int(sessions[GRAPHS[0]].infer(preprocess(read_image(path), SPEC)[None]).logits.argmax())
+        for _, path in drawn.files
+    ]
+    held = max(set(predicted), key=predicted.count)
+    files = [f for f, index in zip(drawn.files, predicted, strict=True) if index == held]
+    images = ImageSet("one class", tuple(files * 120)[:120], "")
+    lacking = [index for index in range(len(CLASSES)) if index != held]
+    found = learn_laboratory(sessions, images, SPEC, len(CLASSES), lambda *_: None)
+    assert list(found.lacking) == lacking
+    (said,) = found.warnings(CLASSES)
+    assert all(CLASSES[index] in said for index in lacking)
+    rest = [(index, f[1]) for f, index in zip(drawn.files, predicted, strict=True) if index != held]
+    filled = learn_laboratory(sessions, images, SPEC, len(CLASSES), lambda *_: None, labelled=rest)
+    assert filled.reference is not None
+    assert filled.reference.images == 120 + sum(
+        min(10, sum(index == one for index, _ in rest)) for one in lacking
+    )
+
+
+def test_odd_image_among_a_hundred_does_not_raise_the_limit() -> None:
+    random = np.random.default_rng(4)
+    statistics = random.normal(size=(100, len(NAMES))).astype(np.float32)
+    plain = Seen(statistics, None, np.zeros(100, np.int64))
+    odd = Seen(statistics.copy(), None, np.zeros(100, np.int64))
+    odd.statistics[:2] *= 30
+    limits = [
+        fit_reference(seen, {}, [], graph="g", class_count=2).reference.graphs["g"].limit
+        for seen in (plain, odd)
+    ]
+    assert limits[1] < limits[0] + 1
+
+
 def test_images_that_are_one_image_give_no_reference(drawn: ImageSet) -> None:
     one = ImageSet("copies", drawn.files[:1] * 120, "")
     sessions = {GRAPHS[0]: colour_session()}
@@ -110,7 +147,7 @@ def test_grey_images_give_a_reference_without_faults_that_change_nothing(
     assert {"blurred", "too_dark", "off_centre"} <= set(found.reference.faults)
 
 
-def test_image_that_is_gone_when_the_laboratory_is_learnt_costs_no_conversion(
+def test_image_that_is_gone_when_the_laboratory_is_learned_costs_no_conversion(
     tmp_path: Path, drawn: ImageSet
 ) -> None:
     gone = ImageSet("moved", (*drawn.files, (None, tmp_path / "gone.jpg")), "")

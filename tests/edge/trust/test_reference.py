@@ -135,4 +135,4 @@ def test_reference_of_the_most_features_fits_a_bundle() -> None:
         )
         content = replace(fitted().reference, features=space).to_bytes()
         assert len(content) <= MAX_REFERENCE_BYTES
-        assert count == min(64, features // 2) or features > 2048
+        assert count == min(64, (features + 1) // 2) or features > 2048
