@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 import edge
-from converters.accuracy.comparison import evidence_fields
+from converters.accuracy.comparison import confusion_unidentified, evidence_fields
 from converters.accuracy.gate import check_fields
 from converters.adapt.adapt import Adapted, AdaptedGraph
 from converters.adapt.request import adapted_version
@@ -87,9 +87,23 @@ def evidence_of(adapted: Adapted) -> dict[str, Any]:
         "graphs": made,
         "not_made": {},
         **({FP16.target: _graph_fields(parent.get(FP16.target, {}), fp16)} if fp16 else {}),
+        **_errors_fields(adapted),
         "adaptation": adaptation_fields(adapted),
         "laboratory": adapted.laboratory.evidence(),
     }
+
+
+def _errors_fields(adapted: Adapted) -> dict[str, Any]:
+    """How often each graph's label is right, wrong or none, for intervals with its errors."""
+    judging = adapted.judging
+    logits = {FP32.path: judging.fp32}
+    logits |= {GRAPHS[name].path: one.evidence.candidate for name, one in adapted.graphs.items()}
+    limit, temperature = judging.unidentified_below, adapted.temperature.value
+    tables = {
+        path: confusion_unidentified(judging.validation, rows, limit, temperature)
+        for path, rows in logits.items()
+    }
+    return {"confusion_unidentified": {"unidentified_below": limit, "graphs": tables}}
 
 
 def adaptation_fields(adapted: Adapted) -> dict[str, Any]:

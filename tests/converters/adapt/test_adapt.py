@@ -69,6 +69,9 @@ def test_adapt_writes_a_whole_bundle_whose_graphs_label_the_new_laboratory(
             assert new.classes[logits.argmax()] == label, name
     evidence = json.loads((target / "evidence/evidence.json").read_bytes())
     assert all(graph["passed"] for graph in evidence["graphs"].values())
+    tables = evidence["confusion_unidentified"]["graphs"]
+    assert set(tables) == {a.path for a in new.artefacts if a.role == "model"}
+    assert all(np.diag(table).sum() == 15 for table in tables.values())
     assert "1.0+south" in (target / "evidence/report.html").read_text()
 
 
