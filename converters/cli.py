@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from converters.accuracy.comparison import Validation
@@ -104,13 +105,20 @@ def _adapt(arguments: argparse.Namespace) -> int:
         from converters.adapt.adapt import adapt
         from converters.adapt.bundle import write_adapted
         from converters.adapt.request import adapt_request
+        from converters.adapt.signed import FOLDER, export_signed
         from converters.adapt.text import describe_adapted
     except ModuleNotFoundError as error:
         raise _missing_package(error) from error
     request = adapt_request(arguments, _gate(arguments))
-    with StepProgress(sys.stderr) as progress:
-        adapted = adapt(request, progress.update)
-        write_adapted(adapted)
+    with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
+        if request.labelled.is_file():
+            folder = Path(scratch, FOLDER)
+            if code := export_signed(request.labelled, folder):
+                return code
+            request = replace(request, labelled=folder)
+        with StepProgress(sys.stderr) as progress:
+            adapted = adapt(request, progress.update)
+            write_adapted(adapted)
     print(printable_lines(describe_adapted(adapted)))
     return 0
 

@@ -100,8 +100,9 @@ def _add_adapt_options(parser: argparse.ArgumentParser) -> None:
         "--adapt",
         type=given_path,
         metavar="LABELLED",
-        help="a folder of images per class, 20 or more of each: fit a new last layer to them and "
-        "write a new bundle (default: NAME-SITE.edge here)",
+        help="a folder of images per class, 20 or more of each, or results.yaml for the cells "
+        "signed on the review page: fit a new last layer to them and write a new bundle "
+        "(default: NAME-SITE.edge here)",
     )
     adapting.add_argument(
         "--site", metavar="SITE", help="short name of the laboratory (default: the folder's name)"

@@ -23,6 +23,7 @@ class AdaptRequest:
     """A bundle, the folder of labelled cells, and where the new bundle goes.
 
     Attributes:
+        labelled: the folder, or the configuration of `edge-results` for the cells signed there.
         site: short name of the laboratory, for the new version.
     """
 
@@ -45,6 +46,10 @@ def adapt_request(arguments: argparse.Namespace, gate: Gate) -> AdaptRequest:
             option = name.replace("_", "-")
             raise ConfigError(f"--{option} has no effect with --adapt. Leave it out.")
     labelled: Path = arguments.adapt
+    if labelled.is_file() and not arguments.site:
+        raise ConfigError(
+            f"{labelled} names no laboratory. Give --site NAME, which becomes part of the version."
+        )
     site = arguments.site or labelled.resolve().name
     if not _SITE.fullmatch(site):
         raise ConfigError(
