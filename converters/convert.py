@@ -23,7 +23,8 @@ from converters.card_check.first_norm import find_first_norm
 from converters.export.export_check import check_export, sample_images
 from converters.export.torch_to_onnx import source_to_onnx
 from converters.familiarity.graphs import open_graphs
-from converters.familiarity.laboratory import Laboratory, learn_laboratory
+from converters.familiarity.laboratory import Laboratory
+from converters.familiarity.learn import learn_laboratory
 from converters.features.given import give_features
 from converters.inputs.card import ModelCard
 from converters.inputs.image_set import ImageSet, evenly, image_batches

@@ -22,10 +22,8 @@ from converters.adapt.layer import head_of, with_head
 from converters.adapt.request import AdaptRequest, adapted_version
 from converters.adapt.seen import graphs_of, look, open_graph, served_here
 from converters.familiarity.choose import images_of_laboratory
-from converters.familiarity.laboratory import (
-    Laboratory,
-    learn_laboratory,
-)
+from converters.familiarity.laboratory import Laboratory
+from converters.familiarity.learn import learn_laboratory
 from converters.features.output import has_features, with_features
 from converters.inputs.card import ModelCard
 from converters.int8.graphs import FP32, GRAPHS

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.image_files.read import read_image
 from edge.preprocess import InputSpec, preprocess
 from edge.session import InferenceSession
 from edge.text.progress import OnCount
@@ -72,6 +74,11 @@ def look(
         np.concatenate(features) if features else None,
         np.concatenate(logits).argmax(1),
     )
+
+
+def read(paths: Iterable[Path]) -> Iterator[NDArray[np.uint8]]:
+    """The decoded pictures of files, one at a time."""
+    return (read_image(path) for path in paths)
 
 
 def _batches(pictures: Iterable[NDArray[np.uint8]]) -> Iterator[list[NDArray[np.uint8]]]:

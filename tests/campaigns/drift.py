@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.familiarity.choose import MOST_IMAGES
-from converters.familiarity.laboratory import learn_laboratory
+from converters.familiarity.learn import learn_laboratory
 from converters.inputs.image_set import load_images
 from edge.backends.select import open_session
 from edge.bundle import Bundle, load_bundle

@@ -11,7 +11,7 @@ import pytest
 from converters.familiarity.choose import images_of_laboratory
 from converters.familiarity.faults import KNOWN
 from converters.familiarity.fit import LEAST_IMAGES, fit_reference
-from converters.familiarity.laboratory import learn_laboratory
+from converters.familiarity.learn import learn_laboratory
 from converters.familiarity.look import Seen
 from converters.inputs.image_set import ImageSet, draw_images
 from edge.image_files.read import read_image

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from converters.familiarity.faults import TRIED
-from converters.familiarity.laboratory import Laboratory, Tried
+from converters.familiarity.laboratory import Laboratory
+from converters.familiarity.trial import Tried
 from converters.inputs.image_set import ImageSet
 from converters.report.laboratory import laboratory
 from converters.report.page import render_report
