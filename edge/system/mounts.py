@@ -160,7 +160,15 @@ class MountMemory:
         identity = status.st_dev, status.st_ino
         if identity != self._identity:
             point = mount_point(self._folder)
-            if len(point) < len(self._point):
+            # The share may be mounted again between the look at `status` and that at the mounts.
+            if len(point) < len(self._point) or not self._is_now(identity):
                 return True
             self._identity, self._point = identity, point
         return False
+
+    def _is_now(self, identity: tuple[int, int]) -> bool:
+        try:
+            status = self._folder.stat()
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == identity

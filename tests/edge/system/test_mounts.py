@@ -8,6 +8,7 @@ import pytest
 
 from edge.system.mounts import (
     FileSystem,
+    MountMemory,
     file_system_of,
     file_system_type,
     is_on_share,
@@ -95,3 +96,17 @@ def test_file_system_is_the_same_inside_and_outside_of_systemd_s_sandbox(
 """
     mounts.write_text(MOUNTS + sandbox)
     assert file_system_of(Path(folder), mounts) == FileSystem(point, type_)
+
+
+def test_folder_that_was_mounted_over_after_it_was_opened_counts_as_unmounted(
+    tmp_path: Path,
+) -> None:
+    folder, below = tmp_path / "results", tmp_path / "below"
+    folder.mkdir()
+    below.mkdir()
+    memory = MountMemory(folder)
+    assert not memory.is_unmounted(folder.stat())
+    # Opened while the share was away, and the share is there again: what is written into the
+    # opened folder would be hidden.
+    assert memory.is_unmounted(below.stat())
+    assert not memory.is_unmounted(folder.stat())
