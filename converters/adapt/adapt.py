@@ -20,13 +20,15 @@ from converters.adapt.curve import Curve, learning_curve
 from converters.adapt.head import Labels, Recipe, fit_views
 from converters.adapt.layer import head_of, with_head
 from converters.adapt.request import AdaptRequest, adapted_version
-from converters.adapt.seen import graphs_of, look, open_graph, served_here
+from converters.adapt.seen import graphs_of, look, served_here
 from converters.familiarity.choose import images_of_laboratory
+from converters.familiarity.graphs import open_graphs
 from converters.familiarity.laboratory import Laboratory
 from converters.familiarity.learn import learn_laboratory
 from converters.features.output import has_features, with_features
 from converters.inputs.card import ModelCard
 from converters.int8.graphs import FP32, GRAPHS
+from converters.int8.target_session import open_graph
 from converters.search.judging import Judging
 from edge.bundle import Bundle, load_bundle
 from edge.errors import AccuracyGateError
@@ -218,8 +220,6 @@ def _laboratory(
     on_progress: OnProgress,
 ) -> Laboratory:
     """The reference of the new laboratory; the parent's is of another one."""
-    first = served_here(models)
-    names = [first, *(name for name in models if name != first)]
-    sessions = {GRAPHS[name].path: open_graph(GRAPHS[name], models[name]) for name in names}
+    sessions = open_graphs(models, served_here(models))
     images = images_of_laboratory([cells.images])
     return learn_laboratory(sessions, images, parent.input, len(parent.classes), on_progress)

@@ -11,17 +11,15 @@ from converters.accuracy.gate import check_fields
 from converters.adapt.adapt import Adapted, AdaptedGraph
 from converters.adapt.request import adapted_version
 from converters.bundle.evidence_document import SCHEMA, evidence_summary
-from converters.bundle.golden import choose_golden
+from converters.bundle.golden import add_golden
 from converters.bundle.writer import BundleWriter, to_json
-from converters.int8.graphs import FP16, FP32, GRAPHS, INT8, INT8_7BIT
+from converters.int8.graphs import FP16, FP32, GRAPHS, INT8_7BIT
 from converters.report.page import render_report
 from converters.report.thumbnails import thumbnails_of
 from edge.files import atomic
 from edge.files.strict_json import parse_json
 from edge.manifest import (
-    GOLDEN_NAME,
     ROLE_EVIDENCE,
-    ROLE_GOLDEN,
     ROLE_MODEL,
     ROLE_REFERENCE,
 )
@@ -152,17 +150,7 @@ def _add_golden(writer: BundleWriter, adapted: Adapted) -> None:
     for name, graph in adapted.graphs.items():
         if graph.holds and name != INT8_7BIT.name:
             logits[name] = graph.evidence.candidate
-    chosen = choose_golden(judging.fp32, logits.get(INT8.name, judging.fp32))
-    entries = []
-    for number, image in enumerate(chosen):
-        source = judging.validation.paths[image]
-        path = f"golden/{number:02}{source.suffix.lower()}"
-        writer.add(path, source.read_bytes(), ROLE_GOLDEN)
-        kept = {p: [round(float(v), 5) for v in rows[image]] for p, rows in logits.items()}
-        scores = adapted.laboratory.scores(source)
-        entry = {"path": path, "logits": kept}
-        entries.append({**entry, **({"familiarity": scores} if scores else {})})
-    writer.add(GOLDEN_NAME, to_json(entries), ROLE_GOLDEN)
+    add_golden(writer, judging, logits, adapted.laboratory)
 
 
 def _facts(adapted: Adapted, evidence: dict[str, Any]) -> dict[str, Any]:

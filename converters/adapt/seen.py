@@ -8,12 +8,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from converters.fp16.emulation import emulate_fp16
 from converters.inputs.image_set import ImageSet, image_batches
-from converters.int8.graphs import FP16, FP32, GRAPHS, INT8, INT8_7BIT, GraphKind
-from converters.int8.target_session import open_as_target
+from converters.int8.graphs import FP32, GRAPHS, INT8, INT8_7BIT
 from edge.backends.cpu import has_vnni
-from edge.backends.onnx import open_onnx
 from edge.bundle import Bundle
 from edge.preprocess import InputSpec
 from edge.session import InferenceSession
@@ -47,14 +44,6 @@ def served_here(models: dict[str, onnx.ModelProto]) -> str:
     """The name of the graph that a CPU such as this one runs."""
     served = INT8.name if has_vnni() else INT8_7BIT.name
     return served if served in models else FP32.name
-
-
-def open_graph(kind: GraphKind, model: onnx.ModelProto) -> InferenceSession:
-    """A session that computes what the graph's target would compute."""
-    if kind.placement is not None:
-        return open_as_target(model, kind.placement)
-    half = emulate_fp16(model) if kind == FP16 else model
-    return open_onnx(half.SerializeToString(), kind.precision)
 
 
 def look(session: InferenceSession, images: ImageSet, spec: InputSpec, on_count: OnCount) -> Seen:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import edge
 from converters.bundle.confidences import Confidences, manifest_temperatures
 from converters.bundle.evidence_document import evidence_document, evidence_summary
-from converters.bundle.golden import choose_golden
+from converters.bundle.golden import add_golden
 from converters.bundle.writer import BundleWriter, to_json
 from converters.familiarity.laboratory import Laboratory
 from converters.features.given import GivenFeatures
@@ -26,9 +26,7 @@ from converters.targets.fp16_model import Fp16Model
 from converters.targets.quantized import Quantized
 from edge.files import atomic
 from edge.manifest import (
-    GOLDEN_NAME,
     ROLE_EVIDENCE,
-    ROLE_GOLDEN,
     ROLE_MODEL,
     ROLE_REFERENCE,
     SCHEMA,
@@ -111,18 +109,7 @@ def _add_golden(writer: BundleWriter, contents: Contents) -> None:
             logits[kind.name] = results[kind.target].evidence.candidate
     if FP16.name in contents.models and isinstance(contents.fp16, Fp16Model):
         logits[FP16.name] = contents.fp16.evidence.candidate
-    entries = []
-    for number, image in enumerate(
-        choose_golden(judging.fp32, logits.get(INT8.name, judging.fp32))
-    ):
-        source = judging.validation.paths[image]
-        path = f"golden/{number:02}{source.suffix.lower()}"
-        writer.add(path, source.read_bytes(), ROLE_GOLDEN)
-        kept = {p: [round(float(v), 5) for v in rows[image]] for p, rows in logits.items()}
-        entry = {"path": path, "logits": kept}
-        scores = contents.laboratory.scores(source)
-        entries.append({**entry, **({"familiarity": scores} if scores else {})})
-    writer.add(GOLDEN_NAME, to_json(entries), ROLE_GOLDEN)
+    add_golden(writer, judging, logits, contents.laboratory)
 
 
 def _facts(contents: Contents, evidence: dict[str, Any]) -> dict[str, Any]:

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 import onnx
 
-from converters.fp16.emulation import emulate_fp16
-from converters.int8.graphs import FP16, GRAPHS
-from converters.int8.target_session import open_as_target
-from edge.backends.onnx import OnnxSession, open_onnx
+from converters.int8.graphs import GRAPHS
+from converters.int8.target_session import open_graph
+from edge.backends.onnx import OnnxSession
 
 
 def open_graphs(models: Mapping[str, onnx.ModelProto], first: str) -> dict[str, OnnxSession]:
@@ -19,12 +18,4 @@ def open_graphs(models: Mapping[str, onnx.ModelProto], first: str) -> dict[str, 
         models: the graphs by name, as in `converters.int8.graphs`.
     """
     names = [first, *(name for name in models if name != first)]
-    return {GRAPHS[name].path: _open(name, models[name]) for name in names}
-
-
-def _open(name: str, model: onnx.ModelProto) -> OnnxSession:
-    kind = GRAPHS[name]
-    if kind.placement is not None:
-        return open_as_target(model, kind.placement)
-    graph = emulate_fp16(model) if kind == FP16 else model
-    return open_onnx(graph.SerializeToString(), kind.precision)
+    return {GRAPHS[name].path: open_graph(GRAPHS[name], models[name]) for name in names}

@@ -6,6 +6,7 @@ import onnx
 
 from converters.fp16.conversion import to_fp16
 from converters.fp16.emulation import emulate_fp16
+from converters.int8.graphs import FP16, GraphKind
 from converters.layers.folding import fold_weights
 from converters.layers.placement import Placement
 from edge.backends.cpu import has_vnni
@@ -24,6 +25,14 @@ def open_as_target(model: onnx.ModelProto, placement: Placement) -> OnnxSession:
     is_fused = may_be_fused(placement)
     content = (model if is_fused else fold_weights(model)).SerializeToString()
     return open_onnx(content, "int8", optimise=is_fused)
+
+
+def open_graph(kind: GraphKind, model: onnx.ModelProto) -> OnnxSession:
+    """Open any graph of a bundle so that its results are those of its target."""
+    if kind.placement is not None:
+        return open_as_target(model, kind.placement)
+    half = emulate_fp16(model) if kind == FP16 else model
+    return open_onnx(half.SerializeToString(), kind.precision)
 
 
 def may_be_fused(placement: Placement) -> bool:

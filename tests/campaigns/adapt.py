@@ -20,10 +20,11 @@ import numpy as np
 from converters.adapt.choice import choose_recipe, some_of_each
 from converters.adapt.head import fit_views
 from converters.adapt.layer import head_of
-from converters.adapt.seen import graphs_of, look, open_graph, served_here
+from converters.adapt.seen import graphs_of, look, served_here
 from converters.features.output import has_features, with_features
 from converters.inputs.image_set import load_images
 from converters.int8.graphs import FP32, GRAPHS
+from converters.int8.target_session import open_graph
 from edge.bundle import Bundle, load_bundle
 
 

@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from converters.adapt.seen import graphs_of, open_graph
+from converters.adapt.seen import graphs_of
 from converters.cli import main
 from converters.int8.graphs import GRAPHS
+from converters.int8.target_session import open_graph
 from edge.backends.select import open_session
 from edge.bundle import load_bundle
 from edge.golden import check_session, open_labeller
