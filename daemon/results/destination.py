@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -154,9 +154,6 @@ class _Base:
         if self._real is not None and real != self._real:
             raise self._error(f"{self._name} is a link to another place now")
         opened = self._open(real)
-        if opened is not None and self._mount.is_unmounted(os.fstat(opened.descriptor)):
-            opened.close()
-            opened = None
         if opened is None:
             raise self._error(f"{self._name} is away")
         return opened
@@ -164,7 +161,13 @@ class _Base:
     def _open(self, real: Path) -> OpenFolder | None:
         with storage_errors("open", self.path):
             try:
-                return open_real_folder(real)
+                with ExitStack() as closing:
+                    opened = closing.enter_context(open_real_folder(real))
+                    # A share that goes between the two calls leaves a stale handle.
+                    if self._mount.is_unmounted(os.fstat(opened.descriptor)):
+                        return None
+                    closing.pop_all()
+                    return opened
             except OSError as error:
                 if error.errno in _NOT_AWAY:
                     raise

@@ -113,7 +113,9 @@ class ResultsWriter:
         for start in range(0, len(finished), _MAX_IMAGES):
             part = finished[start : start + _MAX_IMAGES]
             try:
-                verdicts += self._write(part)
+                # A call that no step below names must not end the service either.
+                with storage_errors("write sidecars in", self._folder(part[0])):
+                    verdicts += self._write(part)
             except StorageError as error:
                 if len(part) == 1:
                     return [self._judge(part[0], error) or refuse(part[0], error)]
@@ -213,11 +215,14 @@ class ResultsWriter:
     def _postpone(self, finished: Finished, error: StorageError) -> Postponed:
         image = finished.image
         reason = _reason(error)
-        folder = self._watch_folders[image.version.folder_id].target(image.version.path).parent
-        delay_s = self._outage.refused(folder, reason)
+        delay_s = self._outage.refused(self._folder(finished), reason)
         return Postponed(
             image, delay_s, image.attempts, f"sidecar: {reason}", image.unfinished_since_s
         )
+
+    def _folder(self, finished: Finished) -> Path:
+        version = finished.image.version
+        return self._watch_folders[version.folder_id].target(version.path).parent
 
 
 def _moment(seconds: float | None) -> datetime | None:

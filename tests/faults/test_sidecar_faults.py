@@ -6,6 +6,7 @@ import errno
 import os
 import sqlite3
 from contextlib import closing
+from unittest.mock import Mock
 
 import pytest
 
@@ -114,6 +115,24 @@ def test_run_whose_results_share_gives_stale_handles_waits_and_labels_all_afterw
             "the results folder is away",
         )
         assert_waits_and_goes_on(site, caplog, colour_jpeg, fault)
+
+
+def test_run_survives_an_error_of_a_call_that_names_no_step(
+    site: Site,
+    caplog: pytest.LogCaptureFixture,
+    colour_jpeg: Jpeg,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with site.running():
+        with monkeypatch.context() as patch:
+            error = OSError(errno.EIO, os.strerror(errno.EIO))
+            patch.setattr("daemon.results.writer.write_sidecars", Mock(side_effect=error))
+            site.add("S0/a.jpg", colour_jpeg("red"))
+            until(lambda: is_waiting(site, "S0/a.jpg", os.strerror(errno.EIO)))
+        until(lambda: are_done(site, "S0/a.jpg"))
+        until(lambda: times_said(caplog, AGAIN) > 0)
+    assert_all_labelled(site, {"S0/a.jpg": "red"}, digests(site.export))
+    assert times_said(caplog, REFUSED) == 1
 
 
 @pytest.mark.parametrize("error", ERRORS)

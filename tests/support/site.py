@@ -127,8 +127,9 @@ class Site:
             finally:
                 service.stop()
                 thread.join(timeout=20)
-        if errors:
-            raise errors[0]
+                # Also after a failure in the block, which the service's end may have caused.
+                if errors:
+                    raise errors[0]
 
 
 def make_site(folder: Path, bundle: Path) -> Site:

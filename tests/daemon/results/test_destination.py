@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 from pathlib import Path
 
@@ -31,6 +33,22 @@ def test_place_folder_that_is_made_anew_is_welcome(tmp_path: Path) -> None:
         place.require([results / "S1"])
     results.mkdir()
     place.require([results / "S1"])
+
+
+def test_place_whose_handle_goes_stale_after_it_was_opened_is_away_and_leaks_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stale(_descriptor: int) -> os.stat_result:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    place = Destination(tmp_path)
+    before = sorted(Path("/proc/self/fd").iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr("daemon.results.destination.os.fstat", stale)
+        with pytest.raises(StorageError, match="is away"):
+            place.require([tmp_path])
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
+    place.require([tmp_path])
 
 
 def test_place_bare_mount_point_is_away_until_the_share_is_back(
