@@ -88,19 +88,32 @@ def _class_lines(report: Report) -> list[str]:
 
 def _confidence_lines(report: Report) -> list[str]:
     """How right the confidence of each graph is, and of how many cells it is sure enough."""
-    lines = [_confidence_line(path, one.found) for path, one in report.confidences.items()]
+    found = {_graph_name(path): one.found for path, one in report.confidences.items()}
+    lines = [_confidence_line(name, one) for name, one in found.items()]
+    # Most graphs have the same reason, which is told once.
+    reasons: dict[str, list[str]] = {}
+    for name, one in found.items():
+        if not one.temperature.is_fitted:
+            reasons.setdefault(one.temperature.reason, []).append(name)
+    for reason, names in reasons.items():
+        who = "any graph" if len(names) == len(found) else ", ".join(names)
+        lines.append(f"  no temperature for {who}: {reason}")
     return ["confidence, with the 95 % interval of its error:", *lines] if lines else []
 
 
-def _confidence_line(path: str, found: Confidence) -> str:
-    name, temperature = path.removeprefix("model.").removesuffix(".onnx"), found.temperature
+def _graph_name(path: str) -> str:
+    return path.removeprefix("model.").removesuffix(".onnx")
+
+
+def _confidence_line(name: str, found: Confidence) -> str:
+    temperature = found.temperature
     before, after = (
         f"{one.value:.1%} ({one.low:.1%} to {one.high:.1%})" for one in (found.before, found.after)
     )
     error = (
         f"off by {before}, with temperature {temperature.value:g} by {after}"
         if temperature.is_fitted
-        else f"off by {before}; no temperature: {temperature.reason}"
+        else f"off by {before}"
     )
     kept = found.at_limit
     identified = f"{kept.coverage.rate:.1%} identified, {kept.right.rate:.1%} of them right"

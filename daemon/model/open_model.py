@@ -22,6 +22,7 @@ from edge.golden import open_labeller
 from edge.labeller import Labeller
 from edge.session import InferenceSession, Inferred
 from edge.sidecar import ModelFacts, model_facts
+from edge.trust.reference import REFERENCE_NAME
 
 # Folder in the state folder that keeps the engines built on this machine.
 ENGINES_NAME: Final = "engines"
@@ -86,7 +87,18 @@ def open_model(
     labeller = open_labeller(bundle, watched, config.limits, labels_unfamiliar=keeps_label)
     # Every golden image is labelled twice.
     image_s = (time.monotonic() - start) / max(2 * len(bundle.golden), 1)
+    opening.on_choice(_text_on_unfamiliar(bundle, keeps_label=keeps_label))
     return Model(bundle, watched, labeller, model_facts(bundle, watched), image_s)
+
+
+def _text_on_unfamiliar(bundle: Bundle, *, keeps_label: bool) -> str:
+    if REFERENCE_NAME not in bundle.in_memory:
+        return (
+            "images that are not like the laboratory's are not noticed: the bundle has no "
+            "reference of it"
+        )
+    what = "keep their label, with a note" if keeps_label else "are unidentified"
+    return f"images that are not like the laboratory's {what}"
 
 
 def model_opener(config: Config, stages: Stages, opening: Opening) -> OpenModel:

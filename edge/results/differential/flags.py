@@ -119,7 +119,7 @@ def _drift(cells: Sequence[ResultCell]) -> Flag | None:
     if not count:
         return None
     text = (
-        f"{_part(count, len(unseen))} cells were labelled while the analyzer's images looked "
+        f"{_part(count, len(unseen))} cells came while the analyzer's images looked "
         "different from the laboratory's"
     )
     return Flag(FlagCode.DRIFT, text)

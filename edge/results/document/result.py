@@ -135,7 +135,7 @@ class ResultCell:
         reviewed_by: id of the person who saw the cell; None if none did.
         is_familiar: whether it looks like the laboratory's own images; None without such a score.
         unfamiliar: code of the reason why it does not look like them; None if it does.
-        during_drift: whether it was labelled while the images of its analyzer looked different from
+        during_drift: whether it came while the images of its analyzer looked different from
             the laboratory's.
     """
 

@@ -1052,6 +1052,8 @@ const slideScreen = {
       cells: T(group.images ? "images" : "cells", { n: group.images || group.cells.length }),
     });
     grid.setAttribute("aria-label", groupName(group.name));
+    // Cells without a label cannot be right.
+    byId("right").textContent = T(group.cells.some((cell) => cell.label !== null) ? "slide.right" : "slide.next");
     if (group.name === "rejected") {
       grid.replaceChildren(...this.data.rejected.map((one) => this.rejectedRow(one)));
       this.ids = [];

@@ -74,9 +74,7 @@ def test_flag_of_another_laboratory_is_a_share_of_scored_and_unseen_cells() -> N
 def test_flag_of_drift_counts_unseen_cells_that_came_during_an_alarm() -> None:
     usual, changed = cells_of({"neutrophil": 99}), cells_of({"monocyte": 1})
     changed = [replace(cell, during_drift=True) for cell in changed]
-    assert texts([*usual, *changed]) == [
-        f"1 of 100 (1.0 %) cells were labelled while the {CHANGED}"
-    ]
+    assert texts([*usual, *changed]) == [f"1 of 100 (1.0 %) cells came while the {CHANGED}"]
     assert codes([*usual, *changed]) == ["drift"]
     assert codes([*usual, *(replace(cell, reviewed_by="U1") for cell in changed)]) == []
 

@@ -1,4 +1,4 @@
-"""A slide that was labelled while the analyzer's images looked different, in a real browser."""
+"""A slide whose cells came while the analyzer's images looked different, in a real browser."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_slide_of_changed_images_has_a_badge_in_the_list_and_on_top(
     person.see("//tr[contains(., 'S2')]")
     rows = person.browser.find_elements(By.XPATH, f"//tr[.{BADGE}]")
     assert ["S2" in row.text for row in rows] == [True]
-    assert "4 of 10 (40.0 %) cells were labelled while" in rows[0].text
+    assert "4 of 10 (40.0 %) cells came while" in rows[0].text
     person.open(running, "S2")
     badge = person.see(f"//header{BADGE}")
     assert badge.text == "Images changed"
