@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,9 @@ ONLY_IN = {
 }
 
 
-def imports_of(path: Path) -> set[str]:
-    return {module.split(".")[0] for module, _ in imports_in(path)}
+@cache
+def imports_of(path: Path) -> frozenset[str]:
+    return frozenset(module.split(".")[0] for module, _ in imports_in(path))
 
 
 HOUSE = read_house()

@@ -55,11 +55,12 @@ def demanding() -> frozenset[str]:
     paths = (ROOT / "tests").rglob("*.py")
     functions = [item for path in paths for item in functions_in(path).items()]
     helpers = [(name, f) for name, f in functions if not name.startswith("test_")]
-    found: set[str] = set()
+    found = {name for name, f in helpers if demands(f)}
+    uses = [(name, used_by(f)) for name, f in helpers]
     known = -1
     while len(found) > known:
         known = len(found)
-        found |= {name for name, f in helpers if demands(f) or used_by(f) & found}
+        found |= {name for name, used in uses if used & found}
     return frozenset(found)
 
 
