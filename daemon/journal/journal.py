@@ -116,10 +116,14 @@ class Journal(Outcomes):
         with self._transaction(immediate=False) as db:
             return read_streams(db, self._folder_ids)
 
-    def begin_stream_anew(self, folder_id: int) -> None:
-        """Forget how far a folder's images have drifted; the hours are kept."""
+    def begin_stream_anew(self, folder_id: int, bundle_sha256: str | None = None) -> None:
+        """Forget how far a folder's images have drifted; the hours are kept.
+
+        Args:
+            bundle_sha256: of the bundle that judges from now on; None: the same as before.
+        """
         with self._transaction() as db:
-            begin_anew(db, folder_id)
+            begin_anew(db, folder_id, bundle_sha256)
 
     def release(self, images: list[ClaimedImage], *, is_interruption: bool) -> None:
         """Set the claimed images of a failed batch to waiting."""

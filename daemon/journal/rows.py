@@ -29,9 +29,10 @@ def any_integer(value: Any) -> int:
     return integer(value, -_INT64_MAX - 1)
 
 
-def real(value: Any) -> float:
-    """A finite number."""
-    if type(value) not in (int, float) or not math.isfinite(value):
+def real(value: Any, low: float = -math.inf, high: float = math.inf) -> float:
+    """A finite number from `low` to `high`."""
+    is_number = type(value) in (int, float) and math.isfinite(value)
+    if not is_number or not low <= value <= high:
         raise DamagedError(f"a time is {_kind(value)}")
     return float(value)
 
@@ -58,6 +59,14 @@ def text(value: Any) -> str:
     if type(value) is not str:
         raise DamagedError(f"a text is {_kind(value)}")
     return value
+
+
+def utf8(value: Any) -> str:
+    """Text that was read as bytes."""
+    try:
+        return str(value, "utf-8")
+    except (UnicodeDecodeError, TypeError) as error:
+        raise DamagedError(f"a text is {_kind(value)}") from error
 
 
 def optional_text(value: Any) -> str | None:

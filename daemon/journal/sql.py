@@ -248,9 +248,10 @@ WHERE status = 'rejected' AND {_COUNTS}
 ORDER BY finished_at DESC LIMIT :limit
 """
 
-STREAM: Final = "SELECT bundle_sha256, drift FROM stream WHERE root = ?"
+# Texts as bytes: Python ends the whole statement where one of them is not UTF-8.
+STREAM: Final = "SELECT CAST(bundle_sha256 AS BLOB), CAST(drift AS BLOB) FROM stream WHERE root = ?"
 STREAMS: Final = """
-SELECT root, bundle_sha256, drift FROM stream
+SELECT root, CAST(bundle_sha256 AS BLOB), CAST(drift AS BLOB) FROM stream
 WHERE root IN (SELECT value FROM json_each(:folder_ids))
 """
 SET_STREAM: Final = "INSERT OR REPLACE INTO stream (root, bundle_sha256, drift) VALUES (?, ?, ?)"
@@ -267,6 +268,7 @@ INSERT INTO stream_hour VALUES
 # The second half is for hours that were stored before the clock was set back.
 FORGET_HOURS: Final = "DELETE FROM stream_hour WHERE root = ? AND (hour < ? OR hour > ?)"
 HOURS: Final = """
-SELECT hour, bundle_sha256, cells, shifts, squares, unfamiliar, alarmed FROM stream_hour
+SELECT hour, CAST(bundle_sha256 AS BLOB), cells, shifts, squares, unfamiliar, alarmed
+FROM stream_hour
 WHERE root = ? AND hour >= ? ORDER BY hour, bundle_sha256
 """

@@ -20,7 +20,7 @@ from daemon.journal import rows as take
 from daemon.journal import sql
 from daemon.journal.file import opened_for_reading
 from edge.database.errors import is_damage
-from edge.trust.drift import Drift, clipped
+from edge.trust.drift import HIGHEST, LOWEST, Drift, clipped
 from edge.trust.familiarity import Familiarity
 
 HOUR_S: Final = 3600
@@ -28,6 +28,9 @@ HOUR_S: Final = 3600
 KEPT_WEEKS: Final = 13
 _KEPT_HOURS: Final = KEPT_WEEKS * 7 * 24
 _LAST_HOUR: Final = take.LAST_MOMENT_S // HOUR_S
+# Beyond what a daemon can store for an hour: its cells, and how far a sum is off by rounding.
+_MOST_CELLS: Final = 10**9
+_ROUNDING: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +41,13 @@ class Stream:
         folder_id: the journal's id of the watch folder.
         bundle_sha256: of the bundle that judged them.
         drift: the state; None if what was stored is damaged.
+        added: cells by which this call let it go on.
     """
 
     folder_id: int
     bundle_sha256: str
     drift: Drift | None
+    added: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +121,19 @@ def follow(db: sqlite3.Connection, verdicts: Iterable[Verdict], now_s: float) ->
 def read_streams(db: sqlite3.Connection, folder_ids: str) -> list[Stream]:
     """The streams of the folders with these ids, given as JSON."""
     rows = db.execute(sql.STREAMS, {"folder_ids": folder_ids}).fetchall()
-    return [Stream(take.integer(root), str(bundle), _drift(text)) for root, bundle, text in rows]
+    return [_stream(*row) for row in rows]
 
 
-def begin_anew(db: sqlite3.Connection, folder_id: int) -> None:
-    """Set the drift of a folder that has a stream to its beginning."""
+def begin_anew(db: sqlite3.Connection, folder_id: int, bundle_sha256: str | None = None) -> None:
+    """Set the drift of a folder that has a stream to its beginning.
+
+    Args:
+        bundle_sha256: of the bundle that judges from now on; None: the same as before.
+    """
     row = db.execute(sql.STREAM, (folder_id,)).fetchone()
     if row is not None:
-        db.execute(sql.SET_STREAM, (folder_id, str(row[0]), _text(Drift())))
+        bundle = bundle_sha256 or _stream(folder_id, *row).bundle_sha256
+        db.execute(sql.SET_STREAM, (folder_id, bundle, _text(Drift())))
 
 
 def read_histories(state_dir: Path, folders: Iterable[Path], from_s: float) -> list[StreamHistory]:
@@ -159,7 +169,9 @@ def _go_on(
     now_s: float,
 ) -> Stream:
     row = db.execute(sql.STREAM, (folder_id,)).fetchone()
-    drift = (_drift(row[1]) if row and row[0] == bundle_sha256 else None) or Drift()
+    stored = _stream(folder_id, *row) if row else None
+    is_same = stored is not None and stored.bundle_sha256 == bundle_sha256
+    drift = (stored.drift if stored and is_same else None) or Drift()
     alarmed = 0
     for cell in cells:
         drift = drift.after(float(cell.shift), now_s)
@@ -180,33 +192,38 @@ def _go_on(
         hour = int(now_s // HOUR_S)
         db.execute(sql.FORGET_HOURS, (folder_id, hour - _KEPT_HOURS, hour))
         db.execute(sql.BEGIN_HOUR, sums)
-    return Stream(folder_id, bundle_sha256, drift)
+    return Stream(folder_id, bundle_sha256, drift, len(cells))
 
 
 def _text(drift: Drift) -> str:
     return json.dumps(drift.to_dict(), allow_nan=False)
 
 
-def _drift(text: Any) -> Drift | None:
-    """A stored state; None if it is damaged."""
+def _stream(folder_id: Any, bundle: Any, drift: Any) -> Stream:
+    """A stored stream, whose texts were read as bytes."""
+    id_ = take.integer(folder_id)
     try:
-        return Drift.from_dict(json.loads(take.text(text)))
-    except (ValueError, RecursionError, take.DamagedError):
-        return None
+        bundle_sha256 = take.utf8(bundle)
+        return Stream(id_, bundle_sha256, Drift.from_dict(json.loads(take.utf8(drift))))
+    except take.DamagedError:
+        return Stream(id_, "", None)
+    except (ValueError, RecursionError):
+        return Stream(id_, bundle_sha256, None)
 
 
 def _hour(row: tuple[Any, ...]) -> StreamHour | None:
     """An hour; None if it is damaged."""
     hour, bundle, cells, shifts, squares, unfamiliar, alarmed = row
     try:
+        count = take.integer(cells, 1, _MOST_CELLS)
         return StreamHour(
             take.integer(hour, 0, _LAST_HOUR) * HOUR_S,
-            take.text(bundle),
-            take.integer(cells, 1),
-            take.real(shifts),
-            take.real(squares),
-            take.integer(unfamiliar, 0, cells),
-            take.integer(alarmed, 0, cells),
+            take.utf8(bundle),
+            count,
+            take.real(shifts, count * LOWEST - _ROUNDING, count * HIGHEST + _ROUNDING),
+            take.real(squares, 0.0, count * HIGHEST**2 + _ROUNDING),
+            take.integer(unfamiliar, 0, count),
+            take.integer(alarmed, 0, count),
         )
     except take.DamagedError:
         return None

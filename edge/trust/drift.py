@@ -27,6 +27,8 @@ LIMIT: Final = 20.0
 # The level rises no further. So an alarm of a week ends as soon as one of an hour: after about 60
 # ordinary cells, less than a slide. One good stretch in a bad slide is too short to end it.
 CEILING: Final = 60.0
+# As many as the journal's numbers hold.
+_MOST_CELLS: Final = 2**63 - 1
 # The end of the year 9998: the last time that Python shows in every time zone.
 _LAST_S: Final = 253_370_764_800
 
@@ -116,7 +118,7 @@ def _is_valid(state: Drift) -> bool:
         and 0.0 <= state.level <= CEILING
         and type(state.cells) is int
         and type(state.rising_cells) is int
-        and 0 <= state.rising_cells <= state.cells
+        and 0 <= state.rising_cells <= state.cells <= _MOST_CELLS
         and type(state.is_alarm) is bool
         and (since_s is None or (type(since_s) in (float, int) and 0 <= since_s <= _LAST_S))
         and (state.level > 0.0) == (since_s is not None) == (state.rising_cells > 0)

@@ -20,6 +20,8 @@ from edge.trust.drift import Drift
 from tests.daemon.journal.images import BUNDLE, labelled, reopened, verdicts, version
 
 OTHER = "b" * 64
+# A text of which one bit was lost, as `execute` stores it.
+NOT_UTF8 = b"{\xff}"
 
 
 def state(journal: Journal) -> Drift | None:
@@ -128,13 +130,15 @@ def test_hours_before_a_quarter_of_a_year_and_of_a_wrong_clock_are_forgotten(
 
 @pytest.mark.parametrize(
     "damaged",
-    ["", "{", "[]", "null", "{}", '{"level": 1e999}', "[" * 100_000, b"\xff\xfe", 7, 2.5],
+    ["", "{", "[]", "null", "{}", '{"level": 1e999}', "[" * 100_000, b"\xff\xfe", 7, 2.5, NOT_UTF8],
 )
 def test_damaged_state_begins_anew_and_the_image_is_concluded(
     journal: Journal, tmp_path: Path, damaged: object
 ) -> None:
     journal.conclude(verdicts(journal, [4.0] * 9))
     execute(tmp_path, "UPDATE stream SET drift = ?", damaged)
+    if damaged == NOT_UTF8:
+        execute(tmp_path, "UPDATE stream SET drift = CAST(drift AS TEXT)")
     assert state(journal) is None
     journal.conclude(verdicts(journal, [0.0, 0.0]))
     assert state(journal) == Drift(cells=2)
@@ -147,6 +151,14 @@ def test_state_with_a_damaged_bundle_begins_anew(
 ) -> None:
     execute(tmp_path, "INSERT INTO stream VALUES (1, ?, ?)", b"\x00", value)
     journal.begin_stream_anew(1)
+    journal.conclude(verdicts(journal, [0.0]))
+    assert state(journal) == Drift(cells=1)
+
+
+def test_state_with_a_bundle_that_is_no_utf8_begins_anew(journal: Journal, tmp_path: Path) -> None:
+    journal.conclude(verdicts(journal, [4.0] * 9))
+    execute(tmp_path, "UPDATE stream SET bundle_sha256 = CAST(? AS TEXT)", NOT_UTF8)
+    assert state(journal) is None
     journal.conclude(verdicts(journal, [0.0]))
     assert state(journal) == Drift(cells=1)
 
@@ -164,7 +176,20 @@ def test_images_are_concluded_without_the_tables_of_the_streams(
 
 
 @pytest.mark.parametrize(
-    "change", ["cells = 0", "cells = 'x'", "unfamiliar = 99", "shifts = 'x'", "alarmed = -1"]
+    "change",
+    [
+        "cells = 0",
+        "cells = 'x'",
+        "cells = 9223372036854775807",
+        "unfamiliar = 99",
+        "shifts = 'x'",
+        "shifts = 1.7e308",
+        "shifts = -1.7e308",
+        "squares = 1.7e308",
+        "squares = -9",
+        "alarmed = -1",
+        "bundle_sha256 = CAST(x'7bff7d' AS TEXT)",
+    ],
 )
 def test_damaged_hour_is_left_out_and_counted(
     journal: Journal, tmp_path: Path, change: str
