@@ -60,8 +60,8 @@ def drift(config: Config, arguments: argparse.Namespace) -> list[str]:
     said = _acknowledge(config, folders, period) if arguments.acknowledge else []
     histories = read_histories(config.state_dir, folders, period.begin.timestamp())
     said += lines_of(histories, period)
-    if all(history.stream is None for history in histories):
-        said.append(_why_nothing(config.bundle))
+    is_first = all(history.stream is None for history in histories)
+    said += _why_nothing(config.bundle, is_first=is_first)
     if arguments.out is not None:
         _write(arguments.out, histories, period)
         said.append(f"written: {arguments.out}")
@@ -94,13 +94,15 @@ def _acknowledge(config: Config, folders: Sequence[Path], period: Period) -> lis
     return [*(ended or ["there is no alarm to acknowledge"]), ""]
 
 
-def _why_nothing(bundle: Path) -> str:
+def _why_nothing(bundle: Path, *, is_first: bool) -> list[str]:
+    """Why no cell is judged, or none has been yet, where that is so."""
     if _has_reference(bundle) is False:
-        return (
-            f"the bundle {bundle} has no reference of its laboratory, so that no image is judged. "
-            "Convert it again with this version of edge-convert."
-        )
-    return "cells are judged as they are labelled; none has been since this version was installed."
+        text = f"the bundle {bundle} has no reference of its laboratory, so that no image is judged"
+        return [f"{text}. Convert it again with this version of edge-convert."]
+    if is_first:
+        text = "cells are judged as they are labelled"
+        return [f"{text}; none has been since this version was installed."]
+    return []
 
 
 def _has_reference(bundle: Path) -> bool | None:

@@ -92,8 +92,12 @@ class Streams:
         elif stream.bundle_sha256 == bundle_sha256:
             # An alarm has had its line in the log.
             self._set(stream.folder_id, stream.drift)
-        elif stream.drift.since_s is not None:
-            self._say_end(stream, stream.drift.since_s, "another bundle labels")
+        else:
+            # Stored at once: the journal is read again before the first cell, by `review`, by the
+            # commands, and at a start with the earlier bundle.
+            self._journal.begin_stream_anew(stream.folder_id, bundle_sha256)
+            if stream.drift.since_s is not None:
+                self._say_end(stream, stream.drift.since_s, "another bundle labels")
 
     def _note(self, stream: Stream) -> None:
         before = self._drifts.get(stream.folder_id, Drift())
@@ -101,13 +105,16 @@ class Streams:
         self._set(stream.folder_id, now)
         if stream.drift is None:
             self._say_damaged(stream)
-        elif now.since_s is not None and not before.is_alarm:
+            return
+        # Only an acknowledgement begins the count of the cells anew.
+        is_acknowledged = now.cells < before.cells + stream.added
+        has_ended = before.is_alarm and (is_acknowledged or not now.is_alarm)
+        if has_ended and before.since_s is not None:
+            why = "a person acknowledged the change" if is_acknowledged else None
+            self._say_end(stream, before.since_s, why)
+        if now.since_s is not None and (has_ended or not before.is_alarm):
             text = "images of %s look different from the laboratory's since %s: %s"
             log.warning(text, self._folder(stream), moment(now.since_s), CAUSES)
-        elif before.since_s is not None and not now.is_alarm:
-            is_by_itself = now.cells > before.cells
-            why = None if is_by_itself else "a person acknowledged the change"
-            self._say_end(stream, before.since_s, why)
 
     def _say_end(self, stream: Stream, since_s: float, why: str | None) -> None:
         folder, since = self._folder(stream), moment(since_s)

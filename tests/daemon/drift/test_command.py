@@ -85,7 +85,7 @@ def test_drift_shows_an_alarm_and_the_share_that_is_unlike(
     judge(site, [0.0] * 30 + [4.0] * 10)
     code, out, _ = run(site, capsys)
     assert code == 0
-    heading, row, _, state = out.splitlines()
+    heading, row, _, state, *_ = out.splitlines()
     assert heading.split()[:5] == ["watch", "cells", "shift", "unlike", "alarms"]
     assert row.split()[:5] == ["watch[0]", "40", "+1.00", "25.0%", "1"]
     assert row.split()[5] == "·" * 27 + "▄"

@@ -132,6 +132,45 @@ def test_another_bundle_begins_anew_and_says_that_the_alarm_is_over(
     assert again.report().status is HealthStatus.OK
 
 
+def test_alarm_of_another_bundle_stays_over(
+    streams: Streams, journal: Journal, tmp_path: Path, said: pytest.LogCaptureFixture
+) -> None:
+    """It came back by the next look at any alarm, and with the first bundle as if never ended."""
+    streams.conclude(verdicts(journal, CHANGED))
+    streams_of(journal, tmp_path, Health(), bundle="b" * 64, clock=Clock())
+    (stream,) = journal.streams()
+    assert (stream.bundle_sha256, stream.drift) == ("b" * 64, Drift())
+    said.clear()
+    for bundle in ("b" * 64, BUNDLE):
+        again = Health()
+        streams_of(journal, tmp_path, again, bundle=bundle, clock=Clock())
+        assert again.report().status is HealthStatus.OK
+    assert said.messages == []
+
+
+def test_acknowledgement_between_two_batches_is_said_as_one(
+    streams: Streams, journal: Journal, said: pytest.LogCaptureFixture
+) -> None:
+    streams.conclude(verdicts(journal, CHANGED))
+    said.clear()
+    journal.begin_stream_anew(1)
+    streams.conclude(verdicts(journal, USUAL))
+    (line,) = said.messages
+    assert "a person acknowledged" in line
+
+
+def test_alarm_that_an_acknowledged_one_is_followed_by_is_said(
+    streams: Streams, journal: Journal, said: pytest.LogCaptureFixture
+) -> None:
+    streams.conclude(verdicts(journal, CHANGED))
+    said.clear()
+    journal.begin_stream_anew(1)
+    streams.conclude(verdicts(journal, CHANGED))
+    ended, begun = said.messages
+    assert "a person acknowledged" in ended
+    assert "look different" in begun
+
+
 def test_acknowledged_alarm_is_noticed_within_seconds_without_an_image(
     streams: Streams,
     journal: Journal,
@@ -165,13 +204,14 @@ def test_damaged_state_is_said_once_and_images_go_on(
     assert not journal.has_open_images()
 
 
+@pytest.mark.parametrize("damaged", ["'{'", "CAST(x'7bff7d' AS TEXT)"])
 def test_start_with_a_damaged_state_says_so(
-    streams: Streams, journal: Journal, tmp_path: Path, said: pytest.LogCaptureFixture
+    damaged: str, streams: Streams, journal: Journal, tmp_path: Path, said: pytest.LogCaptureFixture
 ) -> None:
     streams.conclude(verdicts(journal, CHANGED))
     said.clear()
     with closing(sqlite3.connect(tmp_path / NAME)) as db:
-        db.execute("UPDATE stream SET drift = '{'")
+        db.execute(f"UPDATE stream SET drift = {damaged}")  # noqa: S608
         db.commit()
     after = streams_of(journal, tmp_path, Health(), clock=Clock())
     (line,) = said.messages
