@@ -29,6 +29,12 @@ _STATISTICS: Final = len(statistics.NAMES)
 # Numbers and scales within these give scores that are finite.
 _LARGEST: Final = 1e9
 _LEAST_SCALE: Final = 1e-9
+# Those of mean and standard deviation of a logarithm of distances.
+_LARGEST_LOGS: Final = (100.0, 100.0)
+# Scores end at 1000: a limit of as much would let every picture pass.
+_LARGEST_LIMIT: Final = 999.0
+# How far a component's length may be from 1: more than half precision moves it.
+_LENGTH_OFF: Final = 0.02
 
 _Floats = NDArray[np.float64]
 
@@ -166,8 +172,8 @@ def _from_document(document: Any, class_count: int) -> Reference:
     graphs = document["graphs"]
     if not graphs:
         raise ValueError("it has limits for no graph")
-    mean, sd = _array(held["distance"], (2,), is_scale=(1,))
-    pairs = _array(held["class_distance"], (class_count, 2), is_scale=(1,))
+    mean, sd = _array(held["distance"], (2,), is_scale=(1,), largest=_LARGEST_LOGS)
+    pairs = _array(held["class_distance"], (class_count, 2), is_scale=(1,), largest=_LARGEST_LOGS)
     faults = tuple((Unfamiliar(one["reason"]), one["direction"]) for one in document["faults"])
     return Reference(
         images=int(document["images"]),
@@ -180,10 +186,7 @@ def _from_document(document: Any, class_count: int) -> Reference:
         faults=tuple(str(reason) for reason, _ in faults),
         fault_directions=_array([d for _, d in faults], (len(faults), _STATISTICS)),
         features=_feature_space(document["features"]),
-        graphs={
-            str(path): GraphLimits(*map(float, _array(found, (3,), is_scale=(1,))))
-            for path, found in graphs.items()
-        },
+        graphs={str(path): _graph_limits(found) for path, found in graphs.items()},
     )
 
 
@@ -197,18 +200,32 @@ def _feature_space(held: Any) -> FeatureSpace | None:
     components = _unpacked(held["components"], "<f2")
     if mean.shape != (count,) or components.size % count or not components.size:
         raise ValueError("its components do not fit its features")
-    return FeatureSpace(mean, components.reshape(-1, count))
+    components = components.reshape(-1, count)
+    lengths = np.linalg.norm(components, axis=1)
+    if len(components) > count or (np.abs(lengths - 1) > _LENGTH_OFF).any():
+        raise ValueError("its components are no directions of its features")
+    if np.abs(mean).max() > _LARGEST:
+        raise ValueError(f"the mean of a feature is beyond {_LARGEST:.0e}")
+    return FeatureSpace(mean, components)
 
 
-def _array(values: Any, shape: tuple[int, ...], *, is_scale: Any = ()) -> _Floats:
-    """Finite numbers of a shape; those at the last axis' indices in `is_scale` are scales."""
+def _graph_limits(held: Any) -> GraphLimits:
+    largest = (*_LARGEST_LOGS, _LARGEST_LIMIT)
+    return GraphLimits(*map(float, _array(held, (3,), is_scale=(1,), largest=largest)))
+
+
+def _array(
+    values: Any, shape: tuple[int, ...], *, is_scale: Any = (), largest: Any = _LARGEST
+) -> _Floats:
+    """Finite numbers of a shape.
+
+    Args:
+        is_scale: indices at the last axis of those that are scales.
+        largest: for all, or for each index at the last axis.
+    """
     found = np.array(values, np.float64).reshape(shape) if 0 in shape else np.array(values, float)
-    if (
-        found.shape != shape
-        or not np.isfinite(found).all()
-        or np.abs(found).max(initial=0) > _LARGEST
-    ):
-        raise ValueError(f"{found.shape} numbers where {shape} finite ones are needed")
+    if found.shape != shape or not (np.abs(found) <= np.asarray(largest)).all():
+        raise ValueError(f"{found.shape} numbers where {shape} up to {largest} are needed")
     if len(is_scale) and not (found[..., list(is_scale)] >= _LEAST_SCALE).all():
         raise ValueError(f"a scale is below {_LEAST_SCALE}")
     return found

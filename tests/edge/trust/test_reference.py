@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from converters.familiarity.fit import component_count
 from edge.errors import BundleError
@@ -66,6 +68,10 @@ def _with(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
     return change
 
 
+def packed(values: NDArray[np.float64], kind: str) -> str:
+    return base64.b64encode(values.astype(kind).tobytes()).decode()
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -86,6 +92,12 @@ def _with(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         _with("statistics.whitening", [["x"] * 16] * 16),
         _with("statistics.whitening", [[1e300] * 16] * 16),
         _with("statistics.distance", [0.0, 0.0]),
+        # Distances this wide, or a limit that no score reaches, would let every picture pass.
+        _with("statistics.distance", [0.0, 1e8]),
+        _with("statistics.class_distance", [[0.0, 1e8]] * 3),
+        _with("graphs", {"model.int8.onnx": [0.0, 1.0, 1001.0]}),
+        _with("graphs", {"model.int8.onnx": [0.0, 1e8, 3.0]}),
+        _with("graphs", {"model.int8.onnx": [0.0, 1.0, -1e8]}),
         _with("statistics.class_distance", [[0.0, -1.0]] * 3),
         _with("faults", [{"reason": "blurred", "direction": [1.0]}]),
         _with("faults", 3),
@@ -98,6 +110,10 @@ def _with(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         _with("features.components", ""),
         _with("features.components", "/3//f/9//3//f/9/"),
         _with("features.components", "not base64!"),
+        _with("features.components", packed(np.zeros((1, 3)), "<f2")),
+        _with("features.components", packed(np.full((3, 3), 60_000), "<f2")),
+        _with("features.components", packed(np.eye(3)[[0] * 9], "<f2")),
+        _with("features.mean", packed(np.full(3, 3e38), "<f4")),
         _with("graphs", {}),
         _with("graphs", {"model.int8.onnx": [0.0, 0.0, 1.0]}),
         _with("graphs", {"model.int8.onnx": [0.0, 1.0]}),
