@@ -58,10 +58,10 @@ class LabelledCells:
         return ImageSet(f"{self.images.origin}, kept back", files, self.images.sha256)
 
     def warnings(self) -> list[str]:
-        """Lines about classes of few images or none."""
+        """Lines about classes of few images or none, and about skipped files."""
         counts = self.counts().items()
         few = [f"{name} ({count})" for name, count in counts if 0 < count < WANTED_OF_CLASS]
-        found = []
+        found = [f"skipped in {self.images.origin}: {line}" for line in self.images.left_out]
         if few:
             found.append(
                 f"fewer than {WANTED_OF_CLASS} images of {', '.join(few)}: label more before you "

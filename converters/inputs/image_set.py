@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from edge.image_folders.walk import FoundImage, find_images
 from edge.preprocess import InputSpec, preprocess
 from edge.text.counted import counted
 from edge.text.progress import OnProgress
+
+_Files: TypeAlias = tuple[tuple[str | None, Path], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ def load_images(
 ) -> ImageSet:
     """Load the images of a folder and its subfolders; links are followed.
 
-    An image with several links to it is loaded once.
+    An image with several links to it is loaded once, and so is a labelled one with copies.
 
     Args:
         classes: if given, subfolders are classes and label their images; otherwise the images
@@ -62,9 +65,9 @@ def load_images(
         on_progress: called with (step, done, total) while the files are read.
 
     Raises:
-        ConfigError: not a folder, a subfolder that is not a class, an image in two classes, or an
-            image that cannot be decoded. Broken images are not skipped, so that the set is the one
-            that the manifest names.
+        ConfigError: not a folder, a subfolder that is not a class, an image or its copy in two
+            classes, or an image that cannot be decoded. Broken images are not skipped, so that the
+            set is the one that the manifest names.
     """
     found = find_images(folder)
     left_out = found.left_out
@@ -77,8 +80,11 @@ def load_images(
     if limit is not None and len(paths) > limit:
         paths = _stratified(paths, folder, limit)
     files = tuple((labels.get(path), path) for path in paths)
-    digest = _digest(files, f"reading {folder.name}", on_progress)
-    return ImageSet(folder.name, files, digest, left_out.lines())
+    digests = _digests(files, f"reading {folder.name}", on_progress)
+    if labels:
+        files, digests = _without_copies(files, digests)
+        left_out.copies += len(paths) - len(files)
+    return ImageSet(folder.name, files, _joined(digests), left_out.lines())
 
 
 def load_readable(folder: Path, limit: int, on_progress: OnProgress | None = None) -> ImageSet:
@@ -113,7 +119,7 @@ def draw_images(count: int, seed: int, folder: Path) -> ImageSet:
         path = folder / f"{number:05}.jpg"
         atomic.write_file(path, content)
         files.append((cell_class, path))
-    return ImageSet("drawn cells", tuple(files), _digest(tuple(files)))
+    return ImageSet("drawn cells", tuple(files), _joined(_digests(tuple(files))))
 
 
 def image_batches(images: ImageSet, spec: InputSpec, size: int) -> Iterator[NDArray[np.uint8]]:
@@ -189,16 +195,29 @@ def _once(images: tuple[FoundImage, ...], labels: dict[Path, str]) -> list[Found
     return list(by_file.values())
 
 
-def _digest(
-    files: tuple[tuple[str | None, Path], ...],
-    step: str = "",
-    on_progress: OnProgress | None = None,
-) -> str:
+def _without_copies(files: _Files, digests: list[bytes]) -> tuple[_Files, list[bytes]]:
+    """The first file of each content: copies in two parts of a set would flatter its figures."""
+    first: dict[bytes, tuple[str | None, Path]] = {}
+    for (label, path), digest in zip(files, digests, strict=True):
+        known, before = first.setdefault(digest, (label, path))
+        if known != label:
+            raise ConfigError(
+                f"{before} and {path} are copies of one image in two classes, but an image has one "
+                "class. Remove the wrong one."
+            )
+    return tuple(first.values()), list(first)
+
+
+def _digests(files: _Files, step: str = "", on_progress: OnProgress | None = None) -> list[bytes]:
     digests = []
     for number, (_, path) in enumerate(files, start=1):
         digests.append(hashlib.sha256(read_named_file(path)).digest())
         if on_progress:
             on_progress(step, number, len(files))
+    return digests
+
+
+def _joined(digests: list[bytes]) -> str:
     return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
 
 

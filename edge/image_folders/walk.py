@@ -29,7 +29,8 @@ class FoundImage:
 class LeftOut:
     """Counts of skipped entries: unread formats and other files by suffix; hidden files; links.
 
-    `returning` counts links to a folder above them, `repeated` links to images already found.
+    `returning` counts links to a folder above them, `repeated` links to images already found,
+    `copies` files with the bytes of another one.
     """
 
     unread: Counter[str] = field(default_factory=Counter)
@@ -37,6 +38,7 @@ class LeftOut:
     hidden: int = 0
     returning: int = 0
     repeated: int = 0
+    copies: int = 0
 
     def add(self, other: LeftOut) -> None:
         """Add the counts of another folder."""
@@ -45,6 +47,7 @@ class LeftOut:
         self.hidden += other.hidden
         self.returning += other.returning
         self.repeated += other.repeated
+        self.copies += other.copies
 
     def lines(self) -> tuple[str, ...]:
         """One line for each kind, such as `3 images of kinds that are not read (.bmp 3): ...`."""
@@ -66,6 +69,9 @@ class LeftOut:
         if self.repeated:
             links = counted(self.repeated, "link")
             lines.append(f"{links} to what is there already; an image counts once")
+        if self.copies:
+            files = counted(self.copies, "file")
+            lines.append(f"{files} with the bytes of another one; an image counts once")
         return tuple(lines)
 
 

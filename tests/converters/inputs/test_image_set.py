@@ -93,6 +93,20 @@ def test_load_images_file_in_two_classes_is_refused_and_without_classes_counts_o
     assert images.left_out == ("1 link to what is there already; an image counts once",)
 
 
+def test_load_images_copies_count_once_in_a_class_and_are_refused_in_two(folder: Path) -> None:
+    before = load_images(folder, CLASSES)
+    first, second = sorted(folder.iterdir())
+    (image, _) = sorted(first.iterdir())
+    (first / "z-copy.jpg").write_bytes(image.read_bytes())
+    images = load_images(folder, CLASSES)
+    assert (images.files, images.sha256) == (before.files, before.sha256)
+    assert images.left_out == ("1 file with the bytes of another one; an image counts once",)
+    assert len(load_images(folder).files) == 5
+    (second / "copy.jpg").write_bytes(image.read_bytes())
+    with pytest.raises(ConfigError, match="are copies of one image in two classes"):
+        load_images(folder, CLASSES)
+
+
 def test_load_images_folder_that_is_nearly_a_class_is_told_which(
     folder: Path, colour_jpeg: Jpeg
 ) -> None:
