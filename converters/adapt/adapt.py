@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -19,6 +19,7 @@ from converters.adapt.choice import choose_recipe, out_of_fold
 from converters.adapt.curve import Curve, learning_curve
 from converters.adapt.head import Labels, Recipe, fit_views
 from converters.adapt.layer import head_of, with_head
+from converters.adapt.parent import evidence_of_parent, require_version
 from converters.adapt.request import AdaptRequest, adapted_version
 from converters.adapt.seen import graphs_of, look, served_here
 from converters.familiarity.choose import images_of_laboratory
@@ -67,6 +68,7 @@ class Adapted:
 
     request: AdaptRequest
     parent: Bundle
+    parents_evidence: dict[str, Any]
     cells: LabelledCells
     recipe: Recipe
     fp32: onnx.ModelProto
@@ -95,10 +97,12 @@ def adapt(request: AdaptRequest, on_progress: OnProgress) -> Adapted:
         AccuracyGateError: the new layer is not better than the parent's.
     """
     parent = load_bundle(request.parent)
+    require_version(adapted_version(parent.version, request.site))
+    evidence, graphs = evidence_of_parent(parent), graphs_of(parent)
     cells = load_cells(request.labelled, parent.classes, on_progress)
     models = {
         name: model if has_features(model) else with_features(model).model
-        for name, model in graphs_of(parent).items()
+        for name, model in graphs.items()
     }
     served = served_here(models)
     on_count = partial(on_progress, f"features of {GRAPHS[served].path}")
@@ -116,7 +120,7 @@ def adapt(request: AdaptRequest, on_progress: OnProgress) -> Adapted:
     crossed = out_of_fold(features, labels, old, recipe)
     fp32 = with_head(models[FP32.name], head)
     judging = _judging(request, parent, cells, fp32, on_progress)
-    graphs = {
+    judged = {
         name: _judged(name, with_head(model, head), judging)
         for name, model in models.items()
         if name != FP32.name
@@ -127,11 +131,12 @@ def adapt(request: AdaptRequest, on_progress: OnProgress) -> Adapted:
     return Adapted(
         request=request,
         parent=parent,
+        parents_evidence=evidence,
         cells=cells,
         recipe=recipe,
         fp32=fp32,
         judging=judging,
-        graphs=graphs,
+        graphs=judged,
         temperature=choose_temperature(crossed, labels),
         served=served,
         feature_count=features.shape[2],
@@ -140,7 +145,7 @@ def adapt(request: AdaptRequest, on_progress: OnProgress) -> Adapted:
         crossed_before=_balanced(seen.logits, labels),
         crossed=_balanced(crossed, labels),
         curve=curve,
-        laboratory=_laboratory(parent, cells, {FP32.name: fp32, **_models(graphs)}, on_progress),
+        laboratory=_laboratory(parent, cells, {FP32.name: fp32, **_models(judged)}, on_progress),
     )
 
 

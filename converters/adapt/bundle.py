@@ -9,6 +9,7 @@ import edge
 from converters.accuracy.comparison import confusion_unidentified, evidence_fields
 from converters.accuracy.gate import check_fields
 from converters.adapt.adapt import Adapted, AdaptedGraph
+from converters.adapt.parent import EVIDENCE_NAME
 from converters.adapt.request import adapted_version
 from converters.bundle.evidence_document import SCHEMA, evidence_summary
 from converters.bundle.golden import add_golden
@@ -17,7 +18,6 @@ from converters.int8.graphs import FP16, FP32, GRAPHS, INT8_7BIT
 from converters.report.page import render_report
 from converters.report.thumbnails import thumbnails_of
 from edge.files import atomic
-from edge.files.strict_json import parse_json
 from edge.manifest import (
     ROLE_EVIDENCE,
     ROLE_MODEL,
@@ -26,7 +26,6 @@ from edge.manifest import (
 from edge.sidecar import now
 from edge.trust.reference import REFERENCE_NAME
 
-_EVIDENCE_NAME: Final = "evidence/evidence.json"
 # What describes the parent's own weights and images, and is not true of the new bundle.
 _NOT_TAKEN_OVER: Final = ("temperature", "times")
 
@@ -49,7 +48,7 @@ def write_adapted(adapted: Adapted) -> None:
         _add_golden(writer, adapted)
         if adapted.laboratory.reference is not None:
             writer.add(REFERENCE_NAME, adapted.laboratory.reference.to_bytes(), ROLE_REFERENCE)
-        writer.add(_EVIDENCE_NAME, to_json(evidence), ROLE_EVIDENCE)
+        writer.add(EVIDENCE_NAME, to_json(evidence), ROLE_EVIDENCE)
         facts = _facts(adapted, evidence)
         pictures = thumbnails_of(adapted.judging.validation.paths)
         shown = {**facts, "artefacts": writer.artefacts}
@@ -62,7 +61,7 @@ def write_adapted(adapted: Adapted) -> None:
 
 def evidence_of(adapted: Adapted) -> dict[str, Any]:
     """The new bundle's evidence; how its graphs were quantized is the parent's."""
-    parent, judging = _parents_evidence(adapted), adapted.judging
+    parent, judging = adapted.parents_evidence, adapted.judging
     validation, right = judging.validation, judging.fp32_accuracy()
     graphs = {GRAPHS[name].target: one for name, one in adapted.graphs.items()}
     fp16 = graphs.pop(FP16.target, None)
@@ -136,10 +135,6 @@ def _graph_fields(of_parent: dict[str, Any], graph: AdaptedGraph) -> dict[str, A
         **({"naive_checks": checks} if "naive_checks" in of_parent else {}),
         **evidence_fields(graph.evidence),
     }
-
-
-def _parents_evidence(adapted: Adapted) -> dict[str, Any]:
-    return dict(parse_json(adapted.parent.read(_EVIDENCE_NAME)))
 
 
 def _add_golden(writer: BundleWriter, adapted: Adapted) -> None:

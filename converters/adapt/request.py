@@ -59,6 +59,10 @@ def adapt_request(arguments: argparse.Namespace, gate: Gate) -> AdaptRequest:
     parent: Path = arguments.model
     target = arguments.out or Path(f"{parent.resolve().stem}-{site}.edge")
     require_target(target, [parent, labelled], overwrite=arguments.overwrite)
+    if target.resolve().is_relative_to(labelled.resolve()):
+        raise ConfigError(
+            f"{target} would lie among the labelled images of {labelled}; give --out another place."
+        )
     return AdaptRequest(parent, labelled, target, site, gate, arguments.overwrite)
 
 

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from converters.inputs.image_set import ImageSet, image_batches
 from converters.int8.graphs import FP32, GRAPHS, INT8, INT8_7BIT
 from edge.backends.cpu import has_vnni
 from edge.bundle import Bundle
+from edge.errors import BundleError
 from edge.preprocess import InputSpec
 from edge.session import InferenceSession
 from edge.text.progress import OnCount
@@ -31,13 +33,27 @@ class Seen:
 
 
 def graphs_of(bundle: Bundle) -> dict[str, onnx.ModelProto]:
-    """The graphs that a bundle holds, by name."""
+    """The graphs that a bundle holds, by name; the FP32 graph is among them.
+
+    Raises:
+        BundleError: it is not, or one is no graph.
+    """
     held = {artefact.path for artefact in bundle.artefacts}
-    return {
-        name: onnx.load_from_string(bundle.read(kind.path))
-        for name, kind in GRAPHS.items()
-        if kind.path in held
-    }
+    if FP32.path not in held:
+        raise BundleError(
+            f"{bundle.root} has no {FP32.path}, which a new last layer is made from. Convert the "
+            "model again."
+        )
+    found = {}
+    for name, kind in GRAPHS.items():
+        if kind.path in held:
+            try:
+                found[name] = onnx.load_from_string(bundle.read(kind.path))
+            except DecodeError as error:
+                raise BundleError(
+                    f"{bundle.root / kind.path} is no ONNX graph. Convert the model again."
+                ) from error
+    return found
 
 
 def served_here(models: dict[str, onnx.ModelProto]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -18,8 +19,10 @@ def require_target(target: Path, sources: Iterable[Path], *, overwrite: bool) ->
         sources: files and folders that the conversion reads.
 
     Raises:
-        ConfigError: it exists and may not be replaced, or holds files that are not a bundle's.
+        ConfigError: it exists and may not be replaced, or holds files that are not a bundle's; or
+            no folder can be made there.
     """
+    _require_writable(target)
     if not (target.exists() or target.is_symlink()):
         return
     foreign = _foreign(target)
@@ -36,6 +39,20 @@ def require_target(target: Path, sources: Iterable[Path], *, overwrite: bool) ->
             )
     if not overwrite:
         raise ConfigError(f"{target} exists; give --overwrite to replace it or --out another.")
+
+
+def _require_writable(target: Path) -> None:
+    """Check the nearest folder above the target that exists, in which the rest is made."""
+    above = target.absolute().parent
+    while not os.path.lexists(above):
+        above = above.parent
+    if not above.is_dir():
+        raise ConfigError(f"{target} cannot be made: {above} is no folder; give --out another.")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise ConfigError(
+            f"{target} cannot be made: this user may not write in {above}, or it is read-only; "
+            "give --out another."
+        )
 
 
 def _foreign(target: Path) -> str | None:

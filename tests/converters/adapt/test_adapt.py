@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +23,7 @@ from edge.golden import check_session, open_labeller
 from edge.image_files.read import read_image
 from edge.preprocess import preprocess
 from edge.trust.reference import REFERENCE_NAME, read_reference
+from tests.support.engine_bundle import put, write_manifest
 from tests.support.images import Jpeg
 
 # In this laboratory what the parent calls green is red, and so on: it is always wrong.
@@ -154,6 +157,74 @@ def test_adapt_to_cells_that_cannot_be_used_is_one_line(
     assert main([*words, *more]) == 2
     assert said in capsys.readouterr().err
     assert not target.exists()
+
+
+def test_copies_of_an_image_count_once(
+    converted: Path, tmp_path: Path, colour_jpeg: Jpeg, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A copy that is kept back would be judged by a layer that was fitted to it."""
+    cells = labelled(tmp_path / "south", colour_jpeg, names=OTHER, count=8)
+    (cells / "red" / "copy.jpg").write_bytes((cells / "red" / "0.jpg").read_bytes())
+    words = [str(converted), "--adapt", str(cells), "--out", str(tmp_path / "new.edge")]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "skipped in south: 1 file with the bytes of another one" in said
+    assert "fewer than 20 images of red (8), green (8), blue (8)" in said
+    (cells / "blue" / "copy.jpg").write_bytes((cells / "red" / "0.jpg").read_bytes())
+    assert main([*words, "--overwrite"]) == 2
+    assert "are copies of one image in two classes" in capsys.readouterr().err
+
+
+def _edited(bundle: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    manifest = json.loads((bundle / "manifest.json").read_bytes())
+    change(manifest)
+    write_manifest(bundle, manifest)
+    return bundle
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"{", b"[1]", b"{}", b'{"graphs": [1]}', b'{"graphs": {"int8": 1}}'],
+)
+def test_parent_with_damaged_evidence_is_refused_before_any_work(
+    content: bytes, converted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = "evidence/evidence.json"
+    parent = _edited(converted, lambda m: put(converted, m, path, content, role="evidence"))
+    # The labelled images, which are read next, are not even there.
+    words = [str(parent), "--adapt", str(tmp_path / "south"), "--out", str(tmp_path / "new.edge")]
+    assert main(words) == 3
+    assert "evidence/evidence.json is damaged" in capsys.readouterr().err
+
+
+def test_parent_without_a_sound_fp32_graph_is_refused(
+    converted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def damage(manifest: dict[str, Any]) -> None:
+        facts = next(a for a in manifest["artefacts"] if a["path"] == "model.fp32.onnx")
+        kept = {key: facts[key] for key in ("role", "precision", "requires")}
+        put(converted, manifest, "model.fp32.onnx", b"junk", **kept)
+
+    def remove(manifest: dict[str, Any]) -> None:
+        kept = [a for a in manifest["artefacts"] if a["path"] != "model.fp32.onnx"]
+        manifest |= {"artefacts": kept, "default_precision": "int8"}
+
+    words = ["--adapt", str(tmp_path / "south"), "--out", str(tmp_path / "new.edge")]
+    assert main([str(_edited(converted, damage)), *words]) == 3
+    assert "is no ONNX graph" in capsys.readouterr().err
+    assert main([str(_edited(converted, remove)), *words]) == 3
+    assert "has no model.fp32.onnx" in capsys.readouterr().err
+
+
+def test_version_that_no_bundle_may_have_and_a_place_among_the_images_are_refused(
+    converted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "south").mkdir()
+    words = [str(converted), "--adapt", str(tmp_path / "south"), "--out"]
+    assert main([*words, str(tmp_path / "new.edge"), "--site", "a" * 500]) == 2
+    assert "give a shorter --site" in capsys.readouterr().err
+    assert main([*words, str(tmp_path / "south" / "new.edge")]) == 2
+    assert "would lie among the labelled images" in capsys.readouterr().err
 
 
 def test_adapt_of_a_model_that_is_no_bundle_says_what_it_takes(

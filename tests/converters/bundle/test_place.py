@@ -88,3 +88,15 @@ def test_convert_over_what_it_reads_is_refused_and_all_is_left(
     assert main(["tiny.pt", "--out", out, "--overwrite"]) == 2
     assert f"error: {out} exists and is no " in capsys.readouterr().err
     assert sorted(model_folder.rglob("*")) == before
+
+
+def test_place_where_no_folder_can_be_made_is_refused_before_the_conversion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"cannot be made: .*file is no folder"):
+        require_target(tmp_path / "file" / "deep" / "new.edge", [], overwrite=False)
+    # Root may write everywhere but on a read-only file system, as this says.
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(ConfigError, match="or it is read-only; give --out another"):
+        require_target(tmp_path / "deep" / "new.edge", [], overwrite=False)
