@@ -93,7 +93,7 @@ def _confidence_lines(report: Report) -> list[str]:
     # Most graphs have the same reason, which is told once.
     reasons: dict[str, list[str]] = {}
     for name, one in found.items():
-        if not one.temperature.is_fitted:
+        if one.temperature.reason is not None:
             reasons.setdefault(one.temperature.reason, []).append(name)
     for reason, names in reasons.items():
         who = "any graph" if len(names) == len(found) else ", ".join(names)
