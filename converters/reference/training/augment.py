@@ -27,8 +27,8 @@ SHIFT: Final = 0.06
 # Optical densities of haematoxylin, eosin and DAB in red, green and blue (Ruifrok and Johnston,
 # Analytical and Quantitative Cytology and Histology 23:291, 2001). The dyes of blood stains differ,
 # but any basis of densities will do to vary the amount of each dye.
-_STAINS: Final = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]], np.float32)
-_UNMIX: Final = np.linalg.inv(_STAINS)
+STAINS: Final = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]], np.float32)
+_UNMIX: Final = np.linalg.inv(STAINS)
 # Logarithm of the transmitted light, by pixel value; `exp` inverts it.
 _DENSITY: Final = np.log((np.arange(256, dtype=np.float32) + 1) / 256)
 _STAIN_GAIN: Final = 0.18
@@ -58,21 +58,23 @@ def augment(image: Image, spec: InputSpec, rng: np.random.Generator) -> Image:
     Returns:
         uint8, shape (spec.height, spec.width, 3).
     """
-    turned = _turn(image, rng)
+    turned = turn(image, rng)
     if rng.random() < 0.6:
-        turned = _warp(turned, rng)
+        turned = warp(turned, rng, SCALE)
     return recolour(preprocess(_change_sharpness(turned, rng), spec), rng)
 
 
-def _turn(image: Image, rng: np.random.Generator) -> Image:
+def turn(image: Image, rng: np.random.Generator) -> Image:
+    """A random quarter turn, mirrored or not."""
     # Quarter turns and flips do not interpolate, so they keep the texture.
     turned = np.rot90(image, int(rng.integers(4)))
     return np.ascontiguousarray(turned[:, ::-1] if rng.random() < 0.5 else turned)
 
 
-def _warp(image: Image, rng: np.random.Generator) -> Image:
+def warp(image: Image, rng: np.random.Generator, scale_range: tuple[float, float]) -> Image:
+    """Turn by up to 45 degrees, scale within the range and shift; the border is filled."""
     height, width = image.shape[:2]
-    scale = float(np.exp(rng.uniform(*np.log(SCALE))))
+    scale = float(np.exp(rng.uniform(*np.log(scale_range))))
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), float(rng.uniform(-45, 45)), scale)
     matrix[:, 2] = matrix[:, 2] + rng.uniform(-SHIFT, SHIFT, 2) * (width, height)
     border = cv2.BORDER_REFLECT if rng.random() < 0.5 else cv2.BORDER_REPLICATE
@@ -87,26 +89,29 @@ def _change_sharpness(image: Image, rng: np.random.Generator) -> Image:
     if choice < 0.35:
         return image
     if choice < 0.50:
-        return _blur(image, float(rng.uniform(0.4, 1.6)))
+        return blur(image, float(rng.uniform(0.4, 1.6)))
     if choice < 0.62:
-        return _noise(_blur(image, float(rng.uniform(0.4, 1.2))), rng)
+        return noise(blur(image, float(rng.uniform(0.4, 1.2))), rng)
     if choice < 0.74:
-        return _noise(image, rng)
+        return noise(image, rng)
     if choice < 0.87:
-        return _sharpen(image, float(rng.uniform(0.3, 1.5)))
-    return _compress(image, int(rng.integers(35, 90)))
+        return sharpen(image, float(rng.uniform(0.3, 1.5)))
+    return compress(image, int(rng.integers(35, 90)))
 
 
-def _blur(image: Image, sigma_px: float) -> Image:
+def blur(image: Image, sigma_px: float) -> Image:
+    """Gaussian blur."""
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma_px), np.uint8)
 
 
-def _sharpen(image: Image, amount: float) -> Image:
+def sharpen(image: Image, amount: float) -> Image:
+    """Unsharp mask."""
     blurred = cv2.GaussianBlur(image, (0, 0), 1.2)
     return np.asarray(cv2.addWeighted(image, 1 + amount, blurred, -amount, 0), np.uint8)
 
 
-def _noise(image: Image, rng: np.random.Generator) -> Image:
+def noise(image: Image, rng: np.random.Generator) -> Image:
+    """Add noise of random strength."""
     height, width = image.shape[:2]
     top, left = (int(rng.integers(max(1, _NOISE_SIDE_PX - side))) for side in (height, width))
     field = _NOISE[top : top + height, left : left + width]
@@ -116,7 +121,8 @@ def _noise(image: Image, rng: np.random.Generator) -> Image:
     return np.asarray(cv2.addWeighted(image, 1, field, strength, 0, dtype=cv2.CV_8U), np.uint8)
 
 
-def _compress(image: Image, quality: int) -> Image:
+def compress(image: Image, quality: int) -> Image:
+    """Encode as JPEG and decode."""
     encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
 
@@ -127,16 +133,26 @@ def recolour(image: Image, rng: np.random.Generator) -> Image:
     if choice < 0.1:
         return image
     if choice < 0.6:
-        image = _restain(image, rng)
+        gain = rng.uniform(1 - _STAIN_GAIN, 1 + _STAIN_GAIN, 3)
+        image = restain(image, gain, rng.uniform(-_STAIN_OFFSET, _STAIN_OFFSET, 3))
     return _rebalance(image, rng)
 
 
-def _restain(image: Image, rng: np.random.Generator) -> Image:
-    """Vary the amount of each dye: gain and offset in stain space."""
-    gain = rng.uniform(1 - _STAIN_GAIN, 1 + _STAIN_GAIN, 3)
-    offset = rng.uniform(-_STAIN_OFFSET, _STAIN_OFFSET, 3)
+def restain(
+    image: Image,
+    gain: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    dyes: NDArray[np.float32] = STAINS,
+) -> Image:
+    """Change the amount of each dye, and its colour.
+
+    Args:
+        gain: factors of the three amounts, shape (3,).
+        offset: is added to them, shape (3,).
+        dyes: the new optical densities of the dyes, rows of (red, green, blue).
+    """
     # Unmixing, change and mixing are combined in one affine map of densities.
-    matrix = np.column_stack([(_UNMIX @ np.diag(gain) @ _STAINS).T, offset @ _STAINS])
+    matrix = np.column_stack([(_UNMIX @ np.diag(gain) @ dyes).T, offset @ STAINS])
     density = cv2.LUT(image, _DENSITY)
     light = cv2.exp(cv2.transform(density, matrix.astype(np.float32)))
     return np.asarray(cv2.addWeighted(light, 256, light, 0, -1, dtype=cv2.CV_8U), np.uint8)
@@ -150,7 +166,10 @@ def _rebalance(image: Image, rng: np.random.Generator) -> Image:
     for channel in range(3):
         gain, offset = rng.uniform(0.92, 1.08), rng.uniform(-0.03, 0.03)
         table[0, :, channel] = np.clip((levels**gamma * gain + offset) * 255, 0, 255)
-    recoloured = cv2.LUT(image, table)
-    grey = cv2.cvtColor(cv2.cvtColor(recoloured, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    saturation = float(rng.uniform(0.6, 1.25))
-    return np.asarray(cv2.addWeighted(recoloured, saturation, grey, 1 - saturation, 0), np.uint8)
+    return saturate(cv2.LUT(image, table), float(rng.uniform(0.6, 1.25)))
+
+
+def saturate(image: Image, saturation: float) -> Image:
+    """Scale the distance of each pixel from grey."""
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return np.asarray(cv2.addWeighted(image, saturation, grey, 1 - saturation, 0), np.uint8)

@@ -6,9 +6,11 @@ import argparse
 import io
 import logging
 import os
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -50,7 +52,13 @@ def add_training(learn: argparse.ArgumentParser, card: Path) -> None:
     )
     learn.add_argument("--card", type=given_path, default=card, help="model card")
     learn.add_argument("--out", type=given_path, required=True, help="state dict to write")
-    learn.add_argument("--epochs", type=int, default=plan.epochs, help=f"({plan.epochs})")
+    learn.add_argument(
+        "--start",
+        type=given_path,
+        help="a state dict of this command: train on, with images varied as another laboratory's",
+    )
+    again = train.SECOND_STAGE
+    learn.add_argument("--epochs", type=int, help=f"({plan.epochs}; {again.epochs} with --start)")
     learn.add_argument("--device", default="cpu", help="torch's name of it: cpu (default), cuda")
     learn.add_argument("--workers", type=int, default=1, help="processes that prepare images (1)")
     learn.add_argument("--seed", type=int, default=plan.seed, help=f"({plan.seed})")
@@ -60,17 +68,19 @@ def run_training(arguments: argparse.Namespace) -> None:
     """Train, and write the state dict, with the log beside it."""
     _check(arguments)
     spec = _read_spec(arguments.card)
-    plan = train.TrainingPlan(epochs=arguments.epochs, seed=arguments.seed)
+    plan = replace(
+        train.SECOND_STAGE if arguments.start else train.TrainingPlan(), seed=arguments.seed
+    )
+    if arguments.epochs is not None:
+        plan = replace(plan, epochs=arguments.epochs)
     hardware = train.Hardware(arguments.device, arguments.workers)
-    weights = _imagenet_weights()
+    # The classifier starts from random weights where no start is given.
+    torch.manual_seed(plan.seed)
+    network = _start(arguments.start)
     training, validation = _read_files(arguments)
     # Opened only after all quick checks, because it overwrites the log of the last run.
     with _logged(arguments.out.with_suffix(".log")):
         logger.info("plan %s, %s, input %s, torch %s", plan, hardware, spec, torch.__version__)
-        # The classifier starts from random weights.
-        torch.manual_seed(plan.seed)
-        network = EfficientNetLite0(len(pbc.CLASSES))
-        load_imagenet_weights(network, weights)
         to_validate = load_validation(
             validation, _DRAWN_VALIDATION_CELLS, _DRAWN_VALIDATION_SEED + plan.seed
         )
@@ -103,7 +113,7 @@ def _check(arguments: argparse.Namespace) -> None:
     """Check options whose errors would otherwise show only after minutes or hours."""
     for name, (least, most) in _LIMITS.items():
         value = getattr(arguments, name)
-        if not least <= value <= most:
+        if value is not None and not least <= value <= most:
             raise ConfigError(f"--{name} is {value}; give {least} to {most}.")
     out = arguments.out
     if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
@@ -131,6 +141,30 @@ def _read_files(
     if arguments.original:
         return pbc.read_original(arguments.data), []
     return pbc.read_manifest(arguments.data, "train"), pbc.read_manifest(arguments.data, "val")
+
+
+def _start(path: Path | None) -> EfficientNetLite0:
+    """The network to train, with the weights of ImageNet or of a state dict."""
+    network = EfficientNetLite0(len(pbc.CLASSES))
+    if path is None:
+        load_imagenet_weights(network, _imagenet_weights())
+        return network
+    try:
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    # torch raises various exceptions for a file that is no state dict, or another network's.
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        EOFError,
+        pickle.UnpicklingError,
+    ) as error:
+        raise ConfigError(
+            f"--start {path} is no state dict of this network ({first_line(error)}). "
+            "Give a file that `train` wrote."
+        ) from error
+    return network
 
 
 def _imagenet_weights() -> dict[str, torch.Tensor]:

@@ -19,13 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from converters.reference.data.pbc import CLASSES
 from converters.reference.training.augment import augment
+from converters.reference.training.foreign import augment_as_foreign
 from converters.reference.training.samples import TrainingSamples, ValidationSample
 from edge.preprocess import InputSpec, preprocess
 
 Network = TypeVar("Network", bound=nn.Module)
 
 _PREDICT_BATCH: Final = 64
+_PLATELET: Final = CLASSES.index("platelet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class TrainingPlan:
 
     In the first `small_share` of the epochs the images' sides are scaled by `small_scale`, which
     takes half the time without loss (progressive resizing, Tan and Le, EfficientNetV2, 2021).
+    `foreign_share` of the images are changed as another laboratory would make them.
     """
 
     epochs: int = 36
@@ -45,7 +49,14 @@ class TrainingPlan:
     ema_decay: float = 0.995
     small_share: float = 0.4
     small_scale: float = 0.7
+    foreign_share: float = 0.0
     seed: int = 20
+
+
+# Continues from a trained network, which then works better on images of other laboratories.
+SECOND_STAGE: Final = TrainingPlan(
+    epochs=10, peak_learning_rate=4e-4, small_share=0.6, foreign_share=0.5
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +152,13 @@ class _Stream(Dataset[tuple[Tensor, int]]):
         rng = np.random.default_rng((self._plan.seed, epoch, position))
         image, label = self._samples.draw(rng)
         is_small = epoch < self._plan.epochs * self._plan.small_share
-        return torch.from_numpy(augment(image, self._small if is_small else self._spec, rng)), label
+        spec = self._small if is_small else self._spec
+        # Without a second stage no number is drawn, so that the first gives the weights it gave.
+        if self._plan.foreign_share and rng.random() < self._plan.foreign_share:
+            varied = augment_as_foreign(image, spec, rng, is_platelet=label == _PLATELET)
+        else:
+            varied = augment(image, spec, rng)
+        return torch.from_numpy(varied), label
 
 
 def batches(

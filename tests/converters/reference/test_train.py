@@ -8,6 +8,11 @@ import torch
 
 from converters.architectures.efficientnet_lite0 import EfficientNetLite0, load_imagenet_weights
 from converters.reference.training.augment import augment, denoise
+from converters.reference.training.foreign import (
+    MAGNIFICATION,
+    SLIGHT_MAGNIFICATION,
+    augment_as_foreign,
+)
 from converters.reference.training.samples import ClassSamples, TrainingSamples
 from converters.reference.training.train import (
     Hardware,
@@ -18,6 +23,7 @@ from converters.reference.training.train import (
     train,
     update_average,
 )
+from edge.demo.drawing.cells import draw_cell
 from edge.preprocess import InputSpec
 
 SPEC = InputSpec(32, 32, "rgb", "area", (0.5,) * 3, (0.5,) * 3)
@@ -101,6 +107,51 @@ def test_augment_is_reproducible_and_gives_the_network_s_size() -> None:
         assert first.shape == (32, 32, 3)
         assert first.dtype == np.uint8
         assert np.array_equal(first, again)
+
+
+def test_augment_as_foreign_is_reproducible_and_changes_more_than_augment() -> None:
+    cell = draw_cell("neutrophil", np.random.default_rng(2))
+    spec = replace(SPEC, height=96, width=96)
+
+    def colours(images: list[np.ndarray]) -> float:
+        return float(np.std([image.mean(axis=(0, 1)) for image in images], axis=0).mean())
+
+    foreign = [
+        augment_as_foreign(cell, spec, np.random.default_rng(seed), is_platelet=False)
+        for seed in range(60)
+    ]
+    again = augment_as_foreign(cell, spec, np.random.default_rng(7), is_platelet=False)
+    usual = [augment(cell, spec, np.random.default_rng(seed)) for seed in range(60)]
+    assert {(image.shape, image.dtype.name) for image in foreign} == {((96, 96, 3), "uint8")}
+    assert np.array_equal(foreign[7], again)
+    assert colours(foreign) > 1.5 * colours(usual)
+
+
+def test_augment_as_foreign_enlarges_leukocytes_and_no_platelet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ranges: list[tuple[float, float]] = []
+
+    def warp(image: np.ndarray, _rng: object, scale_range: tuple[float, float]) -> np.ndarray:
+        ranges.append(scale_range)
+        return image
+
+    monkeypatch.setattr("converters.reference.training.augment.warp", warp)
+    image = np.zeros((60, 60, 3), np.uint8)
+    for is_platelet in (True, False):
+        for seed in range(100):
+            rng = np.random.default_rng(seed)
+            augment_as_foreign(image, SPEC, rng, is_platelet=is_platelet)
+    assert set(ranges[:100]) == {SLIGHT_MAGNIFICATION}
+    assert 30 <= ranges[100:].count(SLIGHT_MAGNIFICATION) <= 50
+    assert set(ranges[100:]) == {SLIGHT_MAGNIFICATION, MAGNIFICATION}
+
+
+def test_batches_of_a_second_stage_hold_foreign_images() -> None:
+    usual = torch.cat([images for images, _ in batches(samples(), SPEC, PLAN, 0)])
+    plan = replace(PLAN, foreign_share=0.5)
+    some = torch.cat([images for images, _ in batches(samples(), SPEC, plan, 0)])
+    assert not torch.equal(usual, some)
 
 
 def test_denoise_makes_noise_smaller_at_224_px() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import yaml
 from converters.architectures.efficientnet_lite0 import EfficientNetLite0
 from converters.reference.cli import main
 from converters.reference.data.pbc import CLASSES
-from converters.reference.training.train import TrainingPlan
+from converters.reference.training.train import SECOND_STAGE, TrainingPlan
 
 CARD = Path(__file__).parents[3] / "converters" / "reference" / "cells8.yaml"
 
@@ -44,6 +45,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two steps an epoch, no smoothing, start weights that need no package."""
     plan = partial(TrainingPlan, batch_size=4, images_per_epoch=8)
     module = "converters.reference.training"
+    second = replace(SECOND_STAGE, batch_size=4, images_per_epoch=8)
+    monkeypatch.setattr(f"{module}.train.SECOND_STAGE", second)
     monkeypatch.setattr(f"{module}.train.TrainingPlan", plan)
     monkeypatch.setattr(f"{module}.samples.SMOOTHED_PER_CLASS", 0)
     monkeypatch.setattr(f"{module}.samples.DRAWN_PER_CLASS", 1)
@@ -73,9 +76,9 @@ def card(tmp_path: Path) -> Path:
     return path
 
 
-def trained(data: Path, card: Path, out: Path, seed: str) -> dict[str, torch.Tensor]:
+def trained(data: Path, card: Path, out: Path, seed: str, *more: str) -> dict[str, torch.Tensor]:
     flags = ["--data", str(data), "--card", str(card), "--out", str(out), "--seed", seed]
-    assert main(["train", *flags, "--epochs", "1", "--workers", "0"]) == 0
+    assert main(["train", *flags, "--epochs", "1", "--workers", "0", *more]) == 0
     state: dict[str, torch.Tensor] = torch.load(out, weights_only=True)
     return state
 
@@ -94,6 +97,24 @@ def test_train_from_one_seed_gives_equal_weights_and_keeps_the_log(
     assert "temperature" in log
 
 
+def test_train_from_a_start_continues_with_its_weights_and_foreign_images(
+    data: Path, card: Path, tmp_path: Path
+) -> None:
+    first = trained(data, card, tmp_path / "first.pt", "5")
+    start = ["--start", str(tmp_path / "first.pt")]
+    second = trained(data, card, tmp_path / "second.pt", "5", *start)
+    other = trained(data, card, tmp_path / "other.pt", "6")
+
+    def distance(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:
+        # The classifier is divided by a temperature at the end, so its first layers are compared.
+        return max(float((a[n] - b[n]).abs().max()) for n in a if n.startswith("stem.0"))
+
+    assert 0 < distance(first, second) < distance(other, second)
+    log = (tmp_path / "second.log").read_text()
+    assert "foreign_share=0.5" in log
+    assert "foreign_share=0.0" in (tmp_path / "first.log").read_text()
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
@@ -103,6 +124,8 @@ def test_train_from_one_seed_gives_equal_weights_and_keeps_the_log(
         (["--device", "nonsense"], "--device nonsense cannot be used"),
         (["--card", "nope.yaml"], "nope.yaml cannot be read"),
         (["--data", "nope"], "nope has no manifest.csv"),
+        (["--start", "nope.pt"], "nope.pt is no state dict of this network"),
+        (["--start", str(CARD)], "cells8.yaml is no state dict of this network"),
         (["--out", "/nowhere/a.pt"], "--out: /nowhere/a.pt cannot be written"),
     ],
 )
