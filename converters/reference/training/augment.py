@@ -166,7 +166,8 @@ def _rebalance(image: Image, rng: np.random.Generator) -> Image:
     for channel in range(3):
         gain, offset = rng.uniform(0.92, 1.08), rng.uniform(-0.03, 0.03)
         table[0, :, channel] = np.clip((levels**gamma * gain + offset) * 255, 0, 255)
-    return saturate(cv2.LUT(image, table), float(rng.uniform(0.6, 1.25)))
+    recoloured = np.asarray(cv2.LUT(image, table), np.uint8)
+    return saturate(recoloured, float(rng.uniform(0.6, 1.25)))
 
 
 def saturate(image: Image, saturation: float) -> Image:

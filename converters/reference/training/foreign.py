@@ -82,7 +82,8 @@ def _recolour(image: Image, rng: np.random.Generator) -> Image:
         exponent = np.exp(gamma + rng.uniform(-_CHANNEL_GAMMA, _CHANNEL_GAMMA))
         gain_of, shift = rng.uniform(*_CHANNEL_GAIN), rng.uniform(-_CHANNEL_OFFSET, _CHANNEL_OFFSET)
         table[0, :, channel] = np.clip((levels**exponent * gain_of + shift) * 255, 0, 255)
-    return augment.saturate(cv2.LUT(image, table), float(rng.uniform(*_SATURATION)))
+    recoloured = np.asarray(cv2.LUT(image, table), np.uint8)
+    return augment.saturate(recoloured, float(rng.uniform(*_SATURATION)))
 
 
 def _turn_hue(image: Image, steps: int) -> Image:
