@@ -135,7 +135,7 @@ def test_another_bundle_begins_anew_and_says_that_the_alarm_is_over(
 def test_alarm_of_another_bundle_stays_over(
     streams: Streams, journal: Journal, tmp_path: Path, said: pytest.LogCaptureFixture
 ) -> None:
-    """It came back by the next look at any alarm, and with the first bundle as if never ended."""
+    """Neither a look at another alarm nor the first bundle may bring it back."""
     streams.conclude(verdicts(journal, CHANGED))
     streams_of(journal, tmp_path, Health(), bundle="b" * 64, clock=Clock())
     (stream,) = journal.streams()
