@@ -265,10 +265,15 @@ BEGIN_HOUR: Final = """
 INSERT INTO stream_hour VALUES
     (:root, :hour, :bundle_sha256, :cells, :shifts, :squares, :unfamiliar, :alarmed)
 """
-# The second half is for hours that were stored before the clock was set back.
-FORGET_HOURS: Final = "DELETE FROM stream_hour WHERE root = ? AND (hour < ? OR hour > ?)"
+# By their number and not by the time now: a clock that is wrong for one cell must not delete them.
+FORGET_HOURS: Final = """
+DELETE FROM stream_hour WHERE root = :root AND hour < (
+    SELECT DISTINCT hour FROM stream_hour WHERE root = :root
+    ORDER BY hour DESC LIMIT 1 OFFSET :kept - 1
+)
+"""
 HOURS: Final = """
 SELECT hour, CAST(bundle_sha256 AS BLOB), cells, shifts, squares, unfamiliar, alarmed
 FROM stream_hour
-WHERE root = ? AND hour >= ? ORDER BY hour, bundle_sha256
+WHERE root = ? AND hour BETWEEN ? AND ? ORDER BY hour, bundle_sha256
 """

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,11 +143,13 @@ def read_histories(state_dir: Path, folders: Iterable[Path], from_s: float) -> l
     Args:
         state_dir: the daemon's.
         folders: the watch folders, in the order of the result.
-        from_s: beginning of the earliest hour, in seconds since 1970.
+        from_s: beginning of the earliest hour, in seconds since 1970. Hours after the present
+            one, of a clock that was ahead, are left out.
 
     Raises:
         StorageError: there is no journal, or it cannot be read.
     """
+    period = int(from_s // HOUR_S), int(time.time() // HOUR_S)
     with opened_for_reading(state_dir) as db:
         rows = db.execute(sql.WATCH_FOLDERS).fetchall()
         ids = {take.folder(name): take.integer(id_) for id_, name in rows}
@@ -154,7 +157,7 @@ def read_histories(state_dir: Path, folders: Iterable[Path], from_s: float) -> l
         found = []
         for folder in folders:
             id_ = ids.get(os.fsencode(folder), -1)
-            rows = db.execute(sql.HOURS, (id_, int(from_s // HOUR_S))).fetchall()
+            rows = db.execute(sql.HOURS, (id_, *period)).fetchall()
             hours = tuple(hour for row in rows if (hour := _hour(row)))
             damaged = len(rows) - len(hours)
             found.append(StreamHistory(folder, streams.get(id_), hours, damaged))
@@ -189,9 +192,8 @@ def _go_on(
         "alarmed": alarmed,
     }
     if db.execute(sql.ADD_TO_HOUR, sums).rowcount == 0:
-        hour = int(now_s // HOUR_S)
-        db.execute(sql.FORGET_HOURS, (folder_id, hour - _KEPT_HOURS, hour))
         db.execute(sql.BEGIN_HOUR, sums)
+        db.execute(sql.FORGET_HOURS, {"root": folder_id, "kept": _KEPT_HOURS})
     return Stream(folder_id, bundle_sha256, drift, len(cells))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from daemon.image.records import Finished
 from daemon.journal.file import NAME
 from daemon.journal.journal import Journal
-from daemon.journal.streams import HOUR_S, KEPT_WEEKS, StreamHour, read_histories
+from daemon.journal.streams import HOUR_S, KEPT_WEEKS, StreamHour, follow, read_histories
 from edge.errors import RejectReason, StorageError
 from edge.labeller import ImageFacts, rejected
 from edge.trust.drift import Drift
@@ -33,6 +34,13 @@ def execute(folder: Path, statement: str, *values: object) -> None:
     with closing(sqlite3.connect(folder / NAME)) as db:
         db.execute(statement, values)
         db.commit()
+
+
+def store_hours(folder: Path, hours: Iterable[int]) -> None:
+    """One cell in each of these hours since 1970."""
+    rows = [(hour, BUNDLE) for hour in hours]
+    with closing(sqlite3.connect(folder / NAME)) as db, db:
+        db.executemany("INSERT INTO stream_hour VALUES (1, ?, ?, 1, 0.0, 0.0, 0, 0)", rows)
 
 
 def hours(folder: Path) -> tuple[StreamHour, ...]:
@@ -112,20 +120,30 @@ def test_stream_begun_anew_keeps_its_hours(journal: Journal, tmp_path: Path) -> 
     assert sum(hour.alarmed for hour in hours(tmp_path)) == 3
 
 
-def test_hours_before_a_quarter_of_a_year_and_of_a_wrong_clock_are_forgotten(
+def test_no_more_hours_than_those_of_a_quarter_of_a_year_are_kept(
     journal: Journal, tmp_path: Path
 ) -> None:
     now = int(time.time() // HOUR_S)
     kept = KEPT_WEEKS * 7 * 24
-    for hour in (now - kept - 1, now - kept, now - 5, now + 48):
-        execute(
-            tmp_path, "INSERT INTO stream_hour VALUES (1, ?, ?, 1, 0.0, 0.0, 0, 0)", hour, BUNDLE
-        )
+    store_hours(tmp_path, range(now - kept - 10, now))
     journal.conclude(verdicts(journal, [0.0]))
     found = [hour.began_s // HOUR_S for hour in hours(tmp_path)]
     # The hour may have changed since.
-    assert found[-2:] == [now - 5, found[-1]]
-    assert set(found) <= {now - kept, now - 5, now, now + 1}
+    assert found[-1] in {now, now + 1}
+    assert found[:-1] == list(range(now - kept + 1, now))
+
+
+@pytest.mark.parametrize("years", [-56, 1])
+def test_clock_that_is_wrong_for_a_cell_deletes_no_hours(
+    journal: Journal, tmp_path: Path, years: int
+) -> None:
+    now = int(time.time() // HOUR_S)
+    before = [now - 1900, now - 5]
+    store_hours(tmp_path, before)
+    with closing(sqlite3.connect(tmp_path / NAME)) as db, db:
+        follow(db, verdicts(journal, [0.0]), (now + years * 8766) * HOUR_S)
+    found = [hour.began_s // HOUR_S for hour in hours(tmp_path)]
+    assert found == ([now + years * 8766, *before] if years < 0 else before)
 
 
 @pytest.mark.parametrize(
