@@ -24,6 +24,7 @@ ROLE_ENGINE: Final = "engine"
 ROLE_RECORD: Final = "record"
 ROLE_GOLDEN: Final = "golden"
 ROLE_EVIDENCE: Final = "evidence"
+EVIDENCE_NAME: Final = "evidence/evidence.json"
 ROLE_REFERENCE: Final = "reference"
 
 # A manifest has about 10 kB, the golden logits about 30 kB. A graph has at most 2 GiB (protobuf's

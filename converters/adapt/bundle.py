@@ -9,7 +9,6 @@ import edge
 from converters.accuracy.comparison import confusion_unidentified, evidence_fields
 from converters.accuracy.gate import check_fields
 from converters.adapt.adapt import Adapted, AdaptedGraph
-from converters.adapt.parent import EVIDENCE_NAME
 from converters.adapt.request import adapted_version
 from converters.bundle.evidence_document import SCHEMA, evidence_summary
 from converters.bundle.golden import add_golden
@@ -19,6 +18,7 @@ from converters.report.page import render_report
 from converters.report.thumbnails import thumbnails_of
 from edge.files import atomic
 from edge.manifest import (
+    EVIDENCE_NAME,
     ROLE_EVIDENCE,
     ROLE_MODEL,
     ROLE_REFERENCE,

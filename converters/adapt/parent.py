@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from converters.int8.graphs import FP16
 from edge.bundle import Bundle
 from edge.errors import BundleError, ConfigError
 from edge.files.strict_json import parse_json
-from edge.manifest import read_text, require_dict
-
-EVIDENCE_NAME: Final = "evidence/evidence.json"
+from edge.manifest import EVIDENCE_NAME, read_text, require_dict
 
 
 def evidence_of_parent(parent: Bundle) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from converters.targets.fp16_model import Fp16Model
 from converters.targets.quantized import Quantized
 from edge.files import atomic
 from edge.manifest import (
+    EVIDENCE_NAME,
     ROLE_EVIDENCE,
     ROLE_MODEL,
     ROLE_REFERENCE,
@@ -81,7 +82,7 @@ def write_bundle(target: Path, contents: Contents, *, overwrite: bool) -> None:
         _add_golden(writer, contents)
         if reference := contents.laboratory.reference:
             writer.add(REFERENCE_NAME, reference.to_bytes(), ROLE_REFERENCE)
-        writer.add("evidence/evidence.json", to_json(evidence), ROLE_EVIDENCE)
+        writer.add(EVIDENCE_NAME, to_json(evidence), ROLE_EVIDENCE)
         facts = _facts(contents, evidence)
         pictures = thumbnails_of(contents.judging.validation.paths)
         shown = {**facts, "artefacts": writer.artefacts}

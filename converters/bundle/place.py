@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from edge.errors import ConfigError
+from edge.files.nearest import nearest_existing
 from edge.files.strict_json import parse_json
 from edge.manifest import MANIFEST_NAME, MAX_JSON_BYTES, SCHEMA, SEAL_NAME
 from edge.text.printable import printable
@@ -43,9 +44,7 @@ def require_target(target: Path, sources: Iterable[Path], *, overwrite: bool) ->
 
 def _require_writable(target: Path) -> None:
     """Check the nearest folder above the target that exists, in which the rest is made."""
-    above = target.absolute().parent
-    while not os.path.lexists(above):
-        above = above.parent
+    above = nearest_existing(target.absolute().parent)
     if not above.is_dir():
         raise ConfigError(f"{target} cannot be made: {above} is no folder; give --out another.")
     if not os.access(above, os.W_OK | os.X_OK):

@@ -22,7 +22,6 @@ from edge.golden import open_labeller
 from edge.labeller import Labeller
 from edge.session import InferenceSession, Inferred
 from edge.sidecar import ModelFacts, model_facts
-from edge.trust.reference import REFERENCE_NAME
 
 # Folder in the state folder that keeps the engines built on this machine.
 ENGINES_NAME: Final = "engines"
@@ -87,12 +86,12 @@ def open_model(
     labeller = open_labeller(bundle, watched, config.limits, labels_unfamiliar=keeps_label)
     # Every golden image is labelled twice.
     image_s = (time.monotonic() - start) / max(2 * len(bundle.golden), 1)
-    opening.on_choice(_text_on_unfamiliar(bundle, keeps_label=keeps_label))
+    opening.on_choice(_text_on_unfamiliar(labeller, keeps_label=keeps_label))
     return Model(bundle, watched, labeller, model_facts(bundle, watched), image_s)
 
 
-def _text_on_unfamiliar(bundle: Bundle, *, keeps_label: bool) -> str:
-    if REFERENCE_NAME not in bundle.in_memory:
+def _text_on_unfamiliar(labeller: Labeller, *, keeps_label: bool) -> str:
+    if labeller.familiarity is None:
         return (
             "images that are not like the laboratory's are not noticed: the bundle has no "
             "reference of it"

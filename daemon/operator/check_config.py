@@ -19,6 +19,7 @@ from daemon.system.this_user import give_permission
 from daemon.system.unicode_form import OTHER_FORM
 from edge.backends.select import Opening
 from edge.errors import ConfigError, EdgeError
+from edge.files.nearest import nearest_existing
 from edge.system.mounts import file_system_type, is_on_share
 from edge.text.counted import counted
 from edge.text.path_template import GROUPS, PathTemplate
@@ -109,9 +110,8 @@ def _may(folder: Path, mode: int) -> bool:
 
 
 def _can_be_made(folder: Path) -> bool:
-    while not os.path.lexists(folder) and folder != folder.parent:
-        folder = folder.parent
-    return os.path.isdir(folder) and _may(folder, os.W_OK | os.X_OK)  # noqa: PTH112
+    found = nearest_existing(folder)
+    return os.path.isdir(found) and _may(found, os.W_OK | os.X_OK)  # noqa: PTH112
 
 
 def _model_lines(config: Config) -> list[str]:

@@ -7,6 +7,7 @@ classes.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import cv2
@@ -22,6 +23,26 @@ Image = NDArray[np.uint8]
 DENOISE_STRENGTH: Final = (8.0, 13.0)
 DENOISED_SIDE_PX: Final = 224
 
+
+@dataclass(frozen=True, slots=True)
+class Sharpness:
+    """How often and how far the sharpness of images is changed.
+
+    Attributes:
+        shares: cumulative shares of images that stay as they are, are blurred, blurred with noise,
+            get noise, are sharpened; the rest is compressed.
+        blur_px: range of the blur's standard deviation, in pixels.
+        blur_with_noise_px: the same where noise follows.
+        least_quality: of JPEG.
+    """
+
+    shares: tuple[float, float, float, float, float]
+    blur_px: tuple[float, float]
+    blur_with_noise_px: tuple[float, float]
+    least_quality: int
+
+
+_SHARPNESS: Final = Sharpness((0.35, 0.50, 0.62, 0.74, 0.87), (0.4, 1.6), (0.4, 1.2), 35)
 SCALE: Final = (0.8, 1.25)
 SHIFT: Final = 0.06
 # Optical densities of haematoxylin, eosin and DAB in red, green and blue (Ruifrok and Johnston,
@@ -61,7 +82,7 @@ def augment(image: Image, spec: InputSpec, rng: np.random.Generator) -> Image:
     turned = turn(image, rng)
     if rng.random() < 0.6:
         turned = warp(turned, rng, SCALE)
-    return recolour(preprocess(_change_sharpness(turned, rng), spec), rng)
+    return recolour(preprocess(change_sharpness(turned, rng, _SHARPNESS), spec), rng)
 
 
 def turn(image: Image, rng: np.random.Generator) -> Image:
@@ -84,34 +105,33 @@ def warp(image: Image, rng: np.random.Generator, scale_range: tuple[float, float
     return np.asarray(warped, np.uint8)
 
 
-def _change_sharpness(image: Image, rng: np.random.Generator) -> Image:
+def change_sharpness(image: Image, rng: np.random.Generator, sharpness: Sharpness) -> Image:
+    """Blur, sharpen, compress or add noise, or nothing of it."""
     choice = rng.random()
-    if choice < 0.35:
+    same, blurred, blurred_with_noise, with_noise, sharpened = sharpness.shares
+    if choice < same:
         return image
-    if choice < 0.50:
-        return blur(image, float(rng.uniform(0.4, 1.6)))
-    if choice < 0.62:
-        return noise(blur(image, float(rng.uniform(0.4, 1.2))), rng)
-    if choice < 0.74:
-        return noise(image, rng)
-    if choice < 0.87:
-        return sharpen(image, float(rng.uniform(0.3, 1.5)))
-    return compress(image, int(rng.integers(35, 90)))
+    if choice < blurred:
+        return _blur(image, float(rng.uniform(*sharpness.blur_px)))
+    if choice < blurred_with_noise:
+        return _noise(_blur(image, float(rng.uniform(*sharpness.blur_with_noise_px))), rng)
+    if choice < with_noise:
+        return _noise(image, rng)
+    if choice < sharpened:
+        return _sharpen(image, float(rng.uniform(0.3, 1.5)))
+    return _compress(image, int(rng.integers(sharpness.least_quality, 90)))
 
 
-def blur(image: Image, sigma_px: float) -> Image:
-    """Gaussian blur."""
+def _blur(image: Image, sigma_px: float) -> Image:
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma_px), np.uint8)
 
 
-def sharpen(image: Image, amount: float) -> Image:
-    """Unsharp mask."""
+def _sharpen(image: Image, amount: float) -> Image:
     blurred = cv2.GaussianBlur(image, (0, 0), 1.2)
     return np.asarray(cv2.addWeighted(image, 1 + amount, blurred, -amount, 0), np.uint8)
 
 
-def noise(image: Image, rng: np.random.Generator) -> Image:
-    """Add noise of random strength."""
+def _noise(image: Image, rng: np.random.Generator) -> Image:
     height, width = image.shape[:2]
     top, left = (int(rng.integers(max(1, _NOISE_SIDE_PX - side))) for side in (height, width))
     field = _NOISE[top : top + height, left : left + width]
@@ -121,8 +141,7 @@ def noise(image: Image, rng: np.random.Generator) -> Image:
     return np.asarray(cv2.addWeighted(image, 1, field, strength, 0, dtype=cv2.CV_8U), np.uint8)
 
 
-def compress(image: Image, quality: int) -> Image:
-    """Encode as JPEG and decode."""
+def _compress(image: Image, quality: int) -> Image:
     encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
 
@@ -160,14 +179,18 @@ def restain(
 
 def _rebalance(image: Image, rng: np.random.Generator) -> Image:
     """Vary gain and offset of each channel, gamma and saturation."""
+    gamma = float(np.exp(rng.uniform(-0.25, 0.25)))
+    tones = [(gamma, rng.uniform(0.92, 1.08), rng.uniform(-0.03, 0.03)) for _ in range(3)]
+    return saturate(change_tones(image, tones), float(rng.uniform(0.6, 1.25)))
+
+
+def change_tones(image: Image, tones: list[tuple[float, float, float]]) -> Image:
+    """Apply an exponent, a gain and an offset to each channel, whose values are 0 to 1."""
     levels = np.arange(256, dtype=np.float32) / 255
     table = np.empty((1, 256, 3), np.uint8)
-    gamma = float(np.exp(rng.uniform(-0.25, 0.25)))
-    for channel in range(3):
-        gain, offset = rng.uniform(0.92, 1.08), rng.uniform(-0.03, 0.03)
-        table[0, :, channel] = np.clip((levels**gamma * gain + offset) * 255, 0, 255)
-    recoloured = np.asarray(cv2.LUT(image, table), np.uint8)
-    return saturate(recoloured, float(rng.uniform(0.6, 1.25)))
+    for channel, (exponent, gain, offset) in enumerate(tones):
+        table[0, :, channel] = np.clip((levels**exponent * gain + offset) * 255, 0, 255)
+    return np.asarray(cv2.LUT(image, table), np.uint8)
 
 
 def saturate(image: Image, saturation: float) -> Image:

@@ -24,6 +24,7 @@ MAGNIFICATION: Final = (0.75, 2.8)
 # of a leukocyte is not told from one out of focus, and then each blurred cell is a platelet.
 SLIGHT_MAGNIFICATION: Final = (0.75, 1.4)
 _SLIGHT_SHARE: Final = 0.4
+_SHARPNESS: Final = augment.Sharpness((0.25, 0.55, 0.70, 0.80, 0.90), (0.5, 3.5), (0.5, 2.5), 25)
 # The amount of each dye, its colour, and the light that each camera makes of it.
 _STAIN_GAIN: Final = 0.3
 _STAIN_OFFSET: Final = 0.08
@@ -47,22 +48,7 @@ def augment_as_foreign(
     is_slight = is_platelet or rng.random() < _SLIGHT_SHARE
     scale = SLIGHT_MAGNIFICATION if is_slight else MAGNIFICATION
     warped = augment.warp(augment.turn(image, rng), rng, scale)
-    return _recolour(preprocess(_change_sharpness(warped, rng), spec), rng)
-
-
-def _change_sharpness(image: Image, rng: np.random.Generator) -> Image:
-    choice = rng.random()
-    if choice < 0.25:
-        return image
-    if choice < 0.55:
-        return augment.blur(image, float(rng.uniform(0.5, 3.5)))
-    if choice < 0.70:
-        return augment.noise(augment.blur(image, float(rng.uniform(0.5, 2.5))), rng)
-    if choice < 0.80:
-        return augment.noise(image, rng)
-    if choice < 0.90:
-        return augment.sharpen(image, float(rng.uniform(0.3, 1.5)))
-    return augment.compress(image, int(rng.integers(25, 90)))
+    return _recolour(preprocess(augment.change_sharpness(warped, rng, _SHARPNESS), spec), rng)
 
 
 def _recolour(image: Image, rng: np.random.Generator) -> Image:
@@ -75,15 +61,16 @@ def _recolour(image: Image, rng: np.random.Generator) -> Image:
         image = augment.restain(image, gain, offset, dyes)
     if rng.random() < 0.3:
         image = _turn_hue(image, int(rng.integers(-_HUE_STEPS, _HUE_STEPS + 1)))
-    table = np.empty((1, 256, 3), np.uint8)
-    levels = np.arange(256, dtype=np.float32) / 255
     gamma = float(rng.uniform(-_GAMMA, _GAMMA))
-    for channel in range(3):
-        exponent = np.exp(gamma + rng.uniform(-_CHANNEL_GAMMA, _CHANNEL_GAMMA))
-        gain_of, shift = rng.uniform(*_CHANNEL_GAIN), rng.uniform(-_CHANNEL_OFFSET, _CHANNEL_OFFSET)
-        table[0, :, channel] = np.clip((levels**exponent * gain_of + shift) * 255, 0, 255)
-    recoloured = np.asarray(cv2.LUT(image, table), np.uint8)
-    return augment.saturate(recoloured, float(rng.uniform(*_SATURATION)))
+    tones = [
+        (
+            np.exp(gamma + rng.uniform(-_CHANNEL_GAMMA, _CHANNEL_GAMMA)),
+            rng.uniform(*_CHANNEL_GAIN),
+            rng.uniform(-_CHANNEL_OFFSET, _CHANNEL_OFFSET),
+        )
+        for _ in range(3)
+    ]
+    return augment.saturate(augment.change_tones(image, tones), float(rng.uniform(*_SATURATION)))
 
 
 def _turn_hue(image: Image, steps: int) -> Image:

@@ -10,14 +10,13 @@ from typing import Any, Final
 from edge.bundle import Bundle, load_bundle
 from edge.errors import BundleError, ConfigError
 from edge.files.strict_json import parse_json
-from edge.manifest import ROLE_ENGINE
+from edge.manifest import EVIDENCE_NAME, ROLE_ENGINE
 from edge.results.differential.errors import NO_BUNDLE, ModelErrors, Table
 from edge.results.document.result import CELL_CLASSES
 from edge.results.reading.sidecar_cell import SidecarCell
 from edge.text.counted import counted
 from edge.text.printable import printable
 
-EVIDENCE: Final = "evidence/evidence.json"
 # Of edge-evidence/1; bundles of the first versions lack it.
 KEY: Final = "confusion_unidentified"
 
@@ -47,7 +46,7 @@ def read_bundle_errors(root: Path) -> BundleErrors:
         tables = _tables(bundle)
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(
-            f"{root / EVIDENCE} is damaged ({type(error).__name__}: {error}). "
+            f"{root / EVIDENCE_NAME} is damaged ({type(error).__name__}: {error}). "
             "Convert the model again."
         ) from error
     return BundleErrors(bundle.sha256, f"{bundle.name} {bundle.version}", tables)
@@ -120,7 +119,7 @@ def _source(cell: SidecarCell, bundle: BundleErrors) -> str:
 
 
 def _tables(bundle: Bundle) -> dict[str, Table]:
-    evidence = _read_json(bundle, EVIDENCE)
+    evidence = _read_json(bundle, EVIDENCE_NAME)
     if evidence is None or KEY not in evidence or set(bundle.classes) != set(CELL_CLASSES):
         return {}
     order = [evidence["classes"].index(name) for name in CELL_CLASSES]

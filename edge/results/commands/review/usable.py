@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from edge.errors import StorageError
+from edge.files.nearest import nearest_existing
 from edge.results.settings.slide_config import VERIFICATIONS, SlideConfig
 
 
@@ -23,10 +24,8 @@ def require_usable(slides: SlideConfig, state: Path) -> None:
 
 
 def _require_writable(folder: Path, what: str) -> None:
-    found = folder.absolute()
     # Folders that are not there yet are made.
-    while not os.path.lexists(found) and found != found.parent:
-        found = found.parent
+    found = nearest_existing(folder)
     if os.access(found, os.W_OK | os.X_OK, effective_ids=True):
         return
     raise StorageError(
