@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from edge.backends.select import BACKENDS, Opening, open_sessions
-from edge.bench.environment import environment
+from edge.bench.machine.environment import Environment, environment
 from edge.bench.report import Report, service_report, stages_report, stream_report
 from edge.bench.service import measure_service
 from edge.bench.stages import measure_stages
@@ -53,7 +53,7 @@ def _run(arguments: argparse.Namespace) -> None:
         found = measure(bundle, images, Path(folder), arguments)
     print(found.text)
     if arguments.json:
-        content = json.dumps(found.to_dict(bundle, facts), indent=1) + "\n"
+        content = json.dumps(found.to_dict(bundle, facts.to_dict()), indent=1) + "\n"
         atomic.write_file(arguments.json, content.encode())
 
 
@@ -153,15 +153,14 @@ def _draw(scratch: Path) -> list[Path]:
     return paths
 
 
-def _heading(
-    bundle: Bundle, facts: dict[str, str | int], arguments: argparse.Namespace, count: int
-) -> str:
+def _heading(bundle: Bundle, facts: Environment, arguments: argparse.Namespace, count: int) -> str:
     source = arguments.images or "drawn cells"
+    instructions = " ".join(facts.int8_instructions) or "none"
     return (
         f"{bundle.name} {bundle.version}, {count} images ({source}), batch 1, "
         f"{counted(arguments.threads, 'thread')} in inference\n"
-        f"{facts['cpu']}, {facts['cores']} cores, INT8 instructions: {facts['int8_instructions']}, "
-        f"ONNX Runtime {facts['onnxruntime']}"
+        f"{facts.cpu}, {facts.cores} cores, INT8 instructions: {instructions}, "
+        f"ONNX Runtime {facts.packages['onnxruntime']}"
     )
 
 

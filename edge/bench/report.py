@@ -21,7 +21,7 @@ class Report:
     text: str
     fields: dict[str, Any]
 
-    def to_dict(self, bundle: Bundle, environment: dict[str, str | int]) -> dict[str, Any]:
+    def to_dict(self, bundle: Bundle, environment: dict[str, Any]) -> dict[str, Any]:
         """The JSON report, with bundle and machine."""
         return {
             "schema": JSON_SCHEMA,

@@ -19,7 +19,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from edge.bench.environment import environment
+from edge.bench.machine.environment import environment
 from edge.command.parser import CommandParser
 from edge.command.run import run_command
 from edge.files import atomic
@@ -106,8 +106,9 @@ def _heading(arguments: argparse.Namespace) -> str:
     """What the figures rest on."""
     on = environment()
     return (
-        f"{time.strftime('%Y-%m-%d')}, {on['cpu']}, {on['cores']} cores, INT8 instructions: "
-        f"{on['int8_instructions']}, ONNX Runtime {on['onnxruntime']}, one thread, batch 1. "
+        f"{time.strftime('%Y-%m-%d')}, {on.cpu}, {on.cores} cores, INT8 instructions: "
+        f"{' '.join(on.int8_instructions) or 'none'}, ONNX Runtime {on.packages['onnxruntime']}, "
+        "one thread, batch 1. "
         f"Calibrated on {arguments.calibration_images} images, gated on "
         f"{arguments.validation_per_class} validation images of each class with "
         f"--max-drop {arguments.max_drop:g}, accuracy on {arguments.test_per_class} native test "

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from edge.backends.interleave import Latencies, interleave
-from edge.bench.environment import environment
 
 
 def test_interleave_gives_every_function_the_same_number_of_calls_in_turn() -> None:
@@ -44,10 +43,3 @@ def test_latencies_give_percentiles_and_rate() -> None:
     assert latencies.per_second == pytest.approx(1e3 / 51)
     assert latencies.is_unstable()
     assert not Latencies(np.full(10, 2.0)).is_unstable()
-
-
-def test_environment_names_processor_cores_and_libraries() -> None:
-    found = environment()
-    assert found["cpu"]
-    assert int(found["cores"]) >= 1
-    assert found["onnxruntime"] != "not installed as a package"

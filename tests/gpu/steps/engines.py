@@ -18,7 +18,7 @@ from edge.backends.onnx import open_onnx
 from edge.backends.trt import gpu
 from edge.backends.trt.library import Library
 from edge.backends.trt.session import TensorRtSession, batch_sizes
-from edge.bench.environment import environment
+from edge.bench.machine.environment import environment
 from edge.bundle import Bundle
 from edge.errors import BackendError, DeviceError
 from edge.golden import TOLERANCE, check_session, open_labeller
@@ -47,7 +47,7 @@ def device(setting: Setting) -> Found:
         "library": str(setting.library),
         "pycuda": _package_version("pycuda"),
         "nvidia_smi": _nvidia_smi(),
-        "environment": environment(),
+        "environment": environment().to_dict(),
         "bundle": f"{bundle.name} {bundle.version}",
         "bundle_sha256": bundle.sha256,
         "disk": _filesystem(setting.work),

@@ -1,0 +1,1 @@
+"""What a measurement ran on, and what happened on that machine meanwhile."""
