@@ -39,12 +39,11 @@ class FakeNvml:
                 # (handle, text, size), or (text, size).
                 arguments[-2].value = answer.encode()
                 return 0
-            pointer: Any = ctypes.cast(arguments[-1], ctypes.POINTER(ctypes.c_uint))
-            if name in {"nvmlDeviceGetTotalEnergyConsumption", "nvmlDeviceGetMemoryInfo"}:
-                pointer: Any = ctypes.cast(arguments[-1], ctypes.POINTER(ctypes.c_ulonglong))
-            if name == "nvmlDeviceGetEccMode":
-                pointer: Any = ctypes.cast(arguments[-2], ctypes.POINTER(ctypes.c_uint))
-            pointer[0] = answer
+            wide = name in {"nvmlDeviceGetTotalEnergyConsumption", "nvmlDeviceGetMemoryInfo"}
+            type_: Any = ctypes.c_ulonglong if wide else ctypes.c_uint
+            # Of the two modes of ECC the first is the current one.
+            place = arguments[-2] if name == "nvmlDeviceGetEccMode" else arguments[-1]
+            ctypes.cast(place, ctypes.POINTER(type_))[0] = answer
             return 0
 
         return ask
