@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-# Ten times the largest JSON file that this project writes.
+# Ten times the largest JSON file that the product reads while it works.
 _LARGEST_BYTES: Final = 16 << 20
 
 
@@ -36,17 +36,17 @@ def parse_json(content: bytes, *, has_unique_keys: bool = False) -> Any:
     return value
 
 
-def read_json(path: Path) -> Any:
-    """The value of a small JSON file; no more than 16 MiB of it are read.
+def read_json(path: Path, *, largest_bytes: int = _LARGEST_BYTES) -> Any:
+    """The value of a JSON file; no more than 16 MiB of it are read if nothing else is given.
 
     Raises:
         OSError: the file cannot be read.
         ValueError: it is larger, or `parse_json` refuses it.
     """
     with path.open("rb") as stream:
-        content = stream.read(_LARGEST_BYTES + 1)
-    if len(content) > _LARGEST_BYTES:
-        raise ValueError(f"it is larger than {_LARGEST_BYTES >> 20} MiB")
+        content = stream.read(largest_bytes + 1)
+    if len(content) > largest_bytes:
+        raise ValueError(f"it is larger than {largest_bytes >> 20} MiB")
     return parse_json(content)
 
 

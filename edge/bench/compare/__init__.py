@@ -1,0 +1,1 @@
+"""Compares two measurements and says what became faster or slower."""

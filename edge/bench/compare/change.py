@@ -1,0 +1,113 @@
+"""By how many percent a figure changed from one series to another, with an interval."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bench.statistics.blocks import block_labels, blocks_of
+from edge.bench.statistics.bootstrap import FEWEST_BLOCKS, interval
+from edge.bench.statistics.percentiles import (
+    CONFIDENCE,
+    Estimate,
+    Figure,
+    Refused,
+    percentile,
+    samples_needed,
+)
+from edge.bench.statistics.series import Series
+from edge.text.counted import counted
+
+_DRAWS: Final = 2_000
+# Two measurements are independent of each other, so each has its own draws.
+_SEEDS: Final = (16, 61)
+# Neighbouring turns are drawn together: a disturbance lasts longer than a turn.
+_MOST_BLOCKS: Final = 40
+_VALUES_AT_ONCE: Final = 1_000_000
+
+
+def change_of_percentile(before: Series, after: Series, percent: float) -> Figure:
+    """Percent by which a latency percentile is longer; below 0 it is shorter.
+
+    The interval draws whole blocks of both series, because neighbouring durations resemble each
+    other; that of independent samples would be too narrow.
+    """
+    needed = samples_needed(percent)
+    fewest = min(len(before.durations_ns), len(after.durations_ns))
+    if fewest < needed:
+        return Refused(f"p{percent:g} needs {counted(needed, 'sample')}; there are {fewest:,}")
+    values = [percentile(one.durations_ns, percent) for one in (before, after)]
+    old, new = (value.value for value in values if isinstance(value, Estimate))
+    labels = [_merged(block_labels(one)) for one in (before, after)]
+    blocks = min(int(one.max()) + 1 for one in labels)
+    if refused := _too_few(blocks) or _too_short(old, new):
+        return refused
+    drawn = [
+        _drawn_percentiles(one.durations_ns, label, percent / 100, seed)
+        for one, label, seed in zip((before, after), labels, _SEEDS, strict=True)
+    ]
+    return _change(old, new, drawn, blocks)
+
+
+def change_of_rate(before: Series, after: Series) -> Figure:
+    """Percent by which images per second are more; below 0 they are fewer."""
+    rates = [blocks_of(one).images_per_second for one in (before, after)]
+    blocks = min(len(one) for one in rates)
+    old, new = (float(np.median(one)) for one in rates)
+    if refused := _too_few(blocks) or _too_short(old, new):
+        return refused
+    drawn = [_drawn_medians(one, seed) for one, seed in zip(rates, _SEEDS, strict=True)]
+    return _change(old, new, drawn, blocks)
+
+
+def _change(old: float, new: float, drawn: list[NDArray[np.float64]], blocks: int) -> Figure:
+    if (drawn[0] <= 0).any():
+        return Refused("a part of the durations is 0: the clock does not measure so short a time")
+    value = 100 * (new / old - 1)
+    low, high = interval(100 * (drawn[1] / drawn[0] - 1), blocks, CONFIDENCE)
+    return Estimate(value, min(low, value), max(high, value))
+
+
+def _too_few(blocks: int) -> Refused | None:
+    if blocks >= FEWEST_BLOCKS:
+        return None
+    return Refused(f"a change needs {FEWEST_BLOCKS} turns or 30 samples in both measurements")
+
+
+def _too_short(old: float, new: float) -> Refused | None:
+    if old > 0 and new > 0:
+        return None
+    return Refused("a figure is 0 or less: the clock does not measure so short a time")
+
+
+def _merged(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Blocks numbered from 0, neighbours joined so that there are at most `_MOST_BLOCKS`."""
+    numbers, places = np.unique(labels, return_inverse=True)
+    count = min(_MOST_BLOCKS, len(numbers))
+    merged: NDArray[np.int64] = places * count // len(numbers)
+    return merged
+
+
+def _drawn_percentiles(
+    durations_ns: NDArray[np.int64], labels: NDArray[np.int64], share: float, seed: int
+) -> NDArray[np.float64]:
+    """The percentile of each draw of blocks: samples in order, weighted by how often drawn."""
+    order = np.argsort(durations_ns, kind="stable")
+    ordered, of_block = durations_ns[order], labels[order]
+    blocks = int(labels.max()) + 1
+    drawn = np.random.default_rng(seed).multinomial(blocks, np.full(blocks, 1 / blocks), _DRAWS)
+    found = []
+    for some in np.array_split(drawn, max(1, len(ordered) * _DRAWS // _VALUES_AT_ONCE)):
+        reached = np.cumsum(some[:, of_block], axis=1, dtype=np.int64)
+        rank = np.ceil(share * reached[:, -1:])
+        found.append(ordered[np.argmax(reached >= rank, axis=1)])
+    return np.concatenate(found).astype(np.float64)
+
+
+def _drawn_medians(values: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    count = len(values)
+    drawn = np.random.default_rng(seed).integers(0, count, (_DRAWS, count), np.int32)
+    medians: NDArray[np.float64] = np.median(values[drawn], axis=1)
+    return medians

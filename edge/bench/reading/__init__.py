@@ -1,0 +1,1 @@
+"""Reads the document of a measurement, whoever wrote it."""

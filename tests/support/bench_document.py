@@ -1,0 +1,106 @@
+"""Documents of schema edge-bench/2 made of given series, as if they had been measured."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import edge
+from edge.bench.machine.conditions import watch
+from edge.bench.machine.environment import environment
+from edge.bench.statistics.percentiles import Estimate, Figure, images_per_second, percentile
+from edge.bench.statistics.series import Series
+from edge.bench.statistics.stability import unstable_because
+from tests.support.series import series_of
+
+SCHEMA: dict[str, Any] = json.loads(
+    (Path(edge.__file__).parent / "schemas" / "edge-bench-2.json").read_bytes()
+)
+
+
+def document_of(*series: Series, **fields: Any) -> dict[str, Any]:
+    """A document with these series; `fields` take the place of others."""
+    with watch() as watched:
+        pass
+    calm = {**watched.conditions().to_dict(), "reasons": []}
+    found = {
+        "schema": "edge-bench/2",
+        "created": "2026-11-28T12:00:00+00:00",
+        "software": f"microscope-edge {edge.__version__}",
+        "command": ["edge-bench", "cells8.edge"],
+        "bundle": {"name": "cells8", "version": "2.1.0", "sha256": "b" * 64},
+        "images": {"source": "drawn cells", "count": 64, "sha256": "1" * 64},
+        "environment": _environment(),
+        "conditions": calm,
+        "series": [fields_of(one) for one in series],
+        "ratios": [],
+        "against": [],
+        "notes": [],
+        **fields,
+    }
+    # As read from a file: nothing is shared, no tuples.
+    copied: dict[str, Any] = json.loads(json.dumps(found))
+    return copied
+
+
+def fields_of(series: Series, **fields: Any) -> dict[str, Any]:
+    """A series of the document."""
+    return {
+        "id": series.id,
+        "subject": series.subject,
+        "level": series.level,
+        "mode": series.mode,
+        "images_per_call": series.images_per_call,
+        "threads": series.threads,
+        "offered_per_second": series.offered_per_second,
+        "warm_up": {
+            "calls": series.warm_up.calls,
+            "seconds": series.warm_up.seconds,
+            "stable": series.warm_up.is_stable,
+        },
+        "count": len(series.durations_ns),
+        "window_ns": series.window_ns,
+        "images_per_second": figure(images_per_second(series)),
+        "percentiles_ms": {
+            f"{p:g}": figure(percentile(series.durations_ns, p)) for p in (50, 90, 99, 99.9)
+        },
+        "max_ms": float(series.durations_ns.max()) / 1e6,
+        "unstable_because": list(unstable_because(series, None)),
+        "energy": None,
+        "durations_ns": series.durations_ns.tolist(),
+        "starts_ns": series.starts_ns.tolist(),
+        "turns": series.turns.tolist(),
+        "stages_ns": {name: values.tolist() for name, values in series.stages_ns.items()},
+        **fields,
+    }
+
+
+def figure(found: Figure) -> dict[str, Any]:
+    """A figure of the document."""
+    if isinstance(found, Estimate):
+        return {
+            "value": found.value,
+            "low": found.low,
+            "high": found.high,
+            "confidence": found.confidence,
+        }
+    return {"refused": found.why}
+
+
+def calm_series(
+    median_ms: float = 2.0, *, seed: int = 1, count: int = 600, turn: int = 5, **fields: Any
+) -> Series:
+    """A series like that of a quiet machine: turns that differ by 2 %, samples by 3 %."""
+    random = np.random.default_rng(seed)
+    turns = np.repeat(random.lognormal(0.0, 0.02, -(-count // turn)), turn)[:count]
+    durations = median_ms * turns * random.lognormal(0.0, 0.03, count)
+    return series_of(durations, turn=turn, **fields)
+
+
+@cache
+def _environment() -> dict[str, Any]:
+    return environment().to_dict()
