@@ -36,13 +36,14 @@ def parse_json(content: bytes, *, has_unique_keys: bool = False) -> Any:
     return value
 
 
-def read_json(path: Path, *, largest_bytes: int = _LARGEST_BYTES) -> Any:
+def read_json(path: Path, *, largest_bytes: int | None = None) -> Any:
     """The value of a JSON file; no more than 16 MiB of it are read if nothing else is given.
 
     Raises:
         OSError: the file cannot be read.
         ValueError: it is larger, or `parse_json` refuses it.
     """
+    largest_bytes = largest_bytes or _LARGEST_BYTES
     with path.open("rb") as stream:
         content = stream.read(largest_bytes + 1)
     if len(content) > largest_bytes:

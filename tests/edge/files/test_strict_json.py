@@ -40,3 +40,10 @@ def test_read_json_reads_no_more_than_its_limit(
     assert read_json(tmp_path / "whole.json") == [1, 2, 34]
     with pytest.raises(ValueError, match="larger than"):
         read_json(tmp_path / "large.json")
+
+
+def test_read_json_with_a_limit_of_its_own_reads_as_much(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b"[1, 2, 34]")
+    assert read_json(tmp_path / "a.json", largest_bytes=10) == [1, 2, 34]
+    with pytest.raises(ValueError, match="larger than"):
+        read_json(tmp_path / "a.json", largest_bytes=9)

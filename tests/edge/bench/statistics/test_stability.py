@@ -84,10 +84,8 @@ def test_stability_of_two_modes_of_equal_weight_is_refused_as_uncertain() -> Non
     # Each turn has both modes, so the turns agree; but the median may be either.
     durations = np.tile([1.0, 9.0], 80)
     found = unstable_because(series_of(durations, turn=8), None)
-    assert found == (
-        "the median lies anywhere from 1 to 9 ms: 160 samples are too few for durations that "
-        "differ so much",
-    )
+    assert len(found) == 1
+    assert found[0].startswith("the median lies anywhere from 1 to 9 ms: 160 samples are too few")
 
 
 def test_stability_after_a_warm_up_that_did_not_settle_is_refused() -> None:
