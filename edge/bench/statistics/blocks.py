@@ -39,13 +39,17 @@ def turns_of(series: Series) -> Blocks:
 
 
 def block_labels(series: Series) -> Nanoseconds:
-    """The block of each sample."""
-    turns = np.unique(series.turns)
+    """The block of each sample.
+
+    A burst stays whole: its images wait for each other, so the last always take longest.
+    """
     count = len(series.durations_ns)
     wanted = min(_BLOCKS, count // _SAMPLES)
-    if len(turns) >= wanted:
+    if series.mode == "burst" or len(np.unique(series.turns)) >= wanted:
         return series.turns
-    return np.arange(count, dtype=np.int64) * wanted // count
+    labels = np.empty(count, np.int64)
+    labels[np.argsort(series.starts_ns, kind="stable")] = np.arange(count) * wanted // count
+    return labels
 
 
 def _blocks(series: Series, labels: Nanoseconds) -> Blocks:

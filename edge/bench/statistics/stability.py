@@ -108,7 +108,7 @@ def _drift(blocks: Blocks) -> Iterator[str]:
     # Halves that lie among each other are spread and no drift.
     if abs(change) > _LIMIT and _is_outside(first, second) and _is_outside(second, first):
         word = "slower" if change > 0 else "faster"
-        yield f"drift: the second half was {abs(change):.0%} {word} than the first"
+        yield f"drift: the second half was {100 * abs(change):.0f} % {word} than the first"
 
 
 def _is_outside(values: NDArray[np.float64], of: NDArray[np.float64]) -> bool:
@@ -122,14 +122,15 @@ def _spread(blocks: Blocks) -> Iterator[str]:
     spread = _relative(float(high - low), float(middle))
     if spread > _LIMIT:
         yield (
-            f"spread: the middle half of the turns' medians covers {spread:.0%} of the median "
-            f"({_LIMIT:.0%} is the limit)"
+            f"spread: the middle half of the turns' medians covers {100 * spread:.0f} % of the "
+            f"median ({100 * _LIMIT:.0f} % is the limit)"
         )
 
 
 def _uncertain(series: Series) -> Iterator[str]:
     median = percentile(series.durations_ns, 50)
-    if not isinstance(median, Estimate):
+    # Within a burst each image waits for those before it; that is no uncertainty.
+    if series.mode == "burst" or not isinstance(median, Estimate):
         return
     width = _relative(median.high - median.low, median.value)
     if width > 2 * _LIMIT:

@@ -84,7 +84,7 @@ def test_compare_of_an_unstable_series_is_not_comparable_and_says_why() -> None:
     found = compared(calm, drifting)
     assert found.exit_code == 2
     assert found.series[0].why == (
-        "after it was unstable: drift: the second half was 50% slower than the first"
+        "after it was unstable: drift: the second half was 50 % slower than the first"
     )
     assert compared(drifting, calm).series[0].why.startswith("before it was unstable: drift")
 

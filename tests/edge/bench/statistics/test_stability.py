@@ -62,7 +62,7 @@ def test_stability_lost_by_spread_names_it_and_the_load() -> None:
     assert found[-1] == LOAD
 
 
-@pytest.mark.parametrize(("factor", "word"), [(1.25, "25% slower"), (0.8, "20% faster")])
+@pytest.mark.parametrize(("factor", "word"), [(1.25, "25 % slower"), (0.8, "20 % faster")])
 def test_stability_lost_by_drift_says_which_half_was_slower(factor: float, word: str) -> None:
     durations = np.repeat([2.0, 2.0 * factor], 100)
     found = unstable_because(series_of(durations), None)
@@ -72,7 +72,7 @@ def test_stability_lost_by_drift_says_which_half_was_slower(factor: float, word:
 def test_stability_lost_by_drift_within_a_single_turn_is_seen() -> None:
     durations = np.repeat([2.0, 3.0], 100)
     found = unstable_because(series_of(durations, turn=1000), None)
-    assert found[0] == "drift: the second half was 50% slower than the first"
+    assert found[0] == "drift: the second half was 50 % slower than the first"
 
 
 def test_stability_of_six_samples_is_refused_as_too_few() -> None:
@@ -122,3 +122,29 @@ def test_stability_of_an_open_loop_that_is_overloaded_names_the_rate() -> None:
     )
     found = unstable_because(series, None)
     assert found[0].startswith("it could not keep up with 100/s: 200 images took 2.5 s")
+
+
+def test_stability_of_bursts_that_repeat_each_other_is_given() -> None:
+    # 40 images wait for each other, in each of ten slides, of which one takes 1 % longer.
+    durations = np.tile(np.linspace(2.0, 80.0, 40), 10)
+    durations[:40] *= 1.01
+    series = series_of(
+        durations,
+        turn=40,
+        mode="burst",
+        starts_ns=np.repeat(np.arange(10) * 100_000_000, 40),
+    )
+    assert unstable_because(series, None) == ()
+
+
+def test_stability_of_workers_whose_calls_are_listed_by_worker_is_seen_by_their_starts() -> None:
+    # Two workers of one pass, at the same speed; it becomes slower for both in the second half.
+    one = np.repeat([2.0, 3.0], 50)
+    starts_ns = np.cumsum(np.concatenate([[0.0], one[:-1]])) * 1e6
+    series = series_of(
+        np.concatenate([one, one]),
+        turn=1000,
+        mode="offline",
+        starts_ns=np.tile(starts_ns, 2).astype(np.int64),
+    )
+    assert unstable_because(series, None)[0].startswith("drift: the second half was 50 % slower")

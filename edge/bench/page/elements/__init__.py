@@ -1,0 +1,1 @@
+"""HTML elements, and numbers as people read them."""
