@@ -20,6 +20,7 @@ from tests.support.bench_pages import (
 )
 from tests.support.browser import events_of, open_browser
 from tests.support.series import series_of
+from tests.support.wheel import ROOT, files_of_wheel
 
 HOSTILE = "<script>alert(1)</script>\"'&\x1b[31m\u202e"
 
@@ -142,6 +143,12 @@ def test_page_of_strange_durations_is_made_without_a_number_that_is_none(series:
 def test_page_of_no_measurement_is_refused() -> None:
     with pytest.raises(ValueError, match="schema is missing"):
         page({})
+
+
+def test_wheel_holds_the_style_and_the_schema(tmp_path: Path) -> None:
+    held = files_of_wheel(tmp_path, ("edge",))
+    for name in ("edge/bench/page/page.css", "edge/schemas/edge-bench-2.json"):
+        assert held[name] == (ROOT / name).read_bytes()
 
 
 @pytest.fixture(scope="module")
