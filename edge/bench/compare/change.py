@@ -25,7 +25,7 @@ _DRAWS: Final = 2_000
 _SEEDS: Final = (16, 61)
 # Neighbouring turns are drawn together: a disturbance lasts longer than a turn.
 _MOST_BLOCKS: Final = 40
-_VALUES_AT_ONCE: Final = 1_000_000
+_STRETCHES: Final = 200
 
 
 def change_of_percentile(before: Series, after: Series, percent: float) -> Figure:
@@ -45,7 +45,7 @@ def change_of_percentile(before: Series, after: Series, percent: float) -> Figur
     if refused := _too_few(blocks) or _too_short(old, new):
         return refused
     drawn = [
-        _drawn_percentiles(one.durations_ns, label, percent / 100, seed)
+        drawn_percentiles(one.durations_ns, label, percent / 100, seed)
         for one, label, seed in zip((before, after), labels, _SEEDS, strict=True)
     ]
     return _change(old, new, drawn, blocks)
@@ -90,20 +90,38 @@ def _merged(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return merged
 
 
-def _drawn_percentiles(
+def drawn_percentiles(
     durations_ns: NDArray[np.int64], labels: NDArray[np.int64], share: float, seed: int
 ) -> NDArray[np.float64]:
-    """The percentile of each draw of blocks: samples in order, weighted by how often drawn."""
+    """The percentile of each draw of blocks: samples in order, weighted by how often drawn.
+
+    Args:
+        durations_ns: all samples.
+        labels: the block of each, numbered from 0.
+        share: the percentile as a share, such as 0.99.
+        seed: of the draws.
+    """
     order = np.argsort(durations_ns, kind="stable")
     ordered, of_block = durations_ns[order], labels[order]
     blocks = int(labels.max()) + 1
     drawn = np.random.default_rng(seed).multinomial(blocks, np.full(blocks, 1 / blocks), _DRAWS)
-    found = []
-    for some in np.array_split(drawn, max(1, len(ordered) * _DRAWS // _VALUES_AT_ONCE)):
-        reached = np.cumsum(some[:, of_block], axis=1, dtype=np.int64)
-        rank = np.ceil(share * reached[:, -1:])
-        found.append(ordered[np.argmax(reached >= rank, axis=1)])
-    return np.concatenate(found).astype(np.float64)
+    # First the stretch of the ordered samples in which each draw's percentile lies: the samples of
+    # each block up to the stretches' ends, weighted by the draws.
+    ends = np.minimum(np.arange(1, _STRETCHES + 1) * -(-len(ordered) // _STRETCHES), len(ordered))
+    held = np.stack([np.searchsorted(np.flatnonzero(of_block == b), ends) for b in range(blocks)])
+    reached = drawn @ held
+    rank = np.ceil(share * reached[:, -1])
+    stretch = np.argmax(reached >= rank[:, np.newaxis], axis=1)
+    # Then the sample itself.
+    found = np.empty(_DRAWS)
+    for number in np.unique(stretch):
+        here = stretch == number
+        first, last = (int(ends[number - 1]) if number else 0), int(ends[number])
+        before = reached[here, number - 1] if number else 0
+        within = np.cumsum(drawn[here][:, of_block[first:last]], axis=1)
+        place = np.argmax(within >= (rank[here] - before)[:, np.newaxis], axis=1)
+        found[here] = ordered[first + place]
+    return found
 
 
 def _drawn_medians(values: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
