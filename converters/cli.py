@@ -3,45 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import os
-import shlex
 import sys
-import tempfile
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from converters.accuracy.comparison import Validation
-from converters.accuracy.gate import Gate, read_gate
-from converters.accuracy.validation_size import require_enough_images
-from converters.bundle.place import require_target
 from converters.cli_options import build_parser
-from converters.engines.build import add_engines
-from converters.engines.report import describe_engines
-from converters.engines.request import (
-    EngineOptions,
-    Target,
-    find_targets,
-    local_target,
-    parse_request,
-)
-from converters.inputs.card import find_card, image_source, read_card
-from converters.model_files.folders import model_in
-from converters.model_files.shards import card_of
-from converters.targets.request import MIN_CALIBRATION_IMAGES, ConversionRequest, labelled_images
-from edge.bundle import load_bundle
-from edge.command.progress import StepProgress
 from edge.command.run import run_command
 from edge.errors import WITHOUT_INT8, ConfigError
-from edge.manifest import MANIFEST_NAME
-from edge.system.installation import install_command
 from edge.text.printable import printable, printable_lines
+
+if TYPE_CHECKING:
+    from converters.accuracy.gate import Gate
+    from converters.engines.request import Target
+    from converters.targets.request import ConversionRequest
 
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     arguments = build_parser().parse_args(argv)
-    logging.basicConfig(level=logging.ERROR)
     return run_command(
         lambda: _run(arguments),
         debug=arguments.debug,
@@ -51,6 +30,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    import logging
+
+    from converters.model_files.folders import model_in
+    from edge.manifest import MANIFEST_NAME
+
+    logging.basicConfig(level=logging.ERROR)
     if (arguments.model / MANIFEST_NAME).is_file():
         if arguments.new_card:
             raise ConfigError(
@@ -70,6 +55,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _write_card(arguments: argparse.Namespace) -> int:
     """Write a card to fill in."""
+    import shlex
+
+    from converters.model_files.shards import card_of
+
     if not arguments.model.exists():
         raise ConfigError(f"{arguments.model} is no file; give a model.pt or model.onnx.")
     try:
@@ -96,11 +85,18 @@ def _write_card(arguments: argparse.Namespace) -> int:
 
 
 def _missing_package(error: ModuleNotFoundError) -> ConfigError:
+    from edge.system.installation import install_command
+
     return ConfigError(f"edge-convert needs {error.name}; {install_command('convert')}.")
 
 
 def _adapt(arguments: argparse.Namespace) -> int:
     """Give a bundle a new last layer; needs onnx, but not torch."""
+    import tempfile
+    from dataclasses import replace
+
+    from edge.command.progress import StepProgress
+
     try:
         from converters.adapt.adapt import adapt
         from converters.adapt.bundle import write_adapted
@@ -125,6 +121,9 @@ def _adapt(arguments: argparse.Namespace) -> int:
 
 def _add_engines(arguments: argparse.Namespace) -> int:
     """Add engines to an existing bundle; needs neither torch nor onnx."""
+    from converters.engines.request import find_targets, parse_request
+    from converters.inputs.card import image_source
+
     if not arguments.engine:
         raise ConfigError(
             f"{arguments.model} is already a bundle; to add engines to it, give --engine tensorrt, "
@@ -143,6 +142,17 @@ def _build_engines(
     targets: list[Target],
     validation: Path | str | None,
 ) -> str:
+    import tempfile
+
+    from converters.accuracy.comparison import Validation
+    from converters.accuracy.validation_size import require_enough_images
+    from converters.engines.build import add_engines
+    from converters.engines.report import describe_engines
+    from converters.engines.request import EngineOptions
+    from converters.targets.request import labelled_images
+    from edge.bundle import load_bundle
+    from edge.command.progress import StepProgress
+
     options = EngineOptions(
         portability=arguments.portability,
         version_compatible=arguments.version_compatible,
@@ -161,6 +171,9 @@ def _build_engines(
 
 
 def _convert(arguments: argparse.Namespace) -> int:
+    from converters.engines.request import find_targets, parse_request
+    from edge.command.progress import StepProgress
+
     # Checked first, so that a missing library or GPU is reported before the long conversion.
     targets = find_targets([parse_request(text) for text in arguments.engine])
     request = _request(arguments)
@@ -188,6 +201,8 @@ def _convert(arguments: argparse.Namespace) -> int:
 
 def _target_here() -> list[Target]:
     """This machine's GPU, if an engine can be built for it; otherwise print why not."""
+    from converters.engines.request import Target, local_target
+
     here = local_target()
     if isinstance(here, Target):
         return [here]
@@ -199,6 +214,10 @@ def _target_here() -> list[Target]:
 
 
 def _request(arguments: argparse.Namespace) -> ConversionRequest:
+    from converters.bundle.place import require_target
+    from converters.inputs.card import find_card, image_source, read_card
+    from converters.targets.request import MIN_CALIBRATION_IMAGES, ConversionRequest
+
     least = MIN_CALIBRATION_IMAGES
     if arguments.calibration_images < least:
         raise ConfigError(
@@ -237,12 +256,16 @@ def _request(arguments: argparse.Namespace) -> ConversionRequest:
 
 def _default_cache_folder() -> Path:
     """`$XDG_CACHE_HOME/microscope-edge`, by default below the home folder."""
+    import os
+
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "microscope-edge" / "calibration"
 
 
 def _gate(arguments: argparse.Namespace) -> Gate:
     """The limits of the gate file, overridden by the command line's."""
+    from converters.accuracy.gate import Gate, read_gate
+
     limits = read_gate(arguments.gate) if arguments.gate else {}
     flags = {"max_drop_points": arguments.max_drop, "min_agreement": arguments.min_agreement}
     return Gate(**{**limits, **{name: v for name, v in flags.items() if v is not None}})

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from edge.backends.trt.build import MAX_BATCH
-from edge.backends.trt.plan import PORTABILITIES, SAME_GPU
+from edge.backends.trt.plan import MAX_BATCH, PORTABILITIES, SAME_GPU
 from edge.command.parser import CommandParser, add_common_options
 from edge.command.values import given_path, whole_number
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from converters.accuracy.gate import Gate
-from edge.backends.trt.build import MAX_BATCH
 from edge.backends.trt.gpu import find_machine
 from edge.backends.trt.library import LIBRARIES, TENSORRT, Library, open_library
-from edge.backends.trt.plan import SAME_GPU, Machine
+from edge.backends.trt.plan import MAX_BATCH, SAME_GPU, Machine
 from edge.backends.trt.targets import capability_of, known_targets, require_targets
 from edge.errors import BackendError, ConfigError
 

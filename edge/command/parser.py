@@ -11,13 +11,13 @@ from typing import Any, NoReturn
 import edge
 from edge.command.completion import SHELLS, completion
 from edge.command.man_page import man_page
-from edge.command.parsers import actions, parsers
+from edge.command.parsers import LateParser, actions, parsers
 from edge.command.run import run_command
 from edge.command.utf8 import use_utf8
 from edge.text.printable import printable
 
 
-class CommandParser(argparse.ArgumentParser):
+class CommandParser(LateParser):
     """A parser that suggests options and escapes unprintable characters in its errors."""
 
     def parse_args(  # type: ignore[override]

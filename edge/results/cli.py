@@ -2,41 +2,77 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from typing import Final
 
 from edge.command.parser import CommandParser, add_common_options
 from edge.command.run import run_command
+from edge.command.subcommands import Subcommand, add_subcommands
 from edge.results.commands.command import Command
 from edge.text.printable import printable_lines
 
-# Module below `edge.results.commands`, and name in it, of each command; in the order of the help.
-# Only the one that is asked for is imported: all start sooner, and a review page that runs for days
-# keeps no other one in memory.
-_PLACES: Final = {
-    "show": ("slides.show", "SHOW"),
-    "complete": ("slides.complete", "COMPLETE"),
-    "cells": ("cells", "CELLS"),
-    "tail": ("tail", "TAIL"),
-    "verify": ("verify", "VERIFY"),
-    "export": ("export", "EXPORT"),
-    "review": ("review.review", "REVIEW"),
-    "send": ("send", "SEND"),
-    "audit": ("review.audit", "AUDIT"),
-    "codes": ("codes", "CODES"),
-    "openelis-profile": ("openelis_profile", "OPENELIS_PROFILE"),
-    "install": ("install", "install_command"),
-    "uninstall": ("install", "UNINSTALL"),
-}
+# Name and help of each subcommand; module below `edge.results.commands`, and name in it. Only the
+# one that is asked for is imported: all start sooner, and a review page that runs for days keeps no
+# other one in memory.
+_SUBCOMMANDS: Final = (
+    ("show", "show the slides with their differentials, and what is held", "slides.show", "SHOW"),
+    ("complete", "say that no more cells of a slide will come", "slides.complete", "COMPLETE"),
+    ("cells", "show the cells, one line each", "cells", "CELLS"),
+    ("tail", "follow new cells, one line each, until Ctrl-C", "tail", "TAIL"),
+    (
+        "verify",
+        "check sidecars, their images and CSV files; exit code 1 if there is a problem",
+        "verify",
+        "VERIFY",
+    ),
+    ("export", "write all cells into one file", "export", "EXPORT"),
+    (
+        "review",
+        "serve the page on which people see, correct and sign slides",
+        "review.review",
+        "REVIEW",
+    ),
+    ("send", "issue the results of slides and send them to the LIS", "send", "SEND"),
+    (
+        "audit",
+        "check the record of reviews, and show agreement of model and people",
+        "review.audit",
+        "AUDIT",
+    ),
+    (
+        "codes",
+        "print the code map, which has the LOINC codes of results, or check one",
+        "codes",
+        "CODES",
+    ),
+    (
+        "openelis-profile",
+        "print the profile for OpenELIS' analyzer bridge",
+        "openelis_profile",
+        "OPENELIS_PROFILE",
+    ),
+    (
+        "install",
+        "install the service that sends, with an example configuration; nothing is started",
+        "install",
+        "install_command",
+    ),
+    (
+        "uninstall",
+        "stop the service and remove what install wrote; results and configuration stay",
+        "install",
+        "UNINSTALL",
+    ),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code (see `edge.errors`)."""
-    words = sys.argv[1:] if argv is None else argv
-    asked = next((word for word in words if not word.startswith("-")), "")
-    arguments = build_parser([asked] if asked in _PLACES else _PLACES).parse_args(words)
+    arguments = build_parser().parse_args(argv)
     chosen: Command = arguments.command
     return run_command(
         lambda: chosen.run(arguments, _show),
@@ -46,26 +82,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
 
 
-def build_parser(names: Iterable[str] = _PLACES) -> CommandParser:
-    """The parser of `edge-results` and of these subcommands."""
+def build_parser() -> CommandParser:
+    """The command line."""
     parser = CommandParser(prog="edge-results", description=__doc__)
     add_common_options(parser)
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name in names:
-        command = _command(name)
-        child = subparsers.add_parser(command.name, help=command.help, description=command.help)
-        child.add_argument("--debug", action="store_true", help="show tracebacks")
-        command.add_options(child)
-        child.set_defaults(command=command)
+    add_subcommands(
+        parser,
+        (
+            Subcommand(name, text, partial(_add_options, module, constant))
+            for name, text, module, constant in _SUBCOMMANDS
+        ),
+    )
     return parser
 
 
-def _command(name: str) -> Command:
-    module, constant = _PLACES[name]
+def _add_options(module: str, constant: str, parser: argparse.ArgumentParser) -> None:
     found = getattr(import_module(f"edge.results.commands.{module}"), constant)
     # Installing writes the manual and the completions, which need the whole command line.
     command: Command = found if isinstance(found, Command) else found(build_parser)
-    return command
+    command.add_options(parser)
+    parser.set_defaults(command=command)
 
 
 def _show(text: str) -> None:

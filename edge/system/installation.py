@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -25,6 +24,9 @@ def _source() -> str | None:
     checkout = Path(__file__).parents[2]
     if (checkout / "pyproject.toml").is_file():
         return str(checkout)
+    # Every command imports this module, and few ever need these.
+    from importlib.metadata import PackageNotFoundError, distribution
+
     with suppress(PackageNotFoundError, ValueError, KeyError):
         # PEP 610: pip records the source in direct_url.json.
         record = json.loads(distribution(_NAME).read_text("direct_url.json") or "{}")

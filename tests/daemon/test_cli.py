@@ -101,7 +101,7 @@ def test_command_unexpected_error_is_one_line(
     def broken(_config: object) -> list[str]:
         raise RuntimeError("odd")
 
-    monkeypatch.setattr("daemon.cli.check_config", broken)
+    monkeypatch.setattr("daemon.operator.check_config.check_config", broken)
     assert run(site, "check-config") == 1
     error = capsys.readouterr().err
     assert error.startswith("error: unexpected RuntimeError at daemon/cli.py:")

@@ -16,6 +16,7 @@ from edge.backends.trt.library import Library, Messages
 from edge.backends.trt.monitor import build_monitor
 from edge.backends.trt.plan import (
     AMPERE_PLUS,
+    MAX_BATCH,
     SAME_CAPABILITY,
     SAME_GPU,
     Machine,
@@ -30,7 +31,6 @@ from edge.text.progress import OnProgress
 # TensorRT picks the kernels that are fastest at this batch size: the daemon's workers label as many
 # images at once when there is a backlog.
 OPTIMUM_BATCH: Final = 16
-MAX_BATCH: Final = 64
 # The convolutions of a cell classifier need about 10 MB; the limit leaves memory to other programs.
 WORKSPACE_BYTES: Final = 1 << 30
 # TensorRT's own kernels only, so that a plan does not need cuBLAS or cuDNN, which another machine

@@ -19,6 +19,7 @@ SAME_GPU: Final = "same-gpu"
 SAME_CAPABILITY: Final = "same-compute-capability"
 AMPERE_PLUS: Final = "ampere-plus"
 PORTABILITIES: Final = (SAME_GPU, SAME_CAPABILITY, AMPERE_PLUS)
+MAX_BATCH: Final = 64
 
 # The fields of a record that must be texts.
 _TEXTS: Final = ("library", "library_version", "precision", "os", "plan_sha256")

@@ -73,4 +73,4 @@ def _certainty(cell: SidecarCell) -> float:
     return math.inf if cell.confidence is None else cell.confidence
 
 
-CELLS = Command("cells", "show the cells, one line each", _add_options, _run)
+CELLS = Command(_add_options, _run)

@@ -40,8 +40,6 @@ def _run(arguments: argparse.Namespace, show: Show) -> int:
 
 
 CODES: Final = Command(
-    "codes",
-    "print the code map, which has the LOINC codes of results, or check one",
     _add_options,
     _run,
 )

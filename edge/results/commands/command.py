@@ -1,4 +1,4 @@
-"""What a subcommand is."""
+"""What a subcommand does; its name and help are in `edge/results/cli.py`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,9 @@ class Command:
     """A subcommand.
 
     Attributes:
-        help: one line, beginning in lower case.
         add_options: adds its options and arguments to the parser.
         run: does the work and returns the exit code; raises EdgeError.
     """
 
-    name: str
-    help: str
     add_options: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace, Show], int]

@@ -80,4 +80,4 @@ def _csv_cells(row: Iterable[Any], is_id: list[bool]) -> Iterable[Any]:
             yield one_line(value) if keeps else safe_cell(value)
 
 
-EXPORT = Command("export", "write all cells into one file", _add_options, _run)
+EXPORT = Command(_add_options, _run)

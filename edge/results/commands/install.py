@@ -90,16 +90,12 @@ def install_command(parser: Callable[[], argparse.ArgumentParser]) -> Command:
         parser: the whole command line, for the manual and the completions.
     """
     return Command(
-        "install",
-        "install the service that sends, with an example configuration; nothing is started",
         _add_install_options,
         partial(_install, parser=parser),
     )
 
 
 UNINSTALL: Final = Command(
-    "uninstall",
-    "stop the service and remove what install wrote; results and configuration stay",
     _add_common_options,
     _uninstall,
 )

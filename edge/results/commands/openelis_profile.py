@@ -32,6 +32,4 @@ def _run(arguments: argparse.Namespace, show: Show) -> int:
     return 0
 
 
-OPENELIS_PROFILE: Final = Command(
-    "openelis-profile", "print the profile for OpenELIS' analyzer bridge", _add_options, _run
-)
+OPENELIS_PROFILE: Final = Command(_add_options, _run)

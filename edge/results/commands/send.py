@@ -175,6 +175,4 @@ def _sent_to(outbox: Outbox, config: SendConfig) -> list[str]:
     return [t.name for t in config.targets if t.name not in begun or begun[t.name].kind == t.kind]
 
 
-SEND: Final = Command(
-    "send", "issue the results of slides and send them to the LIS", _add_options, _run
-)
+SEND: Final = Command(_add_options, _run)

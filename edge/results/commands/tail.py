@@ -56,4 +56,4 @@ def _line(cell: SidecarCell) -> str:
     return f"{cell.created:%H:%M:%S} {cell.image} {outcome_text(cell)}{confidence}"
 
 
-TAIL = Command("tail", "follow new cells, one line each, until Ctrl-C", _add_options, _run)
+TAIL = Command(_add_options, _run)

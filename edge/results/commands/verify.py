@@ -66,8 +66,6 @@ def _summary(verified: Verified) -> str:
 
 
 VERIFY = Command(
-    "verify",
-    "check sidecars, their images and CSV files; exit code 1 if there is a problem",
     _add_options,
     _run,
 )

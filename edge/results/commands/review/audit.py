@@ -193,8 +193,6 @@ def _anchor(text: str) -> Anchor:
 
 
 AUDIT: Final[Command] = Command(
-    "audit",
-    "check the record of reviews, and show agreement of model and people",
     _add_options,
     _run,
 )

@@ -131,6 +131,4 @@ def _tell(line: str) -> None:
         sys.stderr.flush()
 
 
-REVIEW: Final = Command(
-    "review", "serve the page on which people see, correct and sign slides", _add_options, _run
-)
+REVIEW: Final = Command(_add_options, _run)

@@ -42,6 +42,4 @@ def _run(arguments: argparse.Namespace, show: Show) -> int:
     return 0
 
 
-COMPLETE: Final = Command(
-    "complete", "say that no more cells of a slide will come", _add_options, _run
-)
+COMPLETE: Final = Command(_add_options, _run)

@@ -62,6 +62,4 @@ def _only(report: SlideReport, wanted: str | None) -> SlideReport:
     return found
 
 
-SHOW: Final = Command(
-    "show", "show the slides with their differentials, and what is held", _add_options, _run
-)
+SHOW: Final = Command(_add_options, _run)
