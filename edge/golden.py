@@ -9,7 +9,8 @@ import numpy as np
 
 from edge.bundle import Bundle
 from edge.errors import BackendError, TransientError
-from edge.image_files.read import ImageFile, ImageLimits
+from edge.image_files.limits import ImageLimits
+from edge.image_files.read import ImageFile
 from edge.labeller import Labeller, Outcome
 from edge.manifest import GoldenImage
 from edge.session import InferenceSession

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from edge.errors import ImageError, RejectReason, TransientError
 from edge.failpoints import failpoint
-from edge.image_files.read import ImageFile, ImageLimits, decode_image, modified_time, read_file
+from edge.image_files.limits import ImageLimits
+from edge.image_files.read import ImageFile, decode_image, modified_time, read_file
 from edge.postprocess import Decision, decide
 from edge.preprocess import InputSpec, preprocess
 from edge.session import InferenceSession, Inferred

@@ -14,11 +14,11 @@ from daemon.image.watch_folder import WatchFolder, names_regex
 from daemon.log.journald import LEVELS
 from daemon.system.bounded_call import ANSWER_S, call_each
 from daemon.system.unicode_form import forms_on_disk
-from edge.backends.select import BACKENDS
+from edge.backends.names import BACKENDS
 from edge.errors import ConfigError
 from edge.files.strict_block import Block
 from edge.files.yaml_file import read_yaml
-from edge.image_files.read import ImageLimits
+from edge.image_files.limits import ImageLimits
 from edge.retry.policy import RetryPolicy
 from edge.retry.reading import read_retry_policy
 from edge.sidecar import FORMATS

@@ -22,6 +22,8 @@ from edge.sidecar import ModelFacts
 from edge.text.rfc3339 import rfc3339
 from edge.trust.drift import Drift
 
+# In the state folder, for `edge-daemon status`.
+HEALTH_NAME: Final = "health.json"
 # The known image passes every few seconds. After this time without it, the health is `failing`.
 KNOWN_IMAGE_STALE_AFTER_S: Final = 30.0
 

@@ -6,16 +6,15 @@ file server at the beginning of summer time change a file's times and not its by
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from daemon.image.records import ClaimedImage, Postponed, Unchanged
 from daemon.image.watch_folder import WatchFolder
 from edge.errors import ImageError, StorageError, TransientError
-from edge.image_files.read import ImageLimits, read_file
+from edge.image_files.limits import ImageLimits
+from edge.image_files.read import read_file
 from edge.labeller import Outcome
-from edge.sidecar import sidecar_path
 from edge.status import Status
 
 
@@ -78,24 +77,3 @@ class Comparison:
             text = (cause.strerror if isinstance(cause, OSError) else None) or type(error).__name__
             since_s = image.unfinished_since_s
             return Postponed(image, self._away_delay_s, image.attempts, f"sidecar: {text}", since_s)
-
-
-def has_sidecars(target: Path, formats: tuple[str, ...]) -> bool:
-    """Whether all sidecars of an image are there, as files.
-
-    Args:
-        target: the image's path, or its mirror in the results folder.
-        formats: the configured formats.
-
-    Raises:
-        StorageError: they cannot be looked at.
-    """
-    try:
-        modes = [sidecar_path(target, format_).lstat().st_mode for format_ in formats]
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        raise StorageError(
-            f"sidecars in {target.parent} cannot be looked at ({error.strerror}). Check its share."
-        ) from error
-    return all(stat.S_ISREG(mode) for mode in modes)

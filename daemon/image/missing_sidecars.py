@@ -6,13 +6,14 @@ must be found that has its sidecars, and still has them after each page.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from daemon.image.comparison import has_sidecars
 from daemon.image.records import PastImage
 from daemon.image.watch_folder import WatchFolder
 from edge.errors import StorageError
+from edge.sidecar import sidecar_path
 
 
 class MissingSidecars:
@@ -66,3 +67,24 @@ class MissingSidecars:
 
     def _target(self, image: PastImage) -> Path:
         return self._watch_folders[image.folder_id].target(image.path)
+
+
+def has_sidecars(target: Path, formats: tuple[str, ...]) -> bool:
+    """Whether all sidecars of an image are there, as files.
+
+    Args:
+        target: the image's path, or its mirror in the results folder.
+        formats: the configured formats.
+
+    Raises:
+        StorageError: they cannot be looked at.
+    """
+    try:
+        modes = [sidecar_path(target, format_).lstat().st_mode for format_ in formats]
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise StorageError(
+            f"sidecars in {target.parent} cannot be looked at ({error.strerror}). Check its share."
+        ) from error
+    return all(stat.S_ISREG(mode) for mode in modes)

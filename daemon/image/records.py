@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from edge.errors import RejectReason
-from edge.labeller import Outcome
 from edge.sidecar import ModelFacts
 from edge.status import Status
+
+if TYPE_CHECKING:
+    # The labeller brings NumPy and OpenCV, which `status` and `retry` do without.
+    from edge.labeller import Outcome
 
 # Not again in this run: the next start clears all delays.
 LATER_RUN: Final = float("inf")

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from daemon.image.records import Finished, Verdict
 from daemon.journal import rows as take
@@ -22,7 +22,10 @@ from daemon.journal import sql
 from daemon.journal.file import opened_for_reading
 from edge.database.errors import is_damage
 from edge.trust.drift import HIGHEST, LOWEST, Drift, clipped
-from edge.trust.familiarity import Familiarity
+
+if TYPE_CHECKING:
+    # Brings NumPy, which `status` does without.
+    from edge.trust.familiarity import Familiarity
 
 HOUR_S: Final = 3600
 # A quarter of a year, 2,184 rows for a folder: between two visits of the service engineer.

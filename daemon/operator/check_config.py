@@ -17,7 +17,7 @@ from daemon.system.bounded_call import ANSWER_S, call_each, no_answer
 from daemon.system.state_dir import share_problem
 from daemon.system.this_user import give_permission
 from daemon.system.unicode_form import OTHER_FORM
-from edge.backends.select import Opening
+from edge.backends.opening import Opening
 from edge.errors import ConfigError, EdgeError
 from edge.files.nearest import nearest_existing
 from edge.system.mounts import file_system_type, is_on_share

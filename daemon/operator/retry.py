@@ -22,7 +22,6 @@ from daemon.journal.file import require_journal
 from daemon.journal.journal import Journal, open_journal
 from daemon.supervision.running_daemon import read_running
 from daemon.system.unicode_form import as_on_disk
-from edge.bundle import load_bundle
 from edge.command.values import given_path
 from edge.errors import ConfigError, RejectReason, StorageError
 
@@ -100,6 +99,9 @@ def retry_older_than_bundle(config: Config, on_looked_at: Callable[[int], None])
         BundleError: the configured bundle is unusable.
         ConfigError: the running daemon still uses another bundle.
     """
+    # Brings NumPy and OpenCV, which the other retries do without.
+    from edge.bundle import load_bundle
+
     sha256 = load_bundle(config.bundle).sha256
     health = read_running(config.state_dir).health
     if health and health.get("bundle_sha256") not in (sha256, None):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from daemon.config.config import Config
-from daemon.health.health import Health, Queue
+from daemon.health.health import HEALTH_NAME, Health, Queue
 from daemon.health.metrics import Metrics
 from daemon.journal.file import NAME
 from daemon.journal.summary import read_queue
@@ -27,8 +27,6 @@ from edge.files.atomic import write_file
 
 log = logging.getLogger(__name__)
 
-# In the state folder, for `edge-daemon status`.
-HEALTH_NAME: Final = "health.json"
 TICK_S: Final = 1.0
 _HEALTH_EVERY_S: Final = 5.0
 _FILE_EVERY_S: Final = 15.0

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from daemon.supervision.reporter import HEALTH_NAME
+from daemon.health.health import HEALTH_NAME
 from daemon.system.locks import LOCKS, locking_process
 from daemon.system.state_dir import LOCK_NAME
 from edge.files.safe_open import read_bounded

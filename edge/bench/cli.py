@@ -8,7 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from edge.backends.select import BACKENDS, Opening, open_sessions
+from edge.backends.names import BACKENDS
+from edge.backends.opening import Opening
+from edge.backends.select import open_sessions
 from edge.bench.machine.environment import Environment, environment
 from edge.bench.report import Report, service_report, stages_report, stream_report
 from edge.bench.service import measure_service

@@ -14,7 +14,8 @@ from typing import Final
 
 import numpy as np
 
-from edge.backends.select import Opening, open_session
+from edge.backends.opening import Opening
+from edge.backends.select import open_session
 from edge.bundle import Bundle
 from edge.errors import EdgeError
 from edge.files import atomic

@@ -28,6 +28,7 @@ from edge.failpoints import failpoint
 from edge.files.safe_open import NotRegularError, open_regular
 from edge.image_files.header import ImageHeader, read_header
 from edge.image_files.jpeg import corrected_jpeg, jpeg_sampling
+from edge.image_files.limits import ImageLimits
 
 # In a smaller image no cell can be recognised: the smallest platelets span 15 px of 360.
 MIN_SIDE_PX: Final = 32
@@ -38,14 +39,6 @@ _decoding_large: Final = threading.Lock()
 _UNSUPPORTED: Final = re.compile(
     "subsampling|sampling not|not implemented|unsupported", re.IGNORECASE
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ImageLimits:
-    """Largest accepted image. The defaults allow the largest exports of known analyzers."""
-
-    max_bytes: int = 20_000_000
-    max_pixels: int = 16_000_000
 
 
 @dataclass(frozen=True, slots=True)

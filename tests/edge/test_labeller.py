@@ -12,7 +12,7 @@ from edge.backends.select import open_session
 from edge.bundle import load_bundle, seal
 from edge.errors import BackendError, RejectReason, TransientError
 from edge.golden import open_labeller
-from edge.image_files.read import ImageLimits
+from edge.image_files.limits import ImageLimits
 from edge.labeller import Labeller, Outcome
 from edge.session import Inferred
 from edge.status import Status

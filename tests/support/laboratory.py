@@ -13,7 +13,8 @@ from converters.familiarity.fit import Fitted, fit_reference
 from converters.familiarity.look import Seen, look
 from edge.backends.onnx import OnnxSession, open_onnx
 from edge.demo.analyzer import drawn_images
-from edge.image_files.read import ImageLimits, decode_image
+from edge.image_files.limits import ImageLimits
+from edge.image_files.read import decode_image
 from edge.preprocess import InputSpec
 from tests.support.small_bundle import colour_model
 

@@ -15,7 +15,8 @@ from daemon.image.comparison import Comparison
 from daemon.image.records import ClaimedImage, ImageVersion, PastOutcome, Postponed
 from daemon.image.watch_folder import WatchFolder, names_regex
 from edge.errors import RejectReason, StorageError
-from edge.image_files.read import ImageLimits, read_file
+from edge.image_files.limits import ImageLimits
+from edge.image_files.read import read_file
 from edge.labeller import ImageFacts, rejected
 from edge.status import Status
 from tests.daemon.image.rows import counts, once, row

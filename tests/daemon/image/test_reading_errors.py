@@ -22,7 +22,8 @@ from daemon.operator.status import status_fields, status_text
 from daemon.startup import opened_service
 from daemon.supervision.running_daemon import Running
 from edge.errors import TransientError
-from edge.image_files.read import ImageLimits, read_file
+from edge.image_files.limits import ImageLimits
+from edge.image_files.read import read_file
 from edge.labeller import Outcome
 from edge.retry.policy import RetryPolicy
 from edge.sidecar import ModelFacts

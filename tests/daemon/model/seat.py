@@ -17,7 +17,8 @@ from daemon.model.open_model import Model, open_model
 from daemon.worker_threads import StopRequest
 from edge.bundle import Bundle
 from edge.errors import DeviceError
-from edge.image_files.read import ImageLimits, decode_image
+from edge.image_files.limits import ImageLimits
+from edge.image_files.read import decode_image
 from edge.labeller import Outcome
 from tests.support.fake_gpu import FakeGpu
 from tests.support.site import Site

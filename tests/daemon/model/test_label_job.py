@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from daemon.image.comparison import Comparison, has_sidecars
+from daemon.image.comparison import Comparison
+from daemon.image.missing_sidecars import has_sidecars
 from daemon.image.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed, Verdict
 from daemon.image.watch_folder import WatchFolder, names_regex
 from daemon.model.label_job import INTERRUPTION_LIMIT, GracePeriod, LabelJob
 from edge.errors import BackendError, RejectReason
-from edge.image_files.read import ImageLimits
+from edge.image_files.limits import ImageLimits
 from edge.labeller import Labeller
 from edge.preprocess import InputSpec
 from edge.retry.policy import RetryPolicy

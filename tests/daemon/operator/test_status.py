@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from daemon.cli import main
+from daemon.health.health import HEALTH_NAME
 from daemon.install.installed_config import is_installed
-from daemon.supervision.reporter import HEALTH_NAME
 from daemon.supervision.running_daemon import Running, read_running
 from tests.daemon.supervision.reports import SAMPLE, status
 from tests.support.images import Jpeg

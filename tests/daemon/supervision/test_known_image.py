@@ -13,7 +13,8 @@ from daemon.startup import opened_service
 from daemon.supervision.known_image import KnownImage
 from daemon.supervision.supervisor import Supervisor
 from edge.errors import EdgeError, StorageError, TransientError
-from edge.image_files.read import ImageFile, ImageLimits, read_file
+from edge.image_files.limits import ImageLimits
+from edge.image_files.read import ImageFile, read_file
 from edge.system.notifier import Notifier
 from tests.daemon.supervision.bench import Bench
 from tests.support.images import Jpeg

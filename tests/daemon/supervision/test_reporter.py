@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from daemon.health.health import Health, HealthStatus
+from daemon.health.health import HEALTH_NAME, Health, HealthStatus
 from daemon.health.metrics import Metrics
-from daemon.supervision.reporter import HEALTH_NAME, Reporter
+from daemon.supervision.reporter import Reporter
 from tests.daemon.supervision.reports import NAME, SAMPLE, SLIDE
 from tests.support.images import Jpeg
 from tests.support.site import Site

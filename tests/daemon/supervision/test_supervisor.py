@@ -20,7 +20,7 @@ from daemon.startup import opened_service
 from daemon.supervision.known_image import INTERVAL_S
 from daemon.supervision.supervisor import HUNG_AFTER_S, Supervisor
 from edge.errors import BackendError
-from edge.image_files.read import ImageLimits
+from edge.image_files.limits import ImageLimits
 from tests.daemon.supervision.bench import Bench
 from tests.support import fake_gpu
 from tests.support.engine_bundle import add_tensorrt_graphs

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edge.errors import ImageError, RejectReason
-from edge.image_files.read import ImageLimits, decode_image
+from edge.image_files.limits import ImageLimits
+from edge.image_files.read import decode_image
 
 LIMITS = ImageLimits()
 

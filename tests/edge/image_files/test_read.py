@@ -13,7 +13,8 @@ import simplejpeg
 
 from edge.errors import ImageError, RejectReason, TransientError
 from edge.image_files.header import is_whole
-from edge.image_files.read import ImageLimits, decode_image, modified_time, read_file, read_image
+from edge.image_files.limits import ImageLimits
+from edge.image_files.read import decode_image, modified_time, read_file, read_image
 from tests.edge.image_files.reading import LIMITS, reason_of
 from tests.support.hostile import odd_images as odd
 from tests.support.images import Jpeg
