@@ -13,17 +13,14 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from daemon.config.config import Config, load_config
 from daemon.health.health import Health
 from daemon.health.systemd import LAST_BATCHES_S, Heartbeat
 from daemon.log.journald import flush_log
 from daemon.model.gpu_failure import GpuFailure
-from daemon.operator.check_config import check_config
-from daemon.service import Service
 from daemon.startup import opened_service
-from daemon.supervision.reporter import write_health
 from daemon.system.locks import InUseError
 from daemon.system.memory import trim_heap
 from daemon.system.signals import acting_on_signals
@@ -31,6 +28,9 @@ from edge.command.run import place_of
 from edge.errors import EdgeError, StorageError
 from edge.system.notifier import Notifier
 from edge.text.counted import counted
+
+if TYPE_CHECKING:
+    from daemon.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -240,6 +240,9 @@ class ServiceProcess:
         return True
 
     def _checked(self) -> Config | None:
+        # Imported by now, see `daemon.startup`.
+        from daemon.operator.check_config import check_config
+
         try:
             config = load_config(self._path)
             check_config(config)
@@ -257,6 +260,9 @@ class ServiceProcess:
 
 def _write_status(state_dir: Path) -> None:
     """Let `edge-daemon status` show that labelling is paused, if the disk takes the file."""
+    # Imported by now, by the first service.
+    from daemon.supervision.reporter import write_health
+
     health = Health()
     reason = "a disk does not work; labelling resumes by itself when it does, see the log"
     health.set("storage", ok=False, reason=reason)

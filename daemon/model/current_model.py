@@ -13,8 +13,9 @@ from daemon.health.stages import Stages
 from daemon.model.gpu_failure import GpuFailure, gpu_marker_while_opening, take_gpu_marker
 from daemon.model.open_model import Model, OpenModel, model_opener
 from daemon.system.clock import Clock
+from edge.backends.names import ONNXRUNTIME
 from edge.backends.onnx import BACKEND_NAME
-from edge.backends.select import ONNXRUNTIME, Opening
+from edge.backends.opening import Opening
 from edge.errors import BackendError, DeviceError, EdgeError, TransientError
 from edge.labeller import Outcome
 from edge.sidecar import ModelFacts

@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from daemon.config.config import NOTE, Config
 from daemon.health.stages import INFER, Stages
+from daemon.model.cpu_choice import CpuChoice
 from edge.backends.cpu import has_vnni
+from edge.backends.names import ONNXRUNTIME
 from edge.backends.onnx import BACKEND_NAME
-from edge.backends.select import ONNXRUNTIME, Opening, open_session
+from edge.backends.opening import Opening
+from edge.backends.select import may_use_gpu, open_session
 from edge.bundle import Bundle, load_bundle
 from edge.errors import BundleError
 from edge.golden import open_labeller
@@ -73,7 +76,7 @@ def open_model(
     backend = backend or config.backend
     # The CPU's models are read now: opening a GPU may take minutes, and the bundle's folder may be
     # replaced meanwhile.
-    keeps = backend == "auto"
+    keeps = backend == "auto" and may_use_gpu(backend)
     held = bundle.load_into_memory(_cpu_models(bundle, config.precision)) if keeps else bundle
     cache = config.state_dir / ENGINES_NAME
     opening = replace(opening or Opening(), threads=config.threads, cache=cache)
@@ -113,6 +116,8 @@ def _open_session(
     bundle: Bundle, config: Config, backend: str, opening: Opening
 ) -> InferenceSession:
     precision = config.precision
+    if precision is None and not may_use_gpu(backend):
+        return _open_fastest(bundle, config, backend, opening)
     try:
         return open_session(bundle, backend=backend, precision=precision, opening=opening)
     except BundleError:
@@ -123,6 +128,22 @@ def _open_session(
         f"{bundle.root.name} holds no {precision} model for the CPU; the fastest one is used"
     )
     return open_session(bundle, backend=ONNXRUNTIME, opening=opening)
+
+
+def _open_fastest(
+    bundle: Bundle, config: Config, backend: str, opening: Opening
+) -> InferenceSession:
+    """The CPU's fastest precision; not timed again where it is known."""
+    choice = CpuChoice(config.state_dir, bundle, config.threads)
+    if known := choice.read():
+        with suppress(BundleError):
+            session = open_session(bundle, backend=backend, precision=known, opening=opening)
+            opening.on_choice(f"{known} was the fastest here when it was last measured")
+            return session
+    session = open_session(bundle, backend=backend, opening=opening)
+    if opening.keeps_plans:
+        choice.write(session.precision)
+    return session
 
 
 def _cpu_has(bundle: Bundle, precision: str) -> bool:

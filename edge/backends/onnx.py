@@ -14,6 +14,7 @@ with without_cpuinfo_warnings():
     from onnxruntime.capi import onnxruntime_pybind11_state
 
 BACKEND_NAME = "onnxruntime-cpu"
+VERSION: str = ort.__version__
 # Larger batches gain nothing on a CPU and only add latency to the first image of a batch.
 MAX_BATCH = 64
 

@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 from edge.backends.onnx import BACKEND_NAME
-from edge.backends.select import Opening, open_session
+from edge.backends.opening import Opening
+from edge.backends.select import open_session
 from edge.bundle import load_bundle
 from edge.errors import BackendError, BundleError, EdgeError
 from edge.golden import check_session

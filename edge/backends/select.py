@@ -3,63 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from edge.backends.cpu import has_vnni
 from edge.backends.interleave import Latencies, interleave
+from edge.backends.names import BACKENDS, ONNXRUNTIME
 from edge.backends.onnx import open_onnx
+from edge.backends.opening import Opening
 from edge.backends.trt.gpu import has_driver
-from edge.backends.trt.library import LIBRARIES, TENSORRT, TENSORRT_RTX
+from edge.backends.trt.library import LIBRARIES
 from edge.backends.trt.plan_cache import PlanCache, default_folder
 from edge.backends.trt.select import open_precisions
 from edge.bundle import Bundle
 from edge.errors import BackendError, BundleError
 from edge.session import InferenceSession
-from edge.text.progress import OnProgress
 
-ONNXRUNTIME: Final = "onnxruntime"
-BACKENDS: Final = ("auto", TENSORRT, TENSORRT_RTX, ONNXRUNTIME)
 # Another precision replaces the default if it takes less than this share of the default's time;
 # the margin is for noise.
 CLEARLY_FASTER: Final = 0.9
 TIMING_ROUNDS: Final = 4
-
-
-def _log_nothing(_text: str) -> None:
-    pass
-
-
-def _do_nothing() -> None:
-    pass
-
-
-def _show_nothing(_step: str, _done: int, _total: int) -> None:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """How sessions are opened.
-
-    Attributes:
-        threads: threads inside one inference on the CPU.
-        cache: folder of the plans built on this machine; None for the user's cache folder.
-        keeps_plans: whether a plan that is built now is stored there.
-        on_choice: called with a sentence about what was chosen or skipped, and why.
-        on_progress: called with (step, done, total) while an engine is built.
-        on_gpu: called before a GPU is opened, if a library and a driver for it are present.
-    """
-
-    threads: int = 1
-    cache: Path | None = None
-    keeps_plans: bool = True
-    on_choice: Callable[[str], None] = _log_nothing
-    on_progress: OnProgress = _show_nothing
-    on_gpu: Callable[[], None] = _do_nothing
 
 
 def open_session(
@@ -85,6 +49,11 @@ def open_session(
     return fastest(bundle, sessions, opening)
 
 
+def may_use_gpu(backend: str) -> bool:
+    """Whether opening this back end tries a GPU on this machine."""
+    return backend in LIBRARIES or (backend == "auto" and has_driver())
+
+
 def open_sessions(
     bundle: Bundle, *, backend: str, precision: str | None, opening: Opening
 ) -> dict[str, InferenceSession]:
@@ -97,7 +66,7 @@ def open_sessions(
         raise BackendError(f"backend is {backend!r}; choose one of {', '.join(BACKENDS)}.")
     if backend in LIBRARIES:
         return _open_gpu(bundle, backend, precision, opening)
-    is_wanted = backend == "auto" and has_driver()
+    is_wanted = may_use_gpu(backend)
     if backend == "auto" and not is_wanted:
         opening.on_choice("no GPU is used: there is no NVIDIA driver on this machine")
     for library in LIBRARIES if is_wanted else ():
@@ -177,7 +146,15 @@ def _time_sessions(
         return lambda _: session.infer(blank)
 
     functions = {precision: infer_with(session) for precision, session in sessions.items()}
-    return interleave(functions, TIMING_ROUNDS)
+    short = interleave(functions, 1)
+    return short if _is_clear(short) else interleave(functions, TIMING_ROUNDS)
+
+
+def _is_clear(times: Mapping[str, Latencies]) -> bool:
+    """Whether each call of the fastest was clearly faster than each call of the others."""
+    best = min(times.values(), key=lambda one: one.median)
+    others = [one for one in times.values() if one is not best]
+    return all(best.percentile(100) < CLEARLY_FASTER * one.percentile(0) for one in others)
 
 
 def _open_onnx(bundle: Bundle, precision: str, threads: int) -> InferenceSession:

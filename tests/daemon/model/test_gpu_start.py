@@ -16,7 +16,7 @@ from daemon.model.current_model import open_current_model
 from daemon.model.gpu_failure import GPU_MARKER, take_gpu_marker, write_gpu_marker
 from daemon.service_process import ServiceProcess
 from edge.backends import select
-from edge.backends.select import Opening
+from edge.backends.opening import Opening
 from edge.backends.trt import select as trt_select
 from edge.backends.trt import session as trt
 from edge.errors import StorageError
@@ -137,7 +137,7 @@ def test_a_lost_gpu_is_known_to_the_next_service_of_the_process_and_tried_again(
     monkeypatch: pytest.MonkeyPatch,
     reopen: Callable[[ServiceProcess, pytest.MonkeyPatch], None],
 ) -> None:
-    monkeypatch.setattr("daemon.startup.works_in_child", lambda *_: True)
+    monkeypatch.setattr("daemon.assembly.works_in_child", lambda *_: True)
     with living(gpu_site) as life:
         until(lambda: life.service is not None)
         before = life.service

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from daemon import service_process as lifecycle
 from daemon.operator.check_config import check_config
 from tests.daemon.process.reloads import Gate, is_checking
 from tests.support.waiting import until
@@ -15,7 +14,7 @@ from tests.support.waiting import until
 @pytest.fixture
 def hung_check(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     gate = Gate(check_config)
-    monkeypatch.setattr(lifecycle, "check_config", gate)
+    monkeypatch.setattr("daemon.operator.check_config.check_config", gate)
     yield gate
     gate.opened.set()
     until(lambda: not is_checking())

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from daemon import service_process as lifecycle
-from daemon import startup
 from daemon.config.config import Config
 from daemon.model.current_model import open_current_model
 from daemon.operator.check_config import check_config
@@ -37,7 +35,7 @@ def test_sighup_while_the_next_service_is_being_opened_takes_the_newest_configur
     site: Site, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opening = Gate(open_current_model, first=2)
-    monkeypatch.setattr(startup, "open_current_model", opening)
+    monkeypatch.setattr("daemon.model.current_model.open_current_model", opening)
     with living(site) as life:
         label(site, "S1/A/1.jpg", colour_jpeg("red"))
         life.reload()
@@ -53,7 +51,7 @@ def test_sighup_during_the_first_start_takes_the_new_configuration(
     site: Site, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opening = Gate(open_current_model)
-    monkeypatch.setattr(startup, "open_current_model", opening)
+    monkeypatch.setattr("daemon.model.current_model.open_current_model", opening)
     with living(site) as life:
         assert opening.entered.wait(20)
         newest = add_folder(site, "newest", colour_jpeg("green"))
@@ -67,7 +65,7 @@ def test_wrong_configuration_during_the_first_start_does_not_say_ready_before_it
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     opening, told = Gate(open_current_model), Told()
-    monkeypatch.setattr(startup, "open_current_model", opening)
+    monkeypatch.setattr("daemon.model.current_model.open_current_model", opening)
     with living(site, told) as life:
         assert opening.entered.wait(20)
         (site.folder / "edge.yaml").write_text("nonsense: 1\n")
@@ -90,7 +88,7 @@ def test_a_check_that_breaks_is_said_without_its_text_and_the_old_configuration_
         raise RuntimeError("S1/A/4711.jpg")
 
     told = Told()
-    monkeypatch.setattr(lifecycle, "check_config", break_)
+    monkeypatch.setattr("daemon.operator.check_config.check_config", break_)
     with living(site, told) as life:
         label(site, "S1/A/1.jpg", colour_jpeg("red"))
         told.lines.clear()

@@ -124,7 +124,7 @@ def test_freed_memory_goes_back_after_each_check_and_before_each_service(
         steps.append("checked")
         return check_config(config)
 
-    monkeypatch.setattr(lifecycle, "check_config", checks)
+    monkeypatch.setattr("daemon.operator.check_config.check_config", checks)
 
     @contextmanager
     def opens(*arguments: Any, **options: Any) -> Iterator[Service]:

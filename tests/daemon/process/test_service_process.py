@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from daemon.health.health import HEALTH_NAME
 from daemon.journal.journal import Journal
-from daemon.supervision.reporter import HEALTH_NAME
 from daemon.supervision.running_daemon import read_running
 from edge.errors import BundleError, StorageError
 from tests.daemon.process.living import living

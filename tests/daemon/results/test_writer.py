@@ -237,7 +237,7 @@ def test_once_killed_in_a_folder_that_is_renamed_before_the_next_leaves_nothing(
 ) -> None:
     for number in range(3):
         beside.add(f"S1/{number}.jpg", colour_jpeg("red"))
-    process = beside.start("once", EDGE_FAILPOINTS="file.before_rename=kill@2")
+    process = beside.start("once", EDGE_FAILPOINTS="file.before_rename=kill@3")
     process.communicate(timeout=60)
     assert leftovers(beside.export / "S1") != []
     (beside.export / "S1").rename(beside.export / "S1_done")

@@ -11,7 +11,7 @@ import pytest
 
 from edge.backends import select
 from edge.backends.interleave import Latencies
-from edge.backends.select import Opening
+from edge.backends.opening import Opening
 
 
 class Session:
@@ -51,3 +51,36 @@ def test_fastest_precision_is_taken_and_said(
     assert [name for name, session in sessions.items() if not session.is_closed] == [chosen]
     assert said[-1].startswith(f"onnxruntime-cpu {chosen}, model.{chosen}.onnx (one image: int8 ")
     assert ("INT8 brings nothing here" in said[-1]) is says_so
+
+
+def latencies(*values_ms: float) -> Latencies:
+    return Latencies(np.asarray(values_ms))
+
+
+@pytest.mark.parametrize(
+    ("times", "rounds"),
+    [
+        ({"int8": latencies(1.0, 1.1), "fp32": latencies(2.0, 2.1)}, [1]),
+        # One slow call, or too small a difference: another program may have run meanwhile.
+        ({"int8": latencies(1.0, 2.1), "fp32": latencies(2.0, 2.1)}, [1, select.TIMING_ROUNDS]),
+        ({"int8": latencies(1.9, 1.9), "fp32": latencies(2.0, 2.0)}, [1, select.TIMING_ROUNDS]),
+        (
+            {"a": latencies(1.0), "b": latencies(9.0), "c": latencies(1.05)},
+            [1, select.TIMING_ROUNDS],
+        ),
+    ],
+)
+def test_precisions_are_timed_at_length_where_a_round_does_not_tell_them_apart(
+    monkeypatch: pytest.MonkeyPatch, times: dict[str, Latencies], rounds: list[int]
+) -> None:
+    asked: list[int] = []
+
+    def interleave(_functions: object, count: int) -> dict[str, Latencies]:
+        asked.append(count)
+        return times
+
+    monkeypatch.setattr(select, "interleave", interleave)
+    bundle: Any = SimpleNamespace(input=SimpleNamespace(height=16, width=16))
+    sessions: Any = {name: Session(name) for name in times}
+    assert select._time_sessions(bundle, sessions) is times  # noqa: SLF001 - timed by it alone
+    assert asked == rounds

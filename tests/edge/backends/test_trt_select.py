@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.backends.select import Opening, open_session
+from edge.backends.opening import Opening
+from edge.backends.select import open_session
 from edge.backends.trt.build import BuildOptions, Plan, build_plan
 from edge.backends.trt.gpu import find_machine
 from edge.backends.trt.library import open_library

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from edge.backends.select import Opening, open_session
+from edge.backends.opening import Opening
+from edge.backends.select import open_session
 from edge.backends.trt import gpu as gpu_module
 from edge.bundle import Bundle, load_bundle
 from edge.errors import BackendError, EdgeError
