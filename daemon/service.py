@@ -28,7 +28,7 @@ from daemon.health.outcome_counts import OutcomeCounts
 from daemon.health.stages import BUSY, EXPORT, LABEL, MARK, RESULTS
 from daemon.image.records import ClaimedImage, Dropped, Finished, ImageVersion, Postponed, Verdict
 from daemon.intake.folder_intake import FolderIntake
-from daemon.intake.hints import Hint, HintKind, Hints
+from daemon.intake.hints import HintKind, Hints
 from daemon.intake.inotify import listen_for_losses
 from daemon.intake.settle import SettleTracker
 from daemon.log.without_paths import without_paths
@@ -201,7 +201,7 @@ class Service:
                 verdicts = self._write(labelled)
             failpoint("batch.durable")
             with self.parts.stages.stage(MARK):
-                self._hint_superseded(verdicts)
+                self._hint_dropped(verdicts)
                 self.parts.streams.conclude(verdicts)
             failpoint("mark.after_commit")
         except EdgeError:
@@ -238,12 +238,11 @@ class Service:
         write = results.write if self._is_once else results.write_or_postpone
         return [*others, *write(finished)]
 
-    def _hint_superseded(self, verdicts: list[Verdict]) -> None:
+    def _hint_dropped(self, verdicts: list[Verdict]) -> None:
         # Before the rows are concluded: after that, `once` could end without seeing these hints.
         for verdict in verdicts:
-            if isinstance(verdict, Dropped) and verdict.state == "superseded":
-                version = verdict.image.version
-                self._hints.put(Hint(version.folder_id, version.path, HintKind.CREATED))
+            if isinstance(verdict, Dropped):
+                self._intakes[verdict.image.version.folder_id].note_dropped(verdict)
 
     # Start, stop and reports.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from daemon.health.health import Health
-from daemon.image.records import ImageVersion
+from daemon.image.records import Dropped, ImageVersion
 from daemon.image.watch_folder import WatchFolder
 from daemon.intake.hints import Hint, HintKind, Hints
 from daemon.intake.inotify import InotifyWatch
@@ -21,7 +21,8 @@ from daemon.intake.scan_thread import ScanThread
 from daemon.system.bounded_call import BoundedCalls
 from edge.errors import ImageError, StorageError, TransientError
 from edge.image_files.header import is_whole
-from edge.image_files.read import ImageLimits, read_file
+from edge.image_files.limits import ImageLimits
+from edge.image_files.read import read_file
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class FolderIntake:
         state_dir: Path | None = None,
     ) -> None:
         self.watch_folder = watch_folder
+        self._hints = hints
         probe = InotifyProbe(state_dir, str(watch_folder.id)) if state_dir else None
         self._watcher = InotifyWatch(watch_folder, hints, poll=poll, probe=probe)
         self._scanner = ScanThread(
@@ -148,15 +150,27 @@ class FolderIntake:
     def look(self, path: bytes) -> ImageVersion | None:
         """The file's current version; None if it cannot be seen now or the share does not answer.
 
-        The next scan of the share finds the file again.
+        The next scan of the share finds the file again, if it is there.
         """
         if self._scanner.is_watching:
             return self.watch_folder.look(path)
         try:
-            return self._looks.call(lambda: self.watch_folder.look(path), _LOOK_S)
+            found = self._looks.call(lambda: self.watch_folder.look(path), _LOOK_S)
         except TimeoutError:
             self.note_loss()
             return None
+        if found is None:
+            self._scanner.is_in_doubt = True
+        return found
+
+    def note_dropped(self, dropped: Dropped) -> None:
+        """Note that a worker has dropped an image: it has changed, or was not there."""
+        version = dropped.image.version
+        if dropped.state == "superseded":
+            self._hints.put(Hint(version.folder_id, version.path, HintKind.CREATED))
+        else:
+            # It may be there again by now, as it was when it was found.
+            self._scanner.is_in_doubt = True
 
     def is_complete(self, hint: Hint, limits: ImageLimits) -> bool:
         """Whether the file is complete: renamed in, or closed after writing and whole."""

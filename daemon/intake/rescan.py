@@ -15,7 +15,8 @@ from daemon.image.passed_over import PassedOver, PassedOverCount
 from daemon.image.records import ImageVersion
 from daemon.image.watch_folder import WatchFolder
 from daemon.intake.known_folders import KnownFolders
-from daemon.intake.walk import image_files, list_folder
+from daemon.intake.seen_files import SeenFiles
+from daemon.intake.walk import changed_files, image_files, list_folder
 from daemon.system.clock import Clock
 from edge.failpoints import failpoint
 
@@ -38,13 +39,18 @@ class _Kind(Enum):
     WHOLE = auto()
     FOLDER = auto()
     QUICK = auto()
+    POLL = auto()
+
+
+_SHORT: Final = (_Kind.QUICK, _Kind.POLL)
 
 
 class Rescan:
     """The recurring scan of one watch folder, a chunk at a time.
 
-    Whole scans find every image. Between two of them quick scans list only the folders that
-    changed, which works where the file system keeps the mtime of folders.
+    Whole scans find every image. Between two of them comes one of two others. Quick scans list only
+    the folders that changed, which works where the file system keeps the mtime of folders. Polls
+    look at every file as well, and pass on those that are not as the last scan saw them.
     """
 
     def __init__(
@@ -60,7 +66,10 @@ class Rescan:
         self.progress_s = clock()
         self._clock = clock
         self._due_s = clock()
-        self._quick_due_s = float("inf")
+        # The next quick scan or poll.
+        self._short_due_s = float("inf")
+        self._polls = False
+        self._seen_files = SeenFiles()
         self._busy_s = 0.0
         self._files: Iterator[ImageVersion] | None = None
         self._kind = _Kind.WHOLE
@@ -91,23 +100,31 @@ class Rescan:
 
     def seconds_to_next(self) -> float:
         """Seconds until `next_chunk` has something to do."""
-        due_s = min(self._due_s, self._quick_due_s, *self._new_folders.values(), float("inf"))
+        due_s = min(self._due_s, self._short_due_s, *self._new_folders.values(), float("inf"))
         return 0.0 if self.is_running else max(0.0, due_s - self._clock())
 
-    def next_chunk(self, interval_s: float, *, quick_s: float | None = None) -> list[ImageVersion]:
+    def forget_seen(self) -> None:
+        """Have the next poll pass everything on, as something that it passed on may be lost."""
+        self._seen_files.forget()
+
+    def next_chunk(
+        self, interval_s: float, *, quick_s: float | None = None, poll_s: float | None = None
+    ) -> list[ImageVersion]:
         """The next files of the scan that is running or due; empty if no scan is due.
 
         Args:
             interval_s: seconds from the end of a whole scan to the next one.
             quick_s: the same for quick scans; None: no quick scans.
+            poll_s: the same for polls; None: no polls. Only one of the two may be given.
         """
+        self._polls = poll_s is not None
         files = self._files = self._files or self._next_scan()
         if files is None:
             return []
         chunk = list(islice(self._noting_progress(files), CHUNK))
         failpoint("scan.chunk_taken")
         if len(chunk) < CHUNK:
-            self._finish(interval_s, quick_s)
+            self._finish(interval_s, poll_s if self._polls else quick_s)
         return chunk
 
     def _noting_progress(self, files: Iterator[ImageVersion]) -> Iterator[ImageVersion]:
@@ -126,20 +143,48 @@ class Rescan:
         if self._due_s <= now:
             self._kind, self._due_s = _Kind.WHOLE, float("inf")
             self._seen, self._passing = set(), PassedOverCount()
-            return image_files(
-                self.watch_folder,
-                self._note_error,
-                on_folder=self._note_folder,
-                on_passed_over=self._passing.add,
-            )
+            return self._files_of_all_folders()
         if due := [folder for folder, due_s in self._new_folders.items() if due_s <= now]:
             self._kind = _Kind.FOLDER
             del self._new_folders[due[0]]
             return image_files(self.watch_folder, self._note_error, due[0], self._note_folder)
-        if self._quick_due_s <= now:
+        if self._short_due_s <= now and self._polls:
+            self._kind = _Kind.POLL
+            return self._changed_files()
+        if self._short_due_s <= now:
             self._kind = _Kind.QUICK
             return self._files_of_changed_folders()
         return None
+
+    def _files_of_all_folders(self) -> Iterator[ImageVersion]:
+        self._seen_files.begin(is_whole=True)
+        for version in image_files(
+            self.watch_folder,
+            self._note_error,
+            on_folder=self._note_folder,
+            on_passed_over=self._passing.add,
+        ):
+            if self._polls:
+                self._seen_files.note(version)
+            yield version
+
+    def _changed_files(self) -> Iterator[ImageVersion]:
+        self._seen_files.begin(is_whole=False)
+        pending = [b""]
+        while pending:
+            folder = pending.pop()
+            try:
+                self._note_folder(folder)
+                yield from changed_files(
+                    self.watch_folder,
+                    folder,
+                    pending,
+                    self._note_error,
+                    self._seen_files,
+                    self._note_progress,
+                )
+            except OSError as error:
+                self._note_error(folder, error)
 
     def _files_of_changed_folders(self) -> Iterator[ImageVersion]:
         if self.watch_folder.identity() is None:
@@ -159,7 +204,7 @@ class Rescan:
                         self.watch_folder, self._note_error, subfolder, self._note_folder
                     )
 
-    def _finish(self, interval_s: float, quick_s: float | None) -> None:
+    def _finish(self, interval_s: float, short_s: float | None) -> None:
         self._files = None
         self._note_progress()
         spacing_s = self._busy_s / MAX_LOAD
@@ -169,10 +214,14 @@ class Rescan:
             self._known.keep_only(self._seen)
             self._report_errors()
             self._report_passed_over()
-        if quick_s is None:
-            self._quick_due_s = float("inf")
-        elif self._kind is _Kind.QUICK or self._quick_due_s == float("inf"):
-            self._quick_due_s = self._clock() + max(quick_s, spacing_s)
+        if self._kind is _Kind.POLL:
+            self._report_errors()
+        if self._kind in (_Kind.WHOLE, _Kind.POLL):
+            self._seen_files.end()
+        if short_s is None:
+            self._short_due_s = float("inf")
+        elif self._kind in _SHORT or self._polls or self._short_due_s == float("inf"):
+            self._short_due_s = self._clock() + max(short_s, spacing_s)
         self._errors.clear()
 
     def _note_folder(self, folder: bytes) -> None:

@@ -24,7 +24,7 @@ from daemon.system.clock import Clock
 
 log = logging.getLogger(__name__)
 
-# Time between two whole scans of a folder without hints.
+# Time between two looks at every file of a folder without hints.
 POLL_S: Final = 2.0
 # Time between two quick scans of a folder with hints.
 QUICK_S: Final = 1.0
@@ -53,7 +53,8 @@ class ScanThread:
     """Scans and watches one folder in its own thread, from `start` until `stop`.
 
     The coordinator writes `losses`, the number of losses of hints so far, and `new_folders`, then
-    calls `wake`. Everything else belongs to the thread.
+    calls `wake`. Any thread may set `is_in_doubt`: a file that was passed on may have been dropped.
+    Everything else belongs to the thread.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class ScanThread:
     ) -> None:
         self.losses = 0
         self.new_folders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self.is_in_doubt = False
         self.is_there = True
         self.is_watching = False
         self.error: BaseException | None = None
@@ -152,6 +154,9 @@ class ScanThread:
         if self.losses != self._losses_seen:
             self._losses_seen = self.losses
             self._scan.request(LOSS_RESCAN_S)
+        if self.is_in_doubt:
+            self.is_in_doubt = False
+            self._scan.forget_seen()
         while not self.new_folders.empty():
             self._scan.request_folder(self.new_folders.get())
 
@@ -165,9 +170,10 @@ class ScanThread:
         if self.is_watching:
             versions = self._scan.next_chunk(self._rescan_s, quick_s=QUICK_S)
         else:
-            versions = self._scan.next_chunk(min(POLL_S, self._rescan_s))
+            poll_s = min(POLL_S, self._rescan_s)
+            versions = self._scan.next_chunk(self._rescan_s, poll_s=poll_s)
         is_end = self._scan.completed > completed
-        if is_end:
+        if not self._scan.is_running:
             self.is_there = self._watch_folder.identity() is not None
         if versions or is_end:
             # Never full: only this thread puts, and it has checked before.

@@ -115,7 +115,7 @@ def test_share_that_hangs_at_work_is_seen_in_health_until_it_answers(
     site: Site, colour_jpeg: Jpeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     health = Health()
-    monkeypatch.setattr("daemon.startup.Health", lambda: health)
+    monkeypatch.setattr("daemon.assembly.Health", lambda: health)
     monkeypatch.setattr("daemon.intake.folder_intake.HUNG_S", 0.2)
     site.settings["poll"] = "always"
     answers = threading.Event()
