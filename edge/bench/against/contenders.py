@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edge.backends.select import ONNXRUNTIME, Opening, open_session
+from edge.backends.names import ONNXRUNTIME
+from edge.backends.opening import Opening
+from edge.backends.select import open_session
 from edge.bench.against.contender import Contender, labels_of
 from edge.bench.against.labels import Agreement, Expected, agreement, why_not
 from edge.bench.against.onnx_runtime import open_default, open_with_provider

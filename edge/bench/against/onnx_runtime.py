@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import onnxruntime as ort
 
+from edge.backends.names import ONNXRUNTIME
 from edge.backends.onnx import OnnxSession
-from edge.backends.select import ONNXRUNTIME
 from edge.bench.against.contender import Contender, contender_of
 from edge.bundle import Bundle
 from edge.errors import BackendError

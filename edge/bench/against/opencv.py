@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.backends.select import ONNXRUNTIME
+from edge.backends.names import ONNXRUNTIME
 from edge.bench.against.contender import Contender, contender_of
 from edge.bundle import Bundle
 from edge.errors import BackendError

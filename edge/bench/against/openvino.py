@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.backends.cpu import has_vnni
-from edge.backends.select import ONNXRUNTIME
+from edge.backends.names import ONNXRUNTIME
 from edge.bench.against.contender import Contender, contender_of
 from edge.bench.against.packages import needs
 from edge.bundle import Bundle

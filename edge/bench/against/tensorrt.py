@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from edge.backends.select import Opening, open_session
+from edge.backends.opening import Opening
+from edge.backends.select import open_session
 from edge.backends.trt.library import open_library
 from edge.bench.against.contender import Contender, contender_of
 from edge.bundle import Bundle

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.backends.select import ONNXRUNTIME
+from edge.backends.names import ONNXRUNTIME
 from edge.bench.against.contender import Contender, LabelImage
 from edge.bench.against.onnx_nodes import read_nodes
 from edge.bench.against.packages import needs
