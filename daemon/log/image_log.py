@@ -66,22 +66,10 @@ class ImageLog:
         log.error("image %s: unexpected %s\n%s", self._name(image), type(error).__name__, where)
 
     def _log(self, verdict: Verdict) -> None:
-        name = self._name(verdict.image)
-        match verdict:
-            case Finished(outcome=outcome) if outcome.status is Status.REJECTED:
-                log.info("image %s rejected: %s", name, outcome.reason)
-            case Finished(outcome=outcome):
-                log.debug("image %s %s", name, outcome.status)
-            case Postponed(attempts=attempts) if attempts > verdict.image.attempts:
-                log.info(
-                    "image %s could not be labelled (%s), tried again later", name, verdict.cause
-                )
-            case Postponed():
-                log.debug("image %s waits %.1f s: %s", name, verdict.delay_s, verdict.cause)
-            case Dropped():
-                log.debug("image %s is %s", name, verdict.state)
-            case _:
-                log.debug("image %s is unchanged and keeps its outcome", name)
+        level, what = _said(verdict)
+        # The name is a hash, which a line that is not written need not wait for.
+        if log.isEnabledFor(level):
+            log.log(level, "image %s %s", self._name(verdict.image), what)
 
     def _log_held_up(self, verdicts: list[Verdict]) -> None:
         now_s = self._clock()
@@ -107,3 +95,20 @@ class ImageLog:
     def _name(self, image: ClaimedImage) -> str:
         version = image.version
         return self._pseudonyms.of(self._watch_folders[version.folder_id].path, version.path)
+
+
+def _said(verdict: Verdict) -> tuple[int, str]:
+    """The level and the text of the line about a verdict."""
+    match verdict:
+        case Finished(outcome=outcome) if outcome.status is Status.REJECTED:
+            return logging.INFO, f"rejected: {outcome.reason}"
+        case Finished(outcome=outcome):
+            return logging.DEBUG, str(outcome.status)
+        case Postponed(attempts=attempts, cause=cause) if attempts > verdict.image.attempts:
+            return logging.INFO, f"could not be labelled ({cause}), tried again later"
+        case Postponed(delay_s=delay_s, cause=cause):
+            return logging.DEBUG, f"waits {delay_s:.1f} s: {cause}"
+        case Dropped(state=state):
+            return logging.DEBUG, f"is {state}"
+        case _:
+            return logging.DEBUG, "is unchanged and keeps its outcome"

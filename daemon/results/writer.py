@@ -135,17 +135,19 @@ class ResultsWriter:
             self._write_free(free, held)
             # If the share was unmounted meanwhile, the mount point may now hide the sidecars.
             self._destination.require(held)
-            verdicts = [self._outcome(one, held[one.folder]) for one in free]
+            moved = self._moved(held)
+        verdicts = [self._gone(o.finished) if o.folder in moved else o.finished for o in free]
         self._names.resolved(one.finished.image for one in free)
         if free:
             self._outage.written({one.folder for one in free}, since_s)
         return [*verdicts, *(wait for wait in waiting if wait is not None)]
 
     def _write_free(self, found: list[_Sidecars], held: Mapping[Path, OpenFolder]) -> None:
-        image_of = {path: one.image for one in found for path, _ in one.files}
+        places = {path: (held[one.folder], one.image) for one in found for path, _ in one.files}
 
         def before_rename(path: Path) -> None:
-            require_free(held[path.parent], path, image_of[path])
+            folder, image = places[path]
+            require_free(folder, path, image)
 
         files = [file for one in found for file in one.files]
         write_sidecars(files, held=held, before_rename=before_rename)
@@ -168,11 +170,11 @@ class ResultsWriter:
                 return self._names.wait(found.finished, who)
         return None
 
-    def _outcome(self, found: _Sidecars, folder: OpenFolder) -> Verdict:
-        """Finished, unless the image's folder was moved while its sidecars were written."""
-        if self._destination.is_beside and not folder.is_still_at(found.folder):
-            return self._gone(found.finished)
-        return found.finished
+    def _moved(self, held: Mapping[Path, OpenFolder]) -> set[Path]:
+        """The folders of images that were moved while sidecars were written into them."""
+        if not self._destination.is_beside:
+            return set()
+        return {path for path, folder in held.items() if not folder.is_still_at(path)}
 
     def _judge(self, finished: Finished, error: StorageError) -> Verdict | None:
         """The verdict on an error that concerns this image alone; None: the disk failed."""

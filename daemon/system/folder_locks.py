@@ -31,8 +31,8 @@ from daemon.system.locks import (
     mark,
     take_lock,
 )
-from edge.files.atomic import NAME_REFUSED_ERRORS
 from edge.files.open_folder import OpenFolder, open_folder
+from edge.files.staged import NAME_REFUSED_ERRORS
 from edge.system.mounts import file_system_type
 from edge.text.printable import printable
 

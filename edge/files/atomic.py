@@ -7,27 +7,24 @@ fsync makes it durable.
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from edge.errors import StorageError
-from edge.failpoints import are_armed, failpoint
-from edge.files.open_folder import OpenFolder, open_folder, refused_name
+from edge.failpoints import failpoint
+from edge.files.open_folder import OpenFolder, open_folder
 from edge.files.safe_open import open_regular
+from edge.files.staged import Staged, create_staged, sync_by_two
 from edge.files.temporary import temporary_name
 
 # Temporary files that are open at the same time; a process may have 1,024 descriptors.
 _STAGED: Final = 64
-# The errors with which a file server may refuse a file's name.
-NAME_REFUSED_ERRORS: Final = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.EINVAL})
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -66,11 +63,10 @@ def write_files(
     """
     with ExitStack() as opened:
         folders = dict(held or {})
-        remaining, used = iter(files), dict[Path, OpenFolder]()
+        remaining, used = iter(files), dict[int, OpenFolder]()
         while chunk := list(islice(remaining, _STAGED)):
-            for path, _ in chunk:
-                used[path.parent] = _folder_of(path, folders, opened)
-            ready = [(used[path.parent], path, content) for path, content in chunk]
+            ready = [(_folder_of(path, folders, opened), path, content) for path, content in chunk]
+            used |= {folder.descriptor: folder for folder, _, _ in ready}
             _replace(ready, before_rename, chown_to_folder=chown_to_folder)
         for folder in used.values():
             with storage_errors("synchronise", folder.path):
@@ -130,20 +126,11 @@ def sync_folder(folder: Path) -> None:
 
 
 def _folder_of(path: Path, folders: dict[Path, OpenFolder], opened: ExitStack) -> OpenFolder:
-    if path.parent not in folders:
+    folder = path.parent
+    if folder not in folders:
         with storage_errors("write", path):
-            folders[path.parent] = opened.enter_context(open_folder(path.parent))
-    return folders[path.parent]
-
-
-@dataclass(frozen=True, slots=True)
-class _Staged:
-    """A file under its temporary name, open until it is durable."""
-
-    folder: OpenFolder
-    path: Path
-    name: str
-    stream: BinaryIO
+            folders[folder] = opened.enter_context(open_folder(folder))
+    return folders[folder]
 
 
 def _replace(
@@ -157,92 +144,38 @@ def _replace(
             _stage(folder, path, content, cleanup, chown_to_folder=chown_to_folder)
             for folder, path, content in files
         ]
-        for one in staged:
-            with storage_errors("synchronise", one.path):
-                failpoint("file.before_fsync")
-                # By descriptor: its name may refer to another file by now.
-                os.fsync(one.stream.fileno())
-                one.stream.close()
-            failpoint("file.after_fsync")
+        sync_by_two(staged, _sync)
         for number, one in enumerate(staged):
             before_rename(one.path)
             with storage_errors("write", one.path):
                 if number:
                     failpoint("file.between_renames")
                 failpoint("file.before_rename")
-                _rename(one)
+                one.rename()
             failpoint("file.after_rename")
-
-
-def _rename(staged: _Staged) -> None:
-    folder = staged.folder.descriptor
-    try:
-        os.rename(staged.name, staged.path.name, src_dir_fd=folder, dst_dir_fd=folder)
-    except FileNotFoundError as error:
-        # If the temporary file is gone, this raises. Otherwise the target's name was refused.
-        os.stat(staged.name, dir_fd=folder, follow_symlinks=False)
-        raise refused_name(staged.path.name) from error
 
 
 def _stage(
     folder: OpenFolder, path: Path, content: bytes, cleanup: ExitStack, *, chown_to_folder: bool
-) -> _Staged:
+) -> Staged:
     """Write a temporary file beside `path`; `cleanup` removes it if it still exists then."""
     with storage_errors("write", path):
         failpoint("file.before_create")
-        name, stream = _create(folder)
-        cleanup.callback(_discard, folder, name, stream)
+        staged = create_staged(folder, path)
+        cleanup.callback(staged.discard)
         failpoint("file.created")
-        if are_armed():
-            _write_half(stream, content)
-        else:
-            stream.write(content)
-        stream.flush()
         if chown_to_folder:
-            folder.chown_like_folder(stream.fileno())
-        _start_writeback(stream.fileno())
+            folder.chown_like_folder(staged.descriptor)
+        staged.write(content)
         failpoint("file.written")
-    return _Staged(folder, path, name, stream)
+    return staged
 
 
-def _create(folder: OpenFolder) -> tuple[str, BinaryIO]:
-    """A new temporary file. Samba shares with `veto files = /.*/` refuse hidden names only."""
-    name = temporary_name()
-    if not folder.allows_hidden:
-        name = name.removeprefix(".")
-    try:
-        return name, _create_file(folder, name)
-    except OSError as error:
-        may_be_seen = folder.allows_hidden and not folder.requires_hidden
-        if error.errno in NAME_REFUSED_ERRORS and may_be_seen:
-            plain = name.removeprefix(".")
-            with suppress(OSError):
-                stream = _create_file(folder, plain)
-                folder.allows_hidden = False
-                return plain, stream
-        raise
-
-
-def _create_file(folder: OpenFolder, name: str) -> BinaryIO:
-    # 0666 less the umask: a LIS under another user must be able to read the result.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.fdopen(os.open(name, flags, 0o666, dir_fd=folder.descriptor), "wb")
-
-
-def _write_half(stream: BinaryIO, content: bytes) -> None:
-    """Write and flush the first half, then the second; for tests that stop in between."""
-    half = len(content) // 2
-    stream.write(content[:half])
-    stream.flush()
-    failpoint("file.half_written")
-    stream.write(content[half:])
-
-
-def _start_writeback(descriptor: int) -> None:
-    # Before it drops a file's pages, the kernel starts writing them to the disk. All files whose
-    # blocks are allocated then are committed by the first fsync; otherwise each needs a commit.
-    with suppress(OSError):
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+def _sync(staged: Staged) -> None:
+    with storage_errors("synchronise", staged.path):
+        failpoint("file.before_fsync")
+        staged.sync()
+    failpoint("file.after_fsync")
 
 
 def _sync_file(path: Path) -> None:
@@ -253,20 +186,28 @@ def _sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def _discard(folder: OpenFolder, name: str, stream: BinaryIO) -> None:
-    with suppress(OSError):
-        stream.close()
-    with suppress(OSError):
-        os.unlink(name, dir_fd=folder.descriptor)
-
-
-@contextmanager
-def storage_errors(step: str, path: Path) -> Iterator[None]:
+def storage_errors(step: str, path: Path) -> AbstractContextManager[None]:
     """Turn an OSError in the block into a StorageError that names the step."""
-    try:
-        yield
-    except OSError as error:
-        raise _storage_error(step, path, error) from error
+    return _StorageErrors(step, path)
+
+
+class _StorageErrors:
+    """A class, because a generator takes three times as long, and each file has several blocks."""
+
+    __slots__ = ("_path", "_step")
+
+    def __init__(self, step: str, path: Path) -> None:
+        self._step = step
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _t: object
+    ) -> None:
+        if isinstance(error, OSError):
+            raise _storage_error(self._step, self._path, error) from error
 
 
 def _swap(staging: Path, target: Path) -> None:

@@ -46,6 +46,18 @@ def open_regular(
         NotRegularError: it is not a regular file.
         OSError: it cannot be opened.
     """
+    return open_with_status(path, flags, mode, dir_fd=dir_fd, follows_links=follows_links)[0]
+
+
+def open_with_status(
+    path: Path | str,
+    flags: int = os.O_RDONLY,
+    mode: int = 0o600,
+    *,
+    dir_fd: int | None = None,
+    follows_links: bool = False,
+) -> tuple[int, os.stat_result]:
+    """As `open_regular`, with the status of the open file."""
     try:
         return _open(path, flags, mode, dir_fd, follows_links=follows_links)
     except OSError as error:
@@ -65,9 +77,9 @@ def read_bounded(
         TooLargeError: it is larger, or grows beyond that while it is read.
         OSError: as `open_regular`.
     """
-    descriptor = open_regular(path, dir_fd=dir_fd, follows_links=follows_links)
+    descriptor, status = open_with_status(path, dir_fd=dir_fd, follows_links=follows_links)
     try:
-        return _read(descriptor, os.fstat(descriptor).st_size, max_bytes, path)
+        return read_open(descriptor, status.st_size, max_bytes, path)
     finally:
         os.close(descriptor)
 
@@ -91,12 +103,24 @@ def read_listed(name: str, max_bytes: int, *, dir_fd: int) -> bytes:
     try:
         status = os.fstat(descriptor)
         _require_regular(status, name)
-        return _read(descriptor, status.st_size, max_bytes, name)
+        return read_open(descriptor, status.st_size, max_bytes, name)
     finally:
         os.close(descriptor)
 
 
-def _read(descriptor: int, size: int, max_bytes: int, path: Path | str) -> bytes:
+def read_open(descriptor: int, size: int, max_bytes: int, path: Path | str) -> bytes:
+    """The content of an open file.
+
+    Args:
+        descriptor: of the file, at its beginning.
+        size: the file's size when it was opened.
+        max_bytes: the most that is read.
+        path: for the error.
+
+    Raises:
+        TooLargeError: it is larger, or grows beyond that while it is read.
+        OSError: it cannot be read.
+    """
     # Not through a stream of Python's, which takes longer to make than a small file to read.
     chunks: list[bytes] = []
     # One byte more than allowed reveals a file that grows while it is read.
@@ -112,7 +136,7 @@ def _read(descriptor: int, size: int, max_bytes: int, path: Path | str) -> bytes
 
 def _open(
     path: Path | str, flags: int, mode: int, dir_fd: int | None, *, follows_links: bool
-) -> int:
+) -> tuple[int, os.stat_result]:
     try:
         # Checked before opening, because devices act on open: a tape rewinds, a watchdog starts.
         _require_regular(os.stat(path, dir_fd=dir_fd, follow_symlinks=follows_links), path)
@@ -122,11 +146,12 @@ def _open(
     flags |= _SAFE_FLAGS | (0 if follows_links else os.O_NOFOLLOW)
     descriptor = os.open(path, flags, mode, dir_fd=dir_fd)
     try:
-        _require_regular(os.fstat(descriptor), path)
+        status = os.fstat(descriptor)
+        _require_regular(status, path)
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor
+    return descriptor, status
 
 
 def _require_regular(status: os.stat_result, path: Path | str) -> None:

@@ -8,6 +8,7 @@ import secrets
 import stat
 import time
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -20,11 +21,15 @@ TEMPORARY_SUFFIX: Final = ".tmp"
 _TEMPORARY: Final = re.compile(r"\.?edge-(?P<pid>[0-9]+)-[0-9a-f]+\.tmp")
 # The temporary file of a live process is older than this only if its disk hangs.
 _STALE_AFTER_S: Final = 10.0
+# Another container may have a process with the same id. A new token for each name would cost a
+# system call for each file.
+_TOKEN: Final = secrets.token_hex(6)
+_numbers: Final = count()
 
 
 def temporary_name() -> str:
     """A new name that contains this process's id."""
-    return f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
+    return f"{TEMPORARY_PREFIX}{os.getpid()}-{_TOKEN}{next(_numbers):x}{TEMPORARY_SUFFIX}"
 
 
 def is_temporary(name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from functools import lru_cache
 from typing import Final, NoReturn
 
 from edge.errors import ImageError, RejectReason
@@ -41,6 +42,9 @@ _FLAT_HOLE: Final = bytes(64)
 MAX_SCANS: Final = 32
 # A colour profile has at most 255 segments. A large file can hold millions of empty ones.
 MAX_SEGMENTS: Final = 2000
+# Segments of tables that need not be checked again: the images of one camera have the same ones.
+# A segment has at most 64 kB.
+_KEPT_TABLES: Final = 16
 
 
 def read_jpeg_size(content: bytes) -> tuple[int, int]:
@@ -139,7 +143,7 @@ class _Parser:
         if marker in _FRAMES:
             self._read_frame(marker, body)
         elif marker == _TABLES:
-            self._read_tables(body)
+            self._zeros_are_flat.update(_huffman_tables(body))
         elif marker == _QUANTIZATION:
             _check_quantization(body)
         elif marker == _SCAN:
@@ -167,20 +171,6 @@ class _Parser:
         self._size = height, width
         self._is_progressive = marker == _PROGRESSIVE
         self._missing = {id_: [_NOTHING_YET] * 64 for id_ in ids}
-
-    def _read_tables(self, body: bytes) -> None:
-        offset = 0
-        while offset < len(body):
-            table, counts = body[offset], body[offset + 1 : offset + 17]
-            first, offset = offset + 17, offset + 17 + sum(counts)
-            symbols = body[first:offset]
-            # Each symbol has one code; a hole of zeros in the table repeats the symbol 0.
-            if offset > len(body) or not symbols or len(set(symbols)) < len(symbols):
-                _refuse_corrupt("a JPEG Huffman table is damaged")
-            # The first symbol has the shortest code, which consists of zero bits. It means a flat
-            # block if it is "same mean as before" or "end of block(s)"; F0 is a run of 16 zeros.
-            ends_block = symbols[0] & 0x0F == 0 and symbols[0] != 0xF0
-            self._zeros_are_flat[table] = ends_block if table >> 4 else symbols[0] == 0
 
     def _read_scan(self, body: bytes) -> None:
         if not self._size:
@@ -239,6 +229,29 @@ class _Parser:
 _NOTHING_YET: Final = 16
 
 
+@lru_cache(_KEPT_TABLES)
+def _huffman_tables(body: bytes) -> tuple[tuple[int, bool], ...]:
+    """Whether a code of zero bits means a flat block, for each table of a segment.
+
+    By the table's class and number. A table that is damaged is refused.
+    """
+    found: list[tuple[int, bool]] = []
+    offset = 0
+    while offset < len(body):
+        table, counts = body[offset], body[offset + 1 : offset + 17]
+        first, offset = offset + 17, offset + 17 + sum(counts)
+        symbols = body[first:offset]
+        # Each symbol has one code; a hole of zeros in the table repeats the symbol 0.
+        if offset > len(body) or not symbols or len(set(symbols)) < len(symbols):
+            _refuse_corrupt("a JPEG Huffman table is damaged")
+        # The first symbol has the shortest code, which consists of zero bits. It means a flat
+        # block if it is "same mean as before" or "end of block(s)"; F0 is a run of 16 zeros.
+        ends_block = symbols[0] & 0x0F == 0 and symbols[0] != 0xF0
+        found.append((table, ends_block if table >> 4 else symbols[0] == 0))
+    return tuple(found)
+
+
+@lru_cache(_KEPT_TABLES)
 def _check_quantization(body: bytes) -> None:
     """Refuse steps of zero: the standard forbids them, and decoders return a black image."""
     offset = 0

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from edge.errors import ConfigError, ImageError, RejectReason, TransientError
 from edge.failpoints import failpoint
-from edge.files.safe_open import NotRegularError, open_regular
+from edge.files.safe_open import NotRegularError, TooLargeError, open_with_status, read_open
 from edge.image_files.header import ImageHeader, read_header
 from edge.image_files.jpeg import corrected_jpeg, jpeg_sampling
 from edge.image_files.limits import ImageLimits
@@ -104,15 +104,17 @@ def read_file(path: Path, limits: ImageLimits) -> ImageFile:
     """
     try:
         failpoint("image.open")
-        descriptor = open_regular(path, follows_links=True)
+        descriptor, status = open_with_status(path, follows_links=True)
         try:
             failpoint("image.read")
-            content, modified_ns = _read_open_file(descriptor, limits)
+            content = read_open(descriptor, status.st_size, limits.max_bytes, path)
         finally:
             os.close(descriptor)
     except OSError as error:
         raise _translate(error, path) from error
-    return ImageFile(path, content, modified_time(modified_ns))
+    if not content:
+        raise ImageError(RejectReason.EMPTY, "the file is empty")
+    return ImageFile(path, content, modified_time(status.st_mtime_ns))
 
 
 def modified_time(mtime_ns: int) -> datetime | None:
@@ -191,22 +193,6 @@ def _opaque(bgra: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(bgra, cv2.COLOR_BGRA2RGB), np.uint8)
 
 
-def _read_open_file(descriptor: int, limits: ImageLimits) -> tuple[bytes, int]:
-    status = os.fstat(descriptor)
-    if status.st_size > limits.max_bytes:
-        raise ImageError(
-            RejectReason.TOO_LARGE, f"{status.st_size} bytes, at most {limits.max_bytes} are read"
-        )
-    with os.fdopen(os.dup(descriptor), "rb") as stream:
-        # One byte more than allowed reveals a file that grows while it is read.
-        content = stream.read(limits.max_bytes + 1)
-    if len(content) > limits.max_bytes:
-        raise ImageError(RejectReason.TOO_LARGE, f"more than {limits.max_bytes} bytes")
-    if not content:
-        raise ImageError(RejectReason.EMPTY, "the file is empty")
-    return content, status.st_mtime_ns
-
-
 def _check_dimensions(header: ImageHeader, limits: ImageLimits) -> None:
     if header.height * header.width > limits.max_pixels:
         raise ImageError(
@@ -223,6 +209,8 @@ def _check_dimensions(header: ImageHeader, limits: ImageLimits) -> None:
 def _translate(error: OSError, path: Path) -> ImageError | TransientError:
     if error.errno in (errno.EACCES, errno.EPERM):
         return ImageError(RejectReason.UNREADABLE, "no permission to read the file")
+    if isinstance(error, TooLargeError):
+        return ImageError(RejectReason.TOO_LARGE, f"{error.strerror}")
     if isinstance(error, NotRegularError):
         return ImageError(RejectReason.NOT_A_FILE, "not a regular file")
     return TransientError(f"{path} could not be read: {error.strerror}")

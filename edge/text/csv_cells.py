@@ -15,19 +15,20 @@ _BREAKS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 def safe_cell(value: Any) -> Any:
     r"""Text that no spreadsheet runs: `=cmd` becomes `'=cmd`, a line break `\x0a`, True `true`."""
-    if isinstance(value, bool):
+    if not isinstance(value, str):
         # As in JSON.
-        return str(value).lower()
-    line = one_line(value)
-    if not isinstance(line, str):
-        return line
+        return str(value).lower() if isinstance(value, bool) else value
+    line = str(one_line(value))
     starts_formula = line.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(line)
     return f"'{line}" if starts_formula else line
 
 
 def one_line(value: Any) -> Any:
     r"""Text without line breaks and control characters, each escaped such as `\x0a`."""
-    return _BREAKS.sub(lambda m: _escaped(m[0]), value) if isinstance(value, str) else value
+    # Nearly every text is printable, which none of the escaped characters is.
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return _BREAKS.sub(lambda m: _escaped(m[0]), value)
 
 
 def _escaped(character: str) -> str:
