@@ -222,3 +222,17 @@ def test_sidecar_during_an_alarm_says_since_when_and_older_ones_without_it_are_v
     assert row["drift_since"] == since
     del fields["drift"]
     jsonschema.validate(fields, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"image": {"file": 'a",\n "b.jpg', "folder": "ü\u2028\x01"}, "label": None},
+        {"message": '{"a": 1},\n  ', "timing_ms": {"decode": 1e-7, "total": 12345.678}, "n": 3},
+        {"probabilities": {}, "passes": True, "last": {"only": -0.0}},
+    ],
+)
+def test_json_sidecar_of_any_text_and_number_equals_the_indented_json(fields: Any) -> None:
+    expected = json.dumps(fields, indent=1, ensure_ascii=False) + "\n"
+
+    assert to_json(fields) == expected.encode()
