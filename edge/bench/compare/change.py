@@ -23,8 +23,6 @@ from edge.text.counted import counted
 _DRAWS: Final = 2_000
 # Two measurements are independent of each other, so each has its own draws.
 _SEEDS: Final = (16, 61)
-# Neighbouring turns are drawn together: a disturbance lasts longer than a turn.
-_MOST_BLOCKS: Final = 40
 _STRETCHES: Final = 200
 
 
@@ -40,7 +38,7 @@ def change_of_percentile(before: Series, after: Series, percent: float) -> Figur
         return Refused(f"p{percent:g} needs {counted(needed, 'sample')}; there are {fewest:,}")
     values = [percentile(one.durations_ns, percent) for one in (before, after)]
     old, new = (value.value for value in values if isinstance(value, Estimate))
-    labels = [_merged(block_labels(one)) for one in (before, after)]
+    labels = [block_labels(one) for one in (before, after)]
     blocks = min(int(one.max()) + 1 for one in labels)
     if refused := _too_few(blocks) or _too_short(old, new):
         return refused
@@ -80,14 +78,6 @@ def _too_short(old: float, new: float) -> Refused | None:
     if old > 0 and new > 0:
         return None
     return Refused("a figure is 0 or less: the clock does not measure so short a time")
-
-
-def _merged(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Blocks numbered from 0, neighbours joined so that there are at most `_MOST_BLOCKS`."""
-    numbers, places = np.unique(labels, return_inverse=True)
-    count = min(_MOST_BLOCKS, len(numbers))
-    merged: NDArray[np.int64] = places * count // len(numbers)
-    return merged
 
 
 def drawn_percentiles(

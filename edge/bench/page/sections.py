@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 from edge.bench.page.drawings.colours import Coloured, coloured, part_colours
 from edge.bench.page.drawings.curves import Curve, Point, curves
 from edge.bench.page.drawings.distribution import distributions
-from edge.bench.page.drawings.stages import stage_bars, stage_names, stages_over_time
+from edge.bench.page.drawings.stages import beside, stage_bars, stage_names, stages_over_time
 from edge.bench.page.drawings.tail import tails
 from edge.bench.page.drawings.timeline import timelines
 from edge.bench.page.elements.html import Child, tag
@@ -74,7 +74,8 @@ def _stages(shown: Sequence[Coloured]) -> Iterator[Element]:
         return
     names = stage_names(staged)
     legend = _legend([(name, colour) for name, colour in part_colours(names).items()])
-    yield _figure("Where the time goes", legend, stage_bars(staged), "")
+    caption = "Upright line: the end of the call." if any(map(beside, staged)) else ""
+    yield _figure("Where the time goes", legend, stage_bars(staged), caption)
     yield _figure("Stages over time", stages_over_time(staged), "Medians of each moment, stacked.")
 
 

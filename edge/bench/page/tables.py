@@ -25,7 +25,7 @@ def series_table(document: Document) -> Element:
     has_energy = any(one.joules_per_image is not None for one in document.series)
     columns = [*_COLUMNS, "images/s", *(["J/image"] if has_energy else []), "stable"]
     heads = [tag("th", name, class_="text" if name == "series" else "number") for name in columns]
-    rows = [row for one in document.series for row in _rows(one, len(columns), has_energy)]
+    rows = [row for one in document.series for row in _rows(one, columns, document.reasons)]
     return tag(
         "section",
         tag("h2", "Series"),
@@ -34,7 +34,7 @@ def series_table(document: Document) -> Element:
     )
 
 
-def _rows(one: MeasuredSeries, columns: int, has_energy: bool) -> Iterator[Element]:  # noqa: FBT001
+def _rows(one: MeasuredSeries, columns: Sequence[str], reasons: Sequence[str]) -> Iterator[Element]:
     level, mode = LEVELS[one.series.level][0], MODES[one.series.mode][0]
     name = tag("th", short_name(one.series), tag("small", f"{level}, {mode}"), class_="text")
     is_stable = not one.unstable_because
@@ -49,12 +49,14 @@ def _rows(one: MeasuredSeries, columns: int, has_energy: bool) -> Iterator[Eleme
         *(_figure(one.percentiles_ms.get(percent)) for percent in PERCENTS),
         _cell(significant(one.max_ms)),
         _figure(one.images_per_second),
-        *([_cell(energy)] if has_energy else []),
+        *([_cell(energy)] if "J/image" in columns else []),
         mark,
         class_="" if is_stable else "has-note",
     )
     if not is_stable:
-        note = tag("td", "unstable: ", "; ".join(one.unstable_because), colspan=columns)
+        # What happened on the machine stands at the top of the page.
+        own = [why for why in one.unstable_because if why not in reasons] or one.unstable_because
+        note = tag("td", "unstable: ", "; ".join(own), colspan=len(columns))
         yield tag("tr", note, class_="note")
 
 
@@ -100,7 +102,9 @@ def ratio_tiles(document: Document) -> Iterator[Element]:
             interval = tag("dd", f"{interval_of(one.estimate)} (95 %)")
             tiles.append(tag("div", tag("dt", what), value, interval, tag("dd", place)))
         else:
-            refused[f"{what} ({place})" if place else what] = one.estimate.why
+            # Of several reasons the first is enough; the table has them all.
+            why = one.estimate.why.split(";")[0]
+            refused[f"{what} ({place})" if place else what] = why
     parts: list[Child] = [tag("h2", "Ratios")]
     if tiles:
         parts.append(tag("dl", *tiles, class_="tiles"))

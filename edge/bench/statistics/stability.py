@@ -122,7 +122,7 @@ def _spread(blocks: Blocks) -> Iterator[str]:
     spread = _relative(float(high - low), float(middle))
     if spread > _LIMIT:
         yield (
-            f"spread: the middle half of the turns' medians covers {100 * spread:.0f} % of the "
+            f"spread: the middle half of the blocks' medians covers {100 * spread:.0f} % of the "
             f"median ({100 * _LIMIT:.0f} % is the limit)"
         )
 

@@ -31,6 +31,8 @@ _ROW, _TEXT = 130.0, 22.0
 _MOMENTS = 80
 # A part of a bar narrower than this has no room for its value.
 _NARROW = 44.0
+# Stages are timed one by one, and may seem to take a little longer than the whole.
+_ROUNDING = 1.02
 
 
 def stage_names(series: Sequence[Coloured]) -> list[str]:
@@ -40,16 +42,20 @@ def stage_names(series: Sequence[Coloured]) -> list[str]:
 
 
 def stage_bars(series: Sequence[Coloured]) -> Element:
-    """The mean duration of each series as a bar of its stages."""
+    """The mean duration of each series as a bar of its stages, and what is beside it."""
     colours = part_colours(stage_names(series))
-    means = [{name: float(v.mean()) for name, v in parts_ms(one).items()} for one in series]
+    means = [_means(one) for one in series]
     across = scale_from_zero(max(sum(one.values()) for one in means), LEFT, RIGHT)
     bottom = _TOP + _BAR * len(series)
     shapes = list(across_axis(across, _TOP, bottom, "mean duration in ms"))
     for number, (one, parts) in enumerate(zip(series, means, strict=True)):
-        shapes += _bar(one.name, parts, across, _TOP + _BAR * number, colours)
+        top = _TOP + _BAR * number
+        shapes.append(label(LEFT, top + 18, _titled(one, parts), "row-name"))
+        shapes += _bar(parts, across, top, colours)
+        end = across.place(float(one.durations_ms.mean()))
+        shapes.append(line(end, top + 22, end, top + 52, "percentile"))
     rows = "; ".join(
-        f"{one.name}: {', '.join(f'{name} {milliseconds(ms)}' for name, ms in parts.items())}"
+        f"{_titled(one, parts)}: {', '.join(f'{n} {milliseconds(ms)}' for n, ms in parts.items())}"
         for one, parts in zip(series, means, strict=True)
     )
     return drawing(bottom + _BOTTOM, f"Stages of a call, mean durations. {rows}", *shapes)
@@ -68,17 +74,39 @@ def stages_over_time(series: Sequence[Coloured]) -> Element:
     return drawing(bottom + _BOTTOM, f"Stages over time of {names}", *shapes)
 
 
+def beside(one: Coloured) -> list[str]:
+    """Stages that are measured beside the call: those that have no room in its mean duration."""
+    room, found = float(one.durations_ms.mean()) * _ROUNDING, []
+    for name, values in one.measured.series.stages_ns.items():
+        mean_ms = float(values.mean()) / 1e6
+        if mean_ms > room:
+            found.append(name)
+        else:
+            room -= mean_ms
+    return found
+
+
 def parts_ms(one: Coloured) -> dict[str, NDArray[np.float64]]:
-    """The stages of each sample in ms, and the rest, which is not below 0."""
+    """The stages of each sample in ms, then the rest of it, then what is beside it."""
     stages = {name: values / 1e6 for name, values in one.measured.series.stages_ns.items()}
-    total: NDArray[np.float64] = np.sum(list(stages.values()), axis=0)
-    return {**stages, REST: np.maximum(0.0, one.durations_ms - total)}
+    outside = {name: stages.pop(name) for name in beside(one)}
+    inside = np.sum([np.zeros(len(one.durations_ms)), *stages.values()], axis=0)
+    return {**stages, REST: np.maximum(0.0, one.durations_ms - inside), **outside}
+
+
+def _means(one: Coloured) -> dict[str, float]:
+    return {name: float(values.mean()) for name, values in parts_ms(one).items()}
+
+
+def _titled(one: Coloured, parts: Mapping[str, float]) -> str:
+    text = f"{one.name}: {milliseconds(float(one.durations_ms.mean()))}"
+    outside = [f"{name} {milliseconds(parts[name])}" for name in beside(one)]
+    return f"{text}, and beside it {', '.join(outside)}" if outside else text
 
 
 def _bar(
-    name: str, parts: Mapping[str, float], across: Scale, top: float, colours: Mapping[str, str]
+    parts: Mapping[str, float], across: Scale, top: float, colours: Mapping[str, str]
 ) -> Iterator[Element]:
-    yield label(LEFT, top + 18, f"{name}: {milliseconds(sum(parts.values()))}", "row-name")
     at = 0.0
     for stage, duration in parts.items():
         x, end = across.place(at), across.place(at + duration)

@@ -58,7 +58,7 @@ def test_stability_with_rare_stalls_is_given() -> None:
 def test_stability_lost_by_spread_names_it_and_the_load() -> None:
     turns = np.random.default_rng(2).permutation(np.tile([2.0, 2.4, 2.8, 3.2], 20))
     found = unstable_because(series_of(np.repeat(turns, 5)), Watched(lesser=(LOAD,)))
-    assert found[0].startswith("spread: the middle half of the turns' medians covers ")
+    assert found[0].startswith("spread: the middle half of the blocks' medians covers ")
     assert found[-1] == LOAD
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from edge.bench.page.drawings.colours import Coloured, coloured
 from edge.bench.page.drawings.curves import Curve, Point, curves
 from edge.bench.page.drawings.distribution import distributions
-from edge.bench.page.drawings.stages import parts_ms, stage_bars, stages_over_time
+from edge.bench.page.drawings.stages import beside, parts_ms, stage_bars, stages_over_time
 from edge.bench.page.drawings.tail import tails
 from edge.bench.page.drawings.timeline import timelines
 from edge.bench.reading.document import parse_document
@@ -86,6 +86,15 @@ def test_stages_and_the_rest_are_the_whole_duration() -> None:
     assert "decode 1.00 ms, the rest 3.00 ms" in bars
     assert "int8: 4.00 ms" in bars
     assert len(paths(stages_over_time([one]), "part")) == 2
+
+
+def test_stage_beside_the_call_is_no_part_of_it() -> None:
+    stages = {"infer": np.full(10, 4_000_000), "sidecar": np.full(10, 3_000_000)}
+    (one,) = shown(series_of([4.0] * 10, stages_ns=stages))
+    assert beside(one) == ["sidecar"]
+    assert list(parts_ms(one)) == ["infer", "the rest", "sidecar"]
+    assert parts_ms(one)["the rest"].tolist() == [0.0] * 10
+    assert "int8: 4.00 ms, and beside it sidecar 3.00 ms" in text_of(stage_bars([one]))
 
 
 def test_curve_of_an_unstable_point_is_hollow_there() -> None:
