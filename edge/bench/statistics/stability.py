@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bench.statistics.blocks import Blocks, blocks_of
-from edge.bench.statistics.percentiles import Estimate, percentile, samples_needed
+from edge.bench.statistics.bootstrap import FEWEST_BLOCKS
+from edge.bench.statistics.percentiles import Estimate, percentile
 from edge.bench.statistics.series import Series
 from edge.text.counted import counted
 
@@ -18,8 +19,6 @@ from edge.text.counted import counted
 _LIMIT: Final = 0.10
 # An open loop that answered less than this share of what arrived was overloaded.
 _KEPT_UP: Final = 0.97
-# Drift needs two halves, each with a median of its own.
-_FEWEST_BLOCKS_FOR_DRIFT: Final = 6
 
 
 class WatchedConditions(Protocol):
@@ -54,10 +53,9 @@ def unstable_because(series: Series, conditions: WatchedConditions | None) -> tu
 
 
 def _symptoms(series: Series) -> Iterator[str]:
-    needed = samples_needed(50)
-    if len(series.durations_ns) < needed:
+    if len(series.durations_ns) < FEWEST_BLOCKS:
         found = counted(len(series.durations_ns), "sample")
-        yield f"{found} are too few; a median needs {needed}"
+        yield f"{found} cannot show whether it is stable; that needs {FEWEST_BLOCKS}"
         return
     if not series.warm_up.is_stable:
         yield (
@@ -101,7 +99,8 @@ def _grew(series: Series) -> bool:
 def _drift(blocks: Blocks) -> Iterator[str]:
     medians = blocks.medians_ns
     half = len(medians) // 2
-    if len(medians) < _FEWEST_BLOCKS_FOR_DRIFT:
+    # Drift needs two halves, each with quartiles of its own.
+    if len(medians) < FEWEST_BLOCKS:
         return
     first, second = medians[:half], medians[-half:]
     change = _relative(float(np.median(second) - np.median(first)), float(np.median(first)))
