@@ -9,13 +9,14 @@ from typing import Any, Final
 import onnxruntime as ort
 
 from edge.backends.names import ONNXRUNTIME
-from edge.backends.onnx import OnnxSession
+from edge.backends.onnx import RUNTIME_ERRORS, OnnxSession
 from edge.bench.against.contender import Contender, contender_of
 from edge.bundle import Bundle
-from edge.errors import BackendError
+from edge.errors import BackendError, first_line
 
 _CPU: Final = "CPUExecutionProvider"
-_QUIET: Final = 3
+# ONNX Runtime's severities. A provider that does not start would fill the terminal.
+_WARNING, _FATAL = 2, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,13 @@ class _Provider:
     name: str
     package: str
     options: dict[str, Any] = field(default_factory=dict)
+    takes_threads: bool = False
 
 
 _PROVIDERS: Final = {
-    "onnxruntime-openvino": _Provider("OpenVINOExecutionProvider", "onnxruntime-openvino"),
+    "onnxruntime-openvino": _Provider(
+        "OpenVINOExecutionProvider", "onnxruntime-openvino", takes_threads=True
+    ),
     "onnxruntime-cuda": _Provider("CUDAExecutionProvider", "onnxruntime-gpu"),
     "onnxruntime-tensorrt": _Provider(
         "TensorrtExecutionProvider", "onnxruntime-gpu", {"trt_fp16_enable": True}
@@ -56,17 +60,32 @@ def open_with_provider(subject: str, bundle: Bundle, threads: int) -> Contender:
             f"this ONNX Runtime {ort.__version__} has {', '.join(held)}, not {wanted.name}. "
             f"pip install {wanted.package}, in an environment without onnxruntime"
         )
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = _QUIET
-    session = ort.InferenceSession(
-        _fp32(bundle)[1], options, providers=[(wanted.name, wanted.options)]
-    )
-    # ONNX Runtime runs the graph on the CPU where a provider does not start, and raises nothing.
+    session = _start(wanted, _fp32(bundle)[1], threads)
+    # For some providers that do not start ONNX Runtime raises nothing, and takes the CPU.
     used = session.get_providers()
     if used[0] != wanted.name:
-        raise BackendError(f"{wanted.name} does not start here; ONNX Runtime chose {used[0]}.")
+        raise BackendError(
+            f"{wanted.name} does not start here, and ONNX Runtime chose {used[0]}. Check its "
+            f"libraries and the driver: {wanted.package} needs those of its own version"
+        )
     return _contender(subject, bundle, threads, session, wanted.name)
+
+
+def _start(wanted: _Provider, graph: bytes, threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    given = {**wanted.options}
+    if wanted.takes_threads:
+        given["num_of_threads"] = str(threads)
+    ort.set_default_logger_severity(_FATAL)
+    try:
+        return ort.InferenceSession(
+            graph, options, providers=[(wanted.name, given)], enable_fallback=0
+        )
+    except RUNTIME_ERRORS as error:
+        raise BackendError(f"{wanted.name} does not start here: {first_line(error)}") from error
+    finally:
+        ort.set_default_logger_severity(_WARNING)
 
 
 def _fp32(bundle: Bundle) -> tuple[str, bytes]:

@@ -46,5 +46,21 @@ def test_provider_that_does_not_start_is_not_taken_for_the_cpu(
     # session falls back to the CPU.
     listed = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(ort, "get_available_providers", lambda: listed)
-    with pytest.raises(BackendError, match="does not start here; ONNX Runtime chose CPU"):
+    with pytest.raises(BackendError, match="does not start here, and ONNX Runtime chose CPU"):
         open_with_provider("onnxruntime-cuda", bundle, 1)
+
+
+def test_provider_that_refuses_its_libraries_says_why(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Session:
+        """A fake of onnxruntime-gpu on a machine without TensorRT's libraries."""
+
+        def __init__(self, *_args: object, **settings: object) -> None:
+            assert settings["enable_fallback"] == 0
+            raise RuntimeError("Please install TensorRT libraries.\nSee the requirements.")
+
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["TensorrtExecutionProvider"])
+    monkeypatch.setattr(ort, "InferenceSession", Session)
+    with pytest.raises(BackendError, match=r"does not start here: Please install TensorRT lib"):
+        open_with_provider("onnxruntime-tensorrt", bundle, 1)
