@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from edge.bench.machine.container import held_back_us
 from edge.bench.machine.environment import frequency_mhz
 from edge.bench.machine.kernel_files import KernelFiles, folders, number_of
-from edge.bench.machine.nvml import Device
+from edge.bench.machine.nvml import POWER_CAP, Device
 from edge.bench.machine.processor_time import ProcessorTime, processor_time
 
 Count = TypeVar("Count", int, float)
@@ -31,6 +31,8 @@ _MAJOR_FAULTS: Final = 10
 _CLOCK_SET_S: Final = 0.1
 _CLOCK_ADJUSTED: Final = 0.001
 _SLEPT_S: Final = 0.01
+# A look reads a file of each core, which may wake an idle one.
+_LOOK_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,8 @@ class Conditions:
         found = []
         if self.throttled:
             found.append(f"the processor was hot and slowed down {self.throttled} times")
-        if self.gpu_slowed_by:
-            found.append(f"the GPU was slowed down by: {', '.join(self.gpu_slowed_by)}")
+        if spoiling := [reason for reason in self.gpu_slowed_by if reason != POWER_CAP]:
+            found.append(f"the GPU was slowed down by: {', '.join(spoiling)}")
         if (self.steal_percent or 0) >= _STEAL_SPOILS_PERCENT:
             found.append(self._stolen())
         if self.slept_s > _SLEPT_S:
@@ -96,6 +98,9 @@ class Conditions:
         if (self.waited_percent or 0) > _WAITED_PERCENT:
             yield f"it waited {self.waited_percent:.0f} % of its time for a processor"
         yield from self._frequency()
+        # Under load this is how many GPUs always run.
+        if POWER_CAP in self.gpu_slowed_by:
+            yield "the GPU ran at its power limit"
         if (self.held_back_ms or 0) > _HELD_BACK_SHARE * self.seconds * 1e3:
             yield f"its quota of processor time held it back for {self.held_back_ms:,.0f} ms"
         if self.major_faults > _MAJOR_FAULTS:
@@ -133,11 +138,21 @@ class Watched:
         self._gpu = gpu
         self._frequencies_mhz: list[int] = []
         self._slowed_by: dict[str, None] = {}
+        self._looked_s = -_LOOK_S
         self._first = _moment(files)
         self._last: _Moment | None = None
 
     def look(self) -> None:
-        """Note the frequency and why the GPU is slow; best right after work, before cores idle."""
+        """Note the frequency and why the GPU is slow; best right after work, before cores idle.
+
+        It may be called as often as one likes: a look soon after another does nothing.
+        """
+        now_s = time.monotonic()
+        if now_s >= self._looked_s + _LOOK_S:
+            self._looked_s = now_s
+            self._look()
+
+    def _look(self) -> None:
         if frequency := frequency_mhz(self._files):
             self._frequencies_mhz.append(frequency)
         if self._gpu:
@@ -145,7 +160,7 @@ class Watched:
 
     def close(self) -> None:
         """Stop watching."""
-        self.look()
+        self._look()
         self._last = _moment(self._files)
 
     def conditions(self) -> Conditions:

@@ -18,8 +18,9 @@ _CLOCK_MEMORY: Final = 2
 _TEMPERATURE_GPU: Final = 0
 # Bits of the clock event reasons that mean slower than it could: software and hardware thermal
 # slowdown, hardware slowdown, power brake, software power cap.
+POWER_CAP: Final = "power cap"
 _SLOWED: Final = {
-    0x04: "power cap",
+    0x04: POWER_CAP,
     0x08: "hardware slowdown",
     0x20: "thermal slowdown",
     0x40: "thermal slowdown by hardware",

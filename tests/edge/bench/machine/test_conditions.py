@@ -53,7 +53,7 @@ def test_conditions_of_which_nothing_is_known_have_no_reasons() -> None:
     ("fields", "reason"),
     [
         ({"throttled": 3}, "the processor was hot and slowed down 3 times"),
-        ({"gpu_slowed_by": ("power cap",)}, "the GPU was slowed down by: power cap"),
+        ({"gpu_slowed_by": ("thermal slowdown",)}, "the GPU was slowed down by: thermal slowdown"),
         ({"steal_percent": 12.0}, "the host gave 12 % of the processor time to other guests"),
         ({"slept_s": 7.2}, "the machine slept for 7.2 s meanwhile"),
     ],
@@ -74,11 +74,12 @@ def test_conditions_that_spoil_figures_are_disqualifying(
         ({"steal_percent": 4.0}, "the host gave 4 % of the processor time to other guests"),
         ({"waited_percent": 8.4}, "it waited 8 % of its time for a processor"),
         ({"frequency_min_mhz": 1800}, "the processor ran at 1,800 to 3,400 MHz"),
+        ({"gpu_slowed_by": ("power cap",)}, "the GPU ran at its power limit"),
         ({"held_back_ms": 2400.0}, "its quota of processor time held it back for 2,400 ms"),
         ({"major_faults": 40}, "40 pages of memory were read from the disk meanwhile"),
         ({"clock_set_s": -3600.0}, "the clock was set by -3600.0 s meanwhile"),
     ],
-    ids=["load", "steal", "wait", "frequency", "quota", "faults", "clock"],
+    ids=["load", "steal", "wait", "frequency", "power", "quota", "faults", "clock"],
 )
 def test_conditions_that_disturb_are_reasons_and_do_not_disqualify(
     fields: dict[str, float], reason: str
@@ -136,6 +137,24 @@ def test_watch_sees_load_stolen_time_heat_and_frequency_between_its_ends(tmp_pat
     assert found.steal_percent == 50.0
     assert found.throttled == 3
     assert (found.frequency_min_mhz, found.frequency_max_mhz) == (1700, 3400)
+
+
+def test_watch_looked_at_again_and_again_reads_the_files_once_in_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cores = [f"{CPU}/cpu{core}/cpufreq/scaling_cur_freq" for core in os.sched_getaffinity(0)]
+    now_s = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now_s[0])
+    files = kernel_tree(tmp_path, dict.fromkeys(cores, "3400000\n"))
+    with watch(files=files) as watched:
+        watched.look()
+        kernel_tree(tmp_path, dict.fromkeys(cores, "800000\n"))
+        now_s[0] += 0.2
+        watched.look()
+        assert watched.conditions().frequency_min_mhz == 3400
+        now_s[0] += 0.1
+        watched.look()
+        assert watched.conditions().frequency_min_mhz == 800
 
 
 def test_watch_with_counters_that_fall_takes_them_as_unchanged(tmp_path: Path) -> None:
