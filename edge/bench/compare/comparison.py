@@ -142,7 +142,7 @@ def _series_change(
             why = f"{word} it was unstable: {'; '.join(one.unstable_because)}"
             return SeriesChange(before.id, Verdict.NOT_COMPARABLE, why)
     changes = tuple(_figures(before, after, allow))
-    verdict, why = _verdict(changes)
+    verdict, why = _verdict(changes, allow)
     return SeriesChange(before.id, verdict, why, changes)
 
 
@@ -176,11 +176,11 @@ def _verdict_of(percent: Figure, allow: float, *, more_is_better: bool = False) 
     return Verdict.SAME if high - low <= 2 * allow else Verdict.NOT_COMPARABLE
 
 
-def _verdict(changes: tuple[FigureChange, ...]) -> tuple[Verdict, str]:
+def _verdict(changes: tuple[FigureChange, ...], allow: float) -> tuple[Verdict, str]:
     """Of a series: a tail alone can make it slower; to be the same the first figure suffices."""
     slower = [one for one in changes if one.verdict == Verdict.SLOWER]
     if slower:
-        return Verdict.SLOWER, f"{_said(slower[0])}, more than the allowed"
+        return Verdict.SLOWER, f"{_said(slower[0])}, more than the {allow:g} % allowed"
     first = changes[0]
     if isinstance(first.percent, Refused):
         return Verdict.NOT_COMPARABLE, first.percent.why

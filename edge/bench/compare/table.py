@@ -9,15 +9,17 @@ from edge.bench.statistics.percentiles import Estimate, Figure
 from edge.text.printable import printable
 from edge.text.text_table import text_table
 
+# Verdicts that are explained below the table.
+_TOLD = (Verdict.SLOWER, Verdict.NOT_COMPARABLE)
 _HEADING = ("series", "figure", "before", "after", "change", "95 % interval", "verdict")
 
 
 def comparison_as_text(comparison: Comparison) -> str:
-    """A row for each figure, then what could not be compared and why, then the result in a line."""
+    """A row for each figure, then what is slower or not comparable and why, then the result."""
     rows = [row for one in comparison.series for row in _rows(one)]
     parts = [text_table([_HEADING, *rows], right={2, 3, 4})] if rows else []
-    refused = [one for one in comparison.series if one.verdict == Verdict.NOT_COMPARABLE]
-    lines = [f"not comparable: {printable(one.id)}: {printable(one.why)}" for one in refused]
+    told = [one for one in comparison.series if one.verdict in _TOLD]
+    lines = [f"{one.verdict}: {printable(one.id)}: {printable(one.why)}" for one in told]
     lines += [f"note: {printable(note)}" for note in comparison.notes]
     if lines:
         parts.append("\n".join(lines))
@@ -39,20 +41,16 @@ def result_line(comparison: Comparison) -> str:
 
 def _rows(series: SeriesChange) -> Iterator[tuple[str, ...]]:
     for number, change in enumerate(series.changes):
-        verdict = str(series.verdict) if number == 0 else ""
-        yield (series.id if number == 0 else "", *_cells(change), verdict)
+        yield (series.id if number == 0 else "", *_cells(change))
 
 
 def _cells(change: FigureChange) -> tuple[str, ...]:
     percent = change.percent
     cells = (change.name, _figure(change.before, change.unit), _figure(change.after, change.unit))
     if isinstance(percent, Estimate):
-        return (
-            *cells,
-            f"{percent.value:+.1f} %",
-            f"{percent.low:+.1f} to {percent.high:+.1f} %",
-        )
-    return (*cells, "-", percent.why)
+        interval = f"{percent.low:+.1f} to {percent.high:+.1f} %"
+        return (*cells, f"{percent.value:+.1f} %", interval, str(change.verdict))
+    return (*cells, "-", "-", percent.why)
 
 
 def _figure(figure: Figure, unit: str) -> str:

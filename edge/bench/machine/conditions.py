@@ -18,7 +18,7 @@ from edge.bench.machine.processor_time import ProcessorTime, processor_time
 
 Count = TypeVar("Count", int, float)
 
-# What is worth a line. Others' load counts from a tenth of the cores: less moved no median here.
+# What is worth a line. Less than a tenth of the cores is what the services of any system use.
 _OTHER_LOAD: Final = 0.10
 _WAITED_PERCENT: Final = 2.0
 _STEAL_PERCENT: Final = 1.0

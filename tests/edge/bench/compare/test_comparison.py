@@ -56,6 +56,10 @@ def test_compare_of_a_longer_tail_alone_is_slower() -> None:
     assert [one.verdict for one in found.series[0].changes] == [Verdict.SAME, Verdict.SLOWER]
     assert found.series[0].verdict == Verdict.SLOWER
     assert found.series[0].why.startswith("p99 +")
+    assert found.series[0].why.endswith("more than the 5 % allowed")
+    text = comparison_as_text(found)
+    assert [line.split()[-1] for line in text.splitlines()[1:3]] == ["same", "slower"]
+    assert "slower: image/single_stream/int8: p99 +" in text
 
 
 def test_compare_without_a_p99_stands_on_the_median() -> None:
