@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,3 +70,29 @@ class InferenceSession(Protocol):
 
     def close(self) -> None:
         """Free the device. Calling it twice does nothing."""
+
+
+class Binding(Protocol):
+    """A batch whose input and output lie where the engine wants them: its run copies nothing."""
+
+    def run(self) -> None:
+        """Infer, and wait for the end.
+
+        Raises:
+            BackendError: the device or the library failed.
+        """
+
+    def close(self) -> None:
+        """Free what only the binding holds; before the session is closed."""
+
+
+@runtime_checkable
+class BindingSession(Protocol):
+    """A session that can run its engine alone, for measurements."""
+
+    def bind(self, images: NDArray[np.uint8]) -> Binding:
+        """A binding of these images, for one thread at a time.
+
+        Raises:
+            BackendError: the device or the library failed.
+        """

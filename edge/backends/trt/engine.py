@@ -19,7 +19,8 @@ class LoadedEngine:
     """A plan on the GPU. Call `load` once and `unload` once, even if `load` failed.
 
     All methods except `unload` need the device's context to be current. One thread at a time.
-    `graphs` is empty if the engine cannot be captured or captures its CUDA graphs itself.
+    `graphs` is empty if the engine cannot be captured or captures its CUDA graphs itself; `bound`
+    has the memory of each tensor by its name.
     """
 
     # Page-locked and device memory of one tensor each, for the largest batch.
@@ -53,7 +54,7 @@ class LoadedEngine:
         self.images = self._buffer(self.input_name, plan.record.max_batch, np.uint8)
         outputs = [self._buffer(n, plan.record.max_batch, np.float32) for n in self._output_names]
         self.logits, self.features = outputs[0], outputs[1] if len(outputs) > 1 else None
-        self._bound = dict(
+        self.bound = dict(
             zip((self.input_name, *self._output_names), (self.images, *outputs), strict=True)
         )
         if self.library.is_rtx:
@@ -79,7 +80,7 @@ class LoadedEngine:
         shape = (size, *self.images.host.shape[1:])
         if not context.set_input_shape(self.input_name, shape):
             raise PlanError(f"the engine refuses a batch of {size}: {self.messages.reason()}")
-        for name, buffer in self._bound.items():
+        for name, buffer in self.bound.items():
             if not context.set_tensor_address(name, buffer.address):
                 raise PlanError(
                     f"{self.library} does not take memory for {name}: {self.messages.reason()}"

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.backends.trt.build import Plan
-from edge.backends.trt.cuda import Device
-from edge.backends.trt.engine import LoadedEngine, keep_runtime_cache
+from edge.backends.trt.cuda import Device, Graph
+from edge.backends.trt.engine import LoadedEngine, keep_runtime_cache, open_context
 from edge.backends.trt.library import Library
-from edge.errors import BackendError, PlanError
+from edge.errors import BackendError, DeviceError, PlanError
 from edge.session import Inferred
 
 # A batch is padded to the next of these sizes, each of which has a CUDA graph. The GPU needs hardly
@@ -82,6 +82,17 @@ class TensorRtSession:
             None if features is None else np.array(features.host[:count], np.float32),
         )
 
+    def bind(self, images: NDArray[np.uint8]) -> Execution:
+        """A batch that stays in the GPU's memory, to run it without copies.
+
+        Raises:
+            BackendError: the session is closed, or the GPU failed.
+        """
+        with self._lock:
+            if self._loaded is None:
+                raise BackendError("the TensorRT session is closed. Open it again.")
+            return Execution(self._loaded, images)
+
     def close(self) -> None:
         """Free the GPU."""
         with self._lock:
@@ -108,6 +119,72 @@ class TensorRtSession:
                 return 0
             with loaded.device.current():
                 return loaded.device.used_bytes()
+
+
+class Execution:
+    """The engine alone, for one batch: its own context and CUDA graph, which copy nothing.
+
+    `TensorRtSession` captures the copies too, so its own graphs do not tell the engine's time. The
+    memory is the session's: close this before the session. One thread at a time.
+    """
+
+    def __init__(self, loaded: LoadedEngine, images: NDArray[np.uint8]) -> None:
+        self._device = loaded.device
+        self._graph: Graph | None = None
+        with self._device.current():
+            self._context, _ = open_context(loaded.library, loaded.engine, None)
+            loaded.images.host[: len(images)] = images
+            self._device.copy_in(loaded.images, len(images))
+            self._set_tensors(loaded, images.shape)
+            self._queue()
+            self._device.synchronise()
+            # TensorRT for RTX captures by itself.
+            if not loaded.library.is_rtx:
+                self._graph = self._captured()
+
+    @property
+    def has_graph(self) -> bool:
+        """Whether a run launches a CUDA graph."""
+        return self._graph is not None
+
+    def run(self) -> None:
+        """Launch and wait.
+
+        Raises:
+            DeviceError: the GPU failed.
+        """
+        with self._device.current():
+            if self._graph is None:
+                self._queue()
+            else:
+                self._device.launch(self._graph)
+            self._device.synchronise()
+
+    def close(self) -> None:
+        """Free graph and context; the session stays."""
+        with self._device.current():
+            if self._graph is not None:
+                self._graph.close()
+            self._graph = self._context = None
+
+    def _set_tensors(self, loaded: LoadedEngine, shape: tuple[int, ...]) -> None:
+        for name, buffer in loaded.bound.items():
+            if not self._context.set_tensor_address(name, buffer.address):
+                raise BackendError(f"{loaded.library} does not take memory for {name}.")
+        if not self._context.set_input_shape(loaded.input_name, shape):
+            raise BackendError(f"the engine refuses a batch of {shape[0]}.")
+
+    def _queue(self) -> None:
+        if not self._context.execute_async_v3(self._device.stream):
+            raise DeviceError("the GPU failed in an inference. See dmesg for lines of NVRM.")
+
+    def _captured(self) -> Graph | None:
+        try:
+            return self._device.capture(self._queue)
+        except DeviceError:
+            raise
+        except BackendError:
+            return None
 
 
 def open_plan(

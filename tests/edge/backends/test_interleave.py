@@ -21,17 +21,18 @@ def test_interleave_gives_every_function_the_same_number_of_calls_in_turn() -> N
     assert rounds == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_interleave_gives_each_function_its_own_milliseconds(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now_s = 0.0
+def test_interleave_gives_each_function_its_own_milliseconds() -> None:
+    now_ns = 0
 
-    def take(seconds: float) -> None:
-        nonlocal now_s
-        now_s += seconds
+    def take(nanoseconds: int) -> None:
+        nonlocal now_ns
+        now_ns += nanoseconds
 
-    monkeypatch.setattr("edge.backends.interleave.time.perf_counter", lambda: now_s)
-    found = interleave({"slow": lambda _: take(0.25), "fast": lambda _: take(0.125)}, 5)
+    found = interleave(
+        {"slow": lambda _: take(250_000_000), "fast": lambda _: take(125_000_000)},
+        5,
+        clock_ns=lambda: now_ns,
+    )
     assert set(found["slow"].values_ms) == {250.0}
     assert set(found["fast"].values_ms) == {125.0}
 

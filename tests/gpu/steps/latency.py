@@ -18,10 +18,8 @@ from typing import Any, Final
 import numpy as np
 
 from edge.backends.interleave import interleave
-from edge.backends.trt.engine import open_context
-from edge.backends.trt.session import TensorRtSession
+from edge.backends.trt.session import Execution, TensorRtSession
 from edge.bundle import Bundle
-from edge.errors import BackendError, DeviceError
 from edge.golden import open_labeller
 from edge.image_files.read import read_image
 from edge.labeller import Labeller
@@ -46,79 +44,24 @@ _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a private folder is made in it
 Timed = Callable[[int], object]
 
 
-class EngineRun:
-    """An engine for one batch size without copies: its own execution context and CUDA graph.
-
-    `TensorRtSession` captures the copies too, so that its own graphs do not tell the engine's time.
-    """
-
-    def __init__(self, session: TensorRtSession, size: int) -> None:
-        loaded = session._loaded  # noqa: SLF001 - what lies on the GPU
-        assert loaded is not None
-        self._device = loaded.device
-        with self._device.current():
-            self._context, _ = open_context(loaded.library, loaded.engine, None)
-            self._set_tensors(loaded, size)
-            self._queue()
-            self._device.synchronise()
-            # TensorRT for RTX captures by itself.
-            self._graph = None if loaded.library.is_rtx else self._captured()
-
-    @property
-    def has_graph(self) -> bool:
-        """Whether the time is that of a CUDA graph."""
-        return self._graph is not None
-
-    def __call__(self, _number: int) -> None:
-        """Launch and wait."""
-        with self._device.current():
-            if self._graph is None:
-                self._queue()
-            else:
-                self._device.launch(self._graph)
-            self._device.synchronise()
-
-    def close(self) -> None:
-        """Free graph and context; the session stays."""
-        with self._device.current():
-            if self._graph is not None:
-                self._graph.close()
-            self._context = None
-
-    def _set_tensors(self, loaded: Any, size: int) -> None:
-        engine, mode = loaded.engine, loaded.library.module.TensorIOMode
-        for name in (engine.get_tensor_name(i) for i in range(engine.num_io_tensors)):
-            is_input = engine.get_tensor_mode(name) == mode.INPUT
-            buffer = loaded.images if is_input else loaded.logits
-            assert self._context.set_tensor_address(name, buffer.address)
-        assert self._context.set_input_shape(
-            loaded.input_name, (size, *loaded.images.host.shape[1:])
-        )
-
-    def _queue(self) -> None:
-        if not self._context.execute_async_v3(self._device.stream):
-            raise DeviceError("the GPU failed")
-
-    def _captured(self) -> Any:
-        try:
-            return self._device.capture(self._queue)
-        except DeviceError:
-            raise
-        except BackendError:
-            return None
-
-
 @contextmanager
 def engine_runs(
-    sessions: Mapping[str, TensorRtSession], size: int
-) -> Iterator[dict[str, EngineRun]]:
-    """An `EngineRun` of each session, by precision."""
+    bundle: Bundle, sessions: Mapping[str, TensorRtSession], size: int
+) -> Iterator[dict[str, Execution]]:
+    """The engine alone of each session, by precision, for a batch of blank images."""
+    spec = bundle.input
+    blank = np.zeros((size, spec.height, spec.width, 3), np.uint8)
     with ExitStack() as stack:
         runs = {}
         for precision, session in sessions.items():
-            runs[precision] = EngineRun(session, size)
+            runs[precision] = session.bind(blank)
             stack.callback(runs[precision].close)
         yield runs
+
+
+def timed(run: Execution) -> Timed:
+    """For `interleave`."""
+    return lambda _number: run.run()
 
 
 def levels(setting: Setting) -> Found:
@@ -126,14 +69,14 @@ def levels(setting: Setting) -> Found:
     paths, source = setting.cells()
     with ExitStack() as stack:
         sessions = stack.enter_context(setting.sessions())
-        runs = stack.enter_context(engine_runs(sessions, 1))
+        runs = stack.enter_context(engine_runs(setting.bundle, sessions, 1))
         memory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=_memory_folder())))
         copies = [Path(shutil.copyfile(path, memory / path.name)) for path in paths]
         functions: dict[str, Timed] = {}
         for precision, session in sessions.items():
             output = setting.work / f"sidecars-{precision}"
             output.mkdir(exist_ok=True)
-            functions[f"engine {precision}"] = runs[precision]
+            functions[f"engine {precision}"] = timed(runs[precision])
             functions |= _host_levels(setting.bundle, session, paths, copies, output)
         found = interleave(functions, setting.sizes.rounds)
         has_graphs = {precision: run.has_graph for precision, run in runs.items()}
@@ -149,8 +92,8 @@ def sweep(setting: Setting) -> Found:
     with setting.sessions() as sessions:
         largest = min(session.max_batch for session in sessions.values())
         for size in (size for size in SWEEP if size <= largest):
-            with engine_runs(sessions, size) as runs:
-                found = interleave(runs, setting.sizes.rounds)
+            with engine_runs(setting.bundle, sessions, size) as runs:
+                found = interleave({p: timed(r) for p, r in runs.items()}, setting.sizes.rounds)
             medians = {precision: latencies.median for precision, latencies in found.items()}
             figures[str(size)] = {p: latencies.to_dict() for p, latencies in found.items()}
             if {"int8", "fp16"} <= set(medians):

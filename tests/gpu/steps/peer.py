@@ -29,7 +29,7 @@ from edge.image_files.read import read_image
 from edge.preprocess import InputSpec, preprocess
 from tests.gpu.kit import environment_without_kit
 from tests.gpu.setting import ROOT, Found, Setting, SkippedError
-from tests.gpu.steps.latency import Timed, engine_runs
+from tests.gpu.steps.latency import Timed, engine_runs, timed
 
 # By the addition to a batch's name. torch compiles for each batch size; what needs no compiler
 # comes first, for all of them.
@@ -195,10 +195,10 @@ def race(
             affordable = int(_BLOCK_MS / max(min(answer["ms"]), 1e-3))
             question["calls"] = max(5, min(rounds * CALLS_PER_ROUND, affordable))
     times: Times = defaultdict(list)
-    with engine_runs(sessions, size) as runs:
+    with engine_runs(setting.bundle, sessions, size) as runs:
         functions: dict[str, Timed] = {}
         for precision, session in sessions.items():
-            functions[f"engine {precision}"] = runs[precision]
+            functions[f"engine {precision}"] = timed(runs[precision])
             functions[f"call {precision}"] = lambda _, session=session: session.infer(images)  # type: ignore[misc]
         for _ in range(BLOCKS):
             for name, latencies in interleave(functions, rounds).items():
