@@ -42,7 +42,42 @@ def completion(parser: argparse.ArgumentParser, shell: str) -> str:
     for command in parsers(marked):
         for action in actions(command):
             _mark(action, shell)
-    return shtab.complete(marked, shell)
+    has_own = _drop_own_arguments(marked)
+    script = shtab.complete(marked, shell)
+    return _with_own_arguments(script, marked.prog, shell) if has_own else script
+
+
+def _drop_own_arguments(parser: argparse.ArgumentParser) -> bool:
+    """Of a parser with commands, drop what may stand in their place; returns whether it has some.
+
+    shtab would count it as a word before the command.
+    """
+    own = [one for one in parser._get_positional_actions() if not _is_commands(one)]  # noqa: SLF001 - argparse has no public name for it
+    if len(own) == len(parser._get_positional_actions()):  # noqa: SLF001
+        return False
+    for action in own:
+        parser._actions.remove(action)  # noqa: SLF001
+        for group in parser._action_groups:  # noqa: SLF001
+            if action in group._group_actions:  # noqa: SLF001
+                group._group_actions.remove(action)  # noqa: SLF001
+    return bool(own)
+
+
+def _is_commands(action: argparse.Action) -> bool:
+    return isinstance(action, argparse._SubParsersAction)  # noqa: SLF001
+
+
+def _with_own_arguments(script: str, prog: str, shell: str) -> str:
+    """Offer files where a command may stand, and after one of them the options."""
+    name = f"_shtab_{prog.replace('-', '_')}"
+    if shell == "bash":
+        # The variable is looked up when a word is completed.
+        return f"{script}\n{name}_pos_0_COMPGEN=_edge_files\n"
+    commands = f"  _describe '{prog} commands' _commands\n"
+    script = script.replace(commands, f"{commands}  _files\n")
+    # shtab adds two specifications to the options: of the command, and of what follows it.
+    others = f"        *) _arguments -s ${{{name}_options[1,-3]}} ;;\n      esac\n  esac\n"
+    return script.replace("      esac\n  esac\n", others)
 
 
 def _mark(action: argparse.Action, shell: str) -> None:

@@ -12,9 +12,11 @@ from edge.command.parsers import parsers
 
 _EXIT_CODES: Final = {
     "0": "done",
-    "2": "the command line or the configuration is wrong",
+    "2": "the command line or the configuration is wrong, or edge-bench compare was given "
+    "measurements that cannot be compared",
     "3": "the model or the bundle cannot be used",
-    "4": "the accuracy gate refused the converted model",
+    "4": "the accuracy gate refused the converted model, or edge-bench compare found a figure that "
+    "became worse",
     "5": "the machine lacks what was asked for",
     "6": "a disk or share refused to read or write",
     "7": "edge-convert wrote a bundle that runs in FP32: no INT8 graph for CPUs could be made or "

@@ -18,7 +18,13 @@ from edge.text.printable import printable
 
 
 class CommandParser(LateParser):
-    """A parser that suggests options and escapes unprintable characters in its errors."""
+    """A parser that suggests options and escapes unprintable characters in its errors.
+
+    Attributes:
+        whole: the parser whose manual page and completion are printed; None for this one.
+    """
+
+    whole: CommandParser | None = None
 
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -79,12 +85,13 @@ class _Print(argparse.Action):
         values: str | Sequence[Any] | None,
         _option: str | None = None,
     ) -> None:
+        whole = getattr(parser, "whole", None) or parser
         if self.dest == "version":
             text = f"microscope-edge {edge.__version__}\n"
         elif self.dest == "completion":
-            text = completion(parser, str(values))
+            text = completion(whole, str(values))
         else:
-            text = man_page(parser)
+            text = man_page(whole)
         _print(parser, text)
         parser.exit()
 
