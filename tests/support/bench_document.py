@@ -53,6 +53,7 @@ def fields_of(series: Series, **fields: Any) -> dict[str, Any]:
         "mode": series.mode,
         "images_per_call": series.images_per_call,
         "threads": series.threads,
+        "workers": series.workers,
         "offered_per_second": series.offered_per_second,
         "warm_up": {
             "calls": series.warm_up.calls,

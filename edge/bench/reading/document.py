@@ -181,6 +181,7 @@ def _samples(fields: Fields) -> Series:
         window_ns=fields.whole("window_ns"),
         images_per_call=fields.whole("images_per_call", low=1),
         threads=fields.whole("threads", low=1),
+        workers=fields.whole("workers", low=1),
         offered_per_second=fields.number_or_null("offered_per_second"),
         stages_ns={name: stages.wholes(name, count) for name in stages.names()},
     )

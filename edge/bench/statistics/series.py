@@ -39,6 +39,8 @@ class Series:
         window_ns: wall time that this series was measured for: the sum of its turns.
         images_per_call: images in what one duration covers.
         threads: threads inside one inference.
+        workers: requests that are served at the same time, by threads of the benchmark or workers
+            of the daemon.
         offered_per_second: arrivals in open loops; None where answers set the pace.
         stages_ns: by stage, parts of the durations.
 
@@ -56,6 +58,7 @@ class Series:
     window_ns: int
     images_per_call: int = 1
     threads: int = 1
+    workers: int = 1
     offered_per_second: float | None = None
     stages_ns: Mapping[str, Nanoseconds] = field(default_factory=dict)
 
@@ -74,6 +77,8 @@ class Series:
             parts.append(f"x{self.images_per_call}")
         if self.threads != 1:
             parts.append(f"t{self.threads}")
+        if self.workers != 1:
+            parts.append(f"w{self.workers}")
         if self.offered_per_second is not None:
             parts.append(f"{self.offered_per_second:g}ps")
         return "/".join(parts)

@@ -46,9 +46,8 @@ def served_int8(bundle: Path) -> Path:
 
 def benchmark(bundle: Path) -> int:
     golden = str(bundle / "golden")
-    return edge.bench.cli.main(
-        [str(bundle), "--rounds", "1", "--images", golden, "--output", str(bundle.parent)]
-    )
+    words = ["--samples", "1", "--warm-up", "0.1", "--images", golden]
+    return edge.bench.cli.main([str(bundle), *words, "--output", str(bundle.parent)])
 
 
 def seal(bundle: Path, **changes: Any) -> None:

@@ -10,7 +10,13 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from edge.bench.stream import DaemonStart, measure_stream
+from edge.backends.interleave import Latencies
+from edge.bench.levels.daemon import DaemonStart, default_workers
+from edge.bench.levels.file import file_level, sidecar_stages
+from edge.bench.measure.arrivals import Arrivals, Server, measure_arrivals
+from edge.bench.measure.clock import RealClock
+from edge.bench.measure.task import Amount, Instruments
+from edge.bench.measure.warm_up import warm_up
 from edge.errors import EdgeError
 from tests.gpu.setting import ROOT, Found, Setting, SkippedError, draw
 from tests.gpu.steps.endurance import DRAWN, examine, export_copies, run_once
@@ -30,19 +36,20 @@ def stream(setting: Setting) -> Found:
     _require_real(setting)
     folder = setting.work / "stream"
     shutil.copytree(setting.engines, folder / "state" / "engines")
-    found = measure_stream(
-        setting.bundle,
-        setting.cells()[0],
-        folder,
-        per_second=STREAM_PER_S,
-        count=STREAM_COUNT,
-        on_image=lambda _done, _total: None,
-        daemon=DaemonStart(COMMAND, {"backend": setting.library.name}),
-    )
+    clock, start = RealClock(), DaemonStart(COMMAND, {"backend": setting.library.name})
+    with file_level(setting.bundle, setting.cells()[0], folder, start, clock) as service:
+        amount = Amount(samples=STREAM_COUNT)
+        warmth, _ = warm_up(service.one_by_one, clock, amount.warm_up_s)
+        server = Server("daemon", "file", service, warmth, default_workers(), stages=sidecar_stages)
+        arrivals = Arrivals("open_loop_constant", STREAM_PER_S)
+        measured = measure_arrivals([server], arrivals, amount, Instruments(clock))
+    (series,) = measured.series
+    stages = series.stages_ns
+    model_ns = stages["decode"] + stages["preprocess"] + stages["infer"]
     figures = {
-        "close to sidecar": found.latencies.to_dict(),
-        "model": found.model.to_dict(),
-        "per_second": found.per_second,
+        "close to sidecar": Latencies(series.durations_ns / 1e6).to_dict(),
+        "model": Latencies(model_ns / 1e6).to_dict(),
+        "per_second": STREAM_PER_S,
     }
     lines = [f"{n}: p50 {v['p50_ms']:.2f} ms" for n, v in figures.items() if isinstance(v, dict)]
     return Found(figures, tuple(lines))

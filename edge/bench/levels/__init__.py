@@ -1,0 +1,1 @@
+"""The levels: what one request is, from the engine alone to the daemon's durable sidecar."""
