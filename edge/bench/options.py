@@ -26,7 +26,8 @@ _USAGE: Final = (
     "edge-bench [options] NAME.edge\n       edge-bench compare [options] BEFORE.json AFTER.json"
 )
 _DESCRIPTION: Final = (
-    "Measure how fast a bundle, a folder NAME.edge, is on this machine, or compare two measurements."
+    "Measure how fast a bundle, a folder NAME.edge, is on this machine, or compare two "
+    "measurements."
 )
 _COMPARES: Final = (
     "compare two documents of --json; exit code 4 if a figure became worse, 2 if some could not be "

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Final
 
 from edge.bundle import Bundle
@@ -68,11 +69,12 @@ def running(config: Path, start: DaemonStart) -> Iterator[subprocess.Popen[bytes
         EdgeError: it did not start.
     """
     # The service sends READY=1 to systemd once it labels images at once.
-    address = config.with_name("notify")
+    # Abstract: a path may be too long for an address.
+    address = f"@edge-bench-{os.getpid()}-{token_hex(8)}"
     with _listening(address) as has_received:
         service = subprocess.Popen(
             [*start.words, "run", "--config", str(config.resolve())],
-            env=with_this_parent({**os.environ, "NOTIFY_SOCKET": str(address)}),
+            env=with_this_parent({**os.environ, "NOTIFY_SOCKET": address}),
             stderr=subprocess.DEVNULL,
         )
         try:
@@ -108,10 +110,10 @@ def _stop(service: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def _listening(address: Path) -> Iterator[Callable[[str], bool]]:
+def _listening(address: str) -> Iterator[Callable[[str], bool]]:
     """A socket in place of systemd's; the function says whether the next message has a line."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
-        server.bind(str(address))
+        server.bind(f"\0{address[1:]}")
         server.settimeout(0.5)
 
         def has_received(line: str) -> bool:
