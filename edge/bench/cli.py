@@ -9,17 +9,10 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from edge.bench.compare.comparison import compare_files
-from edge.bench.compare.table import comparison_as_text
 from edge.bench.options import COMPARE, build_parser, plan_of
-from edge.bench.page.page import page
 from edge.bench.plan import Plan
-from edge.bench.report.table import table
-from edge.bench.run import Tell, run
-from edge.bundle import load_bundle
 from edge.command.progress import StepProgress
 from edge.command.run import run_command
-from edge.demo.analyzer import drawn_images
 from edge.errors import ConfigError
 from edge.files import atomic
 from edge.image_folders.walk import find_images
@@ -40,6 +33,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
+    # What measures and compares takes a second to import, which --version need not wait for.
+    from edge.bench.compare.comparison import compare_files
+    from edge.bench.compare.table import comparison_as_text
+
     comparison = compare_files(
         arguments.before,
         arguments.after,
@@ -51,6 +48,11 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _measure(arguments: argparse.Namespace, words: list[str]) -> None:
+    from edge.bench.page.page import page
+    from edge.bench.report.table import table
+    from edge.bench.run import Tell, run
+    from edge.bundle import load_bundle
+
     plan = plan_of(arguments)
     _check_places(arguments)
     bundle = load_bundle(arguments.bundle)
@@ -86,6 +88,8 @@ def _images(plan: Plan, scratch: Path) -> list[Path]:
 
 
 def _draw(folder: Path) -> list[Path]:
+    from edge.demo.analyzer import drawn_images
+
     folder.mkdir()
     paths = []
     for number, (_, content) in enumerate(drawn_images(_DRAWN_COUNT, _DRAWN_SEED)):
