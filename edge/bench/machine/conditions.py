@@ -20,6 +20,8 @@ Count = TypeVar("Count", int, float)
 
 # What is worth a line. Less than a tenth of the cores is what the services of any system use.
 _OTHER_LOAD: Final = 0.10
+# From here on durations are those of a crowded machine, however steady they are.
+_OTHER_LOAD_SPOILS: Final = 0.50
 _WAITED_PERCENT: Final = 2.0
 _STEAL_PERCENT: Final = 1.0
 # From here on the durations are the host's and not the program's.
@@ -81,6 +83,8 @@ class Conditions:
             found.append(f"the GPU was slowed down by: {', '.join(spoiling)}")
         if (self.steal_percent or 0) >= _STEAL_SPOILS_PERCENT:
             found.append(self._stolen())
+        if (self.other_load or 0) >= _OTHER_LOAD_SPOILS * self.cores:
+            found.append(self._loaded())
         if self.slept_s > _SLEPT_S:
             found.append(f"the machine slept for {self.slept_s:.1f} s meanwhile")
         return tuple(found)
@@ -91,8 +95,8 @@ class Conditions:
         return {**fields, "reasons": list(self.reasons())}
 
     def _lesser(self) -> Iterator[str]:
-        if (self.other_load or 0) > _OTHER_LOAD * self.cores:
-            yield f"other processes used {self.other_load:.1f} of {self.cores} cores"
+        if _OTHER_LOAD * self.cores < (self.other_load or 0) < _OTHER_LOAD_SPOILS * self.cores:
+            yield self._loaded()
         if _STEAL_PERCENT <= (self.steal_percent or 0) < _STEAL_SPOILS_PERCENT:
             yield self._stolen()
         if (self.waited_percent or 0) > _WAITED_PERCENT:
@@ -112,6 +116,9 @@ class Conditions:
         low, high = self.frequency_min_mhz, self.frequency_max_mhz
         if low and high and high > _FREQUENCY_RATIO * low:
             yield f"the processor ran at {low:,} to {high:,} MHz"
+
+    def _loaded(self) -> str:
+        return f"other processes used {self.other_load:.1f} of {self.cores} cores"
 
     def _stolen(self) -> str:
         return f"the host gave {self.steal_percent:.0f} % of the processor time to other guests"

@@ -64,8 +64,14 @@ def _drawings(group: Sequence[MeasuredSeries], subjects: Sequence[str]) -> Itera
         tails(shown),
         "Faint: more extreme than the number of samples can show.",
     )
-    yield _figure("Latency over time", timelines(shown), "Line: the median of all samples.")
+    in_bursts = " Each image stands at the moment of its answer." if _is_burst(shown[0]) else ""
+    caption = f"Line: the median of all samples.{in_bursts}"
+    yield _figure("Latency over time", timelines(shown), caption)
     yield from _stages(shown)
+
+
+def _is_burst(one: Coloured) -> bool:
+    return one.measured.series.mode == "burst"
 
 
 def _stages(shown: Sequence[Coloured]) -> Iterator[Element]:

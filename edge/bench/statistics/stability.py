@@ -39,7 +39,7 @@ def unstable_because(series: Series, conditions: WatchedConditions | None) -> tu
     Durations may differ within a turn, because images and tails differ; that is no fault of a
     measurement. Unstable is a median that has moved from turn to turn or from the first half to
     the second, or of which the samples do not say enough. What happened on the machine is added as
-    the likely cause; throttling, sleep and stolen time are reasons of their own.
+    the likely cause; throttling, sleep, stolen time and a crowded machine are reasons of their own.
 
     Args:
         series: the samples.

@@ -27,9 +27,12 @@ class Coloured:
     durations_ms: NDArray[np.float64]
 
     @property
-    def starts_s(self) -> NDArray[np.float64]:
-        """Seconds since the start of the measurement."""
-        seconds: NDArray[np.float64] = self.measured.series.starts_ns / 1e9
+    def moments_s(self) -> NDArray[np.float64]:
+        """Seconds from the measurement's start to each start; in bursts, to each answer."""
+        series = self.measured.series
+        # All images of a burst start at the same moment.
+        from_start_ns = series.durations_ns if series.mode == "burst" else 0
+        seconds: NDArray[np.float64] = (series.starts_ns + from_start_ns) / 1e9
         return seconds
 
 

@@ -64,7 +64,7 @@ def stage_bars(series: Sequence[Coloured]) -> Element:
 def stages_over_time(series: Sequence[Coloured]) -> Element:
     """The stages on top of each other, as medians of each moment."""
     colours = part_colours(stage_names(series))
-    last_s = max(float(one.starts_s.max()) for one in series)
+    last_s = max(float(one.moments_s.max()) for one in series)
     across = Scale(0.0, last_s if last_s > 0 else 1.0, LEFT, RIGHT)
     bottom = _TOP + _ROW * len(series)
     shapes = list(across_axis(across, _TOP, bottom, "seconds since the start of the measurement"))
@@ -120,9 +120,9 @@ def _bar(
 def _stacked(
     one: Coloured, across: Scale, top: float, colours: Mapping[str, str]
 ) -> Iterator[Element]:
-    order = np.argsort(one.starts_s, kind="stable")
+    order = np.argsort(one.moments_s, kind="stable")
     moments = np.array_split(order, min(_MOMENTS, max(1, len(order) // 5)))
-    xs = across.at([float(np.median(one.starts_s[moment])) for moment in moments])
+    xs = across.at([float(np.median(one.moments_s[moment])) for moment in moments])
     medians = {
         name: np.array([float(np.median(values[moment])) for moment in moments])
         for name, values in parts_ms(one).items()

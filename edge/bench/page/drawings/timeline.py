@@ -28,9 +28,9 @@ _COLUMNS = 340
 
 
 def timelines(series: Sequence[Coloured]) -> Element:
-    """Each sample at its start; of many, the range and the median of each moment."""
-    last_s = max(float(one.starts_s.max()) for one in series)
-    first_s = min(0.0, *(float(one.starts_s.min()) for one in series))
+    """Each sample at its moment; of many, the range and the median of each moment."""
+    last_s = max(float(one.moments_s.max()) for one in series)
+    first_s = min(0.0, *(float(one.moments_s.min()) for one in series))
     across = Scale(first_s, last_s if last_s > first_s else first_s + 1.0, LEFT, RIGHT)
     bottom = _TOP + _ROW * len(series)
     shapes = list(across_axis(across, _TOP, bottom, "seconds since the start of the measurement"))
@@ -56,7 +56,7 @@ def _row(one: Coloured, across: Scale, top: float) -> Iterator[Element]:
         yield line(LEFT, y, RIGHT, y, "grid")
         yield label(LEFT - 6, y + 4, significant_tick(value), anchor="end")
     if len(durations) <= _MOST_DOTS:
-        yield dots(across.at(one.starts_s), up.at(durations), f"dots {one.colour}")
+        yield dots(across.at(one.moments_s), up.at(durations), f"dots {one.colour}")
     else:
         yield from _columns(one, across, up)
     middle = up.place(float(np.median(durations)))
@@ -67,7 +67,7 @@ def _row(one: Coloured, across: Scale, top: float) -> Iterator[Element]:
 
 def _columns(one: Coloured, across: Scale, up: Scale) -> Iterator[Element]:
     columns = np.clip(
-        ((across.at(one.starts_s) - LEFT) / (RIGHT - LEFT) * _COLUMNS).astype(int), 0, _COLUMNS - 1
+        ((across.at(one.moments_s) - LEFT) / (RIGHT - LEFT) * _COLUMNS).astype(int), 0, _COLUMNS - 1
     )
     order = np.argsort(columns, kind="stable")
     numbers, firsts = np.unique(columns[order], return_index=True)

@@ -56,8 +56,9 @@ def test_conditions_of_which_nothing_is_known_have_no_reasons() -> None:
         ({"gpu_slowed_by": ("thermal slowdown",)}, "the GPU was slowed down by: thermal slowdown"),
         ({"steal_percent": 12.0}, "the host gave 12 % of the processor time to other guests"),
         ({"slept_s": 7.2}, "the machine slept for 7.2 s meanwhile"),
+        ({"other_load": 2.0}, "other processes used 2.0 of 4 cores"),
     ],
-    ids=["heat", "gpu", "steal", "sleep"],
+    ids=["heat", "gpu", "steal", "sleep", "load"],
 )
 def test_conditions_that_spoil_figures_are_disqualifying(
     fields: dict[str, float], reason: str

@@ -4,6 +4,7 @@ import re
 from xml.etree.ElementTree import Element, tostring
 
 import numpy as np
+import pytest
 
 from edge.bench.page.drawings.colours import Coloured, coloured
 from edge.bench.page.drawings.curves import Curve, Point, curves
@@ -73,6 +74,18 @@ def test_timeline_draws_each_of_few_samples_and_columns_of_many() -> None:
     many = timelines(shown(calm_series(count=20_000)))
     assert 300 < paths(many, "dots")[0].count("M") <= 340
     assert len(paths(many, "range")) == 1
+
+
+def test_images_of_a_burst_stand_at_their_answers_and_others_at_their_starts() -> None:
+    starts_ns = np.repeat([0, 1_000_000_000], 4)
+    durations = np.tile([10.0, 20.0, 30.0, 40.0], 2)
+    burst = series_of(durations, mode="burst", turn=4, starts_ns=starts_ns)
+    offline = series_of(durations, mode="offline", turn=4, starts_ns=starts_ns)
+    in_burst, in_offline = shown(burst, offline)
+    assert in_burst.moments_s.tolist() == pytest.approx(
+        [0.01, 0.02, 0.03, 0.04, 1.01, 1.02, 1.03, 1.04]
+    )
+    assert in_offline.moments_s.tolist() == [0.0] * 4 + [1.0] * 4
 
 
 def test_stages_and_the_rest_are_the_whole_duration() -> None:
