@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edge.backends.trt.library import LIBRARIES
-from edge.bench.against.contenders import Opened, open_contenders
+from edge.bench.against.contenders import Opened, open_contenders, require_known
 from edge.bench.levels.pictures import read_pictures
 from edge.bench.machine.conditions import Watched, watch
 from edge.bench.machine.energy import EnergyMeter, NoMeter, open_meter
 from edge.bench.machine.environment import environment
 from edge.bench.machine.nvml import find_device
+from edge.bench.machine.quiet import wait_until_quiet
 from edge.bench.measure.clock import RealClock
 from edge.bench.measure.task import Instruments
 from edge.bench.modes import Bench, measure_in_mode
@@ -46,6 +47,7 @@ def run(
     Raises:
         EdgeError: what a step raises.
     """
+    require_known(plan.against)
     with ExitStack() as stack:
         tell.progress("reading images", 0, 1)
         pictures = read_pictures(images, bundle.input)
@@ -55,9 +57,11 @@ def run(
         bench = Bench(plan, bundle, pictures, sessions, opened.contenders, scratch)
         device = find_device() if _is_on_gpu(sessions) else None
         with watch(gpu=device) as watched:
-            measured = measure_in_mode(
-                bench, _instruments(meter, watched, plan.counted_in, tell), stack
-            )
+            instruments = _instruments(meter, watched, plan.counted_in, tell)
+            if opened.contenders:
+                # Other libraries let their threads spin after a call; ours do not.
+                instruments = replace(instruments, before_turn=wait_until_quiet)
+            measured = measure_in_mode(bench, instruments, stack)
     facts = Facts(
         command=command,
         bundle=bundle,

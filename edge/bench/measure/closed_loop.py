@@ -45,6 +45,7 @@ def single_stream(tasks: Sequence[Task], amount: Amount, instruments: Instrument
     start_ns, turn = clock.now_ns(), 0
     while not _is_done(running, amount, clock.now_ns() - start_ns, turn):
         for one in running:
+            instruments.before_turn()
             _take_turn(one, turn, amount, clock)
         turn += 1
         instruments.on_progress(*_progress(running, amount, clock.now_ns() - start_ns))

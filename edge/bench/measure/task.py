@@ -65,6 +65,10 @@ def _show_nothing(_done: int, _total: int) -> None:
     pass
 
 
+def _wait_for_nothing() -> None:
+    pass
+
+
 def _no_joules() -> None:
     return None
 
@@ -77,12 +81,14 @@ class Instruments:
         on_warm_up: called with (done, total) subjects that are warm.
         on_progress: called with (done, total) between the turns: seconds, samples or requests.
         joules: the energy taken since any zero; None where it is not counted.
+        before_turn: called before each turn of a single stream, to wait until other threads rest.
     """
 
     clock: Clock
     on_warm_up: OnCount = _show_nothing
     on_progress: OnCount = _show_nothing
     joules: Callable[[], float | None] = _no_joules
+    before_turn: Callable[[], object] = _wait_for_nothing
 
 
 class Energy:

@@ -258,3 +258,18 @@ def test_compare_of_what_is_no_measurement_says_so_in_one_line(
     path.write_text("{}")
     assert main(["compare", str(path), str(path)]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_bench_against_others_measures_who_can_run_and_says_why_others_cannot(
+    small_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--level", "call,image", "--samples", "10", "--precision", "int8"]
+    names = "onnxruntime-default,opencv,onnxruntime-cuda"
+    found = measure(small_bundle, tmp_path, *words, "--against", names)
+    subjects = {one["subject"] for one in found["series"]}
+    assert subjects == {"int8", "onnxruntime-default", "opencv"}
+    ran = {one["subject"]: one for one in found["against"]}
+    assert ran["opencv"]["labels_equal"] == ran["opencv"]["labels_compared"] > 0
+    assert not ran["onnxruntime-cuda"]["ran"]
+    said = " ".join(capsys.readouterr().out.split())
+    assert "onnxruntime-cuda: not measured: " in said

@@ -36,6 +36,27 @@ def test_single_stream_with_samples_takes_exactly_so_many() -> None:
     assert [len(one.durations_ns) for one in found] == [33, 33]
 
 
+def test_single_stream_waits_before_each_turn_and_does_not_count_it() -> None:
+    clock = VirtualClock()
+    order: list[str] = []
+
+    def run(_number: int) -> None:
+        order.append("call")
+        clock.pass_ns(25 * MS)
+
+    def wait() -> None:
+        order.append("wait")
+        clock.pass_ns(55 * MS)
+
+    one = Task("it", "call", run)
+    found = single_stream([one], Amount(seconds=2), Instruments(clock, before_turn=wait))
+    (series,) = found.series
+    assert order.count("wait") == series.turns.max() + 1
+    # A turn: the wait, the call that is not timed, and two that are.
+    assert order[-4:] == ["wait", "call", "call", "call"]
+    assert set(series.durations_ns.tolist()) == {25 * MS}
+
+
 def test_single_stream_does_not_count_preparation_and_passes_its_number() -> None:
     clock = VirtualClock()
     prepared: list[int] = []
