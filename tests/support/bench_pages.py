@@ -40,6 +40,8 @@ def large_document() -> dict[str, Any]:
                     offered_per_second=rate) for rate in (50.0, 100.0)),
         *(calm_series(1.2 * batch**0.8, level="engine", images_per_call=batch, threads=threads)
           for batch in (1, 4, 16) for threads in (1, 2)),
+        *(calm_series(2.0 / workers, level="image", mode="offline", workers=workers)
+          for workers in (1, 2)),
         series_of(burst, mode="burst", turn=200,
                   starts_ns=np.repeat(np.arange(8) * 500_000_000, 200)),
         against=[

@@ -86,10 +86,11 @@ def _stages(shown: Sequence[Coloured]) -> Iterator[Element]:
 
 
 def setting_sections(document: Document) -> Iterator[Element]:
-    """Images per second against batch and threads; latency against the rate of arrivals."""
+    """Images per second against batch, threads, workers; latency against the rate of arrivals."""
     drawn = [
         *_against(document, "Throughput against batch", "images in a call", _by_batch, _rate),
         *_against(document, "Throughput against threads", "threads", _by_threads, _rate),
+        *_against(document, "Throughput against workers", "workers", _by_workers, _rate),
         *_against(document, "Latency against arrivals", "images offered per s", _by_offer, _p50),
     ]
     if drawn:
@@ -106,6 +107,10 @@ def _by_batch(series: Series) -> tuple[float, Series] | None:
 
 def _by_threads(series: Series) -> tuple[float, Series] | None:
     return float(series.threads), replace(series, threads=1)
+
+
+def _by_workers(series: Series) -> tuple[float, Series] | None:
+    return float(series.workers), replace(series, workers=1)
 
 
 def _by_offer(series: Series) -> tuple[float, Series] | None:

@@ -35,6 +35,8 @@ def short_name(series: Series) -> str:
         parts.append(f"{counted(series.images_per_call, 'image')} a call")
     if series.threads != 1:
         parts.append(counted(series.threads, "thread"))
+    if series.workers != 1:
+        parts.append(counted(series.workers, "worker"))
     if series.offered_per_second is not None:
         parts.append(f"{series.offered_per_second:g}/s")
     return ", ".join(parts)

@@ -79,6 +79,8 @@ def test_page_draws_throughput_against_batch_and_threads_and_latency_against_rat
     text = text_of(page(large_document()))
     assert "Throughput against batch" in text
     assert "Throughput against threads" in text
+    assert "Throughput against workers" in text
+    assert "int8, 2 workers" in text
     assert "Latency against arrivals" in text
     assert "Throughput" not in text_of(page(small_document()))
 
