@@ -49,6 +49,15 @@ class TensorRtSession:
 
     def infer(self, images: NDArray[np.uint8]) -> Inferred:
         """Logits and features of uint8 images (batch, height, width, 3)."""
+        self._check(images)
+        with self._lock:
+            loaded = self._loaded
+            if loaded is None:
+                raise BackendError("the TensorRT session is closed. Open it again.")
+            with loaded.device.current():
+                return self._run(loaded, images)
+
+    def _check(self, images: NDArray[np.uint8]) -> None:
         count = len(images)
         if images.dtype != np.uint8 or images.shape[1:] != self._image_shape:
             raise BackendError(
@@ -59,12 +68,6 @@ class TensorRtSession:
             raise BackendError(
                 f"{count} images in one call, the engine takes 1 to {self.max_batch}."
             )
-        with self._lock:
-            loaded = self._loaded
-            if loaded is None:
-                raise BackendError("the TensorRT session is closed. Open it again.")
-            with loaded.device.current():
-                return self._run(loaded, images)
 
     def _run(self, loaded: LoadedEngine, images: NDArray[np.uint8]) -> Inferred:
         count = len(images)
@@ -86,8 +89,9 @@ class TensorRtSession:
         """A batch that stays in the GPU's memory, to run it without copies.
 
         Raises:
-            BackendError: the session is closed, or the GPU failed.
+            BackendError: the images do not fit, the session is closed, or the GPU failed.
         """
+        self._check(images)
         with self._lock:
             if self._loaded is None:
                 raise BackendError("the TensorRT session is closed. Open it again.")

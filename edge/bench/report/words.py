@@ -13,7 +13,9 @@ _MODES: Final = {
     "open_loop_poisson": "open loop, Poisson",
     "burst": "burst: images that arrive at the same moment",
 }
-_HUNDRED: Final = 100
+# What rounds to 100 would end with a point.
+_WHOLE: Final = 99.95
+_THOUSANDS: Final = 100_000
 
 
 def mode_of(series: Mapping[str, Any]) -> str:
@@ -41,5 +43,7 @@ def place_of(series: Mapping[str, Any]) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits that count, and whole numbers from a hundred on."""
-    return f"{value:,.0f}" if abs(value) >= _HUNDRED else f"{value:#.3g}"
+    """Three digits that count, whole numbers from 100 on, and thousands from 100,000 on."""
+    if abs(value) >= _THOUSANDS:
+        return f"{value / 1e3:,.0f}k"
+    return f"{value:,.0f}" if abs(value) >= _WHOLE else f"{value:#.3g}"

@@ -85,3 +85,27 @@ def test_open_session_of_backend_not_there_says_what_to_do(
 ) -> None:
     with pytest.raises(BackendError, match=backend):
         open_session(load_bundle(small_bundle), backend=backend)
+
+
+def test_binding_infers_its_batch_into_its_own_memory() -> None:
+    session = open_onnx(colour_model(has_features=True), "fp32")
+    images = np.full((2, 16, 16, 3), 50, np.uint8)
+    binding = session.bind(images)
+    # It reads where the images lie: what is there at the run counts.
+    images[:] = 70
+    binding.run()
+    logits, features = (value.numpy() for value in binding._values[1:])  # noqa: SLF001
+    assert logits.tolist() == pytest.approx(np.full((2, 3), 7.0))
+    assert features.tolist() == pytest.approx(np.full((2, 3), 70.0))
+    binding.close()
+    with pytest.raises(BackendError, match="the binding is closed"):
+        binding.run()
+
+
+def test_binding_of_what_the_graph_does_not_take_is_a_backend_error() -> None:
+    session = open_onnx(colour_model(), "fp32")
+    with pytest.raises(BackendError, match="ONNX Runtime failed"):
+        session.bind(np.zeros((1, 7, 7, 3), np.uint8))
+    session.close()
+    with pytest.raises(BackendError, match="session is closed"):
+        session.bind(np.zeros((1, 16, 16, 3), np.uint8))

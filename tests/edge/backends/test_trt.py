@@ -212,3 +212,43 @@ def test_count_types_reads_what_inspectors_write(
 @pytest.mark.parametrize(("largest", "sizes"), [(1, (1,)), (12, (1, 2, 4, 8, 12)), (4, (1, 2, 4))])
 def test_batch_sizes_end_with_the_largest(largest: int, sizes: tuple[int, ...]) -> None:
     assert batch_sizes(largest) == sizes
+
+
+@pytest.mark.parametrize("can_capture", [True, False])
+def test_binding_runs_the_engine_alone_on_memory_of_each_tensor(
+    gpu: FakeGpu, *, can_capture: bool
+) -> None:
+    gpu.can_capture = can_capture
+    library = open_library("tensorrt")
+    session = open_plan(library, plan_of(library, graph=colour_model(has_features=True)))
+    loaded = session._loaded  # noqa: SLF001 - what lies on the GPU
+    assert loaded is not None
+    execution = session.bind(images_of([10, 20, 30]))
+    assert execution.has_graph == can_capture
+    gpu.runs.clear()
+    execution.run()
+    execution.run()
+    assert gpu.runs == [3, 3]
+    assert loaded.features is not None
+    with loaded.device.current():
+        for buffer in (loaded.logits, loaded.features):
+            loaded.device.copy_out(buffer, 3)
+        loaded.device.synchronise()
+    assert loaded.features.host[:3, 0].tolist() == pytest.approx([10, 20, 30])
+    assert loaded.logits.host[:3, 0].tolist() == pytest.approx([1, 2, 3])
+    execution.close()
+    session.close()
+    assert gpu.allocations == 0
+
+
+def test_binding_of_a_batch_that_the_engine_does_not_take_is_refused(
+    session: TensorRtSession,
+) -> None:
+    with pytest.raises(BackendError, match="13 images in one call"):
+        session.bind(images_of([1] * 13))
+
+
+def test_binding_of_a_closed_session_is_a_backend_error(session: TensorRtSession) -> None:
+    session.close()
+    with pytest.raises(BackendError, match="the TensorRT session is closed"):
+        session.bind(images_of([1]))
