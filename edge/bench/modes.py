@@ -94,7 +94,8 @@ def _tasks(bench: Bench, stack: ExitStack) -> list[Task]:
 
 def _image_task(bench: Bench, session: InferenceSession, batch: int, threads: int) -> Task:
     output = None
-    if bench.plan.mode == "single_stream":
+    # A contender writes no sidecars between its calls, and they leave the caches in another state.
+    if bench.plan.mode == "single_stream" and not bench.contenders:
         output = bench.scratch / f"sidecars-{session.precision}-{threads}-{batch}"
         output.mkdir()
     labeller = golden_labeller(bench.bundle, session)

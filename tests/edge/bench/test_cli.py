@@ -271,5 +271,7 @@ def test_bench_against_others_measures_who_can_run_and_says_why_others_cannot(
     ran = {one["subject"]: one for one in found["against"]}
     assert ran["opencv"]["labels_equal"] == ran["opencv"]["labels_compared"] > 0
     assert not ran["onnxruntime-cuda"]["ran"]
+    # Ours does the same work as the others: it writes no sidecars between its calls.
+    assert all("sidecar" not in one["stages_ns"] for one in found["series"])
     said = " ".join(capsys.readouterr().out.split())
     assert "onnxruntime-cuda: not measured: " in said
