@@ -189,13 +189,13 @@ def _lateness(series: Series, one: _Turns) -> str:
     late_ns = np.concatenate([answers.late_ns for answers in one.answers])
     if series.offered_per_second is None:
         return (
-            f"{one.server.name}: a burst was sent within {late_ns.max() / 1e6:.2f} ms at most; latencies "
-            "count from its start and contain this"
+            f"{one.server.name}: a burst was sent within {late_ns.max() / 1e6:.2f} ms at most; "
+            "latencies count from its start and contain this"
         )
     middle, nearly_all, most = np.percentile(late_ns, [50, 99, 100]) / 1e6
     text = (
-        f"{one.server.name}: the generator sent {middle:.2f} ms late at p50, {nearly_all:.2f} ms at p99, "
-        f"{most:.2f} ms at most; latencies count from the intended start and contain this"
+        f"{one.server.name}: the generator sent {middle:.2f} ms late at p50, {nearly_all:.2f} ms "
+        f"at p99, {most:.2f} ms at most; latencies count from the intended start and contain this"
     )
     if nearly_all > _LATE_SHARE * float(np.median(series.durations_ns)) / 1e6:
         text += ", which is much beside them: the machine is too busy to send in time"
