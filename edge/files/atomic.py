@@ -20,7 +20,7 @@ from edge.errors import StorageError
 from edge.failpoints import failpoint
 from edge.files.open_folder import OpenFolder, open_folder
 from edge.files.safe_open import open_regular
-from edge.files.staged import Staged, create_staged, sync_by_two
+from edge.files.staged import Staged, create_staged
 from edge.files.temporary import temporary_name
 
 # Temporary files that are open at the same time; a process may have 1,024 descriptors.
@@ -144,7 +144,8 @@ def _replace(
             _stage(folder, path, content, cleanup, chown_to_folder=chown_to_folder)
             for folder, path, content in files
         ]
-        sync_by_two(staged, _sync)
+        for one in staged:
+            _sync(one)
         for number, one in enumerate(staged):
             before_rename(one.path)
             with storage_errors("write", one.path):

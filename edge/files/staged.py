@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
 from typing import Final
 
 from edge.failpoints import are_armed, failpoint
@@ -95,38 +93,6 @@ def create_staged(folder: OpenFolder, path: Path) -> Staged:
                 folder.allows_hidden = False
                 return Staged(folder, path, plain, descriptor)
         raise
-
-
-def sync_by_two(files: list[Staged], sync: Callable[[Staged], None]) -> None:
-    """Call `sync` for each file, for two at the same time.
-
-    Each fsync waits until the disk has emptied its cache. Two that wait together wait for one
-    flush, where each file after the first would have one of its own.
-
-    Raises:
-        Exception: the first that `sync` has raised; the other files may be synchronised or not.
-    """
-    errors: list[Exception] = []
-
-    def sync_each(ones: list[Staged]) -> None:
-        try:
-            for one in ones:
-                sync(one)
-        except Exception as error:  # noqa: BLE001 - raised below, in the caller's thread
-            errors.append(error)
-
-    second = Thread(target=sync_each, args=[files[1::2]], name="sync")
-    try:
-        if len(files) > 1:
-            second.start()
-        sync_each(files[0::2])
-    except RuntimeError:
-        # No other thread is allowed.
-        sync_each(files)
-    if second.ident is not None:
-        second.join()
-    if errors:
-        raise errors[0]
 
 
 def _create(folder: OpenFolder, name: str) -> int:

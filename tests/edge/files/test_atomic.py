@@ -1,16 +1,12 @@
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
 from edge.errors import StorageError
 from edge.files import atomic
-from edge.files.open_folder import open_folder
-from edge.files.staged import Staged, create_staged, sync_by_two
 from edge.files.temporary import remove_leftovers
 
 
@@ -119,41 +115,6 @@ def test_make_folder_where_a_folder_above_may_not_be_searched_is_a_storage_error
             atomic.make_folder(tmp_path / "a")
     atomic.make_folder(tmp_path / "a")
     assert (tmp_path / "a").is_dir()
-
-
-@pytest.mark.parametrize("failing", [0, 1, 4])
-def test_sync_by_two_when_one_file_fails_raises_its_error(tmp_path: Path, failing: int) -> None:
-    with open_folder(tmp_path) as folder:
-        files = [create_staged(folder, tmp_path / str(number)) for number in range(5)]
-
-        def sync(one: Staged) -> None:
-            if one is files[failing]:
-                raise OSError(errno.EIO, os.strerror(errno.EIO), one.path.name)
-            one.sync()
-
-        with pytest.raises(OSError, match=f"'{failing}'"):
-            sync_by_two(files, sync)
-        for one in files:
-            one.discard()
-
-    assert names(tmp_path) == []
-
-
-def test_sync_by_two_where_no_thread_may_start_synchronises_every_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(_thread: Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(Thread, "start", refuse)
-    synchronised: list[Staged] = []
-    with open_folder(tmp_path) as folder:
-        files = [create_staged(folder, tmp_path / str(number)) for number in range(3)]
-        sync_by_two(files, synchronised.append)
-        for one in files:
-            one.discard()
-
-    assert synchronised == files
 
 
 def test_write_files_of_one_batch_have_names_of_their_own_and_whole_contents(
