@@ -17,6 +17,7 @@ from edge.bundle import Bundle
 from edge.errors import BackendError
 from edge.preprocess import InputSpec
 from edge.session import FEATURES, Inferred
+from edge.text.counted import counted
 
 _MAX_BATCH: Final = 64
 # Pillow's filters that give what OpenCV's interpolations give when an image becomes smaller.
@@ -62,7 +63,7 @@ def open_torch(subject: str, bundle: Bundle, threads: int) -> Contender:
     with needs("torch"):
         import torch
 
-        from edge.bench.against.torch_module import to_module
+        from edge.bench.against.torch_module import count_of_norms, to_module
     with needs("pillow"):
         import PIL
         from PIL import Image
@@ -76,7 +77,8 @@ def open_torch(subject: str, bundle: Bundle, threads: int) -> Contender:
     module = to_module(nodes).to(device)
     run = torch.compile(module) if "compile" in subject else module
     session = TorchSession(torch, run, device, list(nodes.outputs))
-    version = f"torch {torch.__version__}, Pillow {PIL.__version__}"
+    norms = counted(count_of_norms(module), "batch normalisation")
+    version = f"torch {torch.__version__}, Pillow {PIL.__version__}, {norms}"
     label = _script(Image, session, bundle.classes, bundle.input)
     return Contender(subject, version, threads, session, label)
 

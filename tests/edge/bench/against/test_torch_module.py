@@ -9,10 +9,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from converters.export.torch_to_onnx import source_to_onnx
+from converters.export.torch_to_onnx import fold, source_to_onnx
 from edge.backends.onnx import open_onnx
 from edge.bench.against.onnx_nodes import read_nodes
-from edge.bench.against.torch_module import to_module
+from edge.bench.against.torch_module import count_of_norms, to_module
 from edge.errors import BackendError
 from tests.support.networks.calibrated import ALL, SPEC, exported
 from tests.support.networks.graphs import graph, some_images
@@ -84,6 +84,19 @@ def test_network_in_pytorch_gives_the_logits_of_its_graph(name: str, tmp_path: P
         module = to_module(read_nodes(model.SerializeToString()))
         found = module(torch.from_numpy(batch))[0].numpy()
     np.testing.assert_allclose(found, given(model, batch), rtol=1e-3, atol=1e-5)
+
+
+def test_folded_batch_norm_is_run_again_and_changes_nothing() -> None:
+    body = "a = Conv (f, second)\n y = BatchNormalization (a, four, four, four, four)"
+    second = np.random.default_rng(3).normal(0, 0.3, (4, 4, 2, 2)).astype(FLOATS)
+    model = graph(body, second=second, four=np.asarray([0.5, 1.0, 1.5, 2.0], FLOATS))
+    folded = fold(model)  # as the converter does it
+    assert "BatchNormalization" not in {node.op_type for node in folded.graph.node}
+    module = to_module(read_nodes(folded.SerializeToString()))
+    assert count_of_norms(module) == 1
+    with torch.inference_mode():
+        (found,) = module(torch.from_numpy(some_images()))
+    np.testing.assert_allclose(found.numpy(), given(model, some_images()), rtol=1e-4, atol=1e-5)
 
 
 def test_graph_with_another_operator_is_refused_by_its_name() -> None:

@@ -29,7 +29,7 @@ def test_script_with_pytorch_gives_our_labels(bundle: Bundle, images: list[Path]
     (entry,) = opened.entries
     assert entry.why_not is None
     assert entry.labels_equal == len(images)
-    assert entry.version == f"torch {torch.__version__}, Pillow 13.0.0"
+    assert entry.version == f"torch {torch.__version__}, Pillow 13.0.0, 0 batch normalisations"
     logits = opened.contenders[0].session.infer(np.full((2, 16, 16, 3), 100, np.uint8)).logits
     np.testing.assert_allclose(logits, np.full((2, 3), 10.0), atol=1e-4)
     opened.close()
