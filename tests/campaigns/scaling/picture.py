@@ -20,7 +20,7 @@ def picture(files: Rows, workers: Rows, journal: Rows) -> str:
     panels = [
         _panel(
             "processor ms per image",
-            "files of one `once`",
+            "files for one edge-daemon once",
             [
                 ("whole run", [(row["files"], row["cpu_ms"]) for row in files]),
                 ("second half", [(row["files"], row["late_cpu_ms"]) for row in files]),
