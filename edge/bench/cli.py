@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -50,7 +51,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 def _measure(arguments: argparse.Namespace, words: list[str]) -> None:
     from edge.bench.page.page import page
     from edge.bench.report.table import table
-    from edge.bench.run import Tell, run
+    from edge.bench.run import TIMED, Tell, run
     from edge.bundle import load_bundle
 
     plan = plan_of(arguments)
@@ -60,14 +61,26 @@ def _measure(arguments: argparse.Namespace, words: list[str]) -> None:
         scratch = Path(folder)
         images = _images(plan, scratch)
         print(f"plan: {plan.text}", file=sys.stderr)
-        with StepProgress(sys.stderr) as progress:
-            tell = Tell(lambda line: print(line, file=sys.stderr), progress.update)
+        with StepProgress(sys.stderr, times=(TIMED,)) as progress:
+            tell = Tell(_once(), progress.update)
             found = run(plan, bundle, images, scratch, tell, ["edge-bench", *words])
     print(table(found))
     if arguments.json:
         atomic.write_file(arguments.json, (json.dumps(found) + "\n").encode())
     if arguments.html:
         atomic.write_file(arguments.html, page(found).encode())
+
+
+def _once() -> Callable[[str], None]:
+    """Prints each line once: a back end says the same for every number of threads."""
+    said: set[str] = set()
+
+    def tell(line: str) -> None:
+        if line not in said:
+            said.add(line)
+            print(line, file=sys.stderr)
+
+    return tell
 
 
 def _check_places(arguments: argparse.Namespace) -> None:

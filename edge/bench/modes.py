@@ -142,7 +142,7 @@ def _passes(bench: Bench, threads: int, session: InferenceSession) -> list[Pass]
     once = Once(
         bench.bundle,
         session,
-        enough(list(bench.pictures.paths)),
+        enough(list(bench.pictures.paths), bench.plan.amount.seconds),
         folder,
         bench.plan.served_at_once,
         threads,
@@ -156,7 +156,7 @@ def _passes(bench: Bench, threads: int, session: InferenceSession) -> list[Pass]
 
 
 def _contender_pass(bench: Bench, contender: Contender) -> Pass:
-    images = list(bench.pictures.paths)
+    images = enough(list(bench.pictures.paths), bench.plan.amount.seconds)
     return Pass(
         contender.subject,
         "image",

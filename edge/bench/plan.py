@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from edge.bench.levels.daemon import default_workers
+from edge.bench.measure.arrivals import LEAST_BURSTS
+from edge.bench.measure.offline import LEAST_PASSES
+from edge.bench.measure.passes import LEAST_ROUNDS
 from edge.bench.measure.task import Amount
 from edge.bench.statistics.series import Level, Mode
 from edge.errors import ConfigError
@@ -73,13 +76,25 @@ class Plan:
     @property
     def text(self) -> str:
         """In one line, for people."""
-        amount = f"{self.amount.seconds or 0:g} s after warm-up"
+        amount = f"{self.amount.seconds or 0:g} s after warm-up{self._fewest}"
         if self.amount.samples is not None:
             amount = counted(self.amount.samples, "sample")
         rate = f" at {self.rate:g} images/s" if self.rate else ""
         size = f" of {self.burst or BURST} images" if self.mode == "burst" else ""
         levels = " and ".join(filter(None, [", ".join(self.levels[:-1]), self.levels[-1]]))
         return f"{levels} level, {self.mode.replace('_', ' ')}{rate}{size}, {amount}"
+
+    @property
+    def _fewest(self) -> str:
+        """What is measured however long it takes."""
+        fewest = []
+        if self.mode == "burst":
+            fewest.append(f"{LEAST_BURSTS} bursts")
+        if self.mode == "offline" and set(self.levels) != {"file"}:
+            fewest.append(f"{LEAST_PASSES} passes")
+        if self.mode == "offline" and "file" in self.levels:
+            fewest.append(f"{LEAST_ROUNDS} rounds of the daemon")
+        return f", at least {' and '.join(fewest)} of each series" if fewest else ""
 
     @property
     def counted_in(self) -> str:

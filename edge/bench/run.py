@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from edge.backends.trt.library import LIBRARIES
 from edge.bench.against.contenders import Opened, open_contenders, require_known
@@ -25,6 +25,10 @@ from edge.bench.sessions import open_planned
 from edge.bundle import Bundle
 from edge.session import InferenceSession
 from edge.text.progress import OnProgress
+
+_MEASURING: Final = "measuring, "
+# The step that counts seconds.
+TIMED: Final = f"{_MEASURING}seconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def _instruments(
 
     def on_progress(done: int, total: int) -> None:
         watched.look()
-        tell.progress(f"measuring, {counted_in}", done, total)
+        tell.progress(f"{_MEASURING}{counted_in}", done, total)
 
     def joules() -> float | None:
         return meter.joules() if isinstance(meter, EnergyMeter) else None

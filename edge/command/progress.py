@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -40,9 +40,21 @@ class Progress:
     """
 
     def __init__(
-        self, what: str, stream: Screen, *, clock: Callable[[], float] = time.monotonic
+        self,
+        what: str,
+        stream: Screen,
+        *,
+        is_time: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """A line on `stream`.
+
+        Args:
+            what: the step.
+            is_time: seconds are counted, which have no rate.
+        """
         self._what, self._stream, self._clock = printable(what), stream, clock
+        self._is_time = is_time
         self._is_terminal = stream.isatty()
         self._next_s = clock() + SHOW_AFTER_S
         # Time and count of the first update. The rate is computed from here, because the time
@@ -85,7 +97,7 @@ class Progress:
         done, total = self._last
         text = f"{self._what}: {done}" + (f" of {total}" if total is not None else "")
         elapsed_s, counted = now - self._first[0], done - self._first[1]
-        if elapsed_s > 0 and counted > 0:
+        if elapsed_s > 0 and counted > 0 and not self._is_time:
             rate = counted / elapsed_s
             text += f", {rate:.0f}/s" if rate >= 1 else f", {1 / rate:.0f} s each"
             if total and done < total:
@@ -101,9 +113,14 @@ class Progress:
 class StepProgress(ExitStack):
     """One progress line per step; a new step ends the line of the one before."""
 
-    def __init__(self, stream: Screen) -> None:
+    def __init__(self, stream: Screen, *, times: Collection[str] = ()) -> None:
+        """Lines on `stream`.
+
+        Args:
+            times: the steps that count seconds.
+        """
         super().__init__()
-        self._stream = stream
+        self._stream, self._times = stream, times
         self._step: str | None = None
         self._line: Progress | None = None
 
@@ -111,5 +128,6 @@ class StepProgress(ExitStack):
         """Set how much of a step is done."""
         if step != self._step or self._line is None:
             self.close()
-            self._step, self._line = step, self.enter_context(Progress(step, self._stream))
+            line = Progress(step, self._stream, is_time=step in self._times)
+            self._step, self._line = step, self.enter_context(line)
         self._line.update(done, total)

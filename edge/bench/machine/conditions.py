@@ -100,7 +100,7 @@ class Conditions:
         if _STEAL_PERCENT <= (self.steal_percent or 0) < _STEAL_SPOILS_PERCENT:
             yield self._stolen()
         if (self.waited_percent or 0) > _WAITED_PERCENT:
-            yield f"it waited {self.waited_percent:.0f} % of its time for a processor"
+            yield f"this process waited {self.waited_percent:.0f} % of its time for a processor"
         yield from self._frequency()
         # Under load this is how many GPUs always run.
         if POWER_CAP in self.gpu_slowed_by:

@@ -30,7 +30,7 @@ from edge.text.progress import OnCount
 # at the beginning of each.
 _TURN_S: Final = 5.0
 # As the median of fewer bursts has no interval.
-_LEAST_BURSTS: Final = 7
+LEAST_BURSTS: Final = 7
 # A generator that is later than this share of the median latency has a part in the figures.
 _LATE_SHARE: Final = 0.1
 
@@ -79,7 +79,7 @@ class Arrivals:
     def plan(self, amount: Amount, servers: int) -> tuple[int, float]:
         """Turns and the seconds of each turn; for bursts the fewest, of no known length."""
         if self.per_second is None:
-            return amount.samples or _LEAST_BURSTS, 0.0
+            return amount.samples or LEAST_BURSTS, 0.0
         seconds = (amount.seconds or 0) / servers
         if amount.samples is not None:
             seconds = amount.samples / self.per_second

@@ -48,7 +48,7 @@ def single_stream(tasks: Sequence[Task], amount: Amount, instruments: Instrument
             instruments.before_turn()
             _take_turn(one, turn, amount, clock)
         turn += 1
-        instruments.on_progress(*_progress(running, amount, clock.now_ns() - start_ns))
+        instruments.on_progress(*_progress(running, amount, clock.now_ns() - start_ns, turn))
     return measured([(_series(one, start_ns), one.energy) for one in running])
 
 
@@ -86,11 +86,22 @@ def _is_done(running: list[_Running], amount: Amount, elapsed_ns: int, turn: int
     return turn >= _LEAST_TURNS and elapsed_ns >= (amount.seconds or 0) * 1e9
 
 
-def _progress(running: list[_Running], amount: Amount, elapsed_ns: int) -> tuple[int, int]:
+def _progress(
+    running: list[_Running], amount: Amount, elapsed_ns: int, turn: int
+) -> tuple[int, int]:
     if amount.samples is not None:
         return min(len(one.timed) for one in running), amount.samples
-    total = round(amount.seconds or 0)
-    return min(total, int(elapsed_ns / 1e9)), total
+    return seconds_of(amount, elapsed_ns, turn, _LEAST_TURNS)
+
+
+def seconds_of(amount: Amount, elapsed_ns: int, turns: int, least: int) -> tuple[int, int]:
+    """The seconds that have passed and those that it takes in all.
+
+    These are more than the plan's where so many are needed for the fewest turns.
+    """
+    elapsed_s = elapsed_ns / 1e9
+    expected_s = elapsed_s / turns * max(turns, least) if turns else 0.0
+    return round(elapsed_s), round(max(amount.seconds or 0, expected_s, elapsed_s))
 
 
 def _series(one: _Running, start_ns: int) -> Series:

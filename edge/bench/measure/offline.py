@@ -11,13 +11,17 @@ from typing import Any, Final
 import numpy as np
 
 from edge.bench.measure.clock import Clock
-from edge.bench.measure.closed_loop import by_stage
+from edge.bench.measure.closed_loop import by_stage, seconds_of
 from edge.bench.measure.task import Amount, Energy, Instruments, Measured, Task, measured
 from edge.bench.measure.warm_up import warm_up
 from edge.bench.statistics.series import Series, WarmUp
 
 # As the median of fewer passes has no interval.
-_LEAST_PASSES: Final = 6
+LEAST_PASSES: Final = 6
+# So many are planned: a machine becomes slower when all of its cores work.
+_PLANNED_PASSES: Final = 8
+# A pass of fewer calls is over before all workers are busy.
+_LEAST_CALLS: Final = 2
 
 
 @dataclass(slots=True)
@@ -39,17 +43,25 @@ def offline(
     images: int,
     workers: int,
 ) -> Measured:
-    """Let the tasks take turns; a turn is a pass over `images` images by `workers` threads.
+    """Let the tasks take turns; a turn is a pass over images by `workers` threads.
 
     Args:
         amount: its samples are passes.
+        images: those of a pass. Where the seconds do not suffice for that, a pass has fewer, and
+            the next one goes on with those that follow.
     """
     clock = instruments.clock
     running: list[_Passes] = []
+    image_ns = 0.0
     for task in tasks:
         instruments.on_warm_up(len(running), len(tasks))
-        warmth, _ = warm_up(task.run, clock, amount.warm_up_s)
+        warmth, call_ns = warm_up(task.run, clock, amount.warm_up_s)
         running.append(_Passes(task, warmth, Energy(instruments)))
+        image_ns += call_ns / task.images_per_call
+    if amount.seconds is not None:
+        wide = max(task.images_per_call for task in tasks)
+        fits = int(amount.seconds * 1e9 / _PLANNED_PASSES / max(image_ns, 1) * workers)
+        images = min(images, max(fits, _LEAST_CALLS * workers * wide))
     start_ns, turn = clock.now_ns(), 0
     with ThreadPoolExecutor(workers) as pool:
         while not _is_done(amount, clock.now_ns() - start_ns, turn):
@@ -64,7 +76,9 @@ def offline(
 def _pass(
     one: _Passes, turn: int, pool: ThreadPoolExecutor, workers: int, images: int, clock: Clock
 ) -> None:
-    numbers, last = count(), -(-images // one.task.images_per_call)
+    calls = -(-images // one.task.images_per_call)
+    first = turn * calls
+    numbers, last = count(first), first + calls
 
     def work() -> list[tuple[int, int, int, Any]]:
         done = []
@@ -83,14 +97,13 @@ def _pass(
 def _is_done(amount: Amount, elapsed_ns: int, turn: int) -> bool:
     if amount.samples is not None:
         return turn >= amount.samples
-    return turn >= _LEAST_PASSES and elapsed_ns >= (amount.seconds or 0) * 1e9
+    return turn >= LEAST_PASSES and elapsed_ns >= (amount.seconds or 0) * 1e9
 
 
 def _progress(amount: Amount, elapsed_ns: int, turn: int) -> tuple[int, int]:
     if amount.samples is not None:
         return turn, amount.samples
-    total = round(amount.seconds or 0)
-    return min(total, int(elapsed_ns / 1e9)), total
+    return seconds_of(amount, elapsed_ns, turn, LEAST_PASSES)
 
 
 def _series(one: _Passes, start_ns: int, workers: int) -> Series:

@@ -1,7 +1,8 @@
-"""The document as text for a terminal, at most 100 columns wide."""
+"""The document as text for a terminal, 80 columns wide."""
 
 from __future__ import annotations
 
+import math
 import statistics
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,9 +14,14 @@ from edge.bench.statistics.ratio import RATE
 from edge.text.counted import counted
 from edge.text.printable import printable
 
-WIDTH: Final = 100
-_NAME: Final = 27
-_CELL: Final = 14
+WIDTH: Final = 80
+_NAME: Final = 20
+_CELL: Final = 12
+# The mean durations of stages within a call may exceed that of the call by so much, as they are
+# rounded.
+_ROUNDING: Final = 1.001
+# Two numbers below or above are wider than a column, unless they are shortened.
+_SMALL, _LONG, _MILLION = 0.1, 9_999.5, 999_950.0
 
 
 def table(document: Mapping[str, Any]) -> str:
@@ -81,7 +87,7 @@ def _rows(one: Mapping[str, Any], percents: Sequence[str]) -> Iterator[str]:
 
 
 def _columns(cells: Sequence[str]) -> str:
-    return "".join(f"{cell:>{_CELL}}" for cell in cells)
+    return "".join(f" {cell:>{_CELL - 1}}" for cell in cells)
 
 
 def _cell(figure: Mapping[str, Any], percent: float | None) -> str:
@@ -93,7 +99,16 @@ def _cell(figure: Mapping[str, Any], percent: float | None) -> str:
 def _span(figure: Mapping[str, Any]) -> str:
     if "refused" in figure:
         return ""
-    return f"{number(figure['low'])}-{number(figure['high'])}"
+    return f"{_short(figure['low'])}-{_short(figure['high'])}"
+
+
+def _short(value: float) -> str:
+    """So that two of them fit into a column."""
+    if value < _SMALL:
+        return f"{value:.3f}"
+    if value < _LONG:
+        return number(value)
+    return f"{value / 1e3:.1f}k" if value < _MILLION else f"{value / 1e6:.1f}M"
 
 
 def _times_to_last(series: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -114,12 +129,15 @@ def _times_to_last(series: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _stages(series: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for one in series:
-        stages = {
-            name: statistics.median(values) / 1e6 / one["images_per_call"]
-            for name, values in one["stages_ns"].items()
-        }
-        if stages:
-            told = ", ".join(f"{name} {number(value)}" for name, value in stages.items())
+        room_ns, parts = _ROUNDING * statistics.fmean(one["durations_ns"]), []
+        for name, values in one["stages_ns"].items():
+            median_ms = statistics.median(values) / 1e6 / one["images_per_call"]
+            room_ns -= statistics.fmean(values)
+            # What has no room in the call was measured between the calls.
+            place = "" if room_ns >= 0 else "and beside it "
+            parts.append(f"{place}{name} {number(median_ms)}")
+        if parts:
+            told = ", ".join(parts)
             yield _wrapped(f"stages of {place_of(one)}, median ms per image: {told}")
 
 
@@ -162,19 +180,43 @@ def _against(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _doubts(document: Mapping[str, Any]) -> Iterator[str]:
-    """Why series are unstable: first what concerns all of them. Then the notes."""
+    """Figures that are missing, and why series are unstable. Then the notes."""
     series = document["series"]
+    yield from _missing(series)
+    yield from _unstable(series)
+    for note in document["notes"]:
+        yield _wrapped(note)
+
+
+def _missing(series: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """How much longer it has to be measured for the next percentile."""
+    for percent in series[0]["percentiles_ms"]:
+        counts = [one["count"] for one in series if "refused" in one["percentiles_ms"][percent]]
+        if counts:
+            needed = samples_needed(float(percent))
+            times = number(math.ceil(10 * needed / min(counts)) / 10)
+            yield _wrapped(
+                f"needs: the samples that a percentile needs. The fewest here are {min(counts):,}: "
+                f"p{percent} of every series needs {times} times the --seconds"
+            )
+            return
+
+
+def _unstable(series: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """First what concerns all series, then each of them."""
     reasons = [one["unstable_because"] for one in series]
     shared = [why for why in reasons[0] if all(why in of_one for of_one in reasons)]
     if any(reasons):
-        yield "unstable:"
+        yield _wrapped(
+            "unstable: these figures may come out differently the next time; measure again while "
+            "the machine is idle, or for longer"
+        )
     if shared:
-        yield _wrapped(f"- {'all' if len(series) > 1 else 'it'}: {'; '.join(shared)}")
+        whole = "all" if len(series) > 1 else place_of(series[0])
+        yield _wrapped(f"- {whole}: {'; '.join(shared)}")
     for one, of_one in zip(series, reasons, strict=True):
         if own := [why for why in of_one if why not in shared]:
             yield _wrapped(f"- {place_of(one)}: {'; '.join(own)}")
-    for note in document["notes"]:
-        yield _wrapped(note)
 
 
 def _wrapped(text: str) -> str:

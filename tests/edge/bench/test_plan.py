@@ -65,6 +65,10 @@ def test_plan_tells_levels_mode_and_amount_in_a_line() -> None:
     assert plan(mode="burst", amount=Amount(samples=7)).text == (
         "call level, burst of 200 images, 7 samples"
     )
+    assert plan(mode="offline", levels=("call", "file")).text == (
+        "call and file level, offline, 1 s after warm-up, at least 6 passes and 7 rounds of the "
+        "daemon of each series"
+    )
     assert plan(mode="open_loop_poisson", rate=20.5).text == (
         "call level, open loop poisson at 20.5 images/s, 1 s after warm-up"
     )

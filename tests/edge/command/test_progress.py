@@ -37,6 +37,15 @@ def test_progress_in_a_log_prints_whole_lines_now_and_then() -> None:
     assert len(lines) == 4
 
 
+def test_progress_of_seconds_has_no_rate() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with Progress("measuring, seconds", stream, is_time=True, clock=clock) as progress:
+        for second in range(3):
+            clock.now_s = float(second)
+            progress.update(second, 45)
+    assert stream.getvalue().splitlines()[-1] == "measuring, seconds: 2 of 45"
+
+
 def test_progress_takes_no_rate_from_what_came_before_the_first_item() -> None:
     stream, clock = io.StringIO(), Clock()
     with Progress("labelled", stream, clock=clock) as progress:

@@ -52,5 +52,9 @@ def test_image_that_the_daemon_rejected_ends_the_measurement(tmp_path: Path) -> 
 
 def test_few_images_are_repeated_and_many_are_taken_once() -> None:
     few = [Path("a"), Path("b"), Path("c")]
-    assert enough(few, 7) == few * 3
-    assert enough(few, 2) == few
+    assert enough(few, 45) == few * 167
+    many = [Path(f"{number}.jpg") for number in range(2000)]
+    assert enough(many, None) == enough(many, 60) == many
+    # Evenly: 40 for each second, but at least 500.
+    assert enough(many, 25) == many[::2]
+    assert enough(many, 1) == many[::4]

@@ -73,7 +73,7 @@ def test_conditions_that_spoil_figures_are_disqualifying(
     [
         ({"other_load": 1.26}, "other processes used 1.3 of 4 cores"),
         ({"steal_percent": 4.0}, "the host gave 4 % of the processor time to other guests"),
-        ({"waited_percent": 8.4}, "it waited 8 % of its time for a processor"),
+        ({"waited_percent": 8.4}, "this process waited 8 % of its time for a processor"),
         ({"frequency_min_mhz": 1800}, "the processor ran at 1,800 to 3,400 MHz"),
         ({"gpu_slowed_by": ("power cap",)}, "the GPU ran at its power limit"),
         ({"held_back_ms": 2400.0}, "its quota of processor time held it back for 2,400 ms"),

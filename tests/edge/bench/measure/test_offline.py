@@ -27,11 +27,46 @@ def test_offline_gives_every_image_to_exactly_one_worker_in_each_pass() -> None:
     found = offline([one], Amount(samples=3), Instruments(RealClock()), images=10, workers=2)
     (series,) = found.series
     warm = series.warm_up.calls
-    # Three calls of four images hold ten.
-    assert sorted(seen[warm:]) == sorted([0, 1, 2] * 3)
+    # Three calls of four images hold ten; each pass goes on where the one before ended.
+    assert sorted(seen[warm:]) == [*range(9)]
     assert sorted(series.turns.tolist()) == sorted([0, 1, 2] * 3)
     assert (series.workers, series.images_per_call) == (2, 4)
     assert series.window_ns >= series.durations_ns.sum() // 2
+
+
+@pytest.mark.parametrize("seconds", [10.0, 1.0])
+def test_offline_of_many_images_takes_the_planned_time(seconds: float) -> None:
+    clock = VirtualClock()
+    told: list[tuple[int, int]] = []
+
+    def take(name: str, call_s: float, batch: int) -> Task:
+        return Task(
+            name,
+            "call",
+            lambda _number: clock.pass_ns(round(call_s * 1e9)),
+            images_per_call=batch,
+        )
+
+    tasks = [take("fast", 0.01, 1), take("slow", 0.2, 8)]
+    instruments = Instruments(clock, on_progress=lambda done, total: told.append((done, total)))
+    found = offline(tasks, Amount(seconds), instruments, images=100_000, workers=1)
+    took_s = sum(one.window_ns for one in found.series) / 1e9
+    # Six passes of two calls of eight images take longer than a second.
+    least_s = 6 * 2 * (8 * 0.01 + 0.2)
+    assert took_s == pytest.approx(max(seconds, least_s), rel=0.25)
+    # The end was told from the first pass on.
+    assert told[0][1] == pytest.approx(took_s, abs=0.2 * took_s + 1)
+    assert told[-1] == (round(took_s), round(took_s))
+
+
+@pytest.mark.parametrize(("pass_s", "calls"), [(30.0, 1), (2.0, 2)])
+def test_warm_up_of_passes_that_take_longer_than_its_limit_is_one(
+    pass_s: float, calls: int
+) -> None:
+    one = Pass("it", "file", lambda: pass_s, images=500)
+    found = measure_passes([one], Amount(samples=7), Instruments(VirtualClock()))
+    assert found.series[0].warm_up.calls == calls
+    assert found.series[0].warm_up.is_stable
 
 
 def test_passes_take_turns_and_a_sample_is_a_pass() -> None:

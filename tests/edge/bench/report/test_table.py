@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,8 @@ def document_of(tmp_path: Any, jpeg: Jpeg, *found: Series, **settings: Any) -> d
         images=[bundle.root / bundle.golden[0].path],
         are_own=False,
         environment=environment(),
-        conditions=watched.conditions(),
+        # Of a machine at rest, whatever else runs while this is tested.
+        conditions=replace(watched.conditions(), other_load=0.0, steal_percent=0.0),
         **settings,
     )
     return document(Measured(found), facts)
@@ -60,7 +62,8 @@ def test_table_gives_each_figure_its_level_and_its_interval(
 ) -> None:
     found = document_of(tmp_path, colour_jpeg, series("fp32", 8), series("int8", 2))
     text = table(found)
-    assert "image level                        p50 ms" in text
+    assert "image level               p50 ms" in text
+    assert "p99.9 of every series needs 9.30 times the --seconds" in " ".join(text.split())
     row = next(line for line in text.splitlines() if line.startswith("  int8"))
     assert row.split() == ["int8", "2.00", "2.02", "2.02", "needs", "4,603", "500"]
     assert "int8 at image level is 4.00 times as fast as fp32 at image level" in text
@@ -76,12 +79,13 @@ def test_table_of_unstable_figures_gives_no_ratio_and_says_why(
     text = table(document_of(tmp_path, colour_jpeg, series("fp32", 8), cold))
     assert "no ratio of int8 at image level to fp32 at image level" in text
     assert "- int8 at image level: the warm-up of 9 calls in 5.0 s had not settled" in text
+    assert "unstable: these figures may come out differently the next time" in text
 
 
 def test_table_names_what_differs_between_series(tmp_path: Any, colour_jpeg: Jpeg) -> None:
     wide = series("int8", 16, images_per_call=8, threads=2)
     text = table(document_of(tmp_path, colour_jpeg, series("int8", 2), wide))
-    assert "\n  int8, x8, 2 threads " in text
+    assert "\n  int8, x8, 2 " in text
     # 8 images in 16 ms.
     assert "500" in next(x for x in text.splitlines() if "x8" in x)
 
@@ -91,6 +95,12 @@ def test_table_tells_stages_for_each_image(tmp_path: Any, colour_jpeg: Jpeg) -> 
     wide = series("int8", 16, images_per_call=8, stages_ns=stages)
     text = table(document_of(tmp_path, colour_jpeg, wide))
     assert "median ms per image: decode 0.500, infer 1.50" in text
+
+
+def test_table_tells_a_stage_between_the_calls_as_such(tmp_path: Any, colour_jpeg: Jpeg) -> None:
+    stages = {"infer": np.full(500, 2 * MS, np.int64), "sidecar": np.full(500, 17 * MS, np.int64)}
+    text = table(document_of(tmp_path, colour_jpeg, series("int8", 2, stages_ns=stages)))
+    assert "infer 2.00, and beside it sidecar 17.0" in " ".join(text.split())
 
 
 def test_table_tells_contenders_that_ran_and_that_did_not(tmp_path: Any, colour_jpeg: Jpeg) -> None:
@@ -109,6 +119,8 @@ def test_table_is_no_wider_than_a_terminal(tmp_path: Any, colour_jpeg: Jpeg) -> 
     long = series("onnxruntime-openvino-with-a-name-that-is-long", 12345.6, images_per_call=4096)
     text = table(document_of(tmp_path, colour_jpeg, long, series("b", 0.001), notes=["x y " * 90]))
     assert max(map(len, text.splitlines())) <= WIDTH
+    assert " 12.3k-12.3k " in text
+    assert " 0.001-0.001 " in text
 
 
 def test_daemon_is_compared_with_the_loop_in_images_per_second(
