@@ -1,1 +1,1 @@
-"""The levels: what one request is, from the engine alone to the daemon's durable sidecar."""
+"""The levels: what one request is, from the engine alone to the daemon's sidecar."""

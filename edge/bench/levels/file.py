@@ -1,7 +1,8 @@
 """File: from the close of an image file to its sidecar, through the running daemon.
 
 The answer is the moment at which the JSON sidecar appears, which is the last of an image's files.
-Its content and that of the CSV are durable by then.
+Its content and that of the CSV are on the disk by then. That their names are, too, takes a flush of
+the folder, which comes after it.
 """
 
 from __future__ import annotations

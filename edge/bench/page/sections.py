@@ -15,10 +15,10 @@ from edge.bench.page.drawings.stages import beside, stage_bars, stage_names, sta
 from edge.bench.page.drawings.tail import tails
 from edge.bench.page.drawings.timeline import timelines
 from edge.bench.page.elements.html import Child, tag
-from edge.bench.page.elements.names import LEVELS, MODES
+from edge.bench.page.elements.names import LEVELS, MODES, short_name
 from edge.bench.reading.document import Document, MeasuredSeries
 from edge.bench.statistics.percentiles import Estimate, Figure
-from edge.bench.statistics.series import Series
+from edge.bench.statistics.series import Level, Series
 
 # More rows than this make a drawing too long; the others are in the table.
 _MOST_ROWS: Final = 12
@@ -82,16 +82,24 @@ def _stages(shown: Sequence[Coloured]) -> Iterator[Element]:
     legend = _legend([(name, colour) for name, colour in part_colours(names).items()])
     caption = "Upright line: the end of the call." if any(map(beside, staged)) else ""
     yield _figure("Where the time goes", legend, stage_bars(staged), caption)
-    yield _figure("Stages over time", stages_over_time(staged), "Medians of each moment, stacked.")
+    caption = (
+        "Medians of each moment, stacked. Where a line is long and straight, others had their turn."
+    )
+    yield _figure("Stages over time", stages_over_time(staged), caption)
 
 
 def setting_sections(document: Document) -> Iterator[Element]:
     """Images per second against batch, threads, workers; latency against the rate of arrivals."""
     drawn = [
-        *_against(document, "Throughput against batch", "images in a call", _by_batch, _rate),
-        *_against(document, "Throughput against threads", "threads", _by_threads, _rate),
-        *_against(document, "Throughput against workers", "workers", _by_workers, _rate),
-        *_against(document, "Latency against arrivals", "images offered per s", _by_offer, _p50),
+        drawing
+        for title, setting_name, setting, figure in (
+            ("Throughput against batch", "images in a call", _by_batch, _rate),
+            ("Throughput against threads", "threads", _by_threads, _rate),
+            ("Throughput against workers", "workers", _by_workers, _rate),
+            ("Latency against arrivals", "images offered per s", _by_offer, _p50),
+        )
+        for level in LEVELS
+        for drawing in _against(document, level, title, setting_name, setting, figure)
     ]
     if drawn:
         yield tag("section", tag("h2", "Throughput and settings"), *drawn)
@@ -128,6 +136,7 @@ def _p50(one: MeasuredSeries) -> tuple[str, Figure | None]:
 
 def _against(
     document: Document,
+    level: Level,
     title: str,
     setting_name: str,
     setting: Setting,
@@ -135,34 +144,32 @@ def _against(
 ) -> Iterator[Element]:
     subjects = list(dict.fromkeys(one.series.subject for one in document.series))
     met: dict[str, list[tuple[float, MeasuredSeries]]] = defaultdict(list)
+    line_names: dict[str, str] = {}
     for one in document.series:
-        if found := setting(one.series):
+        if one.series.level == level and (found := setting(one.series)):
             met[found[1].id].append((found[0], one))
+            line_names[found[1].id] = f"{short_name(found[1])}, {MODES[one.series.mode][0]}"
     lines, what = [], ""
-    for several in met.values():
+    for name, several in met.items():
         points = []
         for value, one in sorted(several, key=lambda pair: pair[0]):
             what, known = figure(one)
             if isinstance(known, Estimate):
                 points.append(Point(value, known, not one.unstable_because))
         if len({point.setting for point in points}) > 1:
-            lines.append((several[0][1], tuple(points)))
+            lines.append((several[0][1], line_names[name], tuple(points)))
     if not lines:
         return
-    shades = coloured([one for one, _ in lines], subjects)
+    shades = coloured([one for one, _, _ in lines], subjects)
     drawn = [
-        Curve(_line_name(one), shade.colour, points)
-        for shade, (one, points) in zip(shades, lines, strict=True)
+        Curve(name, shade.colour, points)
+        for shade, (_, name, points) in zip(shades, lines, strict=True)
     ]
     legend = _legend([(curve.name, curve.colour) for curve in drawn])
     is_stable = all(point.is_stable for curve in drawn for point in curve.points)
     caption = "" if is_stable else "Hollow: unstable."
-    yield _figure(title, legend, curves(drawn, setting_name, what), caption)
-
-
-def _line_name(one: MeasuredSeries) -> str:
-    series = one.series
-    return f"{series.subject}, {LEVELS[series.level][0].lower()}, {MODES[series.mode][0]}"
+    heading = f"{title}, {LEVELS[level][0].lower()} level"
+    yield _figure(heading, legend, curves(drawn, setting_name, what), caption)
 
 
 def _legend(items: Sequence[tuple[str, str]]) -> Element:

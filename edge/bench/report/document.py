@@ -55,7 +55,7 @@ def document(measured: Measured, facts: Facts) -> dict[str, Any]:
     bundle = facts.bundle
     return {
         "schema": JSON_SCHEMA,
-        "created": rfc3339(datetime.now(UTC).astimezone()),
+        "created": rfc3339(datetime.now(UTC).astimezone(), timespec="seconds"),
         "software": f"microscope-edge {edge.__version__}",
         "command": [_name_of(word) for word in facts.command],
         "bundle": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},

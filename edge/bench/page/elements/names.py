@@ -11,7 +11,7 @@ LEVELS: Final[dict[Level, tuple[str, str]]] = {
     "engine": ("Engine", "the network alone, its input and output where the engine wants them"),
     "call": ("Call", "one inference with arrays of the host, copies included"),
     "image": ("Image", "from bytes on the disk to a label"),
-    "file": ("File", "from a closed image file to its durable sidecar, through the daemon"),
+    "file": ("File", "from a closed image file to its sidecar under its name, through the daemon"),
 }
 MODES: Final[dict[Mode, tuple[str, str]]] = {
     "single_stream": ("single stream", "the next begins when the last is done"),

@@ -77,12 +77,24 @@ def test_page_names_what_did_not_run_and_labels_that_differ() -> None:
 
 def test_page_draws_throughput_against_batch_and_threads_and_latency_against_rate() -> None:
     text = text_of(page(large_document()))
-    assert "Throughput against batch" in text
+    assert "Throughput against batch, " in text
     assert "Throughput against threads" in text
     assert "Throughput against workers" in text
     assert "int8, 2 workers" in text
     assert "Latency against arrivals" in text
     assert "Throughput" not in text_of(page(small_document()))
+
+
+def test_page_names_each_line_of_a_drawing_once() -> None:
+    html = page(large_document())
+    figures = re.findall(r"<figure><h3>((?:Throughput|Latency against).*?)</figure>", html, re.DOTALL)
+    assert len(figures) == 4
+    for figure in figures:
+        keys = re.findall(r"</svg>([^<]*)</li>", figure.split("</ul>")[0])
+        assert len(keys) == len(set(keys)) > 0
+    by_batch = next(figure for figure in figures if figure.startswith("Throughput against batch"))
+    assert by_batch.startswith("Throughput against batch, engine level")
+    assert "int8, 2 threads, single stream" in by_batch
 
 
 def test_page_with_hostile_texts_shows_them_as_text() -> None:
