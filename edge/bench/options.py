@@ -30,9 +30,11 @@ _DESCRIPTION: Final = (
     "measurements."
 )
 _COMPARES: Final = (
-    "compare two documents of --json; exit code 4 if a figure became worse, 2 if some could not be "
-    "compared"
+    "Say what became faster or slower between two documents of --json. The exit code is 0 if "
+    "nothing became slower, 4 if something did, and 2 if nothing did but some could not be compared"
+    "."
 )
+_COMPARES_SHORT: Final = "compare two documents of --json"
 # Options of earlier versions.
 _REPLACED: Final = {
     "--daemon": "--level file --mode offline",
@@ -76,13 +78,15 @@ def build_parser() -> BenchParser:
     """The command line."""
     measure = CommandParser(prog="edge-bench", usage=_USAGE, description=_DESCRIPTION)
     _add_measure(measure)
-    compare = CommandParser(prog=f"edge-bench {COMPARE}")
+    compare = CommandParser(prog=f"edge-bench {COMPARE}", description=_COMPARES)
     _add_compare(compare)
     shown = BenchParser(prog="edge-bench", usage=_USAGE, description=_DESCRIPTION)
     shown.own = {MEASURE: measure, COMPARE: compare}
     measure.whole = shown
     commands = shown.add_subparsers(prog="edge-bench", metavar=COMPARE, parser_class=CommandParser)
-    _add_compare(commands.add_parser(COMPARE, help=_COMPARES, description=_COMPARES))
+    _add_compare(
+        commands.add_parser(COMPARE, help="compare two documents of --json", description=_COMPARES)
+    )
     _add_measure(shown)
     return shown
 
@@ -96,8 +100,10 @@ def _add_measure(parser: CommandParser) -> None:
 
 
 def _add_compare(parser: CommandParser) -> None:
-    parser.add_argument("before", type=given_path, help="JSON document to compare with")
-    parser.add_argument("after", type=given_path, help="JSON document in question")
+    parser.add_argument(
+        "before", type=given_path, metavar="BEFORE.json", help="document to compare with"
+    )
+    parser.add_argument("after", type=given_path, metavar="AFTER.json", help="document in question")
     parser.add_argument(
         "--allow",
         type=float,

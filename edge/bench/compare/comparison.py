@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -125,21 +125,32 @@ def compare(
         )
     notes = different_subject(before, after, across_machines=across_machines)
     found = {one.id: one for one in after.series}
-    changes = [_series_change(one, found.get(one.id), allow_percent) for one in before.series]
+    causes = {*before.reasons, *after.reasons}
+    changes = [
+        _series_change(one, found.get(one.id), allow_percent, causes) for one in before.series
+    ]
+    if any(one.unstable_because for one in (*before.series, *after.series)):
+        notes += _disturbances(before, names[0]) + _disturbances(after, names[1])
     known = {one.id for one in before.series}
     new = [f"{name} is in {names[1]} only" for name in found if name not in known]
     return Comparison(names[0], names[1], allow_percent, tuple(changes), (*notes, *new))
 
 
+def _disturbances(document: Document, name: str) -> tuple[str, ...]:
+    """What happened on the machine, which is the same for all series."""
+    return (f"during {name} {'; '.join(document.reasons)}",) if document.reasons else ()
+
+
 def _series_change(
-    before: MeasuredSeries, after: MeasuredSeries | None, allow: float
+    before: MeasuredSeries, after: MeasuredSeries | None, allow: float, causes: Container[str]
 ) -> SeriesChange:
     if after is None:
         why = "it was not measured any more; measure the same levels, modes and subjects"
         return SeriesChange(before.id, Verdict.NOT_COMPARABLE, why)
     for word, one in (("before", before), ("after", after)):
         if one.unstable_because:
-            why = f"{word} it was unstable: {'; '.join(one.unstable_because)}"
+            own = [why for why in one.unstable_because if why not in causes]
+            why = f"{word} it was unstable: {'; '.join(own or one.unstable_because)}"
             return SeriesChange(before.id, Verdict.NOT_COMPARABLE, why)
     changes = tuple(_figures(before, after, allow))
     verdict, why = _verdict(changes, allow)

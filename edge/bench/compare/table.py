@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
 from edge.bench.compare.comparison import Comparison, FigureChange, SeriesChange, Verdict
@@ -9,6 +10,7 @@ from edge.bench.statistics.percentiles import Estimate, Figure
 from edge.text.printable import printable
 from edge.text.text_table import text_table
 
+_WIDTH = 80
 # Verdicts that are explained below the table.
 _TOLD = (Verdict.SLOWER, Verdict.NOT_COMPARABLE)
 _HEADING = ("series", "figure", "before", "after", "change", "95 % interval", "verdict")
@@ -19,8 +21,13 @@ def comparison_as_text(comparison: Comparison) -> str:
     rows = [row for one in comparison.series for row in _rows(one)]
     parts = [text_table([_HEADING, *rows], right={2, 3, 4})] if rows else []
     told = [one for one in comparison.series if one.verdict in _TOLD]
-    lines = [f"{one.verdict}: {printable(one.id)}: {printable(one.why)}" for one in told]
-    lines += [f"note: {printable(note)}" for note in comparison.notes]
+    same: dict[tuple[str, str], list[str]] = {}
+    for one in told:
+        same.setdefault((one.verdict, one.why), []).append(one.id)
+    lines = [
+        _wrapped(f"{verdict}: {', '.join(ids)}: {why}") for (verdict, why), ids in same.items()
+    ]
+    lines += [_wrapped(f"note: {note}") for note in comparison.notes]
     if lines:
         parts.append("\n".join(lines))
     return "\n\n".join([*parts, result_line(comparison)])
@@ -32,11 +39,16 @@ def result_line(comparison: Comparison) -> str:
         f"{sum(one.verdict == verdict for one in comparison.series)} {verdict}"
         for verdict in Verdict
     ]
+    # One line, for those who take the last one.
     return (
         f"{printable(comparison.after)} against {printable(comparison.before)}: "
         f"{', '.join(counts)} of {len(comparison.series)} series "
         f"(allowed: {comparison.allow_percent:g} %)"
     )
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(printable(text), _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _rows(series: SeriesChange) -> Iterator[tuple[str, ...]]:

@@ -49,7 +49,7 @@ def test_bundle_that_is_called_compare_is_measured_by_its_path() -> None:
         ("x.edge --rate nan", "is no number from 0.001 to"),
         ("x.edge --seconds 3 --samples 3", "not allowed with argument --seconds"),
         ("x.edge --samples 0", "is no whole number from 1 to"),
-        ("compare a.json", "the following arguments are required: after"),
+        ("compare a.json", "the following arguments are required: AFTER.json"),
         ("compare a.json b.json --level image", "unrecognized arguments: --level"),
     ],
 )

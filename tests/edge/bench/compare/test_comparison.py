@@ -14,6 +14,7 @@ from edge.bench.statistics.percentiles import Estimate
 from edge.bench.statistics.series import Series
 from edge.errors import ConfigError
 from tests.support.bench_document import calm_series, document_of
+from tests.support.bench_pages import unstable_document
 from tests.support.series import series_of
 
 
@@ -211,6 +212,17 @@ def test_compare_of_files_shows_a_table_of_printable_lines(tmp_path: Path) -> No
     assert lines[1].startswith("image/single_stream/int8  p50")
     assert lines[1].endswith("slower")
     assert lines[-1].startswith(r"b\x1b[2J.json against a.json: 0 faster, 1 slower, 0 same")
+
+
+def test_compare_names_what_disturbed_the_machine_once() -> None:
+    found = compare(parse_document(unstable_document()), parse_document(unstable_document()))
+    text = " ".join(comparison_as_text(found).split())
+    assert text.count("other processes used 1.6 of 2 cores") == 2
+    assert "note: during before " in text
+    assert "note: during after " in text
+    assert all(
+        len(line) <= 80 for line in comparison_as_text(found).splitlines() if line[:4] == "not "
+    )
 
 
 def test_compare_of_twenty_thousand_samples_gives_a_verdict() -> None:

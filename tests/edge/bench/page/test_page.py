@@ -87,12 +87,14 @@ def test_page_draws_throughput_against_batch_and_threads_and_latency_against_rat
 
 def test_page_names_each_line_of_a_drawing_once() -> None:
     html = page(large_document())
-    figures = re.findall(r"<figure><h3>((?:Throughput|Latency against).*?)</figure>", html, re.DOTALL)
+    figures = re.findall(
+        r"<figure><h3>((?:Throughput|Latency against).*?)</figure>", html, re.DOTALL
+    )
     assert len(figures) == 4
-    for figure in figures:
-        keys = re.findall(r"</svg>([^<]*)</li>", figure.split("</ul>")[0])
+    for drawing in figures:
+        keys = re.findall(r"</svg>([^<]*)</li>", drawing.split("</ul>")[0])
         assert len(keys) == len(set(keys)) > 0
-    by_batch = next(figure for figure in figures if figure.startswith("Throughput against batch"))
+    by_batch = next(one for one in figures if one.startswith("Throughput against batch"))
     assert by_batch.startswith("Throughput against batch, engine level")
     assert "int8, 2 threads, single stream" in by_batch
 
