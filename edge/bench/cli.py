@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.bench.options import COMPARE, build_parser, plan_of
+from edge.bench.places import require_places
 from edge.bench.plan import Plan
 from edge.command.progress import StepProgress
 from edge.command.run import run_command
@@ -55,7 +56,7 @@ def _measure(arguments: argparse.Namespace, words: list[str]) -> None:
     from edge.bundle import load_bundle
 
     plan = plan_of(arguments)
-    _check_places(arguments)
+    require_places(plan.output, {"--json": arguments.json, "--html": arguments.html})
     bundle = load_bundle(arguments.bundle)
     with tempfile.TemporaryDirectory(prefix=".edge-bench-", dir=plan.output) as folder:
         scratch = Path(folder)
@@ -64,11 +65,12 @@ def _measure(arguments: argparse.Namespace, words: list[str]) -> None:
         with StepProgress(sys.stderr, times=(TIMED,)) as progress:
             tell = Tell(_once(), progress.update)
             found = run(plan, bundle, images, scratch, tell, ["edge-bench", *words])
-    print(table(found))
+    # First the files: the reader of stdout may be gone by now.
     if arguments.json:
         atomic.write_file(arguments.json, (json.dumps(found) + "\n").encode())
     if arguments.html:
         atomic.write_file(arguments.html, page(found).encode())
+    print(table(found))
 
 
 def _once() -> Callable[[str], None]:
@@ -81,14 +83,6 @@ def _once() -> Callable[[str], None]:
             print(line, file=sys.stderr)
 
     return tell
-
-
-def _check_places(arguments: argparse.Namespace) -> None:
-    places = {"output": arguments.output, "json": arguments.json, "html": arguments.html}
-    for name, path in places.items():
-        place = path if name == "output" or path is None else path.parent
-        if place is not None and not place.is_dir():
-            raise ConfigError(f"--{name}: {place} is no folder; make it first.")
 
 
 def _images(plan: Plan, scratch: Path) -> list[Path]:

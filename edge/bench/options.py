@@ -259,7 +259,10 @@ def _several(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(filter(None, text.split(",")))
+    names = text.split(",")
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r}; give names such as torch,openvino")
+    return tuple(dict.fromkeys(names))
 
 
 def _numbers(most: int) -> Callable[[str], tuple[int, ...]]:

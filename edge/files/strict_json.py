@@ -36,7 +36,9 @@ def parse_json(content: bytes, *, has_unique_keys: bool = False) -> Any:
     return value
 
 
-def read_json(path: Path, *, largest_bytes: int | None = None) -> Any:
+def read_json(
+    path: Path, *, largest_bytes: int | None = None, has_unique_keys: bool = False
+) -> Any:
     """The value of a JSON file; no more than 16 MiB of it are read if nothing else is given.
 
     Raises:
@@ -48,7 +50,7 @@ def read_json(path: Path, *, largest_bytes: int | None = None) -> Any:
         content = stream.read(largest_bytes + 1)
     if len(content) > largest_bytes:
         raise ValueError(f"it is larger than {largest_bytes >> 20} MiB")
-    return parse_json(content)
+    return parse_json(content, has_unique_keys=has_unique_keys)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,9 +1,10 @@
-"""Linux system calls that Python has no function for."""
+"""Linux system calls that Python has no function for, and limits of this process."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import resource
 from contextlib import suppress
 from typing import Any, Final
 
@@ -53,6 +54,16 @@ def sharpen_sleep() -> None:
     """
     with suppress(OSError):
         prctl(_PR_SET_TIMERSLACK, 1)
+
+
+def allow_open_files() -> None:
+    """Let this process have as many files open as the administrator allows; often 1,024 at first.
+
+    Programs that use select() on high descriptors would break, which is why it is not the default.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def forbid_new_privileges() -> None:

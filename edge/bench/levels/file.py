@@ -20,17 +20,21 @@ from typing import Any, Final, Self
 
 from edge.bench.levels.daemon import DaemonStart, require_running, running, write_config
 from edge.bench.measure.clock import Clock
+from edge.bench.measure.open_loop import PATIENCE_S
 from edge.bench.measure.record import Record
 from edge.bench.measure.task import Stages, Task
 from edge.bundle import Bundle
 from edge.errors import EdgeError
+from edge.files.atomic import storage_errors
 from edge.system.inotify import FolderEvents
+from edge.system.kernel import allow_open_files
 
 # So long before its close a file is written. An analyzer writes and closes in one go; longer, and
 # the rescan could take an open file for a settled one.
 _WRITE_AHEAD_NS: Final = 3_000_000
 _SUFFIX: Final = ".jpg.json"
 _LOOK_S: Final = 0.2
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class FileService:
@@ -72,9 +76,12 @@ class FileService:
         """Write an image shortly before it is to be closed."""
         self._clock.wait_until_ns(at_ns - _WRITE_AHEAD_NS)
         file = self._first + number
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self._open[number] = os.open(self._export / f"{file:07}.jpg", flags, 0o644)
-        os.write(self._open[number], self._contents[file % len(self._contents)])
+        path = self._export / f"{file:07}.jpg"
+        left = memoryview(self._contents[file % len(self._contents)])
+        with storage_errors("write", path):
+            self._open[number] = os.open(path, _NEW, 0o644)
+            while left:
+                left = left[os.write(self._open[number], left) :]
         self._next = file + 1
 
     def send(self, number: int) -> None:
@@ -113,12 +120,22 @@ class FileService:
         self.prepare(0, self._clock.now_ns())
 
     def close_one(self, _number: int) -> Path:
-        """Close the image and wait for its sidecar, whose path is returned."""
+        """Close the image and wait for its sidecar, whose path is returned.
+
+        Raises:
+            EdgeError: there is none after a time in which everything else would have passed.
+        """
         record = self._record
         self.send(0)
-        record.sent(0, self._clock.now_ns())
+        closed_ns = self._clock.now_ns()
+        record.sent(0, closed_ns)
         while record.unanswered:
             self.wait(_LOOK_S)
+            if record.unanswered and self._clock.now_ns() - closed_ns > PATIENCE_S * 1e9:
+                raise EdgeError(
+                    f"edge-daemon wrote no sidecar within {PATIENCE_S:.0f} s. Look whether the "
+                    "disk of --output is full, or run edge-daemon by hand to see why."
+                )
         found: Path = record.returned[0]
         return found
 
@@ -161,6 +178,8 @@ def file_level(
         running(config, start) as service,
         FileService(service, folder, contents, clock) as found,
     ):
+        # A burst has all its files open. The daemon keeps the limit that it has in production.
+        allow_open_files()
         yield found
 
 

@@ -23,6 +23,7 @@ from edge.bench.measure.task import (
     measured,
     no_stages,
 )
+from edge.bench.statistics.percentiles import Estimate, percentile
 from edge.bench.statistics.series import Level, Mode, Series, WarmUp
 from edge.text.progress import OnCount
 
@@ -192,11 +193,13 @@ def _lateness(series: Series, one: _Turns) -> str:
             f"{one.server.name}: a burst was sent within {late_ns.max() / 1e6:.2f} ms at most; "
             "latencies count from its start and contain this"
         )
-    middle, nearly_all, most = np.percentile(late_ns, [50, 99, 100]) / 1e6
+    known = {percent: percentile(late_ns, percent) for percent in (50.0, 99.0)}
+    told = [f"{f.value:.2f} ms at p{p:g}" for p, f in known.items() if isinstance(f, Estimate)]
+    late = ", ".join([*told, f"{late_ns.max() / 1e6:.2f} ms at most"])
     text = (
-        f"{one.server.name}: the generator sent {middle:.2f} ms late at p50, {nearly_all:.2f} ms "
-        f"at p99, {most:.2f} ms at most; latencies count from the intended start and contain this"
+        f"{one.server.name}: the generator sent {late.replace(' ms', ' ms late', 1)}; latencies "
+        "count from the intended start and contain this"
     )
-    if nearly_all > _LATE_SHARE * float(np.median(series.durations_ns)) / 1e6:
+    if np.percentile(late_ns, 99) > _LATE_SHARE * float(np.median(series.durations_ns)):
         text += ", which is much beside them: the machine is too busy to send in time"
     return text

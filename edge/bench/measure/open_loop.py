@@ -30,7 +30,7 @@ _LEAST_BACKLOG: Final = 100
 _REST_S: Final = 1.0
 _REST_SHARE: Final = 0.1
 # A service that answers nothing for so long has failed.
-_PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 60.0
 _LOOK_S: Final = 0.05
 
 
@@ -104,16 +104,17 @@ def _wait_for_all(record: Record, service: Service, clock: Clock) -> None:
         service.wait(_LOOK_S)
         if record.answers != answers:
             answers, since_ns = record.answers, clock.now_ns()
-        elif clock.now_ns() - since_ns > _PATIENCE_S * 1e9:
+        elif clock.now_ns() - since_ns > PATIENCE_S * 1e9:
             raise BackendError(
-                f"{counted(record.unanswered, 'request')} got no answer within {_PATIENCE_S:.0f} s "
+                f"{counted(record.unanswered, 'request')} got no answer within {PATIENCE_S:.0f} s "
                 "of the last one. Measure a single stream first, to see whether the service works."
             )
 
 
 def _require_kept_up(record: Record, per_second: float, what: str, elapsed_ns: int) -> None:
     # Those that a late generator has still to send wait as well.
-    waiting = int(elapsed_ns / 1e9 * per_second) - record.answers
+    arrived = min(len(record.sent_ns), int(elapsed_ns / 1e9 * per_second))
+    waiting = arrived - record.answers
     if waiting > max(_LEAST_BACKLOG, _BACKLOG_S * per_second):
         raise _too_fast(record, per_second, what, elapsed_ns, waiting)
 

@@ -23,7 +23,8 @@ def read_document(path: Path) -> Document:
     """
     name = printable_name(path)
     try:
-        return parse_document(read_json(path, largest_bytes=_LARGEST_BYTES))
+        value = read_json(path, largest_bytes=_LARGEST_BYTES, has_unique_keys=True)
+        return parse_document(value)
     except OSError as error:
         raise ConfigError(f"{name} cannot be read: {error.strerror}. {_ADVICE}") from error
     except ValueError as error:

@@ -148,14 +148,15 @@ def _ratio(reference: Series, other: Series, reasons: Reasons) -> dict[str, Any]
 def _groups(series: Sequence[Series]) -> Iterator[list[Series]]:
     """Series of several subjects that can be compared."""
     groups: dict[tuple[object, ...], list[Series]] = {}
+    has_daemon = any(one.level == "file" for one in series)
     for one in series:
         key = (one.level, one.mode, one.images_per_call, one.offered_per_second)
-        groups.setdefault(("pass",) if _is_pass(one) else key, []).append(one)
+        groups.setdefault(("pass",) if has_daemon and _is_pass(one) else key, []).append(one)
     return (group for group in groups.values() if len({one.subject for one in group}) > 1)
 
 
 def _is_pass(series: Series) -> bool:
-    """Whether a sample is a pass over all images, which may be of the daemon or of a loop."""
+    """Whether a sample is a pass over all images, beside the daemon also one of a loop."""
     return series.mode == "offline" and len(series.turns) == len(set(series.turns.tolist()))
 
 
@@ -178,4 +179,5 @@ def _sha256(images: Sequence[Path]) -> str:
 
 
 def _name_of(word: str) -> str:
-    return Path(word).name if "/" in word and not word.startswith("--") else word
+    option, sign, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return f"{option}{sign}{Path(value).name if '/' in value else value}"

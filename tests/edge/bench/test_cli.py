@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import io
 import json
+import os
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -90,16 +94,17 @@ def test_bench_with_batches_and_threads_gives_a_series_for_each(
 def test_bench_of_an_open_loop_gives_latencies_and_how_late_it_was(
     mode: str, small_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--level", "call,image", "--mode", mode, "--rate", "100", "--samples", "30"]
+    words = ["--level", "call,image", "--mode", mode, "--rate", "20", "--samples", "30"]
     found = measure(small_bundle, tmp_path, *words, "--precision", "fp32", "--workers", "1")
     name = mode.replace("-", "_")
-    assert ids(found) == [f"{level}/{name}/fp32/100ps" for level in ("call", "image")]
+    assert ids(found) == [f"{level}/{name}/fp32/20ps" for level in ("call", "image")]
     assert {one["count"] for one in found["series"]} == {30}
-    assert "the generator sent" in found["notes"][0]
+    # 30 requests have a median and no p99, of their lateness as of their latency.
+    assert re.search(r"sent [\d.]+ ms late at p50, [\d.]+ ms at most", found["notes"][0])
     assert list(found["series"][1]["stages_ns"]) == [
         *("wait", "decode", "preprocess", "infer", "decide")
     ]
-    assert "100 images/s, latency from the intended start" in capsys.readouterr().out
+    assert "20 images/s, latency from the intended start" in capsys.readouterr().out
 
 
 def test_bench_of_bursts_tells_the_time_to_the_last(
@@ -206,6 +211,68 @@ def test_bench_on_an_image_that_cannot_be_read_names_it(
     arguments = [str(small_bundle), "--samples", "7", "--images", str(own_images)]
     assert main([*arguments, "--output", str(tmp_path)]) == 2
     assert f"error: {own_images}/cut.jpg cannot be used: " in capsys.readouterr().err
+
+
+def test_bench_names_no_folder_of_an_option_that_is_one_word(
+    small_bundle: Path, tmp_path: Path
+) -> None:
+    words = ["--samples", "7", "--level", "call", f"--html={tmp_path}/a=b/x.html"]
+    (tmp_path / "a=b").mkdir()
+    found = measure(small_bundle, tmp_path, *words)
+    assert "--html=x.html" in found["command"]
+    assert str(tmp_path) not in json.dumps(found)
+
+
+def test_bench_whose_reader_has_gone_writes_its_files(
+    small_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    # Without a buffer, as with PYTHONUNBUFFERED.
+    with io.TextIOWrapper(os.fdopen(writing, "wb", buffering=0), write_through=True) as gone:
+        monkeypatch.setattr(sys, "stdout", gone)
+        measure(small_bundle, tmp_path, "--samples", "7", "--level", "call")
+
+
+def test_bench_offline_of_one_batch_in_a_pass_compares_within_a_level_only(
+    small_bundle: Path, tmp_path: Path
+) -> None:
+    words = ["--level", "engine,call", "--mode", "offline", "--batches", "256", "--samples", "1"]
+    found = measure(small_bundle, tmp_path, *words, "--precision", "fp32,int8", "--workers", "1")
+    levels = [(one["of"].split("/")[0], one["to"].split("/")[0]) for one in found["ratios"]]
+    assert levels == [("engine", "engine"), ("call", "call")]
+
+
+@pytest.mark.parametrize("option", ["--json", "--html"])
+def test_bench_refuses_a_place_that_is_no_file_before_it_measures(
+    option: str, small_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "link").symlink_to("/dev/null")
+    for place in (tmp_path, tmp_path / "link"):
+        given = [str(small_bundle), "--output", str(tmp_path), option, str(place)]
+        assert main(given) == 6
+        said = capsys.readouterr().err
+        assert said == f"error: {option}: {place} is not a regular file; give another path.\n"
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_bench_refuses_one_file_for_document_and_page(
+    small_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "here").symlink_to(tmp_path)
+    both = ["--json", str(tmp_path / "x"), "--html", str(tmp_path / "here" / "x")]
+    assert main([str(small_bundle), "--output", str(tmp_path), *both]) == 2
+    assert capsys.readouterr().err.startswith("error: --json and --html name the same file")
+
+
+@pytest.mark.parametrize("option", ["--output", "--json"])
+def test_bench_refuses_a_folder_that_takes_no_files_before_it_measures(
+    option: str, small_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Nobody can write there, although root is allowed to.
+    place = "/proc" if option == "--output" else "/proc/x.json"
+    assert main([str(small_bundle), option, place]) == 6
+    assert "/proc takes no files (" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,10 @@ def test_line_without_a_command_measures_and_its_values_reach_the_plan() -> None
     assert (plan.threads, plan.workers, plan.output) == ((1, 2), 3, Path())
 
 
+def test_contender_that_is_named_twice_runs_once() -> None:
+    assert build_parser().parse_args(["x.edge", "--against", "a,b,a"]).against == ("a", "b")
+
+
 def test_line_with_compare_compares() -> None:
     arguments = build_parser().parse_args(["compare", "a.json", "b.json", "--allow", "3"])
     assert arguments.command == "compare"
@@ -49,6 +53,7 @@ def test_bundle_that_is_called_compare_is_measured_by_its_path() -> None:
         ("x.edge --rate nan", "is no number from 0.001 to"),
         ("x.edge --seconds 3 --samples 3", "not allowed with argument --seconds"),
         ("x.edge --samples 0", "is no whole number from 1 to"),
+        ("x.edge --against ,", "give names such as torch,openvino"),
         ("compare a.json", "the following arguments are required: AFTER.json"),
         ("compare a.json b.json --level image", "unrecognized arguments: --level"),
     ],

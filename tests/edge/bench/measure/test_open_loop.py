@@ -130,6 +130,25 @@ def test_lateness_of_the_generator_is_a_note() -> None:
     assert "the machine is too busy to send in time" in note
 
 
+def test_no_more_requests_wait_than_the_schedule_has() -> None:
+    clock = VirtualClock()
+
+    class Stalled(VirtualServer):
+        def send(self, number: int) -> None:
+            super().send(number)
+            clock.pass_ns(1000 * MS)
+
+    with pytest.raises(BackendError, match="200 images waited"):
+        open_loop.run(
+            schedule.constant(100, 2.0),
+            Stalled(clock, lambda _: 1000 * 1000 * MS),
+            clock,
+            nothing,
+            what="it",
+            per_second=50,
+        )
+
+
 def test_record_counts_what_is_unanswered() -> None:
     record = Record(2)
     record.sent(0, 5)

@@ -27,6 +27,7 @@ HOSTILE = {
     "escape": b'{"schema": "\\u001b[2J\\u001b[1;31mred"}',
     "exponent": b'{"schema": 1e999}',
     "list": b"[1, 2]",
+    "twice": b'{"schema": "edge-bench/2", "schema": "edge-bench/2"}',
 }
 
 
