@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 
 from edge.bench.compare.comparison import Comparison, FigureChange, SeriesChange, Verdict
 from edge.bench.statistics.percentiles import Estimate, Figure
 from edge.text.printable import printable
 from edge.text.text_table import text_table
+from edge.text.wrapped import wrapped
 
-_WIDTH = 80
 # Verdicts that are explained below the table.
 _TOLD = (Verdict.SLOWER, Verdict.NOT_COMPARABLE)
 _HEADING = ("series", "figure", "before", "after", "change", "95 % interval", "verdict")
@@ -24,10 +23,8 @@ def comparison_as_text(comparison: Comparison) -> str:
     same: dict[tuple[str, str], list[str]] = {}
     for one in told:
         same.setdefault((one.verdict, one.why), []).append(one.id)
-    lines = [
-        _wrapped(f"{verdict}: {', '.join(ids)}: {why}") for (verdict, why), ids in same.items()
-    ]
-    lines += [_wrapped(f"note: {note}") for note in comparison.notes]
+    lines = [wrapped(f"{verdict}: {', '.join(ids)}: {why}") for (verdict, why), ids in same.items()]
+    lines += [wrapped(f"note: {note}") for note in comparison.notes]
     if lines:
         parts.append("\n".join(lines))
     return "\n\n".join([*parts, result_line(comparison)])
@@ -45,10 +42,6 @@ def result_line(comparison: Comparison) -> str:
         f"{', '.join(counts)} of {len(comparison.series)} series "
         f"(allowed: {comparison.allow_percent:g} %)"
     )
-
-
-def _wrapped(text: str) -> str:
-    return textwrap.fill(printable(text), _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _rows(series: SeriesChange) -> Iterator[tuple[str, ...]]:

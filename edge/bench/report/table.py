@@ -13,8 +13,8 @@ from edge.bench.statistics.percentiles import samples_needed
 from edge.bench.statistics.ratio import RATE
 from edge.text.counted import counted
 from edge.text.printable import printable
+from edge.text.wrapped import wrapped
 
-WIDTH: Final = 80
 _NAME: Final = 20
 _CELL: Final = 12
 # The mean durations of stages within a call may exceed that of the call by so much, as they are
@@ -53,7 +53,7 @@ def _heading(document: Mapping[str, Any]) -> str:
     place = f"{machine['cpu']}, {cores}, INT8 instructions: {int8}, ONNX Runtime {runtime}"
     modes = dict.fromkeys(mode_of(one) for one in document["series"])
     lines = [f"{subject}, {document['created'][:10]}", place, *modes]
-    return "\n".join(map(_wrapped, lines))
+    return "\n".join(map(wrapped, lines))
 
 
 def _figures(series: Sequence[Mapping[str, Any]]) -> str:
@@ -120,7 +120,7 @@ def _times_to_last(series: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             last_ms[turn] = max(last_ms.get(turn, 0.0), duration_ns / 1e6)
         size = one["turns"].count(one["turns"][0])
         found = sorted(last_ms.values())
-        yield _wrapped(
+        yield wrapped(
             f"{place_of(one)}: the last of {counted(size, 'image')} after "
             f"{number(statistics.median(found))} ms (median of {counted(len(found), 'burst')}, "
             f"{number(found[0])} to {number(found[-1])})"
@@ -138,14 +138,14 @@ def _stages(series: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             parts.append(f"{place}{name} {number(median_ms)}")
         if parts:
             told = ", ".join(parts)
-            yield _wrapped(f"stages of {place_of(one)}, median ms per image: {told}")
+            yield wrapped(f"stages of {place_of(one)}, median ms per image: {told}")
 
 
 def _energy(series: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for one in series:
         if energy := one["energy"]:
             joules = energy["joules_per_image"]
-            yield _wrapped(
+            yield wrapped(
                 f"energy of {place_of(one)}: {number(joules * 1e3)} mJ per "
                 f"image ({energy['source']})"
             )
@@ -160,10 +160,10 @@ def _ratios(document: Mapping[str, Any]) -> Iterator[str]:
             why = str(estimate["refused"])
             if why.startswith("unstable"):
                 why = "as one of them is unstable"
-            yield _wrapped(f"no ratio of {place_of(fast)} to {place_of(slow)}, {why}")
+            yield wrapped(f"no ratio of {place_of(fast)} to {place_of(slow)}, {why}")
             continue
         value, low, high = (number(estimate[key]) for key in ("value", "low", "high"))
-        yield _wrapped(
+        yield wrapped(
             f"{place_of(fast)} is {value} times as fast as {place_of(slow)} ({one['what']}, "
             f"{estimate['confidence']:.0%} interval {low} to {high})"
         )
@@ -176,7 +176,7 @@ def _against(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             told = f"{one['labels_equal']} of {one['labels_compared']} labels as ours in FP32"
         else:
             told = f"not measured: {one['why_not']}"
-        yield _wrapped(f"{name}: {told}")
+        yield wrapped(f"{name}: {told}")
 
 
 def _doubts(document: Mapping[str, Any]) -> Iterator[str]:
@@ -185,7 +185,7 @@ def _doubts(document: Mapping[str, Any]) -> Iterator[str]:
     yield from _missing(series)
     yield from _unstable(series)
     for note in document["notes"]:
-        yield _wrapped(note)
+        yield wrapped(note)
 
 
 def _missing(series: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -194,10 +194,10 @@ def _missing(series: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         counts = [one["count"] for one in series if "refused" in one["percentiles_ms"][percent]]
         if counts:
             needed = samples_needed(float(percent))
-            times = number(math.ceil(10 * needed / min(counts)) / 10)
-            yield _wrapped(
+            times = f"{math.ceil(10 * needed / min(counts)) / 10:.1f}"
+            yield wrapped(
                 f"needs: the samples that a percentile needs. The fewest here are {min(counts):,}: "
-                f"p{percent} of every series needs {times} times the --seconds"
+                f"for p{percent} of every series measure {times} times as long (--seconds)"
             )
             return
 
@@ -207,17 +207,13 @@ def _unstable(series: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     reasons = [one["unstable_because"] for one in series]
     shared = [why for why in reasons[0] if all(why in of_one for of_one in reasons)]
     if any(reasons):
-        yield _wrapped(
+        yield wrapped(
             "unstable: these figures may come out differently the next time; measure again while "
             "the machine is idle, or for longer"
         )
     if shared:
         whole = "all" if len(series) > 1 else place_of(series[0])
-        yield _wrapped(f"- {whole}: {'; '.join(shared)}")
+        yield wrapped(f"- {whole}: {'; '.join(shared)}")
     for one, of_one in zip(series, reasons, strict=True):
         if own := [why for why in of_one if why not in shared]:
-            yield _wrapped(f"- {place_of(one)}: {'; '.join(own)}")
-
-
-def _wrapped(text: str) -> str:
-    return textwrap.fill(printable(text), WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+            yield wrapped(f"- {place_of(one)}: {'; '.join(own)}")

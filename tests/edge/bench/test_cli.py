@@ -13,7 +13,7 @@ import pytest
 
 from edge.bench.cli import main
 from edge.bench.reading.file import read_document
-from edge.bench.report.table import WIDTH
+from edge.text.wrapped import WIDTH
 from tests.support.images import Jpeg
 from tests.support.laboratory import fitted
 from tests.support.small_bundle import write_small_bundle

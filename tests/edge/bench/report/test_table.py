@@ -11,10 +11,11 @@ from edge.bench.machine.conditions import watch
 from edge.bench.machine.environment import environment
 from edge.bench.measure.task import Measured
 from edge.bench.report.document import Facts, document
-from edge.bench.report.table import WIDTH, table
+from edge.bench.report.table import table
 from edge.bench.report.words import number
 from edge.bench.statistics.series import Series, WarmUp
 from edge.bundle import load_bundle
+from edge.text.wrapped import WIDTH
 from tests.support.images import Jpeg
 from tests.support.small_bundle import write_small_bundle
 
@@ -63,7 +64,7 @@ def test_table_gives_each_figure_its_level_and_its_interval(
     found = document_of(tmp_path, colour_jpeg, series("fp32", 8), series("int8", 2))
     text = table(found)
     assert "image level               p50 ms" in text
-    assert "p99.9 of every series needs 9.30 times the --seconds" in " ".join(text.split())
+    assert "for p99.9 of every series measure 9.3 times as long" in " ".join(text.split())
     row = next(line for line in text.splitlines() if line.startswith("  int8"))
     assert row.split() == ["int8", "2.00", "2.02", "2.02", "needs", "4,603", "500"]
     assert "int8 at image level is 4.00 times as fast as fp32 at image level" in text
