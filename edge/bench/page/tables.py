@@ -102,8 +102,10 @@ def ratio_tiles(document: Document) -> Iterator[Element]:
             interval = tag("dd", f"{interval_of(one.estimate)} (95 %)")
             tiles.append(tag("div", tag("dt", what), value, interval, tag("dd", place)))
         else:
-            # Of several reasons the first is enough; the table has them all.
-            why = one.estimate.why.split(";")[0]
+            # The reasons stand below, at the series that they are of.
+            why = one.estimate.why
+            if why.startswith("unstable"):
+                why = "one of the two is unstable"
             refused[f"{what} ({place})" if place else what] = why
     parts: list[Child] = [tag("h2", "Ratios")]
     if tiles:
