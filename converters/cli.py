@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from converters.cli_options import build_parser
 from edge.command.run import run_command
 from edge.errors import WITHOUT_INT8, ConfigError
+from edge.files.scratch import scratch_folder
 from edge.text.printable import printable, printable_lines
 
 if TYPE_CHECKING:
@@ -92,7 +93,6 @@ def _missing_package(error: ModuleNotFoundError) -> ConfigError:
 
 def _adapt(arguments: argparse.Namespace) -> int:
     """Give a bundle a new last layer; needs onnx, but not torch."""
-    import tempfile
     from dataclasses import replace
 
     from edge.command.progress import StepProgress
@@ -106,9 +106,9 @@ def _adapt(arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise _missing_package(error) from error
     request = adapt_request(arguments, _gate(arguments))
-    with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
+    with scratch_folder("edge-convert-") as scratch:
         if request.labelled.is_file():
-            folder = Path(scratch, FOLDER)
+            folder = scratch / FOLDER
             if code := export_signed(request.labelled, folder):
                 return code
             request = replace(request, labelled=folder)
@@ -142,7 +142,6 @@ def _build_engines(
     targets: list[Target],
     validation: Path | str | None,
 ) -> str:
-    import tempfile
 
     from converters.accuracy.comparison import Validation
     from converters.accuracy.validation_size import require_enough_images
@@ -160,8 +159,8 @@ def _build_engines(
         gate=_gate(arguments),
     )
     classes = load_bundle(bundle).classes
-    with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
-        images = labelled_images(validation, classes, Path(scratch)) if validation else None
+    with scratch_folder("edge-convert-") as scratch:
+        images = labelled_images(validation, classes, scratch) if validation else None
         if images and not arguments.allow_weak_validation:
             require_enough_images(images, classes)
         judged = Validation.from_images(images, classes) if images else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -45,6 +44,7 @@ from converters.targets.warnings import target_warnings
 from edge.backends.cpu import has_vnni
 from edge.backends.interleave import Latencies, interleave
 from edge.backends.onnx import open_onnx
+from edge.files.scratch import scratch_folder
 from edge.text.progress import OnProgress
 
 SPEED_ROUNDS: Final = 20
@@ -87,9 +87,9 @@ def convert(request: ConversionRequest, on_progress: OnProgress) -> Report:
         EdgeError: its class determines the exit code; no files are left behind.
     """
     card = request.card
-    with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
-        to_calibrate = calibration_images(request, Path(scratch), on_progress)
-        to_judge = validation_images(request, Path(scratch), on_progress)
+    with scratch_folder("edge-convert-") as scratch:
+        to_calibrate = calibration_images(request, scratch, on_progress)
+        to_judge = validation_images(request, scratch, on_progress)
         # Before the work of minutes to hours, so that a wrong folder is told at once.
         of_laboratory = reference_images(request, to_calibrate, to_judge, on_progress)
         source, fp32, doubts = _open(request, to_judge, on_progress)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -17,6 +16,7 @@ from edge.command.progress import StepProgress
 from edge.command.run import run_command
 from edge.errors import ConfigError
 from edge.files import atomic
+from edge.files.scratch import scratch_folder
 from edge.image_folders.walk import find_images
 
 __all__ = ["build_parser", "main"]
@@ -58,8 +58,7 @@ def _measure(arguments: argparse.Namespace, words: list[str]) -> None:
     plan = plan_of(arguments)
     require_places(plan.output, {"--json": arguments.json, "--html": arguments.html})
     bundle = load_bundle(arguments.bundle)
-    with tempfile.TemporaryDirectory(prefix=".edge-bench-", dir=plan.output) as folder:
-        scratch = Path(folder)
+    with scratch_folder(".edge-bench-", plan.output) as scratch:
         images = _images(plan, scratch)
         print(f"plan: {plan.text}", file=sys.stderr)
         with StepProgress(sys.stderr, times=(TIMED,)) as progress:

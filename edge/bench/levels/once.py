@@ -20,6 +20,7 @@ from edge.bench.levels.daemon import DaemonStart, write_config
 from edge.bench.measure.passes import Pass
 from edge.bundle import Bundle
 from edge.errors import EdgeError
+from edge.files.atomic import storage_errors
 from edge.image_files.read import read_named_image
 from edge.preprocess import preprocess
 from edge.session import InferenceSession
@@ -146,5 +147,6 @@ def export_copies(images: list[Path], export: Path) -> None:
     then = time.time() - _AGE_S
     for number, path in enumerate(images):
         copy = export / f"{number:06}{path.suffix.lower()}"
-        shutil.copyfile(path, copy)
-        os.utime(copy, (then, then))
+        with storage_errors("write", copy):
+            shutil.copyfile(path, copy)
+            os.utime(copy, (then, then))

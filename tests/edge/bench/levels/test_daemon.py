@@ -8,9 +8,9 @@ import pytest
 from daemon.config.config import load_config
 from edge.bench.levels.daemon import DaemonStart, default_workers, running, write_config
 from edge.bench.levels.file import read_sidecar, sidecar_stages
-from edge.bench.levels.once import enough
+from edge.bench.levels.once import enough, export_copies
 from edge.bundle import load_bundle
-from edge.errors import EdgeError
+from edge.errors import EdgeError, StorageError
 
 
 def test_workers_of_the_benchmark_are_those_that_the_daemon_has_by_default(
@@ -58,3 +58,9 @@ def test_few_images_are_repeated_and_many_are_taken_once() -> None:
     # Evenly: 40 for each second, but at least 500.
     assert enough(many, 25) == many[::2]
     assert enough(many, 1) == many[::4]
+
+
+def test_copy_that_the_disk_refuses_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").mkdir()
+    with pytest.raises(StorageError, match=r"could not write .*/export/000000\.jpg"):
+        export_copies([tmp_path / "a.jpg"], tmp_path / "export")
