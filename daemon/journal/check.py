@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from daemon.journal.changes import STATES, STATUSES
 from daemon.journal.rows import LAST_MOMENT_S, DamagedError
-from daemon.journal.schema import statements
+from daemon.journal.schema import COUNT_ROWS, statements
 
 # A million rows, fifty days of a hospital, take 232 MB: 1.1 s for the pages, 6 s for the values.
 PAGES_BYTES: Final = 256 * 2**20
@@ -68,6 +68,10 @@ _MISLED: Final = """
 SELECT EXISTS (SELECT 1 FROM image AS given INDEXED BY image_{0} LEFT JOIN image AS row
                ON row.id = given.id WHERE given.state = '{0}' AND row.state IS NOT '{0}')
 """
+_MISCOUNTED: Final = f"""
+SELECT EXISTS ({COUNT_ROWS} EXCEPT SELECT * FROM tally)
+    OR EXISTS (SELECT * FROM tally WHERE images != 0 EXCEPT {COUNT_ROWS})
+"""
 _EVERY_ROW: Final = _FOREIGN.format("")
 _CLAIMED_ROWS: Final = _FOREIGN.format("state = 'claimed' AND")
 
@@ -88,6 +92,10 @@ def require_intact(connection: sqlite3.Connection, size_bytes: int) -> None:
     (is_foreign,) = connection.execute(rows).fetchone()
     if is_foreign != 0:
         raise DamagedError("it holds rows that no daemon wrote")
+    if size_bytes <= ROWS_BYTES:
+        (is_miscounted,) = connection.execute(_MISCOUNTED).fetchone()
+        if is_miscounted != 0:
+            raise DamagedError("its counts differ from its rows")
     for state in ("waiting", "claimed"):
         (is_misled,) = connection.execute(_MISLED.format(state)).fetchone()
         if is_misled != 0:

@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - the parts are constants of this file
 """The journal's schema: the statements from each version to the next.
 
 A new journal goes through all versions, so that it cannot differ from an upgraded one. All steps
@@ -6,6 +7,7 @@ are one transaction, so a process that is killed during it leaves the journal as
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Final
 
 _VERSION_1: Final = """
@@ -85,12 +87,59 @@ CREATE TABLE stream_hour (
 ) WITHOUT ROWID;
 """
 
+# tally: how many images have each state and outcome, so that `edge-daemon status` need not read
+#     millions of rows. Triggers keep it in the transaction that changes an image. Images that wait
+#     for their first outcome are not in it: they are few, and have an index. A key cannot hold
+#     NULL, which is '' there; `is_counted` is 1 where the outcome counts.
+_TALLIED: Final = "({0}.state NOT IN ('waiting', 'claimed') OR {0}.status IS NOT NULL)"
+_KEY: Final = """{0}.root, {0}.state, ifnull({0}.status, ''), ifnull({0}.label, ''),
+    ifnull({0}.reason, ''),
+    {0}.is_current = 1 AND ({0}.state = 'done' OR {0}.recheck IS NOT NULL)"""
+_ADD: Final = f"""WHEN {_TALLIED.format("new")} BEGIN
+    INSERT INTO tally VALUES ({_KEY.format("new")}, 1)
+    ON CONFLICT (root, state, status, label, reason, is_counted)
+    DO UPDATE SET images = images + 1;
+END"""
+_TAKE_AWAY: Final = f"""WHEN {_TALLIED.format("old")} BEGIN
+    UPDATE tally SET images = images - 1
+    WHERE (root, state, status, label, reason, is_counted) = ({_KEY.format("old")});
+END"""
+_CHANGE: Final = "AFTER UPDATE OF root, state, status, label, reason, is_current, recheck ON image"
+COUNT_ROWS: Final = f"""
+SELECT {_KEY.format("image")}, count(*) FROM image WHERE {_TALLIED.format("image")}
+GROUP BY 1, 2, 3, 4, 5, 6
+"""
+_VERSION_4: Final = f"""
+CREATE TABLE tally (
+    root INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    status TEXT NOT NULL,
+    label TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    is_counted INTEGER NOT NULL,
+    images INTEGER NOT NULL,
+    PRIMARY KEY (root, state, status, label, reason, is_counted)
+) WITHOUT ROWID;
+INSERT INTO tally {COUNT_ROWS};
+CREATE TRIGGER image_added AFTER INSERT ON image {_ADD};
+CREATE TRIGGER image_removed AFTER DELETE ON image {_TAKE_AWAY};
+CREATE TRIGGER image_changed_from {_CHANGE} {_TAKE_AWAY};
+CREATE TRIGGER image_changed_to {_CHANGE} {_ADD};
+"""
+
 # The step from each version to the next.
-STEPS: Final = (_VERSION_1, _VERSION_2, _VERSION_3)
+STEPS: Final = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 SCHEMA_VERSION: Final = len(STEPS)
 
 
 def statements(version: int) -> list[str]:
     """The statements that upgrade a journal from `version`, 0 for a new one."""
-    script = ";".join(STEPS[version:])
-    return [text for text in script.split(";") if text.strip()]
+    found: list[str] = []
+    text = ""
+    for part in "".join(STEPS[version:]).split(";"):
+        text += f"{part};"
+        # A semicolon inside a trigger does not end its statement.
+        if sqlite3.complete_statement(text):
+            found.append(text.strip())
+            text = ""
+    return [statement for statement in found if statement != ";"]

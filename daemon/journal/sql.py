@@ -191,15 +191,17 @@ SELECT (SELECT count(*) FROM image WHERE state = 'waiting'
 # Rows whose outcome counts, which includes those that are being rechecked.
 _COUNTS: Final = "is_current = 1 AND (state = 'done' OR recheck IS NOT NULL)"
 
+_TALLIED: Final = """SELECT {0}, sum(images) FROM tally WHERE images != 0 AND {0} != '' AND {1}
+        AND root IN (SELECT value FROM json_each(:folder_ids)) GROUP BY {0}"""
 COUNT_BY: Final = {
-    "states": """SELECT state, count(*) FROM image
-        WHERE root IN (SELECT value FROM json_each(:folder_ids)) GROUP BY state""",
-    "statuses": f"""SELECT status, count(*) FROM image WHERE status IS NOT NULL AND {_COUNTS}
-        AND root IN (SELECT value FROM json_each(:folder_ids)) GROUP BY status""",
-    "labels": f"""SELECT label, count(*) FROM image WHERE label IS NOT NULL AND {_COUNTS}
-        AND root IN (SELECT value FROM json_each(:folder_ids)) GROUP BY label""",
-    "reasons": f"""SELECT reason, count(*) FROM image WHERE status = 'rejected' AND {_COUNTS}
-        AND +root IN (SELECT value FROM json_each(:folder_ids)) GROUP BY reason""",
+    "states": f"""{_TALLIED.format("state", "state NOT IN ('waiting', 'claimed')")}
+        UNION ALL SELECT state, count(*) FROM image WHERE state = 'waiting'
+        AND root IN (SELECT value FROM json_each(:folder_ids)) GROUP BY state
+        UNION ALL SELECT state, count(*) FROM image WHERE state = 'claimed'
+        AND root IN (SELECT value FROM json_each(:folder_ids)) GROUP BY state""",
+    "statuses": _TALLIED.format("status", "is_counted"),
+    "labels": _TALLIED.format("label", "is_counted"),
+    "reasons": _TALLIED.format("reason", "is_counted AND status = 'rejected'"),
     "held_up": """SELECT cause, count(*) FROM image WHERE state = 'waiting' AND cause IS NOT NULL
         AND root IN (SELECT value FROM json_each(:folder_ids)) GROUP BY cause""",
 }

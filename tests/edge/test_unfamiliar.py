@@ -126,7 +126,8 @@ def test_session_with_about_the_expected_features_is_opened(
     tmp_path: Path, colour_jpeg: Jpeg, shift: float
 ) -> None:
     bundle = load_bundle(_with_scores(tmp_path, colour_jpeg, shift))
-    assert open_labeller(bundle, open_session(bundle)).session.precision == "int8"
+    session = open_session(bundle, precision="int8")
+    assert open_labeller(bundle, session).session is session
 
 
 def test_session_with_other_features_is_refused(tmp_path: Path, colour_jpeg: Jpeg) -> None:

@@ -11,6 +11,7 @@ import pytest
 from daemon.image.records import LATER_RUN, Finished, Postponed
 from daemon.journal.file import NAME
 from daemon.journal.journal import Journal, open_journal
+from daemon.journal.schema import SCHEMA_VERSION
 from daemon.journal.summary import read_summary
 from edge.errors import RejectReason, StorageError
 from edge.labeller import ImageFacts, rejected
@@ -80,10 +81,11 @@ def test_read_summary_without_a_journal_says_so(tmp_path: Path) -> None:
 def test_open_newer_journal_is_refused_and_left_alone(journal: Journal, tmp_path: Path) -> None:
     journal.close()
     with closing(sqlite3.connect(tmp_path / NAME)) as db:
-        db.execute("PRAGMA user_version = 4")
-    with pytest.raises(StorageError, match="version 4, this program reads 3"):
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    newer = f"version {SCHEMA_VERSION + 1}, this program reads {SCHEMA_VERSION}"
+    with pytest.raises(StorageError, match=newer):
         open_journal(tmp_path)
-    with pytest.raises(StorageError, match="version 4, this program reads 3"):
+    with pytest.raises(StorageError, match=newer):
         read_summary(tmp_path, [])
 
 
