@@ -23,7 +23,7 @@ FORBIDDEN = {
 ONLY_IN = {
     "sqlite3": {
         f"daemon/journal/{name}.py"
-        for name in ("journal", "check", "connection", "file", "streams", "verdicts", "summary")
+        for name in ("journal", "check", "connection", "file", "schema", "streams", "verdicts")
     }
     | {f"edge/database/{name}.py" for name in ("errors", "file")}
     | {

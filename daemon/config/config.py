@@ -22,6 +22,7 @@ from edge.image_files.limits import ImageLimits
 from edge.retry.policy import RetryPolicy
 from edge.retry.reading import read_retry_policy
 from edge.sidecar import FORMATS
+from edge.system.workers import default_workers
 from edge.text.path_template import PathTemplate
 from edge.text.printable import printable
 
@@ -34,8 +35,6 @@ UNFAMILIAR: Final = ("unidentified", NOTE)
 
 # A year and a month, so that outcomes of the same time last year are still there.
 RETENTION_DAYS: Final = 400.0
-# While one worker waits for a disk, the other infers.
-_DEFAULT_WORKERS: Final = 2
 # With the threads of several watch folders these stay within TasksMax= of the unit.
 MAX_WORKERS: Final = 16
 
@@ -144,7 +143,7 @@ def _read(block: Block, base: Path) -> Config:
         backend=block.choice("backend", "auto", BACKENDS) or "auto",
         precision=block.choice("precision", None, PRECISIONS),
         threads=block.whole("threads", 1, low=1, high=256),
-        workers=block.whole("workers", _default_workers(), low=1, high=MAX_WORKERS),
+        workers=block.whole("workers", default_workers(), low=1, high=MAX_WORKERS),
         watch=tuple(_read_watch(watch, base) for watch in block.blocks("watch")),
         results=_read_results(block.block("results"), base),
         settle_s=block.number("settle_s", 2.0, low=0.05, high=3600),
@@ -232,10 +231,6 @@ def _in_form_of_disk(config: Config) -> Config:
         metrics=replace(config.metrics, file=file and forms.get(file, file)),
         other_forms=tuple(sorted(forms.values())),
     )
-
-
-def _default_workers() -> int:
-    return min(_DEFAULT_WORKERS, len(os.sched_getaffinity(0)))
 
 
 def _check_folders(config: Config, problems: list[str]) -> None:

@@ -15,9 +15,6 @@ from edge.bench.plan import Plan
 from edge.command.progress import StepProgress
 from edge.command.run import run_command
 from edge.errors import ConfigError
-from edge.files import atomic
-from edge.files.scratch import scratch_folder
-from edge.image_folders.walk import find_images
 
 __all__ = ["build_parser", "main"]
 
@@ -54,6 +51,8 @@ def _measure(arguments: argparse.Namespace, words: list[str]) -> None:
     from edge.bench.report.table import table
     from edge.bench.run import TIMED, Tell, run
     from edge.bundle import load_bundle
+    from edge.files import atomic
+    from edge.files.scratch import scratch_folder
 
     plan = plan_of(arguments)
     require_places(plan.output, {"--json": arguments.json, "--html": arguments.html})
@@ -85,6 +84,8 @@ def _once() -> Callable[[str], None]:
 
 
 def _images(plan: Plan, scratch: Path) -> list[Path]:
+    from edge.image_folders.walk import find_images
+
     if plan.images is None:
         return _draw(scratch / "drawn")
     paths = find_images(plan.images).paths
@@ -95,6 +96,7 @@ def _images(plan: Plan, scratch: Path) -> list[Path]:
 
 def _draw(folder: Path) -> list[Path]:
     from edge.demo.analyzer import drawn_images
+    from edge.files import atomic
 
     folder.mkdir()
     paths = []

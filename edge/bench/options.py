@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from edge.backends.names import BACKENDS
-from edge.bench.compare.comparison import DEFAULT_ALLOW_PERCENT
-from edge.bench.measure.task import Amount
+from edge.bench.compare.limits import DEFAULT_ALLOW_PERCENT
+from edge.bench.measure.amount import Amount
 from edge.bench.plan import BURST, DEFAULT_LEVELS, DEFAULT_SECONDS, LEVELS, MODES, Plan
 from edge.command.parser import CommandParser, add_common_options
 from edge.command.values import given_path, whole_number

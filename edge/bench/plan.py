@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edge.bench.levels.daemon import default_workers
-from edge.bench.measure.arrivals import LEAST_BURSTS
-from edge.bench.measure.offline import LEAST_PASSES
-from edge.bench.measure.passes import LEAST_ROUNDS
-from edge.bench.measure.task import Amount
-from edge.bench.statistics.series import Level, Mode
+from edge.bench.measure.amount import LEAST_BURSTS, LEAST_PASSES, LEAST_ROUNDS, Amount
+from edge.bench.statistics.names import Level, Mode
 from edge.errors import ConfigError
+from edge.system.workers import default_workers
 from edge.text.counted import counted
 
 LEVELS: Final[tuple[Level, ...]] = ("engine", "call", "image", "file")

@@ -16,11 +16,12 @@ from typing import Final
 
 import numpy as np
 
+from edge.bench.measure.amount import Amount
 from edge.bench.measure.arrivals import Arrivals, Server, measure_arrivals
 from edge.bench.measure.clock import RealClock
 from edge.bench.measure.closed_loop import single_stream
 from edge.bench.measure.pool import Pool
-from edge.bench.measure.task import Amount, Instruments, Task
+from edge.bench.measure.task import Instruments, Task
 from edge.bench.statistics.percentiles import Estimate, percentile
 from edge.bench.statistics.series import Series, WarmUp
 from tests.support.stalls import EVERY, LOAD, STALL_MS, analytic_ms

@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from edge.bench.compare.change import change_of_percentile, change_of_rate
+from edge.bench.compare.limits import (
+    DEFAULT_ALLOW_PERCENT,
+    LEAST_ALLOW_PERCENT,
+    MOST_ALLOW_PERCENT,
+)
 from edge.bench.compare.same import different_subject
 from edge.bench.reading.document import Document, MeasuredSeries
 from edge.bench.reading.file import read_document
@@ -19,9 +24,6 @@ from edge.errors import ConfigError
 NO_REGRESSION: Final = 0
 NOT_COMPARABLE: Final = 2
 REGRESSION: Final = 4
-DEFAULT_ALLOW_PERCENT: Final = 5.0
-_LEAST_ALLOW_PERCENT: Final = 0.1
-_MOST_ALLOW_PERCENT: Final = 1_000.0
 
 
 class Verdict(StrEnum):
@@ -118,10 +120,10 @@ def compare(
     Raises:
         ConfigError: the images or the machines differ, or what is allowed is out of range.
     """
-    if not _LEAST_ALLOW_PERCENT <= allow_percent <= _MOST_ALLOW_PERCENT:
+    if not LEAST_ALLOW_PERCENT <= allow_percent <= MOST_ALLOW_PERCENT:
         raise ConfigError(
-            f"--allow is {allow_percent:g} percent; give {_LEAST_ALLOW_PERCENT:g} to "
-            f"{_MOST_ALLOW_PERCENT:g}."
+            f"--allow is {allow_percent:g} percent; give {LEAST_ALLOW_PERCENT:g} to "
+            f"{MOST_ALLOW_PERCENT:g}."
         )
     notes = different_subject(before, after, across_machines=across_machines)
     found = {one.id: one for one in after.series}

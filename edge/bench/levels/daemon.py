@@ -23,8 +23,6 @@ from edge.system.installed import installed_command
 
 _READY_LIMIT_S: Final = 120.0
 _STOP_LIMIT_S: Final = 30.0
-# What `edge-daemon` takes by default; a test compares them.
-MOST_DEFAULT_WORKERS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +39,6 @@ class DaemonStart:
     def words(self) -> list[str]:
         """The command, without its subcommand."""
         return list(self.command) or [installed_command("edge-daemon")]
-
-
-def default_workers() -> int:
-    """The workers that the daemon has by default on this machine."""
-    return min(MOST_DEFAULT_WORKERS, len(os.sched_getaffinity(0)))
 
 
 def write_config(folder: Path, bundle: Bundle, settings: Mapping[str, Any]) -> Path:

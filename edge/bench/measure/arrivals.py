@@ -10,28 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bench.measure import open_loop, schedule
+from edge.bench.measure.amount import LEAST_BURSTS, Amount
 from edge.bench.measure.clock import Clock
 from edge.bench.measure.closed_loop import by_stage
 from edge.bench.measure.open_loop import Answers
 from edge.bench.measure.record import Service
-from edge.bench.measure.task import (
-    Amount,
-    Energy,
-    Instruments,
-    Measured,
-    Stages,
-    measured,
-    no_stages,
-)
+from edge.bench.measure.task import Energy, Instruments, Measured, Stages, measured, no_stages
+from edge.bench.statistics.names import Level, Mode
 from edge.bench.statistics.percentiles import Estimate, percentile
-from edge.bench.statistics.series import Level, Mode, Series, WarmUp
+from edge.bench.statistics.series import Series, WarmUp
 from edge.text.progress import OnCount
 
 # Several subjects take turns of this length; a single one has one turn, without the empty queue
 # at the beginning of each.
 _TURN_S: Final = 5.0
-# As the median of fewer bursts has no interval.
-LEAST_BURSTS: Final = 7
 # A generator that is later than this share of the median latency has a part in the figures.
 _LATE_SHARE: Final = 0.1
 

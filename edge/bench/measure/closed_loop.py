@@ -9,8 +9,9 @@ from typing import Any, Final
 import numpy as np
 
 from edge.backends.interleave import TimedCall, one_turn
+from edge.bench.measure.amount import Amount
 from edge.bench.measure.clock import Clock
-from edge.bench.measure.task import Amount, Energy, Instruments, Measured, Stages, Task, measured
+from edge.bench.measure.task import Energy, Instruments, Measured, Stages, Task, measured
 from edge.bench.measure.warm_up import warm_up
 from edge.bench.statistics.series import Nanoseconds, Series, WarmUp
 

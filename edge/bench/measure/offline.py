@@ -10,14 +10,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from edge.bench.measure.amount import LEAST_PASSES, Amount
 from edge.bench.measure.clock import Clock
 from edge.bench.measure.closed_loop import by_stage, seconds_of
-from edge.bench.measure.task import Amount, Energy, Instruments, Measured, Task, measured
+from edge.bench.measure.task import Energy, Instruments, Measured, Task, measured
 from edge.bench.measure.warm_up import warm_up
 from edge.bench.statistics.series import Series, WarmUp
 
-# As the median of fewer passes has no interval.
-LEAST_PASSES: Final = 6
 # So many are planned: a machine becomes slower when all of its cores work.
 _PLANNED_PASSES: Final = 8
 # A pass of fewer calls is over before all workers are busy.

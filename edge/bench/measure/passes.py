@@ -8,11 +8,11 @@ from typing import Final
 
 import numpy as np
 
-from edge.bench.measure.task import Amount, Energy, Instruments, Measured, measured
-from edge.bench.statistics.series import Level, Series, WarmUp
+from edge.bench.measure.amount import LEAST_ROUNDS, Amount
+from edge.bench.measure.task import Energy, Instruments, Measured, measured
+from edge.bench.statistics.names import Level
+from edge.bench.statistics.series import Series, WarmUp
 
-# As the median of fewer has no interval.
-LEAST_ROUNDS: Final = 7
 # A pass is warm once it takes about as long as the one before; so many passes at most, and none
 # after the time for the warm-up.
 _TOLERANCE: Final = 0.1

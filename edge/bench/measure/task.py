@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from edge.bench.measure.clock import Clock
-from edge.bench.statistics.series import Level, Series
+from edge.bench.statistics.names import Level
+from edge.bench.statistics.series import Series
 from edge.text.progress import OnCount
 
 # Nanoseconds of each stage of one call, by name; empty where a call has no stages.
@@ -46,19 +47,6 @@ class Task:
     prepare: Callable[[int], None] = _prepare_nothing
     images_per_call: int = 1
     threads: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Amount:
-    """How much is measured: the seconds of all series together, or the samples of each.
-
-    Exactly one of the two is given. Warm-up comes before, is not counted, and takes at most
-    `warm_up_s` for each.
-    """
-
-    seconds: float | None = None
-    samples: int | None = None
-    warm_up_s: float = 5.0
 
 
 def _show_nothing(_done: int, _total: int) -> None:

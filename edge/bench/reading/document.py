@@ -9,8 +9,9 @@ from typing import Any, Final, get_args
 import numpy as np
 
 from edge.bench.reading.fields import Fields
+from edge.bench.statistics.names import Level, Mode
 from edge.bench.statistics.percentiles import Estimate, Figure, Refused
-from edge.bench.statistics.series import Level, Mode, Series, WarmUp
+from edge.bench.statistics.series import Series, WarmUp
 from edge.text.counted import counted
 
 SCHEMA: Final = "edge-bench/2"

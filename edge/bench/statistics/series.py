@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Level: TypeAlias = Literal["engine", "call", "image", "file"]
-Mode: TypeAlias = Literal[
-    "single_stream", "offline", "open_loop_constant", "open_loop_poisson", "burst"
-]
+from edge.bench.statistics.names import Level, Mode
+
 Nanoseconds: TypeAlias = NDArray[np.int64]
 
 

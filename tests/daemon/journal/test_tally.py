@@ -32,16 +32,13 @@ def _conclude(journal: Journal, chance: random.Random) -> None:
     found: list[Verdict] = []
     for image in journal.claim(chance.randrange(1, 6)):
         broken = rejected(RejectReason.TRUNCATED, "cut", ImageFacts("cd" * 32, 10))
-        found.append(
-            chance.choice(
-                [
-                    Finished(image, labelled(chance.choice(["red", "blue"]))),
-                    Finished(image, broken),
-                    Postponed(image, 0.0, 1, "unreadable", None),
-                    Dropped(image, "gone"),
-                ]
-            )
-        )
+        verdicts: list[Verdict] = [
+            Finished(image, labelled(chance.choice(["red", "blue"]))),
+            Finished(image, broken),
+            Postponed(image, 0.0, 1, "unreadable", None),
+            Dropped(image, "gone"),
+        ]
+        found.append(chance.choice(verdicts))
     journal.conclude(found)
 
 

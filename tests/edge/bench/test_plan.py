@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from edge.bench.levels.daemon import default_workers
-from edge.bench.measure.task import Amount
+from edge.bench.measure.amount import Amount
 from edge.bench.plan import LEVELS, MODES, Plan
 from edge.errors import ConfigError
+from edge.system.workers import default_workers
 
 AMOUNT = Amount(seconds=1)
 

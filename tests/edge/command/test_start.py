@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-ENTRIES = ("daemon.cli", "edge.results.cli", "converters.cli")
+ENTRIES = ("daemon.cli", "edge.results.cli", "converters.cli", "edge.bench.cli")
 # Of the standard library, each of them 10 ms or more on a slow machine, with what it brings.
 SLOW = {"asyncio", "concurrent.futures", "email", "http", "importlib.metadata", "logging"} | {
     "multiprocessing",

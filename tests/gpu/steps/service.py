@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.backends.interleave import Latencies
-from edge.bench.levels.daemon import DaemonStart, default_workers
+from edge.bench.levels.daemon import DaemonStart
 from edge.bench.levels.file import file_level, sidecar_stages
+from edge.bench.measure.amount import Amount
 from edge.bench.measure.arrivals import Arrivals, Server, measure_arrivals
 from edge.bench.measure.clock import RealClock
-from edge.bench.measure.task import Amount, Instruments
+from edge.bench.measure.task import Instruments
 from edge.bench.measure.warm_up import warm_up
 from edge.errors import EdgeError
+from edge.system.workers import default_workers
 from tests.gpu.setting import ROOT, Found, Setting, SkippedError, draw
 from tests.gpu.steps.endurance import DRAWN, examine, export_copies, run_once
 from tests.gpu.steps.engines import is_real

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from edge.bench.statistics.series import Level, Mode, Series
+from edge.bench.statistics.names import Level, Mode
+from edge.bench.statistics.series import Series
 from edge.text.counted import counted
 
 LEVELS: Final[dict[Level, tuple[str, str]]] = {

@@ -3,8 +3,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edge.bench.measure.amount import Amount
 from edge.bench.measure.closed_loop import single_stream
-from edge.bench.measure.task import Amount, Instruments, Task
+from edge.bench.measure.task import Instruments, Task
 from edge.bench.measure.warm_up import warm_up
 from tests.support.virtual_time import VirtualClock
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from edge.bench.measure.amount import Amount
 from edge.bench.measure.arrivals import Arrivals, Server, measure_arrivals
 from edge.bench.measure.closed_loop import single_stream
-from edge.bench.measure.task import Amount, Instruments, Task
+from edge.bench.measure.task import Instruments, Task
+from edge.bench.statistics.names import Mode
 from edge.bench.statistics.percentiles import Estimate, percentile
-from edge.bench.statistics.series import Mode, Series, WarmUp
+from edge.bench.statistics.series import Series, WarmUp
 from tests.support.stalls import EVERY, LOAD, STALL_MS, analytic_ms
 from tests.support.virtual_time import VirtualClock, VirtualServer
 

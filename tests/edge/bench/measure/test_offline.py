@@ -4,12 +4,13 @@ import threading
 
 import pytest
 
+from edge.bench.measure.amount import Amount
 from edge.bench.measure.clock import RealClock
 from edge.bench.measure.offline import offline
 from edge.bench.measure.passes import Pass, measure_passes
 from edge.bench.measure.pool import Pool
 from edge.bench.measure.record import Record
-from edge.bench.measure.task import Amount, Instruments, Task
+from edge.bench.measure.task import Instruments, Task
 from edge.errors import BackendError, TransientError
 from tests.support.virtual_time import VirtualClock
 from tests.support.waiting import until

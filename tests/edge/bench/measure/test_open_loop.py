@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from edge.bench.measure import open_loop, schedule
+from edge.bench.measure.amount import Amount
 from edge.bench.measure.arrivals import Arrivals, Server, measure_arrivals
 from edge.bench.measure.record import Record
-from edge.bench.measure.task import Amount, Instruments
+from edge.bench.measure.task import Instruments
 from edge.bench.statistics.series import WarmUp
 from edge.errors import BackendError
 from tests.support.virtual_time import VirtualClock, VirtualServer
