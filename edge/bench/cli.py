@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from edge.bench.options import COMPARE, build_parser, plan_of
-from edge.bench.places import require_places
 from edge.bench.plan import Plan
 from edge.command.progress import StepProgress
 from edge.command.run import run_command
@@ -48,6 +47,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 def _measure(arguments: argparse.Namespace, words: list[str]) -> None:
     from edge.bench.page.page import page
+    from edge.bench.places import require_places
     from edge.bench.report.table import table
     from edge.bench.run import TIMED, Tell, run
     from edge.bundle import load_bundle

@@ -21,7 +21,7 @@ _CELL: Final = 12
 # rounded.
 _ROUNDING: Final = 1.001
 # Two numbers below or above are wider than a column, unless they are shortened.
-_SMALL, _LONG, _MILLION = 0.1, 9_999.5, 999_950.0
+_SMALL, _LONG, _LONGER, _MILLION = 0.1, 9_999.5, 99_950.0, 999_500.0
 
 
 def table(document: Mapping[str, Any]) -> str:
@@ -108,7 +108,9 @@ def _short(value: float) -> str:
         return f"{value:.3f}"
     if value < _LONG:
         return number(value)
-    return f"{value / 1e3:.1f}k" if value < _MILLION else f"{value / 1e6:.1f}M"
+    if value < _MILLION:
+        return f"{value / 1e3:.1f}k" if value < _LONGER else f"{value / 1e3:.0f}k"
+    return f"{value / 1e6:.1f}M"
 
 
 def _times_to_last(series: Sequence[Mapping[str, Any]]) -> Iterator[str]:
