@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,9 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
         prefix: of its name.
         parent: where it is made; None: in the system's folder for temporary files.
     """
+    # Takes long to import, and --version needs none of it.
+    import tempfile
+
     folder = tempfile.TemporaryDirectory(prefix=prefix, dir=parent)
     try:
         yield Path(folder.name)

@@ -17,8 +17,9 @@ from edge.bench.page.drawings.timeline import timelines
 from edge.bench.page.elements.html import Child, tag
 from edge.bench.page.elements.names import LEVELS, MODES, short_name
 from edge.bench.reading.document import Document, MeasuredSeries
+from edge.bench.statistics.names import Level
 from edge.bench.statistics.percentiles import Estimate, Figure
-from edge.bench.statistics.series import Level, Series
+from edge.bench.statistics.series import Series
 
 # More rows than this make a drawing too long; the others are in the table.
 _MOST_ROWS: Final = 12

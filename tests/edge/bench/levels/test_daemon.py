@@ -10,12 +10,8 @@ from edge.bench.levels.daemon import DaemonStart, running, write_config
 from edge.bench.levels.file import read_sidecar, sidecar_stages
 from edge.bench.levels.once import enough, export_copies
 from edge.bundle import load_bundle
-<<<<<<< HEAD
 from edge.errors import EdgeError, StorageError
-=======
-from edge.errors import EdgeError
 from edge.system.workers import default_workers
->>>>>>> 5b737d3 (Start edge-bench without NumPy, and count the daemon's workers in one place)
 
 
 def test_workers_of_the_benchmark_are_those_that_the_daemon_has_by_default(
