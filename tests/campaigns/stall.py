@@ -22,7 +22,7 @@ from edge.bench.measure.clock import RealClock
 from edge.bench.measure.closed_loop import single_stream
 from edge.bench.measure.pool import Pool
 from edge.bench.measure.task import Instruments, Task
-from edge.bench.statistics.percentiles import Estimate, percentile
+from edge.bench.statistics.percentiles import Estimate, percentile_of
 from edge.bench.statistics.series import Series, WarmUp
 from tests.support.stalls import EVERY, LOAD, STALL_MS, analytic_ms
 
@@ -77,7 +77,7 @@ def _open_loop(seconds: float, instruments: Instruments) -> Series:
 
 
 def _value(series: Series, percent: float) -> float:
-    found = percentile(series.durations_ns, percent)
+    found = percentile_of(series, percent)
     return found.value if isinstance(found, Estimate) else float("nan")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import edge
 from edge.bench.machine.conditions import watch
 from edge.bench.machine.environment import environment
-from edge.bench.statistics.percentiles import Estimate, Figure, images_per_second, percentile
+from edge.bench.statistics.percentiles import Estimate, Figure, images_per_second, percentile_of
 from edge.bench.statistics.series import Series
 from edge.bench.statistics.stability import unstable_because
 from tests.support.series import series_of
@@ -63,9 +63,7 @@ def fields_of(series: Series, **fields: Any) -> dict[str, Any]:
         "count": len(series.durations_ns),
         "window_ns": series.window_ns,
         "images_per_second": figure(images_per_second(series)),
-        "percentiles_ms": {
-            f"{p:g}": figure(percentile(series.durations_ns, p)) for p in (50, 90, 99, 99.9)
-        },
+        "percentiles_ms": {f"{p:g}": figure(percentile_of(series, p)) for p in (50, 90, 99, 99.9)},
         "max_ms": float(series.durations_ns.max()) / 1e6,
         "unstable_because": list(unstable_because(series, None)),
         "energy": None,

@@ -14,7 +14,7 @@ from edge.bench.statistics.percentiles import (
     Estimate,
     Figure,
     Refused,
-    percentile,
+    percentile_of,
     samples_needed,
 )
 from edge.bench.statistics.series import Series
@@ -36,7 +36,7 @@ def change_of_percentile(before: Series, after: Series, percent: float) -> Figur
     fewest = min(len(before.durations_ns), len(after.durations_ns))
     if fewest < needed:
         return Refused(f"p{percent:g} needs {counted(needed, 'sample')}; there are {fewest:,}")
-    values = [percentile(one.durations_ns, percent) for one in (before, after)]
+    values = [percentile_of(one, percent) for one in (before, after)]
     old, new = (value.value for value in values if isinstance(value, Estimate))
     labels = [block_labels(one) for one in (before, after)]
     blocks = min(int(one.max()) + 1 for one in labels)

@@ -13,7 +13,7 @@ import edge
 from edge.bench.machine.conditions import Conditions
 from edge.bench.machine.environment import Environment
 from edge.bench.measure.task import Measured
-from edge.bench.statistics.percentiles import Figure, Refused, images_per_second, percentile
+from edge.bench.statistics.percentiles import Figure, Refused, images_per_second, percentile_of
 from edge.bench.statistics.ratio import MEDIAN, RATE, ratio
 from edge.bench.statistics.series import Series
 from edge.bench.statistics.stability import unstable_because
@@ -101,7 +101,7 @@ def _series(
         "window_ns": series.window_ns,
         "images_per_second": figure(images_per_second(series)),
         "percentiles_ms": {
-            f"{percent:g}": figure(percentile(series.durations_ns, percent)) for percent in PERCENTS
+            f"{percent:g}": figure(percentile_of(series, percent)) for percent in PERCENTS
         },
         "max_ms": float(series.durations_ns.max()) / 1e6,
         "unstable_because": list(reasons),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge.bench.statistics.blocks import Blocks, blocks_of
 from edge.bench.statistics.bootstrap import FEWEST_BLOCKS
-from edge.bench.statistics.percentiles import Estimate, percentile
+from edge.bench.statistics.percentiles import Estimate, percentile_of
 from edge.bench.statistics.series import Series
 from edge.text.counted import counted
 
@@ -127,7 +127,7 @@ def _spread(blocks: Blocks) -> Iterator[str]:
 
 
 def _uncertain(series: Series) -> Iterator[str]:
-    median = percentile(series.durations_ns, 50)
+    median = percentile_of(series, 50)
     # Within a burst each image waits for those before it; that is no uncertainty.
     if series.mode == "burst" or not isinstance(median, Estimate):
         return

@@ -9,7 +9,7 @@ from edge.bench.measure.arrivals import Arrivals, Server, measure_arrivals
 from edge.bench.measure.closed_loop import single_stream
 from edge.bench.measure.task import Instruments, Task
 from edge.bench.statistics.names import Mode
-from edge.bench.statistics.percentiles import Estimate, percentile
+from edge.bench.statistics.percentiles import Estimate, percentile_of
 from edge.bench.statistics.series import Series, WarmUp
 from tests.support.stalls import EVERY, LOAD, STALL_MS, analytic_ms
 from tests.support.virtual_time import VirtualClock, VirtualServer
@@ -42,7 +42,7 @@ def closed_loop() -> Series:
 
 
 def percentile_ms(series: Series, percent: float) -> float:
-    found = percentile(series.durations_ns, percent)
+    found = percentile_of(series, percent)
     assert isinstance(found, Estimate)
     assert found.low <= found.value <= found.high
     return found.value

@@ -13,6 +13,7 @@ from edge.bench.statistics.percentiles import (
     Refused,
     images_per_second,
     percentile,
+    percentile_of,
     samples_needed,
 )
 from tests.support.series import series_of
@@ -75,6 +76,43 @@ def test_percentile_interval_holds_the_true_one_as_often_as_promised(
     # Ranks are whole numbers, so the promise is 95 % or a little more; 0.0069 is the standard
     # deviation of a share of 95 % in a thousand.
     assert 0.95 - 3 * 0.0069 <= held / REPETITIONS <= 0.985
+
+
+@pytest.mark.parametrize(("correlation", "least"), [(0.0, 0.93), (0.5, 0.90)])
+def test_percentile_interval_allows_for_turns_that_differ_in_speed(
+    correlation: float, least: float
+) -> None:
+    """60 turns of 10 calls; the speed scatters by 4 % from turn to turn, and may last."""
+    random = np.random.default_rng(9)
+    held = narrow = 0
+    for _ in range(300):
+        speed = random.normal(0, 1, 60)
+        for turn in range(1, 60):
+            before = correlation * speed[turn - 1]
+            speed[turn] = before + math.sqrt(1 - correlation**2) * speed[turn]
+        durations_ms = np.repeat(10 * (1 + 0.04 * speed), 10) * random.normal(1, 0.01, 600)
+        series = series_of(durations_ms, turn=10)
+        found, independent = percentile_of(series, 50), percentile(series.durations_ns, 50)
+        assert isinstance(found, Estimate)
+        assert isinstance(independent, Estimate)
+        held += found.low <= 10 <= found.high
+        narrow += independent.low <= 10 <= independent.high
+    assert held / 300 >= least
+    # So the blocks are what makes the difference.
+    assert narrow / 300 < 0.6
+
+
+def test_percentile_interval_of_independent_samples_is_little_wider_by_blocks() -> None:
+    random = np.random.default_rng(4)
+    widths = []
+    for _ in range(200):
+        series = series_of(random.exponential(1, 600))
+        found, independent = percentile_of(series, 50), percentile(series.durations_ns, 50)
+        assert isinstance(found, Estimate)
+        assert isinstance(independent, Estimate)
+        assert found.low <= independent.low <= independent.high <= found.high
+        widths.append((found.high - found.low) / (independent.high - independent.low))
+    assert np.mean(widths) < 1.25
 
 
 def test_percentile_of_known_ranks_gives_the_interval_of_the_tables() -> None:
