@@ -12,7 +12,7 @@ import numpy as np
 import edge
 from edge.bench.machine.conditions import watch
 from edge.bench.machine.environment import environment
-from edge.bench.statistics.percentiles import Estimate, Figure, images_per_second, percentile_of
+from edge.bench.report.document import series_fields
 from edge.bench.statistics.series import Series
 from edge.bench.statistics.stability import unstable_because
 from tests.support.series import series_of
@@ -46,45 +46,7 @@ def document_of(*series: Series, **fields: Any) -> dict[str, Any]:
 
 def fields_of(series: Series, **fields: Any) -> dict[str, Any]:
     """A series of the document."""
-    return {
-        "id": series.id,
-        "subject": series.subject,
-        "level": series.level,
-        "mode": series.mode,
-        "images_per_call": series.images_per_call,
-        "threads": series.threads,
-        "workers": series.workers,
-        "offered_per_second": series.offered_per_second,
-        "warm_up": {
-            "calls": series.warm_up.calls,
-            "seconds": series.warm_up.seconds,
-            "stable": series.warm_up.is_stable,
-        },
-        "count": len(series.durations_ns),
-        "window_ns": series.window_ns,
-        "images_per_second": figure(images_per_second(series)),
-        "percentiles_ms": {f"{p:g}": figure(percentile_of(series, p)) for p in (50, 90, 99, 99.9)},
-        "max_ms": float(series.durations_ns.max()) / 1e6,
-        "unstable_because": list(unstable_because(series, None)),
-        "energy": None,
-        "durations_ns": series.durations_ns.tolist(),
-        "starts_ns": series.starts_ns.tolist(),
-        "turns": series.turns.tolist(),
-        "stages_ns": {name: values.tolist() for name, values in series.stages_ns.items()},
-        **fields,
-    }
-
-
-def figure(found: Figure) -> dict[str, Any]:
-    """A figure of the document."""
-    if isinstance(found, Estimate):
-        return {
-            "value": found.value,
-            "low": found.low,
-            "high": found.high,
-            "confidence": found.confidence,
-        }
-    return {"refused": found.why}
+    return {**series_fields(series, unstable_because(series, None)), **fields}
 
 
 def calm_series(

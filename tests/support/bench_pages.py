@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from edge.bench.report.document import figure
 from edge.bench.statistics.ratio import ratio
 from edge.bench.statistics.series import Series
 from edge.bench.statistics.stability import unstable_because
-from tests.support.bench_document import calm_series, document_of, figure
+from tests.support.bench_document import calm_series, document_of
 from tests.support.series import series_of
 
 LARGE = 20_000

@@ -67,7 +67,7 @@ def document(measured: Measured, facts: Facts) -> dict[str, Any]:
         "environment": facts.environment.to_dict(),
         "conditions": facts.conditions.to_dict(),
         "series": [
-            _series(one, reasons[one.id], measured.joules.get(one.id), facts.energy_source)
+            series_fields(one, reasons[one.id], measured.joules.get(one.id), facts.energy_source)
             for one in measured.series
         ],
         "ratios": list(_ratios(measured.series, reasons)),
@@ -76,9 +76,20 @@ def document(measured: Measured, facts: Facts) -> dict[str, Any]:
     }
 
 
-def _series(
-    series: Series, reasons: Sequence[str], joules: float | None, source: str | None
+def series_fields(
+    series: Series,
+    reasons: Sequence[str],
+    joules: float | None = None,
+    source: str | None = None,
 ) -> dict[str, Any]:
+    """A series with its figures.
+
+    Args:
+        series: the samples.
+        reasons: why it is unstable; none: it is stable.
+        joules: what all its turns took; None where nothing counts them.
+        source: of the joules.
+    """
     images = len(series.durations_ns) * series.images_per_call
     energy = None
     if joules is not None and source:
