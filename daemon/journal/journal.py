@@ -226,8 +226,9 @@ def _note(
 ) -> None:
     if step is Step.RECORD or known is None:
         place = (version.folder_id, version.path)
-        db.execute(sql.GIVE_UP_WAITING, place)
-        db.execute(sql.SUPERSEDE, place)
+        if known is not None:
+            db.execute(sql.GIVE_UP_WAITING, place)
+            db.execute(sql.SUPERSEDE, place)
         facts = (version.size_bytes, version.mtime_ns, version.ctime_ns)
         db.execute(sql.INSERT, (*place, *facts, now_s))
         return
