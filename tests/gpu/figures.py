@@ -92,14 +92,14 @@ def table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
 def _heading(device: Figures) -> str:
     if not device:
         return "The device could not be described; see the steps."
-    packages = device["environment"]
+    machine = device["environment"]
     smi = device["nvidia_smi"]
     clocks = smi if isinstance(smi, str) else ", ".join(f"{k} {v}" for k, v in smi.items())
     text = (
         f"{device['date']}, {device['gpu']} (compute capability {device['compute_capability']}, "
         f"driver {device['driver']}, {clocks}), {device['library']}, pycuda {device['pycuda']}, "
-        f"ONNX Runtime {packages['onnxruntime']}, Python {packages['python']}; "
-        f"{packages['cpu']}, {packages['cores']} cores, sidecars on {device['disk']}; bundle "
+        f"ONNX Runtime {machine['packages']['onnxruntime']}, Python {machine['python']}; "
+        f"{machine['cpu']}, {machine['cores']} cores, sidecars on {device['disk']}; bundle "
         f"{device['bundle']} ({device['bundle_sha256'][:12]}). `make gpu-check`."
     )
     return text if device["is_real"] else f"{STAND_INS}\n\n{text}"
