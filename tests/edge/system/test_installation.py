@@ -23,7 +23,7 @@ def wheel_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     wheel.touch()
     record = json.dumps({"url": wheel.as_uri(), "archive_info": {}})
     found = SimpleNamespace(read_text=lambda _name: record)
-    monkeypatch.setattr(installation, "distribution", lambda _name: found)
+    monkeypatch.setattr("importlib.metadata.distribution", lambda _name: found)
     monkeypatch.setattr(installation, "__file__", str(tmp_path / "lib/edge/system/installation.py"))
     return wheel
 
